@@ -1,0 +1,1 @@
+"""One runnable file a system, in reading order: `python -m minigan.examples.NAME`."""

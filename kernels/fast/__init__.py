@@ -1,0 +1,54 @@
+"""The fast room: float32 products on a register-blocked micro-kernel, for the shapes where that pays.
+
+    micro.py   one tile of a product in vector registers, as LLVM IR
+    gemm.py    packing, blocking and threads: one matrix product for everything
+    tables.py  offset tables that turn a convolution into such a product without copying windows
+    conv.py    the three convolutions on them
+
+`conv.py` and `matmul.py` one floor up ask `lanes_for` and take their plain loops where the answer is 0.
+"""
+
+import os
+import platform
+from functools import cache
+
+import llvmlite.binding
+import numba
+import numpy as np
+
+SMALLEST = 1 << 18
+"""Multiply-adds below which packing and starting threads cost more than the product itself."""
+
+
+@cache
+def lanes() -> int:
+    """Float32 lanes of a vector register: 16 with AVX-512, 8 with AVX2, 0 where the plain loops do all the work.
+
+    The environment variable MINIGAN_VECTOR (16, 8 or plain) decides instead where it is set; ValueError for anything else.
+    """
+    wanted = os.environ.get("MINIGAN_VECTOR", "")
+    if wanted not in ("", "16", "8", "plain"):
+        raise ValueError(f"MINIGAN_VECTOR is {wanted!r}; it can be 16, 8 or plain")
+    if wanted == "plain" or numba.config.DISABLE_JIT:
+        return 0
+    if wanted:
+        return int(wanted)
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return 0
+    features = llvmlite.binding.get_host_cpu_features()
+    if features.get("avx512f"):
+        return 16
+    return 8 if features.get("avx2") and features.get("fma") else 0
+
+
+def lanes_for(dtype: np.dtype, multiply_adds: int) -> int:
+    """The vector width with which one product of this many multiply-adds should run, 0 for the plain loops.
+
+    | what                    | room  | why                                                                        |
+    |-------------------------|-------|----------------------------------------------------------------------------|
+    | no known vector unit    | plain | the tile is shaped for AVX-512 and AVX2 registers                          |
+    | float64                 | plain | serves gradient checks, which are small; training is float32               |
+    | fewer than SMALLEST     | plain | packing and threads would cost more than the product; depthwise falls here |
+    | everything else         | fast  |                                                                            |
+    """
+    return lanes() if dtype == np.float32 and multiply_adds >= SMALLEST else 0

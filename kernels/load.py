@@ -1,0 +1,196 @@
+"""Compilation of the kernels: Numba with a private disk cache, a progress line, the threads.
+
+Compiled code is kept in $MINIGAN_CACHE, else $XDG_CACHE_HOME/minigan, else ~/.cache/minigan, in a
+folder named after a hash of all kernel sources and of the compiler's version: Numba itself looks
+only at the file a kernel stands in, not at the files of the functions it calls. The folder is
+private (0700), since loading compiled code is running it. No fault of the cache stops a run: a
+folder that is missing, read-only, full, damaged or written by two processes at once costs compile
+time and nothing else.
+"""
+
+import hashlib
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache, partial
+from pathlib import Path
+from typing import ClassVar
+
+# Threads that wait must sleep, not spin: when anything else wants a core (a second process, the
+# tests' other worker), a spinning OpenMP barrier loses a whole time slice, and a training step was
+# seen to take 30 times longer. Read when libgomp loads.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import llvmlite
+import numba
+from numba.core import event as events
+from numba.core import sigutils
+from numba.core.caching import (
+    CompileResultCacheImpl,
+    FunctionCache,
+    _CacheLocator,
+    _SourceFileBackedLocatorMixin,
+)
+from numba.np.ufunc import parallel as pool
+
+FASTMATH = frozenset({"contract", "reassoc", "nsz", "arcp"})
+"""Freedoms a kernel may give the compiler. None assumes NaN and infinity away."""
+
+
+@cache
+def cache_folder() -> Path:
+    """The private folder for what this compiler makes of these sources; OSError if impossible."""
+    root = os.environ.get("MINIGAN_CACHE")
+    if not root:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minigan"
+    digest = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__}".encode())
+    here = Path(__file__).parent
+    for source in sorted(here.rglob("*.py")):
+        digest.update(f"\0{source.relative_to(here)}\0".encode() + source.read_bytes())
+    folder = Path(root) / f"kernels-{digest.hexdigest()[:16]}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
+        raise PermissionError(f"{folder} belongs to another user")
+    folder.chmod(0o700)
+    return folder
+
+
+class _Locator(_SourceFileBackedLocatorMixin, _CacheLocator):
+    """Tells Numba where the compiled code of one function is kept."""
+
+    def __init__(self, py_func: Callable, py_file: str) -> None:
+        self._py_file = py_file
+        self._lineno = py_func.__code__.co_firstlineno
+
+    def get_cache_path(self) -> str:
+        return str(cache_folder() / Path(self._py_file).parent.name)
+
+
+class _CacheImpl(CompileResultCacheImpl):
+    _locator_classes: ClassVar = [_Locator]
+
+
+class _Cache(FunctionCache):
+    """Numba's cache of one function, with every failure turned into a cache miss."""
+
+    _impl_class = _CacheImpl
+
+    def load_overload(self, sig, target_context):
+        # A damaged pickle can raise anything at all, so nothing narrower than Exception will do.
+        try:
+            compiled = super().load_overload(sig, target_context)
+        except Exception:
+            with suppress(Exception):
+                self.flush()
+            return None
+        # Two processes that compile one kernel for different types at once can leave an index that
+        # names the other's code.
+        if compiled is not None and compiled.signature.args != sigutils.normalize_signature(sig)[0]:
+            return None
+        return compiled
+
+    def save_overload(self, sig, data):
+        try:
+            super().save_overload(sig, data)
+        except Exception:
+            self.disable()
+
+
+class _Progress(events.Listener):
+    """One line on the terminal that says which kernel is being compiled, gone when that is done."""
+
+    def __init__(self) -> None:
+        self.kernels: list = []
+        self.started: set = set()
+        self.depth = 0
+        self.seconds = 0.0
+
+    def on_start(self, event: events.Event) -> None:
+        kernel = event.data["dispatcher"]
+        if kernel not in self.kernels:
+            return
+        self.started.add(kernel)
+        self.depth += 1
+        if self.depth == 1:
+            self.since = time.perf_counter()
+        name = f"{kernel.py_func.__module__.rpartition('.')[2]}.{kernel.py_func.__name__}"
+        seconds = self.seconds + time.perf_counter() - self.since
+        self.show(
+            f"minigan: compiling kernels (first use only): "
+            f"{len(self.started)} of {len(self.kernels)} {name}, {seconds:.1f} s"
+        )
+
+    def on_end(self, event: events.Event) -> None:
+        if event.data["dispatcher"] not in self.kernels:
+            return
+        self.depth -= 1
+        if self.depth == 0:
+            self.seconds += time.perf_counter() - self.since
+            self.show("")
+
+    def show(self, text: str) -> None:
+        """Rewrites the current terminal line; an empty text clears it."""
+        with suppress(Exception):
+            if sys.stderr.isatty():
+                sys.stderr.write(f"\r\x1b[K{text}")
+                sys.stderr.flush()
+
+
+_progress = _Progress()
+events.register("numba:compile", _progress)
+
+
+def njit(
+    fn: Callable | None = None,
+    *,
+    parallel: bool = False,
+    fastmath: bool | set[str] = False,
+    inline: str = "never",
+):
+    """`numba.njit` as every kernel uses it: cached on disk, without the GIL, dividing as NumPy.
+
+    `fastmath` is False or a subset of FASTMATH (ValueError otherwise).
+    """
+    if fn is None:
+        return partial(njit, parallel=parallel, fastmath=fastmath, inline=inline)
+    if fastmath is True or (fastmath and not FASTMATH.issuperset(fastmath)):
+        raise ValueError(f"njit: fastmath {fastmath} is not a subset of {sorted(FASTMATH)}")
+    kernel = numba.njit(parallel=parallel, fastmath=fastmath, inline=inline, nogil=True, error_model="numpy")(fn)
+    with suppress(OSError, RuntimeError):
+        kernel._cache = _Cache(fn)
+    _progress.kernels.append(kernel)
+    return kernel
+
+
+def _default_threads() -> int:
+    """NUMBA_NUM_THREADS, else OMP_NUM_THREADS, else the number of cores this process may use."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    if "NUMBA_NUM_THREADS" not in os.environ and wanted.isdecimal() and int(wanted) > 0:
+        return int(wanted)
+    return numba.config.NUMBA_NUM_THREADS
+
+
+if not pool._is_initialized:
+    pool.NUM_THREADS = _default_threads()
+
+
+def set_num_threads(n: int) -> None:
+    """Kernels called from this thread run on n threads from now on; ValueError where n < 1.
+
+    Results do not depend on it. n may exceed the number of cores, except with Numba's `workqueue`
+    layer, whose pool has a fixed size.
+    """
+    if n < 1:
+        raise ValueError(f"set_num_threads: n must be at least 1, got {n}")
+    pool._launch_threads()
+    if pool.threading_layer() == "workqueue":
+        n = min(n, pool.NUM_THREADS)
+    # numba.set_num_threads refuses n above the core count, which OpenMP and TBB can well run.
+    pool._set_num_threads(n)
+
+
+def get_num_threads() -> int:
+    """The number of threads that kernels called from the current thread run on."""
+    return numba.get_num_threads()

@@ -1,0 +1,46 @@
+"""minigan: what really happens inside a GAN, down to every gradient and every kernel.
+
+    import minigan as mg
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    g, = mg.grad((x ** 3).sum(), x, create_graph=True)      # 3 x^2
+    h, = mg.grad(g.sum(), x)                                # 6 x
+
+Layers are in `minigan.nn`, functions by torch's names in `minigan.functional`, optimisers in `minigan.optim`, GANs in `minigan.gan`.
+"""
+
+from pathlib import Path as _Path
+
+# In a checkout, kernels/ and examples/ lie beside this package; installed, they lie inside it.
+if not (_Path(__file__).parent / "kernels").is_dir():
+    __path__.append(str(_Path(__file__).parent.parent))
+
+from . import creation, functional, methods
+from .autograd import Node, Op, Tensor, as_tensor, backward, detect_anomaly, enable_grad, grad, is_grad_enabled, no_grad, tensor
+from .backend import Generator, bool_, device, float32, float64, int64, manual_seed
+from .creation import *  # noqa: F403
+
+globals().update(methods.PUBLIC)
+__version__ = "0.1.0"
+__all__ = [
+    "Generator",
+    "Node",
+    "Op",
+    "Tensor",
+    "as_tensor",
+    "backward",
+    "bool_",
+    "detect_anomaly",
+    "device",
+    "enable_grad",
+    "float32",
+    "float64",
+    "functional",
+    "grad",
+    "int64",
+    "is_grad_enabled",
+    "manual_seed",
+    "no_grad",
+    "tensor",
+    *creation.__all__,
+    *methods.PUBLIC,
+]

@@ -1,0 +1,533 @@
+"""Reverse-mode differentiation, to any order: the whole engine.
+
+An `Op` turns arrays into arrays. Applying it to Tensors records a `Node`: the op, its input Tensors, nothing else.
+A Tensor is an array plus the node (and output number) it came from, so the graph is a chain of inputs and dies by
+reference counting as soon as nobody holds its end.
+
+`grad` walks that graph from the outputs back. For y = op(x) it is given the cotangent g = dL/dy and asks the op for
+its vector-Jacobian product  dL/dx = g (dy/dx),  written in Tensor ops. So the gradient is computed by recording ops, and with
+`create_graph=True` it is a graph like any other: differentiate it again, as often as you like (Pearlmutter 1994; Maclaurin,
+Duvenaud & Adams 2015).
+
+Four rules keep that right, and fast:
+  1. A vjp uses its node's inputs and outputs as Tensors, never an array kept aside: what is kept aside is a constant
+     to the next order.
+  2. None means zero. No zero cotangent is ever materialised, no branch that carries only zeros is walked.
+  3. `need` says which inputs' gradients are wanted; the others are not computed.
+  4. Nodes are numbered as they are recorded. A heap over those numbers is the topological order: no recursion, and the
+     same sums in the same order on every run.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from heapq import heappop, heappush
+
+import numpy as np
+
+from .backend import FLOATS, device_of, float32, namespace
+from .backend import device as check_device
+
+_recording: ContextVar[bool] = ContextVar("minigan_recording", default=True)
+_anomaly: ContextVar[bool] = ContextVar("minigan_anomaly", default=False)
+_node_numbers = itertools.count()
+
+
+@contextmanager
+def _set(variable: ContextVar[bool], value: bool) -> Iterator[None]:
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)
+
+
+def no_grad():
+    """Context manager (and decorator) in which nothing is recorded."""
+    return _set(_recording, False)
+
+
+def enable_grad():
+    """Context manager (and decorator) in which ops are recorded, also inside `no_grad`."""
+    return _set(_recording, True)
+
+
+def is_grad_enabled() -> bool:
+    """Whether ops are being recorded."""
+    return _recording.get()
+
+
+def detect_anomaly():
+    """Context manager in which every op checks its result; the first that makes a NaN or an infinity raises
+    FloatingPointError with its name, its shapes and whether its inputs were still finite."""
+    return _set(_anomaly, True)
+
+
+class Tensor:
+    """An array and where it came from.
+
+    data: the NumPy array. node, index: the recorded op and which of its outputs this is (None, 0 for a leaf).
+    grad: what `backward` accumulated, a Tensor without history, or None. version: a one-element list, shared with views,
+    that counts in-place changes.
+    """
+
+    __slots__ = ("data", "node", "index", "_leaf_grad", "grad", "version", "hooks", "__weakref__")
+    __array_priority__ = 100
+
+    def __init__(self, data: np.ndarray, node: Node | None = None, index: int = 0) -> None:
+        self.data, self.node, self.index = data, node, index
+        self._leaf_grad, self.grad, self.hooks, self.version = False, None, None, [0]
+
+    shape = property(lambda self: self.data.shape, doc="The sizes of its axes, a tuple.")
+    dtype = property(lambda self: self.data.dtype, doc="The NumPy dtype of its elements.")
+    ndim = property(lambda self: self.data.ndim, doc="The number of its axes.")
+    device = property(lambda self: device_of(self.data), doc="The device that holds its array.")
+    is_leaf = property(lambda self: self.node is None, doc="Whether no recorded op made it.")
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to or through it."""
+        return self._leaf_grad or self.node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if self.node is not None:
+            raise ValueError("requires_grad can only be set on a leaf; use detach() to leave the graph")
+        if value and self.data.dtype not in FLOATS:
+            raise TypeError(f"only float32 and float64 tensors can require a gradient, not {self.data.dtype}")
+        self._leaf_grad = bool(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set requires_grad on this leaf and return it."""
+        self.requires_grad = requires_grad
+        return self
+
+    def detach(self) -> Tensor:
+        """The same array outside the graph."""
+        out = Tensor(self.data)
+        out.version = self.version
+        return out
+
+    def backward(self, gradient: Tensor | None = None, inputs: Sequence[Tensor] | None = None) -> None:
+        """Accumulate the gradient of this tensor into `.grad` of every leaf (or of `inputs`); see `backward`."""
+        backward((self,), None if gradient is None else (gradient,), inputs)
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
+        """Call hook(gradient) once this tensor's whole gradient is known; what it returns, unless None, takes its place.
+        Returns a handle: call it (or its `.remove()`) to remove the hook."""
+        if not self.requires_grad:
+            raise ValueError("register_hook: this tensor does not require a gradient, so its hook would never run")
+        if self.node is None:
+            self.hooks = hooks = self.hooks or []
+        else:
+            hooks = self.node.hooks.setdefault(self.index, [])
+        hooks.append(hook)
+        return _HookHandle(hooks, hook)
+
+    def assign(self, array: np.ndarray) -> Tensor:
+        """Overwrite this leaf's values in place, without recording, and count it. Raises ValueError on another shape."""
+        array = np.asarray(array)
+        if array.shape != self.shape:
+            raise ValueError(f"assign: cannot write an array of shape {array.shape} into a tensor of shape {self.shape}")
+        self.data[...] = array
+        return self.changed()
+
+    def changed(self) -> Tensor:
+        """Say that `data` was changed in place: a backward pass through what was recorded before will refuse."""
+        self.version[0] += 1
+        return self
+
+    def numpy(self) -> np.ndarray:
+        """Its array, not copied. Raises ValueError on a tensor that requires a gradient, as in PyTorch: detach() first."""
+        if self.requires_grad:
+            raise ValueError("numpy: this tensor requires a gradient; use .detach().numpy()")
+        return self.data
+
+    def item(self) -> float | int | bool:
+        """The value of a one-element tensor as a Python number."""
+        if self.data.size != 1:
+            raise ValueError(f"item: only a one-element tensor has an item, this one has shape {self.shape}")
+        return self.data.item()
+
+    def tolist(self):
+        """Its values as nested Python lists."""
+        return self.data.tolist()
+
+    def __deepcopy__(self, memo: dict) -> Tensor:
+        copied = type(self)(self.data.copy())
+        copied._leaf_grad = self._leaf_grad
+        return copied
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise TypeError("len() of a 0-d tensor")
+        return self.shape[0]
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    __float__ = lambda self: float(self.item())  # noqa: E731
+    __int__ = lambda self: int(self.item())  # noqa: E731
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        values = np.array2string(self.data, separator=", ", prefix="tensor(", precision=4)
+        made_by = f", made by {self.node.op.name}" if self.node else ", requires_grad=True" if self._leaf_grad else ""
+        return f"tensor({values}, dtype={self.dtype}{made_by})"
+
+
+class _HookHandle:
+    def __init__(self, hooks: list, hook: Callable) -> None:
+        self._hooks, self._hook = hooks, hook
+
+    def remove(self) -> None:
+        """Remove the hook; a second time does nothing."""
+        if self._hook in self._hooks:
+            self._hooks.remove(self._hook)
+
+    __call__ = remove
+
+
+class Node:
+    """One recorded application of an op. `inputs` are Tensors; `outputs` the arrays it made (kept only for an op with
+    saves_output), so a node never points at a Tensor that points back at it."""
+
+    __slots__ = ("op", "inputs", "outputs", "specs", "versions", "hooks", "number")
+
+    def __init__(self, op: Op, inputs: tuple[Tensor, ...], outputs: tuple[np.ndarray, ...]) -> None:
+        self.op, self.inputs, self.number, self.hooks = op, inputs, next(_node_numbers), {}
+        self.outputs = outputs if op.saves_output else None
+        self.specs = tuple((y.shape, y.dtype) for y in outputs)
+        self.versions = tuple(x.version[0] for x in inputs) if op.saves_input else ()
+
+    def output(self, index: int = 0) -> Tensor:
+        """Output number `index` as a Tensor on the graph: what a vjp that uses its output must use."""
+        return Tensor(self.outputs[index], self, index)
+
+    def check_versions(self) -> None:
+        """Raise RuntimeError if an input that the vjp reads was changed in place since it was recorded."""
+        for position, (x, version) in enumerate(zip(self.inputs, self.versions, strict=False)):
+            if x.version[0] != version:
+                raise RuntimeError(
+                    f"{self.op.name}: input {position} of shape {x.shape} was changed in place (by an optimiser step, say) after this"
+                    " op used it, so its gradient would be wrong; call backward before the step, or run the forward pass again"
+                )
+
+
+class Op:
+    """One differentiable operation. Subclass it with `forward` and either `vjp` or `reference`.
+
+    forward(*arrays) -> array or tuple of arrays: the kernel; it must not change its inputs.
+    vjp(node, need, *cotangents) -> a Tensor or None per input, written in Tensor ops. A cotangent may be None (zero);
+        need[i] says whether input i's gradient is wanted. node.inputs are the input Tensors, node.output(i) the outputs.
+    reference(*tensors) -> the same function composed of other ops: explanation, test oracle, and the default vjp.
+    saves_input: the vjp reads the inputs' values (not only their shapes). saves_output: it reads the outputs' values.
+    alias: the output shares the first input's memory. differentiable: False for comparisons and the like.
+    """
+
+    saves_input, saves_output, alias, differentiable = True, False, False, True
+
+    @property
+    def name(self) -> str:
+        """The name in messages: the class's."""
+        return type(self).__name__
+
+    def forward(self, *arrays: np.ndarray):
+        """The kernel: arrays in, an array or a tuple of arrays out."""
+        raise NotImplementedError(f"{self.name} has no forward")
+
+    def reference(self, *tensors: Tensor):
+        """The same function as a composite of other ops."""
+        raise NotImplementedError(f"{self.name} has neither a vjp nor a reference, so it cannot be differentiated")
+
+    def vjp(self, node: Node, need: Sequence[bool], *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
+        """The derivative of `reference`, for an op that states no rule of its own."""
+        onward = is_grad_enabled()  # is this pass itself being recorded?
+        with enable_grad():
+            # The wanted inputs become end points of a small graph of their own, still tied to the outer one when that is recorded.
+            inputs = tuple(
+                (identity(x) if onward else x.detach().requires_grad_()) if n else (x if onward else x.detach())
+                for x, n in zip(node.inputs, need, strict=True)
+            )
+            outputs = _sequence(self.reference(*inputs))
+        reached = [(y, g) for y, g in zip(outputs, cotangents, strict=True) if g is not None and y.requires_grad]
+        wanted = [x for x, n in zip(inputs, need, strict=True) if n]
+        grads = iter(grad([y for y, _ in reached], wanted, [g for _, g in reached], create_graph=onward))
+        return tuple(next(grads) if n else None for n in need)
+
+    def __call__(self, *inputs) -> Tensor | tuple[Tensor, ...]:
+        """Apply the op to Tensors (NumPy arrays and Python numbers are taken as constants) and record it."""
+        for x in inputs:
+            if not isinstance(x, Tensor):
+                inputs = _lift(inputs)
+                break
+        try:
+            made = self.forward(*[x.data for x in inputs])
+        except (ValueError, TypeError, IndexError) as error:
+            raise self._explained(error, inputs) from error
+        arrays = made if type(made) is tuple else (made,)
+        if isinstance(arrays[0], np.generic):  # NumPy returns scalars, not arrays, from 0-d arithmetic
+            arrays = tuple(np.asarray(y) for y in arrays)
+        if _anomaly.get():
+            self._check_finite(inputs, arrays)
+        node = None
+        if self.differentiable and _recording.get():
+            for x in inputs:
+                if x.node is not None or x._leaf_grad:
+                    node = Node(self, inputs, arrays)
+                    break
+        outputs = tuple([Tensor(y, node, i) for i, y in enumerate(arrays)])
+        if self.alias:
+            outputs[0].version = inputs[0].version
+        return outputs if type(made) is tuple else outputs[0]
+
+    def _explained(self, error: Exception, inputs: Sequence[Tensor]) -> Exception:
+        message = str(error)
+        if message.startswith(f"{self.name}: "):
+            return error
+        shapes = ", ".join(str(x.shape) for x in inputs)
+        if "broadcast" in message:
+            message = "the shapes do not broadcast; sizes must be equal or 1, counted from the last axis (reshape one of them)"
+        return type(error)(f"{self.name}: {message} (input shapes {shapes})")
+
+    def _check_finite(self, inputs: Sequence[Tensor], arrays: Sequence[np.ndarray]) -> None:
+        for y in arrays:
+            if y.dtype in FLOATS and not namespace(y).isfinite(y).all():
+                kind = "NaN" if namespace(y).isnan(y).any() else "an infinity"
+                finite = all(namespace(x.data).isfinite(x.data).all() for x in inputs)
+                raise FloatingPointError(
+                    f"{self.name} made {kind} (output {y.shape}, inputs {', '.join(str(x.shape) for x in inputs)}"
+                    f" {'all finite' if finite else 'not all finite'})"
+                )
+
+
+class Identity(Op):
+    """y = x: a new name for the same array."""
+
+    name, alias, saves_input = "identity", True, False
+
+    def forward(self, x):
+        return x[...]
+
+    def vjp(self, node, need, g):
+        return (g,)
+
+
+class Cast(Op):
+    """The same values in another floating dtype; the cotangent is cast back."""
+
+    name, saves_input = "cast", False
+
+    def __init__(self, dtype) -> None:
+        self.dtype = np.dtype(dtype)
+
+    def forward(self, x):
+        return x.astype(self.dtype)
+
+    def vjp(self, node, need, g):
+        return (Cast(node.inputs[0].dtype)(g),)
+
+
+identity = Identity()
+
+
+def grad(outputs, inputs, grad_outputs=None, create_graph: bool = False) -> tuple[Tensor | None, ...]:
+    """The gradient of sum(outputs * grad_outputs) with respect to each of `inputs`.
+
+    outputs, inputs: a Tensor or a sequence of them. grad_outputs: the cotangents, likewise, each of its output's shape; it may be
+    left out (or an entry None) for an output with one element, and is then 1. create_graph: record this pass, so that what it
+    returns can be differentiated again. Returns a tuple, one entry per input: a Tensor of its shape, or None if no output
+    depends on it. Raises ValueError for a cotangent that is missing or of the wrong shape, or an input that requires no gradient.
+    """
+    outputs, inputs = _sequence(outputs), _sequence(inputs)
+    for position, x in enumerate(inputs):
+        if not isinstance(x, Tensor) or not x.requires_grad:
+            raise ValueError(f"grad: inputs[{position}] does not require a gradient; call requires_grad_() on it before it is used")
+    seeds = _seeds(outputs, grad_outputs)
+    table = _propagate(outputs, seeds, {_slot(x) for x in inputs}, _walk(outputs, inputs), create_graph)
+    found = (table.get(_slot(x)) for x in inputs)
+    return tuple(g if g is None or create_graph or g.node is None else g.detach() for g in found)
+
+
+def backward(outputs, grad_outputs=None, inputs: Sequence[Tensor] | None = None) -> None:
+    """Accumulate the gradient of sum(outputs * grad_outputs) into `.grad` of every leaf that requires one, or of `inputs`.
+
+    `.grad` never carries history (use `grad(..., create_graph=True)` for higher orders). Raises ValueError if no output
+    requires a gradient.
+    """
+    outputs = _sequence(outputs)
+    if not any(y.requires_grad for y in outputs):
+        raise ValueError("backward: the output depends on nothing that requires a gradient")
+    seeds = _seeds(outputs, grad_outputs)
+    nodes = _walk(outputs, inputs or ())
+    if inputs is None:
+        leaves = {id(x): x for n in nodes for x in n.inputs if x._leaf_grad and x.node is None}
+        inputs = [*leaves.values(), *{id(y): y for y in outputs if y.node is None and y._leaf_grad and id(y) not in leaves}.values()]
+    table = _propagate(outputs, seeds, {_slot(x) for x in inputs}, nodes, create_graph=False)
+    handed_out = {id(g.data) for g in seeds if g is not None}
+    for x in inputs:
+        g = table.get(_slot(x))
+        if g is None:
+            continue
+        if x.grad is not None:
+            x.grad = Tensor(x.grad.data + g.data)
+            continue
+        # Two leaves may receive one array (both ends of an addition do): each .grad must be its own.
+        shared = id(g.data) in handed_out or g.data.base is not None
+        handed_out.add(id(g.data))
+        x.grad = Tensor(g.data.copy() if shared else g.data)
+
+
+def _slot(t: Tensor):
+    """What a cotangent belongs to: one output of a node, or a leaf."""
+    return (t.node, t.index) if t.node is not None else id(t)
+
+
+def _walk(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> list[Node]:
+    """The nodes that `outputs` depend on, oldest first, leaving out those too old to depend on any of `inputs`."""
+    floor = min((-1 if x.node is None else x.node.number for x in inputs), default=-1)
+    stack = [y.node for y in outputs if y.node is not None and y.node.number >= floor]
+    seen = set(stack)
+    while stack:
+        for x in stack.pop().inputs:
+            node = x.node
+            if node is not None and node not in seen and node.number >= floor:
+                seen.add(node)
+                stack.append(node)
+    return sorted(seen, key=lambda n: n.number)
+
+
+def _propagate(outputs, seeds, wanted: set, nodes: list[Node], create_graph: bool) -> dict:
+    """Carry the cotangents back from `outputs`; returns slot -> cotangent for the slots in `wanted`."""
+    useful: dict[Node, bool] = {}  # does the node depend on anything wanted?
+
+    def leads(x: Tensor) -> bool:
+        if x.node is None:
+            return id(x) in wanted
+        return useful.get(x.node, False) or (x.node, x.index) in wanted
+
+    for node in nodes:
+        useful[node] = any(map(leads, node.inputs))
+
+    table: dict = {}
+    heap: list[tuple[int, Node]] = []
+    queued: set[Node] = set()
+    leaf_hooks: dict = {}
+
+    def give(x: Tensor, g: Tensor) -> None:
+        if g.data.dtype != x.data.dtype:
+            g = Cast(x.data.dtype)(g)
+        slot = _slot(x)
+        table[slot] = table[slot] + g if slot in table else g  # out of place: a cotangent may be shared
+        node = x.node
+        if node is None:
+            if x.hooks:
+                leaf_hooks[slot] = x.hooks
+        elif node not in queued and (useful.get(node, False) or node.hooks):
+            queued.add(node)
+            heappush(heap, (-node.number, node))
+
+    token = _recording.set(create_graph)
+    try:
+        for y, g in zip(outputs, seeds, strict=True):
+            if g is not None and leads(y):
+                give(y, g)
+        while heap:
+            node = heappop(heap)[1]
+            for index, hooks in node.hooks.items():
+                if (node, index) in table:
+                    table[node, index] = _apply_hooks(hooks, table[node, index])
+            if not useful.get(node, False):
+                continue
+            slots = [(node, i) for i in range(len(node.specs))]
+            cotangents = [table.get(s) if s in wanted else table.pop(s, None) for s in slots]
+            node.check_versions()
+            need = tuple([leads(x) for x in node.inputs])
+            for x, g, n in zip(node.inputs, _vjp(node, need, cotangents), need, strict=True):
+                if n and g is not None:
+                    give(x, g)
+        for slot, hooks in leaf_hooks.items():
+            table[slot] = _apply_hooks(hooks, table[slot])
+    finally:
+        _recording.reset(token)
+    return table
+
+
+def _vjp(node: Node, need: tuple[bool, ...], cotangents: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+    """The op's vjp, its answer checked."""
+    try:
+        grads = node.op.vjp(node, need, *cotangents)
+    except FloatingPointError as error:
+        raise FloatingPointError(f"{error}, in the gradient of {node.op.name}") from None
+    if len(grads) != len(node.inputs):
+        raise ValueError(f"{node.op.name}: its vjp returned {len(grads)} gradients for {len(node.inputs)} inputs")
+    for position, (x, g) in enumerate(zip(node.inputs, grads, strict=True)):
+        if g is not None and g.data.shape != x.data.shape:
+            raise ValueError(
+                f"{node.op.name}: its vjp returned a gradient of shape {g.shape} for input {position} of shape {x.shape}"
+                " (after broadcasting, sum it back with sum_to)"
+            )
+    return grads
+
+
+def _apply_hooks(hooks: Sequence[Callable], g: Tensor) -> Tensor:
+    for hook in tuple(hooks):
+        replaced = hook(g)
+        g = g if replaced is None else replaced
+    return g
+
+
+def _seeds(outputs: Sequence[Tensor], grad_outputs) -> list[Tensor]:
+    """The cotangents of the outputs, as Tensors of their shapes."""
+    given = (None,) * len(outputs) if grad_outputs is None else _sequence(grad_outputs)
+    if len(given) != len(outputs):
+        raise ValueError(f"grad: {len(given)} grad_outputs for {len(outputs)} outputs")
+    seeds = []
+    for y, g in zip(outputs, given, strict=True):
+        if g is None and y.data.size != 1:
+            raise ValueError(f"grad: an output of shape {y.shape} needs a cotangent in grad_outputs; only one-element outputs do not")
+        g = Tensor(namespace(y.data).ones_like(y.data)) if g is None else as_tensor(g, like=y.data)
+        if g.shape != y.shape:
+            raise ValueError(f"grad: a cotangent of shape {g.shape} for an output of shape {y.shape}")
+        seeds.append(g)
+    return seeds
+
+
+def _sequence(value) -> tuple[Tensor, ...]:
+    return (value,) if isinstance(value, Tensor) or value is None else tuple(value)
+
+
+def _lift(inputs: Sequence) -> tuple[Tensor, ...]:
+    like = next((x.data for x in inputs if isinstance(x, Tensor)), None)
+    return tuple(as_tensor(x, like) for x in inputs)
+
+
+def as_tensor(value, like: np.ndarray | None = None) -> Tensor:
+    """`value` as a Tensor, itself if it is one. A Python number takes the dtype of the array `like`, so that it does not
+    promote float32."""
+    if isinstance(value, Tensor):
+        return value
+    if like is not None and isinstance(value, (bool, int, float)):
+        dtype = like.dtype if like.dtype in FLOATS else float32 if isinstance(value, float) else np.result_type(like.dtype, value)
+        return Tensor(namespace(like).asarray(value, dtype))
+    return tensor(value)
+
+
+def tensor(data, dtype=None, device=None, requires_grad: bool = False) -> Tensor:
+    """A new leaf holding a copy of `data`.
+
+    A NumPy array keeps its dtype; Python floats become float32, ints int64. Raises TypeError for what is not made of numbers.
+    """
+    if isinstance(data, Tensor):
+        data = data.data
+    array = np.array(data, dtype=dtype)
+    if dtype is None and array.dtype == np.float64 and not isinstance(data, (np.ndarray, np.generic)):
+        array = array.astype(float32)
+    if array.dtype.kind not in "fiub" or array.dtype == np.float16 or array.dtype.itemsize > 8:
+        raise TypeError(f"tensor: dtype {array.dtype} is not supported; use float32, float64, an integer type or bool")
+    if device is not None:
+        check_device(device)
+    return Tensor(array).requires_grad_(requires_grad)

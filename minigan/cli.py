@@ -1,0 +1,231 @@
+"""The `minigan` command. Each sub-command reads its options, calls the library, and prints; nothing is computed here.
+
+Exit status: 0 done, 1 something failed while running (one line says what), 2 wrong usage, 130 / 143 stopped by Ctrl-C / SIGTERM.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+
+import click
+
+from . import __version__
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Turn the library's errors into one line and an exit status: 2 for a wrong value, 1 for what failed while running."""
+    from .backend import DeviceError
+    from .checkpoint import CheckpointError
+    from .gan.train import TrainingError
+
+    try:
+        yield
+    except (CheckpointError, TrainingError, DeviceError, OSError, MemoryError) as error:
+        raise click.ClickException(str(error) or type(error).__name__) from error
+    except (ValueError, TypeError) as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _command(group: click.Group, name: str) -> Callable:
+    """A sub-command whose figures, if it returns any, are the last line of JSON under --json."""
+
+    def register(function: Callable) -> click.Command:
+        @click.option("--json", "as_json", is_flag=True, help="Print the figures as one last line of JSON.")
+        @wraps(function)
+        def run(as_json: bool, **options):
+            with _one_line_errors():
+                figures = function(**options)
+            if as_json:
+                click.echo(json.dumps(figures))
+
+        return group.command(name)(run)
+
+    return register
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="minigan")
+def main() -> None:
+    """Train, look at and check GANs built from scratch."""
+
+
+@_command(main, "train")
+@click.argument("system", required=False)
+@click.option("--data", help="Data set (see: minigan data list).")
+@click.option("--steps", type=int, help="Total number of generator steps, also with --resume.")
+@click.option("--batch-size", type=int, help="Images per step.")
+@click.option("--seed", type=int, help="The same seed gives the same run, bit for bit.")
+@click.option("--device", help="Where to compute (cpu).")
+@click.option("--lr", type=float, help="Learning rate of both Adams.")
+@click.option("--beta1", type=float, help="Adam's decay of the average gradient.")
+@click.option("--beta2", type=float, help="Adam's decay of the average squared gradient.")
+@click.option("--n-critic", type=int, help="Critic steps per generator step.")
+@click.option("--gp-weight", type=float, help="Weight lambda of the gradient penalty; 0 for none.")
+@click.option("--loss", help="minimax, non-saturating or wasserstein.")
+@click.option("--latent", type=int, help="Size of the latent vector.")
+@click.option("--base", type=int, help="Channels of the widest feature maps; deeper ones have multiples.")
+@click.option("--size", type=int, help="Height and width of the images, a power of two.")
+@click.option("--average", type=float, help="Decay of the average of the generator's weights.")
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder; by default the next number in runs/.")
+@click.option("--resume", metavar="latest|DIR|FILE", help="Go on with a run from its newest whole checkpoint, or from FILE.")
+@click.option("-n", "--dry-run", is_flag=True, help="Show the options and the parameter counts, and stop.")
+@click.option("--fast-dev-run", is_flag=True, help="Two steps on small batches: does everything work?")
+def train(system, out, resume, dry_run, fast_dev_run, **given) -> dict:
+    """Train a GAN: SYSTEM is wgan-gp (the default) or dcgan."""
+    from dataclasses import asdict
+
+    from .gan.run import Run, Stopped
+    from .gan.train import Trainer, options_for
+
+    changes = {k: v for k, v in given.items() if v is not None}
+    if resume:
+        named = [system] * (system is not None) + sorted(changes.keys() - {"steps"}) + ["out"] * (out is not None)
+        if named:
+            raise ValueError(f"--resume takes all options but --steps from the run itself; leave out: {', '.join(named)}")
+        run = Run.resume(resume, steps=changes.get("steps"))
+    else:
+        if fast_dev_run:
+            changes = {"steps": 2, "batch_size": 8} | changes
+        options = options_for(system or "wgan-gp", **changes)
+        if dry_run:
+            from . import data
+
+            trainer = Trainer(options, data.load(options.data))
+            counts = {name: sum(p.data.size for p in m.parameters()) for name, m in trainer.networks().items()}
+            figures = {"options": asdict(options), "parameters": counts}
+            click.echo(json.dumps(figures, indent=1))
+            return figures
+        run = Run.create(options, out)
+    try:
+        return run.train()
+    except Stopped as stopped:
+        sys.exit(stopped.code)
+
+
+@_command(main, "list")
+@click.option("--runs", default="runs", show_default=True, type=click.Path(path_type=Path), help="Folder of run folders.")
+def list_(runs) -> list:
+    """List the runs in a folder."""
+    from .gan.run import list_runs
+
+    rows = list_runs(runs)
+    if not rows:
+        click.echo(f"no runs in {runs}/")
+    for r in rows:
+        if "problem" in r:
+            click.echo(f"{r['run']:<32} {r['problem']}")
+            continue
+        scored = "" if r["confident"] is None else f"  {r['confident']:.1%} confident"
+        click.echo(f"{r['run']:<32} {r['system']:<8} {r['data']:<8} step {r['steps_done']} of {r['steps']}{scored}")
+    return rows
+
+
+@_command(main, "sample")
+@click.argument("run")
+@click.option("-n", "--count", default=64, show_default=True, type=click.IntRange(1), help="How many images.")
+@click.option("-o", "--out", default="sheet.png", show_default=True, type=click.Path(path_type=Path), help="PNG to write.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the latents.")
+@click.option("--scale", default=2, show_default=True, type=click.IntRange(1), help="Pixels per pixel.")
+def sample(run, count, out, seed, scale) -> dict:
+    """Draw images from a trained generator. RUN is a run folder, a checkpoint file, or latest."""
+    from . import viz
+    from .gan.run import load_generator
+    from .gan.run import sample as draw
+
+    generator, _, found = load_generator(run)
+    viz.save_grid(out, draw(generator, count, seed), scale=scale)
+    click.echo(f"{count} images from step {found.step} of {found.path.parent} in {out}")
+    return {"out": str(out), "count": count, "step": found.step}
+
+
+@_command(main, "eval")
+@click.argument("run")
+@click.option("-n", "--count", default=5000, show_default=True, type=click.IntRange(2), help="How many samples to judge.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the latents.")
+def evaluate(run, count, seed) -> dict:
+    """Score a trained generator's samples with the shipped classifier. RUN is a run folder, a checkpoint file, or latest."""
+    from . import data
+    from .gan import classifier, metrics
+    from .gan.run import append_metric, load_generator
+    from .gan.run import sample as draw
+
+    generator, options, found = load_generator(run)
+    model, made = classifier.load(options.data)
+    report = metrics.evaluate(draw(generator, count, seed), model, data.load(options.data))
+    append_metric(found.path.parent, found.step, report)
+    click.echo(f"step {found.step} of {found.path.parent}, judged by a classifier with {made['held_out_accuracy']:.1%} held-out accuracy")
+    click.echo(report.line())
+    shares = "  ".join(f"{name} {share:.1%}" for name, share in zip(made["classes"], report.histogram, strict=True))
+    click.echo(f"shares: {shares}")
+    return {"step": found.step, "held_out_accuracy": made["held_out_accuracy"], **report.as_dict()}
+
+
+@_command(main, "classifier")
+@click.argument("data_name", metavar="DATA")
+@click.option("--epochs", default=20, show_default=True, type=click.IntRange(1), help="Passes over the training split.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the weights, the order and the dropout.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write the classifier to.")
+def train_classifier(data_name, epochs, seed, out) -> dict:
+    """Train the classifier that judges samples of DATA."""
+    from . import data
+    from .gan import classifier
+
+    dataset = data.load(data_name)
+    model = classifier.train(dataset, epochs, seed, lambda epoch, value: click.echo(f"epoch {epoch}/{epochs}  loss {value:.4f}"))
+    path = classifier.save(model, dataset, out, epochs)
+    figures = {"held_out_accuracy": classifier.accuracy(model, dataset), "out": str(path)}
+    click.echo(f"{figures['held_out_accuracy']:.2%} of the held-out images right; written to {path}")
+    return figures
+
+
+@main.group("data")
+def data_group() -> None:
+    """The data sets."""
+
+
+@_command(data_group, "list")
+def data_list() -> list:
+    """List the data sets."""
+    from . import data
+
+    rows = []
+    for info in data.DATASETS.values():
+        height, width, channels = info.shape
+        click.echo(f"{info.name:<10} {info.count:>6} images {height}x{width}x{channels}  {info.description} ({info.licence})")
+        rows.append({"name": info.name, "count": info.count, "shape": info.shape, "licence": info.licence})
+    return rows
+
+
+@_command(data_group, "show")
+@click.argument("name")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="PNG to write; NAME.png by default.")
+def data_show(name, out) -> dict:
+    """Draw a labelled sheet of a data set's images."""
+    from . import data, viz
+
+    out = out or Path(f"{name}.png")
+    dataset = data.load(name)
+    viz.save_data_sheet(out, dataset)
+    click.echo(f"{dataset.info.description}: {out}")
+    return {"out": str(out)}
+
+
+@_command(main, "gradcheck")
+@click.argument("ops", nargs=-1)
+@click.option("--model", help="Certify a whole system's step instead (wgan-gp, dcgan).")
+@click.option("--seed", default=0, show_default=True, help="Seed of the cases.")
+def gradcheck(ops, model, seed) -> dict:
+    """Check every op's derivatives (or only OPS) to third order, and against PyTorch where it is installed."""
+    from . import certificate
+
+    result = certificate.certify_model(model, seed=seed) if model else certificate.certify(ops or None, seed=seed, show=click.echo)
+    click.echo(result.text())
+    if not result.passed:
+        raise click.ClickException("the certificate failed")
+    return result.as_dict()

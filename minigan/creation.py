@@ -1,0 +1,105 @@
+"""Tensors made from nothing: constants, ranges and random numbers, with torch's names. The default dtype is float32."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .autograd import Tensor
+from .backend import CPU, Generator, default_generator, device, float32, float64, int64
+from .ops_shape import _sizes
+
+__all__ = [
+    "arange",
+    "empty",
+    "eye",
+    "from_numpy",
+    "full",
+    "linspace",
+    "ones",
+    "ones_like",
+    "rand",
+    "randint",
+    "randn",
+    "randperm",
+    "zeros",
+    "zeros_like",
+]
+
+
+def _leaf(array: np.ndarray, where: str, requires_grad: bool) -> Tensor:
+    device(where)
+    return Tensor(array).requires_grad_(requires_grad)
+
+
+def zeros(*size, dtype=float32, device=CPU, requires_grad: bool = False) -> Tensor:
+    """Zeros of shape `size`."""
+    return _leaf(np.zeros(_sizes(size), dtype), device, requires_grad)
+
+
+def ones(*size, dtype=float32, device=CPU, requires_grad: bool = False) -> Tensor:
+    """Ones of shape `size`."""
+    return _leaf(np.ones(_sizes(size), dtype), device, requires_grad)
+
+
+def full(size, fill_value: float, dtype=float32, device=CPU, requires_grad: bool = False) -> Tensor:
+    """A tensor of shape `size` filled with one value."""
+    return _leaf(np.full(_sizes((size,)), fill_value, dtype), device, requires_grad)
+
+
+def empty(*size, dtype=float32, device=CPU, requires_grad: bool = False) -> Tensor:
+    """Uninitialised memory of shape `size`."""
+    return _leaf(np.empty(_sizes(size), dtype), device, requires_grad)
+
+
+def zeros_like(input: Tensor, requires_grad: bool = False) -> Tensor:
+    """Zeros of the shape, dtype and layout of `input`."""
+    return Tensor(np.zeros_like(input.data)).requires_grad_(requires_grad)
+
+
+def ones_like(input: Tensor, requires_grad: bool = False) -> Tensor:
+    """Ones of the shape, dtype and layout of `input`."""
+    return Tensor(np.ones_like(input.data)).requires_grad_(requires_grad)
+
+
+def eye(n: int, m: int | None = None, dtype=float32) -> Tensor:
+    """The (n, m) matrix with ones on its diagonal."""
+    return Tensor(np.eye(n, m, dtype=dtype))
+
+
+def arange(start: float, end: float | None = None, step: float = 1, dtype=None) -> Tensor:
+    """start, start + step, ... below end; arange(end) counts from 0. int64 for integers, else float32."""
+    start, end = (0, start) if end is None else (start, end)
+    whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
+    return Tensor(np.arange(start, end, step, dtype=dtype or (int64 if whole else float32)))
+
+
+def linspace(start: float, end: float, steps: int, dtype=float32) -> Tensor:
+    """`steps` equally spaced values from start to end, both included."""
+    return Tensor(np.linspace(start, end, steps, dtype=float64).astype(dtype))
+
+
+def from_numpy(array: np.ndarray) -> Tensor:
+    """A tensor that shares the array's memory."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"from_numpy: expected a NumPy array, got {type(array).__name__}")
+    return Tensor(array)
+
+
+def randn(*size, generator: Generator | None = None, dtype=float32, requires_grad: bool = False) -> Tensor:
+    """Standard normal numbers of shape `size` from `generator` (the default one if None)."""
+    return Tensor((generator or default_generator).normal(_sizes(size), dtype)).requires_grad_(requires_grad)
+
+
+def rand(*size, generator: Generator | None = None, dtype=float32, requires_grad: bool = False) -> Tensor:
+    """Numbers uniform on [0, 1) of shape `size`."""
+    return Tensor((generator or default_generator).uniform(_sizes(size), dtype)).requires_grad_(requires_grad)
+
+
+def randint(low: int, high: int, size, generator: Generator | None = None) -> Tensor:
+    """int64 uniform on low..high-1, of shape `size`."""
+    return Tensor((generator or default_generator).integers(low, high, _sizes((size,))))
+
+
+def randperm(n: int, generator: Generator | None = None) -> Tensor:
+    """A random order of 0..n-1."""
+    return Tensor((generator or default_generator).permutation(n))

@@ -1,0 +1,184 @@
+"""Functions on Tensors, by the names, argument order and defaults of torch.nn.functional: `from minigan import functional as F`.
+
+Losses are composed of differentiable ops, so they have derivatives of any order. `reduction` is "mean", "sum" or "none".
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .autograd import Tensor
+from .backend import Generator, default_generator
+from .ops_act import elu, leaky_relu, logsigmoid, maxout, relu, sigmoid, softplus, tanh
+from .ops_basic import abs, square
+from .ops_conv import avg_pool2d, conv2d, conv_transpose2d, interpolate, max_pool2d, pixel_shuffle
+from .ops_matmul import linear
+from .ops_norm import batch_norm, instance_norm, layer_norm
+from .ops_reduce import log_softmax, mean, safe_norm, softmax, sum
+from .ops_shape import Index, gather, pad
+
+__all__ = [
+    "avg_pool2d",
+    "batch_norm",
+    "binary_cross_entropy_with_logits",
+    "conv2d",
+    "conv_transpose2d",
+    "cross_entropy",
+    "dropout",
+    "elu",
+    "embedding",
+    "instance_norm",
+    "interpolate",
+    "l1_loss",
+    "layer_norm",
+    "leaky_relu",
+    "linear",
+    "log_softmax",
+    "logsigmoid",
+    "max_pool2d",
+    "maxout",
+    "mse_loss",
+    "normalize",
+    "one_hot",
+    "pad",
+    "pixel_shuffle",
+    "relu",
+    "sigmoid",
+    "softmax",
+    "softplus",
+    "tanh",
+]
+
+
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, generator: Generator | None = None) -> Tensor:
+    """Each element zeroed with probability p and the others divided by 1 - p, in training; the input itself otherwise.
+
+    The mask comes from `generator` (the default one if None). Raises ValueError unless 0 <= p <= 1.
+    """
+    if not 0 <= p <= 1:
+        raise ValueError(f"dropout: p must be in [0, 1], got {p}")
+    if not training or p == 0:
+        return input
+    keep = (generator or default_generator).uniform(input.shape) >= p
+    return input * Tensor(keep.astype(input.dtype) / np.asarray(max(1 - p, 1e-30), input.dtype))
+
+
+def embedding(input: Tensor, weight: Tensor) -> Tensor:
+    """Row input[...] of weight (rows, features), for integer `input`: shape input.shape + (features,).
+
+    Raises IndexError for a row outside the table.
+    """
+    rows = np.asarray(input.data if isinstance(input, Tensor) else input)
+    if rows.dtype.kind not in "iu":
+        raise TypeError(f"embedding: the input must hold integers, not {rows.dtype}")
+    if rows.size and not 0 <= rows.min() <= rows.max() < weight.shape[0]:
+        raise IndexError(f"embedding: rows {rows.min()}..{rows.max()} are outside a table of {weight.shape[0]} rows")
+    return Index(rows)(weight)
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """int64 vectors with a 1 at each label's place: shape tensor.shape + (num_classes,); -1 takes the largest label + 1."""
+    labels = np.asarray(tensor.data if isinstance(tensor, Tensor) else tensor)
+    if labels.dtype.kind not in "iu" or (labels.size and labels.min() < 0):
+        raise ValueError("one_hot: labels must be integers, none negative")
+    classes = int(labels.max(initial=-1)) + 1 if num_classes == -1 else num_classes
+    if labels.size and labels.max() >= classes:
+        raise ValueError(f"one_hot: label {labels.max()} does not fit {classes} classes")
+    return Tensor((labels[..., None] == np.arange(classes)).astype(np.int64))
+
+
+def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
+    """input / max(||input||_p, eps) along `dim`. Only p = 2 is offered."""
+    if p != 2:
+        raise ValueError(f"normalize: only p=2 is supported, got {p}")
+    from .ops_basic import maximum
+
+    return input / maximum(safe_norm(input, dim, keepdim=True), eps)
+
+
+def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """(input - target)^2."""
+    return _reduce("mse_loss", square(_difference("mse_loss", input, target)), reduction)
+
+
+def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """|input - target|, with slope 0 at 0."""
+    return _reduce("l1_loss", abs(_difference("l1_loss", input, target)), reduction)
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean", pos_weight: Tensor | None = None
+) -> Tensor:
+    """-(t ln s + (1 - t) ln(1 - s)) for s = sigmoid(input), from the logits: finite wherever the input is.
+
+    weight multiplies every element's loss, pos_weight the first term.
+    """
+    op = "binary_cross_entropy_with_logits"
+    target = _same_shape(op, input, target)
+    # ln s = -softplus(-x) and ln(1 - s) = -softplus(x) = -x + ln s.
+    log_s = logsigmoid(input)
+    positive = target if pos_weight is None else target * pos_weight
+    loss = (1 - target) * (input - log_s) - positive * log_s
+    return _reduce(op, loss if weight is None else loss * weight, reduction)
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """-ln softmax(input)[target] for logits (N, K, ...) and integer targets (N, ...), or target probabilities (N, K, ...).
+
+    weight (K) weighs the classes; "mean" divides by the sum of the weights used. Targets equal to ignore_index do not count.
+    """
+    op = "cross_entropy"
+    if input.ndim < 2:
+        raise ValueError(f"{op}: input must be (N, K, ...), got shape {input.shape}")
+    classes = input.shape[1]
+    target = target if isinstance(target, Tensor) else Tensor(np.asarray(target))
+    per_class = (1, classes) + (1,) * (input.ndim - 2)
+    scale = Tensor(np.ones(per_class, input.dtype)) if weight is None else weight.reshape(per_class)
+    log_p = log_softmax(input, 1)
+    if target.shape == input.shape:
+        aim = target * (1 - label_smoothing) + label_smoothing / classes
+        return _reduce(op, -sum(aim * log_p * scale, 1), reduction, input.data.size // classes)
+    if target.shape != input.shape[:1] + input.shape[2:]:
+        raise ValueError(f"{op}: target {target.shape} does not fit input {input.shape}")
+    if target.dtype.kind not in "iu":
+        raise TypeError(f"{op}: class targets must be integers, not {target.dtype}")
+    used = target.data != ignore_index
+    labels = np.where(used, target.data, 0)
+    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
+        raise IndexError(f"{op}: a target is outside 0..{classes - 1}")
+    at = Tensor(labels[:, None])
+    counted = Tensor(used[:, None].astype(input.dtype))
+    weights = gather(scale * Tensor(np.ones(input.shape, input.dtype)), 1, at) * counted
+    loss = -gather(log_p, 1, at) * weights
+    if label_smoothing:
+        loss = (1 - label_smoothing) * loss - (label_smoothing / classes) * sum(log_p * scale, 1, keepdim=True) * counted
+    loss = loss.reshape(target.shape)
+    return sum(loss) / sum(weights) if reduction == "mean" else _reduce(op, loss, reduction)
+
+
+def _reduce(op: str, loss: Tensor, reduction: str, count: int | None = None) -> Tensor:
+    if reduction == "none":
+        return loss
+    if reduction == "sum":
+        return sum(loss)
+    if reduction == "mean":
+        return mean(loss) if count is None else sum(loss) / count
+    raise ValueError(f"{op}: unknown reduction {reduction!r}; known: mean, sum, none")
+
+
+def _same_shape(op: str, input: Tensor, target) -> Tensor:
+    target = target if isinstance(target, Tensor) else Tensor(np.asarray(target, input.dtype))
+    if target.shape != input.shape:
+        raise ValueError(f"{op}: target {target.shape} must have the shape of input {input.shape}")
+    return target
+
+
+def _difference(op: str, input: Tensor, target) -> Tensor:
+    return input - _same_shape(op, input, target)

@@ -1,0 +1,294 @@
+"""Run folders: what `minigan train` leaves behind, by StyleGAN3's conventions, and how a run goes on.
+
+    runs/00000-wgan-gp-digits/   training_options.json   log.txt   stats.jsonl (a row a tick)   reals.png
+        fakes_init.png fakes000250.png ...        the same latents through the averaged generator, by generator step
+        checkpoint-000250.safetensors .json ...   the newest three (minigan/checkpoint.py)
+        training.gif  curves.png  metric-classifier.jsonl
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+
+from .. import checkpoint, data, viz
+from ..autograd import Tensor
+from ..backend import Generator
+from ..checkpoint import Checkpoint, CheckpointError, atomic_write
+from . import classifier, metrics, networks
+from .losses import loss
+from .train import Options, Trainer, generate
+
+TICK, SNAP, KEEP, PREVIEWS, METRIC_SAMPLES = 25, 250, 3, 64, 5000
+SAMPLE_STREAM, METRIC_STREAM = 6, 7
+
+
+class Stopped(Exception):
+    """A signal ended the run, after a checkpoint. `code` is the exit status: 128 + the signal's number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.code = 128 + number
+
+
+class Run:
+    """One run folder and the trainer that fills it. Make one with `Run.create` or `Run.resume`, then call `train`."""
+
+    def __init__(self, folder: Path, options: Options, found: Checkpoint | None = None) -> None:
+        self.folder, self.options = folder, options
+        self.dataset = data.load(options.data)
+        self.trainer = Trainer(options, self.dataset)
+        if found is not None:
+            self.trainer.restore(found.arrays, found.state)
+        self.seconds = 0.0 if found is None else found.state["seconds"]
+        self.bar = None
+
+    @classmethod
+    def create(cls, options: Options, out: str | os.PathLike | None = None, root: str | os.PathLike = "runs") -> Run:
+        """A new run in `out`, or in the next numbered folder of `root`. Raises ValueError if `out` already holds something."""
+        run = cls(Path(), options)  # what cannot be built must leave no folder behind
+        run.folder = _new_folder(options, out, Path(root))
+        run._write_json("training_options.json", asdict(options))
+        return run
+
+    @classmethod
+    def resume(cls, spec: str, root: str | os.PathLike = "runs", steps: int | None = None) -> Run:
+        """The run that `spec` (latest, a folder or a checkpoint file) names, at its newest whole checkpoint.
+
+        steps: a new total number of generator steps; the other options are the run's own. Raises CheckpointError.
+        """
+        found = checkpoint.resolve(spec, root)
+        options = options_of(found)
+        run = cls(found.path.parent, options if steps is None else replace(options, steps=steps), found)
+        if run.options.steps < found.step:
+            raise ValueError(f"{found.path} is at step {found.step}, beyond --steps {run.options.steps} (the total number of steps)")
+        for path in checkpoint.paths(run.folder):  # a run that goes back leaves its later checkpoints aside
+            if checkpoint.step_of(path) > found.step:
+                checkpoint.set_aside(path)
+        return run
+
+    def train(self) -> dict:
+        """Train to options.steps and close the run; returns the final figures. Raises Stopped after SIGINT or SIGTERM, TrainingError."""
+        stopper = _Stopper()
+        with stopper, self._progress():
+            started, rows = time.monotonic() - self.seconds, []
+            self._open()
+            while self.trainer.steps_done < self.options.steps:
+                if stopper.number is not None:
+                    self._save()
+                    self.say(f"stopped at step {self.trainer.steps_done}; go on with: minigan train --resume {self.folder}")
+                    raise Stopped(stopper.number)
+                rows.append(self.trainer.step())
+                done = self.trainer.steps_done
+                self.seconds = time.monotonic() - started
+                self._tick(rows[-1])
+                if done % TICK == 0 or done == self.options.steps:
+                    self._log(rows)
+                    rows = []
+                if done % SNAP == 0 or done == self.options.steps:
+                    self._snapshot()
+            return self._close()
+
+    def say(self, text: str) -> None:
+        """A line for the terminal and log.txt."""
+        if self.bar is not None and not self.bar.disable:
+            self.bar.write(text)
+        else:
+            print(text, flush=True)
+        with open(self.folder / "log.txt", "a") as log:
+            log.write(text + "\n")
+
+    def _progress(self):
+        from tqdm import tqdm
+
+        self.bar = tqdm(
+            total=self.options.steps,
+            initial=self.trainer.steps_done,
+            unit="step",
+            disable=not sys.stderr.isatty(),
+            dynamic_ncols=True,
+            smoothing=0.05,
+        )
+        return self.bar
+
+    def _open(self) -> None:
+        options = self.options
+        generator, critic = (_count(m) for m in (self.trainer.generator, self.trainer.critic))
+        self.say(
+            f"{options.system} on {options.data}: generator {generator:,} and critic {critic:,} parameters,"
+            f" steps {self.trainer.steps_done} to {options.steps}, in {self.folder}"
+        )
+        if not (self.folder / "fakes_init.png").exists():
+            reals = classifier.prepared(self.dataset, self.dataset.train[:PREVIEWS])
+            viz.save_grid(self.folder / "reals.png", reals, scale=2)
+            self._save_fakes("fakes_init.png")
+
+    def _save_fakes(self, name: str) -> None:
+        viz.save_grid(self.folder / name, self.trainer.preview(PREVIEWS), scale=2)
+
+    def _tick(self, figures: dict[str, float]) -> None:
+        shown = {k: figures[k] for k in ("d_loss", "g_loss", "critic_estimate", "gradient_norm") if k in figures}
+        self.bar.set_postfix({k: f"{v:.3g}" for k, v in shown.items()}, refresh=False)
+        self.bar.update(1)
+
+    def _log(self, rows: list[dict[str, float]]) -> None:
+        mean = {k: float(np.mean([r[k] for r in rows])) for k in rows[-1]}
+        row = {"step": self.trainer.steps_done, "seconds": round(self.seconds, 3), **{k: round(v, 6) for k, v in mean.items()}}
+        with open(self.folder / "stats.jsonl", "a") as stats:
+            stats.write(json.dumps(row) + "\n")
+        if self.bar.disable:
+            figures = "  ".join(f"{k} {v:.4g}" for k, v in mean.items())
+            self.say(f"step {row['step']:>6}/{self.options.steps}  {self.seconds:7.1f} s  {figures}")
+
+    def _snapshot(self) -> None:
+        self._save_fakes(f"fakes{self.trainer.steps_done:06d}.png")
+        self._save()
+
+    def _save(self) -> None:
+        arrays, state = self.trainer.state()
+        checkpoint.save(self.folder, self.trainer.steps_done, arrays, {**state, "seconds": self.seconds})
+        for old in checkpoint.paths(self.folder)[KEEP:]:
+            old.unlink()
+            old.with_suffix(".safetensors").unlink(missing_ok=True)
+
+    def _close(self) -> dict:
+        if not checkpoint.paths(self.folder):
+            self._snapshot()
+        stats = read_stats(self.folder)
+        if stats:
+            row = loss(self.options.loss)
+            formulas = dict(zip(("d_loss", "g_loss"), (part.partition(":")[2].strip() for part in row.formula.split(";")), strict=True))
+            title = f"{self.options.system} on {self.options.data}"
+            viz.plot_curves(self.folder / "curves.png", stats, formulas, title)
+        viz.save_gif(self.folder / "training.gif", viz.run_frames(self.folder))
+        figures = {"run": str(self.folder), "steps": self.trainer.steps_done, "seconds": round(self.seconds, 1)}
+        try:
+            model, _ = classifier.load(self.options.data)
+        except CheckpointError:
+            raise
+        except ValueError as error:
+            self.say(f"reached step {figures['steps']} in {figures['seconds']:.0f} s; samples not scored: {error}")
+            return figures
+        report = metrics.evaluate(self._samples(METRIC_SAMPLES), model, self.dataset)
+        append_metric(self.folder, self.trainer.steps_done, report)
+        self.say(f"reached step {figures['steps']} in {figures['seconds']:.0f} s: {report.line()}")
+        return figures | report.as_dict()
+
+    def _samples(self, count: int) -> np.ndarray:
+        return self.trainer.sample(self.trainer.latent(count, Generator(self.options.seed, METRIC_STREAM)))
+
+    def _write_json(self, name: str, content: dict) -> None:
+        atomic_write(self.folder / name, json.dumps(content, indent=1) + "\n")
+
+
+class _Stopper:
+    """Turns the first SIGINT or SIGTERM into a number to look at between steps; the second acts at once."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+
+    def __enter__(self) -> _Stopper:
+        self.before = {n: signal.signal(n, self._note) for n in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def _note(self, number: int, frame) -> None:
+        self.number = number
+        for n in self.before:
+            signal.signal(n, signal.SIG_DFL)
+
+    def __exit__(self, *exception) -> None:
+        for n, handler in self.before.items():
+            signal.signal(n, handler)
+
+
+def options_of(found: Checkpoint) -> Options:
+    """The options a checkpoint's run was made with. Raises CheckpointError for options this version does not know."""
+    try:
+        return Options(**found.state["options"])
+    except (TypeError, KeyError) as error:
+        raise CheckpointError(f"{found.path} was written by another version of minigan: {error}") from error
+
+
+def load_generator(spec: str, root: str | os.PathLike = "runs") -> tuple[networks.DCGANGenerator, Options, Checkpoint]:
+    """The averaged generator of a run (latest, a folder or a checkpoint file), its options, and the checkpoint. Raises CheckpointError."""
+    found = checkpoint.resolve(spec, root)
+    options = options_of(found)
+    channels = data.info(options.data).shape[-1]
+    generator = networks.DCGANGenerator(options.latent, channels, options.size, options.base)
+    try:
+        generator.load_state_dict({k.removeprefix("average."): v for k, v in found.arrays.items() if k.startswith("average.")})
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(f"{found.path} does not fit the generator its options describe: {error}") from error
+    return generator.eval(), options, found
+
+
+def sample(generator: networks.DCGANGenerator, count: int, seed: int = 0) -> np.ndarray:
+    """`count` images (N, C, H, W) in (-1, 1); the same seed gives the same latents, and more of them the same first ones."""
+    z = Generator(seed, SAMPLE_STREAM).normal((count, generator.latent))
+    return generate(generator, Tensor(z))
+
+
+def append_metric(folder: Path, step: int, report: metrics.Report) -> None:
+    """A row of metric-classifier.jsonl."""
+    with open(folder / "metric-classifier.jsonl", "a") as file:
+        file.write(json.dumps({"step": step, "results": report.as_dict()}) + "\n")
+
+
+def read_stats(folder: Path) -> list[dict]:
+    """The rows of stats.jsonl, one a step; where a run went back to an earlier checkpoint the later row counts. Cut lines are left out."""
+    path, rows = folder / "stats.jsonl", {}
+    for line in path.read_text().splitlines() if path.exists() else ():
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        rows = {step: r for step, r in rows.items() if step < row["step"]} | {row["step"]: row}
+    return list(rows.values())
+
+
+def list_runs(root: str | os.PathLike = "runs") -> list[dict]:
+    """What is known of each run folder in `root`: name, system, data, steps done of total, newest figures."""
+    found = []
+    for folder in sorted(p for p in Path(root).glob("*") if (p / "training_options.json").is_file()):
+        try:
+            options = json.loads((folder / "training_options.json").read_text())
+            row = {"run": folder.name, **{k: options[k] for k in ("system", "data", "steps")}}
+        except (json.JSONDecodeError, KeyError) as error:
+            found.append({"run": folder.name, "problem": f"training_options.json is damaged: {error}"})
+            continue
+        steps = [checkpoint.step_of(p) for p in checkpoint.paths(folder)]
+        metric = folder / "metric-classifier.jsonl"
+        last = metric.read_text().splitlines()[-1:] if metric.exists() else []
+        confident = json.loads(last[0])["results"]["confident"] if last else None
+        found.append(row | {"steps_done": max(steps, default=0), "confident": confident})
+    return found
+
+
+def _new_folder(options: Options, out: str | os.PathLike | None, root: Path) -> Path:
+    if out is not None:
+        folder = Path(out)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ValueError(f"{folder} already holds something; name a new folder, or go on with --resume {folder}")
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    root.mkdir(parents=True, exist_ok=True)
+    while True:
+        taken = [int(m[1]) for p in root.iterdir() if (m := re.match(r"(\d{5})-", p.name))]
+        folder = root / f"{max(taken, default=-1) + 1:05d}-{options.system}-{options.data}"
+        try:
+            folder.mkdir()
+        except FileExistsError:  # another process took the number
+            continue
+        return folder
+
+
+def _count(module) -> int:
+    return sum(p.data.size for p in module.parameters())

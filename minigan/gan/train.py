@@ -1,0 +1,248 @@
+"""The training loop of a GAN: k critic steps, one generator step, and everything that must survive a restart.
+
+    for each generator step:                                 (Goodfellow et al. 2014, algorithm 1)
+        n_critic times:  minimise d_loss (+ lambda * gradient penalty) over the critic's weights
+        once:            minimise g_loss over the generator's weights; no gradient of the critic's weights is computed
+
+`Trainer` knows nothing of folders, terminals or clocks (gan/run.py does). Its state is arrays and small integers, so a run that is stopped
+and resumed equals an uninterrupted one bit for bit: every random number is a function of (seed, stream, draw number).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+
+import numpy as np
+
+from .. import optim
+from ..autograd import Tensor, detect_anomaly, grad, no_grad
+from ..backend import Generator, device
+from ..data import Dataset, Loader
+from ..functional import sigmoid
+from . import networks
+from .losses import loss
+from .penalties import gradient_penalty
+
+# One random stream for each use, so that changing how often one is drawn from leaves the others as they were.
+STREAMS = {"init": 1, "latent_d": 2, "latent_g": 3, "eps": 4}
+PREVIEW_STREAM = 5
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on: a loss or gradient is no longer finite. The message names the step and the op."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run is made of; `training_options.json` holds it. Raises ValueError for values that make no sense.
+
+    steps: the total number of generator steps. base: channels of the first level. gp_weight: lambda of the gradient penalty, 0 for none.
+    critic_norm: batch norm in the critic. average: decay of the average of the generator's weights, which samples are drawn from.
+    """
+
+    system: str = "wgan-gp"
+    data: str = "digits"
+    steps: int = 1000
+    batch_size: int = 64
+    seed: int = 0
+    device: str = "cpu"
+    loss: str = "wasserstein"
+    lr: float = 2e-4
+    beta1: float = 0.0
+    beta2: float = 0.9
+    n_critic: int = 5
+    gp_weight: float = 10.0
+    critic_norm: bool = False
+    latent: int = 100
+    base: int = 32
+    size: int = 32
+    average: float = 0.99
+
+    def __post_init__(self) -> None:
+        for name, low in {"steps": 0, "batch_size": 1, "n_critic": 1, "latent": 1, "base": 1, "gp_weight": 0}.items():
+            if not getattr(self, name) >= low:
+                raise ValueError(f"{name} must be at least {low}, got {getattr(self, name)}")
+        if not 0 < self.lr < float("inf"):
+            raise ValueError(f"lr must be positive and finite, got {self.lr}")
+        if self.critic_norm and self.gp_weight:
+            raise ValueError("a critic with batch norm has no gradient per sample to penalise; use gp_weight 0 or critic_norm False")
+        device(self.device)
+        loss(self.loss)
+
+
+SYSTEMS: dict[str, Options] = {
+    "wgan-gp": Options(steps=1500),
+    "dcgan": Options(
+        "dcgan", loss="non-saturating", beta1=0.5, beta2=0.999, n_critic=1, gp_weight=0.0, critic_norm=True, steps=3000
+    ),
+}
+
+
+def options_for(system: str, **changes) -> Options:
+    """The defaults of a system with the given changes. Raises ValueError for an unknown system or option."""
+    if system not in SYSTEMS:
+        raise ValueError(f"unknown system {system!r}; known systems: {', '.join(SYSTEMS)}")
+    unknown = changes.keys() - {f.name for f in fields(Options)}
+    if unknown:
+        raise ValueError(f"unknown options {sorted(unknown)}")
+    return replace(SYSTEMS[system], **changes)
+
+
+class Trainer:
+    """A generator, a critic, their optimisers, data and random numbers; `step()` trains, `state()` and `restore()` carry it over."""
+
+    def __init__(self, options: Options, dataset: Dataset) -> None:
+        self.options, self.steps_done = options, 0
+        self.loss = loss(options.loss)
+        self.random = {name: Generator(options.seed, stream) for name, stream in STREAMS.items()}
+        self.loader = Loader(dataset, options.batch_size, options.seed, size=options.size)
+        channels = dataset.images.shape[-1]
+        self.generator = networks.DCGANGenerator(options.latent, channels, options.size, options.base)
+        self.critic = networks.DCGANCritic(channels, options.size, options.base, options.critic_norm)
+        networks.dcgan_init_(self.generator, self.random["init"])
+        networks.dcgan_init_(self.critic, self.random["init"])
+        betas = (options.beta1, options.beta2)
+        self.optim_g = optim.Adam(self.generator.parameters(), options.lr, betas)
+        self.optim_d = optim.Adam(self.critic.parameters(), options.lr, betas)
+        self.average = optim.WeightAverage(self.generator, options.average)
+
+    def step(self) -> dict[str, float]:
+        """One generator step with its critic steps; returns the last critic step's figures and the generator's.
+
+        Raises TrainingError, with no weight moved by the half-step at fault, when a loss or a gradient is not finite.
+        """
+        for k in range(self.options.n_critic):
+            figures = self._half_step(f"critic step {k + 1} of {self.options.n_critic}", self.critic_loss, self.optim_d)
+        figures |= self._half_step("generator step", self.generator_loss, self.optim_g)
+        self.average.update(self.generator)
+        self.steps_done += 1
+        return figures
+
+    def critic_loss(self) -> tuple[Tensor, dict[str, float]]:
+        """What the critic minimises on the next batch, and figures to report."""
+        batch = self.options.batch_size
+        real = Tensor(next(self.loader)[0])
+        with no_grad():
+            fake = self.generator(self.latent(batch, self.random["latent_d"]))
+        d_real, d_fake = self.critic(real), self.critic(fake)
+        objective = self.loss.d_loss(d_real, d_fake)
+        figures = {"d_loss": objective.item()}
+        if self.options.loss == "wasserstein":
+            figures["critic_estimate"] = d_real.data.mean().item() - d_fake.data.mean().item()
+        else:
+            figures |= {"d_real": sigmoid(d_real.detach()).data.mean().item(), "d_fake": sigmoid(d_fake.detach()).data.mean().item()}
+        if self.options.gp_weight:
+            eps = Tensor(self.random["eps"].uniform((batch, 1, 1, 1)))
+            penalty, norm = gradient_penalty(self.critic, real, fake, eps)
+            figures |= {"penalty": penalty.item(), "gradient_norm": norm.item()}
+            objective = objective + self.options.gp_weight * penalty
+        return objective, figures
+
+    def generator_loss(self) -> tuple[Tensor, dict[str, float]]:
+        """What the generator minimises on fresh latents, and figures to report."""
+        fake = self.generator(self.latent(self.options.batch_size, self.random["latent_g"]))
+        objective = self.loss.g_loss(self.critic(fake))
+        return objective, {"g_loss": objective.item()}
+
+    def _half_step(self, what: str, compute: Callable, optimiser: optim.Adam) -> dict[str, float]:
+        params = optimiser.param_groups[0]["params"]
+        before = self._counters()
+        objective, figures = compute()
+        gradients = grad(objective, params)
+        if not np.isfinite(objective.item()) or not all(_finite(g) for g in gradients):
+            self._set_counters(before)
+            raise TrainingError(f"step {self.steps_done + 1}, {what}: {self._culprit(compute, params)}")
+        for p, g in zip(params, gradients, strict=True):
+            p.grad = g
+        optimiser.step()
+        optimiser.zero_grad()
+        return figures
+
+    def _culprit(self, compute: Callable, params: list[Tensor]) -> str:
+        """Run a half-step again, op by op, on the unchanged weights, random numbers and data: the first op that leaves the finite numbers."""
+        try:
+            with detect_anomaly():
+                grad(compute()[0], params)
+        except FloatingPointError as error:
+            return str(error)
+        return "the loss or a gradient is not finite, but every op is when run again"
+
+    def latent(self, count: int, random: Generator) -> Tensor:
+        """`count` standard normal latent vectors (count, latent) from one of the random streams."""
+        return Tensor(random.normal((count, self.options.latent)))
+
+    def sample(self, z: Tensor, batch: int = 100) -> np.ndarray:
+        """Images (N, C, H, W) in (-1, 1) for latents z (N, latent), by the averaged generator in evaluation mode."""
+        return generate(self.average.module, z, batch)
+
+    def preview(self, count: int) -> np.ndarray:
+        """Images for the same `count` latents every time: what the grids of a run show."""
+        return self.sample(self.latent(count, Generator(self.options.seed, PREVIEW_STREAM)))
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict]:
+        """(arrays, JSON-able rest): everything `restore` needs."""
+        arrays, optimisers = {}, {}
+        for name, module in self.networks().items():
+            arrays |= {f"{name}.{k}": v for k, v in module.state_dict().items()}
+        for name, optimiser in self._optimisers().items():
+            saved = optimiser.state_dict()
+            for i, entry in saved["state"].items():
+                arrays |= {f"{name}.{i}.{k}": v for k, v in entry.items() if isinstance(v, np.ndarray)}
+            counts = {str(i): {k: v for k, v in e.items() if not isinstance(v, np.ndarray)} for i, e in saved["state"].items()}
+            optimisers[name] = counts
+        rest = {
+            "options": asdict(self.options),
+            "steps_done": self.steps_done,
+            "counters": self._counters(),
+            "optimisers": optimisers,
+            "average_updates": self.average.updates,
+        }
+        return arrays, rest
+
+    def restore(self, arrays: dict[str, np.ndarray], rest: dict) -> None:
+        """Continue from `state()`. Raises ValueError or KeyError if it belongs to other networks."""
+        for name, module in self.networks().items():
+            module.load_state_dict(_under(arrays, name))
+        for name, optimiser in self._optimisers().items():
+            state = {int(i): dict(counts) for i, counts in rest["optimisers"][name].items()}
+            for key, array in _under(arrays, name).items():
+                i, _, k = key.partition(".")
+                state.setdefault(int(i), {})[k] = array
+            optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+        self.steps_done, self.average.updates = rest["steps_done"], rest["average_updates"]
+        self._set_counters(rest["counters"])
+
+    def networks(self) -> dict:
+        """The generator, the critic, and the average of the generator."""
+        return {"generator": self.generator, "critic": self.critic, "average": self.average.module}
+
+    def _optimisers(self) -> dict:
+        return {"optim_g": self.optim_g, "optim_d": self.optim_d}
+
+    def _counters(self) -> dict:
+        """The random streams and the loader: all that moves besides the weights."""
+        return {"loader": self.loader.state_dict(), **{name: g.state_dict() for name, g in self.random.items()}}
+
+    def _set_counters(self, counters: dict) -> None:
+        self.loader.load_state_dict(counters["loader"])
+        for name, stream in self.random.items():
+            stream.load_state_dict(counters[name])
+
+
+def generate(generator, z: Tensor, batch: int = 100) -> np.ndarray:
+    """Images (N, C, H, W) for latents z (N, latent) by a generator in evaluation mode, `batch` at a time, nothing recorded."""
+    was_training = generator.training
+    generator.eval()
+    with no_grad():
+        images = [generator(Tensor(z.data[i : i + batch])).data for i in range(0, len(z), batch)]
+    generator.train(was_training)
+    return np.concatenate(images)
+
+
+def _finite(g: Tensor | None) -> bool:
+    return g is None or bool(np.isfinite(g.data.sum(dtype=np.float64)))
+
+
+def _under(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {k.removeprefix(prefix + "."): v for k, v in arrays.items() if k.startswith(prefix + ".")}

@@ -1,0 +1,279 @@
+"""Are these derivatives right? Finite differences and PyTorch, to any order, for minigan's ops and for yours.
+
+    from minigan import gradcheck, tensor
+    x = tensor(np.array([0.3, -1.2]), requires_grad=True)          # float64
+    gradcheck.gradcheck(my_op, [x])                                 # order 1
+    gradcheck.check_order(my_op, [x], order=3)
+
+What is checked. Start from the outputs y = f(x) and draw a cotangent u1; the gradient of <u1, y> is a function of x again. Draw u2 and
+differentiate <u2, that>, and so on:
+
+    phi_0(x) = f(x),    phi_n(x) = d/dx <u_n, phi_(n-1)(x)>.
+
+`check_order(f, x, n)` compares phi_n, as the engine computes it, with central differences of the engine's own phi_(n-1); so if order
+n-1 is right, order n is. The cotangents are random, never ones: the input gradient of batch norm under a cotangent of ones is zero,
+whatever is wrong with it. Where phi_(n-1) has few elements, its whole Jacobian is compared row by row as well.
+
+Why the tolerance. With step h = 1e-5 in float64 the difference carries about 1e-16 / h = 1e-11 of rounding and h^2 / 6 = 2e-11 of
+truncation, each times the size of f and of its third derivative. 1e-6 leaves those sizes room up to about 1e4, and an actual
+mistake is rarely smaller than 1e-2. PyTorch's numbers differ by the order of summation only: 1e-9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from .autograd import Tensor, enable_grad, grad
+from .backend import FLOATS, float64
+
+EPS, TOLERANCE, TORCH_TOLERANCE = 1e-5, 1e-6, 1e-9
+FULL_JACOBIAN = 12
+"""Outputs up to which the whole Jacobian is compared, not only its product with a random cotangent."""
+
+
+class GradcheckError(ValueError):
+    """A derivative is wrong. order, input, element: where; analytic, numeric: the two values there."""
+
+    def __init__(self, message: str, order: int, input=None, element=None, analytic=None, numeric=None) -> None:
+        super().__init__(message)
+        self.order, self.input, self.element = order, input, element
+        self.analytic, self.numeric = analytic, numeric
+
+
+def gradcheck(fn: Callable, inputs: Sequence[Tensor], **options) -> float:
+    """Check the gradient of `fn` at `inputs`; see `check_order`."""
+    return check_order(fn, inputs, 1, **options)
+
+
+def gradgradcheck(fn: Callable, inputs: Sequence[Tensor], **options) -> float:
+    """Check the gradient of the gradient of `fn` at `inputs`; see `check_order`."""
+    return check_order(fn, inputs, 2, **options)
+
+
+def check_order(
+    fn: Callable,
+    inputs: Sequence[Tensor],
+    order: int = 1,
+    *,
+    eps: float = EPS,
+    atol: float = TOLERANCE,
+    rtol: float = TOLERANCE,
+    seed: int = 0,
+    full: int = FULL_JACOBIAN,
+    name: str | None = None,
+) -> float:
+    """Compare the derivative of the given order with central differences of the one before; return the worst error.
+
+    fn: Tensors to a Tensor or a sequence of them, without randomness of its own; outputs that are not floating are left out. inputs: float64
+    Tensors, of which those that require a gradient are differentiated by; the others are constants. eps: the step, relative above 1. A
+    difference up to atol + rtol * (the largest derivative) passes. full: see FULL_JACOBIAN. The error returned is
+    max |analytic - numeric| / max(1, |numeric|). A gradient of None counts as zero.
+
+    Raises GradcheckError, naming the place and both values, if a derivative is wrong or not finite, or fn changes from call to
+    call; TypeError for inputs in float32, whose differences would be noise.
+    """
+    name = name or _name(fn)
+    if order < 1:
+        raise ValueError(f"check_order: order must be at least 1, got {order}")
+    arrays = [x.data for x in inputs]
+    wanted = [i for i, x in enumerate(inputs) if x.requires_grad]
+    if not wanted:
+        raise ValueError(f"{name}: none of the inputs requires a gradient, so there is nothing to check")
+    for i in wanted:
+        if arrays[i].dtype != float64:
+            raise TypeError(f"{name}: input {i} is {arrays[i].dtype}; finite differences need float64 (use .double())")
+
+    before, leaves = _evaluate(fn, arrays, wanted, order - 1, seed)
+    again, _ = _evaluate(fn, arrays, wanted, order - 1, seed)
+    _require_finite(name, order - 1, before)
+    if not all(np.array_equal(a, b) for a, b in zip(map(_array, before), map(_array, again), strict=True)):
+        raise GradcheckError(f"{name}: two calls on the same inputs differ, so it cannot be differentiated numerically", order - 1)
+
+    jacobian = _differences(fn, arrays, wanted, order - 1, seed, before, eps)
+    cotangents = [_cotangents(before, order, seed)]
+    size = sum(0 if y is None else y.data.size for y in before)
+    if size <= full:
+        cotangents += [_one_hot(before, k) for k in range(size)]
+    worst = 0.0
+    for rows in cotangents:
+        analytic = _backward(before, [leaves[i] for i in wanted], rows, create_graph=False)
+        _require_finite(name, order, analytic)
+        numeric = np.concatenate([u.ravel() for u in rows if u is not None] or [np.zeros(0)]) @ jacobian
+        ends = np.cumsum([arrays[i].size for i in wanted])[:-1]
+        for i, a, n in zip(wanted, analytic, np.split(numeric, ends), strict=True):
+            a = np.zeros(arrays[i].shape) if a is None else a.data
+            worst = max(worst, _compare(name, order, i, a, n.reshape(arrays[i].shape), atol, rtol, "finite differences"))
+    return worst
+
+
+def compare_with_torch(
+    fn: Callable,
+    torch_fn: Callable,
+    inputs: Sequence[Tensor],
+    order: int = 2,
+    *,
+    atol: float = TORCH_TOLERANCE,
+    rtol: float = TORCH_TOLERANCE,
+    seed: int = 0,
+    name: str | None = None,
+) -> list[float]:
+    """The worst errors of fn's value and derivatives, orders 0 to `order`, against PyTorch's of torch_fn, under the same random cotangents.
+
+    Arguments as for `check_order`; torch_fn takes torch tensors. Raises GradcheckError where they differ, and ModuleNotFoundError
+    without PyTorch.
+    """
+    name = name or _name(fn)
+    arrays = [x.data for x in inputs]
+    wanted = [i for i, x in enumerate(inputs) if x.requires_grad]
+    errors = []
+    for level in range(order + 1):
+        ours = _evaluate(fn, arrays, wanted, level, seed)[0]
+        theirs = torch_derivatives(torch_fn, arrays, wanted, level, seed)
+        if len(ours) != len(theirs):
+            raise GradcheckError(f"{name}: {len(ours)} outputs, PyTorch has {len(theirs)}", level)
+        worst = 0.0
+        for i, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+            if a is None and b is None:
+                continue
+            shape = b.shape if a is None else a.shape
+            a, b = (np.zeros(shape) if v is None else _array(v) for v in (a, b))
+            if a.shape != b.shape:
+                raise GradcheckError(f"{name}: shape {a.shape} at order {level}, PyTorch has {b.shape}", level, i)
+            where = i if level == 0 or not wanted else wanted[i]
+            worst = max(worst, _compare(name, level, where, a, b, atol, rtol, "PyTorch"))
+        errors.append(worst)
+    return errors
+
+
+def derivatives(fn: Callable, inputs: Sequence[Tensor], order: int, seed: int = 0) -> list[np.ndarray | None]:
+    """phi_order at `inputs`, for the cotangents of `seed`: the outputs for order 0, else one array (or None for zero) per input that
+    requires a gradient."""
+    wanted = [i for i, x in enumerate(inputs) if x.requires_grad]
+    values = _evaluate(fn, [x.data for x in inputs], wanted, order, seed)[0]
+    return [None if y is None else y.data for y in values]
+
+
+def torch_derivatives(torch_fn: Callable, arrays: Sequence[np.ndarray], wanted: Sequence[int], order: int, seed: int = 0) -> list:
+    """The same phi_order, by PyTorch: a list of torch tensors or None. `wanted` are the positions differentiated by."""
+    import torch
+
+    # Negative strides are no torch tensor's, so everything is copied.
+    leaves = [torch.tensor(np.array(a, order="C")) for a in arrays]
+    for i in wanted:
+        leaves[i].requires_grad_()
+    values = _sequence(torch_fn(*leaves), torch.Tensor)
+    for level in range(1, order + 1):
+        values = [y if y is None or y.is_floating_point() else None for y in values]
+        rows = _cotangents(values, level, seed)
+        pairs = [(y, torch.as_tensor(u, dtype=y.dtype)) for y, u in zip(values, rows, strict=True) if y is not None and y.requires_grad]
+        if not pairs:
+            return [None] * len(wanted)
+        outputs, seeds = zip(*pairs, strict=True)
+        values = list(torch.autograd.grad(outputs, [leaves[i] for i in wanted], seeds, create_graph=True, allow_unused=True))
+    return [None if y is None else y.detach() for y in values]
+
+
+def cotangent(seed: int, order: int, position: int, shape: tuple[int, ...]) -> np.ndarray:
+    """The cotangent of output number `position` at the given order: standard normal, the same whenever it is asked for."""
+    return np.random.default_rng((seed, order, position)).standard_normal(shape)
+
+
+def _evaluate(fn: Callable, arrays, wanted, order: int, seed: int) -> tuple[list[Tensor | None], list[Tensor]]:
+    """phi_order, still on the graph, and the leaves it was computed from."""
+    leaves = [Tensor(a).requires_grad_(i in wanted) for i, a in enumerate(arrays)]
+    with enable_grad():
+        values = list(_sequence(fn(*leaves), Tensor))
+        if order:
+            values = [y if y is not None and y.dtype in FLOATS else None for y in values]
+        for level in range(1, order + 1):
+            rows = _cotangents(values, level, seed)
+            values = _backward(values, [leaves[i] for i in wanted], rows, create_graph=True)
+    return values, leaves
+
+
+def _backward(values, leaves, rows, create_graph: bool) -> list[Tensor | None]:
+    """The gradient of the sum of <row, value> by the leaves."""
+    pairs = [(y, Tensor(u.astype(y.dtype))) for y, u in zip(values, rows, strict=True) if u is not None and y.requires_grad]
+    if not pairs:
+        return [None] * len(leaves)
+    outputs, seeds = zip(*pairs, strict=True)
+    return list(grad(outputs, leaves, seeds, create_graph=create_graph))
+
+
+def _cotangents(values, order: int, seed: int) -> list[np.ndarray | None]:
+    return [None if y is None else cotangent(seed, order, i, tuple(y.shape)) for i, y in enumerate(values)]
+
+
+def _one_hot(values, k: int) -> list[np.ndarray | None]:
+    """Cotangents that are zero but for a 1 at element k, counted through all values."""
+    flat = np.zeros(sum(0 if y is None else y.data.size for y in values))
+    flat[k] = 1.0
+    rows, start = [], 0
+    for y in values:
+        rows.append(None if y is None else flat[start : start + y.data.size].reshape(y.shape))
+        start += 0 if y is None else y.data.size
+    return rows
+
+
+def _differences(fn, arrays, wanted, order: int, seed: int, before, eps: float) -> np.ndarray:
+    """The Jacobian of phi_order by central differences: (elements of phi_order, elements of the wanted inputs)."""
+    present = [y is not None for y in before]
+    columns = []
+    for i in wanted:
+        for element in np.ndindex(arrays[i].shape):
+            step = eps * max(1.0, abs(arrays[i][element]))
+            sides = []
+            for sign in (1, -1):
+                moved = arrays[i].copy(order="K")
+                moved[element] += sign * step
+                values = _evaluate(fn, [*arrays[:i], moved, *arrays[i + 1 :]], wanted, order, seed)[0]
+                flat = [np.zeros(b.data.size) if y is None else y.data.ravel() for y, b in zip(values, before, strict=True) if b is not None]
+                sides.append((moved[element], np.concatenate(flat) if any(present) else np.zeros(0)))
+            (high, above), (low, below) = sides
+            columns.append((above - below) / (high - low))
+    rows = sum(0 if y is None else y.data.size for y in before)
+    return np.stack(columns, 1) if columns else np.zeros((rows, 0))
+
+
+def _require_finite(name: str, order: int, values: Sequence[Tensor | None]) -> None:
+    for i, y in enumerate(values):
+        if y is not None and not np.isfinite(y.data).all():
+            what = "output" if order == 0 else f"order-{order} derivative, input"
+            raise GradcheckError(f"{name}: {what} {i} of shape {y.shape} is not finite", order, i)
+
+
+def _compare(name: str, order: int, i: int, a: np.ndarray, b: np.ndarray, atol: float, rtol: float, other: str) -> float:
+    """max |a - b| / max(1, |b|); raises GradcheckError where it is too large. Non-finite values must be equal ones."""
+    if a.size == 0:
+        return 0.0
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    with np.errstate(invalid="ignore"):
+        difference = np.where(same, 0.0, np.abs(a - b))
+    difference = np.where(np.isnan(difference), np.inf, difference)
+    scale = np.max(np.abs(b), where=np.isfinite(b), initial=0.0)
+    if difference.max() > atol + rtol * scale:
+        at = tuple(int(k) for k in np.unravel_index(difference.argmax(), difference.shape))
+        what = "value of output" if order == 0 else f"order-{order} derivative by input"
+        raise GradcheckError(
+            f"{name}: {what} {i} at element {at} is {a[at]:.10g}, {other} {'say' if other.endswith('s') else 'says'} {b[at]:.10g}",
+            order, i, at, float(a[at]), float(b[at]),
+        )  # fmt: skip
+    return float(difference.max() / max(1.0, scale))
+
+
+def _array(value) -> np.ndarray | None:
+    """The array of a minigan or torch tensor."""
+    if value is None:
+        return None
+    return value.data if isinstance(value, Tensor) else value.detach().numpy(force=True)
+
+
+def _sequence(value, kind: type) -> Sequence:
+    return (value,) if isinstance(value, kind) else value
+
+
+def _name(fn: Callable) -> str:
+    return getattr(fn, "name", None) or getattr(fn, "__name__", type(fn).__name__)

@@ -1,0 +1,77 @@
+"""The public surface of ops: which functions are `minigan.name` and which are also methods of Tensor.
+
+A method is the function with the tensor as its first argument: x.tanh() is tanh(x).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import ops_act, ops_basic, ops_matmul, ops_reduce, ops_shape
+from .autograd import Tensor
+from .backend import device as check_device
+from .backend import float32, float64
+
+# fmt: off
+METHODS = {
+    ops_basic: (
+        "abs add broadcast_to clamp clip cos div eq erf exp expm1 ge gt isfinite isnan le log log1p lt maximum minimum mul ne neg"
+        " pow rsqrt sign sin sqrt square sub sum_to"
+    ),
+    ops_act: "elu leaky_relu logsigmoid maxout relu sigmoid softplus tanh",
+    ops_reduce: "amax amin argmax log_softmax logsumexp mean norm safe_norm softmax std sum var",
+    ops_shape: "chunk flatten flip gather index_select permute reshape split squeeze transpose unsqueeze view",
+    ops_matmul: "matmul",
+}
+FUNCTIONS = {ops_basic: "where", ops_shape: "cat concat stack pad", ops_matmul: "einsum"}
+# fmt: on
+
+PUBLIC = {
+    name: getattr(module, name)
+    for table in (METHODS, FUNCTIONS)
+    for module, names in table.items()
+    for name in names.split()
+}
+
+
+def _method(function):
+    def method(self, *args, **kwargs):
+        return function(self, *args, **kwargs)
+
+    method.__name__ = method.__qualname__ = getattr(function, "name", None) or function.__name__
+    method.__doc__ = function.__doc__
+    return method
+
+
+for _names in METHODS.values():
+    for _name in _names.split():
+        setattr(Tensor, _name, _method(PUBLIC[_name]))
+
+
+def to(self: Tensor, *args, dtype=None, device=None) -> Tensor:
+    """In another dtype and / or on another device: x.to("cpu"), x.to(minigan.float64), x.to("cpu", minigan.float32)."""
+    for value in args:
+        if isinstance(value, str):
+            device = value
+        else:
+            dtype = value
+    if device is not None:
+        check_device(device)
+    return self if dtype is None else ops_basic.cast(self, np.dtype(dtype))
+
+
+def expand(self: Tensor, *sizes) -> Tensor:
+    """A view repeated to `sizes`; -1 keeps an axis."""
+    sizes = ops_shape._sizes(sizes)
+    lead = len(sizes) - self.ndim
+    return ops_basic.broadcast_to(self, tuple(self.shape[i - lead] if s == -1 else s for i, s in enumerate(sizes)))
+
+
+Tensor.to = to
+Tensor.expand = expand
+Tensor.float = lambda self: ops_basic.cast(self, float32)
+Tensor.double = lambda self: ops_basic.cast(self, float64)
+Tensor.long = lambda self: ops_basic.cast(self, np.int64)
+Tensor.size = lambda self, dim=None: self.shape if dim is None else self.shape[dim]
+Tensor.numel = lambda self: self.data.size
+Tensor.clone = lambda self: self * 1 if self.requires_grad else Tensor(self.data.copy())

@@ -1,0 +1,241 @@
+"""Optimisers, by the names, arguments, defaults and formulas of torch.optim; clipping; an average of the weights.
+
+A step updates every parameter in place by one kernel and bumps its version, so that a backward pass through a graph recorded
+before the step refuses instead of being wrong. `step` sees the gradients in `.grad`; a parameter without one is left alone.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from minigan import kernels
+
+from .autograd import Tensor
+from .module import Module
+
+
+class Optimizer:
+    """What all optimisers share. params: tensors, or dicts {"params": tensors, setting: value} that override the defaults."""
+
+    def __init__(self, params: Iterable[Tensor] | Iterable[dict], defaults: dict) -> None:
+        params = list(params)
+        if not params:
+            raise ValueError(f"{type(self).__name__}: got no parameters")
+        groups = params if isinstance(params[0], Mapping) else [{"params": params}]
+        self.param_groups = [{**defaults, **g, "params": list(g["params"])} for g in groups]
+        self.state: dict[int, dict[str, np.ndarray | int]] = {}
+        for group in self.param_groups:
+            for p in group["params"]:
+                if not isinstance(p, Tensor) or not p.is_leaf:
+                    raise ValueError(f"{type(self).__name__}: can only optimise leaf tensors, got {p!r}")
+            if not group["lr"] >= 0:
+                raise ValueError(f"{type(self).__name__}: the learning rate must not be negative, got {group['lr']}")
+        everything = [id(p) for g in self.param_groups for p in g["params"]]
+        if len(set(everything)) < len(everything):
+            raise ValueError(f"{type(self).__name__}: a parameter is given twice")
+
+    def zero_grad(self) -> None:
+        """Forget every parameter's .grad."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.grad = None
+
+    def step(self) -> None:
+        """Update every parameter that has a .grad."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                if p.grad.shape != p.shape or p.grad.dtype != p.dtype:
+                    raise ValueError(f"{type(self).__name__}: .grad {p.grad.shape} {p.grad.dtype} of a parameter {p.shape} {p.dtype}")
+                self.update(p, p.grad.data, self.state.setdefault(id(p), {}), group)
+                p.changed()
+
+    def update(self, p: Tensor, g: np.ndarray, state: dict, group: dict) -> None:
+        """Change p.data in place; a sub-class defines it."""
+        raise NotImplementedError
+
+    def state_dict(self) -> dict:
+        """{"state": {index: {name: array or int}}, "param_groups": settings with parameter indices}, as torch's."""
+        index = {id(p): i for i, p in enumerate(p for g in self.param_groups for p in g["params"])}
+        state = {i: {k: copy.copy(v) for k, v in self.state[key].items()} for key, i in index.items() if key in self.state}
+        groups = [{**g, "params": [index[id(p)] for p in g["params"]]} for g in self.param_groups]
+        return {"state": state, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Continue from `state_dict()`. Raises ValueError, changing nothing, if it belongs to other parameters."""
+        groups = state_dict["param_groups"]
+        if [len(g["params"]) for g in groups] != [len(g["params"]) for g in self.param_groups]:
+            raise ValueError(f"{type(self).__name__}: the saved parameter groups have other sizes")
+        params = [p for g in self.param_groups for p in g["params"]]
+        state = {}
+        for i, saved in state_dict["state"].items():
+            p = params[int(i)]
+            for name, value in saved.items():
+                if isinstance(value, np.ndarray) and value.ndim and value.shape != p.shape:
+                    raise ValueError(f"{type(self).__name__}: saved {name} {value.shape} does not fit parameter {i} {p.shape}")
+            state[id(p)] = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in saved.items()}
+        self.state = state
+        for group, saved in zip(self.param_groups, groups, strict=True):
+            group.update({k: v for k, v in saved.items() if k != "params"})
+
+
+class SGD(Optimizer):
+    """p -= lr b, with b = momentum b + (1 - dampening) g (g alone without momentum)."""
+
+    def __init__(
+        self,
+        params,
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ) -> None:
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError("SGD: nesterov needs a momentum and no dampening")
+        super().__init__(
+            params, {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay, "nesterov": nesterov}
+        )
+
+    def update(self, p, g, state, group):
+        """One step of p."""
+        first = "momentum_buffer" not in state
+        if group["momentum"] and first:
+            state["momentum_buffer"] = np.zeros(p.shape, p.dtype)
+        kernels.optim.sgd(
+            p.data,
+            g,
+            state.get("momentum_buffer"),
+            group["lr"],
+            group["momentum"],
+            group["dampening"],
+            group["weight_decay"],
+            group["nesterov"],
+            first,
+        )
+
+
+class RMSprop(Optimizer):
+    """p -= lr g / (sqrt(v) + eps), with v = alpha v + (1 - alpha) g^2 (Tieleman & Hinton 2012)."""
+
+    def __init__(
+        self, params, lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0.0, momentum: float = 0.0
+    ) -> None:
+        super().__init__(params, {"lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay, "momentum": momentum})
+
+    def update(self, p, g, state, group):
+        """One step of p."""
+        if "square_avg" not in state:
+            state["square_avg"] = np.zeros(p.shape, p.dtype)
+            if group["momentum"]:
+                state["momentum_buffer"] = np.zeros(p.shape, p.dtype)
+        kernels.optim.rmsprop(
+            p.data,
+            g,
+            state["square_avg"],
+            group["lr"],
+            group["alpha"],
+            group["eps"],
+            group["weight_decay"],
+            state.get("momentum_buffer"),
+            group["momentum"],
+        )
+
+
+class Adam(Optimizer):
+    """p -= lr m' / (sqrt(v') + eps), with m', v' the bias-corrected averages of g and g^2 (Kingma & Ba 2015)."""
+
+    decoupled = False
+
+    def __init__(
+        self,
+        params,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        if not all(0 <= b < 1 for b in betas):
+            raise ValueError(f"{type(self).__name__}: betas must be in [0, 1), got {tuple(betas)}")
+        super().__init__(params, {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay})
+
+    def update(self, p, g, state, group):
+        """One step of p."""
+        if not state:
+            state.update(step=0, exp_avg=np.zeros(p.shape, p.dtype), exp_avg_sq=np.zeros(p.shape, p.dtype))
+        state["step"] += 1
+        kernels.optim.adam(
+            p.data,
+            g,
+            state["exp_avg"],
+            state["exp_avg_sq"],
+            group["lr"],
+            *group["betas"],
+            group["eps"],
+            state["step"],
+            group["weight_decay"],
+            self.decoupled,
+        )
+
+
+class AdamW(Adam):
+    """Adam whose weight decay shrinks p directly instead of entering the averages (Loshchilov & Hutter 2019)."""
+
+    decoupled = True
+
+    def __init__(self, params, lr: float = 1e-3, betas=(0.9, 0.999), eps: float = 1e-8, weight_decay: float = 1e-2) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay)
+
+
+def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float) -> float:
+    """Scale all gradients by one factor so that their joint Euclidean norm is at most max_norm; returns the norm before."""
+    params = [p for p in parameters if p.grad is not None]
+    norm = float(np.sqrt(sum(float(np.sum(np.square(p.grad.data, dtype=np.float64))) for p in params)))
+    scale = max_norm / (norm + 1e-6)
+    if scale < 1:
+        for p in params:
+            p.grad = Tensor(p.grad.data * np.asarray(scale, p.dtype))
+    return norm
+
+
+def clip_grad_value_(parameters: Iterable[Tensor], clip_value: float) -> None:
+    """Limit every element of every gradient to [-clip_value, clip_value]."""
+    for p in parameters:
+        if p.grad is not None:
+            p.grad = Tensor(np.clip(p.grad.data, -clip_value, clip_value))
+
+
+def clip_weights_(parameters: Iterable[Tensor], clip_value: float) -> None:
+    """Limit every weight to [-clip_value, clip_value], in place: WGAN's constraint, applied after the step (Arjovsky et al. 2017)."""
+    if not clip_value > 0:
+        raise ValueError(f"clip_weights_: the bound must be positive, got {clip_value}")
+    for p in parameters:
+        np.clip(p.data, -clip_value, clip_value, out=p.data)
+        p.changed()
+
+
+class WeightAverage:
+    """An exponential moving average of a module's weights: `module` is a copy that `update` moves towards the source.
+
+    Update number t uses the factor min(decay, (1 + t) / (10 + t)), so the average forgets the first steps quickly. Buffers are copied.
+    """
+
+    def __init__(self, source: Module, decay: float = 0.999) -> None:
+        if not 0 <= decay < 1:
+            raise ValueError(f"WeightAverage: decay must be in [0, 1), got {decay}")
+        self.decay, self.updates = decay, 0
+        self.module = copy.deepcopy(source).requires_grad_(False)
+
+    def update(self, source: Module) -> None:
+        """Move the average one step towards the source's present weights."""
+        self.updates += 1
+        factor = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        for average, p in zip(self.module.parameters(), source.parameters(), strict=True):
+            average.data += (p.data - average.data) * np.asarray(1 - factor, p.dtype)
+            average.changed()
+        for average, b in zip(self.module.buffers(), source.buffers(), strict=True):
+            average.assign(b.data)

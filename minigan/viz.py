@@ -1,0 +1,317 @@
+"""Pictures of a run: grids of samples, a data set's sheet, training curves, an animation.
+
+Images come as uint8 (N, H, W, C) or (N, H, W), or as floats (N, C, H, W) in [-1, 1]; C is 1 or 3.
+Pixels are enlarged to whole blocks, never blurred. Every file is written atomically.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from minigan.checkpoint import atomic_write
+from minigan.data import Dataset, to_uint8
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from PIL.Image import Image
+
+BLUE, ORANGE, INK, FAINT = "#2a6fbb", "#d9721e", "#26262c", "#8a8a92"
+
+
+def image_grid(
+    images: np.ndarray, columns: int | None = None, scale: int = 1, padding: int = 2, fill: int = 96
+) -> np.ndarray:
+    """One uint8 picture (height, width, C) of many, row by row; about square by default.
+
+    scale     enlarges each pixel to scale x scale
+    padding   pixels of grey level `fill` around and between the (enlarged) images
+    """
+    images = _as_uint8(images)
+    n, h, w, c = images.shape
+    columns = math.ceil(math.sqrt(n)) if columns is None else min(columns, n)
+    if min(columns, scale) < 1 or padding < 0:
+        raise ValueError(
+            f"image_grid: columns {columns} and scale {scale} must be at least 1, padding {padding} at least 0"
+        )
+    images = images.repeat(scale, axis=1).repeat(scale, axis=2)
+    h, w = h * scale, w * scale
+    rows = math.ceil(n / columns)
+    height, width = rows * (h + padding) + padding, columns * (w + padding) + padding
+    grid = np.full((height, width, c), fill, np.uint8)
+    for k, image in enumerate(images):
+        y, x = padding + k // columns * (h + padding), padding + k % columns * (w + padding)
+        grid[y : y + h, x : x + w] = image
+    return grid
+
+
+def save_grid(
+    path: str | os.PathLike,
+    images: np.ndarray,
+    columns: int | None = None,
+    scale: int = 1,
+    padding: int = 2,
+) -> None:
+    """Write `image_grid` of the images as a PNG."""
+    _save_png(path, _picture(image_grid(images, columns, scale, padding)))
+
+
+def run_frames(folder: str | os.PathLike) -> dict[str, Path]:
+    """The sample grids of a run folder in the order of training: caption -> PNG file.
+
+    fakes_init.png comes first ("start"), then fakes000123.png ("step 123") by step.
+    """
+    folder = Path(folder)
+    first = folder / "fakes_init.png"
+    found = [(re.fullmatch(r"fakes(\d+)\.png", path.name), path) for path in folder.iterdir()]
+    steps = sorted((int(match[1]), path) for match, path in found if match)
+    return ({"start": first} if first.exists() else {}) | {f"step {n}": p for n, p in steps}
+
+
+def save_gif(
+    path: str | os.PathLike,
+    frames: Mapping[str, str | os.PathLike] | Sequence[str | os.PathLike | np.ndarray],
+    ms: int = 120,
+    last_ms: int = 2500,
+    most: int = 60,
+    width: int = 400,
+) -> None:
+    """An endless animation that pauses on its last frame.
+
+    frames   PNG files or uint8 pictures (H, W, C), or caption -> file as `run_frames` gives them
+    ms       how long a frame stays; the last stays `last_ms`
+    most     frames kept: evenly spaced, the first and the last among them
+    width    wider frames are shrunk to a whole fraction that fits
+
+    Frames are read one at a time, so a long run needs no memory.
+    """
+    captions = list(frames) if isinstance(frames, Mapping) else [""] * len(frames)
+    sources = list(frames.values()) if isinstance(frames, Mapping) else list(frames)
+    if not sources:
+        raise ValueError(f"save_gif: there are no frames for {path}")
+    keep = np.unique(np.linspace(0, len(sources) - 1, min(most, len(sources))).round().astype(int))
+    pictures = (_gif_frame(sources[k], captions[k], width) for k in keep)
+    file = io.BytesIO()
+    next(pictures).save(
+        file,
+        "GIF",
+        save_all=True,
+        append_images=pictures,
+        duration=[ms] * (len(keep) - 1) + [last_ms],
+        loop=0,
+    )
+    atomic_write(path, file.getvalue())
+
+
+def data_sheet(dataset: Dataset, columns: int = 12, scale: int | None = None) -> np.ndarray:
+    """A labelled uint8 picture (height, width, 3) of samples of a data set.
+
+    One row for each class; or, where a set has attributes, one row for each attribute: images that
+    have it, or (more than two values) images that run through its values.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    info = dataset.info
+    h, w, _ = info.shape
+    scale = scale or max(1, 56 // h)
+    step_y, step_x, left, top = h * scale + 4, w * scale + 4, 112, 64
+    rows = _sheet_rows(dataset, columns)
+    sheet = Image.new("RGB", (left + columns * step_x + 8, top + len(rows) * step_y + 8), "white")
+    draw = ImageDraw.Draw(sheet)
+    draw.text((12, 8), info.name, INK, ImageFont.load_default(22))
+    split = f"{len(dataset.train):,} train, {len(dataset.held_out):,} held out"
+    facts = f"{info.description}\n{h}x{w}, {split}; {info.licence}"
+    draw.text((left, 8), facts, FAINT, ImageFont.load_default(14))
+    for k, (name, index) in enumerate(rows.items()):
+        y = top + k * step_y
+        label = (left - 12, y + h * scale / 2)
+        draw.text(label, name, INK, ImageFont.load_default(15), anchor="rm")
+        strip = image_grid(dataset.images[index], columns, scale, padding=4, fill=255)
+        sheet.paste(_picture(strip[4:, 4:]), (left, y))
+    return np.asarray(sheet)
+
+
+def save_data_sheet(path: str | os.PathLike, dataset: Dataset, columns: int = 12, scale: int | None = None) -> None:
+    """Write `data_sheet` as a PNG."""
+    _save_png(path, _picture(data_sheet(dataset, columns, scale)))
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel of the training curves; drawn when `stats` has any of its keys.
+
+    curves   (key in stats, label, colour) for each line
+    target   a level worth a dashed line, and its name
+    """
+
+    title: str
+    ylabel: str
+    curves: tuple[tuple[str, str, str], ...]
+    target: tuple[float, str] | None = None
+
+
+PANELS = (
+    Panel(
+        "Critic's estimate of the Wasserstein distance: towards 0 as fakes approach reals",
+        "E[D(real)] − E[D(fake)]",
+        (("critic_estimate", "estimate", BLUE),),
+    ),
+    Panel(
+        "Discriminator's mean probability of “real”: both at ½ when it cannot tell",
+        "σ(D)",
+        (("d_real", "on reals", BLUE), ("d_fake", "on fakes", ORANGE)),
+        (0.5, "cannot tell"),
+    ),
+    Panel(
+        "Norm of the critic's input gradient: the penalty pulls it to its target",
+        "mean ‖∇D(x̂)‖",
+        (("gradient_norm", "between reals and fakes", BLUE),),
+        (1.0, "target"),
+    ),
+    Panel(
+        "Losses: each network minimises its own",
+        "loss",
+        (("d_loss", "D", BLUE), ("g_loss", "G", ORANGE)),
+    ),
+)
+
+
+def plot_curves(
+    path: str | os.PathLike,
+    stats: Sequence[Mapping[str, float]],
+    formulas: Mapping[str, str] | None = None,
+    title: str = "",
+    panels: Sequence[Panel] = PANELS,
+) -> None:
+    """Draw the curves of a run as a PNG, one panel above the other.
+
+    stats      the rows of stats.jsonl: "step" and any of the keys that `panels` names
+    formulas   "d_loss" and "g_loss" -> what each network minimises, sign and all; in the legend
+    title      stands above all
+
+    Each curve is drawn faintly as measured and boldly as a running mean. Values that are missing
+    or not finite leave a gap.
+    """
+    from matplotlib.figure import Figure
+
+    shown = [p for p in panels if any(key in row for row in stats for key, _, _ in p.curves)]
+    if not shown:
+        raise ValueError(f"plot_curves: stats has none of the curves, nothing to draw in {path}")
+    figure = Figure(figsize=(9, 0.6 + 2.6 * len(shown)), layout="constrained")
+    figure.suptitle(title, x=0.01, ha="left", weight="bold", color=INK)
+    axes = figure.subplots(len(shown), sharex=True, squeeze=False)[:, 0]
+    for axis, panel in zip(axes, shown, strict=True):
+        _draw_panel(axis, panel, stats, formulas or {})
+    axes[-1].set_xlabel("generator step", color=INK)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=110)
+    atomic_write(path, file.getvalue())
+
+
+def _draw_panel(axis: Axes, panel: Panel, stats: Sequence[Mapping[str, float]], formulas: Mapping[str, str]) -> None:
+    step = np.array([row["step"] for row in stats], float)
+    for key, label, colour in panel.curves:
+        value = np.array([row.get(key, np.nan) for row in stats], float)
+        value[~np.isfinite(value)] = np.nan
+        if np.isnan(value).all():
+            continue
+        label = f"{label} minimises {formulas[key]}" if key in formulas else label
+        mean = _running_mean(value, max(1, len(value) // 40))
+        axis.plot(step, value, color=colour, alpha=0.25, linewidth=0.8)
+        axis.plot(step, mean, color=colour, linewidth=1.8, label=label)
+    if panel.target is not None:
+        level, name = panel.target
+        axis.axhline(level, color=FAINT, linewidth=1, linestyle=(0, (5, 4)), label=name)
+    axis.set_title(panel.title, loc="left", fontsize=10.5, color=INK)
+    axis.set_ylabel(panel.ylabel, color=INK)
+    axis.grid(color="#e6e6ea", linewidth=0.8)
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.spines[["left", "bottom"]].set_color(FAINT)
+    axis.tick_params(colors=INK, length=3)
+    axis.margins(x=0.01)
+    axis.legend(framealpha=0.85, edgecolor="none", fontsize=9, loc="best")
+
+
+def _running_mean(value: np.ndarray, reach: int) -> np.ndarray:
+    """Mean of the finite values at most `reach` places away; NaN where the value is missing.
+
+    The first places reach less far, so that the steep start of a run is not flattened.
+    """
+    there = np.isfinite(value)
+    total = np.concatenate([[0.0], np.cumsum(np.where(there, value, 0.0))])
+    count = np.concatenate([[0], np.cumsum(there)])
+    place = np.arange(len(value))
+    reach = np.minimum(reach, place)
+    low, high = place - reach, np.minimum(place + reach + 1, len(value))
+    samples = np.maximum(count[high] - count[low], 1)
+    return np.where(there, (total[high] - total[low]) / samples, np.nan)
+
+
+def _sheet_rows(dataset: Dataset, columns: int) -> dict[str, np.ndarray]:
+    """Row label -> the indices of its images, spread evenly over the file."""
+    rows = {}
+    if dataset.labels is not None:
+        for value, name in enumerate(dataset.class_names):
+            rows[name] = _spread(np.flatnonzero(dataset.labels == value), columns)
+    for column, (name, values) in enumerate((dataset.info.attributes or {}).items()):
+        held = dataset.attributes[:, column]
+        wanted = [1] * columns if len(values) == 2 else np.arange(columns) * len(values) // columns
+        picks = {v: _spread(np.flatnonzero(held == v), columns) for v in set(wanted)}
+        rows[name] = np.array([picks[v][k] for k, v in enumerate(wanted) if k < len(picks[v])])
+    return {name: index for name, index in rows.items() if len(index)}
+
+
+def _spread(index: np.ndarray, count: int) -> np.ndarray:
+    return index[np.linspace(0, len(index), min(count, len(index)), endpoint=False).astype(int)]
+
+
+def _as_uint8(images: np.ndarray) -> np.ndarray:
+    """Images of either kind as uint8 (N, H, W, C)."""
+    images = np.asarray(images)
+    if np.issubdtype(images.dtype, np.floating):
+        images = to_uint8(images)
+    elif images.ndim == 3:
+        images = images[..., None]
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
+        raise ValueError(
+            "expected images as uint8 (N, H, W, C) or float (N, C, H, W) in [-1, 1] with 1 or 3 "
+            f"channels, got {images.dtype} {images.shape}"
+        )
+    if images.size == 0:
+        raise ValueError(f"there are no images to draw (shape {images.shape})")
+    return images
+
+
+def _picture(array: np.ndarray) -> Image:
+    from PIL import Image
+
+    return Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
+
+
+def _save_png(path: str | os.PathLike, picture: Image) -> None:
+    file = io.BytesIO()
+    picture.save(file, "PNG", optimize=True)
+    atomic_write(path, file.getvalue())
+
+
+def _gif_frame(source: str | os.PathLike | np.ndarray, caption: str, width: int) -> Image:
+    """A picture at most `width` wide, a line of text below it, in the few colours of a GIF."""
+    from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+    picture = _picture(source) if isinstance(source, np.ndarray) else Image.open(source)
+    picture.load()
+    picture = picture.reduce(math.ceil(picture.width / width))
+    if caption:
+        picture = ImageOps.expand(picture, (0, 0, 0, 22), fill="white")
+        draw = ImageDraw.Draw(picture)
+        draw.text((6, picture.height - 11), caption, "black", ImageFont.load_default(14), "lm")
+    return picture.quantize(32 if picture.mode == "L" else 256)

@@ -1,0 +1,134 @@
+"""Optimisers follow torch.optim's trajectories; their state survives a round trip; clipping; the average of the weights."""
+
+import numpy as np
+import pytest
+import torch
+
+import minigan as mg
+from minigan import nn, optim
+
+RNG = np.random.default_rng(1)
+
+OPTIMISERS = [
+    ("SGD", {"lr": 0.1}),
+    ("SGD", {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.01}),
+    ("SGD", {"lr": 0.05, "momentum": 0.8, "dampening": 0.2}),
+    ("SGD", {"lr": 0.05, "momentum": 0.9, "nesterov": True}),
+    ("RMSprop", {"lr": 5e-3}),
+    ("RMSprop", {"lr": 5e-3, "momentum": 0.5, "weight_decay": 0.1, "alpha": 0.9}),
+    ("Adam", {"lr": 1e-2}),
+    ("Adam", {"lr": 1e-2, "betas": (0.0, 0.9), "weight_decay": 0.1}),
+    ("AdamW", {"lr": 1e-2}),
+]
+
+
+@pytest.mark.parametrize(("name", "settings"), OPTIMISERS, ids=lambda v: v if isinstance(v, str) else ",".join(v))
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_trajectory_equals_torch(name, settings, dtype):
+    """Thirty steps on the same quadratic; the tolerance is the dtype's rounding, thirty times."""
+    start, target = RNG.standard_normal((6, 5)).astype(dtype), RNG.standard_normal((6, 5)).astype(dtype)
+    p, t = nn.Parameter(start), torch.nn.Parameter(torch.tensor(start))
+    ours, theirs = getattr(optim, name)([p], **settings), getattr(torch.optim, name)([t], **settings)
+    for _ in range(30):
+        ours.zero_grad(), theirs.zero_grad()
+        ((p - mg.tensor(target)) ** 2).sum().backward()
+        ((t - torch.tensor(target)) ** 2).sum().backward()
+        ours.step(), theirs.step()
+    tolerance = 2e-5 if dtype == "float32" else 1e-12
+    np.testing.assert_allclose(p.data, t.detach().numpy(), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(("name", "settings"), OPTIMISERS, ids=lambda v: v if isinstance(v, str) else ",".join(v))
+def test_state_round_trip_is_exact(name, settings):
+    """Ten steps equal five, a state dict carried to a new optimiser, and five more, bit for bit."""
+
+    def run(p, optimiser, steps):
+        for step in steps:
+            p.grad = mg.tensor(np.random.default_rng(step).standard_normal(p.shape).astype("f"))
+            optimiser.step()
+
+    start = RNG.standard_normal((4, 3)).astype("f")
+    p = nn.Parameter(start)
+    run(p, getattr(optim, name)([p], **settings), range(10))
+    q = nn.Parameter(start)
+    first = getattr(optim, name)([q], **settings)
+    run(q, first, range(5))
+    second = getattr(optim, name)([q], lr=123.0)
+    second.load_state_dict(first.state_dict())
+    run(q, second, range(5, 10))
+    assert (p.data == q.data).all()
+
+
+def test_parameter_groups_and_missing_gradients():
+    """Groups override the defaults; a parameter without a gradient is left alone, its state too."""
+    a, b, c = (nn.Parameter(np.ones(3)) for _ in range(3))
+    sgd = optim.SGD([{"params": [a], "lr": 1.0}, {"params": [b, c]}], lr=0.1)
+    a.grad = b.grad = mg.tensor(np.ones(3))
+    sgd.step()
+    assert (a.data[0], b.data[0], c.data[0]) == pytest.approx((0.0, 0.9, 1.0))
+    assert len(sgd.state_dict()["state"]) == 2
+
+
+def test_clipping():
+    """clip_grad_norm_ scales all gradients by one factor, as torch's; the others limit element by element."""
+    params = [nn.Parameter(RNG.standard_normal(s)) for s in ((3, 2), (5,))]
+    theirs = [torch.nn.Parameter(torch.tensor(p.data)) for p in params]
+    for p, t in zip(params, theirs, strict=True):
+        g = RNG.standard_normal(p.shape) * 3
+        p.grad, t.grad = mg.tensor(g), torch.tensor(g)
+    expected = torch.nn.utils.clip_grad_norm_(theirs, 1.5)
+    assert optim.clip_grad_norm_(params, 1.5) == pytest.approx(float(expected))
+    for p, t in zip(params, theirs, strict=True):
+        np.testing.assert_allclose(p.grad.data, t.grad.numpy(), rtol=1e-12)
+    optim.clip_grad_value_(params, 0.1)
+    assert max(np.abs(p.grad.data).max() for p in params) == 0.1
+    optim.clip_weights_(params, 0.01)
+    assert max(np.abs(p.data).max() for p in params) == 0.01
+    with pytest.raises(ValueError, match="must be positive"):
+        optim.clip_weights_(params, 0)
+
+
+def test_a_step_outdates_what_was_recorded():
+    """Backward through a graph recorded before the step is refused, naming the op; through views of the weight as well."""
+    p = nn.Parameter(np.ones((2, 2)))
+    sgd = optim.SGD([p], lr=0.1)
+    direct, view = (p * p).sum(), (p.reshape(4)[1:] ** 3).sum()
+    p.grad = mg.tensor(np.ones((2, 2)))
+    sgd.step()
+    for stale, op in ((direct, "mul"), (view, "pow")):
+        with pytest.raises(RuntimeError, match=f"{op}: input 0 .* was changed in place"):
+            stale.backward()
+    assert optim.clip_weights_([p], 0.5) is None
+    (p * p).sum().backward()
+
+
+def test_weight_average():
+    """The average follows (1 + t) / (10 + t) up to its decay, copies the buffers, and is never trained."""
+    net = nn.Sequential(nn.Linear(2, 2, bias=False), nn.BatchNorm1d(2))
+    average = optim.WeightAverage(net, 0.9)
+    expected = net[0].weight.data.copy()
+    for t in range(1, 200):
+        net[0].weight.assign(RNG.standard_normal((2, 2)))
+        factor = min(0.9, (1 + t) / (10 + t))
+        expected += (net[0].weight.data - expected) * np.float32(1 - factor)
+        net(mg.tensor(RNG.standard_normal((4, 2)).astype("f")))
+        average.update(net)
+    np.testing.assert_allclose(average.module[0].weight.data, expected, rtol=1e-5)
+    assert (average.module[1].running_mean.data == net[1].running_mean.data).all()
+    assert not any(p.requires_grad for p in average.module.parameters())
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "match"),
+    [
+        (lambda p: optim.SGD([p], lr=-1), ValueError, "must not be negative"),
+        (lambda p: optim.SGD([p], nesterov=True), ValueError, "nesterov"),
+        (lambda p: optim.Adam([p], betas=(0.9, 1.0)), ValueError, "betas"),
+        (lambda p: optim.Adam([p, p]), ValueError, "twice"),
+        (lambda p: optim.Adam([p * 2]), ValueError, "leaf"),
+    ],
+)
+def test_bad_settings_are_refused(make, error, match):
+    """Settings that cannot work are refused when the optimiser is made."""
+    with pytest.raises(error, match=match):
+        make(nn.Parameter(np.ones(3)))

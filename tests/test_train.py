@@ -1,0 +1,257 @@
+"""Training: bit-for-bit resumption and repetition, stopping, non-finite numbers, the files of a run, checkpoints into PyTorch."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+import minigan as mg
+from minigan import checkpoint, data, kernels
+from minigan.gan import run as runs
+from minigan.gan.run import Run, list_runs, load_generator, read_stats
+from minigan.gan.train import SYSTEMS, Trainer, TrainingError, options_for
+
+SMALL = {"batch_size": 8, "base": 4, "latent": 8, "size": 32}
+
+
+def small(system="wgan-gp", **changes):
+    return options_for(system, **(SMALL | {"steps": 4} | changes))
+
+
+def state_of(trainer: Trainer) -> dict[str, bytes]:
+    arrays, rest = trainer.state()
+    return {**{k: v.tobytes() for k, v in arrays.items()}, "rest": json.dumps(rest, sort_keys=True).encode()}
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_resume_is_bit_for_bit(system, tmp_path):
+    """Six steps at once equal three, a checkpoint, a fresh process' worth of objects, and three more: weights, moments, data order, random
+    numbers. With 9,000 images and batches of 4,000 the cut falls inside an epoch."""
+    options = small(system, steps=6, batch_size=4000, base=1, n_critic=1)
+    dataset = data.load("digits")
+    whole = Trainer(options, dataset)
+    for _ in range(6):
+        whole.step()
+    first = Trainer(options, dataset)
+    for _ in range(3):
+        first.step()
+    arrays, rest = first.state()
+    found = checkpoint.load(checkpoint.save(tmp_path, 3, arrays, rest))
+    second = Trainer(options, dataset)
+    second.restore(found.arrays, found.state)
+    for _ in range(3):
+        second.step()
+    assert state_of(whole) == state_of(second)
+    assert state_of(whole) != state_of(first)
+
+
+def test_threads_and_repetition_change_nothing():
+    """The same seed on 1, 2 and 4 threads, and again on 2, gives the same bits; another seed does not."""
+    results = []
+    dataset = data.load("digits")
+    before = kernels.load.get_num_threads()
+    try:
+        for threads, seed in ((1, 0), (2, 0), (4, 0), (2, 0), (2, 1)):
+            kernels.load.set_num_threads(threads)
+            trainer = Trainer(small(seed=seed, batch_size=32, base=16), dataset)
+            for _ in range(2):
+                trainer.step()
+            results.append(state_of(trainer))
+    finally:
+        kernels.load.set_num_threads(before)
+    assert results[0] == results[1] == results[2] == results[3]
+    assert results[4] != results[0]
+
+
+@pytest.mark.parametrize("broken", ["critic", "generator"])
+def test_non_finite_numbers_are_named_before_anything_moves(broken):
+    """A NaN that appears in a weight is named with its step and op, and no weight moves."""
+    trainer = Trainer(small(), data.load("digits"))
+    trainer.step()
+    network = trainer.networks()[broken]
+    weight = next(p for p in network.parameters() if p.ndim == 4)
+    weight.data.flat[0] = np.nan
+    before = {k: v for k, v in state_of(trainer).items() if "running" not in k and "num_batches" not in k and k != "rest"}
+    op = "conv2d" if broken == "critic" else "conv_transpose2d"
+    with pytest.raises(TrainingError, match=rf"step 2, critic step 1 of 5: {op} made NaN"):
+        trainer.step()
+    assert before == {k: v for k, v in state_of(trainer).items() if k in before}
+
+
+def test_overflow_in_a_gradient_is_named():
+    """Finite losses with an infinite gradient are caught as well: the op of the backward pass is named."""
+    trainer = Trainer(small("dcgan"), data.load("digits"))
+
+    def compute():
+        p = trainer.optim_d.param_groups[0]["params"][0]
+        return mg.sqrt((p * 0.0).sum()), {}
+
+    with pytest.raises(TrainingError, match=r"div made an infinity .* in the gradient of sqrt"):
+        trainer._half_step("critic step", compute, trainer.optim_d)
+
+
+def test_run_folder(tmp_path, monkeypatch, capsys):
+    """Names, numbering, contents: options, log, stats, grids of the right size, checkpoints (the newest three), animation, curves, metric."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runs, "SNAP", 2)
+    monkeypatch.setattr(runs, "TICK", 2)
+    monkeypatch.setattr(runs, "METRIC_SAMPLES", 100)
+    figures = Run.create(small(steps=9)).train()
+    folder = Path("runs/00000-wgan-gp-digits")
+    assert Path(figures["run"]) == folder and figures["samples"] == 100
+    assert json.loads((folder / "training_options.json").read_text())["batch_size"] == 8
+    assert sorted(p.name for p in folder.iterdir()) == sorted(
+        ["training_options.json", "log.txt", "stats.jsonl", "reals.png", "fakes_init.png", "training.gif", "curves.png"]
+        + ["metric-classifier.jsonl"]
+        + [f"fakes{n:06d}.png" for n in (2, 4, 6, 8, 9)]
+        + [f"checkpoint-{n:06d}.{e}" for n in (6, 8, 9) for e in ("json", "safetensors")]
+    )
+    assert [row["step"] for row in read_stats(folder)] == [2, 4, 6, 8, 9]
+    assert {"d_loss", "g_loss", "critic_estimate", "gradient_norm", "penalty"} < read_stats(folder)[0].keys()
+    with Image.open(folder / "fakes000009.png") as image:
+        assert image.size == (8 * 66 + 2, 8 * 66 + 2)
+    with Image.open(folder / "training.gif") as gif:
+        assert gif.n_frames == 6
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("reached step 9 in") and "classes present" in last
+    assert Run.create(small("dcgan", steps=1)).folder == Path("runs/00001-dcgan-digits")
+    rows = list_runs("runs")
+    assert [(r["run"], r["steps_done"]) for r in rows] == [("00000-wgan-gp-digits", 9), ("00001-dcgan-digits", 0)]
+
+
+def test_resume_goes_on_in_the_same_folder(tmp_path, capsys):
+    """Steps is the total; logs are appended; a second resume with nothing to do only closes; a damaged checkpoint is passed over."""
+    out = tmp_path / "run"
+    Run.create(small(steps=2), out).train()
+    Run.resume(str(out), steps=4).train()
+    assert [row["step"] for row in read_stats(out)] == [2, 4]
+    newest = out / "checkpoint-000004.safetensors"
+    raw = bytearray(newest.read_bytes())
+    raw[-5] ^= 1
+    newest.write_bytes(raw)
+    with pytest.warns(UserWarning, match=r"checkpoint-000004.*damaged"):
+        run = Run.resume(str(out))
+    assert run.trainer.steps_done == 2
+    whole = Trainer(small(steps=4), data.load("digits"))
+    for _ in range(2):
+        whole.step()
+        run.trainer.step()
+    for _ in range(2):
+        whole.step()
+    assert state_of(whole)["generator.main.0.weight"] == state_of(run.trainer)["generator.main.0.weight"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_end_with_a_checkpoint(number, code, tmp_path):
+    """The first signal finishes the step, saves, and exits with 128 + its number; resuming equals an uninterrupted run."""
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "minigan", "train", "--steps", "100000", "--out", str(out), "--batch-size", "8", "--base", "4"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    for line in process.stdout:
+        if line.startswith("step"):
+            break
+    process.send_signal(number)
+    rest, _ = process.communicate(timeout=60)
+    assert process.returncode == code, rest
+    assert "go on with: minigan train --resume" in rest
+    found = checkpoint.latest(out)
+    whole = Trainer(runs.options_of(found), data.load("digits"))
+    for _ in range(found.step):
+        whole.step()
+    assert all(v.tobytes() == found.arrays[k].tobytes() for k, v in whole.state()[0].items())
+
+
+def test_second_signal_leaves_at_once(tmp_path):
+    """While the first waits for a long step, the second ends the process by the signal itself."""
+    script = (
+        "import time, sys\nfrom minigan.gan.run import Run\nfrom minigan.gan.train import options_for, Trainer\n"
+        "Trainer.step = lambda self: (print('step', flush=True), time.sleep(60))\n"
+        f"Run.create(options_for('wgan-gp', batch_size=8, base=4), {str(tmp_path / 'run')!r}).train()\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if line.startswith("step"):
+            break
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
+    assert process.returncode == -signal.SIGINT
+
+
+def test_checkpoint_loads_into_torch_and_back(tmp_path):
+    """The file's generator, read by safetensors' torch API, is a torch.nn.Sequential's state dict; torch's own goes back in."""
+    out = tmp_path / "run"
+    Run.create(small(steps=1), out).train()
+    raw = load_file(out / "checkpoint-000001.safetensors")
+    weights = {k.removeprefix("average.main."): v for k, v in raw.items() if k.startswith("average.main.")}
+    model = torch.nn.Sequential(
+        torch.nn.ConvTranspose2d(8, 16, 4, 1, 0, bias=False),
+        torch.nn.BatchNorm2d(16),
+        torch.nn.ReLU(),
+        torch.nn.ConvTranspose2d(16, 8, 4, 2, 1, bias=False),
+        torch.nn.BatchNorm2d(8),
+        torch.nn.ReLU(),
+        torch.nn.ConvTranspose2d(8, 4, 4, 2, 1, bias=False),
+        torch.nn.BatchNorm2d(4),
+        torch.nn.ReLU(),
+        torch.nn.ConvTranspose2d(4, 1, 4, 2, 1),
+        torch.nn.Tanh(),
+    ).eval()
+    model.load_state_dict(weights)
+    generator, _, _ = load_generator(str(out))
+    z = np.random.default_rng(0).standard_normal((4, 8)).astype("f")
+    with torch.no_grad():
+        expected = model(torch.tensor(z)[:, :, None, None]).numpy()
+    np.testing.assert_allclose(generator(mg.tensor(z)).data, expected, rtol=1e-4, atol=1e-5)
+    generator.main.load_state_dict({k: v.numpy() for k, v in model.state_dict().items()})
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, monkeypatch):
+    """When writing fails, the error names the file, and the checkpoint before is whole."""
+    out = tmp_path / "run"
+    run = Run.create(small(steps=1), out)
+    run.train()
+    run.trainer.step()
+    real_fsync = os.fsync
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"cannot write .*No space left"):
+        run._save()
+    monkeypatch.setattr(os, "fsync", real_fsync)
+    assert checkpoint.latest(out).step == 1
+    assert not [p for p in out.iterdir() if p.name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"lr": float("nan")}, "lr must be positive"),
+        ({"data": "digit"}, "did you mean 'digits'"),
+        ({"device": "cuda"}, "cuda"),
+        ({"loss": "hing"}, "unknown loss"),
+        ({"critic_norm": True}, "no gradient per sample"),
+        ({"batch_size": 10**6}, "batch size"),
+        ({"size": 48}, "power of two"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_bad_options_leave_no_folder(changes, match, tmp_path):
+    """One clear error, and nothing half-made."""
+    with pytest.raises((ValueError, RuntimeError), match=match):
+        Run.create(options_for("wgan-gp", **changes), root=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()

@@ -1,0 +1,259 @@
+"""Pictures hold the pixels they were given; curves name what they show; files are whole."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from PIL import Image
+
+from minigan import data, viz
+
+
+def pixels(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+# Grids ------------------------------------------------------------------------------------------
+
+
+@given(
+    st.integers(1, 10),
+    st.sampled_from([1, 3]),
+    st.none() | st.integers(1, 12),
+    st.integers(1, 3),
+    st.integers(0, 3),
+)
+def test_every_image_stands_in_its_cell(n, channels, columns, scale, padding):
+    images = pixels(n, 3, 5, channels)
+    grid = viz.image_grid(images, columns, scale, padding, fill=7)
+    columns = min(columns or int(np.ceil(np.sqrt(n))), n)
+    rows = -(-n // columns)
+    step_y, step_x = 3 * scale + padding, 5 * scale + padding
+    assert grid.shape == (rows * step_y + padding, columns * step_x + padding, channels)
+    for k, image in enumerate(images):
+        y, x = padding + k // columns * step_y, padding + k % columns * step_x
+        cell = grid[y : y + 3 * scale, x : x + 5 * scale].copy()
+        grid[y : y + 3 * scale, x : x + 5 * scale] = 7
+        assert np.array_equal(cell, image.repeat(scale, 0).repeat(scale, 1))
+    assert (grid == 7).all()
+
+
+def test_floats_and_bytes_give_the_same_picture():
+    images = pixels(5, 4, 4, 1)
+    expected = viz.image_grid(images)
+    assert np.array_equal(viz.image_grid(data.to_unit(images)), expected)
+    assert np.array_equal(viz.image_grid(images[..., 0]), expected)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_png_is_lossless(tmp_path, channels):
+    images = pixels(6, 5, 4, channels)
+    viz.save_grid(tmp_path / "grid.png", images, columns=4, scale=2, padding=1)
+    with Image.open(tmp_path / "grid.png") as picture:
+        stored = np.asarray(picture).reshape(picture.height, picture.width, -1)
+    assert np.array_equal(stored, viz.image_grid(images, 4, 2, 1))
+    assert [path.name for path in tmp_path.iterdir()] == ["grid.png"]
+
+
+@pytest.mark.parametrize(
+    "images, options, message",
+    [
+        (pixels(2, 4, 4, 2), {}, r"1 or 3 channels, got uint8 \(2, 4, 4, 2\)"),
+        (np.zeros((2, 4, 4, 1), int), {}, "got int64"),
+        (np.zeros((2, 4, 4)), {}, r"float64 \(2, 4, 4\)"),
+        (np.full((2, 1, 4, 4), np.nan), {}, "32 of 32 values are not finite"),
+        (pixels(0, 4, 4, 1), {}, "no images to draw"),
+        (pixels(2, 4, 4, 1), {"columns": 0}, "columns 0"),
+        (pixels(2, 4, 4, 1), {"scale": 0}, "scale 0"),
+        (pixels(2, 4, 4, 1), {"padding": -1}, "padding -1"),
+    ],
+)
+def test_bad_images(images, options, message):
+    with pytest.raises(ValueError, match=message):
+        viz.image_grid(images, **options)
+
+
+def test_unwritable_place_is_named(tmp_path):
+    with pytest.raises(OSError, match=r"cannot write .*missing.grid\.png"):
+        viz.save_grid(tmp_path / "missing" / "grid.png", pixels(1, 2, 2, 1))
+
+
+# Animations -------------------------------------------------------------------------------------
+
+
+def grey(level: int, width: int = 40) -> np.ndarray:
+    return np.full((20, width, 1), level, np.uint8)
+
+
+def read_gif(path) -> list[tuple[int, int, tuple[int, int]]]:
+    """Grey level of the top left corner, milliseconds, and size of each frame."""
+    with Image.open(path) as gif:
+        frames = []
+        for k in range(gif.n_frames):
+            gif.seek(k)
+            corner = gif.convert("RGB").getpixel((0, 0))[0]
+            frames.append((corner, gif.info["duration"], gif.size))
+        assert gif.info["loop"] == 0
+    return frames
+
+
+def test_gif_of_a_run_folder_is_in_the_order_of_training(tmp_path):
+    for name, level in {
+        "fakes000900.png": 90,
+        "fakes_init.png": 10,
+        "fakes1000000.png": 200,
+        "fakes000050.png": 50,
+        "reals.png": 255,
+        "fakes.png": 255,
+    }.items():
+        Image.fromarray(grey(level)[..., 0]).save(tmp_path / name)
+    frames = viz.run_frames(tmp_path)
+    assert list(frames) == ["start", "step 50", "step 900", "step 1000000"]
+    viz.save_gif(tmp_path / "training.gif", frames, ms=100, last_ms=700)
+    found = read_gif(tmp_path / "training.gif")
+    assert [level for level, _, _ in found] == pytest.approx([10, 50, 90, 200], abs=2)
+    assert [ms for _, ms, _ in found] == [100, 100, 100, 700]
+
+
+def test_gif_keeps_first_and_last_of_many_and_stays_small(tmp_path):
+    frames = [grey(level, width=1000) for level in range(0, 250)]
+    viz.save_gif(tmp_path / "a.gif", frames, most=25, width=300)
+    found = read_gif(tmp_path / "a.gif")
+    levels = [level for level, _, _ in found]
+    assert len(found) == 25 and levels[0] <= 2 and levels[-1] >= 247
+    assert np.diff(levels).min() >= 8 and np.diff(levels).max() <= 13
+    assert {size for _, _, size in found} == {(250, 5)}
+    assert (tmp_path / "a.gif").stat().st_size < 20_000
+
+
+def test_gif_in_colour_and_of_one_frame(tmp_path):
+    viz.save_gif(tmp_path / "a.gif", [pixels(8, 8, 3)])
+    assert len(read_gif(tmp_path / "a.gif")) == 1
+    with pytest.raises(ValueError, match="no frames"):
+        viz.save_gif(tmp_path / "b.gif", [])
+
+
+# Curves -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def drawn(monkeypatch) -> list[Figure]:
+    """The figures that are saved, in order."""
+    figures = []
+    original = Figure.savefig
+
+    def savefig(self, *args, **kwargs):
+        figures.append(self)
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+    return figures
+
+
+def wgan_rows(count: int) -> list[dict]:
+    keys = ("critic_estimate", "gradient_norm", "d_loss", "g_loss")
+    return [{"step": k, **{key: k + n for n, key in enumerate(keys)}} for k in range(count)]
+
+
+def words(axis) -> str:
+    legend = [text.get_text() for text in axis.get_legend().get_texts()]
+    return " | ".join([axis.get_title(loc="left"), axis.get_ylabel(), *legend])
+
+
+def test_wgan_curves_name_their_signs(tmp_path, drawn):
+    formulas = {"d_loss": "E[D(fake)] − E[D(real)]", "g_loss": "−E[D(fake)]"}
+    viz.plot_curves(tmp_path / "curves.png", wgan_rows(60), formulas, "wgan-gp on digits")
+    (figure,) = drawn
+    estimate, norm, losses = figure.axes
+    assert "E[D(real)] − E[D(fake)]" in words(estimate) and "Wasserstein" in words(estimate)
+    assert "‖∇D(x̂)‖" in words(norm) and "target" in words(norm)
+    assert "D minimises E[D(fake)] − E[D(real)]" in words(losses)
+    assert "G minimises −E[D(fake)]" in words(losses)
+    assert losses.get_xlabel() == "generator step"
+    assert figure.get_suptitle() == "wgan-gp on digits"
+    with Image.open(tmp_path / "curves.png") as picture:
+        assert picture.format == "PNG" and picture.width > 800
+
+
+def test_only_measured_panels_are_drawn(tmp_path, drawn):
+    rows = [{"step": k, "d_real": 0.7, "d_fake": 0.3, "d_loss": 1.0} for k in range(5)]
+    viz.plot_curves(tmp_path / "curves.png", rows)
+    probability, losses = drawn[0].axes
+    assert "probability" in words(probability)
+    assert "| G" not in words(losses)
+    with pytest.raises(ValueError, match="nothing to draw"):
+        viz.plot_curves(tmp_path / "b.png", [{"step": 1, "seconds": 2.0}])
+    with pytest.raises(ValueError, match="nothing to draw"):
+        viz.plot_curves(tmp_path / "b.png", [])
+
+
+def test_lines_are_the_measurements_with_gaps(tmp_path, drawn):
+    rows = wgan_rows(50)
+    rows[7]["d_loss"] = float("inf")
+    del rows[8]["d_loss"]
+    viz.plot_curves(tmp_path / "curves.png", rows)
+    line = drawn[0].axes[2].get_lines()[0]
+    expected = np.arange(50) + 2.0
+    expected[7:9] = np.nan
+    np.testing.assert_array_equal(line.get_xdata(), np.arange(50))
+    np.testing.assert_array_equal(line.get_ydata(), expected)
+
+
+def test_rows_without_any_finite_value_still_draw(tmp_path, drawn):
+    viz.plot_curves(tmp_path / "curves.png", [{"step": 1, "d_loss": float("nan"), "g_loss": 1.0}])
+    assert len(drawn[0].axes[0].get_lines()) == 2
+
+
+@given(st.lists(st.floats(-100, 100) | st.just(np.nan), max_size=30), st.integers(0, 6))
+def test_running_mean(values, reach):
+    values = np.array(values, float)
+    mean = viz._running_mean(values, reach)
+    for k, value in enumerate(values):
+        near = min(k, reach)
+        window = values[k - near : k + near + 1]
+        expected = np.nan if np.isnan(value) else np.nanmean(window)
+        np.testing.assert_allclose(mean[k], expected, rtol=0, atol=1e-10)
+
+
+def test_plotting_leaves_no_global_state(tmp_path):
+    code = (
+        "import sys; from minigan import viz;"
+        "assert not {'PIL', 'matplotlib'} & set(sys.modules);"
+        "viz.plot_curves(sys.argv[1], [{'step': 1, 'd_loss': 2.0}]);"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path / "curves.png"], check=True)
+
+
+# Data sheets ------------------------------------------------------------------------------------
+
+
+def test_sheet_of_digits_has_a_row_of_each_class(tmp_path):
+    digits = data.load("digits")
+    rows = viz._sheet_rows(digits, 7)
+    assert list(rows) == list("0123456789")
+    for value, index in enumerate(rows.values()):
+        assert len(set(index)) == 7 and (digits.labels[index] == value).all()
+    viz.save_data_sheet(tmp_path / "sheet.png", digits, columns=7, scale=1)
+    with Image.open(tmp_path / "sheet.png") as picture:
+        sheet = np.asarray(picture)
+    assert np.array_equal(sheet, viz.data_sheet(digits, columns=7, scale=1))
+    # The first image of the second row stands where the label of that row says.
+    image = digits.images[rows["1"][0]]
+    assert np.array_equal(sheet[96:124, 112:140], image.repeat(3, axis=2))
+
+
+def test_sheet_of_avatars_shows_each_attribute():
+    avatars = data.load("avatars")
+    rows = viz._sheet_rows(avatars, 16)
+    assert list(rows) == list(avatars.info.attributes)
+    for column, (name, index) in enumerate(rows.items()):
+        values = avatars.attributes[index, column]
+        many = len(avatars.info.attributes[name])
+        expected = [1] * 16 if many == 2 else np.arange(16) * many // 16
+        assert values.tolist() == list(expected) and len(set(index)) == 16
+    assert viz.data_sheet(avatars, columns=16).shape[2] == 3
