@@ -1,8 +1,9 @@
-"""An op of your own, with its derivative, checked to third order and drawn at by hypothesis.
+"""An op of your own, with its derivative, checked to third order by finite differences.
 
     y = x sigmoid(x)  ("swish"),    dy/dx = s + x s (1 - s),    s = sigmoid(x)
 
-The vjp is written in Tensor ops, so its own derivative, and the next, come for free; and a wrong one is found by differences.
+The vjp is written in Tensor ops, so its own derivative, and the next, come for free; and a wrong one is found by
+differences.
 
 Run it:  python -m minigan.examples.02_your_own_op
 """
@@ -35,7 +36,7 @@ class WrongSwish(Swish):
 
 def main() -> None:
     """Check the right op to third order, and watch the wrong one fail."""
-    x = np.random.default_rng(0).standard_normal((3, 4))
+    x = mg.tensor(np.random.default_rng(0).standard_normal((3, 4)), requires_grad=True)
     for order in (1, 2, 3):
         error = check_order(Swish(), [x], order)
         print(f"Swish, order {order}: worst error against finite differences {error:.1e}")

@@ -46,7 +46,8 @@ def critic() -> nn.Module:
 
 
 def gradient_penalty(f: nn.Module, real: mg.Tensor, fake: mg.Tensor) -> mg.Tensor:
-    """E[(||grad f(x_hat)||_2 - 1)^2]: create_graph records the inner gradient, so that the outer one can pass through it."""
+    """E[(||grad f(x_hat)||_2 - 1)^2]: create_graph records the inner gradient, so that the outer one can pass through
+    it."""
     eps = mg.rand(BATCH, 1, 1, 1)  # one number a sample, not one a batch
     x_hat = (eps * real + (1 - eps) * fake).detach().requires_grad_()
     (slope,) = mg.grad(f(x_hat).sum(), x_hat, create_graph=True)

@@ -1,14 +1,15 @@
 """Convolution, its input gradient and its weight gradient: the three faces of one sum.
 
     <g, y> = sum over n o c oy ox ky kx of  g[n, o, oy, ox] * w[o, c, ky, kx] * x[n, c, iy, ix]
-    with iy = oy * stride_y - padding_y + ky * dilation_y, ix likewise
+    with iy = oy * stride_y - padding_y + ky * dilation_y, and ix likewise
 
-The form is linear in each of x, w and g. Leave g open and it is the convolution; leave x open and it is the input gradient, which is also the transposed
-convolution; leave w open and it is the weight gradient. With groups, output channel o sees only the C/groups input channels of its own group.
+The form is linear in each of x, w and g. Leave g open and it is the convolution; leave x open and it is the input
+gradient, which is also the transposed convolution; leave w open and it is the weight gradient. With groups, output
+channel o sees only the C/groups input channels of its own group.
 
-Each kernel gathers: one loop iteration owns one row of the result and adds up everything that belongs there, so no two threads write the same
-number and the order of every sum is fixed. The innermost loop runs over channels, which are contiguous. These loops serve every geometry and
-both dtypes; `fast` takes over where `fast.lanes_for` says that it pays.
+Each kernel gathers: one iteration owns one row of the result and adds up everything that belongs there, so no two
+threads write the same number and the order of every sum is fixed. The innermost loop runs over channels, which are
+contiguous. These loops serve every geometry and both dtypes; `fast` takes over where `fast.lanes_for` says it pays.
 """
 
 from math import prod
@@ -31,17 +32,17 @@ SERIAL = 1 << 15
 
 
 @njit(fastmath={"contract"})
-def _forward_rows(x, w, bias, y, stride, padding, dilation, groups, first, last):
-    """y (N, OY, OX, O) = bias + x (N, H, W, C) with w (KY, KX, C, O/groups), for output rows (n, oy) from first to last."""
-    _, height, width, channels = x.shape
-    _, out_y, out_x, outs = y.shape
-    size_y, size_x, _, group_out = w.shape
-    group_in = channels // groups
+def _forward_rows(x, w, bias, y, stride, padding, dilation, first, last):
+    """y (N, OY, OX, G, O) = bias (G, O) + x (N, H, W, G, C) * w (KY, KX, G, C, O), rows (n, oy) first to last."""
+    height, width = x.shape[1:3]
+    _, out_y, out_x, groups, outs = y.shape
+    size_y, size_x, _, channels, _ = w.shape
     for row in range(first, last):
         n, oy = row // out_y, row % out_y
         for ox in range(out_x):
-            for o in range(outs):
-                y[n, oy, ox, o] = bias[o]
+            for group in range(groups):
+                for o in range(outs):
+                    y[n, oy, ox, group, o] = bias[group, o]
             for ky in range(size_y):
                 iy = oy * stride[0] - padding[0] + ky * dilation[0]
                 if iy < 0 or iy >= height:
@@ -50,24 +51,24 @@ def _forward_rows(x, w, bias, y, stride, padding, dilation, groups, first, last)
                     ix = ox * stride[1] - padding[1] + kx * dilation[1]
                     if ix < 0 or ix >= width:
                         continue
-                    for c in range(channels):
-                        o = c // group_in * group_out
-                        for j in range(group_out):
-                            y[n, oy, ox, o + j] += x[n, iy, ix, c] * w[ky, kx, c, j]
+                    for group in range(groups):
+                        for c in range(channels):
+                            for o in range(outs):
+                                y[n, oy, ox, group, o] += x[n, iy, ix, group, c] * w[ky, kx, group, c, o]
 
 
 @njit(fastmath={"contract"})
-def _input_rows(g, w, bias, dx, stride, padding, dilation, groups, first, last):
-    """dx (N, H, W, C) = bias + g (N, OY, OX, O) with w (KY, KX, O, C/groups), for input rows (n, iy) from first to last."""
-    _, height, width, channels = dx.shape
-    _, out_y, out_x, outs = g.shape
-    size_y, size_x, _, group_in = w.shape
-    group_out = outs // groups
+def _input_rows(g, w, bias, dx, stride, padding, dilation, first, last):
+    """dx (N, H, W, G, C) = bias (G, C) + g (N, OY, OX, G, O) * w (KY, KX, G, O, C), rows (n, iy) first to last."""
+    out_y, out_x = g.shape[1:3]
+    _, height, width, groups, channels = dx.shape
+    size_y, size_x, _, outs, _ = w.shape
     for row in range(first, last):
         n, iy = row // height, row % height
         for ix in range(width):
-            for c in range(channels):
-                dx[n, iy, ix, c] = bias[c]
+            for group in range(groups):
+                for c in range(channels):
+                    dx[n, iy, ix, group, c] = bias[group, c]
             for ky in range(size_y):
                 y = iy + padding[0] - ky * dilation[0]
                 oy = y // stride[0]
@@ -78,65 +79,64 @@ def _input_rows(g, w, bias, dx, stride, padding, dilation, groups, first, last):
                     ox = x // stride[1]
                     if ox < 0 or ox >= out_x or ox * stride[1] != x:
                         continue
-                    for o in range(outs):
-                        c = o // group_out * group_in
-                        for j in range(group_in):
-                            dx[n, iy, ix, c + j] += g[n, oy, ox, o] * w[ky, kx, o, j]
+                    for group in range(groups):
+                        for o in range(outs):
+                            for c in range(channels):
+                                dx[n, iy, ix, group, c] += g[n, oy, ox, group, o] * w[ky, kx, group, o, c]
 
 
 @njit(fastmath={"contract"})
-def _weight_rows(x, g, dw, stride, padding, dilation, groups, first, last):
-    """dw (KY, KX, C, O/groups) from x (N, H, W, C) and g (N, OY, OX, O), for rows (ky, kx, c) from first to last.
+def _weight_rows(x, g, dw, stride, padding, dilation, first, last):
+    """dw (KY, KX, G, C, O) = x (N, H, W, G, C) * g (N, OY, OX, G, O), rows (ky, kx, group, c) first to last.
 
-    Each output row (oy) is summed by itself before it joins the total, which keeps the rounding error of a long sum down.
+    Each line of pixels is summed by itself before it joins the total, which keeps the rounding error of a long sum low.
     """
-    batch, height, width, channels = x.shape
-    _, out_y, out_x, outs = g.shape
-    _, size_x, _, group_out = dw.shape
-    group_in = channels // groups
-    part = np.empty(group_out, dw.dtype)
+    batch, height, width = x.shape[:3]
+    out_y, out_x = g.shape[1:3]
+    _, size_x, groups, channels, outs = dw.shape
+    part = np.empty(outs, dw.dtype)
     for row in range(first, last):
-        ky, kx, c = row // (size_x * channels), row // channels % size_x, row % channels
-        o = c // group_in * group_out
-        for j in range(group_out):
-            dw[ky, kx, c, j] = 0
+        c, group = row % channels, row // channels % groups
+        kx, ky = row // (channels * groups) % size_x, row // (channels * groups * size_x)
+        for o in range(outs):
+            dw[ky, kx, group, c, o] = 0
         for n in range(batch):
             for oy in range(out_y):
                 iy = oy * stride[0] - padding[0] + ky * dilation[0]
                 if iy < 0 or iy >= height:
                     continue
-                for j in range(group_out):
-                    part[j] = 0
+                for o in range(outs):
+                    part[o] = 0
                 for ox in range(out_x):
                     ix = ox * stride[1] - padding[1] + kx * dilation[1]
                     if ix < 0 or ix >= width:
                         continue
-                    for j in range(group_out):
-                        part[j] += x[n, iy, ix, c] * g[n, oy, ox, o + j]
-                for j in range(group_out):
-                    dw[ky, kx, c, j] += part[j]
+                    for o in range(outs):
+                        part[o] += x[n, iy, ix, group, c] * g[n, oy, ox, group, o]
+                for o in range(outs):
+                    dw[ky, kx, group, c, o] += part[o]
 
 
 @njit(parallel=True)
-def _forward(x, w, bias, y, stride, padding, dilation, groups, rows):
+def _forward(x, w, bias, y, stride, padding, dilation, rows):
     for row in prange(rows):
-        _forward_rows(x, w, bias, y, stride, padding, dilation, groups, row, row + 1)
+        _forward_rows(x, w, bias, y, stride, padding, dilation, row, row + 1)
 
 
 @njit(parallel=True)
-def _input(g, w, bias, dx, stride, padding, dilation, groups, rows):
+def _input(g, w, bias, dx, stride, padding, dilation, rows):
     for row in prange(rows):
-        _input_rows(g, w, bias, dx, stride, padding, dilation, groups, row, row + 1)
+        _input_rows(g, w, bias, dx, stride, padding, dilation, row, row + 1)
 
 
 @njit(parallel=True)
-def _weight(x, g, dw, stride, padding, dilation, groups, rows):
+def _weight(x, g, dw, stride, padding, dilation, rows):
     for row in prange(rows):
-        _weight_rows(x, g, dw, stride, padding, dilation, groups, row, row + 1)
+        _weight_rows(x, g, dw, stride, padding, dilation, row, row + 1)
 
 
-def _run(serial, parallel, geometry: ConvGeometry, rows: int, *arguments) -> None:
-    settings = (geometry.stride, geometry.padding, geometry.dilation, geometry.groups)
+def _run(serial, parallel, geometry: ConvGeometry, rows: int, *arguments: Array) -> None:
+    settings = (geometry.stride, geometry.padding, geometry.dilation)
     if _multiply_adds(geometry) < SERIAL:
         serial(*arguments, *settings, 0, rows)
     else:
@@ -147,13 +147,20 @@ def _multiply_adds(geometry: ConvGeometry) -> int:
     return prod(geometry.y_shape) * prod(geometry.w_shape[1:])
 
 
-def _lanes(dtype: np.dtype, geometry: ConvGeometry) -> int:
-    """Each group is a product of its own, so one group's work decides."""
-    return fast.lanes_for(dtype, _multiply_adds(geometry) // geometry.groups)
+def _lanes(geometry: ConvGeometry, dtype: np.dtype, channels: int) -> int:
+    """The vector width to use for a result of so many channels. Each group is a product of its own."""
+    return fast.lanes_for(dtype, _multiply_adds(geometry) // geometry.groups, channels // geometry.groups)
 
 
-def _block(out: Array | None, order: tuple[int, ...], shape: tuple, dtype: np.dtype) -> Array:
-    """The C-contiguous block a kernel writes: out's own memory where out lies in `order`, else a new one; `shape` is the block's."""
+def _check(op: str, geometry: ConvGeometry, *named: tuple[str, Array | None, tuple[int, ...]]) -> None:
+    """The loops trust the geometry with their memory accesses, so every array must fit it."""
+    for name, array, shape in named:
+        if array is not None and array.shape != shape:
+            raise ValueError(f"{op}: {name} has shape {array.shape}, {geometry} needs {shape}")
+
+
+def _block(out: Array | None, order: tuple[int, ...], shape: tuple[int, ...], dtype: np.dtype) -> Array:
+    """The C-contiguous block of `shape` that a kernel writes: out's own memory if it lies in `order`, else new."""
     if out is not None and out.dtype == dtype:
         block = out.transpose(order)
         if block.flags.c_contiguous and block.flags.writeable:
@@ -174,57 +181,63 @@ def _bias(bias: Array | None, size: int, dtype: np.dtype) -> Array:
     return np.zeros(size, dtype) if bias is None else np.ascontiguousarray(bias, dtype)
 
 
+def _grouped(block: Array, groups: int) -> Array:
+    """(..., channels) -> (..., groups, channels of a group)."""
+    return block.reshape(*block.shape[:-1], groups, block.shape[-1] // groups)
+
+
 def conv_forward(
-    x: Array,
-    w: Array,
-    geometry: ConvGeometry,
-    bias: Array | None = None,
-    out: Array | None = None,
+    x: Array, w: Array, geometry: ConvGeometry, bias: Array | None = None, out: Array | None = None
 ) -> Array:
     """The convolution: x (N, C, H, W), w (O, C/groups, KY, KX), bias (O,) -> y (N, O, OY, OX)."""
-    batch, outs, out_y, out_x = geometry.y_shape
-    _, group_in, size_y, size_x = geometry.w_shape
-    y = _block(out, TO_NHWC, (batch, out_y, out_x, outs), x.dtype)
-    start = _bias(bias, outs, x.dtype)
-    if lanes := _lanes(x.dtype, geometry):
+    shape, groups = geometry.y_shape, geometry.groups
+    batch, outs, out_y, out_x = shape
+    named = (("x", x, geometry.x_shape), ("w", w, geometry.w_shape), ("bias", bias, (outs,)), ("out", out, shape))
+    _check("conv_forward", geometry, *named)
+    y = _block(out, TO_NHWC, (batch, out_y, out_x, outs), np.result_type(x, w))
+    start = _bias(bias, outs, y.dtype)
+    if lanes := _lanes(geometry, y.dtype, outs):
         fast_conv.conv_forward(nhwc(x), np.ascontiguousarray(w), geometry, start, y, lanes)
     else:
-        grouped = w.reshape(geometry.groups, outs // geometry.groups, group_in, size_y, size_x)
-        taps = np.ascontiguousarray(grouped.transpose(3, 4, 0, 2, 1))
-        taps = taps.reshape(size_y, size_x, geometry.x_shape[1], outs // geometry.groups)
-        _run(_forward_rows, _forward, geometry, batch * out_y, nhwc(x), taps, start, y)
+        taps = w.reshape(groups, outs // groups, *geometry.w_shape[1:]).transpose(3, 4, 0, 2, 1)
+        blocks = (_grouped(nhwc(x), groups), np.ascontiguousarray(taps), _grouped(start, groups), _grouped(y, groups))
+        _run(_forward_rows, _forward, geometry, batch * out_y, *blocks)
     return _deliver(y.transpose(TO_NCHW), out)
 
 
 def conv_input(
-    g: Array,
-    w: Array,
-    geometry: ConvGeometry,
-    bias: Array | None = None,
-    out: Array | None = None,
+    g: Array, w: Array, geometry: ConvGeometry, bias: Array | None = None, out: Array | None = None
 ) -> Array:
-    """The input gradient, also the transposed convolution: g (N, O, OY, OX), w (O, C/groups, KY, KX), bias (C,) -> dx (N, C, H, W)."""
-    batch, channels, height, width = geometry.x_shape
-    dx = _block(out, TO_NHWC, (batch, height, width, channels), g.dtype)
-    start = _bias(bias, channels, g.dtype)
-    if lanes := _lanes(g.dtype, geometry):
+    """The input gradient, which is the transposed convolution.
+
+    g (N, O, OY, OX), w (O, C/groups, KY, KX), bias (C,) -> dx (N, C, H, W).
+    """
+    shape, groups = geometry.x_shape, geometry.groups
+    batch, channels, height, width = shape
+    named = (("g", g, geometry.y_shape), ("w", w, geometry.w_shape), ("bias", bias, (channels,)), ("out", out, shape))
+    _check("conv_input", geometry, *named)
+    dx = _block(out, TO_NHWC, (batch, height, width, channels), np.result_type(g, w))
+    start = _bias(bias, channels, dx.dtype)
+    if lanes := _lanes(geometry, dx.dtype, channels):
         fast_conv.conv_input(nhwc(g), np.ascontiguousarray(w), geometry, start, dx, lanes)
     else:
-        taps = np.ascontiguousarray(w.transpose(2, 3, 0, 1))
-        _run(_input_rows, _input, geometry, batch * height, nhwc(g), taps, start, dx)
+        taps = w.reshape(groups, w.shape[0] // groups, *geometry.w_shape[1:]).transpose(3, 4, 0, 1, 2)
+        blocks = (_grouped(nhwc(g), groups), np.ascontiguousarray(taps), _grouped(start, groups), _grouped(dx, groups))
+        _run(_input_rows, _input, geometry, batch * height, *blocks)
     return _deliver(dx.transpose(TO_NCHW), out)
 
 
 def conv_weight(x: Array, g: Array, geometry: ConvGeometry, out: Array | None = None) -> Array:
     """The weight gradient: x (N, C, H, W), g (N, O, OY, OX) -> dw (O, C/groups, KY, KX), C order."""
-    outs, group_in, size_y, size_x = geometry.w_shape
-    if lanes := _lanes(x.dtype, geometry):
-        dw = _block(out, (0, 1, 2, 3), geometry.w_shape, x.dtype)
+    shape, groups = geometry.w_shape, geometry.groups
+    _check("conv_weight", geometry, ("x", x, geometry.x_shape), ("g", g, geometry.y_shape), ("out", out, shape))
+    dtype = np.result_type(x, g)
+    if lanes := _lanes(geometry, dtype, shape[0]):
+        dw = _block(out, (0, 1, 2, 3), shape, dtype)
         fast_conv.conv_weight(nhwc(x), nhwc(g), geometry, dw, lanes)
         return _deliver(dw, out)
-    channels, group_out = geometry.x_shape[1], outs // geometry.groups
-    taps = np.empty((size_y, size_x, channels, group_out), x.dtype)
-    _run(_weight_rows, _weight, geometry, size_y * size_x * channels, nhwc(x), nhwc(g), taps)
-    grouped = taps.reshape(size_y, size_x, geometry.groups, group_in, group_out)
-    dw = np.ascontiguousarray(grouped.transpose(2, 4, 3, 0, 1)).reshape(geometry.w_shape)
-    return _deliver(dw, out)
+    outs, channels, size_y, size_x = shape
+    taps = np.empty((size_y, size_x, groups, channels, outs // groups), dtype)
+    blocks = (_grouped(nhwc(x), groups), _grouped(nhwc(g), groups), taps)
+    _run(_weight_rows, _weight, geometry, size_y * size_x * groups * channels, *blocks)
+    return _deliver(np.ascontiguousarray(taps.transpose(2, 4, 3, 0, 1)).reshape(shape), out)

@@ -1,14 +1,16 @@
 """Matrix products: out[b, i, j] = sum over k of a[b, i, k] * b[b, k, j], single or batched, any strides, no BLAS.
 
-Threaded BLAS libraries cut a product by the number of threads, and so round differently on different machines. Here each row of the result is summed
-by one task in the order of k, or by `fast`, whose cuts depend on the shape alone: the bits are the same on any number of threads.
+A threaded BLAS cuts a product by the number of threads, and so its rounding depends on it. Here each row of the result
+is summed by one task in the order of k, or by `fast`, whose cuts depend on the shape alone.
 """
+
+from functools import lru_cache
 
 import numpy as np
 from numba import prange
 
 from minigan.kernels import fast
-from minigan.kernels.fast.gemm import multiply, pack, places, rows, runs
+from minigan.kernels.fast.gemm import Product, multiply, pack, reading_order, row_table, runs
 from minigan.kernels.load import njit
 
 Array = np.ndarray
@@ -37,6 +39,17 @@ def _product(a, b, out, count):
         _product_rows(a, b, out, row, row + 1)
 
 
+@lru_cache(maxsize=256)
+def _layout(height: int, depth: int, step_i: int, step_k: int, out_step: int, b_step: int) -> Product:
+    """Where a (m, k) lies, in bytes along i and k; where out's rows lie; where b's rows lie, in floats."""
+    return Product(
+        row_table(np.arange(height) * step_i),
+        row_table(np.arange(height) * out_step),
+        runs(np.zeros(1, np.int64), depth, step_k),
+        reading_order(np.arange(depth) * b_step),
+    )
+
+
 def _fast_product(a: Array, b: Array, out: Array, lanes: int) -> None:
     """One product (m, k) @ (k, n) on the micro-kernel. a may have any strides: they become offset tables."""
     height, depth = a.shape
@@ -45,32 +58,32 @@ def _fast_product(a: Array, b: Array, out: Array, lanes: int) -> None:
         line, along_k, along_j = b.T.reshape(-1), 1, depth
     else:
         line, along_k, along_j = np.ascontiguousarray(b).reshape(-1), width, 1
-    packed = pack(line, places(np.arange(depth) * along_k), along_j, width, lanes)
-    a_runs = runs(np.zeros(1, np.int64), depth, a.strides[1])
-    row_a, row_out = (rows(np.arange(height) * array.strides[0]) for array in (a, out))
-    multiply(
-        a.ctypes.data, row_a, a_runs, packed, None, out.ctypes.data, row_out, width, lanes
-    )  # fmt: skip
+    product = _layout(height, depth, *a.strides, out.strides[0], along_k)
+    packed = pack(line, product.places, along_j, width, lanes)
+    multiply(product, a.ctypes.data, packed, out.ctypes.data, width, lanes)
 
 
 def batched(a: Array, b: Array, out: Array | None = None) -> Array:
     """a (B, m, k) @ b (B, k, n) -> (B, m, n). An empty sum (k = 0) is zero."""
+    shape = (*a.shape[:2], b.shape[2])
+    if a.shape[::2] != b.shape[:2] or (out is not None and out.shape != shape):
+        into = "" if out is None else f" into {out.shape}"
+        raise ValueError(f"matmul: shapes {a.shape} and {b.shape} do not fit{into}")
     count, height, depth = a.shape
-    width = b.shape[2]
-    if out is not None and out.dtype == a.dtype and out.flags.c_contiguous and out.flags.writeable:
-        result = out
-    else:
-        result = np.empty((count, height, width), a.dtype)
+    width = shape[2]
+    result, dtype = out, np.result_type(a, b)
+    if out is None or out.dtype != dtype or not out.flags.c_contiguous:
+        result = np.empty(shape, dtype)
     each = height * depth * width
-    if lanes := fast.lanes_for(a.dtype, each):
-        for left, right, block in zip(a, b, result):
+    if lanes := fast.lanes_for(dtype, each, width):
+        for left, right, block in zip(a, b, result, strict=True):
             _fast_product(left, right, block, lanes)
     else:
-        arguments = (np.ascontiguousarray(a), np.ascontiguousarray(b), result)
+        blocks = (np.ascontiguousarray(a), np.ascontiguousarray(b), result)
         if count * each < SERIAL:
-            _product_rows(*arguments, 0, count * height)
+            _product_rows(*blocks, 0, count * height)
         else:
-            _product(*arguments, count * height)
+            _product(*blocks, count * height)
     if out is not None and result is not out:
         out[...] = result
     return result if out is None else out

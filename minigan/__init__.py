@@ -5,7 +5,8 @@
     g, = mg.grad((x ** 3).sum(), x, create_graph=True)      # 3 x^2
     h, = mg.grad(g.sum(), x)                                # 6 x
 
-Layers are in `minigan.nn`, functions by torch's names in `minigan.functional`, optimisers in `minigan.optim`, GANs in `minigan.gan`.
+Layers are in `minigan.nn`, functions by torch's names in `minigan.functional`, optimisers in `minigan.optim`, GANs in
+`minigan.gan`.
 """
 
 from pathlib import Path as _Path
@@ -15,7 +16,19 @@ if not (_Path(__file__).parent / "kernels").is_dir():
     __path__.append(str(_Path(__file__).parent.parent))
 
 from . import creation, functional, methods
-from .autograd import Node, Op, Tensor, as_tensor, backward, detect_anomaly, enable_grad, grad, is_grad_enabled, no_grad, tensor
+from .autograd import (
+    Node,
+    Op,
+    Tensor,
+    as_tensor,
+    backward,
+    detect_anomaly,
+    enable_grad,
+    grad,
+    is_grad_enabled,
+    no_grad,
+    tensor,
+)
 from .backend import Generator, bool_, device, float32, float64, int64, manual_seed
 from .creation import *  # noqa: F403
 

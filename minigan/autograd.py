@@ -5,9 +5,9 @@ A Tensor is an array plus the node (and output number) it came from, so the grap
 reference counting as soon as nobody holds its end.
 
 `grad` walks that graph from the outputs back. For y = op(x) it is given the cotangent g = dL/dy and asks the op for
-its vector-Jacobian product  dL/dx = g (dy/dx),  written in Tensor ops. So the gradient is computed by recording ops, and with
-`create_graph=True` it is a graph like any other: differentiate it again, as often as you like (Pearlmutter 1994; Maclaurin,
-Duvenaud & Adams 2015).
+its vector-Jacobian product  dL/dx = g (dy/dx),  written in Tensor ops. So the gradient is computed by recording ops,
+and with `create_graph=True` it is a graph like any other: differentiate it again, as often as you like (Pearlmutter
+1994; Maclaurin, Duvenaud & Adams 2015).
 
 Four rules keep that right, and fast:
   1. A vjp uses its node's inputs and outputs as Tensors, never an array kept aside: what is kept aside is a constant
@@ -70,11 +70,11 @@ class Tensor:
     """An array and where it came from.
 
     data: the NumPy array. node, index: the recorded op and which of its outputs this is (None, 0 for a leaf).
-    grad: what `backward` accumulated, a Tensor without history, or None. version: a one-element list, shared with views,
-    that counts in-place changes.
+    grad: what `backward` accumulated, a Tensor without history, or None. version: a one-element list, shared with
+    views, that counts in-place changes.
     """
 
-    __slots__ = ("data", "node", "index", "_leaf_grad", "grad", "version", "hooks", "__weakref__")
+    __slots__ = ("__weakref__", "_leaf_grad", "data", "grad", "hooks", "index", "node", "version")
     __array_priority__ = 100
 
     def __init__(self, data: np.ndarray, node: Node | None = None, index: int = 0) -> None:
@@ -116,8 +116,8 @@ class Tensor:
         backward((self,), None if gradient is None else (gradient,), inputs)
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
-        """Call hook(gradient) once this tensor's whole gradient is known; what it returns, unless None, takes its place.
-        Returns a handle: call it (or its `.remove()`) to remove the hook."""
+        """Call hook(gradient) once this tensor's whole gradient is known; what it returns, unless None, takes its
+        place. Returns a handle: call it (or its `.remove()`) to remove the hook."""
         if not self.requires_grad:
             raise ValueError("register_hook: this tensor does not require a gradient, so its hook would never run")
         if self.node is None:
@@ -128,10 +128,12 @@ class Tensor:
         return _HookHandle(hooks, hook)
 
     def assign(self, array: np.ndarray) -> Tensor:
-        """Overwrite this leaf's values in place, without recording, and count it. Raises ValueError on another shape."""
+        """Overwrite this leaf's values in place, unrecorded, and count it. Raises ValueError on another shape."""
         array = np.asarray(array)
         if array.shape != self.shape:
-            raise ValueError(f"assign: cannot write an array of shape {array.shape} into a tensor of shape {self.shape}")
+            raise ValueError(
+                f"assign: cannot write an array of shape {array.shape} into a tensor of shape {self.shape}"
+            )
         self.data[...] = array
         return self.changed()
 
@@ -141,7 +143,7 @@ class Tensor:
         return self
 
     def numpy(self) -> np.ndarray:
-        """Its array, not copied. Raises ValueError on a tensor that requires a gradient, as in PyTorch: detach() first."""
+        """Its array, not copied. Raises ValueError on a tensor that requires a gradient: detach() first."""
         if self.requires_grad:
             raise ValueError("numpy: this tensor requires a gradient; use .detach().numpy()")
         return self.data
@@ -169,8 +171,12 @@ class Tensor:
     def __bool__(self) -> bool:
         return bool(self.item())
 
-    __float__ = lambda self: float(self.item())  # noqa: E731
-    __int__ = lambda self: int(self.item())  # noqa: E731
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
     __hash__ = object.__hash__
 
     def __repr__(self) -> str:
@@ -195,7 +201,7 @@ class Node:
     """One recorded application of an op. `inputs` are Tensors; `outputs` the arrays it made (kept only for an op with
     saves_output), so a node never points at a Tensor that points back at it."""
 
-    __slots__ = ("op", "inputs", "outputs", "specs", "versions", "hooks", "number")
+    __slots__ = ("hooks", "inputs", "number", "op", "outputs", "specs", "versions")
 
     def __init__(self, op: Op, inputs: tuple[Tensor, ...], outputs: tuple[np.ndarray, ...]) -> None:
         self.op, self.inputs, self.number, self.hooks = op, inputs, next(_node_numbers), {}
@@ -212,8 +218,9 @@ class Node:
         for position, (x, version) in enumerate(zip(self.inputs, self.versions, strict=False)):
             if x.version[0] != version:
                 raise RuntimeError(
-                    f"{self.op.name}: input {position} of shape {x.shape} was changed in place (by an optimiser step, say) after this"
-                    " op used it, so its gradient would be wrong; call backward before the step, or run the forward pass again"
+                    f"{self.op.name}: input {position} of shape {x.shape} was changed in place (by an optimiser step,"
+                    " say) after this op used it, so its gradient would be wrong; call backward before the step, or run the"
+                    " forward pass again"
                 )
 
 
@@ -222,7 +229,8 @@ class Op:
 
     forward(*arrays) -> array or tuple of arrays: the kernel; it must not change its inputs.
     vjp(node, need, *cotangents) -> a Tensor or None per input, written in Tensor ops. A cotangent may be None (zero);
-        need[i] says whether input i's gradient is wanted. node.inputs are the input Tensors, node.output(i) the outputs.
+        need[i] says whether input i's gradient is wanted. node.inputs are the input Tensors, node.output(i) the
+        outputs.
     reference(*tensors) -> the same function composed of other ops: explanation, test oracle, and the default vjp.
     saves_input: the vjp reads the inputs' values (not only their shapes). saves_output: it reads the outputs' values.
     alias: the output shares the first input's memory. differentiable: False for comparisons and the like.
@@ -247,7 +255,8 @@ class Op:
         """The derivative of `reference`, for an op that states no rule of its own."""
         onward = is_grad_enabled()  # is this pass itself being recorded?
         with enable_grad():
-            # The wanted inputs become end points of a small graph of their own, still tied to the outer one when that is recorded.
+            # The wanted inputs become end points of a small graph of their own, still tied to the outer one when that
+            # is recorded.
             inputs = tuple(
                 (identity(x) if onward else x.detach().requires_grad_()) if n else (x if onward else x.detach())
                 for x, n in zip(node.inputs, need, strict=True)
@@ -290,7 +299,9 @@ class Op:
             return error
         shapes = ", ".join(str(x.shape) for x in inputs)
         if "broadcast" in message:
-            message = "the shapes do not broadcast; sizes must be equal or 1, counted from the last axis (reshape one of them)"
+            message = (
+                "the shapes do not broadcast; from the last axis on, sizes must be equal or 1 (reshape one of them)"
+            )
         return type(error)(f"{self.name}: {message} (input shapes {shapes})")
 
     def _check_finite(self, inputs: Sequence[Tensor], arrays: Sequence[np.ndarray]) -> None:
@@ -337,15 +348,18 @@ identity = Identity()
 def grad(outputs, inputs, grad_outputs=None, create_graph: bool = False) -> tuple[Tensor | None, ...]:
     """The gradient of sum(outputs * grad_outputs) with respect to each of `inputs`.
 
-    outputs, inputs: a Tensor or a sequence of them. grad_outputs: the cotangents, likewise, each of its output's shape; it may be
-    left out (or an entry None) for an output with one element, and is then 1. create_graph: record this pass, so that what it
-    returns can be differentiated again. Returns a tuple, one entry per input: a Tensor of its shape, or None if no output
-    depends on it. Raises ValueError for a cotangent that is missing or of the wrong shape, or an input that requires no gradient.
+    outputs, inputs: a Tensor or a sequence of them. grad_outputs: the cotangents, likewise, each of its output's shape;
+    it may be left out (or an entry None) for an output with one element, and is then 1. create_graph: record this pass,
+    so that what it returns can be differentiated again. Returns a tuple, one entry per input: a Tensor of its shape, or
+    None if no output depends on it. Raises ValueError for a cotangent that is missing or of the wrong shape, or an
+    input that requires no gradient.
     """
     outputs, inputs = _sequence(outputs), _sequence(inputs)
     for position, x in enumerate(inputs):
         if not isinstance(x, Tensor) or not x.requires_grad:
-            raise ValueError(f"grad: inputs[{position}] does not require a gradient; call requires_grad_() on it before it is used")
+            raise ValueError(
+                f"grad: inputs[{position}] does not require a gradient; call requires_grad_() on it before it is used"
+            )
     seeds = _seeds(outputs, grad_outputs)
     table = _propagate(outputs, seeds, {_slot(x) for x in inputs}, _walk(outputs, inputs), create_graph)
     found = (table.get(_slot(x)) for x in inputs)
@@ -353,7 +367,8 @@ def grad(outputs, inputs, grad_outputs=None, create_graph: bool = False) -> tupl
 
 
 def backward(outputs, grad_outputs=None, inputs: Sequence[Tensor] | None = None) -> None:
-    """Accumulate the gradient of sum(outputs * grad_outputs) into `.grad` of every leaf that requires one, or of `inputs`.
+    """Accumulate the gradient of sum(outputs * grad_outputs) into `.grad` of every leaf that requires one, or of
+    `inputs`.
 
     `.grad` never carries history (use `grad(..., create_graph=True)` for higher orders). Raises ValueError if no output
     requires a gradient.
@@ -365,7 +380,10 @@ def backward(outputs, grad_outputs=None, inputs: Sequence[Tensor] | None = None)
     nodes = _walk(outputs, inputs or ())
     if inputs is None:
         leaves = {id(x): x for n in nodes for x in n.inputs if x._leaf_grad and x.node is None}
-        inputs = [*leaves.values(), *{id(y): y for y in outputs if y.node is None and y._leaf_grad and id(y) not in leaves}.values()]
+        inputs = [
+            *leaves.values(),
+            *{id(y): y for y in outputs if y.node is None and y._leaf_grad and id(y) not in leaves}.values(),
+        ]
     table = _propagate(outputs, seeds, {_slot(x) for x in inputs}, nodes, create_graph=False)
     handed_out = {id(g.data) for g in seeds if g is not None}
     for x in inputs:
@@ -467,7 +485,7 @@ def _vjp(node: Node, need: tuple[bool, ...], cotangents: Sequence[Tensor | None]
     for position, (x, g) in enumerate(zip(node.inputs, grads, strict=True)):
         if g is not None and g.data.shape != x.data.shape:
             raise ValueError(
-                f"{node.op.name}: its vjp returned a gradient of shape {g.shape} for input {position} of shape {x.shape}"
+                f"{node.op.name}: its vjp returned a gradient of shape {g.shape} for input {position} of {x.shape}"
                 " (after broadcasting, sum it back with sum_to)"
             )
     return grads
@@ -488,7 +506,9 @@ def _seeds(outputs: Sequence[Tensor], grad_outputs) -> list[Tensor]:
     seeds = []
     for y, g in zip(outputs, given, strict=True):
         if g is None and y.data.size != 1:
-            raise ValueError(f"grad: an output of shape {y.shape} needs a cotangent in grad_outputs; only one-element outputs do not")
+            raise ValueError(
+                f"grad: an output of shape {y.shape} needs a cotangent in grad_outputs; only one-element outputs do not"
+            )
         g = Tensor(namespace(y.data).ones_like(y.data)) if g is None else as_tensor(g, like=y.data)
         if g.shape != y.shape:
             raise ValueError(f"grad: a cotangent of shape {g.shape} for an output of shape {y.shape}")
@@ -506,12 +526,18 @@ def _lift(inputs: Sequence) -> tuple[Tensor, ...]:
 
 
 def as_tensor(value, like: np.ndarray | None = None) -> Tensor:
-    """`value` as a Tensor, itself if it is one. A Python number takes the dtype of the array `like`, so that it does not
-    promote float32."""
+    """`value` as a Tensor, itself if it is one. A Python number takes the dtype of the array `like`, so that it does
+    not promote float32."""
     if isinstance(value, Tensor):
         return value
     if like is not None and isinstance(value, (bool, int, float)):
-        dtype = like.dtype if like.dtype in FLOATS else float32 if isinstance(value, float) else np.result_type(like.dtype, value)
+        dtype = (
+            like.dtype
+            if like.dtype in FLOATS
+            else float32
+            if isinstance(value, float)
+            else np.result_type(like.dtype, value)
+        )
         return Tensor(namespace(like).asarray(value, dtype))
     return tensor(value)
 
@@ -519,7 +545,8 @@ def as_tensor(value, like: np.ndarray | None = None) -> Tensor:
 def tensor(data, dtype=None, device=None, requires_grad: bool = False) -> Tensor:
     """A new leaf holding a copy of `data`.
 
-    A NumPy array keeps its dtype; Python floats become float32, ints int64. Raises TypeError for what is not made of numbers.
+    A NumPy array keeps its dtype; Python floats become float32, ints int64. Raises TypeError for what is not made of
+    numbers.
     """
     if isinstance(data, Tensor):
         data = data.data

@@ -139,14 +139,14 @@ def latest(folder: str | os.PathLike) -> Checkpoint:
     whole. Leftovers of a crash (arrays without their JSON file, temporary files) are passed over.
     """
     folder = Path(folder)
-    paths = paths(folder)
-    for path in paths:
+    found = paths(folder)
+    for path in found:
         try:
             return load(path)
         except CheckpointError as error:
             warnings.warn(f"{error}; trying the checkpoint before it", stacklevel=2)
-    if paths:
-        raise CheckpointError(f"{folder}: none of its {len(paths)} checkpoints is whole")
+    if found:
+        raise CheckpointError(f"{folder}: none of its {len(found)} checkpoints is whole")
     raise CheckpointError(f"{folder}: no checkpoint-NNNNNN.json in it; is this a run folder?")
 
 

@@ -1,6 +1,7 @@
 """The `minigan` command. Each sub-command reads its options, calls the library, and prints; nothing is computed here.
 
-Exit status: 0 done, 1 something failed while running (one line says what), 2 wrong usage, 130 / 143 stopped by Ctrl-C / SIGTERM.
+Exit status: 0 done, 1 something failed while running (one line says what), 2 wrong usage, 130 / 143 stopped by Ctrl-C /
+SIGTERM.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from . import __version__
 
 @contextmanager
 def _one_line_errors() -> Iterator[None]:
-    """Turn the library's errors into one line and an exit status: 2 for a wrong value, 1 for what failed while running."""
+    """One line and an exit status for the library's errors: 2 for a wrong value, 1 for what failed while running."""
     from .backend import DeviceError
     from .checkpoint import CheckpointError
     from .gan.train import TrainingError
@@ -73,7 +74,9 @@ def main() -> None:
 @click.option("--size", type=int, help="Height and width of the images, a power of two.")
 @click.option("--average", type=float, help="Decay of the average of the generator's weights.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder; by default the next number in runs/.")
-@click.option("--resume", metavar="latest|DIR|FILE", help="Go on with a run from its newest whole checkpoint, or from FILE.")
+@click.option(
+    "--resume", metavar="latest|DIR|FILE", help="Go on with a run from its newest whole checkpoint, or from FILE."
+)
 @click.option("-n", "--dry-run", is_flag=True, help="Show the options and the parameter counts, and stop.")
 @click.option("--fast-dev-run", is_flag=True, help="Two steps on small batches: does everything work?")
 def train(system, out, resume, dry_run, fast_dev_run, **given) -> dict:
@@ -87,7 +90,9 @@ def train(system, out, resume, dry_run, fast_dev_run, **given) -> dict:
     if resume:
         named = [system] * (system is not None) + sorted(changes.keys() - {"steps"}) + ["out"] * (out is not None)
         if named:
-            raise ValueError(f"--resume takes all options but --steps from the run itself; leave out: {', '.join(named)}")
+            raise ValueError(
+                f"--resume takes all options but --steps from the run itself; leave out: {', '.join(named)}"
+            )
         run = Run.resume(resume, steps=changes.get("steps"))
     else:
         if fast_dev_run:
@@ -109,7 +114,9 @@ def train(system, out, resume, dry_run, fast_dev_run, **given) -> dict:
 
 
 @_command(main, "list")
-@click.option("--runs", default="runs", show_default=True, type=click.Path(path_type=Path), help="Folder of run folders.")
+@click.option(
+    "--runs", default="runs", show_default=True, type=click.Path(path_type=Path), help="Folder of run folders."
+)
 def list_(runs) -> list:
     """List the runs in a folder."""
     from .gan.run import list_runs
@@ -129,7 +136,9 @@ def list_(runs) -> list:
 @_command(main, "sample")
 @click.argument("run")
 @click.option("-n", "--count", default=64, show_default=True, type=click.IntRange(1), help="How many images.")
-@click.option("-o", "--out", default="sheet.png", show_default=True, type=click.Path(path_type=Path), help="PNG to write.")
+@click.option(
+    "-o", "--out", default="sheet.png", show_default=True, type=click.Path(path_type=Path), help="PNG to write."
+)
 @click.option("--seed", default=0, show_default=True, help="Seed of the latents.")
 @click.option("--scale", default=2, show_default=True, type=click.IntRange(1), help="Pixels per pixel.")
 def sample(run, count, out, seed, scale) -> dict:
@@ -146,10 +155,13 @@ def sample(run, count, out, seed, scale) -> dict:
 
 @_command(main, "eval")
 @click.argument("run")
-@click.option("-n", "--count", default=5000, show_default=True, type=click.IntRange(2), help="How many samples to judge.")
+@click.option(
+    "-n", "--count", default=5000, show_default=True, type=click.IntRange(2), help="How many samples to judge."
+)
 @click.option("--seed", default=0, show_default=True, help="Seed of the latents.")
 def evaluate(run, count, seed) -> dict:
-    """Score a trained generator's samples with the shipped classifier. RUN is a run folder, a checkpoint file, or latest."""
+    """Score a trained generator's samples with the shipped classifier. RUN is a run folder, a checkpoint file, or
+    latest."""
     from . import data
     from .gan import classifier, metrics
     from .gan.run import append_metric, load_generator
@@ -159,7 +171,10 @@ def evaluate(run, count, seed) -> dict:
     model, made = classifier.load(options.data)
     report = metrics.evaluate(draw(generator, count, seed), model, data.load(options.data))
     append_metric(found.path.parent, found.step, report)
-    click.echo(f"step {found.step} of {found.path.parent}, judged by a classifier with {made['held_out_accuracy']:.1%} held-out accuracy")
+    click.echo(
+        f"step {found.step} of {found.path.parent}, judged by a classifier with"
+        f" {made['held_out_accuracy']:.1%} held-out accuracy"
+    )
     click.echo(report.line())
     shares = "  ".join(f"{name} {share:.1%}" for name, share in zip(made["classes"], report.histogram, strict=True))
     click.echo(f"shares: {shares}")
@@ -177,7 +192,9 @@ def train_classifier(data_name, epochs, seed, out) -> dict:
     from .gan import classifier
 
     dataset = data.load(data_name)
-    model = classifier.train(dataset, epochs, seed, lambda epoch, value: click.echo(f"epoch {epoch}/{epochs}  loss {value:.4f}"))
+    model = classifier.train(
+        dataset, epochs, seed, lambda epoch, value: click.echo(f"epoch {epoch}/{epochs}  loss {value:.4f}")
+    )
     path = classifier.save(model, dataset, out, epochs)
     figures = {"held_out_accuracy": classifier.accuracy(model, dataset), "out": str(path)}
     click.echo(f"{figures['held_out_accuracy']:.2%} of the held-out images right; written to {path}")
@@ -197,7 +214,9 @@ def data_list() -> list:
     rows = []
     for info in data.DATASETS.values():
         height, width, channels = info.shape
-        click.echo(f"{info.name:<10} {info.count:>6} images {height}x{width}x{channels}  {info.description} ({info.licence})")
+        click.echo(
+            f"{info.name:<10} {info.count:>6} images {height}x{width}x{channels}  {info.description} ({info.licence})"
+        )
         rows.append({"name": info.name, "count": info.count, "shape": info.shape, "licence": info.licence})
     return rows
 
@@ -224,7 +243,11 @@ def gradcheck(ops, model, seed) -> dict:
     """Check every op's derivatives (or only OPS) to third order, and against PyTorch where it is installed."""
     from . import certificate
 
-    result = certificate.certify_model(model, seed=seed) if model else certificate.certify(ops or None, seed=seed, show=click.echo)
+    result = (
+        certificate.certify_model(model, seed=seed)
+        if model
+        else certificate.certify(ops or None, seed=seed, show=click.echo)
+    )
     click.echo(result.text())
     if not result.passed:
         raise click.ClickException("the certificate failed")

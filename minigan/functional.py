@@ -107,7 +107,11 @@ def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
 
 
 def binary_cross_entropy_with_logits(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean", pos_weight: Tensor | None = None
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
 ) -> Tensor:
     """-(t ln s + (1 - t) ln(1 - s)) for s = sigmoid(input), from the logits: finite wherever the input is.
 
@@ -158,7 +162,9 @@ def cross_entropy(
     weights = gather(scale * Tensor(np.ones(input.shape, input.dtype)), 1, at) * counted
     loss = -gather(log_p, 1, at) * weights
     if label_smoothing:
-        loss = (1 - label_smoothing) * loss - (label_smoothing / classes) * sum(log_p * scale, 1, keepdim=True) * counted
+        loss = (1 - label_smoothing) * loss - (label_smoothing / classes) * sum(
+            log_p * scale, 1, keepdim=True
+        ) * counted
     loss = loss.reshape(target.shape)
     return sum(loss) / sum(weights) if reduction == "mean" else _reduce(op, loss, reduction)
 

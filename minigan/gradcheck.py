@@ -21,6 +21,7 @@ mistake is rarely smaller than 1e-2. PyTorch's numbers differ by the order of su
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -52,7 +53,15 @@ def gradgradcheck(fn: Callable, inputs: Sequence[Tensor], **options) -> float:
     return check_order(fn, inputs, 2, **options)
 
 
-def check_order(
+def check_order(fn: Callable, inputs: Sequence[Tensor], order: int = 1, **options) -> float:
+    """Compare the derivative of the given order with central differences of the one before; return the worst error.
+
+    Arguments and errors as for `order_errors`, which returns one error per input.
+    """
+    return max(order_errors(fn, inputs, order, **options), default=0.0)
+
+
+def order_errors(
     fn: Callable,
     inputs: Sequence[Tensor],
     order: int = 1,
@@ -63,22 +72,22 @@ def check_order(
     seed: int = 0,
     full: int = FULL_JACOBIAN,
     name: str | None = None,
-) -> float:
-    """Compare the derivative of the given order with central differences of the one before; return the worst error.
+) -> list[float]:
+    """The worst error of the derivative of the given order by each input that requires a gradient.
 
-    fn: Tensors to a Tensor or a sequence of them, without randomness of its own; outputs that are not floating are left out. inputs: float64
-    Tensors, of which those that require a gradient are differentiated by; the others are constants. eps: the step, relative above 1. A
-    difference up to atol + rtol * (the largest derivative) passes. full: see FULL_JACOBIAN. The error returned is
-    max |analytic - numeric| / max(1, |numeric|). A gradient of None counts as zero.
+    fn: Tensors to a Tensor or a sequence of them, without randomness of its own; outputs that are not floating are left
+    out. inputs: float64 Tensors, of which those that require a gradient are differentiated by; the others are
+    constants. eps: the step, relative above 1. A difference up to atol + rtol * (the largest derivative) passes. full:
+    see FULL_JACOBIAN. The error is max |analytic - numeric| / max(1, |numeric|). A gradient of None counts as zero.
 
-    Raises GradcheckError, naming the place and both values, if a derivative is wrong or not finite, or fn changes from call to
-    call; TypeError for inputs in float32, whose differences would be noise.
+    Raises GradcheckError, naming the place and both values, if a derivative is wrong or not finite, or fn changes from
+    call to call; TypeError for inputs in float32, whose differences would be noise; ValueError if no input requires a
+    gradient.
     """
     name = name or _name(fn)
     if order < 1:
-        raise ValueError(f"check_order: order must be at least 1, got {order}")
-    arrays = [x.data for x in inputs]
-    wanted = [i for i, x in enumerate(inputs) if x.requires_grad]
+        raise ValueError(f"{name}: the order to check must be at least 1, got {order}")
+    arrays, wanted = [x.data for x in inputs], _wanted(inputs)
     if not wanted:
         raise ValueError(f"{name}: none of the inputs requires a gradient, so there is nothing to check")
     for i in wanted:
@@ -89,73 +98,81 @@ def check_order(
     again, _ = _evaluate(fn, arrays, wanted, order - 1, seed)
     _require_finite(name, order - 1, before)
     if not all(np.array_equal(a, b) for a, b in zip(map(_array, before), map(_array, again), strict=True)):
-        raise GradcheckError(f"{name}: two calls on the same inputs differ, so it cannot be differentiated numerically", order - 1)
+        raise GradcheckError(f"{name}: two calls on the same inputs differ, so differences mean nothing", order - 1)
 
     jacobian = _differences(fn, arrays, wanted, order - 1, seed, before, eps)
     cotangents = [_cotangents(before, order, seed)]
     size = sum(0 if y is None else y.data.size for y in before)
     if size <= full:
         cotangents += [_one_hot(before, k) for k in range(size)]
-    worst = 0.0
+    errors = [0.0] * len(wanted)
     for rows in cotangents:
         analytic = _backward(before, [leaves[i] for i in wanted], rows, create_graph=False)
         _require_finite(name, order, analytic)
         numeric = np.concatenate([u.ravel() for u in rows if u is not None] or [np.zeros(0)]) @ jacobian
         ends = np.cumsum([arrays[i].size for i in wanted])[:-1]
-        for i, a, n in zip(wanted, analytic, np.split(numeric, ends), strict=True):
+        for k, (i, a, n) in enumerate(zip(wanted, analytic, np.split(numeric, ends), strict=True)):
             a = np.zeros(arrays[i].shape) if a is None else a.data
-            worst = max(worst, _compare(name, order, i, a, n.reshape(arrays[i].shape), atol, rtol, "finite differences"))
-    return worst
+            error = compare(name, order, i, a, n.reshape(a.shape), atol, rtol, "finite differences say")
+            errors[k] = max(errors[k], error)
+    return errors
 
 
 def compare_with_torch(
+    fn: Callable, torch_fn: Callable, inputs: Sequence[Tensor], order: int = 2, **options
+) -> list[float]:
+    """The worst errors of fn's value and derivatives, orders 0 to `order`, against PyTorch's of torch_fn.
+
+    Arguments and errors as for `torch_errors`.
+    """
+    errors = (torch_errors(fn, torch_fn, inputs, level, **options) for level in range(order + 1))
+    return [max(level, default=0.0) for level in errors]
+
+
+def torch_errors(
     fn: Callable,
     torch_fn: Callable,
     inputs: Sequence[Tensor],
-    order: int = 2,
+    order: int,
     *,
     atol: float = TORCH_TOLERANCE,
     rtol: float = TORCH_TOLERANCE,
     seed: int = 0,
     name: str | None = None,
 ) -> list[float]:
-    """The worst errors of fn's value and derivatives, orders 0 to `order`, against PyTorch's of torch_fn, under the same random cotangents.
+    """The errors, against PyTorch under the same random cotangents, of each output of fn (order 0) or of its derivative
+    by each input that requires a gradient.
 
-    Arguments as for `check_order`; torch_fn takes torch tensors. Raises GradcheckError where they differ, and ModuleNotFoundError
-    without PyTorch.
+    torch_fn takes torch tensors. Raises GradcheckError where they differ, ModuleNotFoundError without PyTorch.
     """
     name = name or _name(fn)
-    arrays = [x.data for x in inputs]
-    wanted = [i for i, x in enumerate(inputs) if x.requires_grad]
+    arrays, wanted = [x.data for x in inputs], _wanted(inputs)
+    ours = _evaluate(fn, arrays, wanted, order, seed)[0]
+    theirs = torch_derivatives(torch_fn, arrays, wanted, order, seed)
+    if len(ours) != len(theirs):
+        raise GradcheckError(f"{name}: {len(ours)} outputs, PyTorch has {len(theirs)}", order)
     errors = []
-    for level in range(order + 1):
-        ours = _evaluate(fn, arrays, wanted, level, seed)[0]
-        theirs = torch_derivatives(torch_fn, arrays, wanted, level, seed)
-        if len(ours) != len(theirs):
-            raise GradcheckError(f"{name}: {len(ours)} outputs, PyTorch has {len(theirs)}", level)
-        worst = 0.0
-        for i, (a, b) in enumerate(zip(ours, theirs, strict=True)):
-            if a is None and b is None:
-                continue
-            shape = b.shape if a is None else a.shape
-            a, b = (np.zeros(shape) if v is None else _array(v) for v in (a, b))
-            if a.shape != b.shape:
-                raise GradcheckError(f"{name}: shape {a.shape} at order {level}, PyTorch has {b.shape}", level, i)
-            where = i if level == 0 or not wanted else wanted[i]
-            worst = max(worst, _compare(name, level, where, a, b, atol, rtol, "PyTorch"))
-        errors.append(worst)
+    for k, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+        i = wanted[k] if order else k
+        a, b = _array(a), _array(b)
+        a = np.zeros(() if b is None else b.shape) if a is None else a
+        b = np.zeros(a.shape) if b is None else b
+        if a.shape != b.shape:
+            raise GradcheckError(f"{name}: shape {a.shape} at order {order}, PyTorch has {b.shape}", order, i)
+        errors.append(compare(name, order, i, a, b, atol, rtol, "PyTorch says"))
     return errors
 
 
 def derivatives(fn: Callable, inputs: Sequence[Tensor], order: int, seed: int = 0) -> list[np.ndarray | None]:
     """phi_order at `inputs`, for the cotangents of `seed`: the outputs for order 0, else one array (or None for zero) per input that
     requires a gradient."""
-    wanted = [i for i, x in enumerate(inputs) if x.requires_grad]
-    values = _evaluate(fn, [x.data for x in inputs], wanted, order, seed)[0]
+    values = _evaluate(fn, [x.data for x in inputs], _wanted(inputs), order, seed)[0]
     return [None if y is None else y.data for y in values]
 
 
-def torch_derivatives(torch_fn: Callable, arrays: Sequence[np.ndarray], wanted: Sequence[int], order: int, seed: int = 0) -> list:
+def torch_derivatives(
+    torch_fn: Callable, arrays: Sequence[np.ndarray], wanted: Sequence[int], order: int, seed: int = 0
+) -> list:
     """The same phi_order, by PyTorch: a list of torch tensors or None. `wanted` are the positions differentiated by."""
     import torch
 
@@ -163,16 +180,45 @@ def torch_derivatives(torch_fn: Callable, arrays: Sequence[np.ndarray], wanted: 
     leaves = [torch.tensor(np.array(a, order="C")) for a in arrays]
     for i in wanted:
         leaves[i].requires_grad_()
-    values = _sequence(torch_fn(*leaves), torch.Tensor)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch's advice on speed is not about us
+        values = _sequence(torch_fn(*leaves), torch.Tensor)
     for level in range(1, order + 1):
         values = [y if y is None or y.is_floating_point() else None for y in values]
         rows = _cotangents(values, level, seed)
-        pairs = [(y, torch.as_tensor(u, dtype=y.dtype)) for y, u in zip(values, rows, strict=True) if y is not None and y.requires_grad]
+        pairs = [
+            (y, torch.as_tensor(u, dtype=y.dtype))
+            for y, u in zip(values, rows, strict=True)
+            if y is not None and y.requires_grad
+        ]
         if not pairs:
             return [None] * len(wanted)
         outputs, seeds = zip(*pairs, strict=True)
-        values = list(torch.autograd.grad(outputs, [leaves[i] for i in wanted], seeds, create_graph=True, allow_unused=True))
+        values = list(
+            torch.autograd.grad(outputs, [leaves[i] for i in wanted], seeds, create_graph=True, allow_unused=True)
+        )
     return [None if y is None else y.detach() for y in values]
+
+
+def compare(
+    name: str, order: int, i: int, a: np.ndarray, b: np.ndarray, atol: float, rtol: float, says: str
+) -> float:
+    """max |a - b| / max(1, |b|). Raises GradcheckError where |a - b| > atol + rtol max |b|, or where one of them is not
+    finite and the other is not the same. says: who b is, for the message."""
+    if a.size == 0:
+        return 0.0
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    with np.errstate(invalid="ignore"):
+        difference = np.where(same, 0.0, np.abs(a - b))
+    difference = np.where(np.isnan(difference), np.inf, difference)
+    scale = np.max(np.abs(b), where=np.isfinite(b), initial=0.0)
+    if difference.max() > atol + rtol * scale:
+        at = tuple(int(k) for k in np.unravel_index(difference.argmax(), difference.shape))
+        what = "value of output" if order == 0 else f"order-{order} derivative by input"
+        message = f"{name}: {what} {i} at element {at} is {a[at]:.10g}, {says} {b[at]:.10g}"
+        raise GradcheckError(message, order, i, at, float(a[at]), float(b[at]))
+    return float(difference.max() / max(1.0, scale))
 
 
 def cotangent(seed: int, order: int, position: int, shape: tuple[int, ...]) -> np.ndarray:
@@ -195,7 +241,9 @@ def _evaluate(fn: Callable, arrays, wanted, order: int, seed: int) -> tuple[list
 
 def _backward(values, leaves, rows, create_graph: bool) -> list[Tensor | None]:
     """The gradient of the sum of <row, value> by the leaves."""
-    pairs = [(y, Tensor(u.astype(y.dtype))) for y, u in zip(values, rows, strict=True) if u is not None and y.requires_grad]
+    pairs = [
+        (y, Tensor(u.astype(y.dtype))) for y, u in zip(values, rows, strict=True) if u is not None and y.requires_grad
+    ]
     if not pairs:
         return [None] * len(leaves)
     outputs, seeds = zip(*pairs, strict=True)
@@ -229,7 +277,11 @@ def _differences(fn, arrays, wanted, order: int, seed: int, before, eps: float) 
                 moved = arrays[i].copy(order="K")
                 moved[element] += sign * step
                 values = _evaluate(fn, [*arrays[:i], moved, *arrays[i + 1 :]], wanted, order, seed)[0]
-                flat = [np.zeros(b.data.size) if y is None else y.data.ravel() for y, b in zip(values, before, strict=True) if b is not None]
+                flat = [
+                    np.zeros(b.data.size) if y is None else y.data.ravel()
+                    for y, b in zip(values, before, strict=True)
+                    if b is not None
+                ]
                 sides.append((moved[element], np.concatenate(flat) if any(present) else np.zeros(0)))
             (high, above), (low, below) = sides
             columns.append((above - below) / (high - low))
@@ -244,24 +296,8 @@ def _require_finite(name: str, order: int, values: Sequence[Tensor | None]) -> N
             raise GradcheckError(f"{name}: {what} {i} of shape {y.shape} is not finite", order, i)
 
 
-def _compare(name: str, order: int, i: int, a: np.ndarray, b: np.ndarray, atol: float, rtol: float, other: str) -> float:
-    """max |a - b| / max(1, |b|); raises GradcheckError where it is too large. Non-finite values must be equal ones."""
-    if a.size == 0:
-        return 0.0
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    same = (a == b) | (np.isnan(a) & np.isnan(b))
-    with np.errstate(invalid="ignore"):
-        difference = np.where(same, 0.0, np.abs(a - b))
-    difference = np.where(np.isnan(difference), np.inf, difference)
-    scale = np.max(np.abs(b), where=np.isfinite(b), initial=0.0)
-    if difference.max() > atol + rtol * scale:
-        at = tuple(int(k) for k in np.unravel_index(difference.argmax(), difference.shape))
-        what = "value of output" if order == 0 else f"order-{order} derivative by input"
-        raise GradcheckError(
-            f"{name}: {what} {i} at element {at} is {a[at]:.10g}, {other} {'say' if other.endswith('s') else 'says'} {b[at]:.10g}",
-            order, i, at, float(a[at]), float(b[at]),
-        )  # fmt: skip
-    return float(difference.max() / max(1.0, scale))
+def _wanted(inputs: Sequence[Tensor]) -> list[int]:
+    return [i for i, x in enumerate(inputs) if x.requires_grad]
 
 
 def _array(value) -> np.ndarray | None:

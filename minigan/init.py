@@ -1,8 +1,9 @@
-"""Initial values of parameters, by the names and formulas of torch.nn.init. Each fills a tensor in place and returns it.
+"""Initial values of parameters, by the names and formulas of torch.nn.init. Each fills a tensor in place and returns
+it.
 
-Fans of a weight (out, in, *kernel): fan_in = in * prod(kernel), fan_out = out * prod(kernel). Random ones draw from `generator`, the
-default one if None. DCGAN (Radford et al. 2016) starts from normal_(w, 0, 0.02); Kaiming keeps the variance of a rectifier's
-activations (He et al. 2015), Xavier that of a linear layer's (Glorot & Bengio 2010).
+Fans of a weight (out, in, *kernel): fan_in = in * prod(kernel), fan_out = out * prod(kernel). Random ones draw from
+`generator`, the default one if None. DCGAN (Radford et al. 2016) starts from normal_(w, 0, 0.02); Kaiming keeps the
+variance of a rectifier's activations (He et al. 2015), Xavier that of a linear layer's (Glorot & Bengio 2010).
 """
 
 from __future__ import annotations
@@ -52,7 +53,15 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The standard deviation by which a nonlinearity shrinks a unit normal: the factor an initialiser makes up for."""
     if nonlinearity == "leaky_relu":
         return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
-    gains = {"linear": 1.0, "conv2d": 1.0, "sigmoid": 1.0, "conv_transpose2d": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75}
+    gains = {
+        "linear": 1.0,
+        "conv2d": 1.0,
+        "sigmoid": 1.0,
+        "conv_transpose2d": 1.0,
+        "tanh": 5 / 3,
+        "relu": math.sqrt(2),
+        "selu": 0.75,
+    }
     if nonlinearity not in gains:
         raise ValueError(f"unknown nonlinearity {nonlinearity!r}; known: leaky_relu, {', '.join(gains)}")
     return gains[nonlinearity]
@@ -70,7 +79,11 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | Non
 
 
 def kaiming_uniform_(
-    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Generator | None = None
+    tensor: Tensor,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
 ) -> Tensor:
     """Uniform with standard deviation gain / sqrt(fan)."""
     bound = math.sqrt(3) * _kaiming_std(tensor, a, mode, nonlinearity)
@@ -78,14 +91,19 @@ def kaiming_uniform_(
 
 
 def kaiming_normal_(
-    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Generator | None = None
+    tensor: Tensor,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
 ) -> Tensor:
     """Normal with standard deviation gain / sqrt(fan)."""
     return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Orthonormal rows or columns (whichever are fewer) of the weight flattened to (out, rest), times gain (Saxe et al. 2014)."""
+    """Orthonormal rows or columns (whichever are fewer) of the weight flattened to (out, rest), times gain (Saxe et al.
+    2014)."""
     rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
     fans(tensor)
     normal = (generator or default_generator).normal((max(rows, columns), min(rows, columns))).astype(np.float64)

@@ -1,7 +1,7 @@
 """Module: a function with parameters, by the names and semantics of torch.nn.Module.
 
-A Module finds its parameters, buffers and sub-modules by their being assigned to attributes. state_dict() gives NumPy arrays
-under PyTorch's names, so the same file loads into the equivalent torch.nn model and back.
+A Module finds its parameters, buffers and sub-modules by their being assigned to attributes. state_dict() gives NumPy
+arrays under PyTorch's names, so the same file loads into the equivalent torch.nn model and back.
 """
 
 from __future__ import annotations
@@ -146,17 +146,22 @@ class Module:
     def load_state_dict(self, state_dict: Mapping[str, np.ndarray], strict: bool = True) -> None:
         """Copy arrays (or Tensors) into the parameters and buffers of the same names.
 
-        Nothing is changed unless everything fits: raises KeyError for missing or unexpected names (unless strict is False) and
-        ValueError for a wrong shape.
+        Nothing is changed unless everything fits: raises KeyError for missing or unexpected names (unless strict is
+        False) and ValueError for a wrong shape.
         """
         own = {**dict(self.named_parameters()), **dict(self.named_buffers())}
         missing, unexpected = own.keys() - state_dict.keys(), state_dict.keys() - own.keys()
         if strict and (missing or unexpected):
-            raise KeyError(f"load_state_dict: missing {sorted(missing)}, unexpected {sorted(unexpected)} (strict=False ignores them)")
+            raise KeyError(
+                f"load_state_dict: missing {sorted(missing)}, unexpected {sorted(unexpected)}"
+                " (strict=False ignores them)"
+            )
         arrays = {k: np.asarray(v.data if isinstance(v, Tensor) else v) for k, v in state_dict.items() if k in own}
         for name, array in arrays.items():
             if array.shape != own[name].shape:
-                raise ValueError(f"load_state_dict: {name} has shape {array.shape}, the module expects {own[name].shape}")
+                raise ValueError(
+                    f"load_state_dict: {name} has shape {array.shape}, the module expects {own[name].shape}"
+                )
         for name, array in arrays.items():
             own[name].assign(array)
 
@@ -263,7 +268,8 @@ class ModuleList(Sequential):
 def functional_call(module: Module, parameters: Mapping[str, Tensor], args: tuple = (), kwargs: Mapping | None = None):
     """module(*args, **kwargs) with the named parameters and buffers replaced by the given tensors for this one call.
 
-    The tensors may carry a graph, so a gradient can flow through an optimiser step. Raises KeyError for a name it does not have.
+    The tensors may carry a graph, so a gradient can flow through an optimiser step. Raises KeyError for a name it does
+    not have.
     """
     places = {}
     for prefix, inner in module.named_modules():

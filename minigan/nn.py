@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 import numpy as np
 
@@ -42,7 +43,9 @@ class _ConvNd(Module):
         name = type(self).__name__
         self.in_channels, self.out_channels = channels
         if groups < 1 or channels[0] % groups or channels[1] % groups:
-            raise ValueError(f"{name}: groups {groups} must divide in_channels {channels[0]} and out_channels {channels[1]}")
+            raise ValueError(
+                f"{name}: groups {groups} must divide in_channels {channels[0]} and out_channels {channels[1]}"
+            )
         self.kernel_size = _pair(name, "kernel_size", kernel_size, 1)
         self.stride, self.dilation = _pair(name, "stride", stride, 1), _pair(name, "dilation", dilation, 1)
         self.padding = padding if isinstance(padding, str) else _pair(name, "padding", padding, 0)
@@ -51,8 +54,9 @@ class _ConvNd(Module):
         _weight_and_bias(self, (outer, inner // groups, *self.kernel_size), channels[1], bias)
 
     def extra_repr(self) -> str:
-        settings = f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, bias={self.bias is not None}"
-        return f"{self.in_channels}, {self.out_channels}, {settings}"
+        settings = {n: getattr(self, n) for n in ("kernel_size", "stride", "padding", "groups")}
+        shown = ", ".join(f"{k}={v}" for k, v in settings.items())
+        return f"{self.in_channels}, {self.out_channels}, {shown}, bias={self.bias is not None}"
 
 
 class Conv2d(_ConvNd):
@@ -69,7 +73,9 @@ class Conv2d(_ConvNd):
         groups: int = 1,
         bias: bool = True,
     ) -> None:
-        self._configure((in_channels, out_channels), kernel_size, stride, padding, dilation, groups, bias, transposed=False)
+        self._configure(
+            (in_channels, out_channels), kernel_size, stride, padding, dilation, groups, bias, transposed=False
+        )
 
     def forward(self, x):
         return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
@@ -90,7 +96,9 @@ class ConvTranspose2d(_ConvNd):
         bias: bool = True,
         dilation: Pair = 1,
     ) -> None:
-        self._configure((in_channels, out_channels), kernel_size, stride, padding, dilation, groups, bias, transposed=True)
+        self._configure(
+            (in_channels, out_channels), kernel_size, stride, padding, dilation, groups, bias, transposed=True
+        )
         self.output_padding = _pair("ConvTranspose2d", "output_padding", output_padding, 0)
 
     def forward(self, x):
@@ -101,11 +109,17 @@ class ConvTranspose2d(_ConvNd):
 class BatchNorm2d(Module):
     """Batch normalisation per channel of (N, C) or (N, C, ...); see `functional.batch_norm`.
 
-    While `frozen_statistics(module)` is active, training mode still uses the batch's statistics but moves no running ones.
+    While `frozen_statistics(module)` is active, training mode still uses the batch's statistics but moves no running
+    ones.
     """
 
     def __init__(
-        self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True, track_running_stats: bool = True
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
     ) -> None:
         super().__init__()
         self.num_features, self.eps, self.momentum, self.moves_statistics = num_features, eps, momentum, True
@@ -161,7 +175,9 @@ class InstanceNorm2d(Module):
 class LayerNorm(Module):
     """Normalisation over the last axes, of sizes normalized_shape."""
 
-    def __init__(self, normalized_shape: int | tuple[int, ...], eps: float = 1e-5, elementwise_affine: bool = True) -> None:
+    def __init__(
+        self, normalized_shape: int | tuple[int, ...], eps: float = 1e-5, elementwise_affine: bool = True
+    ) -> None:
         super().__init__()
         self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
         self.eps = eps
@@ -222,7 +238,7 @@ class _Function(Module):
     """A layer without parameters: one function and the keyword settings it is called with."""
 
     function: Callable
-    defaults: dict = {}
+    defaults: ClassVar[dict] = {}
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__()
@@ -240,7 +256,12 @@ class _Function(Module):
 
 def _layer(name: str, function: Callable, **defaults) -> type[_Function]:
     """A layer class named `name` around a function; its docstring is the function's."""
-    body = {"function": staticmethod(function), "defaults": defaults, "__doc__": function.__doc__, "__module__": __name__}
+    body = {
+        "function": staticmethod(function),
+        "defaults": defaults,
+        "__doc__": function.__doc__,
+        "__module__": __name__,
+    }
     return type(name, (_Function,), body)
 
 
@@ -267,11 +288,15 @@ def _four(padding) -> tuple[int, ...]:
     return (padding,) * 4 if isinstance(padding, int) else tuple(padding)
 
 
-def spectral_norm(module: Module, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None) -> Module:
-    """Divide the module's weight by its largest singular value sigma = u^T W v (Miyato et al. 2018), and return the module.
+def spectral_norm(
+    module: Module, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None
+) -> Module:
+    """Divide the module's weight by its largest singular value sigma = u^T W v (Miyato et al. 2018), and return the
+    module.
 
     u and v follow the leading singular vectors by power iteration in training; they are constants of the graph. As in
-    torch.nn.utils.spectral_norm the trained parameter becomes `weight_orig`, beside the buffers `weight_u` and `weight_v`.
+    torch.nn.utils.spectral_norm the trained parameter becomes `weight_orig`, beside the buffers `weight_u` and
+    `weight_v`.
     """
     weight = module._parameters.get(name)
     if weight is None:

@@ -65,7 +65,9 @@ class Sample:
 
     def __str__(self) -> str:
         shapes = [f"array{x.shape}" if isinstance(x, np.ndarray) else str(x) for x in self.inputs]
-        return ", ".join(shapes + [f"{k}={np.shape(v) if isinstance(v, np.ndarray) else v}" for k, v in self.settings.items()])
+        return ", ".join(
+            shapes + [f"{k}={np.shape(v) if isinstance(v, np.ndarray) else v}" for k, v in self.settings.items()]
+        )
 
 
 def call(*inputs, **settings) -> Sample:
@@ -138,7 +140,9 @@ class OpCase:
 
         def run(*tensors: Tensor):
             dtype = tensors[0].dtype if tensors else float64
-            return (fn or self.fn)(*tensors, **{k: Tensor(v) if isinstance(v, np.ndarray) else v for k, v in _in_dtype(sample, dtype)})
+            return (fn or self.fn)(
+                *tensors, **{k: Tensor(v) if isinstance(v, np.ndarray) else v for k, v in _in_dtype(sample, dtype)}
+            )
 
         return run
 
@@ -150,11 +154,17 @@ class OpCase:
 
         def run(*tensors):
             dtype = tensors[0].detach().numpy().dtype if tensors else float64
-            return fn(*tensors, **{k: torch.tensor(v) if isinstance(v, np.ndarray) else v for k, v in _in_dtype(sample, dtype)})
+            return fn(
+                *tensors,
+                **{k: torch.tensor(v) if isinstance(v, np.ndarray) else v for k, v in _in_dtype(sample, dtype)},
+            )
 
         return run
 
 
 def _in_dtype(sample: Sample, dtype) -> list[tuple]:
     """The settings, floating arrays among them in `dtype`."""
-    return [(k, v.astype(dtype) if isinstance(v, np.ndarray) and v.dtype == float64 else v) for k, v in sample.settings.items()]
+    return [
+        (k, v.astype(dtype) if isinstance(v, np.ndarray) and v.dtype == float64 else v)
+        for k, v in sample.settings.items()
+    ]

@@ -74,25 +74,30 @@ def broadcast_to(input: Tensor, shape: tuple[int, ...]) -> Tensor:
     return input if input.shape == tuple(shape) else BroadcastTo(shape)(input)
 
 
+FLOATING = frozenset(FLOATS)
+
+
 def alike(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
     """`arrays`, integers beside floating ones in the floating dtype, as in PyTorch; NumPy makes float64 of int64 and float32."""
-    if all(x.dtype is arrays[0].dtype for x in arrays) or not any(x.dtype in FLOATS for x in arrays):
+    first = arrays[0].dtype
+    if all([x.dtype == first for x in arrays]):
         return arrays
-    floating = np.result_type(*(x.dtype for x in arrays if x.dtype in FLOATS))
+    dtypes = {x.dtype for x in arrays}
+    if not dtypes & FLOATING:
+        return arrays
+    floating = np.result_type(*(dtypes & FLOATING))
     return tuple(x if x.dtype in FLOATS else x.astype(floating) for x in arrays)
 
 
 class Elementwise(Op):
     """An op that is one NumPy function, whose name (NumPy's) is `ufunc`."""
 
-    ufunc = ""
-
-    @property
-    def name(self) -> str:
-        return type(self).__name__.lower()
+    def __init_subclass__(cls) -> None:
+        cls.name = cls.__name__.lower()
+        cls.ufunc = cls.__dict__.get("ufunc", cls.name)
 
     def forward(self, *arrays):
-        return getattr(namespace(arrays[0]), self.ufunc or self.name)(*alike(*arrays))
+        return getattr(namespace(arrays[0]), self.ufunc)(*alike(*arrays))
 
 
 class Floating(Elementwise):
@@ -261,7 +266,9 @@ class PowScalar(Op):
         self.exponent = exponent
 
     def forward(self, x):
-        return namespace(x).power(x.astype(float32) if isinstance(self.exponent, float) and x.dtype not in FLOATS else x, self.exponent)
+        return namespace(x).power(
+            x.astype(float32) if isinstance(self.exponent, float) and x.dtype not in FLOATS else x, self.exponent
+        )
 
     def vjp(self, node, need, g):
         p = self.exponent
@@ -323,7 +330,9 @@ class Clip(Op):
 
     def vjp(self, node, need, g):
         x = node.inputs[0].data
-        inside = (x >= (-math.inf if self.low is None else self.low)) & (x <= (math.inf if self.high is None else self.high))
+        inside = (x >= (-math.inf if self.low is None else self.low)) & (
+            x <= (math.inf if self.high is None else self.high)
+        )
         return (g * Tensor(np.asarray(inside, g.dtype)),)
 
 
@@ -399,7 +408,17 @@ class IsNan(Comparison):
 
 
 add, sub, mul, div, neg = Add(), Sub(), Mul(), Div(), Neg()
-exp, expm1, log, log1p, sqrt, rsqrt, sin, cos, erf = Exp(), Expm1(), Log(), Log1p(), Sqrt(), Rsqrt(), Sin(), Cos(), Erf()
+exp, expm1, log, log1p, sqrt, rsqrt, sin, cos, erf = (
+    Exp(),
+    Expm1(),
+    Log(),
+    Log1p(),
+    Sqrt(),
+    Rsqrt(),
+    Sin(),
+    Cos(),
+    Erf(),
+)
 sign, abs, maximum, minimum = Sign(), Abs(), Maximum(), Minimum()
 eq, ne, lt, le, gt, ge = Eq(), Ne(), Lt(), Le(), Gt(), Ge()
 isfinite, isnan = IsFinite(), IsNan()
@@ -432,7 +451,9 @@ def where(condition: Tensor | np.ndarray, input: Tensor | float, other: Tensor |
     """`input` where the bool `condition` holds, `other` elsewhere; all three broadcast. Raises TypeError if it is not bool."""
     condition = condition.data if isinstance(condition, Tensor) else np.asarray(condition)
     if condition.dtype != bool:
-        raise TypeError(f"where: the condition must be bool, not {condition.dtype}; compare it with something, e.g. x > 0")
+        raise TypeError(
+            f"where: the condition must be bool, not {condition.dtype}; compare it with something, e.g. x > 0"
+        )
     return Where(condition)(input, other)
 
 

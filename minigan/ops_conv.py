@@ -201,7 +201,9 @@ def conv_transpose2d(
         for n, s, p, d, k, e in zip(input.shape[2:], stride, padding, dilation, weight.shape[2:], extra, strict=True)
     )
     if min(sizes) < 1:
-        raise ValueError(f"{op}: the output would have size {sizes} (input {input.shape}, weight {weight.shape}, padding {padding})")
+        raise ValueError(
+            f"{op}: the output would have size {sizes} (input {input.shape}, weight {weight.shape}, padding {padding})"
+        )
     # A stride or more of output_padding, which a large dilation allows, is as if the input had further rows, of zeros.
     further = tuple(e // s for e, s in zip(extra, stride, strict=True))
     if any(further):
@@ -226,19 +228,25 @@ def avg_pool2d(
     op = "avg_pool2d"
     if ceil_mode:
         raise ValueError(f"{op}: ceil_mode=True is not supported; pad the input instead")
-    kernel, stride, padding = _window(op, input, kernel_size, stride, padding)
+    windows = _window(op, input, kernel_size, stride, padding)
     n, c, height, width = input.shape
-    ones = Tensor(np.full((1, 1, *kernel), 1, input.dtype))
-    planes = conv2d(reshape(input, (n * c, 1, height, width)), ones, None, stride, padding)
+    ones = Tensor(np.ones((1, 1, *windows.w_shape[2:]), input.dtype))
+    planes = conv2d(reshape(input, (n * c, 1, height, width)), ones, None, windows.stride, windows.padding)
     if count_include_pad:
-        counts = Tensor(np.asarray(math.prod(kernel), input.dtype))
+        counts = Tensor(np.asarray(ones.data.size, input.dtype))
     else:
-        counts = conv2d(Tensor(np.ones((1, 1, height, width), input.dtype)), ones, None, stride, padding)
-    return reshape(planes / counts, (n, c, *planes.shape[2:]))
+        full = Tensor(np.ones((1, 1, height, width), input.dtype))
+        counts = conv2d(full, ones, None, windows.stride, windows.padding)
+    return reshape(planes / counts, windows.y_shape)
 
 
 def max_pool2d(
-    input: Tensor, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, dilation: Pair = 1, ceil_mode: bool = False
+    input: Tensor,
+    kernel_size: Pair,
+    stride: Pair | None = None,
+    padding: Pair = 0,
+    dilation: Pair = 1,
+    ceil_mode: bool = False,
 ) -> Tensor:
     """The largest element of each window of input (N, C, H, W), the first of equal ones; stride defaults to kernel_size.
 
@@ -247,17 +255,14 @@ def max_pool2d(
     op = "max_pool2d"
     if ceil_mode:
         raise ValueError(f"{op}: ceil_mode=True is not supported; pad the input instead")
-    kernel, stride, padding = _window(op, input, kernel_size, stride, padding)
-    dilation = _pair(op, "dilation", dilation, 1)
+    windows = _window(op, input, kernel_size, stride, padding, dilation)
     n, c, height, width = input.shape
-    geometry = ConvGeometry((n, c, height, width), (c, c, *kernel), stride, padding, dilation, 1)
-    if min(geometry.y_shape[2:]) < 1:
-        raise ValueError(f"{op}: window {kernel} (dilation {dilation}) is larger than the padded input {input.shape}")
     from minigan import kernels
 
-    index = kernels.pool.max_pool_index(input.data, kernel, stride, padding, dilation, geometry.y_shape[2:])
+    settings = (windows.w_shape[2:], windows.stride, windows.padding, windows.dilation)
+    index = kernels.pool.max_pool_index(input.data, *settings, windows.y_shape[2:])
     picked = gather(reshape(input, (n, c, height * width)), 2, Tensor(index.reshape(n, c, math.prod(index.shape[2:]))))
-    return reshape(picked, geometry.y_shape)
+    return reshape(picked, windows.y_shape)
 
 
 def interpolate(
@@ -332,13 +337,18 @@ def _pair(op: str, what: str, value: Pair, least: int) -> tuple[int, int]:
     return int(pair[0]), int(pair[1])
 
 
-def _window(op: str, input: Tensor, kernel_size: Pair, stride: Pair | None, padding: Pair):
+def _window(op: str, input: Tensor, kernel_size: Pair, stride: Pair | None, padding: Pair, dilation: Pair = 1):
+    """The windows of a pooling, as the geometry of a convolution of every channel by itself."""
     _check_4d(op, input)
     kernel = _pair(op, "kernel_size", kernel_size, 1)
     stride, padding = _pair(op, "stride", kernel if stride is None else stride, 1), _pair(op, "padding", padding, 0)
     if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
         raise ValueError(f"{op}: padding {padding} must be at most half of kernel_size {kernel}")
-    return kernel, stride, padding
+    channels, dilation = input.shape[1], _pair(op, "dilation", dilation, 1)
+    windows = ConvGeometry(input.shape, (channels, 1, *kernel), stride, padding, dilation, channels)
+    if min(windows.y_shape[2:]) < 1:
+        raise ValueError(f"{op}: window {kernel} (dilation {dilation}) is larger than the padded input {input.shape}")
+    return windows
 
 
 def _check_4d(op: str, input: Tensor, weight: Tensor | None = None) -> None:

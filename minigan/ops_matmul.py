@@ -72,13 +72,18 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     """
     a, b = as_tensor(input), as_tensor(other)
     if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
-        raise ValueError(f"matmul: the inner sizes of {a.shape} and {b.shape} differ (need (..., m, k) and (..., k, n))")
+        raise ValueError(
+            f"matmul: the inner sizes of {a.shape} and {b.shape} differ (need (..., m, k) and (..., k, n))"
+        )
     same_dtype("matmul", input=a, other=b)
     row, column = a.ndim == 1, b.ndim == 1
     a = reshape(a, (1, a.shape[0])) if row else a
     b = reshape(b, (b.shape[0], 1)) if column else b
     if b.ndim == 2 and a.ndim > 2:
-        y = reshape(_matmul(reshape(a, (-1 if a.data.size else int(np.prod(a.shape[:-1])), a.shape[-1])), b), (*a.shape[:-1], b.shape[-1]))
+        y = reshape(
+            _matmul(reshape(a, (-1 if a.data.size else int(np.prod(a.shape[:-1])), a.shape[-1])), b),
+            (*a.shape[:-1], b.shape[-1]),
+        )
     elif a.ndim == b.ndim == 2:
         y = _matmul(a, b)
     else:
@@ -95,7 +100,9 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x W^T + b for x (..., in), W (out, in), b (out)."""
     if weight.ndim != 2 or input.ndim == 0 or input.shape[-1] != weight.shape[1]:
-        raise ValueError(f"linear: input {input.shape} and weight {weight.shape} do not fit; weight is (out_features, in_features)")
+        raise ValueError(
+            f"linear: input {input.shape} and weight {weight.shape} do not fit; weight is (out_features, in_features)"
+        )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"linear: bias {bias.shape} does not fit weight {weight.shape}; expected {weight.shape[:1]}")
     y = matmul(input, transpose(weight, 0, 1))
@@ -114,10 +121,14 @@ def einsum(equation: str, *operands: Tensor) -> Tensor:
     sizes: dict[str, int] = {}
     for term, x in zip(terms, operands, strict=False):
         if not term.isalpha() and term or len(set(term)) != len(term) or len(term) != x.ndim:
-            raise ValueError(f"einsum: term {term!r} does not fit shape {x.shape} (letters only, one an axis, none twice)")
+            raise ValueError(
+                f"einsum: term {term!r} does not fit shape {x.shape} (letters only, one an axis, none twice)"
+            )
         for c, s in zip(term, x.shape, strict=True):
             if sizes.setdefault(c, s) != s:
-                raise ValueError(f"einsum: axis {c!r} has size {sizes[c]} in one operand and {s} in another ({equation!r})")
+                raise ValueError(
+                    f"einsum: axis {c!r} has size {sizes[c]} in one operand and {s} in another ({equation!r})"
+                )
     if len(terms) != len(operands) or len(set(result)) != len(result) or not set(result) <= set(sizes):
         raise ValueError(f"einsum: {equation!r} does not fit {len(operands)} operands")
     return Einsum(terms, result)(*operands)

@@ -84,7 +84,9 @@ class BatchNormGrad(Op):
         made = (need[0] and (present[0] or present[1]), need[1] and present[0], need[2])
         if not any(made):
             return None, None, None
-        grads = iter(BatchNormGradGrad(self.eps, present, made)(*node.inputs, *(c for c in cotangents if c is not None)))
+        grads = iter(
+            BatchNormGradGrad(self.eps, present, made)(*node.inputs, *(c for c in cotangents if c is not None))
+        )
         return tuple(next(grads) if m else None for m in made)
 
     def reference(self, x, w, g):
@@ -178,7 +180,11 @@ def instance_norm(input: Tensor, weight: Tensor | None = None, bias: Tensor | No
 
 
 def layer_norm(
-    input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
 ) -> Tensor:
     """Normalisation over the last axes, whose sizes are `normalized_shape` (Ba et al. 2016)."""
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
@@ -193,7 +199,9 @@ def _over(x: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
     return centred / sqrt(mean(centred * centred, axes, keepdim=True) + eps)
 
 
-def _affine(op: str, h: Tensor, weight: Tensor | None, bias: Tensor | None, shape: tuple[int, ...], trailing: int) -> Tensor:
+def _affine(
+    op: str, h: Tensor, weight: Tensor | None, bias: Tensor | None, shape: tuple[int, ...], trailing: int
+) -> Tensor:
     same_dtype(op, input=h, weight=weight, bias=bias)
     for name, t in {"weight": weight, "bias": bias}.items():
         if t is not None and t.shape != shape:

@@ -115,6 +115,13 @@ def _require_elements(input: Tensor, axes: tuple[int, ...], op: str) -> int:
     return count
 
 
+def _averaged(input: Tensor, dim: Dim, op: str) -> int:
+    """How many elements each result averages."""
+    if input.dtype not in FLOATS:
+        raise TypeError(f"{op}: expected a floating dtype, got {input.dtype}; use .float() first")
+    return _require_elements(input, axes_of(dim, input.ndim, op), op)
+
+
 def sum(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The sum over `dim`; bools and integers sum to int64."""
     if input.dtype not in FLOATS:
@@ -125,21 +132,19 @@ def sum(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
 
 def mean(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The mean over `dim`. Raises ValueError over no elements, TypeError for integers."""
-    if input.dtype not in FLOATS:
-        raise TypeError(f"mean: expected a floating dtype, got {input.dtype}; use .float() first")
-    count = _require_elements(input, axes_of(dim, input.ndim, "mean"), "mean")
-    return sum(input, dim, keepdim) * (1 / count)
+    return sum(input, dim, keepdim) / _averaged(input, dim, "mean")
 
 
 def var(input: Tensor, dim: Dim = None, correction: int = 1, keepdim: bool = False) -> Tensor:
-    """The variance over `dim`: squared deviations from the mean, divided by n - correction."""
-    count = _require_elements(input, axes_of(dim, input.ndim, "var"), "var")
+    """The variance over `dim`: squared deviations from the mean, divided by n - correction. Raises as `mean` does."""
+    count = _averaged(input, dim, "var")
     centred = input - mean(input, dim, keepdim=True)
     return sum(centred * centred, dim, keepdim) / max(count - correction, 0)
 
 
 def std(input: Tensor, dim: Dim = None, correction: int = 1, keepdim: bool = False) -> Tensor:
     """The standard deviation over `dim`, the square root of `var`; where it is zero so is its gradient, as in PyTorch."""
+    _averaged(input, dim, "std")
     variance = var(input, dim, correction, keepdim)
     zero = variance.data == 0
     return where(zero, 0.0, sqrt(where(zero, 1.0, variance)))
@@ -161,7 +166,9 @@ def amin(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
 
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The position of the first largest element, int64; of the flattened tensor when dim is None."""
-    return Tensor(np.asarray(input.data.argmax(dim, keepdims=keepdim and dim is not None)))
+    axes = axes_of(dim, input.ndim, "argmax")
+    _require_elements(input, axes, "argmax")
+    return Tensor(np.asarray(input.data.argmax(None if dim is None or not input.ndim else axes[0], keepdims=keepdim)))
 
 
 def safe_norm(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:

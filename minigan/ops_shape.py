@@ -103,7 +103,8 @@ class Concat(Op):
         ends = np.cumsum([x.shape[self.axis] for x in node.inputs]).tolist()
         lead = (slice(None),) * self.axis
         return tuple(
-            Index((*lead, slice(start, end)))(g) if n else None for start, end, n in zip([0, *ends], ends, need, strict=False)
+            Index((*lead, slice(start, end)))(g) if n else None
+            for start, end, n in zip([0, *ends], ends, need, strict=False)
         )
 
 
@@ -123,7 +124,9 @@ class Pad(Linear):
 
 def _is_basic(key) -> bool:
     keys = key if isinstance(key, tuple) else (key,)
-    return all(k is None or k is Ellipsis or isinstance(k, (int, np.integer, slice)) and not isinstance(k, bool) for k in keys)
+    return all(
+        k is None or k is Ellipsis or isinstance(k, (int, np.integer, slice)) and not isinstance(k, bool) for k in keys
+    )
 
 
 def axis_index(dim: int, ndim: int, op: str) -> int:
@@ -246,7 +249,10 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 def getitem(input: Tensor, key) -> Tensor:
     """input[key] with NumPy's rules; index Tensors are taken as arrays."""
     keys = key if isinstance(key, tuple) else (key,)
-    keys = tuple(np.asarray(k.data if isinstance(k, Tensor) else k) if isinstance(k, (Tensor, list, np.ndarray)) else k for k in keys)
+    keys = tuple(
+        np.asarray(k.data if isinstance(k, Tensor) else k) if isinstance(k, (Tensor, list, np.ndarray)) else k
+        for k in keys
+    )
     return Index(keys if isinstance(key, tuple) else keys[0])(input)
 
 
@@ -261,8 +267,12 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """y[i][j][k] = input[i][index[i][j][k]][k] for dim = 1; `index` has as many axes as `input`, none longer outside `dim`."""
     index, dim = _indices(index, "gather"), axis_index(dim, input.ndim, "gather")
-    if index.ndim != input.ndim or any(i > s for d, (i, s) in enumerate(zip(index.shape, input.shape, strict=True)) if d != dim):
-        raise ValueError(f"gather: an index of shape {index.shape} does not fit an input of shape {input.shape} along axis {dim}")
+    if index.ndim != input.ndim or any(
+        i > s for d, (i, s) in enumerate(zip(index.shape, input.shape, strict=True)) if d != dim
+    ):
+        raise ValueError(
+            f"gather: an index of shape {index.shape} does not fit an input of shape {input.shape} along axis {dim}"
+        )
     open_grid = list(np.ogrid[tuple(slice(n) for n in index.shape)])
     open_grid[dim : dim + 1] = (index,) if index.ndim else ()
     return Index(tuple(open_grid))(input)
@@ -289,10 +299,14 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     """
     pad = tuple(operator.index(p) for p in pad)
     if len(pad) % 2 or len(pad) // 2 > input.ndim:
-        raise ValueError(f"pad: {len(pad)} widths for a tensor of {input.ndim} axes; give (left, right) pairs from the last axis")
+        raise ValueError(
+            f"pad: {len(pad)} widths for a tensor of {input.ndim} axes; give (left, right) pairs from the last axis"
+        )
     widths = [(0, 0)] * (input.ndim - len(pad) // 2) + [pad[i : i + 2] for i in range(0, len(pad), 2)][::-1]
     if mode == "constant":
-        crop = tuple(slice(max(-low, 0), size - max(-high, 0)) for (low, high), size in zip(widths, input.shape, strict=True))
+        crop = tuple(
+            slice(max(-low, 0), size - max(-high, 0)) for (low, high), size in zip(widths, input.shape, strict=True)
+        )
         if any(w < 0 for w in pad):
             input = Index(crop)(input)
         return Pad(tuple((max(low, 0), max(high, 0)) for low, high in widths), value or 0)(input)

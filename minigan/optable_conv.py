@@ -42,7 +42,9 @@ def _torch_slot(torch, geometry, g, x=None, w=None):
         # The form is linear in the open slot, so any value will do there.
         opened = torch.zeros(geometry.x_shape if x is None else geometry.w_shape, dtype=g.dtype, requires_grad=True)
         x, w = (opened, w) if x is None else (x, opened)
-        y = torch.nn.functional.conv2d(x, w, None, geometry.stride, geometry.padding, geometry.dilation, geometry.groups)
+        y = torch.nn.functional.conv2d(
+            x, w, None, geometry.stride, geometry.padding, geometry.dilation, geometry.groups
+        )
         return torch.autograd.grad(y, opened, g, create_graph=True)[0]
 
 
@@ -112,7 +114,11 @@ CONVOLUTIONS = (
 
 
 def _no_ceil(op: str) -> BadCall:
-    return BadCall(lambda: getattr(ops_conv, op)(make(IMAGE), 2, ceil_mode=True), ValueError, f"{op}: ceil_mode=True is not supported")
+    return BadCall(
+        lambda: getattr(ops_conv, op)(make(IMAGE), 2, ceil_mode=True),
+        ValueError,
+        f"{op}: ceil_mode=True is not supported",
+    )
 
 
 POOLING = (

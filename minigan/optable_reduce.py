@@ -26,21 +26,36 @@ def _samples(**settings):
     )
 
 
-def _reduction(name: str, values=REAL, reference=None, edge=(call(()), call((1, 1), dim=1)), kinks=(), errors=(), strategy="reduction", **fields) -> OpCase:
+def _reduction(
+    name: str,
+    values=REAL,
+    reference=None,
+    edge=(call(()), call((1, 1), dim=1)),
+    kinks=(),
+    errors=(),
+    strategy="reduction",
+    **fields,
+) -> OpCase:
     fn = getattr(ops_reduce, name)
 
     def torch_fn(torch, x, dim=None, keepdim=False):
         # torch's dim=None does not go with keepdim in some of these.
         return getattr(torch, name)(x, tuple(range(x.ndim)) if dim is None else dim, keepdim=keepdim)
 
-    range_error = BadCall(lambda: fn(make(ONES), 2), IndexError, "dimension 2 is out of range for a tensor of 2 dimensions")
+    range_error = BadCall(
+        lambda: fn(make(ONES), 2), IndexError, "dimension 2 is out of range for a tensor of 2 dimensions"
+    )
     return OpCase(
         name, fn, _samples(), torch_fn, reference, values, edge, kinks, strategy, error_inputs=(range_error, *errors), **fields
     )  # fmt: skip
 
 
 def _empty(name: str) -> BadCall:
-    return BadCall(lambda: getattr(ops_reduce, name)(make(np.ones((2, 0))), 1), ValueError, rf"{name}: nothing to reduce along dim \(1,\) of shape \(2, 0\)")
+    return BadCall(
+        lambda: getattr(ops_reduce, name)(make(np.ones((2, 0))), 1),
+        ValueError,
+        rf"{name}: nothing to reduce along dim \(1,\) of shape \(2, 0\)",
+    )
 
 
 def _integers(name: str) -> BadCall:

@@ -1,7 +1,8 @@
 """Optimisers, by the names, arguments, defaults and formulas of torch.optim; clipping; an average of the weights.
 
-A step updates every parameter in place by one kernel and bumps its version, so that a backward pass through a graph recorded
-before the step refuses instead of being wrong. `step` sees the gradients in `.grad`; a parameter without one is left alone.
+A step updates every parameter in place by one kernel and bumps its version, so that a backward pass through a graph
+recorded before the step refuses instead of being wrong. `step` sees the gradients in `.grad`; a parameter without one
+is left alone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from .module import Module
 
 
 class Optimizer:
-    """What all optimisers share. params: tensors, or dicts {"params": tensors, setting: value} that override the defaults."""
+    """What all optimisers share. params: tensors, or dicts {"params": tensors, setting: value} that override the
+    defaults."""
 
     def __init__(self, params: Iterable[Tensor] | Iterable[dict], defaults: dict) -> None:
         params = list(params)
@@ -50,7 +52,9 @@ class Optimizer:
                 if p.grad is None:
                     continue
                 if p.grad.shape != p.shape or p.grad.dtype != p.dtype:
-                    raise ValueError(f"{type(self).__name__}: .grad {p.grad.shape} {p.grad.dtype} of a parameter {p.shape} {p.dtype}")
+                    raise ValueError(
+                        f"{type(self).__name__}: .grad {p.grad.shape} {p.grad.dtype} of a parameter {p.shape} {p.dtype}"
+                    )
                 self.update(p, p.grad.data, self.state.setdefault(id(p), {}), group)
                 p.changed()
 
@@ -61,7 +65,9 @@ class Optimizer:
     def state_dict(self) -> dict:
         """{"state": {index: {name: array or int}}, "param_groups": settings with parameter indices}, as torch's."""
         index = {id(p): i for i, p in enumerate(p for g in self.param_groups for p in g["params"])}
-        state = {i: {k: copy.copy(v) for k, v in self.state[key].items()} for key, i in index.items() if key in self.state}
+        state = {
+            i: {k: copy.copy(v) for k, v in self.state[key].items()} for key, i in index.items() if key in self.state
+        }
         groups = [{**g, "params": [index[id(p)] for p in g["params"]]} for g in self.param_groups]
         return {"state": state, "param_groups": groups}
 
@@ -76,7 +82,9 @@ class Optimizer:
             p = params[int(i)]
             for name, value in saved.items():
                 if isinstance(value, np.ndarray) and value.ndim and value.shape != p.shape:
-                    raise ValueError(f"{type(self).__name__}: saved {name} {value.shape} does not fit parameter {i} {p.shape}")
+                    raise ValueError(
+                        f"{type(self).__name__}: saved {name} {value.shape} does not fit parameter {i} {p.shape}"
+                    )
             state[id(p)] = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in saved.items()}
         self.state = state
         for group, saved in zip(self.param_groups, groups, strict=True):
@@ -98,7 +106,14 @@ class SGD(Optimizer):
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("SGD: nesterov needs a momentum and no dampening")
         super().__init__(
-            params, {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay, "nesterov": nesterov}
+            params,
+            {
+                "lr": lr,
+                "momentum": momentum,
+                "dampening": dampening,
+                "weight_decay": weight_decay,
+                "nesterov": nesterov,
+            },
         )
 
     def update(self, p, g, state, group):
@@ -123,9 +138,17 @@ class RMSprop(Optimizer):
     """p -= lr g / (sqrt(v) + eps), with v = alpha v + (1 - alpha) g^2 (Tieleman & Hinton 2012)."""
 
     def __init__(
-        self, params, lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0.0, momentum: float = 0.0
+        self,
+        params,
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
     ) -> None:
-        super().__init__(params, {"lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay, "momentum": momentum})
+        super().__init__(
+            params, {"lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay, "momentum": momentum}
+        )
 
     def update(self, p, g, state, group):
         """One step of p."""
@@ -187,12 +210,15 @@ class AdamW(Adam):
 
     decoupled = True
 
-    def __init__(self, params, lr: float = 1e-3, betas=(0.9, 0.999), eps: float = 1e-8, weight_decay: float = 1e-2) -> None:
+    def __init__(
+        self, params, lr: float = 1e-3, betas=(0.9, 0.999), eps: float = 1e-8, weight_decay: float = 1e-2
+    ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay)
 
 
 def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float) -> float:
-    """Scale all gradients by one factor so that their joint Euclidean norm is at most max_norm; returns the norm before."""
+    """Scale all gradients by one factor so that their joint Euclidean norm is at most max_norm; returns the norm
+    before."""
     params = [p for p in parameters if p.grad is not None]
     norm = float(np.sqrt(sum(float(np.sum(np.square(p.grad.data, dtype=np.float64))) for p in params)))
     scale = max_norm / (norm + 1e-6)
@@ -210,7 +236,8 @@ def clip_grad_value_(parameters: Iterable[Tensor], clip_value: float) -> None:
 
 
 def clip_weights_(parameters: Iterable[Tensor], clip_value: float) -> None:
-    """Limit every weight to [-clip_value, clip_value], in place: WGAN's constraint, applied after the step (Arjovsky et al. 2017)."""
+    """Limit every weight to [-clip_value, clip_value], in place: WGAN's constraint, applied after the step (Arjovsky et
+    al. 2017)."""
     if not clip_value > 0:
         raise ValueError(f"clip_weights_: the bound must be positive, got {clip_value}")
     for p in parameters:
@@ -221,7 +248,8 @@ def clip_weights_(parameters: Iterable[Tensor], clip_value: float) -> None:
 class WeightAverage:
     """An exponential moving average of a module's weights: `module` is a copy that `update` moves towards the source.
 
-    Update number t uses the factor min(decay, (1 + t) / (10 + t)), so the average forgets the first steps quickly. Buffers are copied.
+    Update number t uses the factor min(decay, (1 + t) / (10 + t)), so the average forgets the first steps quickly.
+    Buffers are copied.
     """
 
     def __init__(self, source: Module, decay: float = 0.999) -> None:

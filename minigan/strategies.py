@@ -46,7 +46,9 @@ def tensors(draw, shape: Strategy[tuple[int, ...]] | None = None, values: Values
 
 
 @st.composite
-def broadcastable(draw, count: int = 2, max_dims: int = 3, min_side: int = 0, max_side: int = 3) -> tuple[tuple[int, ...], ...]:
+def broadcastable(
+    draw, count: int = 2, max_dims: int = 3, min_side: int = 0, max_side: int = 3
+) -> tuple[tuple[int, ...], ...]:
     """`count` shapes that broadcast together: of one common shape each keeps any subset of the axes, the others being 1 or, in front, absent."""
     full = draw(shapes(0, max_dims, min_side, max_side))
     made = []
@@ -67,7 +69,7 @@ def axis_subsets(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     return list(dict.fromkeys(found))
 
 
-# Layouts: each gives an array of the same shape; all but "stride_0" of the same values.
+# Layouts: each gives an array of the same shape; all but "stride_0" of the same values. A 0-d array has one layout only.
 
 
 def _transposed(x: np.ndarray) -> np.ndarray:
@@ -75,13 +77,16 @@ def _transposed(x: np.ndarray) -> np.ndarray:
 
 
 def _permuted(x: np.ndarray) -> np.ndarray:
-    axes = tuple(range(1, x.ndim)) + (0,) * min(x.ndim, 1)
-    return np.ascontiguousarray(x.transpose(axes)).transpose(np.argsort(axes)) if x.ndim else x
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 0, -1)), -1, 0)
+
+
+def _nhwc(x: np.ndarray) -> np.ndarray:
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1) if x.ndim > 2 else x
 
 
 def _sliced(x: np.ndarray) -> np.ndarray:
-    wide = np.full(tuple(2 * s + 1 for s in x.shape), np.nan if x.dtype.kind == "f" else 0, x.dtype)
-    inner = wide[tuple(slice(1, None, 2) for _ in x.shape)]
+    wide = np.zeros(tuple(2 * s + 1 for s in x.shape), x.dtype)
+    inner = wide[(slice(1, None, 2),) * x.ndim]
     inner[...] = x
     return inner
 
@@ -91,31 +96,32 @@ def _reversed(x: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(x[flip])[flip]
 
 
-def _nhwc(x: np.ndarray) -> np.ndarray:
-    return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1) if x.ndim > 2 else x
-
-
 def _stride_0(x: np.ndarray) -> np.ndarray:
-    return np.broadcast_to(x[:1], x.shape) if x.ndim and x.shape[0] else x
+    return np.broadcast_to(x[:1], x.shape) if len(x) else x
 
 
 def _unaligned(x: np.ndarray) -> np.ndarray:
-    room = np.zeros(x.nbytes + 1, np.uint8)
-    moved = room[1:].view(x.dtype).reshape(x.shape) if x.size else x
-    if x.size:
-        moved[...] = x
+    moved = np.zeros(x.nbytes + 1, np.uint8)[1:].view(x.dtype).reshape(x.shape)
+    moved[...] = x
     return moved
 
 
+def _unless_0d(layout):
+    return lambda x: layout(x) if x.ndim else x
+
+
 LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "fortran": np.asfortranarray,
-    "transposed": _transposed,
-    "permuted": _permuted,
-    "sliced": _sliced,
-    "reversed": _reversed,
-    "nhwc": _nhwc,
-    "stride_0": _stride_0,
-    "unaligned": _unaligned,
+    name: _unless_0d(layout)
+    for name, layout in {
+        "fortran": np.asfortranarray,
+        "transposed": _transposed,
+        "permuted": _permuted,
+        "nhwc": _nhwc,
+        "sliced": _sliced,
+        "reversed": _reversed,
+        "stride_0": _stride_0,
+        "unaligned": _unaligned,
+    }.items()
 }
 
 
@@ -199,7 +205,11 @@ def reduction(draw, min_side: int = 1) -> Sample:
     """A tensor, some or all of its axes (counted from either end), keepdim or not."""
     shape = draw(shapes(1, 3, min_side))
     axes = st.integers(-len(shape), len(shape) - 1)
-    dim = draw(st.none() | axes | st.lists(axes, min_size=1, max_size=len(shape), unique_by=lambda a: a % len(shape)).map(tuple))
+    dim = draw(
+        st.none()
+        | axes
+        | st.lists(axes, min_size=1, max_size=len(shape), unique_by=lambda a: a % len(shape)).map(tuple)
+    )
     return Sample((shape,), {"dim": dim, "keepdim": draw(st.booleans())}, draw(seeds()))
 
 
@@ -256,7 +266,9 @@ def getitem(draw) -> Sample:
     """A tensor and an integer index of any shape, repeats and negatives included."""
     rows = draw(st.integers(1, 3))
     index = np.array(draw(st.lists(st.integers(-rows, rows - 1), max_size=4)), np.int64)
-    return Sample(((rows, *draw(shapes(0, 2))),), {"index": index.reshape(-1, 1) if draw(st.booleans()) else index}, draw(seeds()))
+    return Sample(
+        ((rows, *draw(shapes(0, 2))),), {"index": index.reshape(-1, 1) if draw(st.booleans()) else index}, draw(seeds())
+    )
 
 
 @st.composite
@@ -273,7 +285,10 @@ def pool2d(draw) -> Sample:
 @st.composite
 def interpolate(draw) -> Sample:
     """A resizing call, up or down, by either mode."""
-    settings = {"size": tuple(draw(st.integers(1, 6)) for _ in range(2)), "mode": draw(st.sampled_from(["nearest", "bilinear"]))}
+    settings = {
+        "size": tuple(draw(st.integers(1, 6)) for _ in range(2)),
+        "mode": draw(st.sampled_from(["nearest", "bilinear"])),
+    }
     if settings["mode"] == "bilinear":
         settings["align_corners"] = draw(st.booleans())
     shape = (draw(st.integers(1, 2)), draw(st.integers(1, 2)), draw(st.integers(1, 4)), draw(st.integers(1, 4)))
@@ -296,4 +311,3 @@ def samples(case: OpCase) -> Strategy[Sample]:
     if case.strategy is None:
         return st.tuples(st.sampled_from(case.samples), seeds()).map(lambda pair: replace(pair[0], seed=pair[1]))
     return globals()[case.strategy]()
-

@@ -38,7 +38,7 @@ def require_close(what: str, ours: np.ndarray, theirs: np.ndarray, tolerance: fl
     """Equal shapes, equal non-finite elements, and |a - b| <= tolerance * max(1, |b|)."""
     ours, theirs = np.asarray(ours), np.asarray(theirs)
     require(ours.shape == theirs.shape, f"{what}: shape {ours.shape}, expected {theirs.shape}")
-    gradcheck._compare(what, 0, 0, ours, theirs, tolerance, tolerance, "the expected")
+    gradcheck.compare(what, 0, 0, ours, theirs, tolerance, tolerance, "expected is")
 
 
 def gradients(case: OpCase, sample: Sample, tensors, seed: int = 1, wanted=None, layout=None) -> list:
@@ -98,7 +98,9 @@ def reference_values(case: OpCase, sample: Sample) -> None:
     if case.reference is None:
         return
     tensors = case.tensors(sample)
-    for a, b in zip(outputs(case.bound(sample)(*tensors)), outputs(case.bound(sample, case.reference)(*tensors)), strict=True):
+    for a, b in zip(
+        outputs(case.bound(sample)(*tensors)), outputs(case.bound(sample, case.reference)(*tensors)), strict=True
+    ):
         require_close(f"{case}({sample}) against its reference", a.data, b.data)
 
 
@@ -121,7 +123,11 @@ def torch_orders(case: OpCase, sample: Sample) -> None:
     """Orders 1 and 2 against PyTorch."""
     if case.torch_fn is not None and case.torch_order >= 1:
         gradcheck.compare_with_torch(
-            case.bound(sample), case.bound_torch(sample), case.tensors(sample), case.torch_order, name=f"{case}({sample})"
+            case.bound(sample),
+            case.bound_torch(sample),
+            case.tensors(sample),
+            case.torch_order,
+            name=f"{case}({sample})",
         )
 
 
@@ -156,7 +162,10 @@ def need(case: OpCase, sample: Sample) -> None:
             among_all = gradients(case, sample, tensors, wanted=[tensors[i] for i in chosen])
             for i, a, b in zip(chosen, part, among_all, strict=True):
                 for g in (a, b):
-                    require((g is None) == (full[i] is None), f"{case}({sample}): input {i} of {chosen} is reached or not, by need")
+                    require(
+                        (g is None) == (full[i] is None),
+                        f"{case}({sample}): input {i} of {chosen} is reached or not, by need",
+                    )
                     if g is not None:
                         require_close(f"{case}({sample}): input {i} of {chosen}", g.data, full[i].data)
 
@@ -182,7 +191,10 @@ def need_is_honoured(case: OpCase, sample: Sample) -> None:
     for name, wanted, made in vjps:
         require(any(wanted), f"{case}({sample}): the vjp of {name} ran for nothing")
         for position, (n, g) in enumerate(zip(wanted, made, strict=True)):
-            require(n or g is None, f"{case}({sample}): the vjp of {name} computed the unneeded gradient of input {position}")
+            require(
+                n or g is None,
+                f"{case}({sample}): the vjp of {name} computed the unneeded gradient of input {position}",
+            )
 
 
 # 6 Layout ---------------------------------------------------------------------------------------
@@ -213,14 +225,20 @@ def dtypes(case: OpCase, sample: Sample) -> None:
     top = min(case.max_order, 2)
     for order in range(top + 1):
         narrow = gradcheck.derivatives(case.bound(sample), case.tensors(sample, float32), order)
-        wide = gradcheck.derivatives(case.bound(sample), [t.to(float64).detach().requires_grad_() for t in case.tensors(sample, float32)], order)
+        wide = gradcheck.derivatives(
+            case.bound(sample), [t.to(float64).detach().requires_grad_() for t in case.tensors(sample, float32)], order
+        )
         for i, (a, b) in enumerate(zip(narrow, wide, strict=True)):
             require((a is None) == (b is None), f"{case}({sample}): order {order}, {i} is zero or not, by dtype")
             if a is None:
                 continue
             if b.dtype in FLOATS and case.op not in ("double",):
-                require(a.dtype == float32, f"{case}({sample}): order {order}, {i} has dtype {a.dtype} from float32 inputs")
-            require_close(f"{case}({sample}) order {order}, {i}, float32 against float64", a, b, case.tolerance * (1 + 4 * order))
+                require(
+                    a.dtype == float32, f"{case}({sample}): order {order}, {i} has dtype {a.dtype} from float32 inputs"
+                )
+            require_close(
+                f"{case}({sample}) order {order}, {i}, float32 against float64", a, b, case.tolerance * (1 + 4 * order)
+            )
 
 
 # 9 Purity ---------------------------------------------------------------------------------------
@@ -242,7 +260,10 @@ def pure(case: OpCase, sample: Sample) -> None:
             for i, (t, k) in enumerate(zip(tensors, kept, strict=True)):
                 require(np.array_equal(t.data, k, equal_nan=True), f"{case}({sample}): input {i} was changed")
             for i, (y, k) in enumerate(zip(made, values_before, strict=True)):
-                require(np.array_equal(y.data, k, equal_nan=k.dtype.kind == "f"), f"{case}({sample}): output {i} was changed by the gradient")
+                require(
+                    np.array_equal(y.data, k, equal_nan=k.dtype.kind == "f"),
+                    f"{case}({sample}): output {i} was changed by the gradient",
+                )
             runs.append(got)
         for a, b in zip(*runs, strict=True):
             require(a.tobytes() == b.tobytes(), f"{case}({sample}) {dtype}: a second run differs in its bits")
@@ -259,7 +280,10 @@ def leaves_cotangents_alone(case: OpCase, sample: Sample) -> None:
     for g in arrays:
         g.flags.writeable = False
     mg.grad(ys, tensors, [Tensor(g) for g in arrays])
-    require(all(np.array_equal(g, k) for g, k in zip(arrays, kept, strict=True)), f"{case}({sample}): a cotangent was changed")
+    require(
+        all(np.array_equal(g, k) for g, k in zip(arrays, kept, strict=True)),
+        f"{case}({sample}): a cotangent was changed",
+    )
 
 
 # 10 Memory --------------------------------------------------------------------------------------

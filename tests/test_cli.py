@@ -1,4 +1,5 @@
-"""The command line, as a user types it: help, figures as JSON, errors in one line with the right exit status, a run from end to end."""
+"""The command line, as a user types it: help, figures as JSON, errors in one line with the right exit status, a run
+from end to end."""
 
 import json
 import os
@@ -82,7 +83,9 @@ def test_dry_run_and_fast_dev_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = run("train", "dcgan", "-n", "--lr", "0.001", "--json")
     figures = json.loads(result.stdout.splitlines()[-1])
-    assert figures["options"]["lr"] == 0.001 and figures["options"]["critic_norm"] and figures["parameters"]["critic"] > 0
+    assert (
+        figures["options"]["lr"] == 0.001 and figures["options"]["critic_norm"] and figures["parameters"]["critic"] > 0
+    )
     assert not list(tmp_path.iterdir())
     result = run("train", "dcgan", "--data", "avatars", "--fast-dev-run", "--base", "4", "--out", "here")
     assert result.exit_code == 0 and "reached step 2" in result.output
@@ -155,7 +158,10 @@ def test_failures_exit_with_1(args, match, tmp_path, monkeypatch):
 def test_the_installed_command_and_the_module_are_the_same():
     """`minigan` and `python -m minigan` exist and agree; importing minigan is quick and brings no heavy library."""
     command = shutil.which("minigan", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-    helps = [subprocess.run([*c, "--help"], capture_output=True, text=True).stdout for c in ([command], [sys.executable, "-m", "minigan"])]
+    helps = [
+        subprocess.run([*c, "--help"], capture_output=True, text=True).stdout
+        for c in ([command], [sys.executable, "-m", "minigan"])
+    ]
     assert "gradcheck" in helps[0]
     assert re.sub(r"Usage: .*", "", helps[0]) == re.sub(r"Usage: .*", "", helps[1])
     heavy = "numba scipy matplotlib PIL click tqdm safetensors torch hypothesis"

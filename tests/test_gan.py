@@ -17,7 +17,8 @@ RNG = np.random.default_rng(2)
 
 
 def test_losses_at_the_lectures_numbers():
-    """At D(Gz) = 0.01: minimax G loss ln 0.99 with slope -0.01, non-saturating -ln 0.01 with slope -0.99; at chance D's loss is 2 ln 2."""
+    """At D(Gz) = 0.01: minimax G loss ln 0.99 with slope -0.01, non-saturating -ln 0.01 with slope -0.99; at chance D's
+    loss is 2 ln 2."""
     t = mg.tensor([math.log(0.01 / 0.99)], dtype="float64", requires_grad=True)
     for name, value, slope in (("minimax", -0.01005, -0.01), ("non-saturating", 4.605, -0.99)):
         g_loss = loss(name).g_loss(t)
@@ -29,7 +30,7 @@ def test_losses_at_the_lectures_numbers():
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_losses_are_finite_and_descend(name):
-    """Finite values and gradients at logits of +-100; D's gradient pushes reals up and fakes down, G's pushes fakes up."""
+    """Finite at logits of +-100; D's gradient pushes reals up and fakes down, G's pushes fakes up."""
     row = loss(name)
     real, fake = (mg.tensor([-100.0, 0.0, 100.0], dtype="float64", requires_grad=True) for _ in range(2))
     value = row.d_loss(real, fake)
@@ -60,7 +61,8 @@ def test_gradient_penalty_of_a_linear_critic():
 
 
 def test_gradient_penalty_equals_torch():
-    """The penalty of a convolutional critic and its gradient in every weight, against torch's double backward, in float64."""
+    """The penalty of a convolutional critic and its gradient in every weight, against torch's double backward, in
+    float64."""
     ours = DCGANCritic(2, 16, 3).double()
     theirs = torch.nn.Sequential(
         torch.nn.Conv2d(2, 3, 4, 2, 1),
@@ -106,7 +108,9 @@ def test_frozen_critic_runs_no_weight_gradient(monkeypatch):
     g, d = DCGANGenerator(8, 1, 16, 4), DCGANCritic(1, 16, 4)
     shapes = []
     real_kernel = kernels.conv.conv_weight
-    monkeypatch.setattr(kernels.conv, "conv_weight", lambda x, g, geo, **k: shapes.append(geo.w_shape) or real_kernel(x, g, geo, **k))
+    monkeypatch.setattr(
+        kernels.conv, "conv_weight", lambda x, g, geo, **k: shapes.append(geo.w_shape) or real_kernel(x, g, geo, **k)
+    )
     objective = loss("wasserstein").g_loss(d(g(mg.randn(4, 8))))
     mg.grad(objective, list(g.parameters()))
     assert sorted(shapes) == sorted(p.shape for p in g.parameters() if p.ndim == 4)
@@ -135,7 +139,8 @@ def test_classifier_score_bounds():
 
 
 def test_frechet_distance_of_gaussians():
-    """Zero for a set against itself; |shift|^2 for a shifted one; the closed form for scaled ones, dead features included."""
+    """Zero for a set against itself; |shift|^2 for a shifted one; the closed form for scaled ones, dead features
+    included."""
     a = RNG.standard_normal((500, 6))
     a[:, 5] = 0
     assert metrics.frechet_distance(a, a) == pytest.approx(0, abs=1e-8)
@@ -148,14 +153,17 @@ def test_frechet_distance_of_gaussians():
 
 
 def test_shipped_classifier_and_its_judgement():
-    """The shipped classifier gets at least 98 % of the held-out digits; real digits score high, noise and one class do not."""
+    """The shipped classifier gets at least 98 % of the held-out digits; real digits score high, noise and one class do
+    not."""
     dataset = data.load("digits")
     model, made = classifier.load("digits")
     assert classifier.accuracy(model, dataset) == pytest.approx(made["held_out_accuracy"], abs=1e-3)
     assert made["held_out_accuracy"] >= 0.98
     real = metrics.evaluate(classifier.prepared(dataset, dataset.held_out), model, dataset)
     assert real.present == 10 and real.confident > 0.9 and real.score > 9 and real.frechet == real.real_frechet
-    ones = metrics.evaluate(classifier.prepared(dataset, dataset.train[dataset.labels[dataset.train] == 1]), model, dataset)
+    ones = metrics.evaluate(
+        classifier.prepared(dataset, dataset.train[dataset.labels[dataset.train] == 1]), model, dataset
+    )
     assert ones.largest_class > 0.95 and ones.score < 1.5
     noise = metrics.evaluate(RNG.standard_normal((200, 1, 32, 32)).clip(-1, 1).astype("f"), model, dataset)
     assert noise.frechet > 10 * real.frechet

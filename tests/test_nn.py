@@ -1,4 +1,5 @@
-"""Layers and modules: every layer equals torch.nn's with the same state dict, in training and evaluation; Module's bookkeeping."""
+"""Layers and modules: every layer equals torch.nn's with the same state dict, in training and evaluation; Module's
+bookkeeping."""
 
 import copy
 
@@ -50,7 +51,8 @@ LAYERS = [
 
 @pytest.mark.parametrize(("name", "args", "kwargs", "shape"), LAYERS, ids=lambda v: v if isinstance(v, str) else "")
 def test_layer_equals_torch(name, args, kwargs, shape):
-    """Same state dict in, same outputs, input and weight gradients, and same state dict (running statistics included) out."""
+    """Same state dict in, same outputs, input and weight gradients, and same state dict (running statistics included)
+    out."""
     ours, theirs = getattr(nn, name)(*args, **kwargs).double(), getattr(torch.nn, name)(*args, **kwargs).double()
     assert list(ours.state_dict()) == list(theirs.state_dict())
     ours.load_state_dict({k: v.numpy() for k, v in theirs.state_dict().items()})
@@ -143,7 +145,7 @@ def test_running_statistics_do_not_move_in_gradients():
 
 
 def test_functional_call_differentiates_through_an_optimiser_step():
-    """d/dw of the loss after one step of gradient descent equals finite differences, and the module is left as it was."""
+    """d/dw of the loss after a step of gradient descent equals finite differences; the module is left as it was."""
     net = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 1)).double()
     x = mg.tensor(RNG.standard_normal(ROWS))
     before = net.state_dict()

@@ -1,4 +1,5 @@
-"""Optimisers follow torch.optim's trajectories; their state survives a round trip; clipping; the average of the weights."""
+"""Optimisers follow torch.optim's trajectories; their state survives a round trip; clipping; the average of the
+weights."""
 
 import numpy as np
 import pytest
@@ -89,7 +90,7 @@ def test_clipping():
 
 
 def test_a_step_outdates_what_was_recorded():
-    """Backward through a graph recorded before the step is refused, naming the op; through views of the weight as well."""
+    """Backward through a graph recorded before the step is refused, naming the op; through views as well."""
     p = nn.Parameter(np.ones((2, 2)))
     sgd = optim.SGD([p], lr=0.1)
     direct, view = (p * p).sum(), (p.reshape(4)[1:] ** 3).sum()

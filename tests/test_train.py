@@ -1,4 +1,5 @@
-"""Training: bit-for-bit resumption and repetition, stopping, non-finite numbers, the files of a run, checkpoints into PyTorch."""
+"""Training: bit-for-bit resumption and repetition, stopping, non-finite numbers, the files of a run, checkpoints into
+PyTorch."""
 
 import json
 import os
@@ -34,8 +35,8 @@ def state_of(trainer: Trainer) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_resume_is_bit_for_bit(system, tmp_path):
-    """Six steps at once equal three, a checkpoint, a fresh process' worth of objects, and three more: weights, moments, data order, random
-    numbers. With 9,000 images and batches of 4,000 the cut falls inside an epoch."""
+    """Six steps at once equal three, a checkpoint, a fresh process' worth of objects, and three more: weights, moments,
+    data order, random numbers. With 9,000 images and batches of 4,000 the cut falls inside an epoch."""
     options = small(system, steps=6, batch_size=4000, base=1, n_critic=1)
     dataset = data.load("digits")
     whole = Trainer(options, dataset)
@@ -80,7 +81,9 @@ def test_non_finite_numbers_are_named_before_anything_moves(broken):
     network = trainer.networks()[broken]
     weight = next(p for p in network.parameters() if p.ndim == 4)
     weight.data.flat[0] = np.nan
-    before = {k: v for k, v in state_of(trainer).items() if "running" not in k and "num_batches" not in k and k != "rest"}
+    before = {
+        k: v for k, v in state_of(trainer).items() if "running" not in k and "num_batches" not in k and k != "rest"
+    }
     op = "conv2d" if broken == "critic" else "conv_transpose2d"
     with pytest.raises(TrainingError, match=rf"step 2, critic step 1 of 5: {op} made NaN"):
         trainer.step()
@@ -100,7 +103,8 @@ def test_overflow_in_a_gradient_is_named():
 
 
 def test_run_folder(tmp_path, monkeypatch, capsys):
-    """Names, numbering, contents: options, log, stats, grids of the right size, checkpoints (the newest three), animation, curves, metric."""
+    """Names, numbering, contents: options, log, stats, grids of the right size, checkpoints (the newest three),
+    animation, curves, metric."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(runs, "SNAP", 2)
     monkeypatch.setattr(runs, "TICK", 2)
@@ -129,7 +133,8 @@ def test_run_folder(tmp_path, monkeypatch, capsys):
 
 
 def test_resume_goes_on_in_the_same_folder(tmp_path, capsys):
-    """Steps is the total; logs are appended; a second resume with nothing to do only closes; a damaged checkpoint is passed over."""
+    """Steps is the total; logs are appended; a second resume with nothing to do only closes; a damaged checkpoint is
+    passed over."""
     out = tmp_path / "run"
     Run.create(small(steps=2), out).train()
     Run.resume(str(out), steps=4).train()
@@ -152,9 +157,22 @@ def test_resume_goes_on_in_the_same_folder(tmp_path, capsys):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_end_with_a_checkpoint(number, code, tmp_path):
-    """The first signal finishes the step, saves, and exits with 128 + its number; resuming equals an uninterrupted run."""
+    """The first signal finishes the step, saves, and exits with 128 + its number; what it saved is exact."""
     out = tmp_path / "run"
-    command = [sys.executable, "-m", "minigan", "train", "--steps", "100000", "--out", str(out), "--batch-size", "8", "--base", "4"]
+    command = [
+        sys.executable,
+        "-m",
+        "minigan",
+        "train",
+        "--steps",
+        "100000",
+        "--out",
+        str(out),
+        "--batch-size",
+        "8",
+        "--base",
+        "4",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     for line in process.stdout:
         if line.startswith("step"):
@@ -190,7 +208,8 @@ def test_second_signal_leaves_at_once(tmp_path):
 
 
 def test_checkpoint_loads_into_torch_and_back(tmp_path):
-    """The file's generator, read by safetensors' torch API, is a torch.nn.Sequential's state dict; torch's own goes back in."""
+    """The file's generator, read by safetensors' torch API, is a torch.nn.Sequential's state dict; torch's own goes
+    back in."""
     out = tmp_path / "run"
     Run.create(small(steps=1), out).train()
     raw = load_file(out / "checkpoint-000001.safetensors")

@@ -19,12 +19,15 @@ import numpy as np
 SMALLEST = 1 << 18
 """Multiply-adds below which packing and starting threads cost more than the product itself."""
 
+NARROW = 16
+"""Columns below which the plain loops, which run along them, do not get faster."""
+
 
 @cache
 def lanes() -> int:
     """Float32 lanes of a vector register: 16 with AVX-512, 8 with AVX2, 0 where the plain loops do all the work.
 
-    The environment variable MINIGAN_VECTOR (16, 8 or plain) decides instead where it is set; ValueError for anything else.
+    The environment variable MINIGAN_VECTOR (16, 8 or plain) decides instead where it is set; ValueError for any other.
     """
     wanted = os.environ.get("MINIGAN_VECTOR", "")
     if wanted not in ("", "16", "8", "plain"):
@@ -41,14 +44,16 @@ def lanes() -> int:
     return 8 if features.get("avx2") and features.get("fma") else 0
 
 
-def lanes_for(dtype: np.dtype, multiply_adds: int) -> int:
-    """The vector width with which one product of this many multiply-adds should run, 0 for the plain loops.
+def lanes_for(dtype: np.dtype, multiply_adds: int, columns: int) -> int:
+    """The vector width for a product of this many multiply-adds, 0 for the plain loops.
 
-    | what                    | room  | why                                                                        |
-    |-------------------------|-------|----------------------------------------------------------------------------|
-    | no known vector unit    | plain | the tile is shaped for AVX-512 and AVX2 registers                          |
-    | float64                 | plain | serves gradient checks, which are small; training is float32               |
-    | fewer than SMALLEST     | plain | packing and threads would cost more than the product; depthwise falls here |
-    | everything else         | fast  |                                                                            |
+    | product                                          | room  | why                                                |
+    |--------------------------------------------------|-------|----------------------------------------------------|
+    | on a machine without a known vector unit         | plain | the tiles are shaped for AVX-512 and AVX2          |
+    | in float64                                       | plain | for checking gradients, which is small work        |
+    | under SMALLEST, a narrow one counted as NARROW   | plain | packing and threads would cost more than it does   |
+    | any other                                        | fast  |                                                    |
     """
-    return lanes() if dtype == np.float32 and multiply_adds >= SMALLEST else 0
+    if dtype != np.float32 or multiply_adds * max(1, NARROW // max(1, columns)) < SMALLEST:
+        return 0
+    return lanes()

@@ -1,7 +1,8 @@
 """The three convolutions of the fast room: pad, pack, multiply, and bring the result into place.
 
-Arrays are C-contiguous float32 blocks here: x and dx (N, H, W, C), g and y (N, OY, OX, O), w and dw (O, C/groups, KY, KX), every size at least 1. `tables` says which
-rows and runs make which product. Groups are products of their own that read and write their channels of the same arrays.
+Arrays are C-contiguous float32 blocks here: x and dx (N, H, W, C), g and y (N, OY, OX, O), w and dw
+(O, C/groups, KY, KX), every size at least 1. `tables` says which rows and runs make which product. Groups are products
+of their own, which read and write their channels of the same arrays.
 """
 
 import numpy as np
@@ -16,10 +17,10 @@ Array = np.ndarray
 FLOAT = 4
 
 SEGMENT = 4096
-"""Pixels that the weight gradient sums in one float32 chain; longer sums are cut, so that their rounding error stays small."""
+"""Pixels that the weight gradient sums in one float32 chain; longer sums are cut, which keeps rounding errors small."""
 
 ROUND = 1 << 21
-"""Bytes of x and g that the weight gradient goes over in one round: few enough to stay in cache while every weight is brought up to date."""
+"""Bytes of x and g to a round of the weight gradient: they should stay in cache while all weights pass over them."""
 
 
 def _groups(geometry: ConvGeometry):
@@ -54,20 +55,15 @@ def _bordered(x: Array, border: tables.Border) -> Array:
     return padded
 
 
-def conv_forward(
-    x: Array, w: Array, geometry: ConvGeometry, bias: Array | None, y: Array, lanes: int
-) -> None:
+def conv_forward(x: Array, w: Array, geometry: ConvGeometry, bias: Array, y: Array, lanes: int) -> None:
     """Writes y: the windows of x times the weights."""
     product = tables.forward(geometry)
     x = _bordered(x, tables.border(geometry))
     for ins, outs in _groups(geometry):
         group = w[outs]
         packed = pack(group.reshape(-1), product.places, group[0].size, group.shape[0], lanes)
-        multiply(
-            x.ctypes.data + FLOAT * ins.start, product.row_a, product.runs, packed,
-            None if bias is None else bias[outs],
-            y.ctypes.data + FLOAT * outs.start, product.row_c, group.shape[0], lanes,
-        )  # fmt: skip
+        x_at, y_at = x.ctypes.data + FLOAT * ins.start, y.ctypes.data + FLOAT * outs.start
+        multiply(product, x_at, packed, y_at, group.shape[0], lanes, bias[outs])
 
 
 def conv_weight(x: Array, g: Array, geometry: ConvGeometry, dw: Array, lanes: int) -> None:
@@ -83,10 +79,10 @@ def conv_weight(x: Array, g: Array, geometry: ConvGeometry, dw: Array, lanes: in
         group = dw[outs]
         parts = np.empty((segments, taps, group_in * group.shape[0] + tables.SPARE), np.float32)
         packed = pack(g.reshape(-1)[outs.start :], product.places, 1, group.shape[0], lanes)
+        x_at = x.ctypes.data + FLOAT * ins.start
         multiply(
-            x.ctypes.data + FLOAT * ins.start, product.row_a, product.runs, packed, None,
-            parts.ctypes.data, product.row_c, group.shape[0], lanes,
-            rounds, segments, parts[0].nbytes,
+            product, x_at, packed, parts.ctypes.data, group.shape[0], lanes,
+            rounds=rounds, segments=segments, segment_step=parts[0].nbytes,
         )  # fmt: skip
         _sum_parts(parts, group.reshape(group.shape[0], group_in, taps))
 
@@ -104,9 +100,7 @@ def _sum_parts(parts, dw):
                 dw[o, c, tap] = total
 
 
-def conv_input(
-    g: Array, w: Array, geometry: ConvGeometry, bias: Array | None, dx: Array, lanes: int
-) -> None:
+def conv_input(g: Array, w: Array, geometry: ConvGeometry, bias: Array, dx: Array, lanes: int) -> None:
     """Writes dx, by phases or by contributions, whichever takes fewer vector operations.
 
     Adding up a contribution outside the micro-kernel is counted as four of them (measured).
@@ -126,38 +120,32 @@ def _input_by_phases(g, w, geometry, bias, dx, lanes):
     """Each phase of dx is a stride-1 convolution of g with the taps that reach it."""
     phases = tables.phases(geometry)
     if not phases.complete:
-        dx[...] = 0 if bias is None else bias
+        dx[...] = bias
     g = _bordered(g, phases.border)
     for ins, outs in _groups(geometry):
         group = w[outs]
         channels, taps = group.shape[1], group[0, 0].size
         packed = pack(group.reshape(-1), phases.places, taps, channels, lanes)
+        g_at, dx_at = g.ctypes.data + FLOAT * outs.start, dx.ctypes.data + FLOAT * ins.start
         for product in phases.products:
-            multiply(
-                g.ctypes.data + FLOAT * outs.start, product.row_a, product.runs, packed,
-                None if bias is None else bias[ins],
-                dx.ctypes.data + FLOAT * ins.start, product.row_c, channels, lanes,
-            )  # fmt: skip
+            multiply(product, g_at, packed, dx_at, channels, lanes, bias[ins])
 
 
 def _input_by_parts(g, w, geometry, bias, dx, lanes):
     """One product makes every contribution g[pixel] * w[tap]; then each input sums those that are its own.
 
-    For few channels: a vector then holds taps as well as channels, where a phase would leave most of its lanes empty. And for small g, since a
-    phase also multiplies the border.
+    For few channels: a vector then holds taps as well as channels, where a phase would leave most of its lanes empty.
+    And for small g, since a phase also multiplies the border.
     """
     product = tables.parts(geometry)
     along_y, along_x = tables.meetings(geometry)
-    start = np.zeros(dx.shape[3], np.float32) if bias is None else np.ascontiguousarray(bias)
     parts = np.empty((g.shape[0], g[0, ..., 0].size * w[0].size), np.float32)
     for ins, outs in _groups(geometry):
         group = w[outs]
         packed = pack(group.reshape(-1), product.places, 1, group[0].size, lanes)
-        multiply(
-            g.ctypes.data + FLOAT * outs.start, product.row_a, product.runs, packed, None,
-            parts.ctypes.data, product.row_c, group[0].size, lanes,
-        )  # fmt: skip
-        _fold(parts, start, dx, ins.start, group.shape[1], group[0, 0].size, along_y, along_x)
+        g_at = g.ctypes.data + FLOAT * outs.start
+        multiply(product, g_at, packed, parts.ctypes.data, group[0].size, lanes)
+        _fold(parts, bias, dx, ins.start, group.shape[1], group[0, 0].size, along_y, along_x)
 
 
 @njit(parallel=True)

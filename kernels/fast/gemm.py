@@ -2,15 +2,17 @@
 
     C (rows, columns) = bias (columns) + A (rows, depth) @ B (depth, columns)         float32
 
-A stays where it is: byte offsets say where each row starts and where each run of `depth` lies, so A may as well be the windows of an image
-(see `tables`). B is packed into panels, C is written in place. What is cut how, and why:
+A stays where it is: offsets say where each row starts and where each run of `depth` lies, so A may as well be the
+windows of an image (see `tables`). B is packed into panels. C is written in place. What is cut how, and why:
 
-- depth into blocks of at most DEPTH steps: a panel of B (DEPTH x 64 floats = 64 KiB) stays in the cache nearest the core while all rows of a
-  chunk pass over it;
-- rows into chunks of at most CHUNK, each one parallel task; where that makes too few tasks, columns are dealt out too and chunks become smaller;
-- columns into panels of 4, 2 and 1 vectors, the widest first, so that fewer lanes than one vector are ever wasted.
+- depth into blocks of at most DEPTH steps: while the rows of a chunk pass over it, a panel of B (DEPTH x 64 floats,
+  64 KiB) stays in the core's own cache;
+- rows into chunks of at most CHUNK, each one parallel task; where that makes too few tasks, columns are dealt out too
+  and chunks become smaller;
+- columns into panels of 4, 2 and 1 vectors, the widest first, so that less than one vector of lanes is wasted.
 
-Every cut depends on the shape alone and each number of C is summed by one task in one order, so the bits do not depend on the thread count.
+Every cut depends on the shape alone and each number of C is summed by one task in one order, so the bits do not
+depend on the thread count.
 """
 
 from dataclasses import dataclass
@@ -34,7 +36,7 @@ TASKS = 16
 class Runs:
     """How one row of A is read: run t takes lengths[t] steps of `step` bytes, from offsets[t] after the row's start.
 
-    Block i is runs blocks[i] to blocks[i + 1], and starts after depths[i] of `depth` steps of the whole sum.
+    Block i is runs blocks[i] to blocks[i + 1], and starts after depths[i] of the `depth` steps of the whole sum.
     """
 
     offsets: Array
@@ -45,11 +47,21 @@ class Runs:
     depth: int
 
 
-def runs(starts: Array, length: int, step: int, skip: int = 0, depth: int | None = None) -> Runs:
-    """Runs of `length` steps from each of `starts` (bytes), in this order, joined where as many each
-    time lie end to end, and cut into blocks.
+@dataclass(frozen=True)
+class Product:
+    """Where the operands of a product lie: rows of A and of C (made by `row_table`), runs of A, places of B."""
 
-    A part of a longer sum says how many steps come before it (`skip`) and how long the whole is (`depth`).
+    row_a: Array
+    row_c: Array
+    runs: Runs
+    places: Array
+
+
+def runs(starts: Array, length: int, step: int, skip: int = 0, depth: int | None = None) -> Runs:
+    """Runs of `length` steps from each of `starts` (bytes), in this order, cut into blocks.
+
+    Where equally many at a time lie end to end, they are joined to longer ones. A part of a longer sum says how many
+    steps come before it (`skip`) and how long the whole is (`depth`).
     """
     first = np.flatnonzero(np.append(True, np.diff(starts) != length * step))
     together = np.diff(np.append(first, starts.size))
@@ -65,14 +77,20 @@ def runs(starts: Array, length: int, step: int, skip: int = 0, depth: int | None
     return Runs(offsets, lengths, blocks, total[blocks] + skip, step, depth or int(total[-1]))
 
 
-def rows(offsets: Array) -> Array:
-    """A table of row offsets as `multiply` wants it: the last row repeated, so that the last tile is whole."""
+def row_table(offsets: Array) -> Array:
+    """Byte offsets of rows as `multiply` wants them: the last one repeated, so that the last tile is whole."""
     return np.append(offsets, np.repeat(offsets[-1:], TILE_ROWS - 1))
+
+
+def reading_order(offsets: Array) -> Array:
+    """The places of B: (k, offset of k) in the order of the offsets, so that `pack` reads each cache line once."""
+    order = np.argsort(offsets, kind="stable")
+    return np.stack([order, offsets[order]], axis=1)
 
 
 @lru_cache(maxsize=256)
 def _panels(columns: int, lanes: int) -> Array:
-    """(vectors, 2): for each vector of `lanes` columns the first vector of its panel, and the panel's width."""
+    """(vectors, 2): for each vector of `lanes` columns, the first vector of its panel and the panel's width."""
     vectors = -(-columns // lanes)
     table = np.empty((vectors, 2), np.int64)
     first = 0
@@ -83,14 +101,10 @@ def _panels(columns: int, lanes: int) -> Array:
     return table
 
 
-def places(offsets: Array) -> Array:
-    """(depth, 2): (k, offsets[k]) in the order of the offsets, in which `pack` reads B so as to use each cache line once."""
-    order = np.argsort(offsets, kind="stable")
-    return np.stack([order, offsets[order]], axis=1)
-
-
 @cache
 def _packer(lanes: int):
+    """The packing loop for one vector width, which must be known when it is compiled."""
+
     @njit(parallel=True)
     def fill(b, places, step, columns, panels, chunk, packed):
         source_at, target_at = b.ctypes.data, packed.ctypes.data
@@ -114,21 +128,21 @@ def _packer(lanes: int):
 
 
 def _aligned(size: int) -> Array:
-    """`size` float32, not initialised, from the start of a cache line: a vector that straddles two lines takes two loads."""
+    """`size` float32, not initialised, from the start of a cache line: a vector across two lines takes two loads."""
     memory = np.empty(size + 16, np.float32)
     skip = -memory.ctypes.data % 64 // 4
     return memory[skip : skip + size]
 
 
 def pack(b: Array, places: Array, step: int, columns: int, lanes: int) -> Array:
-    """B for `multiply`: B[k, j] = b[offset of k + j * step], b being one flat line, offsets (see `places`) and step counted in elements.
+    """B for `multiply`: B[k, j] = b[offset of k + j * step]. b is one flat line; offsets and step count floats.
 
-    Panels follow each other; in one, step k has all its columns side by side, zeros past the last. A B that already lies so is not copied.
+    Panels follow each other; in one, step k has all its columns side by side, zeros past the last. A B that lies so
+    already is returned as it is.
     """
     panels = _panels(columns, lanes)
     depth = places.shape[0]
-    one_panel = columns == lanes * panels[0, 1]
-    if one_panel and step == 1 and b.size == depth * columns:
+    if step == 1 and b.size == depth * columns and columns == lanes * panels[0, 1]:
         return b
     packed = _aligned(panels.shape[0] * lanes * depth)
     _packer(lanes)(b, places, step, columns, panels, 4096, packed)
@@ -137,7 +151,7 @@ def pack(b: Array, places: Array, step: int, columns: int, lanes: int) -> Array:
 
 @cache
 def _driver(lanes: int):
-    """The product for one vector width, which must be known when it is compiled."""
+    """The product for one vector width."""
     wide = lanes // 4
 
     @njit(parallel=True)
@@ -157,9 +171,7 @@ def _driver(lanes: int):
                 last_vector = min(vectors, first_vector + group)
                 begin = (blocks.size - 1) * segment // segments
                 count = (blocks.size - 1) * (segment + 1) // segments - begin
-                for block in range(
-                    begin + count * turn // rounds, begin + count * (turn + 1) // rounds
-                ):
+                for block in range(begin + count * turn // rounds, begin + count * (turn + 1) // rounds):
                     runs_at = run_table + 8 * blocks[block]
                     lengths_at = length_table + 8 * blocks[block]
                     run_count = blocks[block + 1] - blocks[block]
@@ -194,36 +206,36 @@ def _driver(lanes: int):
 
 
 def multiply(
+    product: Product,
     a: int,
-    row_a: Array,
-    a_runs: Runs,
     packed: Array,
-    bias: Array | None,
     c: int,
-    row_c: Array,
     columns: int,
     lanes: int,
+    bias: Array | None = None,
     rounds: int = 1,
     segments: int = 1,
     segment_step: int = 0,
 ) -> None:
-    """C = bias + A B. a and c are addresses, row_a and row_c tables made by `rows`, packed comes from `pack`.
+    """C = bias + A B: a and c are addresses, packed comes from `pack`, and A has at least one row and one run.
 
-    With several segments the sum is cut in as many parts, and part s is written segment_step * s bytes after c (the bias added to each).
+    A long sum over a large A can be taken in several rounds: every number of C is brought up to the same block before
+    the next part of A is touched. And it can be cut into segments, summed side by side: part s is written
+    s * segment_step bytes after c, and the caller adds them up (the bias belongs to each).
     """
-    panels = _panels(columns, lanes)
+    panels, runs = _panels(columns, lanes), product.runs
     start = np.zeros(panels.shape[0] * lanes, np.float32)
     if bias is not None:
         start[:columns] = bias
-    row_count = row_a.size - TILE_ROWS + 1
-    chunk, group = CHUNK, panels.shape[0]
-    if segments * -(-row_count // chunk) < TASKS:
+    rows = product.row_a.size - TILE_ROWS + 1
+    chunk, group, groups = CHUNK, panels.shape[0], 1
+    if segments * -(-rows // chunk) < TASKS:
         group = lanes // 4
-    column_tasks = -(-panels.shape[0] // group)
-    while chunk > TILE_ROWS and segments * column_tasks * -(-row_count // chunk) < TASKS:
+        groups = -(-panels.shape[0] // group)
+    while chunk > TILE_ROWS and segments * groups * -(-rows // chunk) < TASKS:
         chunk //= 2
     _driver(lanes)(
-        a, row_a, a_runs.offsets, a_runs.lengths, a_runs.step, a_runs.blocks, a_runs.depths,
-        a_runs.depth, packed.ctypes.data, start.ctypes.data, c, row_c, row_count, columns, panels,
-        rounds, segments, segment_step, chunk, group,
+        a, product.row_a, runs.offsets, runs.lengths, runs.step, runs.blocks, runs.depths, runs.depth,
+        packed.ctypes.data, start.ctypes.data, c, product.row_c, rows,
+        columns, panels, rounds, segments, segment_step, chunk, group,
     )  # fmt: skip

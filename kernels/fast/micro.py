@@ -1,19 +1,21 @@
 """The micro-kernel: one tile of a matrix product held in vector registers, written as LLVM IR.
 
-    C[r, j] = start[j] + sum over runs t, steps k of  A[r](t, k) * B[t, k, j]        r < rows, j < lanes * vectors
+    C[r, j] = start[j] + sum over runs t, steps k of  A[r, t, k] * B[t, k, j]        r < rows, j < lanes * vectors
 
-It has to be IR because Numba's loop vectoriser cannot be told to keep a block of C in registers over the whole sum. With rows * vectors
-accumulators, each step loads `vectors` pieces of B and `rows` scalars of A and does rows * vectors multiply-adds, so that the arithmetic and
-not the memory sets the pace. Blocks that fill the registers (32 of AVX-512, 16 of AVX2) without spilling:
+It is IR because a loop in Python cannot tell Numba to keep a block of C in registers over the whole sum. Each step
+loads `vectors` pieces of B and `rows` numbers of A and does rows * vectors multiply-adds, so that arithmetic and not
+memory sets the pace. Tiles that fill the registers (32 of AVX-512, 16 of AVX2) and do not spill:
 
     lanes 16: 6 rows x 4 vectors, 12 x 2, 12 x 1          lanes 8: 6 rows x 2 vectors, 12 x 1
 
-Where the operands lie (all offsets in bytes):
-- A: row r at a + row_a[r] + run_a[t] + k * step_a. Tables of row and run offsets turn a convolution into a matrix product without copying a
-  window: a row is an output pixel, a run is a stretch of weights whose inputs lie at equal steps.
-- B: packed, lanes * vectors floats a step, all steps of all runs one after the other.
-- C: row r at c + row_c[r]; only columns below `columns` are written. Rows may repeat: a tile at the ragged end names its last row twice.
-- start: address of the bias, or 0 to add to what C holds (a sum cut into blocks).
+Where the operands lie (addresses and offsets in bytes):
+
+- A[r, t, k] at a + row_a[r] + run_a[t] + k * step_a, for k < run_length[t]. With tables of row and run offsets a
+  convolution is a matrix product without copying a window: a row is an output pixel, a run a stretch of its window.
+- B is packed: lanes * vectors floats a step, all steps of all runs one after the other from b on.
+- C[r] at c + row_c[r], of which only the first `columns` floats are written. Rows may repeat: the last tile of a matrix
+  names the last row as often as it must.
+- start is the address of the bias, or 0 to add to what C holds, where a long sum is cut into blocks.
 """
 
 from llvmlite import ir
@@ -45,12 +47,8 @@ class _Builder:
             )
 
         self.fma = function("fma", self.vector, *[self.vector] * 3)
-        self.masked_load = function(
-            "masked.load", self.vector, _POINTER, _INT32, mask, self.vector
-        )
-        self.masked_store = function(
-            "masked.store", ir.VoidType(), self.vector, _POINTER, _INT32, mask
-        )
+        self.masked_load = function("masked.load", self.vector, _POINTER, _INT32, mask, self.vector)
+        self.masked_store = function("masked.store", ir.VoidType(), self.vector, _POINTER, _INT32, mask)
 
     def at(self, address: ir.Value, offset: int = 0) -> ir.Value:
         return self.ir.inttoptr(self.ir.add(address, _int(offset)), _POINTER)
@@ -62,16 +60,12 @@ class _Builder:
 
     def vectors(self, address: ir.Value, count: int) -> list[ir.Value]:
         size = 4 * self.lanes
-        return [
-            self.ir.load(self.at(address, size * j), typ=self.vector, align=4) for j in range(count)
-        ]
+        return [self.ir.load(self.at(address, size * j), typ=self.vector, align=4) for j in range(count)]
 
     def splat(self, scalar: ir.Value, kind: ir.VectorType) -> ir.Value:
         hole = ir.Constant(kind, ir.Undefined)
         first = self.ir.insert_element(hole, scalar, ir.Constant(_INT32, 0))
-        return self.ir.shuffle_vector(
-            first, hole, ir.Constant(ir.VectorType(_INT32, self.lanes), [0] * self.lanes)
-        )
+        return self.ir.shuffle_vector(first, hole, ir.Constant(ir.VectorType(_INT32, self.lanes), [0] * self.lanes))
 
     def below(self, columns: ir.Value, vector: int) -> ir.Value:
         """The mask of the lanes of piece `vector` of a row that are columns of C."""
@@ -99,7 +93,10 @@ def tile(
     columns,
     start,
 ):
-    """One tile; the first three arguments are compile-time integers, the rest int64: addresses, counts (runs >= 1) and byte steps."""
+    """One tile. The first three arguments are compile-time integers; the others int64: addresses, counts, byte steps.
+
+    There is at least one run, and each has at least one step.
+    """
     width, count, height = lanes.literal_value, vectors.literal_value, rows.literal_value
     signature = types.void(lanes, vectors, rows, *[types.int64] * 11)
 
@@ -117,8 +114,8 @@ def tile(
             return [[builder.phi(make.vector) for _ in pieces] for _ in tile_rows]
 
         def incoming(phis, values, block):
-            for phi_row, value_row in zip(phis, values):
-                for phi, value in zip(phi_row, value_row):
+            for phi_row, value_row in zip(phis, values, strict=True):
+                for phi, value in zip(phi_row, value_row, strict=True):
                     phi.add_incoming(value, block)
 
         a_rows = [builder.add(a, make.entry(row_a, _int(r))) for r in tile_rows]
@@ -132,10 +129,7 @@ def tile(
         builder.position_at_end(start_c)
         masks = [make.below(columns, j) for j in pieces]
         held = [
-            [
-                builder.call(make.masked_load, [cell(r, j), _ALIGN, masks[j], make.zero])
-                for j in pieces
-            ]
+            [builder.call(make.masked_load, [cell(r, j), _ALIGN, masks[j], make.zero]) for j in pieces]
             for r in tile_rows
         ]
         builder.branch(run)
@@ -159,13 +153,9 @@ def tile(
         b_row = make.vectors(step_b, count)
         new_sums = []
         for r in tile_rows:
-            pointer = builder.gep(
-                builder.inttoptr(a_rows[r], _POINTER), [offset], source_etype=_BYTE
-            )
+            pointer = builder.gep(builder.inttoptr(a_rows[r], _POINTER), [offset], source_etype=_BYTE)
             scalar = make.splat(builder.load(pointer, typ=_FLOAT, align=4), make.vector)
-            new_sums.append(
-                [builder.call(make.fma, [scalar, b_row[j], sums[r][j]]) for j in pieces]
-            )
+            new_sums.append([builder.call(make.fma, [scalar, b_row[j], sums[r][j]]) for j in pieces])
         next_offset, next_b = builder.add(offset, step_a), builder.add(step_b, _int(b_bytes))
         offset.add_incoming(next_offset, step)
         step_b.add_incoming(next_b, step)

@@ -1,50 +1,46 @@
 """A convolution as a matrix product: the offset tables, made once for each geometry.
 
-With x zero-padded and lying as (N, H, W, C), one pixel of output is a dot product of weights with stretches of x: for each (ky, kx) the C channels at
-(oy * stride_y + ky * dilation_y, ox * stride_x + kx * dilation_x). Its address is a sum of two parts, one of the pixel (n, oy, ox) alone and one of
-the tap (ky, kx) alone. So a table over pixels (the rows of A) and a table over taps (the runs) stand for the whole window matrix, and nothing is copied.
-`gemm.runs` joins taps that touch: with dilation 1, kx = 0..KX-1 is one run of KX * C floats.
+With x zero-padded and lying as (N, H, W, C), one pixel of output is a dot product of weights with stretches of x: for
+each tap (ky, kx) the C channels at (oy * stride_y + ky * dilation_y, ox * stride_x + kx * dilation_x). Their address is
+a sum of two parts, one of the pixel (n, oy, ox) alone and one of the tap alone. So a table over pixels (the rows of A)
+and a table over taps (the runs) stand for the whole window matrix, and no window is copied. Taps that touch become one
+run: with dilation 1, kx = 0..KX-1 is a run of KX * C floats.
 
-The three products, per group of channels:
+The products, for each group of channels:
 
     forward   y[pixel, o]     = sum over (tap, c)    x[pixel, tap, c] * w[o, c, tap]
-    weight    dw[(tap, c), o] = sum over pixels      x[pixel, tap, c] * g[pixel, o]       the same two tables, rows and runs exchanged
-    input     dx[pixel, c]    = sum over (tap, o)    g[pixel, tap, o] * w[o, c, tap]      per phase
+    weight    dw[(tap, c), o] = sum over pixels      x[pixel, tap, c] * g[pixel, o]      rows and runs exchanged
+    phase     dx[pixel, c]    = sum over (tap, o)    g[pixel, tap, o] * w[o, c, tap]     the input gradient, in phases
+    parts     p[pixel, c tap] = sum over o           g[pixel, o] * w[o, c, tap]          or by contributions
 
-The phases of `input`: padded input row i = iy + padding_y meets ky where i = oy * stride_y + ky * dilation_y, so only the taps with
-ky * dilation_y = i modulo stride_y reach it. Rows i of one residue, counted j = 0, 1, ..., share their taps and step through g by one row each:
-oy = j + shift(ky). That is a stride-1 convolution over g with a few of the taps; stride_y * stride_x of them make dx, and no zero is ever inserted or multiplied.
+The phases. Input row i = iy + padding_y meets ky where i = oy * stride_y + ky * dilation_y: only taps with
+ky * dilation_y = i modulo stride_y reach it. Rows i of one residue, counted j = 0, 1, ..., share their taps and step
+through g one row at a time: oy = j + shift(ky). That is a stride-1 convolution of g with a few of the taps;
+stride_y * stride_x of them make dx, and no zero is inserted between the pixels of g.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 
 import numpy as np
 
-from minigan.kernels.fast.gemm import Runs, places, rows, runs
+from minigan.kernels.fast.gemm import Product, reading_order, row_table, runs
 from minigan.kernels.geometry import ConvGeometry
 
 Array = np.ndarray
+
 FLOAT = 4
-TABLES = 128
 SPARE = 16
-"""Floats between the taps of a weight gradient: reads of all taps side by side must not fall into one set of the cache."""
+"""Floats between the taps of a weight gradient, so that one weight's taps do not all compete for one cache set."""
 
-
-@dataclass(frozen=True)
-class Product:
-    """Tables of one product: rows of A and of C and runs of A, in bytes; places of B, in floats."""
-
-    row_a: Array
-    row_c: Array
-    runs: Runs
-    places: Array
+TABLES = 128
 
 
 @dataclass(frozen=True)
 class Border:
-    """Zero rows and columns around an image before it is read: before and after, for y and for x."""
+    """Zero rows and columns around an image: (before, after) for y and for x."""
 
     y: tuple[int, int]
     x: tuple[int, int]
@@ -54,7 +50,7 @@ class Border:
 
 
 def border(geometry: ConvGeometry) -> Border:
-    """The zeros around x. A window that ends before x does needs none on that side."""
+    """The zeros that windows of x need around it."""
     pads = []
     for axis in (0, 1):
         reach = (geometry.y_shape[2 + axis] - 1) * geometry.stride[axis]
@@ -65,94 +61,73 @@ def border(geometry: ConvGeometry) -> Border:
 
 
 def _floats(*axes: tuple[Sequence[int], int]) -> Array:
-    """sum of index * stride over every combination of the axes' indices, the last axis fastest."""
+    """The sum of index * stride for every combination of the axes' (indices, stride), the last axis fastest."""
     total = np.zeros(1, np.int64)
     for indices, stride in axes:
         total = (total[:, None] + np.asarray(indices, np.int64) * stride).ravel()
     return total
 
 
-def _offsets(*axes: tuple[Sequence[int], int]) -> Array:
-    """`_floats` in bytes."""
+def _bytes(*axes: tuple[Sequence[int], int]) -> Array:
     return FLOAT * _floats(*axes)
 
 
-def _pixels_and_taps(geometry: ConvGeometry) -> tuple[tuple, tuple, int]:
-    """The axes (indices, stride in floats) of pixels and of taps in padded x, and the floats from one output column to the next."""
+def _pixels_and_taps(geometry: ConvGeometry) -> tuple[tuple, tuple]:
+    """The axes (n, oy, ox) of the pixels and (ky, kx) of the taps in padded x."""
     channels = geometry.x_shape[1]
     height, width = border(geometry).size(*geometry.x_shape[2:])
+    line = width * channels
     batch, _, out_y, out_x = geometry.y_shape
-    step_y, step_x = geometry.stride[0] * width * channels, geometry.stride[1] * channels
     pixels = (
-        (range(batch), height * width * channels),
-        (range(out_y), step_y),
-        (range(out_x), step_x),
+        (range(batch), height * line),
+        (range(out_y), geometry.stride[0] * line),
+        (range(out_x), geometry.stride[1] * channels),
     )
     taps = (
-        (range(geometry.w_shape[2]), geometry.dilation[0] * width * channels),
+        (range(geometry.w_shape[2]), geometry.dilation[0] * line),
         (range(geometry.w_shape[3]), geometry.dilation[1] * channels),
     )
-    return pixels, taps, step_x
+    return pixels, taps
 
 
 @lru_cache(TABLES)
 def forward(geometry: ConvGeometry) -> Product:
-    """A = windows of padded x, C = y: one row a pixel, one run a tap (or several joined)."""
-    pixels, taps, _ = _pixels_and_taps(geometry)
-    out_channels, group_channels = geometry.w_shape[:2]
-    row_a = _offsets(*pixels)
-    row_c = _offsets((range(row_a.size), out_channels))
-    size = geometry.w_shape[2] * geometry.w_shape[3]
-    weights = places(_floats((range(size), 1), (range(group_channels), size)))
-    return Product(rows(row_a), rows(row_c), runs(_offsets(*taps), group_channels, FLOAT), weights)
+    """A = windows of padded x, C = y: a row for each pixel, a run for each tap."""
+    pixels, taps = _pixels_and_taps(geometry)
+    outs, group_in, size_y, size_x = geometry.w_shape
+    size = size_y * size_x
+    return Product(
+        row_table(_bytes(*pixels)),
+        row_table(_bytes((range(prod(len(axis) for axis, _ in pixels)), outs))),
+        runs(_bytes(*taps), group_in, FLOAT),
+        reading_order(_floats((range(size), 1), (range(group_in), size))),
+    )
 
 
 @lru_cache(TABLES)
 def weight(geometry: ConvGeometry) -> Product:
-    """A = windows of padded x, transposed; C = dw as (KY, KX, C, O): one row a weight, one run an output row."""
-    pixels, taps, step = _pixels_and_taps(geometry)
-    out_channels, group_channels = geometry.w_shape[:2]
-    row_a = _offsets(*taps, (range(group_channels), 1))
-    group_out = out_channels // geometry.groups
-    tap_count = taps[0][0].stop * taps[1][0].stop
-    row_c = _offsets(
-        (range(tap_count), group_channels * group_out + SPARE), (range(group_channels), group_out)
+    """A = windows of padded x, transposed; C = dw as (KY, KX, C/groups, O/groups): a row for each (ky, kx, c).
+
+    A run is one line of output pixels. Each tap's part of C is followed by SPARE floats.
+    """
+    pixels, taps = _pixels_and_taps(geometry)
+    outs, group_in, size_y, size_x = geometry.w_shape
+    group_out = outs // geometry.groups
+    along_x = pixels[2][1] * FLOAT
+    lines = runs(_bytes(*pixels[:2]), geometry.y_shape[3], along_x)
+    return Product(
+        row_table(_bytes(*taps, (range(group_in), 1))),
+        row_table(_bytes((range(size_y * size_x), group_in * group_out + SPARE), (range(group_in), group_out))),
+        lines,
+        reading_order(_floats((range(lines.depth), outs))),
     )
-    starts = _offsets(*pixels[:2])
-    a_runs = runs(starts, geometry.y_shape[3], step * FLOAT)
-    outputs = places(_floats((range(a_runs.depth), out_channels)))
-    return Product(rows(row_a), rows(row_c), a_runs, outputs)
-
-
-@dataclass(frozen=True)
-class _Residue:
-    """One axis of a phase: the input positions of one residue, the taps that reach them, and where in g those taps look."""
-
-    positions: range
-    taps: tuple[int, ...]
-    shifts: tuple[int, ...]
-
-
-def _residues(geometry: ConvGeometry, axis: int) -> list[_Residue]:
-    """The phases along one axis. Taps are ordered by ascending shift, so that neighbours in g can join into one run."""
-    stride, dilation = geometry.stride[axis], geometry.dilation[axis]
-    size, padding = geometry.x_shape[2 + axis], geometry.padding[axis]
-    found = []
-    for first in range(min(stride, size)):
-        reach = first + padding
-        taps = [
-            k for k in reversed(range(geometry.w_shape[2 + axis])) if (reach - k * dilation) % stride == 0
-        ]
-        shifts = [(reach - k * dilation) // stride for k in taps]
-        found.append(_Residue(range(first, size, stride), tuple(taps), tuple(shifts)))
-    return found
 
 
 @dataclass(frozen=True)
 class Phases:
-    """The phases of the input gradient: the border around g, and a product for each phase.
+    """The input gradient: the border around g, a product for each phase, and the places of B for all of them at once.
 
-    B is packed once, for all phases one after the other. `complete` is False when some phase has no tap, so that part of dx is bias only.
+    `complete` is False where no tap reaches some phase, so that this part of dx is the bias alone.
     """
 
     border: Border
@@ -161,76 +136,89 @@ class Phases:
     complete: bool
 
 
+@dataclass(frozen=True)
+class _Residue:
+    """A phase along one axis: its input positions, the taps that reach them, and each tap's shift, ascending."""
+
+    positions: range
+    taps: tuple[int, ...]
+    shifts: tuple[int, ...]
+
+
+def _residues(geometry: ConvGeometry, axis: int) -> list[_Residue]:
+    stride, dilation = geometry.stride[axis], geometry.dilation[axis]
+    size, kernel = geometry.x_shape[2 + axis], geometry.w_shape[2 + axis]
+    found = []
+    for first in range(min(stride, size)):
+        i = first + geometry.padding[axis]
+        taps = tuple(k for k in reversed(range(kernel)) if (i - k * dilation) % stride == 0)
+        shifts = tuple((i - k * dilation) // stride for k in taps)
+        found.append(_Residue(range(first, size, stride), taps, shifts))
+    return found
+
+
 @lru_cache(TABLES)
 def phases(geometry: ConvGeometry) -> Phases:
-    """A = windows of padded g, C = dx: one row an input pixel of the phase, one run a tap that reaches it (or several joined)."""
+    """A = windows of padded g, C = dx: a row for each input pixel of the phase, a run for each tap that reaches it."""
     batch, channels, height, width = geometry.x_shape
-    _, out_channels, out_y, out_x = geometry.y_shape
-    group_out = out_channels // geometry.groups
-    by_axis = [_residues(geometry, axis) for axis in (0, 1)]
+    _, outs, out_y, out_x = geometry.y_shape
+    group_out = outs // geometry.groups
+    along = [_residues(geometry, axis) for axis in (0, 1)]
     pads = []
-    for residues, size in zip(by_axis, (out_y, out_x)):
-        reached = [shift for residue in residues for shift in residue.shifts]
-        ends = [len(r.positions) + max(r.shifts) for r in residues if r.shifts]
-        pads.append((max(0, -min(reached, default=0)), max(0, max(ends, default=0) - size)))
+    for residues, size in zip(along, (out_y, out_x), strict=True):
+        first = min((r.shifts[0] for r in residues if r.taps), default=0)
+        last = max((len(r.positions) + r.shifts[-1] for r in residues if r.taps), default=0)
+        pads.append((max(0, -first), max(0, last - size)))
     edge = Border(*pads)
     padded_y, padded_x = edge.size(out_y, out_x)
-    line = padded_x * out_channels
-    pairs = [(ry, rx) for ry in by_axis[0] for rx in by_axis[1]]
-    used = [(ry, rx) for ry, rx in pairs if ry.taps and rx.taps]
-    taps = [ky * geometry.w_shape[3] + kx for ry, rx in used for ky in ry.taps for kx in rx.taps]
-    size = int(np.prod(geometry.w_shape[1:]))
-    weights = places(_floats((taps, 1), (range(group_out), size)))
+    line = padded_x * outs
+    reached = [(ry, rx) for ry in along[0] for rx in along[1] if ry.taps and rx.taps]
+    taps = [ky * geometry.w_shape[3] + kx for ry, rx in reached for ky in ry.taps for kx in rx.taps]
+    places = reading_order(_floats((taps, 1), (range(group_out), prod(geometry.w_shape[1:]))))
     products, skip = [], 0
-    for ry, rx in used:
-        row_a = _offsets(
-            (range(batch), padded_y * line),
-            (range(len(ry.positions)), line),
-            (range(len(rx.positions)), out_channels),
+    for ry, rx in reached:
+        row_a = _bytes(
+            (range(batch), padded_y * line), (range(len(ry.positions)), line), (range(len(rx.positions)), outs)
         )
-        row_c = _offsets(
-            (range(batch), height * width * channels),
-            (ry.positions, width * channels),
-            (rx.positions, channels),
+        row_c = _bytes(
+            (range(batch), height * width * channels), (ry.positions, width * channels), (rx.positions, channels)
         )
-        starts = _offsets(
-            (np.array(ry.shifts) + edge.y[0], line), (np.array(rx.shifts) + edge.x[0], out_channels)
-        )
-        a_runs = runs(starts, group_out, FLOAT, skip, len(taps) * group_out)
-        products.append(Product(rows(row_a), rows(row_c), a_runs, weights))
+        starts = _bytes(([edge.y[0] + shift for shift in ry.shifts], line), ([edge.x[0] + s for s in rx.shifts], outs))
+        taken = runs(starts, group_out, FLOAT, skip, len(taps) * group_out)
+        products.append(Product(row_table(row_a), row_table(row_c), taken, places))
         skip += starts.size * group_out
-    return Phases(edge, tuple(products), weights, len(used) == len(pairs))
+    return Phases(edge, tuple(products), places, len(reached) == len(along[0]) * len(along[1]))
 
 
 @lru_cache(TABLES)
 def parts(geometry: ConvGeometry) -> Product:
-    """A = g as it lies, C = the contribution of each pixel of g to each of its taps, (pixels, C/groups, KY, KX)."""
-    batch, out_channels, out_y, out_x = geometry.y_shape
-    group_out = out_channels // geometry.groups
-    size = int(np.prod(geometry.w_shape[1:]))
+    """A = g as it lies, C = what each pixel of g adds to each of its taps: (pixels, C/groups, KY, KX)."""
+    batch, outs, out_y, out_x = geometry.y_shape
+    group_out, size = outs // geometry.groups, prod(geometry.w_shape[1:])
     pixels = range(batch * out_y * out_x)
-    row_a, row_c = _offsets((pixels, out_channels)), _offsets((pixels, size))
-    weights = places(_floats((range(group_out), size)))
-    a_runs = runs(np.zeros(1, np.int64), group_out, FLOAT)
-    return Product(rows(row_a), rows(row_c), a_runs, weights)
+    return Product(
+        row_table(_bytes((pixels, outs))),
+        row_table(_bytes((pixels, size))),
+        runs(np.zeros(1, np.int64), group_out, FLOAT),
+        reading_order(_floats((range(group_out), size))),
+    )
 
 
 @lru_cache(TABLES)
 def meetings(geometry: ConvGeometry) -> tuple[Array, Array]:
-    """Which contributions (OY, OX, C/groups, KY, KX) an input pixel collects: for y and for x a table (input size, most).
+    """Which parts an input pixel sums: for y and for x a table (input size, most), -1 where there are fewer.
 
-    Its entries are the two parts of their offsets in floats, (oy, ky) of one and (ox, kx) of the other, and -1 where there are fewer.
+    Entries are offsets in floats within one image's parts (OY, OX, C/groups, KY, KX): of (oy, ky) in the first table,
+    of (ox, kx) in the second, to be added.
     """
-    taps = geometry.w_shape[2:]
-    pixel = int(np.prod(geometry.w_shape[1:]))
+    taps, pixel = geometry.w_shape[2:], prod(geometry.w_shape[1:])
     strides = ((geometry.y_shape[3] * pixel, taps[1]), (pixel, 1))
     found = []
     for axis, (along_output, along_tap) in enumerate(strides):
         met = [[] for _ in range(geometry.x_shape[2 + axis])]
         for output in range(geometry.y_shape[2 + axis]):
             for tap in range(taps[axis]):
-                position = output * geometry.stride[axis] + tap * geometry.dilation[axis]
-                position -= geometry.padding[axis]
+                position = output * geometry.stride[axis] + tap * geometry.dilation[axis] - geometry.padding[axis]
                 if 0 <= position < len(met):
                     met[position].append(output * along_output + tap * along_tap)
         table = np.full((len(met), max(map(len, met))), -1, np.int64)

@@ -2,8 +2,8 @@
 
     image (N, C, 32, 32) -> 16 x 16 x 16 -> 32 x 8 x 8 -> 64 x 4 x 4 -> 64 features -> one logit a class
 
-It sees only the data set's training split, the same one that GANs see; its accuracy is measured on the held-out images. The one
-for `digits` is shipped; `minigan classifier digits --out FOLDER` trains it again.
+It sees only the data set's training split, the same one that GANs see; its accuracy is measured on the held-out images.
+The one for `digits` is shipped; `minigan classifier digits --out FOLDER` trains it again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ STREAM = 101
 
 
 class Classifier(nn.Module):
-    """Logits (N, classes) for images (N, C, 32, 32) in [-1, 1]; `features` gives the 64 numbers before the last layer."""
+    """Logits (N, classes) for images (N, C, 32, 32) in [-1, 1]; `features` gives the layer before the last."""
 
     def __init__(self, channels: int, classes: int, seed: int = 0) -> None:
         super().__init__()
@@ -53,8 +53,11 @@ class Classifier(nn.Module):
         return self.last(dropout(self.features(x), 0.3, self.training, self.random))
 
 
-def train(dataset: Dataset, epochs: int = 20, seed: int = 0, tick: Callable[[int, float], None] = lambda *_: None) -> Classifier:
-    """Train a classifier on the training split by Adam with a rate falling from 2e-3 to 0; tick(epoch, loss) after each epoch.
+def train(
+    dataset: Dataset, epochs: int = 20, seed: int = 0, tick: Callable[[int, float], None] = lambda *_: None
+) -> Classifier:
+    """Train a classifier on the training split by Adam with a rate falling from 2e-3 to 0; tick(epoch, loss) after each
+    epoch.
 
     Raises ValueError for a data set without labels.
     """
@@ -115,7 +118,9 @@ def load(data: str, folder: Path | None = None) -> tuple[Classifier, dict]:
     """
     folder = folder or ASSETS / f"classifier-{data}"
     if not folder.is_dir():
-        raise ValueError(f"no classifier is shipped for data set {data!r}; train one with: minigan classifier {data} --out FOLDER")
+        raise ValueError(
+            f"no classifier is shipped for data set {data!r}; train one with: minigan classifier {data} --out FOLDER"
+        )
     found = checkpoint.latest(folder)
     if found.state["data"] != data:
         raise ValueError(f"{folder} holds a classifier for {found.state['data']!r}, not for {data!r}")

@@ -1,7 +1,7 @@
 """GAN losses: what the critic minimises and what the generator minimises, on the critic's raw outputs.
 
-Where D is a probability, D(x) = sigmoid(output), so every formula is computed from logits and stays finite for any of them. Both
-players minimise; each row names its sign convention.
+Where D is a probability, D(x) = sigmoid(output), so every formula is computed from logits and stays finite for any of
+them. Both players minimise; each row names its sign convention.
 
     ln D = -softplus(-t),    ln(1 - D) = -softplus(t)    for a logit t.
 """
@@ -18,7 +18,8 @@ from ..ops_reduce import mean
 
 @dataclass(frozen=True)
 class Loss:
-    """One row of the table. d_loss(real, fake) and g_loss(fake) take critic outputs (N, ...) and return a scalar to minimise."""
+    """One row of the table. d_loss(real, fake) and g_loss(fake) take critic outputs (N, ...) and return a scalar to
+    minimise."""
 
     name: str
     d_loss: Callable[[Tensor, Tensor], Tensor]

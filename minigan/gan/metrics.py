@@ -3,10 +3,12 @@
 With p(y|x) its probabilities and p(y) their mean over the samples:
     confident share    of samples whose largest p(y|x) exceeds 0.9
     class histogram    share of samples per class, by largest p(y|x); a class is present above 0.5 %
-    classifier score   exp E KL(p(y|x) || p(y)), between 1 and the number of classes: the inception score's form (Salimans et al. 2016)
-    Frechet distance   |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) between Gaussians fitted to 64 features (Heusel et al. 2017)
+    classifier score   exp E KL(p(y|x) || p(y)), between 1 and the number of classes: the inception score's form
+    (Salimans et al. 2016) Frechet distance   |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) between Gaussians fitted to 64
+    features (Heusel et al. 2017)
 
-Neither score is comparable with published ones, which use another network; the held-out real images are the yardstick instead.
+Neither score is comparable with published ones, which use another network; the held-out real images are the yardstick
+instead.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ CONFIDENT, PRESENT = 0.9, 0.005
 
 @dataclass(frozen=True)
 class Report:
-    """The figures of one set of samples; the real_ ones are those of held-out real images, as many for both distances."""
+    """The figures of one set of samples; real_ ones are of held-out images, as many for both distances."""
 
     samples: int
     classes: int
@@ -40,7 +42,8 @@ class Report:
     def line(self) -> str:
         """One line for a person."""
         return (
-            f"{self.present} of {self.classes} classes present, the largest {self.largest_class:.1%}; {self.confident:.1%} of {self.samples}"
+            f"{self.present} of {self.classes} classes present, the largest {self.largest_class:.1%};"
+            f" {self.confident:.1%} of {self.samples}"
             f" samples confident (real {self.real_confident:.1%}); score {self.score:.2f} (real {self.real_score:.2f});"
             f" Frechet distance {self.frechet:.1f} (real {self.real_frechet:.1f})"
         )
@@ -60,10 +63,13 @@ def classifier_score(probabilities: np.ndarray) -> float:
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     """Between Gaussians fitted to two sets of features (N, F) and (M, F). Raises ValueError for fewer than two rows."""
     if min(len(a), len(b)) < 2 or a.shape[1:] != b.shape[1:]:
-        raise ValueError(f"frechet_distance: need two sets of at least 2 rows of equal width, got {a.shape} and {b.shape}")
+        raise ValueError(
+            f"frechet_distance: need two sets of at least 2 rows of equal width, got {a.shape} and {b.shape}"
+        )
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
-    # tr (S1 S2)^(1/2) = tr (R S2 R)^(1/2) with R = S1^(1/2): symmetric, so eigenvalues do, also where features never fire.
+    # tr (S1 S2)^(1/2) = tr (R S2 R)^(1/2) with R = S1^(1/2): symmetric, so eigenvalues do, also where features never
+    # fire.
     values, vectors = np.linalg.eigh(cov_a)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ cov_b @ root), 0)).sum()
@@ -71,7 +77,7 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def evaluate(images: np.ndarray, model: Classifier, dataset: Dataset) -> Report:
-    """Judge images (N, C, 32, 32) in [-1, 1] by `model` against `dataset`. Raises ValueError for fewer than two images."""
+    """Judge images (N, C, 32, 32) in [-1, 1] against `dataset`. Raises ValueError for fewer than two."""
     if len(images) < 2:
         raise ValueError(f"evaluate: need at least 2 images, got {len(images)}")
     features, probabilities = _judged(model, images)

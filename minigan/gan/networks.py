@@ -1,8 +1,10 @@
-"""The generator and critic of DCGAN (Radford et al. 2016): strided convolutions, no pooling, no hidden fully connected layer.
+"""The generator and critic of DCGAN (Radford et al. 2016): strided convolutions, no pooling, no hidden fully connected
+layer.
 
 Sizes double from 4x4 in the generator and halve to 4x4 in the critic; channels do the reverse. For 32x32 and base 64:
 
-    G: z (N, latent) -> 256 x 4 x 4 -> 128 x 8 x 8 -> 64 x 16 x 16 -> C x 32 x 32, tanh;   batch norm and ReLU in between
+    G: z (N, latent) -> 256 x 4 x 4 -> 128 x 8 x 8 -> 64 x 16 x 16 -> C x 32 x 32, tanh;   batch norm and ReLU in
+        between
     D: C x 32 x 32 -> 64 x 16 x 16 -> 128 x 8 x 8 -> 256 x 4 x 4 -> 1;                     leaky-ReLU 0.2 in between
 
 A critic for the gradient penalty has no batch norm: the penalty is a property of each sample alone, and batch norm ties
@@ -24,7 +26,8 @@ def _levels(size: int, what: str) -> int:
 
 
 class DCGANGenerator(nn.Module):
-    """Latent vectors (N, latent) to images (N, channels, size, size) in (-1, 1). `base` is the width of the layer before the last."""
+    """Latent vectors (N, latent) to images (N, channels, size, size) in (-1, 1). `base` is the width of the layer
+    before the last."""
 
     def __init__(self, latent: int = 100, channels: int = 1, size: int = 32, base: int = 64) -> None:
         super().__init__()
@@ -33,7 +36,11 @@ class DCGANGenerator(nn.Module):
         width = base << (levels - 1)
         layers = [nn.ConvTranspose2d(latent, width, 4, 1, 0, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
         for _ in range(levels - 1):
-            layers += [nn.ConvTranspose2d(width, width // 2, 4, 2, 1, bias=False), nn.BatchNorm2d(width // 2), nn.ReLU()]
+            layers += [
+                nn.ConvTranspose2d(width, width // 2, 4, 2, 1, bias=False),
+                nn.BatchNorm2d(width // 2),
+                nn.ReLU(),
+            ]
             width //= 2
         self.main = nn.Sequential(*layers, nn.ConvTranspose2d(width, channels, 4, 2, 1), nn.Tanh())
 
@@ -45,7 +52,8 @@ class DCGANGenerator(nn.Module):
 
 
 class DCGANCritic(nn.Module):
-    """Images (N, channels, size, size) to one raw number each, (N,). `norm` puts batch norm after every inner convolution."""
+    """Images (N, channels, size, size) to one raw number each, (N,). `norm` puts batch norm after every inner
+    convolution."""
 
     def __init__(self, channels: int = 1, size: int = 32, base: int = 64, norm: bool = False) -> None:
         super().__init__()
@@ -65,7 +73,8 @@ class DCGANCritic(nn.Module):
 
 
 def dcgan_init_(module: nn.Module, generator: Generator) -> nn.Module:
-    """DCGAN's start: convolutions normal(0, 0.02), batch-norm weights normal(1, 0.02), all biases zero. Returns the module."""
+    """DCGAN's start: convolutions normal(0, 0.02), batch-norm weights normal(1, 0.02), all biases zero. Returns the
+    module."""
     for m in module.modules():
         if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
             init.normal_(m.weight, 0.0, 0.02, generator)

@@ -1,9 +1,9 @@
 """Run folders: what `minigan train` leaves behind, by StyleGAN3's conventions, and how a run goes on.
 
-    runs/00000-wgan-gp-digits/   training_options.json   log.txt   stats.jsonl (a row a tick)   reals.png
-        fakes_init.png fakes000250.png ...        the same latents through the averaged generator, by generator step
-        checkpoint-000250.safetensors .json ...   the newest three (minigan/checkpoint.py)
-        training.gif  curves.png  metric-classifier.jsonl
+runs/00000-wgan-gp-digits/   training_options.json   log.txt   stats.jsonl (a row a tick)   reals.png
+    fakes_init.png fakes000250.png ...        the same latents through the averaged generator, by generator step
+    checkpoint-000250.safetensors .json ...   the newest three (minigan/checkpoint.py)
+    training.gif  curves.png  metric-classifier.jsonl
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class Run:
 
     @classmethod
     def create(cls, options: Options, out: str | os.PathLike | None = None, root: str | os.PathLike = "runs") -> Run:
-        """A new run in `out`, or in the next numbered folder of `root`. Raises ValueError if `out` already holds something."""
+        """A new run in `out`, or in the next numbered folder of `root`. Raises ValueError if `out` already holds
+        something."""
         run = cls(Path(), options)  # what cannot be built must leave no folder behind
         run.folder = _new_folder(options, out, Path(root))
         run._write_json("training_options.json", asdict(options))
@@ -69,14 +70,17 @@ class Run:
         options = options_of(found)
         run = cls(found.path.parent, options if steps is None else replace(options, steps=steps), found)
         if run.options.steps < found.step:
-            raise ValueError(f"{found.path} is at step {found.step}, beyond --steps {run.options.steps} (the total number of steps)")
+            raise ValueError(
+                f"{found.path} is at step {found.step}, beyond --steps {run.options.steps} (the total number of steps)"
+            )
         for path in checkpoint.paths(run.folder):  # a run that goes back leaves its later checkpoints aside
             if checkpoint.step_of(path) > found.step:
                 checkpoint.set_aside(path)
         return run
 
     def train(self) -> dict:
-        """Train to options.steps and close the run; returns the final figures. Raises Stopped after SIGINT or SIGTERM, TrainingError."""
+        """Train to options.steps and close the run; returns the final figures. Raises Stopped after SIGINT or SIGTERM,
+        TrainingError."""
         stopper = _Stopper()
         with stopper, self._progress():
             started, rows = time.monotonic() - self.seconds, []
@@ -84,7 +88,9 @@ class Run:
             while self.trainer.steps_done < self.options.steps:
                 if stopper.number is not None:
                     self._save()
-                    self.say(f"stopped at step {self.trainer.steps_done}; go on with: minigan train --resume {self.folder}")
+                    self.say(
+                        f"stopped at step {self.trainer.steps_done}; go on with: minigan train --resume {self.folder}"
+                    )
                     raise Stopped(stopper.number)
                 rows.append(self.trainer.step())
                 done = self.trainer.steps_done
@@ -103,8 +109,11 @@ class Run:
             self.bar.write(text)
         else:
             print(text, flush=True)
-        with open(self.folder / "log.txt", "a") as log:
-            log.write(text + "\n")
+        self._append("log.txt", text)
+
+    def _append(self, name: str, line: str) -> None:
+        with open(self.folder / name, "a") as file:
+            file.write(line + "\n")
 
     def _progress(self):
         from tqdm import tqdm
@@ -141,12 +150,18 @@ class Run:
 
     def _log(self, rows: list[dict[str, float]]) -> None:
         mean = {k: float(np.mean([r[k] for r in rows])) for k in rows[-1]}
-        row = {"step": self.trainer.steps_done, "seconds": round(self.seconds, 3), **{k: round(v, 6) for k, v in mean.items()}}
-        with open(self.folder / "stats.jsonl", "a") as stats:
-            stats.write(json.dumps(row) + "\n")
-        if self.bar.disable:
-            figures = "  ".join(f"{k} {v:.4g}" for k, v in mean.items())
-            self.say(f"step {row['step']:>6}/{self.options.steps}  {self.seconds:7.1f} s  {figures}")
+        row = {
+            "step": self.trainer.steps_done,
+            "seconds": round(self.seconds, 3),
+            **{k: round(v, 6) for k, v in mean.items()},
+        }
+        self._append("stats.jsonl", json.dumps(row))
+        figures = "  ".join(f"{k} {v:.4g}" for k, v in mean.items())
+        line = f"step {row['step']:>6}/{self.options.steps}  {self.seconds:7.1f} s  {figures}"
+        if self.bar.disable:  # on a terminal the progress bar says it
+            self.say(line)
+        else:
+            self._append("log.txt", line)
 
     def _snapshot(self) -> None:
         self._save_fakes(f"fakes{self.trainer.steps_done:06d}.png")
@@ -165,7 +180,13 @@ class Run:
         stats = read_stats(self.folder)
         if stats:
             row = loss(self.options.loss)
-            formulas = dict(zip(("d_loss", "g_loss"), (part.partition(":")[2].strip() for part in row.formula.split(";")), strict=True))
+            formulas = dict(
+                zip(
+                    ("d_loss", "g_loss"),
+                    (part.partition(":")[2].strip() for part in row.formula.split(";")),
+                    strict=True,
+                )
+            )
             title = f"{self.options.system} on {self.options.data}"
             viz.plot_curves(self.folder / "curves.png", stats, formulas, title)
         viz.save_gif(self.folder / "training.gif", viz.run_frames(self.folder))
@@ -218,20 +239,24 @@ def options_of(found: Checkpoint) -> Options:
 
 
 def load_generator(spec: str, root: str | os.PathLike = "runs") -> tuple[networks.DCGANGenerator, Options, Checkpoint]:
-    """The averaged generator of a run (latest, a folder or a checkpoint file), its options, and the checkpoint. Raises CheckpointError."""
+    """The averaged generator of a run (latest, a folder or a checkpoint file), its options, and the checkpoint. Raises
+    CheckpointError."""
     found = checkpoint.resolve(spec, root)
     options = options_of(found)
     channels = data.info(options.data).shape[-1]
     generator = networks.DCGANGenerator(options.latent, channels, options.size, options.base)
     try:
-        generator.load_state_dict({k.removeprefix("average."): v for k, v in found.arrays.items() if k.startswith("average.")})
+        generator.load_state_dict(
+            {k.removeprefix("average."): v for k, v in found.arrays.items() if k.startswith("average.")}
+        )
     except (KeyError, ValueError) as error:
         raise CheckpointError(f"{found.path} does not fit the generator its options describe: {error}") from error
     return generator.eval(), options, found
 
 
 def sample(generator: networks.DCGANGenerator, count: int, seed: int = 0) -> np.ndarray:
-    """`count` images (N, C, H, W) in (-1, 1); the same seed gives the same latents, and more of them the same first ones."""
+    """`count` images (N, C, H, W) in (-1, 1); the same seed gives the same latents, and more of them the same first
+    ones."""
     z = Generator(seed, SAMPLE_STREAM).normal((count, generator.latent))
     return generate(generator, Tensor(z))
 
@@ -243,7 +268,8 @@ def append_metric(folder: Path, step: int, report: metrics.Report) -> None:
 
 
 def read_stats(folder: Path) -> list[dict]:
-    """The rows of stats.jsonl, one a step; where a run went back to an earlier checkpoint the later row counts. Cut lines are left out."""
+    """The rows of stats.jsonl, one a step; where a run went back to an earlier checkpoint the later row counts. Cut
+    lines are left out."""
     path, rows = folder / "stats.jsonl", {}
     for line in path.read_text().splitlines() if path.exists() else ():
         try:

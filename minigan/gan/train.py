@@ -4,8 +4,9 @@
         n_critic times:  minimise d_loss (+ lambda * gradient penalty) over the critic's weights
         once:            minimise g_loss over the generator's weights; no gradient of the critic's weights is computed
 
-`Trainer` knows nothing of folders, terminals or clocks (gan/run.py does). Its state is arrays and small integers, so a run that is stopped
-and resumed equals an uninterrupted one bit for bit: every random number is a function of (seed, stream, draw number).
+`Trainer` knows nothing of folders, terminals or clocks (gan/run.py does). Its state is arrays and small integers, so a
+run that is stopped and resumed equals an uninterrupted one bit for bit: every random number is a function of (seed,
+stream, draw number).
 """
 
 from __future__ import annotations
@@ -37,8 +38,10 @@ class TrainingError(RuntimeError):
 class Options:
     """What a run is made of; `training_options.json` holds it. Raises ValueError for values that make no sense.
 
-    steps: the total number of generator steps. base: channels of the first level. gp_weight: lambda of the gradient penalty, 0 for none.
-    critic_norm: batch norm in the critic. average: decay of the average of the generator's weights, which samples are drawn from.
+    steps: the total number of generator steps. base: channels of the first level. gp_weight: lambda of the gradient
+        penalty, 0 for none.
+    critic_norm: batch norm in the critic. average: decay of the average of the generator's weights, which samples are
+        drawn from.
     """
 
     system: str = "wgan-gp"
@@ -66,13 +69,15 @@ class Options:
         if not 0 < self.lr < float("inf"):
             raise ValueError(f"lr must be positive and finite, got {self.lr}")
         if self.critic_norm and self.gp_weight:
-            raise ValueError("a critic with batch norm has no gradient per sample to penalise; use gp_weight 0 or critic_norm False")
+            raise ValueError(
+                "a critic with batch norm has no gradient per sample to penalise; use gp_weight 0 or critic_norm False"
+            )
         device(self.device)
         loss(self.loss)
 
 
 SYSTEMS: dict[str, Options] = {
-    "wgan-gp": Options(steps=1500),
+    "wgan-gp": Options(steps=2500, batch_size=32, lr=3e-4),
     "dcgan": Options(
         "dcgan", loss="non-saturating", beta1=0.5, beta2=0.999, n_critic=1, gp_weight=0.0, critic_norm=True, steps=3000
     ),
@@ -90,7 +95,8 @@ def options_for(system: str, **changes) -> Options:
 
 
 class Trainer:
-    """A generator, a critic, their optimisers, data and random numbers; `step()` trains, `state()` and `restore()` carry it over."""
+    """A generator, a critic, their optimisers, data and random numbers; `step()` trains, `state()` and `restore()`
+    carry it over."""
 
     def __init__(self, options: Options, dataset: Dataset) -> None:
         self.options, self.steps_done = options, 0
@@ -131,7 +137,10 @@ class Trainer:
         if self.options.loss == "wasserstein":
             figures["critic_estimate"] = d_real.data.mean().item() - d_fake.data.mean().item()
         else:
-            figures |= {"d_real": sigmoid(d_real.detach()).data.mean().item(), "d_fake": sigmoid(d_fake.detach()).data.mean().item()}
+            figures |= {
+                "d_real": sigmoid(d_real.detach()).data.mean().item(),
+                "d_fake": sigmoid(d_fake.detach()).data.mean().item(),
+            }
         if self.options.gp_weight:
             eps = Tensor(self.random["eps"].uniform((batch, 1, 1, 1)))
             penalty, norm = gradient_penalty(self.critic, real, fake, eps)
@@ -160,7 +169,8 @@ class Trainer:
         return figures
 
     def _culprit(self, compute: Callable, params: list[Tensor]) -> str:
-        """Run a half-step again, op by op, on the unchanged weights, random numbers and data: the first op that leaves the finite numbers."""
+        """Run a half-step again, op by op, on the unchanged weights, random numbers and data: the first op that leaves
+        the finite numbers."""
         try:
             with detect_anomaly():
                 grad(compute()[0], params)
@@ -189,7 +199,9 @@ class Trainer:
             saved = optimiser.state_dict()
             for i, entry in saved["state"].items():
                 arrays |= {f"{name}.{i}.{k}": v for k, v in entry.items() if isinstance(v, np.ndarray)}
-            counts = {str(i): {k: v for k, v in e.items() if not isinstance(v, np.ndarray)} for i, e in saved["state"].items()}
+            counts = {
+                str(i): {k: v for k, v in e.items() if not isinstance(v, np.ndarray)} for i, e in saved["state"].items()
+            }
             optimisers[name] = counts
         rest = {
             "options": asdict(self.options),
@@ -231,7 +243,8 @@ class Trainer:
 
 
 def generate(generator, z: Tensor, batch: int = 100) -> np.ndarray:
-    """Images (N, C, H, W) for latents z (N, latent) by a generator in evaluation mode, `batch` at a time, nothing recorded."""
+    """Images (N, C, H, W) for latents z (N, latent) by a generator in evaluation mode, `batch` at a time, nothing
+    recorded."""
     was_training = generator.training
     generator.eval()
     with no_grad():

@@ -1,0 +1,35 @@
+"""Settings of the whole suite: hypothesis profiles, one torch thread, `slow` tests only when asked for.
+
+HYPOTHESIS_PROFILE=dev (the default) tries new examples every time; ci tries the same, more of them.
+"""
+
+import os
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+HEALTH = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
+settings.register_profile("dev", max_examples=12, deadline=None, suppress_health_check=HEALTH, database=None)
+settings.register_profile("ci", max_examples=40, deadline=None, suppress_health_check=HEALTH, derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.option.markexpr:
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="slow; run with -m slow"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_torch_thread():
+    """Tiny arrays and two test processes: torch's own threads only get in the way."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)

@@ -1,0 +1,468 @@
+"""The engine itself: what is recorded, what is carried back, and every trap that has bitten an engine before."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import minigan as mg
+from minigan import kernels, optim
+from minigan.autograd import Node
+
+
+def leaf(*values, shape=None) -> mg.Tensor:
+    return mg.tensor(np.array(values, float) if shape is None else np.ones(shape), requires_grad=True)
+
+
+class Pair(mg.Op):
+    """x -> (x^2, x^3), with a rule for whichever cotangents arrive."""
+
+    seen: list
+
+    def __init__(self) -> None:
+        self.seen = []
+
+    def forward(self, x):
+        return x * x, x * x * x
+
+    def vjp(self, node, need, g, h):
+        self.seen.append((g is not None, h is not None))
+        (x,) = node.inputs
+        parts = [p for p in (None if g is None else g * 2 * x, None if h is None else h * 3 * x * x) if p is not None]
+        return (parts[0] if len(parts) == 1 else parts[0] + parts[1],)
+
+
+# What grad returns --------------------------------------------------------------------------------
+
+
+def test_orders_one_to_five():
+    x = leaf(2.0)
+    y, expected = x**5, [80.0, 160.0, 240.0, 240.0, 120.0]
+    for want in expected:
+        (y,) = mg.grad(y.sum(), x, create_graph=True)
+        assert y.item() == pytest.approx(want)
+    assert mg.grad(y.sum(), x) == (None,)  # the fifth derivative does not depend on x
+
+
+def test_always_a_tuple_and_none_for_what_was_not_reached():
+    x, z = leaf(1.0), leaf(1.0)
+    made = mg.grad(x * 2, [x, z])
+    assert type(made) is tuple and made[0].item() == 2 and made[1] is None
+    assert mg.grad([x * 2, x * 3], x)[0].item() == 5
+
+
+def test_an_input_twice_and_an_output_twice():
+    x = leaf(3.0)
+    a, b = mg.grad(x * x, [x, x])
+    assert a.item() == b.item() == 6
+    y = x * x
+    assert mg.grad([y, y], x)[0].item() == 12
+
+
+def test_by_an_intermediate_and_by_the_output_itself():
+    x = leaf(2.0)
+    h = x * x
+    y = h * h
+    assert mg.grad(y, h)[0].item() == 8
+    assert [g.item() for g in mg.grad(y, [x, h, y])] == [32, 8, 1]
+    assert mg.grad(x, x)[0].item() == 1  # a leaf is its own derivative
+
+
+def test_by_an_intermediate_the_part_below_it_is_not_walked():
+    x = leaf(2.0)
+    pair = Pair()
+    h = pair(x)[0]
+    y = h * 3
+    mg.grad(y, h)
+    assert pair.seen == []
+
+
+def test_repeated_inputs():
+    x = leaf(2.0, 3.0)
+    for y, slope in ((x * x, 2 * x.data), (x + x, [2, 2]), (x / x, [0, 0]), (mg.cat([x, x]), None), (x - x, [0, 0])):
+        (g,) = mg.grad(y.sum(), x)
+        np.testing.assert_allclose(g.data, [2, 2] if slope is None else slope)
+    m = leaf(shape=(2, 2))
+    np.testing.assert_array_equal(mg.grad((m @ m).sum(), m)[0].data, np.full((2, 2), 4.0))
+
+
+@pytest.mark.parametrize("kept", [(0,), (1,), (0, 1), (1, 0)])
+def test_dropped_outputs(kept):
+    """An op's outputs may be used in any number and order; what was not used arrives as None, not as zeros."""
+    x, pair = leaf(2.0), Pair()
+    outputs = pair(x)
+    (g,) = mg.grad([outputs[k] for k in kept], x)
+    assert g.item() == sum((4, 12)[k] for k in kept)
+    assert pair.seen == [(0 in kept, 1 in kept)]
+
+
+def test_the_order_of_accumulation_is_the_same_every_time(rng):
+    """Many branches of very different size into one leaf: the sum is the same to the last bit."""
+    scales = 10.0 ** rng.uniform(-8, 8, 60)
+
+    def run():
+        x = mg.tensor(np.linspace(0.1, 1, 7), requires_grad=True)
+        total = sum((mg.sin(x * s) * (1 / s) for s in scales), start=x * 0)
+        (g,) = mg.grad(total.sum(), x, create_graph=True)
+        return g.data.tobytes(), mg.grad((g * g).sum(), x)[0].data.tobytes()
+
+    assert len({run() for _ in range(4)}) == 1
+
+
+def test_a_graph_can_be_walked_again():
+    x = leaf(2.0)
+    y = x * x
+    assert mg.grad(y, x)[0].item() == mg.grad(y, x)[0].item() == 4
+
+
+# backward -----------------------------------------------------------------------------------------
+
+
+def test_backward_accumulates_out_of_place():
+    x = leaf(2.0)
+    (x * x).backward()
+    first = x.grad
+    (x * x).backward()
+    assert first.item() == 4 and x.grad.item() == 8
+
+
+def test_backward_with_a_cotangent_and_chosen_inputs():
+    x, z = leaf(1.0, 2.0), leaf(1.0, 2.0)
+    (x * z).backward(mg.tensor(np.array([1.0, 10.0])), inputs=[x])
+    np.testing.assert_array_equal(x.grad.data, [1, 20])
+    assert z.grad is None
+
+
+def test_two_leaves_never_share_one_gradient_array():
+    a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    seed = mg.tensor(np.array([1.0, 1.0]))
+    (a + b).backward(seed)
+    arrays = [a.grad.data, b.grad.data, seed.data]
+    for i, p in enumerate(arrays):
+        for q in arrays[i + 1 :]:
+            assert not np.shares_memory(p, q)
+    a.grad.data[...] = 0  # clipping does this
+    np.testing.assert_array_equal(b.grad.data, [1, 1])
+
+
+def test_a_gradient_that_is_a_view_becomes_an_array_of_its_own():
+    a = leaf(1.0, 2.0)
+    a.sum().backward()  # the cotangent is broadcast: one number, stride 0
+    assert a.grad.data.flags.writeable and a.grad.data.strides != (0,)
+    a.grad.data[0] = 5
+    assert a.grad.data[1] == 1
+
+
+def test_branches_that_share_a_cotangent_do_not_corrupt_it():
+    """x's gradient is accumulated from arrays that other nodes still hold."""
+    x = leaf(1.0, 2.0)
+    left, right = x.reshape(2, 1), x * 1
+    y = left.reshape(2) + right + x
+    caught = []
+    right.register_hook(lambda g: caught.append(g))
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad.data, [3, 3])
+    np.testing.assert_array_equal(caught[0].data, [1, 1])
+
+
+def test_a_leaf_that_is_itself_the_output():
+    x = leaf(1.0)
+    x.backward()
+    assert x.grad.item() == 1
+
+
+# Recording ----------------------------------------------------------------------------------------
+
+
+def test_no_grad_enable_grad_and_detach():
+    x = leaf(2.0)
+    with mg.no_grad():
+        assert not mg.is_grad_enabled() and not (x * 2).requires_grad
+        with mg.enable_grad():
+            assert (x * 2).requires_grad
+        assert not mg.is_grad_enabled()
+    assert mg.is_grad_enabled()
+
+    @mg.no_grad()
+    def quiet(t):
+        return t * 2
+
+    assert not quiet(x).requires_grad and not quiet(x).requires_grad
+    d = (x * 3).detach()
+    assert not d.requires_grad and d.is_leaf
+    assert mg.grad(x * x.detach(), x)[0].item() == 2
+
+
+def test_recording_is_restored_after_an_exception():
+    x = leaf(2.0)
+    with pytest.raises(KeyError), mg.no_grad():
+        raise KeyError
+    assert mg.is_grad_enabled()
+
+    class Broken(mg.Op):
+        def forward(self, x):
+            return x * 1
+
+        def vjp(self, node, need, g):
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        mg.grad(Broken()(x), x)
+    assert mg.is_grad_enabled()
+
+
+def test_a_first_order_gradient_is_not_recorded():
+    x = leaf(2.0)
+    before = Node(mg.autograd.identity, (), ()).number
+    y = x * x * x
+    (g,) = mg.grad(y, x)
+    recorded = Node(mg.autograd.identity, (), ()).number - before - 1
+    assert g.node is None and recorded == 2  # the two multiplications, nothing of the backward pass
+
+
+def test_gradients_taken_inside_no_grad_of_a_recorded_graph():
+    x = leaf(3.0)
+    y = x * x
+    with mg.no_grad():
+        assert mg.grad(y, x)[0].item() == 6
+        (g,) = mg.grad(y, x, create_graph=True)
+    assert mg.grad(g, x)[0].item() == 2
+
+
+def test_threads_have_their_own_recording_state(rng):
+    """One thread in no_grad does not stop another from recording, nor do their graphs mix."""
+    x = leaf(2.0)
+    inside, release = threading.Event(), threading.Event()
+    states, results, errors = [], {}, []
+
+    def quiet():
+        with mg.no_grad():
+            inside.set()
+            release.wait(10)
+            states.append((x * 2).requires_grad)
+
+    def work(k: int):
+        try:
+            for _ in range(50):
+                z = mg.tensor(np.full(3, float(k)), requires_grad=True)
+                (g,) = mg.grad((z * z * z).sum() * x, z, create_graph=True)
+                results[k] = mg.grad(g.sum(), [z, x])
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=quiet), *(threading.Thread(target=work, args=(k,)) for k in range(1, 5))]
+    threads[0].start()
+    assert inside.wait(10)
+    assert (x * 2).requires_grad
+    for t in threads[1:]:
+        t.start()
+    release.set()
+    for t in threads:
+        t.join(30)
+    assert states == [False] and not errors
+    for k in range(1, 5):
+        dz, dx = results[k]
+        np.testing.assert_allclose(dz.data, np.full(3, 12.0 * k))
+        assert dx.item() == pytest.approx(9 * k * k)
+
+
+# Hooks --------------------------------------------------------------------------------------------
+
+
+def test_a_hook_sees_the_whole_gradient_once():
+    x = leaf(2.0)
+    h = x * 1
+    seen = []
+    h.register_hook(lambda g: seen.append(g.item()))
+    (h * 2 + h * 3 + h * h).sum().backward()
+    assert seen == [9.0]
+
+
+@pytest.mark.parametrize("on_leaf", [True, False])
+def test_what_a_hook_returns_takes_the_gradient_s_place(on_leaf):
+    x = leaf(2.0)
+    h = x * 3
+    (x if on_leaf else h).register_hook(lambda g: g * 10)
+    (h * h).sum().backward()
+    assert x.grad.item() == pytest.approx(360)
+
+
+def test_hooks_run_in_order_and_can_be_removed():
+    x = leaf(2.0)
+    order = []
+    first = x.register_hook(lambda g: order.append("first"))
+    x.register_hook(lambda g: order.append("second"))
+    (x * 2).backward()
+    first.remove()
+    first.remove()
+    (x * 2).backward()
+    assert order == ["first", "second", "second"]
+
+
+def test_a_hook_on_one_of_two_outputs_and_in_a_second_order_pass():
+    x = leaf(2.0)
+    square, cube = Pair()(x)
+    seen = []
+    cube.register_hook(lambda g: seen.append(g.item()))
+    (g,) = mg.grad(square * 5 + cube * 7, x, create_graph=True)
+    assert seen == [7.0]
+    assert mg.grad(g, x)[0].item() == pytest.approx(5 * 2 + 7 * 12)
+
+
+def test_a_hook_s_own_ops_are_part_of_the_second_order():
+    x = leaf(2.0)
+    h = x * 1
+    h.register_hook(lambda g: g * x)
+    (g,) = mg.grad(h * h, x, create_graph=True)  # 2 h x = 2 x^2
+    assert g.item() == 8 and mg.grad(g, x)[0].item() == 8
+
+
+# In-place changes ---------------------------------------------------------------------------------
+
+
+def change_directly(w, view):
+    w.assign(np.zeros(w.shape))
+
+
+def change_by_detach(w, view):
+    w.detach().assign(np.zeros(w.shape))
+
+
+def change_by_view(w, view):
+    view.detach().assign(np.zeros(view.shape))
+
+
+def change_by_optimiser(w, view):
+    w.grad = mg.ones_like(w)
+    optim.SGD([w], lr=0.1).step()
+
+
+CHANGES = [change_directly, change_by_detach, change_by_view, change_by_optimiser]
+VIEWS = [lambda w: w.reshape(4), lambda w: w.T, lambda w: w[0], lambda w: w[:, ::-1], lambda w: w.permute(1, 0)[1:]]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_stale_value_is_refused(change, view):
+    """What an op read, then was changed in place, directly or through any view: backward refuses and says which op."""
+    w = leaf(shape=(2, 2))
+    v = view(w)
+    y = (w * w).sum() + (v * v).sum()
+    change(w, v)
+    with pytest.raises(RuntimeError, match=r"mul: input 0 of shape .* was changed in place .* call backward before the step"):
+        y.backward()
+
+
+def test_the_view_of_a_changed_base_is_stale_too():
+    w = leaf(shape=(2, 2))
+    y = (w.reshape(4).detach().requires_grad_() * w.reshape(4)).sum()
+    w.assign(np.zeros((2, 2)))
+    with pytest.raises(RuntimeError, match="changed in place"):
+        mg.grad(y, w)
+
+
+def test_an_output_changed_in_place_is_refused():
+    """exp's derivative reads its output."""
+    x = leaf(1.0, 2.0)
+    y = x.exp()
+    y.detach().assign(np.zeros(2))
+    with pytest.raises(RuntimeError, match="exp: output 0 of shape .* was changed in place"):
+        y.sum().backward()
+
+
+def test_an_op_that_reads_no_values_does_not_mind():
+    w = leaf(1.0, 2.0)
+    y = (w + 1).sum()
+    w.assign(np.zeros(2))
+    y.backward()
+    np.testing.assert_array_equal(w.grad.data, [1, 1])
+
+
+def test_the_next_forward_pass_is_fresh():
+    w = leaf(1.0, 2.0)
+    for _ in range(3):
+        w.grad = None
+        (w * w).sum().backward()
+        optim.SGD([w], lr=0.1).step()
+    np.testing.assert_allclose(w.data, [0.512, 1.024])
+
+
+def test_a_copy_is_not_a_view():
+    w = leaf(1.0, 2.0)
+    copies = [w.clone(), w[np.array([0, 1])], w * 1]
+    ys = [(c * c).sum() for c in copies[1:]]
+    assert not any(np.shares_memory(c.data, w.data) for c in copies)
+    w.assign(np.zeros(2))
+    mg.grad(ys[0], w)
+
+
+# Ops of one's own ---------------------------------------------------------------------------------
+
+
+def test_an_op_with_a_reference_only_has_every_order():
+    from minigan import gradcheck
+
+    class Cube(mg.Op):
+        def forward(self, x):
+            return x**3
+
+        def reference(self, x):
+            return x * x * x
+
+    x = leaf(0.5, -1.5)
+    for order in (1, 2, 3):
+        assert gradcheck.check_order(Cube(), [x], order) < 1e-6
+
+
+def test_an_op_with_neither_says_so():
+    class Opaque(mg.Op):
+        def forward(self, x):
+            return x * 1
+
+    with pytest.raises(NotImplementedError, match="Opaque has neither a vjp nor a reference"):
+        mg.grad(Opaque()(leaf(1.0)), leaf(1.0)) if False else Opaque()(leaf(1.0)).backward()
+
+
+@pytest.mark.parametrize(
+    ("made", "match"),
+    [
+        (lambda g: (g, g), "Wrong: its vjp returned 2 gradients for 1 inputs"),
+        (lambda g: (g.sum(),), r"Wrong: its vjp returned a gradient of shape \(\) for input 0 of shape \(3,\).*sum_to"),
+    ],
+)
+def test_a_vjp_s_answer_is_checked(made, match):
+    class Wrong(mg.Op):
+        def forward(self, x):
+            return x * 2
+
+        def vjp(self, node, need, g):
+            return made(g)
+
+    with pytest.raises(ValueError, match=match):
+        Wrong()(leaf(shape=(3,))).sum().backward()
+
+
+def test_constants_of_any_kind_are_taken_in():
+    x = leaf(2.0)
+    for y in (x * 3, 3 * x, x * np.array([3.0]), np.array([3.0]) * x, x * np.float64(3), x * mg.tensor(np.array([3.0]))):
+        assert isinstance(y, mg.Tensor) and y.item() == 6 and y.dtype == np.float64
+        assert mg.grad(y, x)[0].item() == 3
+
+
+def test_what_needs_no_gradient_records_nothing():
+    y = mg.tensor([1.0]) * 2
+    assert y.node is None and not y.requires_grad
+    assert (leaf(1.0) > 0).node is None
+    assert mg.argmax(leaf(1.0)).node is None
+
+
+# Kernels ------------------------------------------------------------------------------------------
+
+
+def test_kernels_are_called_through_their_module(monkeypatch, rng):
+    """So that a test, or a profiler, can stand in between."""
+    called = []
+    original = kernels.act.tanh
+    monkeypatch.setattr(kernels.act, "tanh", lambda *a, **k: called.append(1) or original(*a, **k))
+    mg.tanh(mg.tensor(rng.standard_normal(3)))
+    assert called == [1]

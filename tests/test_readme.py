@@ -1,0 +1,43 @@
+"""The README is true: its tour runs, its commands and files exist, and CI runs its test command."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from minigan.cli import main
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_tour_runs(capsys):
+    """The Python block, executed as it stands; its last line prints an error far below a wrong derivative's."""
+    (tour,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names = {}
+    exec(compile(tour, "README.md", "exec"), names)
+    assert names["h"].tolist() == [6.0, 12.0]
+    assert float(capsys.readouterr().out) < 1e-6
+
+
+def test_commands_exist():
+    """Every `minigan COMMAND` in the README is one."""
+    named = set(re.findall(r"`minigan ([a-z]+)", README))
+    assert named <= set(main.commands) and {"train", "gradcheck", "data"} <= named
+
+
+def test_files_exist():
+    """Every path in backticks, and every picture, is in the checkout."""
+    paths = re.findall(r"`((?:minigan|kernels|examples|tests)/[\w./]*)`", README) + re.findall(
+        r"\]\(([\w./]+)\)", README
+    )
+    assert len(paths) > 8
+    assert [p for p in paths if not (ROOT / p).exists()] == []
+
+
+@pytest.mark.parametrize("marker", ["install-and-train", "install-and-test"])
+def test_ci_takes_its_commands_from_the_readme(marker):
+    """One command stands after each marker, and .ci/run reads it from there."""
+    (block,) = re.findall(rf"<!-- {marker} -->\n```sh\n(.*?)\n```", README, re.DOTALL)
+    assert "\n" not in block
+    assert f"command_of {marker}" in (ROOT / ".ci" / "run").read_text()
