@@ -6,8 +6,15 @@ load on first use (`kernels.act.tanh(x)` imports `minigan.kernels.act`), so that
 package does not import Numba.
 """
 
+import os
 from importlib import import_module
 from types import ModuleType
+
+# Threads that wait must sleep, not spin. When anything else wants a core (another process, the tests' second worker), a
+# spinning OpenMP barrier loses a whole time slice, and a training step was seen to take 30 times as long. The OpenMP
+# library reads this when it loads, and whoever loads it first (PyTorch does) decides for all; so it is set here, before
+# the first kernel.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -159,6 +159,12 @@ def _check(op: str, geometry: ConvGeometry, *named: tuple[str, Array | None, tup
             raise ValueError(f"{op}: {name} has shape {array.shape}, {geometry} needs {shape}")
 
 
+def _alike(*arrays: Array) -> list[Array]:
+    """The arrays in their common dtype."""
+    dtype = np.result_type(*arrays)
+    return [array.astype(dtype, copy=False) for array in arrays]
+
+
 def _block(out: Array | None, order: tuple[int, ...], shape: tuple[int, ...], dtype: np.dtype) -> Array:
     """The C-contiguous block of `shape` that a kernel writes: out's own memory if it lies in `order`, else new."""
     if out is not None and out.dtype == dtype:
@@ -189,12 +195,17 @@ def _grouped(block: Array, groups: int) -> Array:
 def conv_forward(
     x: Array, w: Array, geometry: ConvGeometry, bias: Array | None = None, out: Array | None = None
 ) -> Array:
-    """The convolution: x (N, C, H, W), w (O, C/groups, KY, KX), bias (O,) -> y (N, O, OY, OX)."""
+    """The convolution: x (N, C, H, W), w (O, C/groups, KY, KX), bias (O,) -> y (N, O, OY, OX).
+
+    Like the other two: the result lies in memory as NHWC, `out` must not overlap an operand, and a shape that does not
+    fit the geometry is a ValueError.
+    """
     shape, groups = geometry.y_shape, geometry.groups
     batch, outs, out_y, out_x = shape
     named = (("x", x, geometry.x_shape), ("w", w, geometry.w_shape), ("bias", bias, (outs,)), ("out", out, shape))
     _check("conv_forward", geometry, *named)
-    y = _block(out, TO_NHWC, (batch, out_y, out_x, outs), np.result_type(x, w))
+    x, w = _alike(x, w)
+    y = _block(out, TO_NHWC, (batch, out_y, out_x, outs), x.dtype)
     start = _bias(bias, outs, y.dtype)
     if lanes := _lanes(geometry, y.dtype, outs):
         fast_conv.conv_forward(nhwc(x), np.ascontiguousarray(w), geometry, start, y, lanes)
@@ -216,7 +227,8 @@ def conv_input(
     batch, channels, height, width = shape
     named = (("g", g, geometry.y_shape), ("w", w, geometry.w_shape), ("bias", bias, (channels,)), ("out", out, shape))
     _check("conv_input", geometry, *named)
-    dx = _block(out, TO_NHWC, (batch, height, width, channels), np.result_type(g, w))
+    g, w = _alike(g, w)
+    dx = _block(out, TO_NHWC, (batch, height, width, channels), g.dtype)
     start = _bias(bias, channels, dx.dtype)
     if lanes := _lanes(geometry, dx.dtype, channels):
         fast_conv.conv_input(nhwc(g), np.ascontiguousarray(w), geometry, start, dx, lanes)
@@ -231,13 +243,13 @@ def conv_weight(x: Array, g: Array, geometry: ConvGeometry, out: Array | None = 
     """The weight gradient: x (N, C, H, W), g (N, O, OY, OX) -> dw (O, C/groups, KY, KX), C order."""
     shape, groups = geometry.w_shape, geometry.groups
     _check("conv_weight", geometry, ("x", x, geometry.x_shape), ("g", g, geometry.y_shape), ("out", out, shape))
-    dtype = np.result_type(x, g)
-    if lanes := _lanes(geometry, dtype, shape[0]):
-        dw = _block(out, (0, 1, 2, 3), shape, dtype)
+    x, g = _alike(x, g)
+    if lanes := _lanes(geometry, x.dtype, shape[0]):
+        dw = _block(out, (0, 1, 2, 3), shape, x.dtype)
         fast_conv.conv_weight(nhwc(x), nhwc(g), geometry, dw, lanes)
         return _deliver(dw, out)
     outs, channels, size_y, size_x = shape
-    taps = np.empty((size_y, size_x, groups, channels, outs // groups), dtype)
+    taps = np.empty((size_y, size_x, groups, channels, outs // groups), x.dtype)
     blocks = (_grouped(nhwc(x), groups), _grouped(nhwc(g), groups), taps)
     _run(_weight_rows, _weight, geometry, size_y * size_x * groups * channels, *blocks)
     return _deliver(np.ascontiguousarray(taps.transpose(2, 4, 3, 0, 1)).reshape(shape), out)

@@ -18,11 +18,6 @@ from functools import cache, partial
 from pathlib import Path
 from typing import ClassVar
 
-# Threads that wait must sleep, not spin: when anything else wants a core (a second process, the
-# tests' other worker), a spinning OpenMP barrier loses a whole time slice, and a training step was
-# seen to take 30 times longer. Read when libgomp loads.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
 import llvmlite
 import numba
 from numba.core import event as events

@@ -64,7 +64,10 @@ def _fast_product(a: Array, b: Array, out: Array, lanes: int) -> None:
 
 
 def batched(a: Array, b: Array, out: Array | None = None) -> Array:
-    """a (B, m, k) @ b (B, k, n) -> (B, m, n). An empty sum (k = 0) is zero."""
+    """a (B, m, k) @ b (B, k, n) -> (B, m, n); an empty sum (k = 0) is zero. `out` must not overlap an operand.
+
+    ValueError for shapes that do not fit.
+    """
     shape = (*a.shape[:2], b.shape[2])
     if a.shape[::2] != b.shape[:2] or (out is not None and out.shape != shape):
         into = "" if out is None else f" into {out.shape}"
@@ -72,6 +75,7 @@ def batched(a: Array, b: Array, out: Array | None = None) -> Array:
     count, height, depth = a.shape
     width = shape[2]
     result, dtype = out, np.result_type(a, b)
+    a, b = a.astype(dtype, copy=False), b.astype(dtype, copy=False)
     if out is None or out.dtype != dtype or not out.flags.c_contiguous:
         result = np.empty(shape, dtype)
     each = height * depth * width
@@ -90,6 +94,6 @@ def batched(a: Array, b: Array, out: Array | None = None) -> Array:
 
 
 def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
-    """a (m, k) @ b (k, n) -> (m, n)."""
+    """a (m, k) @ b (k, n) -> (m, n), as `batched`."""
     result = batched(a[None], b[None], None if out is None else out[None])
     return result[0] if out is None else out

@@ -201,27 +201,30 @@ class Node:
     """One recorded application of an op. `inputs` are Tensors; `outputs` the arrays it made (kept only for an op with
     saves_output), so a node never points at a Tensor that points back at it."""
 
-    __slots__ = ("hooks", "inputs", "number", "op", "outputs", "specs", "versions")
+    __slots__ = ("hooks", "inputs", "number", "op", "output_versions", "outputs", "specs", "versions")
 
     def __init__(self, op: Op, inputs: tuple[Tensor, ...], outputs: tuple[np.ndarray, ...]) -> None:
         self.op, self.inputs, self.number, self.hooks = op, inputs, next(_node_numbers), {}
         self.outputs = outputs if op.saves_output else None
         self.specs = tuple((y.shape, y.dtype) for y in outputs)
         self.versions = tuple(x.version[0] for x in inputs) if op.saves_input else ()
+        self.output_versions: tuple[list[int], ...] = ()
 
     def output(self, index: int = 0) -> Tensor:
         """Output number `index` as a Tensor on the graph: what a vjp that uses its output must use."""
-        return Tensor(self.outputs[index], self, index)
+        y = Tensor(self.outputs[index], self, index)
+        y.version = self.output_versions[index]
+        return y
 
     def check_versions(self) -> None:
-        """Raise RuntimeError if an input that the vjp reads was changed in place since it was recorded."""
-        for position, (x, version) in enumerate(zip(self.inputs, self.versions, strict=False)):
-            if x.version[0] != version:
-                raise RuntimeError(
-                    f"{self.op.name}: input {position} of shape {x.shape} was changed in place (by an optimiser step,"
-                    " say) after this op used it, so its gradient would be wrong; call backward before the step, or run the"
-                    " forward pass again"
-                )
+        """Raise RuntimeError if an input or output that the vjp reads was changed in place since it was recorded."""
+        stale = [f"input {i}" for i, v in enumerate(self.versions) if self.inputs[i].version[0] != v]
+        stale += [f"output {i}" for i, v in enumerate(self.output_versions) if v[0]]
+        if stale:
+            raise RuntimeError(
+                f"{self.op.name}: {stale[0]} was changed in place (by an optimiser step, say) after this op used it, so its"
+                " gradient would be wrong; call backward before the step, or run the forward pass again"
+            )
 
 
 class Op:
@@ -289,6 +292,8 @@ class Op:
                     node = Node(self, inputs, arrays)
                     break
         outputs = tuple([Tensor(y, node, i) for i, y in enumerate(arrays)])
+        if node is not None and self.saves_output:
+            node.output_versions = tuple([y.version for y in outputs])
         if self.alias:
             outputs[0].version = inputs[0].version
         return outputs if type(made) is tuple else outputs[0]

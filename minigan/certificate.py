@@ -18,7 +18,7 @@ from .autograd import Tensor
 from .gan.losses import loss
 from .gan.networks import DCGANCritic, DCGANGenerator
 from .gan.penalties import gradient_penalty
-from .gradcheck import GradcheckError, order_errors, torch_errors
+from .gradcheck import GradcheckError, check_order, order_errors, torch_errors
 from .opdb import OpCase, cases
 
 ORDERS, TORCH_ORDERS = (1, 2, 3), (0, 1, 2)
@@ -137,7 +137,7 @@ def _op_row(op: str, group: Iterable[OpCase], seed: int) -> Row:
             row.cases += 1
             try:
                 for order in range(1, case.max_order + 1):
-                    row.note(row.differences, order, max(order_errors(fn, inputs, order, seed=seed, name=what)))
+                    row.note(row.differences, order, check_order(fn, inputs, order, seed=seed, name=what))
                 if with_torch and case.torch_fn is not None:
                     for order in range(case.torch_order + 1):
                         errors = torch_errors(fn, case.bound_torch(sample), inputs, order, seed=seed, name=what)
@@ -165,15 +165,15 @@ def _step_rows(step: Step, seed: int) -> list[Row]:
     try:
         for order in ORDERS:
             errors = order_errors(step.fn, inputs, order, seed=seed, name=step.label)
-            for row, error in zip(rows, errors, strict=True):
-                row.note(row.differences, order, error)
+            for i, row in enumerate(rows):
+                row.note(row.differences, order, errors[i])
         if find_spec("torch") is not None:
             for order in TORCH_ORDERS:
                 errors = torch_errors(step.fn, step.torch_fn, inputs, order, seed=seed, name=step.label)
                 for row, error in zip(rows, errors if order else errors * len(rows), strict=True):
                     row.note(row.torch, order, error)
     except GradcheckError as error:
-        rows[error.input if error.order and error.input is not None else 0].failure = str(error)
+        rows[error.input if error.order and isinstance(error.input, int) else 0].failure = str(error)
     return rows
 
 

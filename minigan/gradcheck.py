@@ -5,18 +5,20 @@
     gradcheck.gradcheck(my_op, [x])                                 # order 1
     gradcheck.check_order(my_op, [x], order=3)
 
-What is checked. Start from the outputs y = f(x) and draw a cotangent u1; the gradient of <u1, y> is a function of x again. Draw u2 and
-differentiate <u2, that>, and so on:
+What is checked. Start from the outputs y = f(x) and draw a cotangent u1; the gradient of <u1, y> is a function of x
+again. Draw u2 and differentiate <u2, that>, and so on:
 
     phi_0(x) = f(x),    phi_n(x) = d/dx <u_n, phi_(n-1)(x)>.
 
-`check_order(f, x, n)` compares phi_n, as the engine computes it, with central differences of the engine's own phi_(n-1); so if order
-n-1 is right, order n is. The cotangents are random, never ones: the input gradient of batch norm under a cotangent of ones is zero,
-whatever is wrong with it. Where phi_(n-1) has few elements, its whole Jacobian is compared row by row as well.
+`check_order(f, x, n)` compares phi_n, as the engine computes it, with central differences of the engine's own
+phi_(n-1); so if order n-1 is right, order n is. phi_(n-1) is differentiated by its cotangents u1 .. u_(n-1) as well: in
+a network they depend on the parameters, and a rule that takes its cotangent for a constant is wrong only there. The
+cotangents are random, never ones: the input gradient of batch norm under a cotangent of ones is zero, whatever is wrong
+with it. Where phi_(n-1) has few elements, its whole Jacobian is compared row by row as well.
 
-Why the tolerance. With step h = 1e-5 in float64 the difference carries about 1e-16 / h = 1e-11 of rounding and h^2 / 6 = 2e-11 of
-truncation, each times the size of f and of its third derivative. 1e-6 leaves those sizes room up to about 1e4, and an actual
-mistake is rarely smaller than 1e-2. PyTorch's numbers differ by the order of summation only: 1e-9.
+Why the tolerance. With step h = 1e-5 in float64 the difference carries about 1e-16 / h = 1e-11 of rounding and h^2 / 6
+= 2e-11 of truncation, each times the size of f and of its third derivative. 1e-6 leaves those sizes room up to about
+1e4, and an actual mistake is rarely smaller than 1e-2. PyTorch's numbers differ by the order of summation only: 1e-9.
 """
 
 from __future__ import annotations
@@ -30,12 +32,15 @@ from .autograd import Tensor, enable_grad, grad
 from .backend import FLOATS, float64
 
 EPS, TOLERANCE, TORCH_TOLERANCE = 1e-5, 1e-6, 1e-9
+Key = int | tuple[int, int]
+"""What is differentiated by: an input by its position, or a cotangent by its order and position."""
 FULL_JACOBIAN = 12
 """Outputs up to which the whole Jacobian is compared, not only its product with a random cotangent."""
 
 
 class GradcheckError(ValueError):
-    """A derivative is wrong. order, input, element: where; analytic, numeric: the two values there."""
+    """A derivative is wrong. order, input (or the key of a cotangent), element: where; analytic, numeric: the two values
+    there."""
 
     def __init__(self, message: str, order: int, input=None, element=None, analytic=None, numeric=None) -> None:
         super().__init__(message)
@@ -58,7 +63,7 @@ def check_order(fn: Callable, inputs: Sequence[Tensor], order: int = 1, **option
 
     Arguments and errors as for `order_errors`, which returns one error per input.
     """
-    return max(order_errors(fn, inputs, order, **options), default=0.0)
+    return max(order_errors(fn, inputs, order, **options).values())
 
 
 def order_errors(
@@ -72,8 +77,9 @@ def order_errors(
     seed: int = 0,
     full: int = FULL_JACOBIAN,
     name: str | None = None,
-) -> list[float]:
-    """The worst error of the derivative of the given order by each input that requires a gradient.
+) -> dict[Key, float]:
+    """The worst error of the derivative of the given order, by each input that requires a gradient (the key is its
+    position) and by each cotangent of a lower order (the key is that order and its position).
 
     fn: Tensors to a Tensor or a sequence of them, without randomness of its own; outputs that are not floating are left
     out. inputs: float64 Tensors, of which those that require a gradient are differentiated by; the others are
@@ -87,34 +93,36 @@ def order_errors(
     name = name or _name(fn)
     if order < 1:
         raise ValueError(f"{name}: the order to check must be at least 1, got {order}")
-    arrays, wanted = [x.data for x in inputs], _wanted(inputs)
+    point, wanted = {i: x.data for i, x in enumerate(inputs)}, _wanted(inputs)
     if not wanted:
         raise ValueError(f"{name}: none of the inputs requires a gradient, so there is nothing to check")
     for i in wanted:
-        if arrays[i].dtype != float64:
-            raise TypeError(f"{name}: input {i} is {arrays[i].dtype}; finite differences need float64 (use .double())")
+        if point[i].dtype != float64:
+            raise TypeError(f"{name}: input {i} is {point[i].dtype}; finite differences need float64 (use .double())")
 
-    before, leaves = _evaluate(fn, arrays, wanted, order - 1, seed)
-    again, _ = _evaluate(fn, arrays, wanted, order - 1, seed)
+    before, leaves = _evaluate(fn, point, wanted, order - 1, seed)
+    again, _ = _evaluate(fn, point, wanted, order - 1, seed)
     _require_finite(name, order - 1, before)
     if not all(np.array_equal(a, b) for a, b in zip(map(_array, before), map(_array, again), strict=True)):
         raise GradcheckError(f"{name}: two calls on the same inputs differ, so differences mean nothing", order - 1)
 
-    jacobian = _differences(fn, arrays, wanted, order - 1, seed, before, eps)
+    by = [*wanted, *(key for key in leaves if key not in point)]
+    point = {key: leaf.data for key, leaf in leaves.items()}
+    jacobian = _differences(fn, point, by, wanted, order - 1, seed, before, eps)
     cotangents = [_cotangents(before, order, seed)]
     size = sum(0 if y is None else y.data.size for y in before)
     if size <= full:
         cotangents += [_one_hot(before, k) for k in range(size)]
-    errors = [0.0] * len(wanted)
+    errors = dict.fromkeys(by, 0.0)
     for rows in cotangents:
-        analytic = _backward(before, [leaves[i] for i in wanted], rows, create_graph=False)
+        analytic = _backward(before, [leaves[key] for key in by], rows, create_graph=False)
         _require_finite(name, order, analytic)
         numeric = np.concatenate([u.ravel() for u in rows if u is not None] or [np.zeros(0)]) @ jacobian
-        ends = np.cumsum([arrays[i].size for i in wanted])[:-1]
-        for k, (i, a, n) in enumerate(zip(wanted, analytic, np.split(numeric, ends), strict=True)):
-            a = np.zeros(arrays[i].shape) if a is None else a.data
-            error = compare(name, order, i, a, n.reshape(a.shape), atol, rtol, "finite differences say")
-            errors[k] = max(errors[k], error)
+        ends = np.cumsum([point[key].size for key in by])[:-1]
+        for key, a, n in zip(by, analytic, np.split(numeric, ends), strict=True):
+            a = np.zeros(point[key].shape) if a is None else a.data
+            error = compare(name, order, key, a, n.reshape(a.shape), atol, rtol, "finite differences say")
+            errors[key] = max(errors[key], error)
     return errors
 
 
@@ -147,7 +155,7 @@ def torch_errors(
     """
     name = name or _name(fn)
     arrays, wanted = [x.data for x in inputs], _wanted(inputs)
-    ours = _evaluate(fn, arrays, wanted, order, seed)[0]
+    ours = _evaluate(fn, dict(enumerate(arrays)), wanted, order, seed)[0]
     theirs = torch_derivatives(torch_fn, arrays, wanted, order, seed)
     if len(ours) != len(theirs):
         raise GradcheckError(f"{name}: {len(ours)} outputs, PyTorch has {len(theirs)}", order)
@@ -166,7 +174,7 @@ def torch_errors(
 def derivatives(fn: Callable, inputs: Sequence[Tensor], order: int, seed: int = 0) -> list[np.ndarray | None]:
     """phi_order at `inputs`, for the cotangents of `seed`: the outputs for order 0, else one array (or None for zero) per input that
     requires a gradient."""
-    values = _evaluate(fn, [x.data for x in inputs], _wanted(inputs), order, seed)[0]
+    values = _evaluate(fn, {i: x.data for i, x in enumerate(inputs)}, _wanted(inputs), order, seed)[0]
     return [None if y is None else y.data for y in values]
 
 
@@ -200,9 +208,10 @@ def torch_derivatives(
     return [None if y is None else y.detach() for y in values]
 
 
-def compare(
-    name: str, order: int, i: int, a: np.ndarray, b: np.ndarray, atol: float, rtol: float, says: str
-) -> float:
+_WHAT = {int: "input", tuple: "cotangent"}
+
+
+def compare(name: str, order: int, i: Key, a: np.ndarray, b: np.ndarray, atol: float, rtol: float, says: str) -> float:
     """max |a - b| / max(1, |b|). Raises GradcheckError where |a - b| > atol + rtol max |b|, or where one of them is not
     finite and the other is not the same. says: who b is, for the message."""
     if a.size == 0:
@@ -215,7 +224,7 @@ def compare(
     scale = np.max(np.abs(b), where=np.isfinite(b), initial=0.0)
     if difference.max() > atol + rtol * scale:
         at = tuple(int(k) for k in np.unravel_index(difference.argmax(), difference.shape))
-        what = "value of output" if order == 0 else f"order-{order} derivative by input"
+        what = "value of output" if order == 0 else f"order-{order} derivative by {_WHAT[type(i)]}"
         message = f"{name}: {what} {i} at element {at} is {a[at]:.10g}, {says} {b[at]:.10g}"
         raise GradcheckError(message, order, i, at, float(a[at]), float(b[at]))
     return float(difference.max() / max(1.0, scale))
@@ -226,24 +235,30 @@ def cotangent(seed: int, order: int, position: int, shape: tuple[int, ...]) -> n
     return np.random.default_rng((seed, order, position)).standard_normal(shape)
 
 
-def _evaluate(fn: Callable, arrays, wanted, order: int, seed: int) -> tuple[list[Tensor | None], list[Tensor]]:
-    """phi_order, still on the graph, and the leaves it was computed from."""
-    leaves = [Tensor(a).requires_grad_(i in wanted) for i, a in enumerate(arrays)]
+def _evaluate(fn: Callable, point: dict[Key, np.ndarray], wanted, order: int, seed: int):
+    """phi_order, still on the graph, and the leaves it was computed from: inputs and cotangents, by key.
+
+    point: the inputs by position and, by (order, position), cotangents to use in place of those of `seed`.
+    """
+    inputs = {key: a for key, a in point.items() if isinstance(key, int)}
+    leaves = {key: Tensor(a).requires_grad_(key in wanted) for key, a in inputs.items()}
     with enable_grad():
-        values = list(_sequence(fn(*leaves), Tensor))
+        values = list(_sequence(fn(*leaves.values()), Tensor))
         if order:
             values = [y if y is not None and y.dtype in FLOATS else None for y in values]
         for level in range(1, order + 1):
-            rows = _cotangents(values, level, seed)
+            rows = [None] * len(values)
+            for i, y in enumerate(values):
+                if y is not None:
+                    u = point.get((level, i), cotangent(seed, level, i, y.shape))
+                    rows[i] = leaves[level, i] = Tensor(u.astype(y.dtype)).requires_grad_()
             values = _backward(values, [leaves[i] for i in wanted], rows, create_graph=True)
     return values, leaves
 
 
 def _backward(values, leaves, rows, create_graph: bool) -> list[Tensor | None]:
     """The gradient of the sum of <row, value> by the leaves."""
-    pairs = [
-        (y, Tensor(u.astype(y.dtype))) for y, u in zip(values, rows, strict=True) if u is not None and y.requires_grad
-    ]
+    pairs = [(y, u) for y, u in zip(values, rows, strict=True) if u is not None and y.requires_grad]
     if not pairs:
         return [None] * len(leaves)
     outputs, seeds = zip(*pairs, strict=True)
@@ -265,24 +280,21 @@ def _one_hot(values, k: int) -> list[np.ndarray | None]:
     return rows
 
 
-def _differences(fn, arrays, wanted, order: int, seed: int, before, eps: float) -> np.ndarray:
-    """The Jacobian of phi_order by central differences: (elements of phi_order, elements of the wanted inputs)."""
-    present = [y is not None for y in before]
+def _differences(fn, point, by, wanted, order: int, seed: int, before, eps: float) -> np.ndarray:
+    """The Jacobian of phi_order by central differences: (elements of phi_order, elements of the leaves `by`)."""
+    shapes = [y.shape for y in before if y is not None]
     columns = []
-    for i in wanted:
-        for element in np.ndindex(arrays[i].shape):
-            step = eps * max(1.0, abs(arrays[i][element]))
+    for key in by:
+        for element in np.ndindex(point[key].shape):
+            step = eps * max(1.0, abs(point[key][element]))
             sides = []
             for sign in (1, -1):
-                moved = arrays[i].copy(order="K")
+                moved = point[key].copy(order="K")
                 moved[element] += sign * step
-                values = _evaluate(fn, [*arrays[:i], moved, *arrays[i + 1 :]], wanted, order, seed)[0]
-                flat = [
-                    np.zeros(b.data.size) if y is None else y.data.ravel()
-                    for y, b in zip(values, before, strict=True)
-                    if b is not None
-                ]
-                sides.append((moved[element], np.concatenate(flat) if any(present) else np.zeros(0)))
+                values = _evaluate(fn, {**point, key: moved}, wanted, order, seed)[0]
+                kept = [y for y, b in zip(values, before, strict=True) if b is not None]
+                flat = [np.zeros(s) if y is None else y.data for y, s in zip(kept, shapes, strict=True)]
+                sides.append((moved[element], np.concatenate([f.ravel() for f in flat]) if flat else np.zeros(0)))
             (high, above), (low, below) = sides
             columns.append((above - below) / (high - low))
     rows = sum(0 if y is None else y.data.size for y in before)

@@ -117,7 +117,7 @@ class BatchNorm2d(Module):
         self,
         num_features: int,
         eps: float = 1e-5,
-        momentum: float = 0.1,
+        momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
     ) -> None:
@@ -136,7 +136,9 @@ class BatchNorm2d(Module):
         if moves:
             self.num_batches_tracked.assign(self.num_batches_tracked.data + 1)
         running = (self.running_mean, self.running_var) if moves or not batch_statistics else (None, None)
-        return F.batch_norm(x, *running, self.weight, self.bias, batch_statistics, self.momentum, self.eps)
+        # torch's momentum=None: the plain average over all batches so far.
+        momentum = 1 / self.num_batches_tracked.item() if self.momentum is None and moves else self.momentum
+        return F.batch_norm(x, *running, self.weight, self.bias, batch_statistics, momentum or 0.0, self.eps)
 
     def extra_repr(self) -> str:
         return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"
@@ -169,7 +171,7 @@ class InstanceNorm2d(Module):
         self.register_parameter("bias", Parameter(np.zeros(num_features, float32)) if affine else None)
 
     def forward(self, x):
-        return F.instance_norm(x, self.weight, self.bias, self.eps)
+        return F.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
 
 
 class LayerNorm(Module):
@@ -203,7 +205,7 @@ class Embedding(Module):
 class Dropout(Module):
     """Zeroes elements with probability p in training."""
 
-    def __init__(self, p: float = 0.5, generator=None) -> None:
+    def __init__(self, p: float = 0.5, inplace: bool = False, generator=None) -> None:
         super().__init__()
         self.p, self.generator = p, generator
 
@@ -235,7 +237,10 @@ class Unflatten(Module):
 
 
 class _Function(Module):
-    """A layer without parameters: one function and the keyword settings it is called with."""
+    """A layer without parameters: one function and the keyword settings it is called with.
+
+    torch's `inplace` is accepted where torch has it, so that code carries over; nothing is ever overwritten.
+    """
 
     function: Callable
     defaults: ClassVar[dict] = {}
@@ -246,6 +251,7 @@ class _Function(Module):
         if len(args) > len(names) or not kwargs.keys() <= self.defaults.keys():
             raise TypeError(f"{type(self).__name__} takes the arguments {names}")
         self.settings = {**self.defaults, **dict(zip(names, args, strict=False)), **kwargs}
+        self.settings.pop("inplace", None)
 
     def forward(self, x):
         return type(self).function(x, **self.settings)
@@ -266,9 +272,9 @@ def _layer(name: str, function: Callable, **defaults) -> type[_Function]:
 
 
 Identity = _layer("Identity", lambda x: x)
-ReLU = _layer("ReLU", F.relu)
-LeakyReLU = _layer("LeakyReLU", F.leaky_relu, negative_slope=0.01)
-ELU = _layer("ELU", F.elu, alpha=1.0)
+ReLU = _layer("ReLU", F.relu, inplace=False)
+LeakyReLU = _layer("LeakyReLU", F.leaky_relu, negative_slope=0.01, inplace=False)
+ELU = _layer("ELU", F.elu, alpha=1.0, inplace=False)
 Tanh = _layer("Tanh", F.tanh)
 Sigmoid = _layer("Sigmoid", F.sigmoid)
 LogSigmoid = _layer("LogSigmoid", F.logsigmoid)

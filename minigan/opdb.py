@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from . import optable_conv, optable_elementwise, optable_nn, optable_reduce, optable_shape
+from . import optable_conv, optable_elementwise, optable_losses, optable_nn, optable_reduce, optable_shape
 from .opcase import BadCall, OpCase, Sample, Values, call
 
 __all__ = ["TABLE", "BadCall", "OpCase", "Sample", "Values", "call", "cases"]
 
 TABLE: dict[str, OpCase] = {
     case.name: case
-    for part in (optable_elementwise, optable_shape, optable_reduce, optable_conv, optable_nn)
+    for part in (optable_elementwise, optable_shape, optable_reduce, optable_conv, optable_nn, optable_losses)
     for case in part.CASES
 }
 

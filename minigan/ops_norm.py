@@ -169,9 +169,23 @@ def batch_norm(
     return y
 
 
-def instance_norm(input: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> Tensor:
-    """Normalisation of input (N, C, H, W) over H and W, per sample and channel (Ulyanov et al. 2016)."""
+def instance_norm(
+    input: Tensor,
+    running_mean: None = None,
+    running_var: None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalisation of input (N, C, H, W) over H and W, per sample and channel (Ulyanov et al. 2016).
+
+    The sample's own statistics are always used: running ones, which PyTorch offers, raise ValueError.
+    """
     op = "instance_norm"
+    if running_mean is not None or running_var is not None or not use_input_stats:
+        raise ValueError(f"{op}: running statistics are not supported; leave them None and use_input_stats True")
     if input.ndim < 3:
         raise ValueError(f"{op}: input must be (N, C, ...), got shape {input.shape}")
     if int(np.prod(input.shape[2:])) <= 1:

@@ -23,9 +23,18 @@ EDGE_PAIRS = (call((), ()), call((0, 3), (3,)), call((2, 0), (1, 1)), call((1,),
 
 def _unary(name: str, torch: str | None = None, values: Values = REAL, reference=None, kinks=(), **settings) -> OpCase:
     return OpCase(
-        name, getattr(ops_basic, name), SHAPES, torch or name, reference, values, EDGE,
-        kinks=kinks, strategy="unary", error_inputs=(BadCall(lambda: getattr(ops_basic, name)("x"), TypeError, "dtype"),), **settings,
-    )  # fmt: skip
+        name,
+        getattr(ops_basic, name),
+        SHAPES,
+        torch or name,
+        reference,
+        values,
+        EDGE,
+        kinks=kinks,
+        strategy="unary",
+        error_inputs=(BadCall(lambda: getattr(ops_basic, name)("x"), TypeError, "dtype"),),
+        **settings,
+    )
 
 
 def _binary(name: str, torch: str | None = None, values=REAL, kinks=(), **settings) -> OpCase:
@@ -36,9 +45,18 @@ def _binary(name: str, torch: str | None = None, values=REAL, kinks=(), **settin
         r"the shapes do not broadcast.*\(2, 3\), \(2,\)",
     )
     return OpCase(
-        name, fn, PAIRS, torch or name, None, values, EDGE_PAIRS,
-        kinks=kinks, strategy="binary", error_inputs=(mismatch,), **settings,
-    )  # fmt: skip
+        name,
+        fn,
+        PAIRS,
+        torch or name,
+        None,
+        values,
+        EDGE_PAIRS,
+        kinks=kinks,
+        strategy="binary",
+        error_inputs=(mismatch,),
+        **settings,
+    )
 
 
 def _operator(name: str, fn, samples=PAIRS, values=REAL, **settings) -> OpCase:
@@ -81,9 +99,16 @@ BINARY = (
 
 def _power(name: str, exponent: float, values: Values) -> OpCase:
     return OpCase(
-        f"pow.{name}", lambda x: ops_basic.pow(x, exponent), SHAPES, lambda torch, x: torch.pow(x, exponent), None, values, EDGE,
-        kinks=(call(ZERO),) if exponent in (0, 1, 2, 3) else (), strategy="unary",
-    )  # fmt: skip
+        f"pow.{name}",
+        lambda x: ops_basic.pow(x, exponent),
+        SHAPES,
+        lambda torch, x: torch.pow(x, exponent),
+        None,
+        values,
+        EDGE,
+        kinks=(call(ZERO),) if exponent in (0, 1, 2, 3) else (),
+        strategy="unary",
+    )
 
 
 CONDITION = np.array([[True, False, True], [False, False, True]])
@@ -97,53 +122,99 @@ OTHERS = (
     _power("inverse", -1, NONZERO),
     _power("fractional", 2.5, POSITIVE),
     OpCase(
-        "pow.of_number", lambda x: ops_basic.pow(2.0, x), SHAPES, lambda torch, x: torch.pow(2.0, x),
-        lambda x: ops_basic.exp(x * math.log(2.0)), edge=EDGE, strategy="unary",
+        "pow.of_number",
+        lambda x: ops_basic.pow(2.0, x),
+        SHAPES,
+        lambda torch, x: torch.pow(2.0, x),
+        lambda x: ops_basic.exp(x * math.log(2.0)),
+        edge=EDGE,
+        strategy="unary",
     ),
     OpCase(
-        "clip", ops_basic.clip,
+        "clip",
+        ops_basic.clip,
         (call((3, 4), min=-0.5, max=0.75), call((5,), min=-0.5), call((2, 3), max=0.75)),
-        "clip", lambda x, min=None, max=None: ops_basic.minimum(ops_basic.maximum(x, -9.0 if min is None else min), 9.0 if max is None else max),
+        "clip",
+        lambda x, min=None, max=None: ops_basic.minimum(
+            ops_basic.maximum(x, -9.0 if min is None else min), 9.0 if max is None else max
+        ),
         Values(avoid=(-0.5, 0.75)),
         edge=(call((), min=0.0), call((0, 2), max=0.0)),
         kinks=(call(np.array([-0.5, 0.0, 0.75, 2.0]), min=-0.5, max=0.75),),
         error_inputs=(BadCall(lambda: ops_basic.clip(make([1.0])), ValueError, "clip: give min, max or both"),),
     ),
     OpCase(
-        "where", lambda a, b, condition: ops_basic.where(condition, a, b),
-        (call((2, 3), (2, 3), condition=CONDITION), call((3,), (2, 1), condition=CONDITION), call((2, 2, 3), (), condition=CONDITION[0])),
+        "where",
+        lambda a, b, condition: ops_basic.where(condition, a, b),
+        (
+            call((2, 3), (2, 3), condition=CONDITION),
+            call((3,), (2, 1), condition=CONDITION),
+            call((2, 2, 3), (), condition=CONDITION[0]),
+        ),
         lambda torch, a, b, condition: torch.where(condition, a, b),
         lambda a, b, condition: a * make(condition.data.astype(a.dtype)) + b * make(1 - condition.data.astype(a.dtype)),
         edge=(call((0, 3), (3,), condition=CONDITION[:1]), call((), (), condition=np.array(True))),
         error_inputs=(
-            BadCall(lambda: ops_basic.where(make([1.0]), 1.0, 2.0), TypeError, "where: the condition must be bool, not float32"),
-            BadCall(lambda: ops_basic.where(np.ones(2, bool), make([1.0, 2.0, 3.0]), 2.0), ValueError, "where: the shapes do not broadcast"),
+            BadCall(
+                lambda: ops_basic.where(make([1.0]), 1.0, 2.0),
+                TypeError,
+                "where: the condition must be bool, not float32",
+            ),
+            BadCall(
+                lambda: ops_basic.where(np.ones(2, bool), make([1.0, 2.0, 3.0]), 2.0),
+                ValueError,
+                "where: the shapes do not broadcast",
+            ),
         ),
     ),
     OpCase(
-        "sum_to", ops_basic.sum_to,
-        (call((2, 3, 4), shape=(3, 1)), call((2, 3), shape=(2, 3)), call((2, 3), shape=()), call((1, 2), shape=(1, 1)), call((2, 1, 2), shape=(1, 2))),
+        "sum_to",
+        ops_basic.sum_to,
+        (
+            call((2, 3, 4), shape=(3, 1)),
+            call((2, 3), shape=(2, 3)),
+            call((2, 3), shape=()),
+            call((1, 2), shape=(1, 1)),
+            call((2, 1, 2), shape=(1, 2)),
+        ),
         lambda torch, x, shape: x.sum_to_size(shape),
         edge=(call((0, 3), shape=(1, 3)), call((), shape=()), call((1, 1), shape=(1,)), call((0, 3), shape=(3,))),
         strategy="sum_to",
-        error_inputs=(BadCall(lambda: ops_basic.sum_to(make(np.ones((2, 3))), (2, 2)), ValueError, r"sum_to: \(2, 3\) cannot be summed to \(2, 2\)"),),
+        error_inputs=(
+            BadCall(
+                lambda: ops_basic.sum_to(make(np.ones((2, 3))), (2, 2)),
+                ValueError,
+                r"sum_to: \(2, 3\) cannot be summed to \(2, 2\)",
+            ),
+        ),
     ),
     OpCase(
-        "broadcast_to", ops_basic.broadcast_to,
+        "broadcast_to",
+        ops_basic.broadcast_to,
         (call((3, 1), shape=(2, 3, 4)), call((), shape=(2, 2)), call((2, 3), shape=(2, 3)), call((1, 1), shape=(1, 3))),
         lambda torch, x, shape: torch.broadcast_to(x, shape),
         edge=(call((1, 3), shape=(0, 3)), call((), shape=()), call((1,), shape=(1, 1))),
         strategy="broadcast_to",
-        error_inputs=(BadCall(lambda: ops_basic.broadcast_to(make([1.0, 2.0]), (3,)), ValueError, r"broadcast_to: .*\(2,\)"),),
+        error_inputs=(
+            BadCall(lambda: ops_basic.broadcast_to(make([1.0, 2.0]), (3,)), ValueError, r"broadcast_to: .*\(2,\)"),
+        ),
     ),
     OpCase(
-        "expand", lambda x, sizes: x.expand(*sizes), (call((3, 1), sizes=(2, -1, 4)),), lambda torch, x, sizes: x.expand(*sizes),
+        "expand",
+        lambda x, sizes: x.expand(*sizes),
+        (call((3, 1), sizes=(2, -1, 4)),),
+        lambda torch, x, sizes: x.expand(*sizes),
         edge=(call((1,), sizes=(0,)),),
         error_inputs=(BadCall(lambda: make([1.0, 2.0]).expand(3), ValueError, "broadcast_to"),),
     ),
     # A cast rounds, so differences would see float32's noise; it is compared with PyTorch only.
     OpCase(
-        "to", lambda x: x.to(float32), SHAPES, lambda torch, x: x.to(torch.float32), edge=EDGE, max_order=0,
+        "to",
+        lambda x: x.to(float32),
+        SHAPES,
+        lambda torch, x: x.to(torch.float32),
+        edge=EDGE,
+        max_order=0,
         error_inputs=(
             BadCall(lambda: make([1.0]).to("cuda"), RuntimeError, "kernels for the CPU only"),
             BadCall(lambda: make([1.0]).to("gpu"), ValueError, "unknown device 'gpu'"),
@@ -153,7 +224,7 @@ OTHERS = (
     OpCase("double", Tensor.double, SHAPES, lambda torch, x: x.double(), edge=EDGE),
     OpCase("long", Tensor.long, SHAPES, lambda torch, x: x.long(), edge=EDGE, max_order=0, torch_order=0),
     OpCase("clone", Tensor.clone, SHAPES, lambda torch, x: x.clone(), edge=EDGE),
-)  # fmt: skip
+)
 
 ONE = (call((2, 3)),)
 
@@ -185,15 +256,21 @@ OPERATORS = (
 # The first derivative of a function from ops_act that another op's vjp calls.
 GRADIENT_OPS = (
     OpCase(
-        "leaky_relu_grad", lambda x, g, slope: ops_act.LeakyReluGrad(slope)(x, g),
+        "leaky_relu_grad",
+        lambda x, g, slope: ops_act.LeakyReluGrad(slope)(x, g),
         (call((2, 3), (2, 3), slope=0.2), call((2, 3, 2, 2), (2, 3, 2, 2), slope=0.0)),
-        lambda torch, x, g, slope: torch.where(x > 0, g, g * slope), values=(NONZERO, REAL), edge=(call((0, 2), (0, 2), slope=0.2), call((), (), slope=0.2)),
+        lambda torch, x, g, slope: torch.where(x > 0, g, g * slope),
+        values=(NONZERO, REAL),
+        edge=(call((0, 2), (0, 2), slope=0.2), call((), (), slope=0.2)),
         kinks=(call(ZERO, ZERO + 1.5, slope=0.2), call(ZERO, ZERO + 1.5, slope=0.0)),
     ),
     OpCase(
-        "tanh_grad", lambda y, g: ops_act.TanhGrad()(y, g), (call((2, 3), (2, 3)), call((1, 2, 2, 3), (1, 2, 2, 3))),
-        lambda torch, y, g: g * (1 - y * y), edge=(call((0, 2), (0, 2)), call((), ())),
+        "tanh_grad",
+        lambda y, g: ops_act.TanhGrad()(y, g),
+        (call((2, 3), (2, 3)), call((1, 2, 2, 3), (1, 2, 2, 3))),
+        lambda torch, y, g: g * (1 - y * y),
+        edge=(call((0, 2), (0, 2)), call((), ())),
     ),
-)  # fmt: skip
+)
 
 CASES = (*UNARY, *BINARY, *OTHERS, *OPERATORS, *GRADIENT_OPS)

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+import minigan  # noqa: F401  before torch: its OpenMP setting must be there when PyTorch loads the library
+
 HEALTH = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 settings.register_profile("dev", max_examples=12, deadline=None, suppress_health_check=HEALTH, database=None)
 settings.register_profile("ci", max_examples=40, deadline=None, suppress_health_check=HEALTH, derandomize=True)

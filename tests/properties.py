@@ -17,6 +17,7 @@ from minigan import gradcheck
 from minigan.autograd import Op, Tensor
 from minigan.backend import FLOATS, float32, float64
 from minigan.opcase import OpCase, Sample
+from minigan.strategies import LAYOUTS
 
 EXACT = 1e-10
 
@@ -148,6 +149,17 @@ def reference_orders(case: OpCase, sample: Sample) -> None:
                 require_close(f"{case}({sample}) order {order}, input {i}, against a reference", a, b, 1e-8)
 
 
+def kink(case: OpCase, sample: Sample) -> None:
+    """Where the derivative jumps it is PyTorch's, and the second one is finite."""
+    values(case, sample)
+    if case.torch_order:
+        fn, torch_fn = case.bound(sample), case.bound_torch(sample)
+        gradcheck.compare_with_torch(fn, torch_fn, case.tensors(sample), 1, name=f"{case}({sample})")
+    for order in (1, 2) if case.max_order else ():
+        for g in gradcheck.derivatives(case.bound(sample), case.tensors(sample), order):
+            require(g is None or bool(np.isfinite(g).all()), f"{case}({sample}): order {order} is not finite")
+
+
 # 4 Need -----------------------------------------------------------------------------------------
 
 
@@ -200,7 +212,13 @@ def need_is_honoured(case: OpCase, sample: Sample) -> None:
 # 6 Layout ---------------------------------------------------------------------------------------
 
 
-def layouts(case: OpCase, sample: Sample, layout) -> None:
+def layouts(case: OpCase, sample: Sample) -> None:
+    """Every layout of `strategies.LAYOUTS`."""
+    for layout in LAYOUTS.values():
+        in_layout(case, sample, layout)
+
+
+def in_layout(case: OpCase, sample: Sample, layout) -> None:
     """Inputs and cotangents in another memory layout give what their contiguous copies give."""
     arrays = [layout(a) for a in case.arrays(sample)]
     plain = [np.array(a, order="C") for a in arrays]
@@ -291,7 +309,6 @@ def leaves_cotangents_alone(case: OpCase, sample: Sample) -> None:
 
 def freed(case: OpCase, sample: Sample) -> None:
     """With the collector off, nothing of a second-order graph outlives its last name."""
-    gc.collect()
     gc.disable()
     try:
         tensors = case.tensors(sample)
@@ -306,7 +323,7 @@ def freed(case: OpCase, sample: Sample) -> None:
             if second:
                 mg.grad(second, tensors, [mg.ones_like(g) for g in second])
             del seeds, first, second
-        tensors = ys = None  # noqa: F841
+        tensors = ys = None
         left = [r() for r in alive if r() is not None]
         require(not left, f"{case}({sample}): {len(left)} tensors wait for the garbage collector")
     finally:

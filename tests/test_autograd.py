@@ -312,8 +312,9 @@ def test_a_hook_on_one_of_two_outputs_and_in_a_second_order_pass():
 def test_a_hook_s_own_ops_are_part_of_the_second_order():
     x = leaf(2.0)
     h = x * 1
-    h.register_hook(lambda g: g * x)
+    handle = h.register_hook(lambda g: g * x)
     (g,) = mg.grad(h * h, x, create_graph=True)  # 2 h x = 2 x^2
+    handle.remove()  # or it would act on the second pass as well
     assert g.item() == 8 and mg.grad(g, x)[0].item() == 8
 
 
@@ -349,7 +350,7 @@ def test_a_stale_value_is_refused(change, view):
     v = view(w)
     y = (w * w).sum() + (v * v).sum()
     change(w, v)
-    with pytest.raises(RuntimeError, match=r"mul: input 0 of shape .* was changed in place .* call backward before the step"):
+    with pytest.raises(RuntimeError, match="mul: input 0 .*was changed in place .* call backward before the step"):
         y.backward()
 
 
@@ -366,7 +367,7 @@ def test_an_output_changed_in_place_is_refused():
     x = leaf(1.0, 2.0)
     y = x.exp()
     y.detach().assign(np.zeros(2))
-    with pytest.raises(RuntimeError, match="exp: output 0 of shape .* was changed in place"):
+    with pytest.raises(RuntimeError, match="exp: output 0 .*was changed in place"):
         y.sum().backward()
 
 
@@ -420,14 +421,14 @@ def test_an_op_with_neither_says_so():
             return x * 1
 
     with pytest.raises(NotImplementedError, match="Opaque has neither a vjp nor a reference"):
-        mg.grad(Opaque()(leaf(1.0)), leaf(1.0)) if False else Opaque()(leaf(1.0)).backward()
+        Opaque()(leaf(1.0)).backward()
 
 
 @pytest.mark.parametrize(
     ("made", "match"),
     [
         (lambda g: (g, g), "Wrong: its vjp returned 2 gradients for 1 inputs"),
-        (lambda g: (g.sum(),), r"Wrong: its vjp returned a gradient of shape \(\) for input 0 of shape \(3,\).*sum_to"),
+        (lambda g: (g.sum(),), r"Wrong: its vjp returned a gradient of shape \(\) for input 0 of .*\(3,\) .*sum_to"),
     ],
 )
 def test_a_vjp_s_answer_is_checked(made, match):
@@ -444,7 +445,14 @@ def test_a_vjp_s_answer_is_checked(made, match):
 
 def test_constants_of_any_kind_are_taken_in():
     x = leaf(2.0)
-    for y in (x * 3, 3 * x, x * np.array([3.0]), np.array([3.0]) * x, x * np.float64(3), x * mg.tensor(np.array([3.0]))):
+    for y in (
+        x * 3,
+        3 * x,
+        x * np.array([3.0]),
+        np.array([3.0]) * x,
+        x * np.float64(3),
+        x * mg.tensor(np.array([3.0])),
+    ):
         assert isinstance(y, mg.Tensor) and y.item() == 6 and y.dtype == np.float64
         assert mg.grad(y, x)[0].item() == 3
 

@@ -301,6 +301,21 @@ def test_empty_batch(dtype):
     assert dw.dtype == dtype and dw.shape == w.shape and not dw.any()
 
 
+@pytest.mark.parametrize("lanes", ROOMS)
+def test_mixed_dtypes_meet_in_the_wider(lanes):
+    geometry = square(2, 3, 5, 4, 3)
+    x, w, g, *_ = tensors(geometry)
+    half = x.astype(np.float16)
+    with room(lanes):
+        for narrow, wide in ((half, w), (x, w.astype(np.float64))):
+            expected = conv.conv_forward(narrow.astype(wide.dtype), wide, geometry)
+            assert np.array_equal(conv.conv_forward(narrow, wide, geometry), expected)
+            assert expected.dtype == wide.dtype
+        expected = conv.conv_weight(half.astype(np.float32), g, geometry)
+        assert np.array_equal(conv.conv_weight(half, g, geometry), expected)
+        assert np.array_equal(matmul.matmul(half[0, 0], x[0, 0].T), half[0, 0].astype(np.float32) @ x[0, 0].T)
+
+
 def test_shapes_that_do_not_fit_are_refused():
     geometry = square(1, 3, 5, 4, 3)
     x, w, g, y_bias, _ = tensors(geometry)

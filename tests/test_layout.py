@@ -14,8 +14,7 @@ from minigan.opdb import TABLE
 @pytest.mark.parametrize("case", TABLE.values(), ids=str)
 def test_layouts(case):
     for sample in case.samples:
-        for layout in strategies.LAYOUTS.values():
-            properties.layouts(case, sample, layout)
+        properties.layouts(case, sample)
 
 
 @pytest.mark.parametrize(
@@ -25,7 +24,7 @@ def test_layouts(case):
 )
 @given(data=st.data())
 def test_layouts_of_drawn_calls(case, data):
-    properties.layouts(case, data.draw(strategies.samples(case)), data.draw(strategies.layouts()))
+    properties.in_layout(case, data.draw(strategies.samples(case)), data.draw(strategies.layouts()))
 
 
 def test_layouts_are_what_they_say():

@@ -26,6 +26,7 @@ LAYERS = [
     ("BatchNorm2d", (4,), {"affine": False, "momentum": 0.3}, IMAGE),
     ("BatchNorm2d", (4,), {"track_running_stats": False}, IMAGE),
     ("BatchNorm1d", (4,), {"eps": 1e-3}, ROWS),
+    ("BatchNorm2d", (4,), {"momentum": None}, IMAGE),
     ("InstanceNorm2d", (4,), {"affine": True}, IMAGE),
     ("LayerNorm", ((7, 6),), {}, IMAGE),
     ("LeakyReLU", (0.2,), {}, IMAGE),
@@ -84,12 +85,12 @@ def test_embedding_and_maxout():
 
 def test_dropout_keeps_the_mean_and_is_seeded():
     """In training the kept elements are scaled; in evaluation nothing happens; the same seed gives the same mask."""
-    layer = nn.Dropout(0.25, mg.Generator(3))
+    layer = nn.Dropout(0.25, generator=mg.Generator(3))
     x = mg.ones(200, 200)
     y = layer(x).data
     assert set(np.unique(y)) == {np.float32(0), np.float32(1 / 0.75)}
     assert abs(y.mean() - 1) < 4 * np.sqrt(0.25 / 0.75 / y.size)
-    assert (nn.Dropout(0.25, mg.Generator(3))(x).data == y).all()
+    assert (nn.Dropout(0.25, generator=mg.Generator(3))(x).data == y).all()
     assert layer.eval()(x) is x
 
 
@@ -206,6 +207,8 @@ def test_module_bookkeeping():
     assert not any(p.requires_grad for p in net.parameters())
     net[0].bias = None
     assert "0.bias" not in net.state_dict()
+    x = mg.tensor([-1.0, 2.0])
+    assert nn.ReLU(True)(x).tolist() == [0.0, 2.0] and x.tolist() == [-1.0, 2.0]
     shared = nn.Linear(4, 4)
     assert len(list(nn.Sequential(shared, shared).parameters())) == 2
     assert "LeakyReLU(negative_slope=0.2)" in repr(net)
