@@ -15,6 +15,7 @@ import numpy as np
 
 from . import nn
 from .autograd import Tensor
+from .backend import default_generator
 from .gan.losses import loss
 from .gan.networks import DCGANCritic, DCGANGenerator
 from .gan.penalties import gradient_penalty
@@ -99,13 +100,17 @@ def certify(
 
 
 def certify_model(name: str, seed: int = 0, show: Callable[[str], object] | None = None) -> Certificate:
-    """Check every parameter's gradient in each loss of a whole step of the system `name`, in float64 on a small network.
+    """Check every parameter's gradient in each loss of a whole step of the system `name`, in float64 on a small
+    network.
 
     Raises ValueError, naming the known ones, for an unknown system.
     """
     if name not in MODELS:
         raise ValueError(f"unknown model {name!r}; known models: {', '.join(MODELS)}")
-    return _collect((row for step in MODELS[name](seed) for row in _step_rows(step, seed)), seed, show)
+    drawn = default_generator.state_dict()  # building layers draws weights, which are then overwritten
+    steps = MODELS[name](seed)
+    default_generator.load_state_dict(drawn)
+    return _collect((row for step in steps for row in _step_rows(step, seed)), seed, show)
 
 
 def _collect(rows: Iterator[Row], seed: int, show) -> Certificate:
@@ -177,7 +182,8 @@ def _step_rows(step: Step, seed: int) -> list[Row]:
     return rows
 
 
-# The systems. Each entry makes the losses of one training step from a seed. --------------------------------------------
+# The systems. Each entry makes the losses of one training step from a seed.
+# --------------------------------------------
 
 MARGIN = 1e-3
 """Networks and data are drawn until every input of a rectifier is this far from its kink; the differences' steps of

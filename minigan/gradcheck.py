@@ -39,8 +39,8 @@ FULL_JACOBIAN = 12
 
 
 class GradcheckError(ValueError):
-    """A derivative is wrong. order, input (or the key of a cotangent), element: where; analytic, numeric: the two values
-    there."""
+    """A derivative is wrong. order, input (or the key of a cotangent), element: where; analytic, numeric: the two
+    values there."""
 
     def __init__(self, message: str, order: int, input=None, element=None, analytic=None, numeric=None) -> None:
         super().__init__(message)
@@ -172,8 +172,8 @@ def torch_errors(
 
 
 def derivatives(fn: Callable, inputs: Sequence[Tensor], order: int, seed: int = 0) -> list[np.ndarray | None]:
-    """phi_order at `inputs`, for the cotangents of `seed`: the outputs for order 0, else one array (or None for zero) per input that
-    requires a gradient."""
+    """phi_order at `inputs`, for the cotangents of `seed`: the outputs for order 0, else one array (or None for zero)
+    per input that requires a gradient."""
     values = _evaluate(fn, {i: x.data for i, x in enumerate(inputs)}, _wanted(inputs), order, seed)[0]
     return [None if y is None else y.data for y in values]
 
@@ -231,7 +231,8 @@ def compare(name: str, order: int, i: Key, a: np.ndarray, b: np.ndarray, atol: f
 
 
 def cotangent(seed: int, order: int, position: int, shape: tuple[int, ...]) -> np.ndarray:
-    """The cotangent of output number `position` at the given order: standard normal, the same whenever it is asked for."""
+    """The cotangent of output number `position` at the given order: standard normal, the same whenever it is asked
+    for."""
     return np.random.default_rng((seed, order, position)).standard_normal(shape)
 
 

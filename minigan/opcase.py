@@ -1,7 +1,8 @@
 """What a row of the op table says: a function, calls to try it on, and what it must agree with.
 
-`opdb.TABLE` holds one `OpCase` for every public op. The tests and `minigan gradcheck` are loops over that table, so a new op is
-tested for every property (value, gradients of any order, broadcasting, layouts, empty arrays, ...) by adding a row.
+`opdb.TABLE` holds one `OpCase` for every public op. The tests and `minigan gradcheck` are loops over that table, so a
+new op is tested for every property (value, gradients of any order, broadcasting, layouts, empty arrays, ...) by adding
+a row.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ Shape = tuple[int, ...]
 class Values:
     """How input elements are drawn: uniform on [low, high], at least `gap` from each value in `avoid`.
 
-    distinct: instead, no two elements of a call closer than (high - low) / (2 n), in random order, so that a finite difference
-    never changes which of them is the largest.
+    distinct: instead, no two elements of a call closer than (high - low) / (2 n), in random order, so that a finite
+    difference never changes which of them is the largest.
     """
 
     low: float = -2.0
@@ -88,14 +89,14 @@ class BadCall:
 class OpCase:
     """One row of the op table.
 
-    name: the public name; what follows a dot tells rows of one op apart. fn(*tensors, **settings): the op.
-    samples: calls to try. edge: calls with zero-size, 0-d or one-element inputs. kinks: calls at points where the derivative jumps
-    and PyTorch's choice is the rule.
-    torch_fn: the same in PyTorch, either a dotted name under `torch` or a function (torch, *torch tensors, **settings).
-    reference: the same function composed of simpler ops. values: how inputs are drawn, one Values or one per input.
-    strategy: name of the function in `minigan.strategies` that draws further samples. error_inputs: calls that must be refused.
-    max_order, torch_order: highest derivative compared with finite differences and with PyTorch (0: values only).
-    tolerance: of float32 results, relative to the largest, against float64 ones.
+    name: the public name; what follows a dot tells rows of one op apart. fn(*tensors, **settings): the op. samples:
+    calls to try. edge: calls with zero-size, 0-d or one-element inputs. kinks: calls at points where the derivative
+    jumps and PyTorch's choice is the rule. torch_fn: the same in PyTorch, either a dotted name under `torch` or a
+    function (torch, *torch tensors, **settings). reference: the same function composed of simpler ops. values: how
+    inputs are drawn, one Values or one per input. strategy: name of the function in `minigan.strategies` that draws
+    further samples. error_inputs: calls that must be refused. max_order, torch_order: highest derivative compared with
+    finite differences and with PyTorch (0: values only). tolerance: of float32 results, relative to the largest,
+    against float64 ones.
     """
 
     name: str

@@ -63,7 +63,8 @@ def _geometry(x: tuple, w: tuple, stride=(1, 1), padding=(0, 0), dilation=(1, 1)
 
 
 def _torch_slot(torch, geometry, g, x=None, w=None):
-    """The slot x or w of the trilinear form <x, w, g> that is left open, by PyTorch's autograd, itself differentiable."""
+    """The slot x or w of the trilinear form <x, w, g> that is left open, by PyTorch's autograd, itself
+    differentiable."""
     with torch.enable_grad():
         # The form is linear in the open slot, so any value will do there.
         opened = torch.zeros(geometry.x_shape if x is None else geometry.w_shape, dtype=g.dtype, requires_grad=True)

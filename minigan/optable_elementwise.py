@@ -10,7 +10,7 @@ import numpy as np
 from . import ops_act, ops_basic
 from .autograd import Tensor
 from .autograd import tensor as make
-from .backend import float32
+from .backend import float32, float64
 from .opcase import DISTINCT, POSITIVE, REAL, BadCall, OpCase, Values, call
 
 NONZERO = Values(avoid=(0.0,), gap=0.3)
@@ -219,6 +219,14 @@ OTHERS = (
             BadCall(lambda: make([1.0]).to("cuda"), RuntimeError, "kernels for the CPU only"),
             BadCall(lambda: make([1.0]).to("gpu"), ValueError, "unknown device 'gpu'"),
         ),
+    ),
+    OpCase(
+        "to.and_back",
+        lambda x: ops_basic.square(x.to(float32).to(float64)),
+        SHAPES,
+        lambda torch, x: x.to(torch.float32).to(torch.float64).square(),
+        edge=EDGE,
+        max_order=0,
     ),
     OpCase("float", Tensor.float, SHAPES, lambda torch, x: x.float(), edge=EDGE, max_order=0),
     OpCase("double", Tensor.double, SHAPES, lambda torch, x: x.double(), edge=EDGE),

@@ -16,9 +16,10 @@ ONES = np.ones((2, 3), np.float32)
 EXTREME = np.array([-800.0, -30.0, 0.0, 30.0, 800.0])
 
 
-def _activation(
-    name: str, samples=SHAPES, reference=None, values=NONZERO, kinks=(call(ZERO), call(EXTREME)), **fields
-) -> OpCase:
+HARD = (call(ZERO), call(EXTREME))
+
+
+def _activation(name: str, samples=SHAPES, reference=None, values=NONZERO, kinks=HARD, **fields) -> OpCase:
     fn = getattr(F, name)
     return OpCase(
         name,

@@ -26,11 +26,14 @@ def _samples(**settings):
     )
 
 
+SMALL = (call(()), call((1, 1), dim=1))
+
+
 def _reduction(
     name: str,
     values=REAL,
     reference=None,
-    edge=(call(()), call((1, 1), dim=1)),
+    edge=SMALL,
     kinks=(),
     errors=(),
     strategy="reduction",

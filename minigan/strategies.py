@@ -9,8 +9,8 @@ For your own ops as well as minigan's (needs the test extra, which brings hypoth
     def test_my_op(x, layout):
         gradcheck.gradcheck(my_op, [x])
 
-Hypothesis draws shapes, settings and a seed, which shrink well; NumPy makes the values from that seed, away from kinks where asked, so that
-finite differences stay on one side of them (`opcase.Values`).
+Hypothesis draws shapes, settings and a seed, which shrink well; NumPy makes the values from that seed, away from kinks
+where asked, so that finite differences stay on one side of them (`opcase.Values`).
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def tensors(draw, shape: Strategy[tuple[int, ...]] | None = None, values: Values
 def broadcastable(
     draw, count: int = 2, max_dims: int = 3, min_side: int = 0, max_side: int = 3
 ) -> tuple[tuple[int, ...], ...]:
-    """`count` shapes that broadcast together: of one common shape each keeps any subset of the axes, the others being 1 or, in front, absent."""
+    """`count` shapes that broadcast together: of one common shape each keeps any subset of the axes, the others being 1
+    or, in front, absent."""
     full = draw(shapes(0, max_dims, min_side, max_side))
     made = []
     for _ in range(count):
@@ -60,7 +61,8 @@ def broadcastable(
 
 
 def axis_subsets(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """`shape` with each subset of its axes replaced by 1, and each of those without its leading ones: all that broadcast to it."""
+    """`shape` with each subset of its axes replaced by 1, and each of those without its leading ones: all that
+    broadcast to it."""
     found = []
     for mask in range(2 ** len(shape)):
         ones = tuple(1 if mask >> i & 1 else s for i, s in enumerate(shape))
@@ -69,7 +71,8 @@ def axis_subsets(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     return list(dict.fromkeys(found))
 
 
-# Layouts: each gives an array of the same shape; all but "stride_0" of the same values. A 0-d array has one layout only.
+# Layouts: each gives an array of the same shape; all but "stride_0" of the same values. A 0-d array has one layout
+# only.
 
 
 def _transposed(x: np.ndarray) -> np.ndarray:
@@ -126,11 +129,13 @@ LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def layouts() -> Strategy[Callable[[np.ndarray], np.ndarray]]:
-    """A function that puts an array into another memory layout: transposed, sliced, negative or zero strides, NHWC, ..."""
+    """A function that puts an array into another memory layout: transposed, sliced, negative or zero strides, NHWC,
+    ..."""
     return st.sampled_from(list(LAYOUTS)).map(LAYOUTS.__getitem__)
 
 
-# Convolutions. The output is drawn and the input derived, so that every leftover r (input rows that no output reads) occurs.
+# Convolutions. The output is drawn and the input derived, so that every leftover r (input rows that no output reads)
+# occurs.
 
 
 @st.composite
@@ -148,7 +153,8 @@ def conv2d(draw, max_groups: int = 3) -> Sample:
 
 @st.composite
 def conv_transpose2d(draw, max_groups: int = 3) -> Sample:
-    """A call of conv_transpose2d; output_padding r in 0..max(s, d)-1, since PyTorch allows r >= s where the dilation is larger."""
+    """A call of conv_transpose2d; output_padding r in 0..max(s, d)-1, since PyTorch allows r >= s where the dilation is
+    larger."""
     axes = []
     for _ in range(2):
         k, s, d, h = (draw(st.integers(1, 3)) for _ in range(4))
@@ -297,7 +303,8 @@ def interpolate(draw) -> Sample:
 
 @st.composite
 def batch_norm(draw) -> Sample:
-    """Batch norm of (N, C) to (N, C, D, H), with and without weight and bias; at least three values a channel, so that the variance is not tiny."""
+    """Batch norm of (N, C) to (N, C, D, H), with and without weight and bias; at least three values a channel, so that
+    the variance is not tiny."""
     trailing = draw(shapes(0, 2, 1))
     channels = draw(st.integers(1, 3))
     n = draw(st.integers(1, 3))

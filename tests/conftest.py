@@ -1,6 +1,6 @@
 """Settings of the whole suite: hypothesis profiles, one torch thread, `slow` tests only when asked for.
 
-HYPOTHESIS_PROFILE=dev (the default) tries new examples every time; ci tries the same, more of them.
+HYPOTHESIS_PROFILE=dev (the default) tries new examples every time, ci more, the same every time, long several hundred.
 """
 
 import os
@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, settings
 import minigan  # noqa: F401  before torch: its OpenMP setting must be there when PyTorch loads the library
 
 HEALTH = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
-settings.register_profile("dev", max_examples=12, deadline=None, suppress_health_check=HEALTH, database=None)
-settings.register_profile("ci", max_examples=40, deadline=None, suppress_health_check=HEALTH, derandomize=True)
+settings.register_profile("dev", max_examples=20, deadline=None, suppress_health_check=HEALTH, database=None)
+settings.register_profile("ci", max_examples=50, deadline=None, suppress_health_check=HEALTH, derandomize=True)
+settings.register_profile("long", max_examples=400, deadline=None, suppress_health_check=HEALTH, database=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 

@@ -36,7 +36,8 @@ def mutant(name: str, owner, attribute: str, killed_by: str | Callable[[], objec
 
 
 def rule(name: str, op: type, killed_by: str, *rows: str):
-    """Register the decorated rule(node, *cotangents) -> gradients, in the shape of the broadcast result, as the op's vjp."""
+    """Register the decorated rule(node, *cotangents) -> gradients, in the shape of the broadcast result, as the op's
+    vjp."""
 
     def register(broken):
         def vjp(self, node, need, *cotangents):

@@ -2,7 +2,9 @@
 
 import numpy as np
 import test_autograd
+import test_custom_ops
 import test_dtypes
+import test_versions
 from mutants import mutant
 
 from minigan import autograd, ops_shape
@@ -12,15 +14,15 @@ WALK, VJP, PROPAGATE = autograd._walk, autograd._vjp, autograd._propagate
 
 
 def stale(change):
-    return lambda: test_autograd.test_a_stale_value_is_refused(change, test_autograd.VIEWS[0])
+    return lambda: test_versions.test_a_stale_value_is_refused(change, test_versions.VIEWS[0])
 
 
-@mutant("stale values not noticed", Node, "check_versions", stale(test_autograd.change_directly))
+@mutant("stale values not noticed", Node, "check_versions", stale(test_versions.change_directly))
 def _(self):
     return None
 
 
-@mutant("a detached tensor has a version of its own", Tensor, "detach", stale(test_autograd.change_by_detach))
+@mutant("a detached tensor has a version of its own", Tensor, "detach", stale(test_versions.change_by_detach))
 def _(self):
     return Tensor(self.data)
 
@@ -29,7 +31,7 @@ mutant(
     "a view has a version of its own",
     ops_shape.Reshape,
     "alias",
-    test_autograd.test_the_view_of_a_changed_base_is_stale_too,
+    test_versions.test_the_view_of_a_changed_base_is_stale_too,
 )(False)
 
 
@@ -51,25 +53,45 @@ def _(node, need, cotangents):
     return VJP(node, (True,) * len(need), cotangents)
 
 
-@mutant("a vjp's answer is not checked", autograd, "_vjp", lambda: test_autograd.test_a_vjp_s_answer_is_checked(lambda g: (g.sum(),), "sum_to"))
+@mutant(
+    "a vjp's answer is not checked",
+    autograd,
+    "_vjp",
+    lambda: test_custom_ops.test_a_vjp_s_answer_is_checked(lambda g: (g.sum(),), "sum_to"),
+)
 def _(node, need, cotangents):
     return node.op.vjp(node, need, *cotangents)
 
 
-@mutant("what a hook returns is ignored", autograd, "_apply_hooks", lambda: test_autograd.test_what_a_hook_returns_takes_the_gradient_s_place(False))
+@mutant(
+    "what a hook returns is ignored",
+    autograd,
+    "_apply_hooks",
+    lambda: test_autograd.test_what_a_hook_returns_takes_the_gradient_s_place(False),
+)
 def _(hooks, g):
     for hook in hooks:
         hook(g)
     return g
 
 
-@mutant("cotangents are added in place", Tensor, "__add__", test_autograd.test_branches_that_share_a_cotangent_do_not_corrupt_it)
+@mutant(
+    "cotangents are added in place",
+    Tensor,
+    "__add__",
+    test_autograd.test_branches_that_share_a_cotangent_do_not_corrupt_it,
+)
 def _(self, other):
     self.data += other.data
     return self
 
 
-@mutant("the first-order pass is recorded", autograd, "_propagate", test_autograd.test_a_first_order_gradient_is_not_recorded)
+@mutant(
+    "the first-order pass is recorded",
+    autograd,
+    "_propagate",
+    test_autograd.test_a_first_order_gradient_is_not_recorded,
+)
 def _(outputs, seeds, wanted, nodes, create_graph):
     return PROPAGATE(outputs, seeds, wanted, nodes, True)
 
@@ -93,13 +115,23 @@ def _backward(keep):
     return backward
 
 
-@mutant("two leaves share one gradient array", autograd, "backward", test_autograd.test_two_leaves_never_share_one_gradient_array)
+@mutant(
+    "two leaves share one gradient array",
+    autograd,
+    "backward",
+    test_autograd.test_two_leaves_never_share_one_gradient_array,
+)
 @_backward
 def _(x, g):
     x.grad = g
 
 
-@mutant("backward replaces instead of accumulating", autograd, "backward", test_autograd.test_backward_accumulates_out_of_place)
+@mutant(
+    "backward replaces instead of accumulating",
+    autograd,
+    "backward",
+    test_autograd.test_backward_accumulates_out_of_place,
+)
 @_backward
 def _(x, g):
     x.grad = Tensor(g.data.copy())
@@ -131,10 +163,20 @@ class Shared:
         self.value = token
 
 
-mutant("threads share the recording flag", autograd, "_recording", lambda: test_autograd.test_threads_have_their_own_recording_state(None))(Shared())
+mutant(
+    "threads share the recording flag",
+    autograd,
+    "_recording",
+    lambda: test_autograd.test_threads_have_their_own_recording_state(None),
+)(Shared())
 
 
-@mutant("a Python number is float64", autograd, "as_tensor", lambda: test_dtypes.test_a_python_number_does_not_promote("mul", 2.5, np.float32))
+@mutant(
+    "a Python number is float64",
+    autograd,
+    "as_tensor",
+    lambda: test_dtypes.test_a_python_number_does_not_promote("mul", 2.5, np.float32),
+)
 def _(value, like=None):
     return value if isinstance(value, Tensor) else autograd.tensor(np.asarray(value))
 

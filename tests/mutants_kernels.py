@@ -16,6 +16,7 @@ from minigan.kernels.geometry import ConvGeometry
 CONV = {name: getattr(kernels.conv, name) for name in ("conv_forward", "conv_input", "conv_weight")}
 NORM = {name: getattr(kernels.norm, name) for name in ("batch_norm", "batch_norm_grad", "batch_norm_grad_grad")}
 POOL = kernels.pool.max_pool_index
+CALLS = count()
 TANH, MATMUL = kernels.act.tanh, kernels.matmul.matmul
 
 # Convolution --------------------------------------------------------------------------------------
@@ -130,18 +131,36 @@ def _(x, weight, g, eps, need=(True, True, True)):
     return NORM["batch_norm_grad"](x, weight, g, 0.0, need)
 
 
-@mutant("batch norm second order: S of the wrong sign", kernels.norm, "batch_norm_grad_grad", "higher_orders", "batch_norm.train")
+@mutant(
+    "batch norm second order: S of the wrong sign",
+    kernels.norm,
+    "batch_norm_grad_grad",
+    "higher_orders",
+    "batch_norm.train",
+)
 def _(x, weight, g, ggx, ggw, ggb, eps, need=(True, True, True)):
     cx, cw, cg = NORM["batch_norm_grad_grad"](x, weight, g, ggx, ggw, ggb, eps, need)
     return cx, None if cw is None else -cw, cg
 
 
-@mutant("batch norm second order: cotangent of dw dropped", kernels.norm, "batch_norm_grad_grad", "higher_orders", "batch_norm.train")
+@mutant(
+    "batch norm second order: cotangent of dw dropped",
+    kernels.norm,
+    "batch_norm_grad_grad",
+    "higher_orders",
+    "batch_norm.train",
+)
 def _(x, weight, g, ggx, ggw, ggb, eps, need=(True, True, True)):
     return NORM["batch_norm_grad_grad"](x, weight, g, ggx, None if ggw is None else 0 * ggw, ggb, eps, need)
 
 
-@mutant("batch norm second order: gradient by x lacks its mean term", kernels.norm, "batch_norm_grad_grad", "reference_orders", "batch_norm_grad")
+@mutant(
+    "batch norm second order: gradient by x lacks its mean term",
+    kernels.norm,
+    "batch_norm_grad_grad",
+    "reference_orders",
+    "batch_norm_grad",
+)
 def _(x, weight, g, ggx, ggw, ggb, eps, need=(True, True, True)):
     cx, cw, cg = NORM["batch_norm_grad_grad"](x, weight, g, ggx, ggw, ggb, eps, need)
     return None if cx is None else cx + x.mean(), cw, cg
@@ -188,8 +207,8 @@ def _(x, out=None):
 
 
 @mutant("tanh: a little different every time", kernels.act, "tanh", "pure", "tanh")
-def _(x, out=None, calls=count()):
-    return np.tanh(x) + x.dtype.type(1e-6 * next(calls))
+def _(x, out=None):
+    return np.tanh(x) + x.dtype.type(1e-6 * next(CALLS))
 
 
 @mutant("tanh: computed in float64", kernels.act, "tanh", "dtypes", "tanh")
@@ -260,5 +279,3 @@ def _(self, a, b):
 @mutant("sums: accumulated in float32", ops_reduce, "wide_sum", test_dtypes.test_sums_are_accumulated_wide)
 def _(x, axes, keepdims=False):
     return np.cumsum(x, dtype=x.dtype)[-1:].reshape(()) if len(axes) == x.ndim else x.sum(axes, keepdims=keepdims)
-
-

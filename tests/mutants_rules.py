@@ -157,7 +157,9 @@ def _(self, node, need, g):
 @mutant("cat: pieces of the first size", ops_shape.Concat, "vjp", "gradient", "cat")
 def _(self, node, need, g):
     lead = (slice(None),) * self.axis
-    return tuple(Index((*lead, slice(0, x.shape[self.axis])))(g) if n else None for x, n in zip(node.inputs, need, strict=True))
+    return tuple(
+        Index((*lead, slice(0, x.shape[self.axis])))(g) if n else None for x, n in zip(node.inputs, need, strict=True)
+    )
 
 
 @mutant("pad: wrong side cut off", ops_shape.Pad, "vjp", "gradient", "pad")
@@ -233,7 +235,9 @@ def _(self, node, need, g):
     return (ops_act.LeakyReluGrad(self.slope)(neg(node.inputs[0]), g),)
 
 
-@mutant("leaky_relu: a zero gradient made of nothing", ops_act.LeakyReluGrad, "vjp", "need_is_honoured", "leaky_relu_grad")
+@mutant(
+    "leaky_relu: a zero gradient made of nothing", ops_act.LeakyReluGrad, "vjp", "need_is_honoured", "leaky_relu_grad"
+)
 def _(self, node, need, h):
     return Tensor(np.zeros_like(h.data)), ops_act.LeakyReluGrad(self.slope)(node.inputs[0], h)
 
@@ -281,14 +285,22 @@ def _(self, node, need, v):
 # Normalisation ------------------------------------------------------------------------------------
 
 
-@mutant("batch_norm: dx twice too large (zero under a cotangent of ones)", ops_norm.BatchNorm, "vjp", "gradient", "batch_norm.train")
+@mutant(
+    "batch_norm: dx twice too large (zero under a cotangent of ones)",
+    ops_norm.BatchNorm,
+    "vjp",
+    "gradient",
+    "batch_norm.train",
+)
 def _(self, node, need, g):
     x, w, _ = node.inputs
     dx, dw, db = ops_norm.BatchNormGrad(self.eps)(x, w, g)
     return dx * 2, dw, db
 
 
-@mutant("batch_norm: statistics held constant in the first order", ops_norm.BatchNorm, "vjp", "gradient", "batch_norm.train")
+@mutant(
+    "batch_norm: statistics held constant in the first order", ops_norm.BatchNorm, "vjp", "gradient", "batch_norm.train"
+)
 def _(self, node, need, g):
     x, w, _ = node.inputs
     h, r = ops_norm._standardise(x.detach(), self.eps)
@@ -296,7 +308,13 @@ def _(self, node, need, g):
     return g * ops_norm._channel(w, x) * r, sum(g * h, axes), sum(g, axes)
 
 
-@mutant("batch_norm: statistics held constant in the second order", ops_norm.BatchNorm, "vjp", "higher_orders", "batch_norm.train")
+@mutant(
+    "batch_norm: statistics held constant in the second order",
+    ops_norm.BatchNorm,
+    "vjp",
+    "higher_orders",
+    "batch_norm.train",
+)
 def _(self, node, need, g):
     x, w, _ = node.inputs
     h, r = ops_norm._standardise(x.detach(), self.eps)
@@ -312,7 +330,9 @@ def _(self, x, w, g):
     return ops_norm._channel(w, x) * r * (g - mean(g, axes, keepdim=True)), sum(g * h, axes), sum(g, axes)
 
 
-@mutant("batch_norm_grad: a dropped output taken for ones", ops_norm.BatchNormGrad, "vjp", "gradient", "batch_norm_grad")
+@mutant(
+    "batch_norm_grad: a dropped output taken for ones", ops_norm.BatchNormGrad, "vjp", "gradient", "batch_norm_grad"
+)
 def _(self, node, need, *cotangents):
     shapes = (node.inputs[0].shape, node.inputs[1].shape, node.inputs[1].shape)
     filled = [Tensor(np.ones(s)) if c is None else c for c, s in zip(cotangents, shapes, strict=True)]

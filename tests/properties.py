@@ -1,8 +1,8 @@
 """The properties themselves, each a function of a row of the op table and one call: it returns quietly or raises.
 
-The test files apply them to every row; test_mutants.py applies the same functions to broken ops, which they must reject.
-Relative tolerances: float64 results that differ by the order of summation only agree to 1e-10 of the largest element (sums here have
-fewer than 1,000 terms, 1e-13 of rounding); float32 results to the row's own tolerance.
+The test files apply them to every row; test_mutants.py applies the same functions to broken ops, which they must
+reject. Relative tolerances: float64 results that differ by the order of summation only agree to 1e-10 of the largest
+element (sums here have fewer than 1,000 terms, 1e-13 of rounding); float32 results to the row's own tolerance.
 """
 
 import gc
@@ -54,7 +54,8 @@ def gradients(case: OpCase, sample: Sample, tensors, seed: int = 1, wanted=None,
 
 @contextmanager
 def references():
-    """Every op that has a reference runs it in place of its kernel, so its derivatives are those of the composite too."""
+    """Every op that has a reference runs it in place of its kernel, so its derivatives are those of the composite
+    too."""
     kernel_call = Op.__call__
 
     def call(self, *inputs):
@@ -263,7 +264,8 @@ def dtypes(case: OpCase, sample: Sample) -> None:
 
 
 def pure(case: OpCase, sample: Sample) -> None:
-    """Nothing given is changed (it is read-only), and a second run gives the same bits: values and gradients to order 2."""
+    """Nothing given is changed (it is read-only), and a second run gives the same bits: values and gradients to order
+    2."""
     for dtype in case.dtypes:
         runs = []
         for _ in range(2):

@@ -1,4 +1,5 @@
-"""Property 5: broadcasting over every subset of the axes, both ways, with and without leading axes: value and gradients to order 2 as PyTorch's."""
+"""Property 5: broadcasting over every subset of the axes, both ways, with and without leading axes: value and gradients
+to order 2 as PyTorch's."""
 
 from itertools import product
 

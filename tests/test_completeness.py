@@ -1,4 +1,5 @@
-"""Every public op is in the table, every Op class is exercised by it, and names, order and defaults of arguments are PyTorch's."""
+"""Every public op is in the table, every Op class is exercised by it, and names, order and defaults of arguments are
+PyTorch's."""
 
 import importlib
 import inspect
@@ -12,15 +13,11 @@ from minigan.autograd import Op, Tensor
 from minigan.opdb import TABLE, cases
 
 OPS = {c.op for c in TABLE.values()}
-OPERATORS = [
-    *("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "pow", "rpow", "neg", "abs", "matmul", "rmatmul"),
-    *("eq", "ne", "lt", "le", "gt", "ge", "getitem"),
-]  # fmt: skip
+ARITHMETIC = ["add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "pow", "rpow", "neg", "abs"]
+OPERATORS = [*ARITHMETIC, "matmul", "rmatmul", "eq", "ne", "lt", "le", "gt", "ge", "getitem"]
 # Methods of Tensor that are no ops: the engine's own surface.
-SURFACE = {
-    *("assign", "backward", "changed", "item", "numpy", "register_hook", "requires_grad_", "tolist"),
-    *("numel", "size"),
-}  # fmt: skip
+CONVERSIONS = {"item", "numpy", "tolist", "numel", "size"}
+SURFACE = CONVERSIONS | {"assign", "backward", "changed", "register_hook", "requires_grad_"}
 
 
 def op_classes() -> set[type]:
@@ -37,7 +34,7 @@ def op_classes() -> set[type]:
     return {
         c
         for c in found
-        if not c.__subclasses__() or "forward" in vars(c) and c.__name__ not in ("Elementwise", "Floating", "Op")
+        if not c.__subclasses__() or ("forward" in vars(c) and c.__name__ not in ("Elementwise", "Floating", "Op"))
     }
 
 

@@ -1,4 +1,5 @@
-"""Property 8: float32 stays float32 through values and gradients and is near the float64 result; mixed dtypes promote as in PyTorch."""
+"""Property 8: float32 stays float32 through values and gradients and is near the float64 result; mixed dtypes promote
+as in PyTorch."""
 
 from itertools import product
 
@@ -70,7 +71,8 @@ def test_cast_is_differentiable():
 
 
 def test_sums_are_accumulated_wide():
-    """Ten million float32 ones (and a mean, and a channel sum) come out exact; a float32 running sum would stop at 2^24."""
+    """Ten million float32 ones (and a mean, and a channel sum) come out exact; a float32 running sum would stop at
+    2^24."""
     x = mg.tensor(np.ones((20_000_000,), np.float32))
     assert x.sum().item() == 20_000_000
     channels = mg.tensor(np.full((4, 2, 1600, 1600), 1.0, np.float32))
@@ -80,7 +82,7 @@ def test_sums_are_accumulated_wide():
 @pytest.mark.parametrize("dtype", [np.float16, np.complex64, object, "U3"])
 def test_unsupported_dtypes(dtype):
     with pytest.raises(
-        TypeError, match="tensor: dtype .* is not supported; use float32, float64, an integer type or bool"
+        TypeError, match=r"tensor: dtype .* is not supported; use float32, float64, an integer type or bool"
     ):
         mg.tensor(np.zeros(2, dtype))
 

@@ -1,4 +1,5 @@
-"""Property 7: zero-size, 0-d and one-element inputs behave as in PyTorch, to order 2, and are differentiated to order 3."""
+"""Property 7: zero-size, 0-d and one-element inputs behave as in PyTorch, to order 2, and are differentiated to order
+3."""
 
 import numpy as np
 import properties

@@ -33,19 +33,39 @@ def test_every_op_with_shapes_or_settings_names_one_it_refuses():
         (lambda: mg.tensor([1.0], device="cuda"), RuntimeError, "'cuda' cannot be used: .* use 'cpu'"),
         (lambda: mg.tensor([1.0], device="tpu"), ValueError, "unknown device 'tpu'; known devices: 'cpu'"),
         (lambda: mg.zeros(2, device="cuda:0"), RuntimeError, "'cuda:0' cannot be used"),
-        (lambda: mg.tensor([1.0, 2.0]).item(), ValueError, r"item: only a one-element tensor has an item, this one has shape \(2,\)"),
+        (
+            lambda: mg.tensor([1.0, 2.0]).item(),
+            ValueError,
+            r"item: only a one-element tensor has an item, this one has shape \(2,\)",
+        ),
         (lambda: bool(mg.tensor([1.0, 2.0])), ValueError, "item: only a one-element tensor"),
         (lambda: len(mg.tensor(1.0)), TypeError, r"len\(\) of a 0-d tensor"),
         (lambda: mg.tensor([1.0], requires_grad=True).numpy(), ValueError, r"use \.detach\(\)\.numpy\(\)"),
-        (lambda: mg.tensor([1.0]).backward(), ValueError, "backward: the output depends on nothing that requires a gradient"),
-        (lambda: mg.tensor([1.0]).register_hook(print), ValueError, "register_hook: this tensor does not require a gradient"),
-        (lambda: mg.tensor([1.0, 2.0]).assign(np.ones(3)), ValueError, r"assign: cannot write an array of shape \(3,\) into a tensor of shape \(2,\)"),
+        (
+            lambda: mg.tensor([1.0]).backward(),
+            ValueError,
+            "backward: the output depends on nothing that requires a gradient",
+        ),
+        (
+            lambda: mg.tensor([1.0]).register_hook(print),
+            ValueError,
+            "register_hook: this tensor does not require a gradient",
+        ),
+        (
+            lambda: mg.tensor([1.0, 2.0]).assign(np.ones(3)),
+            ValueError,
+            r"assign: cannot write an array of shape \(3,\) into a tensor of shape \(2,\)",
+        ),
         (lambda: mg.from_numpy([1.0]), TypeError, "from_numpy: expected a NumPy array, got list"),
         (lambda: mg.manual_seed(-1), ValueError, r"seed must be an integer in \[0, 2\*\*64\), got -1"),
         (lambda: mg.randint(3, 3, (2,)), ValueError, "randint: need 0 < high - low"),
-        (lambda: mg.grad(mg.tensor([1.0]), mg.tensor([1.0])), ValueError, r"grad: inputs\[0\] does not require a gradient; call requires_grad_\(\)"),
+        (
+            lambda: mg.grad(mg.tensor([1.0]), mg.tensor([1.0])),
+            ValueError,
+            r"grad: inputs\[0\] does not require a gradient; call requires_grad_\(\)",
+        ),
     ],
-)  # fmt: skip
+)
 def test_tensors(call, exception, match):
     with pytest.raises(exception, match=match):
         call()

@@ -1,4 +1,5 @@
-"""Property 2: every op's gradient, against central differences in float64 under random cotangents and the whole Jacobian where it is small."""
+"""Property 2: every op's gradient, against central differences in float64 under random cotangents and the whole
+Jacobian where it is small."""
 
 import properties
 import pytest

@@ -1,4 +1,5 @@
-"""Property 3: derivatives of order 2 and 3 against finite differences of the order before and against the references; PyTorch up to order 2."""
+"""Property 3: derivatives of order 2 and 3 against finite differences of the order before and against the references;
+PyTorch up to order 2."""
 
 import properties
 import pytest
@@ -37,7 +38,6 @@ def test_drawn_calls(case, data):
     properties.torch_orders(case, sample)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("case", [c for c in DIFFERENTIABLE if c.strategy], ids=str)
 @given(data=st.data())
 def test_drawn_calls_against_differences(case, data):

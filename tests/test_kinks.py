@@ -1,4 +1,5 @@
-"""At a kink the derivative jumps, and PyTorch's side is the rule; second derivatives there stay finite. At extreme values nothing overflows."""
+"""At a kink the derivative jumps, and PyTorch's side is the rule; second derivatives there stay finite. At extreme
+values nothing overflows."""
 
 import numpy as np
 import properties

@@ -52,7 +52,8 @@ LAYERS = [
     "cli",
     "__main__",
 ]
-# The face of the package re-exports; it may name any floor. `gan` is the package of the rooms gan.*, assets holds data only.
+# The face of the package re-exports; it may name any floor. `gan` is the package of the rooms gan.*, assets holds data
+# only.
 FACES = {"__init__", "gan.__init__"}
 
 # Loaded when first needed, so that `import minigan` stays quick and runs without them.
@@ -67,7 +68,8 @@ def modules() -> dict[str, Path]:
 
 
 def imports(path: Path, name: str) -> set[str]:
-    """Modules of the package that a file imports, anywhere in it, by dotted name inside the package; others with a leading '/'."""
+    """Modules of the package that a file imports, anywhere in it, by dotted name inside the package; others with a
+    leading '/'."""
     package = name.split(".")[:-1]
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):

@@ -1,8 +1,10 @@
-"""Property 11: the harness can fail. Every deliberately broken rule, kernel or engine part is rejected by the property, or the test,
-that is named beside it, and the unbroken op is not.
+"""Property 11: the harness can fail. Every deliberately broken rule, kernel or engine part is rejected by the property,
+or the test, that is named beside it, and the unbroken op is not.
 
     python tests/test_mutants.py        lists every mutant with the message that kills it
 """
+
+import functools
 
 import mutants_engine
 import mutants_kernels
@@ -10,10 +12,10 @@ import mutants_rules
 import properties
 import pytest
 from mutants import MUTANTS, Mutant
+from test_completeness import op_classes
 
+from minigan import autograd, gradcheck, tensor
 from minigan import functional as F
-from minigan import gradcheck
-from minigan import tensor
 from minigan.opdb import TABLE
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -48,6 +50,53 @@ def test_killed(mutant, monkeypatch):
         run(mutant)
 
 
+SWEEPS = {
+    "scaled by 1.001": lambda d: d * 1.001,
+    "held constant": lambda d: d.detach(),
+    "dropped": lambda d: None,
+}
+
+
+@functools.cache
+def rows_of() -> dict[type, list[str]]:
+    """Op class -> rows whose gradient calls its vjp."""
+    found: dict[type, list[str]] = {}
+    vjp = autograd._vjp
+    with pytest.MonkeyPatch.context() as patch:
+        for case in (c for c in TABLE.values() if c.max_order or c.torch_order):
+            seen: set[type] = set()
+            patch.setattr(autograd, "_vjp", lambda node, *rest, seen=seen: seen.add(type(node.op)) or vjp(node, *rest))
+            for sample in case.samples:
+                gradcheck.derivatives(case.bound(sample), case.tensors(sample), 1)
+            for op in seen:
+                found.setdefault(op, []).append(case.name)
+    return found
+
+
+@pytest.mark.parametrize("sweep", SWEEPS)
+@pytest.mark.parametrize(
+    "op", sorted((c for c in op_classes() if c.differentiable), key=lambda c: c.__name__), ids=lambda c: c.__name__
+)
+def test_no_rule_of_any_op_can_be_wrong_unseen(op, sweep, monkeypatch):
+    """Every op's every gradient, made a thousandth too large, cut from the graph, or left out, is rejected."""
+    original = op.vjp
+
+    def broken(self, node, need, *cotangents):
+        made = original(self, node, need, *cotangents)
+        return tuple(None if d is None else SWEEPS[sweep](d) for d in made)
+
+    monkeypatch.setattr(op, "vjp", broken)
+    for row in rows_of()[op]:
+        for sample in TABLE[row].samples:
+            try:
+                properties.gradient(TABLE[row], sample)
+                properties.higher_orders(TABLE[row], sample)
+                properties.torch_orders(TABLE[row], sample)
+            except gradcheck.GradcheckError:
+                return
+    pytest.fail(f"{op.__name__}: gradients {sweep} were not noticed in {rows_of()[op]}")
+
+
 def test_there_are_enough_and_each_is_another():
     assert len(MUTANTS) >= 60
     assert len({m.name for m in MUTANTS}) == len(MUTANTS)
@@ -69,7 +118,9 @@ def test_a_cotangent_of_ones_is_blind():
         apply(twice, patch)
         x, w, b = case.tensors(sample)
         gradcheck.gradcheck(total, [x, w, b])  # nothing is noticed
-        with pytest.raises(gradcheck.GradcheckError, match=r"batch_norm\.train.* order-1 derivative by input 0 at element"):
+        with pytest.raises(
+            gradcheck.GradcheckError, match=r"batch_norm\.train.* order-1 derivative by input 0 at element"
+        ):
             properties.gradient(case, sample)
 
 

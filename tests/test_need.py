@@ -109,12 +109,13 @@ def penalty_step(net, rng) -> None:
 
 
 def test_the_penalty_of_a_leaky_relu_critic_touches_no_zero(calls, rng):
-    """The critic is piecewise linear, so the second pass never returns through the activations: per convolution one forward, one input gradient
-    for d/dx, then its two derivatives, and no more."""
+    """The critic is piecewise linear, so the second pass never returns through the activations: per convolution one
+    forward, one input gradient for d/dx, then its two derivatives, and no more."""
     net = critic()
     penalty_step(net, rng)
     assert not calls.zeros
-    # d/dx is ConvInput(g, w) twice; its derivative is Conv twice (by g) and ConvWeight twice (by w); the first g is a constant.
+    # d/dx is ConvInput(g, w) twice; its derivative is Conv twice (by g) and ConvWeight twice (by w); the first g is a
+    # constant.
     assert (calls["conv_forward"], calls["conv_input"], calls["conv_weight"]) == (4, 2, 2)
     assert calls["leaky_relu"] == 2 and calls["leaky_relu_grad"] == 4
     reached = {name for name, p in net.named_parameters() if p.grad is not None}

@@ -1,4 +1,5 @@
-"""Property 9: nothing given is changed, and the same call twice gives the same bits, values and gradients to order 2."""
+"""Property 9: nothing given is changed, and the same call twice gives the same bits, values and gradients to order
+2."""
 
 import properties
 import pytest
