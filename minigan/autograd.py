@@ -222,8 +222,8 @@ class Node:
         stale += [f"output {i}" for i, v in enumerate(self.output_versions) if v[0]]
         if stale:
             raise RuntimeError(
-                f"{self.op.name}: {stale[0]} was changed in place (by an optimiser step, say) after this op used it, so its"
-                " gradient would be wrong; call backward before the step, or run the forward pass again"
+                f"{self.op.name}: {stale[0]} was changed in place (by an optimiser step, say) after this op used it, so"
+                " its gradient would be wrong; call backward before the step, or run the forward pass again"
             )
 
 

@@ -1,6 +1,8 @@
-"""Functions on Tensors, by the names, argument order and defaults of torch.nn.functional: `from minigan import functional as F`.
+"""Functions on Tensors, by the names, argument order and defaults of torch.nn.functional: `from minigan import
+functional as F`.
 
-Losses are composed of differentiable ops, so they have derivatives of any order. `reduction` is "mean", "sum" or "none".
+Losses are composed of differentiable ops, so they have derivatives of any order. `reduction` is "mean", "sum" or
+"none".
 """
 
 from __future__ import annotations
@@ -77,7 +79,8 @@ def embedding(input: Tensor, weight: Tensor) -> Tensor:
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
-    """int64 vectors with a 1 at each label's place: shape tensor.shape + (num_classes,); -1 takes the largest label + 1."""
+    """int64 vectors with a 1 at each label's place: shape tensor.shape + (num_classes,); -1 takes the largest label +
+    1."""
     labels = np.asarray(tensor.data if isinstance(tensor, Tensor) else tensor)
     if labels.dtype.kind not in "iu" or (labels.size and labels.min() < 0):
         raise ValueError("one_hot: labels must be integers, none negative")
@@ -134,9 +137,11 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """-ln softmax(input)[target] for logits (N, K, ...) and integer targets (N, ...), or target probabilities (N, K, ...).
+    """-ln softmax(input)[target] for logits (N, K, ...) and integer targets (N, ...), or target probabilities (N, K,
+    ...).
 
-    weight (K) weighs the classes; "mean" divides by the sum of the weights used. Targets equal to ignore_index do not count.
+    weight (K) weighs the classes; "mean" divides by the sum of the weights used. Targets equal to ignore_index do not
+    count.
     """
     op = "cross_entropy"
     if input.ndim < 2:

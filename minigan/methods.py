@@ -15,8 +15,8 @@ from .backend import float32, float64
 # fmt: off
 METHODS = {
     ops_basic: (
-        "abs add broadcast_to clamp clip cos div eq erf exp expm1 ge gt isfinite isnan le log log1p lt maximum minimum mul ne"
-        " neg pow rsqrt sign sin sqrt square sub sum_to"
+        "abs add broadcast_to clamp clip cos div eq erf exp expm1 ge gt isfinite isnan le log log1p lt maximum minimum"
+        " mul ne neg pow rsqrt sign sin sqrt square sub sum_to"
     ),
     ops_act: "elu leaky_relu logsigmoid maxout relu sigmoid softplus tanh",
     ops_reduce: "amax amin argmax log_softmax logsumexp mean norm safe_norm softmax std sum var",

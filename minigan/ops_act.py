@@ -1,19 +1,17 @@
 """Activations, hand-written to the second order where the lectures look inside: leaky-ReLU and tanh.
 
-leaky-ReLU is piecewise linear: its gradient is g or slope g, by the sign of x. That is linear in g, so its own derivative in g is
-itself, and in x it is zero wherever it exists: a vjp of None, which is why the second pass of a gradient penalty never revisits the
-activations of a leaky-ReLU critic.
+leaky-ReLU is piecewise linear: its gradient is g or slope g, by the sign of x. That is linear in g, so its own
+derivative in g is itself, and in x it is zero wherever it exists: a vjp of None, which is why the second pass of a
+gradient penalty never revisits the activations of a leaky-ReLU critic.
 """
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from .autograd import Op, Tensor
 from .backend import FLOATS, float32, namespace
-from .ops_basic import Floating, cast, exp, expm1, maximum, neg, where
+from .ops_basic import Floating, cast, exp, expm1, neg, where
 from .ops_reduce import amax, log_softmax, softmax  # noqa: F401  (re-exported by functional)
 from .ops_shape import axis_index, reshape
 
@@ -162,7 +160,8 @@ def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
 
 
 def maxout(input: Tensor, pieces: int, dim: int = 1) -> Tensor:
-    """The largest of each `pieces` consecutive features along axis `dim`, whose size they divide (Goodfellow et al. 2013)."""
+    """The largest of each `pieces` consecutive features along axis `dim`, whose size they divide (Goodfellow et al.
+    2013)."""
     axis = axis_index(dim, input.ndim, "maxout")
     size = input.shape[axis]
     if pieces < 1 or size % pieces:

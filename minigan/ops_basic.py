@@ -1,8 +1,9 @@
 """Elementwise arithmetic, comparison and functions, with NumPy's broadcasting.
 
-Each op is its kernel and its derivative, side by side. An input that was broadcast gets its gradient summed back to its own
-shape: for y = a + b with a (3, 1) and b (4,), dL/da is g (3, 4) summed over the last axis. `sum_to` and `broadcast_to` are
-each other's adjoint, so that bookkeeping is itself differentiable.
+Each op is its kernel and its derivative, side by side. An input that was broadcast gets its gradient summed back to its
+own
+shape: for y = a + b with a (3, 1) and b (4,), dL/da is g (3, 4) summed over the last axis. `sum_to` and `broadcast_to`
+are each other's adjoint, so that bookkeeping is itself differentiable.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ def wide_sum(x: np.ndarray, axes: tuple[int, ...], keepdims: bool = False) -> np
 
 
 def sum_to(input: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """`input` summed over the axes along which an array of `shape` would be broadcast to it; itself if it has that shape."""
+    """`input` summed over the axes along which an array of `shape` would be broadcast to it; itself if it has that
+    shape."""
     return input if input.shape == tuple(shape) else SumTo(shape)(input)
 
 
@@ -78,9 +80,10 @@ FLOATING = frozenset(FLOATS)
 
 
 def alike(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-    """`arrays`, integers beside floating ones in the floating dtype, as in PyTorch; NumPy makes float64 of int64 and float32."""
+    """`arrays`, integers beside floating ones in the floating dtype, as in PyTorch; NumPy makes float64 of int64 and
+    float32."""
     first = arrays[0].dtype
-    if all([x.dtype == first for x in arrays]):
+    if all(x.dtype == first for x in arrays):
         return arrays
     dtypes = {x.dtype for x in arrays}
     if not dtypes & FLOATING:
@@ -448,7 +451,8 @@ clamp = clip
 
 
 def where(condition: Tensor | np.ndarray, input: Tensor | float, other: Tensor | float) -> Tensor:
-    """`input` where the bool `condition` holds, `other` elsewhere; all three broadcast. Raises TypeError if it is not bool."""
+    """`input` where the bool `condition` holds, `other` elsewhere; all three broadcast. Raises TypeError if it is not
+    bool."""
     condition = condition.data if isinstance(condition, Tensor) else np.asarray(condition)
     if condition.dtype != bool:
         raise TypeError(

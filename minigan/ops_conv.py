@@ -62,7 +62,8 @@ class ConvOp(Op):
 
 
 class Conv(ConvOp):
-    """y[n,o,y] = b[o] + sum_(c,ky) w[o,c,ky] x[n, c, s y + d ky - p];  dx = ConvInput(g, w), dw = ConvWeight(x, g), db = sum g."""
+    """y[n,o,y] = b[o] + sum_(c,ky) w[o,c,ky] x[n, c, s y + d ky - p];  dx = ConvInput(g, w), dw = ConvWeight(x, g), db
+    = sum g."""
 
     name = "conv2d"
 
@@ -88,7 +89,8 @@ class Conv(ConvOp):
 
 
 class ConvInput(ConvOp):
-    """x[n,c,i] = b[c] + sum of w[o,c,ky] g[n,o,y] over all (o, y, ky) with s y + d ky - p = i;  dg = Conv(h, w), dw = ConvWeight(h, g)."""
+    """x[n,c,i] = b[c] + sum of w[o,c,ky] g[n,o,y] over all (o, y, ky) with s y + d ky - p = i;  dg = Conv(h, w), dw =
+    ConvWeight(h, g)."""
 
     name = "conv_transpose2d"
 
@@ -147,8 +149,8 @@ def conv2d(
 ) -> Tensor:
     """2-D convolution of input (N, C, H, W) with weight (O, C / groups, KY, KX) and bias (O).
 
-    Output (N, O, OY, OX) with OY = (H + 2 padding - dilation (KY - 1) - 1) // stride + 1. padding may be "valid" or, at stride 1,
-    "same". Raises ValueError for shapes or settings that do not fit, TypeError for mixed dtypes.
+    Output (N, O, OY, OX) with OY = (H + 2 padding - dilation (KY - 1) - 1) // stride + 1. padding may be "valid" or, at
+    stride 1, "same". Raises ValueError for shapes or settings that do not fit, TypeError for mixed dtypes.
     """
     _check_4d("conv2d", input, weight)
     same_dtype("conv2d", input=input, weight=weight, bias=bias)
@@ -182,10 +184,12 @@ def conv_transpose2d(
     groups: int = 1,
     dilation: Pair = 1,
 ) -> Tensor:
-    """2-D transposed convolution ("deconvolution") of input (N, C, H, W) with weight (C, O / groups, KY, KX) and bias (O).
+    """2-D transposed convolution ("deconvolution") of input (N, C, H, W) with weight (C, O / groups, KY, KX) and bias
+    (O).
 
-    Output (N, O, OY, OX) with OY = (H - 1) stride - 2 padding + dilation (KY - 1) + output_padding + 1: the gradient of `conv2d` with
-    respect to its input. Raises ValueError for shapes or settings that do not fit, TypeError for mixed dtypes.
+    Output (N, O, OY, OX) with OY = (H - 1) stride - 2 padding + dilation (KY - 1) + output_padding + 1: the gradient of
+    `conv2d` with respect to its input. Raises ValueError for shapes or settings that do not fit, TypeError for mixed
+    dtypes.
     """
     op = "conv_transpose2d"
     _check_4d(op, input, weight)
@@ -248,7 +252,8 @@ def max_pool2d(
     dilation: Pair = 1,
     ceil_mode: bool = False,
 ) -> Tensor:
-    """The largest element of each window of input (N, C, H, W), the first of equal ones; stride defaults to kernel_size.
+    """The largest element of each window of input (N, C, H, W), the first of equal ones; stride defaults to
+    kernel_size.
 
     It reads one position a window, so its derivatives are those of reading. ceil_mode is not supported (ValueError).
     """
@@ -274,8 +279,8 @@ def interpolate(
 ) -> Tensor:
     """`input` (N, C, H, W) resized to `size` or by `scale_factor`, by mode "nearest" or "bilinear".
 
-    Nearest reads pixel floor(i H / H'); bilinear is a product with one matrix per axis, so both are linear and exact to any order.
-    Raises ValueError for an unknown mode or when not exactly one of size and scale_factor is given.
+    Nearest reads pixel floor(i H / H'); bilinear is a product with one matrix per axis, so both are linear and exact to
+    any order. Raises ValueError for an unknown mode or when not exactly one of size and scale_factor is given.
     """
     op = "interpolate"
     _check_4d(op, input)
@@ -363,7 +368,8 @@ def _check_channels(op: str, input: Tensor, weight: Tensor, expected: int, group
         raise ValueError(f"{op}: groups {groups} does not divide the weight's first axis (weight {weight.shape})")
     if input.shape[1] != expected:
         raise ValueError(
-            f"{op}: input has {input.shape[1]} channels, weight expects {expected} (input {input.shape}, weight {weight.shape}, groups {groups})"
+            f"{op}: input has {input.shape[1]} channels, weight expects {expected}"
+            f" (input {input.shape}, weight {weight.shape}, groups {groups})"
         )
 
 

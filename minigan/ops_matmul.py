@@ -9,8 +9,8 @@ import numpy as np
 
 from .autograd import Op, Tensor, as_tensor
 from .backend import namespace
-from .ops_basic import broadcast_to, sum_to
-from .ops_shape import permute, reshape, transpose
+from .ops_basic import broadcast_to
+from .ops_shape import reshape, transpose
 
 
 class MatMul(Op):
@@ -37,8 +37,8 @@ class MatMul(Op):
 
 
 class Einsum(Op):
-    """Sum of products in Einstein's notation, no letter twice in one term. The gradient for one operand is again such a sum:
-    of the cotangent and the other operands, over the letters that operand lacks."""
+    """Sum of products in Einstein's notation, no letter twice in one term. The gradient for one operand is again such a
+    sum: of the cotangent and the other operands, over the letters that operand lacks."""
 
     name = "einsum"
 
@@ -120,7 +120,7 @@ def einsum(equation: str, *operands: Tensor) -> Tensor:
         result = "".join(sorted(c for c in set(left) - {","} if left.count(c) == 1))
     sizes: dict[str, int] = {}
     for term, x in zip(terms, operands, strict=False):
-        if not term.isalpha() and term or len(set(term)) != len(term) or len(term) != x.ndim:
+        if (not term.isalpha() and term) or len(set(term)) != len(term) or len(term) != x.ndim:
             raise ValueError(
                 f"einsum: term {term!r} does not fit shape {x.shape} (letters only, one an axis, none twice)"
             )

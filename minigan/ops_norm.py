@@ -8,8 +8,9 @@ The mean and variance depend on x, so the gradient has three terms, <.> being th
 
     dx = w r (g - <g> - h <g h>),    dw = M <g h>,    db = M <g>.
 
-`BatchNormGrad` is that as an op of (x, w, g); it recomputes m and r from x, because a kept statistic would be a constant to the next
-order. Its own gradient is the hand-written `BatchNormGradGrad`. That op's gradient, and all further ones, come from its reference.
+`BatchNormGrad` is that as an op of (x, w, g); it recomputes m and r from x, because a kept statistic would be a
+constant to the next order. Its own gradient is the hand-written `BatchNormGradGrad`. That op's gradient, and all
+further ones, come from its reference.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def _standardise(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
 
 
 class BatchNorm(Op):
-    """y = w h + b with the batch's own statistics, which the instance keeps as `statistics` (mean, biased variance) for the layer."""
+    """y = w h + b with the batch's own statistics, which the instance keeps as `statistics` (mean, biased variance) for
+    the layer."""
 
     name = "batch_norm"
 
@@ -96,7 +98,8 @@ class BatchNormGrad(Op):
 
 
 class BatchNormGradGrad(Op):
-    """(x, w, g, cotangents of dx, dw, db where `present`) -> the gradients of BatchNormGrad with respect to x, w and g, where `made`.
+    """(x, w, g, cotangents of dx, dw, db where `present`) -> the gradients of BatchNormGrad with respect to x, w and g,
+    where `made`.
 
     With a, p, q the three cotangents and S = <a g> - <a><g> - <a h><g h>:
         dg = w r (a - <a> - h <a h>) + p h + q,    dw = r M S,
@@ -137,8 +140,9 @@ def batch_norm(
 ) -> Tensor:
     """Batch normalisation of input (N, C) or (N, C, ...), per channel.
 
-    training: use the batch's statistics and move the running ones (if given) towards them by `momentum`, with the unbiased variance; else
-    use the running ones as constants. Raises ValueError for shapes that do not fit, or training on one value per channel.
+    training: use the batch's statistics and move the running ones (if given) towards them by `momentum`, with the
+    unbiased variance; else use the running ones as constants. Raises ValueError for shapes that do not fit, or training
+    on one value per channel.
     """
     op = "batch_norm"
     if input.ndim < 2:

@@ -35,7 +35,8 @@ class Sum(Op):
 
 
 class Extreme(Op):
-    """y = the largest (smallest) of x over axes;  dx = g / k at the k elements equal to y, else 0 (PyTorch's convention)."""
+    """y = the largest (smallest) of x over axes;  dx = g / k at the k elements equal to y, else 0 (PyTorch's
+    convention)."""
 
     saves_output = True
 
@@ -143,7 +144,7 @@ def var(input: Tensor, dim: Dim = None, correction: int = 1, keepdim: bool = Fal
 
 
 def std(input: Tensor, dim: Dim = None, correction: int = 1, keepdim: bool = False) -> Tensor:
-    """The standard deviation over `dim`, the square root of `var`; where it is zero so is its gradient, as in PyTorch."""
+    """The standard deviation over `dim`, the root of `var`; where it is zero so is its gradient, as in PyTorch."""
     _averaged(input, dim, "std")
     variance = var(input, dim, correction, keepdim)
     zero = variance.data == 0
@@ -172,10 +173,11 @@ def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
 
 
 def safe_norm(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """The Euclidean norm over `dim` whose gradient is x / ||x||, and exactly zero, to every order, where the norm is zero.
+    """The Euclidean norm over `dim` whose gradient is x / ||x||, and exactly zero, to every order, where the norm is
+    zero.
 
-    The square root's own slope at zero is infinite, and infinity times the zero behind it is NaN; so it is fed a 1 there, and what
-    comes out is masked (the "double where").
+    The square root's own slope at zero is infinite, and infinity times the zero behind it is NaN; so it is fed a 1
+    there, and what comes out is masked (the "double where").
     """
     squares = sum(input * input, dim, keepdim)
     zero = squares.data == 0

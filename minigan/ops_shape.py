@@ -1,7 +1,8 @@
 """Rearranging elements: reshape, permute, concatenate, index, gather, pad, flip.
 
-Every one of these is linear, and its vjp is its adjoint, an op of this file again: reading positions out of an array (`Index`)
-and adding values into those positions (`IndexAdd`) undo each other, so gradients of any order come from two kernels.
+Every one of these is linear, and its vjp is its adjoint, an op of this file again: reading positions out of an array
+(`Index`) and adding values into those positions (`IndexAdd`) undo each other, so gradients of any order come from two
+kernels.
 """
 
 from __future__ import annotations
@@ -125,7 +126,8 @@ class Pad(Linear):
 def _is_basic(key) -> bool:
     keys = key if isinstance(key, tuple) else (key,)
     return all(
-        k is None or k is Ellipsis or isinstance(k, (int, np.integer, slice)) and not isinstance(k, bool) for k in keys
+        k is None or k is Ellipsis or (isinstance(k, (int, np.integer, slice)) and not isinstance(k, bool))
+        for k in keys
     )
 
 
@@ -265,7 +267,8 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
 
 
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """y[i][j][k] = input[i][index[i][j][k]][k] for dim = 1; `index` has as many axes as `input`, none longer outside `dim`."""
+    """y[i][j][k] = input[i][index[i][j][k]][k] for dim = 1; `index` has as many axes as `input`, none longer outside
+    `dim`."""
     index, dim = _indices(index, "gather"), axis_index(dim, input.ndim, "gather")
     if index.ndim != input.ndim or any(
         i > s for d, (i, s) in enumerate(zip(index.shape, input.shape, strict=True)) if d != dim
@@ -294,8 +297,8 @@ def flip(input: Tensor, dims: int | Sequence[int]) -> Tensor:
 def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
     """A border around `input`: `pad` is (left, right) of the last axis, then of the one before, and so on.
 
-    mode: "constant" (filled with `value`, 0 by default; negative widths crop), "reflect" (mirrored, without the edge), "replicate"
-    (the edge repeated) or "circular". Raises ValueError for widths that do not fit.
+    mode: "constant" (filled with `value`, 0 by default; negative widths crop), "reflect" (mirrored, without the edge),
+    "replicate" (the edge repeated) or "circular". Raises ValueError for widths that do not fit.
     """
     pad = tuple(operator.index(p) for p in pad)
     if len(pad) % 2 or len(pad) // 2 > input.ndim:
@@ -315,7 +318,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         raise ValueError(f"pad: unknown mode {mode!r}; known modes: constant, reflect, replicate, circular")
     for axis, (low, high) in enumerate(widths):
         size = input.shape[axis]
-        if min(low, high) < 0 or mode != "replicate" and max(low, high) > size - (mode == "reflect"):
+        if min(low, high) < 0 or (mode != "replicate" and max(low, high) > size - (mode == "reflect")):
             raise ValueError(f"pad: widths {(low, high)} do not fit axis {axis} of size {size} in mode {mode!r}")
         if low or high:
             source = np.pad(np.arange(size), (low, high), numpy_mode)
