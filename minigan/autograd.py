@@ -218,8 +218,12 @@ class Node:
 
     def check_versions(self) -> None:
         """Raise RuntimeError if an input or output that the vjp reads was changed in place since it was recorded."""
-        stale = [f"input {i}" for i, v in enumerate(self.versions) if self.inputs[i].version[0] != v]
-        stale += [f"output {i}" for i, v in enumerate(self.output_versions) if v[0]]
+        stale = [
+            f"input {i} of shape {x.shape}"
+            for i, (x, v) in enumerate(zip(self.inputs, self.versions, strict=False))
+            if x.version[0] != v
+        ]
+        stale += [f"output {i} of shape {self.specs[i][0]}" for i, v in enumerate(self.output_versions) if v[0]]
         if stale:
             raise RuntimeError(
                 f"{self.op.name}: {stale[0]} was changed in place (by an optimiser step, say) after this op used it, so"

@@ -35,10 +35,6 @@ class Row:
     torch: dict[int, float] = field(default_factory=dict)
     failure: str | None = None
 
-    def note(self, errors: dict[int, float], order: int, error: float) -> None:
-        """Keep the worst."""
-        errors[order] = max(errors.get(order, 0.0), error)
-
     def text(self) -> str:
         """One line of the table."""
         columns = [(self.differences, ORDERS), (self.torch, TORCH_ORDERS)]
@@ -124,6 +120,10 @@ def _collect(rows: Iterator[Row], seed: int, show) -> Certificate:
     return certificate
 
 
+def _keep(worst: dict[int, float], order: int, error: float) -> None:
+    worst[order] = max(worst.get(order, 0.0), error)
+
+
 def _torch_version() -> str | None:
     if find_spec("torch") is None:
         return None
@@ -142,11 +142,11 @@ def _op_row(op: str, group: Iterable[OpCase], seed: int) -> Row:
             row.cases += 1
             try:
                 for order in range(1, case.max_order + 1):
-                    row.note(row.differences, order, check_order(fn, inputs, order, seed=seed, name=what))
+                    _keep(row.differences, order, check_order(fn, inputs, order, seed=seed, name=what))
                 if with_torch and case.torch_fn is not None:
                     for order in range(case.torch_order + 1):
                         errors = torch_errors(fn, case.bound_torch(sample), inputs, order, seed=seed, name=what)
-                        row.note(row.torch, order, max(errors, default=0.0))
+                        _keep(row.torch, order, max(errors, default=0.0))
             except (GradcheckError, ValueError, TypeError, IndexError) as error:
                 row.failure = row.failure or str(error)
     return row
@@ -171,12 +171,12 @@ def _step_rows(step: Step, seed: int) -> list[Row]:
         for order in ORDERS:
             errors = order_errors(step.fn, inputs, order, seed=seed, name=step.label)
             for i, row in enumerate(rows):
-                row.note(row.differences, order, errors[i])
+                _keep(row.differences, order, errors[i])
         if find_spec("torch") is not None:
             for order in TORCH_ORDERS:
                 errors = torch_errors(step.fn, step.torch_fn, inputs, order, seed=seed, name=step.label)
                 for row, error in zip(rows, errors if order else errors * len(rows), strict=True):
-                    row.note(row.torch, order, error)
+                    _keep(row.torch, order, error)
     except GradcheckError as error:
         rows[error.input if error.order and isinstance(error.input, int) else 0].failure = str(error)
     return rows

@@ -9,6 +9,7 @@ import pytest
 
 import minigan as mg
 from minigan import gradcheck
+from minigan.opcase import Sample
 from minigan.opdb import TABLE
 
 # The results of these are exact or change dtype by design.
@@ -97,3 +98,26 @@ def test_tensor_keeps_an_array_s_dtype_and_makes_python_floats_float32():
     for dtype in DTYPES:
         assert mg.tensor(np.zeros(1, dtype)).dtype == dtype
     assert mg.tensor(np.float64(1.0)).dtype == np.float64
+
+
+def test_a_mean_of_ones_is_one():
+    """For every count: a product with the rounded 1 / n would miss it for 41, among others."""
+    for n in range(1, 200):
+        assert mg.mean(mg.ones(n)).item() == 1.0
+
+
+@pytest.mark.parametrize("name", ["conv2d", "conv_transpose2d"])
+def test_the_fast_kernels_are_as_right_as_the_plain_ones(name, monkeypatch):
+    """At sizes where float32 takes the micro-kernel's route: values and derivatives to order 2 near the plain float64."""
+    from minigan.kernels.fast import conv, lanes
+
+    used = set()
+    for kernel in ("conv_forward", "conv_input", "conv_weight"):
+        original = getattr(conv, kernel)
+        monkeypatch.setattr(conv, kernel, lambda *a, k=kernel, o=original: used.add(k) or o(*a))
+    for settings in ({"stride": 2, "padding": 1}, {"stride": 1, "padding": 2, "dilation": 2}):
+        inputs = (
+            ((4, 16, 14, 12), (24, 16, 4, 4), (24,)) if name == "conv2d" else ((4, 24, 7, 6), (24, 16, 4, 4), (16,))
+        )
+        properties.dtypes(TABLE[name], Sample(inputs, settings))
+    assert used == ({"conv_forward", "conv_input", "conv_weight"} if lanes() else set())

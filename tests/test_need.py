@@ -140,6 +140,23 @@ def test_batch_norm_gives_no_gradient_that_is_not_needed(calls, rng):
     assert calls["batch_norm_grad_grad"] == 1
 
 
+def test_gradients_move_no_running_statistics(rng):
+    """They change in a training forward pass and nowhere else: not in a gradient, nor in the gradient of one."""
+    net = critic(norm=True)
+    x = images(rng, requires_grad=True)
+    y = net(x).sum()
+    buffers = [b.data.copy() for b in net.buffers()]
+    assert buffers[0].any()  # the forward pass did move them
+    (g,) = mg.grad(y, x, create_graph=True)
+    (g * g).sum().backward()
+    for b, before in zip(net.buffers(), buffers, strict=True):
+        np.testing.assert_array_equal(b.data, before)
+    with nn.frozen_statistics(net):
+        penalty_step(net, rng)
+    for b, before in zip(net.buffers(), buffers, strict=True):
+        np.testing.assert_array_equal(b.data, before)
+
+
 def test_an_optimiser_leaves_unreached_parameters_alone(rng):
     net = critic()
     before = {k: v.copy() for k, v in net.state_dict().items()}
