@@ -155,6 +155,28 @@ def test_resume_goes_on_in_the_same_folder(tmp_path, capsys):
     assert state_of(whole)["generator.main.0.weight"] == state_of(run.trainer)["generator.main.0.weight"]
 
 
+def test_going_back_sets_later_checkpoints_aside(tmp_path, monkeypatch):
+    """From an older FILE the run goes on as if it had never gone further: same bits, later checkpoints kept aside,
+    newest rows counted."""
+    monkeypatch.setattr(runs, "SNAP", 1)
+    monkeypatch.setattr(runs, "TICK", 1)
+    out = tmp_path / "run"
+    Run.create(small(steps=3), out).train()
+    third = checkpoint.load(out / "checkpoint-000003.json").arrays
+    Run.resume(str(out / "checkpoint-000001.json"), steps=2).train()
+    assert [p.name for p in checkpoint.paths(out)] == ["checkpoint-000002.json", "checkpoint-000001.json"]
+    assert [p.name for p in checkpoint.paths(out / "superseded")] == [
+        "checkpoint-000003.json",
+        "checkpoint-000002.json",
+    ]
+    assert [row["step"] for row in read_stats(out)] == [1, 2]
+    Run.resume(str(out), steps=3).train()
+    again = checkpoint.latest(out).arrays
+    assert all(third[k].tobytes() == again[k].tobytes() for k in third)
+    with pytest.raises(ValueError, match="beyond --steps 2"):
+        Run.resume(str(out), steps=2)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_end_with_a_checkpoint(number, code, tmp_path):
     """The first signal finishes the step, saves, and exits with 128 + its number; what it saved is exact."""
