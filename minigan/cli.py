@@ -243,11 +243,10 @@ def gradcheck(ops, model, seed) -> dict:
     """Check every op's derivatives (or only OPS) to third order, and against PyTorch where it is installed."""
     from . import certificate
 
-    result = (
-        certificate.certify_model(model, seed=seed)
-        if model
-        else certificate.certify(ops or None, seed=seed, show=click.echo)
-    )
+    if model:
+        result = certificate.certify_model(model, seed=seed, show=click.echo)
+    else:
+        result = certificate.certify(ops or None, seed=seed, show=click.echo)
     click.echo(result.text())
     if not result.passed:
         raise click.ClickException("the certificate failed")

@@ -108,7 +108,7 @@ def test_a_mean_of_ones_is_one():
 
 @pytest.mark.parametrize("name", ["conv2d", "conv_transpose2d"])
 def test_the_fast_kernels_are_as_right_as_the_plain_ones(name, monkeypatch):
-    """Where float32 takes the micro-kernel's route: values and derivatives to order 2 are near the plain float64 ones."""
+    """Where float32 takes the micro-kernel's route: values and derivatives to order 2 near the plain float64 ones."""
     from minigan.kernels.fast import conv, lanes
 
     used = set()
