@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-import minigan  # noqa: F401  before torch: its OpenMP setting must be there when PyTorch loads the library
+# Two test processes share the cores, so waiting threads sleep at once; read when PyTorch loads the OpenMP library.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 HEALTH = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 settings.register_profile("dev", max_examples=20, deadline=None, suppress_health_check=HEALTH, database=None)
