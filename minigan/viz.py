@@ -177,6 +177,11 @@ PANELS = (
         (1.0, "target"),
     ),
     Panel(
+        "Norm of the gradient of each network's weights: a vanishing one trains nothing",
+        "‖∂loss/∂weights‖",
+        (("d_weight_gradient", "D", BLUE), ("g_weight_gradient", "G", ORANGE)),
+    ),
+    Panel(
         "Losses: each network minimises its own",
         "loss",
         (("d_loss", "D", BLUE), ("g_loss", "G", ORANGE)),

@@ -120,7 +120,9 @@ def test_run_folder(tmp_path, monkeypatch, capsys):
         + [f"checkpoint-{n:06d}.{e}" for n in (6, 8, 9) for e in ("json", "safetensors")]
     )
     assert [row["step"] for row in read_stats(folder)] == [2, 4, 6, 8, 9]
-    assert {"d_loss", "g_loss", "critic_estimate", "gradient_norm", "penalty"} < read_stats(folder)[0].keys()
+    assert {"d_loss", "g_loss", "critic_estimate", "gradient_norm", "penalty", "g_weight_gradient"} < read_stats(
+        folder
+    )[0].keys()
     with Image.open(folder / "fakes000009.png") as image:
         assert image.size == (8 * 66 + 2, 8 * 66 + 2)
     with Image.open(folder / "training.gif") as gif:
@@ -139,6 +141,7 @@ def test_resume_goes_on_in_the_same_folder(tmp_path, capsys):
     Run.create(small(steps=2), out).train()
     Run.resume(str(out), steps=4).train()
     assert [row["step"] for row in read_stats(out)] == [2, 4]
+    assert [(r["steps_done"], r["steps"]) for r in list_runs(tmp_path)] == [(4, 4)]
     newest = out / "checkpoint-000004.safetensors"
     raw = bytearray(newest.read_bytes())
     raw[-5] ^= 1

@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -76,6 +77,7 @@ class Run:
         for path in checkpoint.paths(run.folder):  # a run that goes back leaves its later checkpoints aside
             if checkpoint.step_of(path) > found.step:
                 checkpoint.set_aside(path)
+        run._write_json("training_options.json", asdict(run.options))
         return run
 
     def train(self) -> dict:
@@ -144,7 +146,8 @@ class Run:
         viz.save_grid(self.folder / name, self.trainer.preview(PREVIEWS), scale=2)
 
     def _tick(self, figures: dict[str, float]) -> None:
-        shown = {k: figures[k] for k in ("d_loss", "g_loss", "critic_estimate", "gradient_norm") if k in figures}
+        slope = "gradient_norm" if "gradient_norm" in figures else "g_weight_gradient"
+        shown = {k: figures[k] for k in ("d_loss", "g_loss", "critic_estimate", slope) if k in figures}
         self.bar.set_postfix({k: f"{v:.3g}" for k, v in shown.items()}, refresh=False)
         self.bar.update(1)
 
@@ -217,7 +220,8 @@ class _Stopper:
         self.number: int | None = None
 
     def __enter__(self) -> _Stopper:
-        self.before = {n: signal.signal(n, self._note) for n in (signal.SIGINT, signal.SIGTERM)}
+        mine = threading.current_thread() is threading.main_thread()  # Python lets no other thread handle signals
+        self.before = {n: signal.signal(n, self._note) for n in (signal.SIGINT, signal.SIGTERM) if mine}
         return self
 
     def _note(self, number: int, frame) -> None:

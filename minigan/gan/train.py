@@ -159,14 +159,15 @@ class Trainer:
         before = self._counters()
         objective, figures = compute()
         gradients = grad(objective, params)
-        if not np.isfinite(objective.item()) or not all(_finite(g) for g in gradients):
+        norm = sum(float(np.square(g.data, dtype=np.float64).sum()) for g in gradients if g is not None) ** 0.5
+        if not np.isfinite(objective.item()) or not np.isfinite(norm):
             self._set_counters(before)
             raise TrainingError(f"step {self.steps_done + 1}, {what}: {self._culprit(compute, params)}")
         for p, g in zip(params, gradients, strict=True):
             p.grad = g
         optimiser.step()
         optimiser.zero_grad()
-        return figures
+        return figures | {"d_weight_gradient" if optimiser is self.optim_d else "g_weight_gradient": norm}
 
     def _culprit(self, compute: Callable, params: list[Tensor]) -> str:
         """Run a half-step again, op by op, on the unchanged weights, random numbers and data: the first op that leaves
@@ -251,10 +252,6 @@ def generate(generator, z: Tensor, batch: int = 100) -> np.ndarray:
         images = [generator(Tensor(z.data[i : i + batch])).data for i in range(0, len(z), batch)]
     generator.train(was_training)
     return np.concatenate(images)
-
-
-def _finite(g: Tensor | None) -> bool:
-    return g is None or bool(np.isfinite(g.data.sum(dtype=np.float64)))
 
 
 def _under(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
