@@ -183,7 +183,6 @@ def _step_rows(step: Step, seed: int) -> list[Row]:
 
 
 # The systems. Each entry makes the losses of one training step from a seed.
-# --------------------------------------------
 
 MARGIN = 1e-3
 """Networks and data are drawn until every input of a rectifier is this far from its kink; the differences' steps of

@@ -6,7 +6,7 @@ import numpy as np
 
 from .autograd import Tensor
 from .backend import CPU, Generator, default_generator, device, float32, float64, int64
-from .ops_shape import _sizes
+from .ops_shape import sizes_of
 
 __all__ = [
     "arange",
@@ -33,22 +33,22 @@ def _leaf(array: np.ndarray, where: str, requires_grad: bool) -> Tensor:
 
 def zeros(*size, dtype=float32, device=CPU, requires_grad: bool = False) -> Tensor:
     """Zeros of shape `size`."""
-    return _leaf(np.zeros(_sizes(size), dtype), device, requires_grad)
+    return _leaf(np.zeros(sizes_of(size), dtype), device, requires_grad)
 
 
 def ones(*size, dtype=float32, device=CPU, requires_grad: bool = False) -> Tensor:
     """Ones of shape `size`."""
-    return _leaf(np.ones(_sizes(size), dtype), device, requires_grad)
+    return _leaf(np.ones(sizes_of(size), dtype), device, requires_grad)
 
 
 def full(size, fill_value: float, dtype=float32, device=CPU, requires_grad: bool = False) -> Tensor:
     """A tensor of shape `size` filled with one value."""
-    return _leaf(np.full(_sizes((size,)), fill_value, dtype), device, requires_grad)
+    return _leaf(np.full(sizes_of((size,)), fill_value, dtype), device, requires_grad)
 
 
 def empty(*size, dtype=float32, device=CPU, requires_grad: bool = False) -> Tensor:
     """Uninitialised memory of shape `size`."""
-    return _leaf(np.empty(_sizes(size), dtype), device, requires_grad)
+    return _leaf(np.empty(sizes_of(size), dtype), device, requires_grad)
 
 
 def zeros_like(input: Tensor, requires_grad: bool = False) -> Tensor:
@@ -87,17 +87,17 @@ def from_numpy(array: np.ndarray) -> Tensor:
 
 def randn(*size, generator: Generator | None = None, dtype=float32, requires_grad: bool = False) -> Tensor:
     """Standard normal numbers of shape `size` from `generator` (the default one if None)."""
-    return Tensor((generator or default_generator).normal(_sizes(size), dtype)).requires_grad_(requires_grad)
+    return Tensor((generator or default_generator).normal(sizes_of(size), dtype)).requires_grad_(requires_grad)
 
 
 def rand(*size, generator: Generator | None = None, dtype=float32, requires_grad: bool = False) -> Tensor:
     """Numbers uniform on [0, 1) of shape `size`."""
-    return Tensor((generator or default_generator).uniform(_sizes(size), dtype)).requires_grad_(requires_grad)
+    return Tensor((generator or default_generator).uniform(sizes_of(size), dtype)).requires_grad_(requires_grad)
 
 
 def randint(low: int, high: int, size, generator: Generator | None = None) -> Tensor:
     """int64 uniform on low..high-1, of shape `size`."""
-    return Tensor((generator or default_generator).integers(low, high, _sizes((size,))))
+    return Tensor((generator or default_generator).integers(low, high, sizes_of((size,))))
 
 
 def randperm(n: int, generator: Generator | None = None) -> Tensor:

@@ -62,7 +62,7 @@ def to(self: Tensor, *args, dtype=None, device=None) -> Tensor:
 
 def expand(self: Tensor, *sizes) -> Tensor:
     """A view repeated to `sizes`; -1 keeps an axis."""
-    sizes = ops_shape._sizes(sizes)
+    sizes = ops_shape.sizes_of(sizes)
     lead = len(sizes) - self.ndim
     return ops_basic.broadcast_to(self, tuple(self.shape[i - lead] if s == -1 else s for i, s in enumerate(sizes)))
 

@@ -15,7 +15,7 @@ from .autograd import Tensor, no_grad
 from .backend import float32
 from .module import Module, ModuleList, Parameter, Sequential, functional_call  # noqa: F401
 from .ops_basic import sum_to
-from .ops_conv import Pair, _pair
+from .ops_conv import Pair, pair_of
 from .ops_matmul import matmul
 from .ops_shape import flatten, permute, reshape
 
@@ -46,9 +46,9 @@ class _ConvNd(Module):
             raise ValueError(
                 f"{name}: groups {groups} must divide in_channels {channels[0]} and out_channels {channels[1]}"
             )
-        self.kernel_size = _pair(name, "kernel_size", kernel_size, 1)
-        self.stride, self.dilation = _pair(name, "stride", stride, 1), _pair(name, "dilation", dilation, 1)
-        self.padding = padding if isinstance(padding, str) else _pair(name, "padding", padding, 0)
+        self.kernel_size = pair_of(name, "kernel_size", kernel_size, 1)
+        self.stride, self.dilation = pair_of(name, "stride", stride, 1), pair_of(name, "dilation", dilation, 1)
+        self.padding = padding if isinstance(padding, str) else pair_of(name, "padding", padding, 0)
         self.groups = groups
         outer, inner = channels if transposed else channels[::-1]
         _weight_and_bias(self, (outer, inner // groups, *self.kernel_size), channels[1], bias)
@@ -99,7 +99,7 @@ class ConvTranspose2d(_ConvNd):
         self._configure(
             (in_channels, out_channels), kernel_size, stride, padding, dilation, groups, bias, transposed=True
         )
-        self.output_padding = _pair("ConvTranspose2d", "output_padding", output_padding, 0)
+        self.output_padding = pair_of("ConvTranspose2d", "output_padding", output_padding, 0)
 
     def forward(self, x):
         settings = (self.stride, self.padding, self.output_padding, self.groups, self.dilation)

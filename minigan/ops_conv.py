@@ -154,7 +154,7 @@ def conv2d(
     """
     _check_4d("conv2d", input, weight)
     same_dtype("conv2d", input=input, weight=weight, bias=bias)
-    stride, dilation = _pair("conv2d", "stride", stride, 1), _pair("conv2d", "dilation", dilation, 1)
+    stride, dilation = pair_of("conv2d", "stride", stride, 1), pair_of("conv2d", "dilation", dilation, 1)
     if padding == "same":
         if stride != (1, 1):
             raise ValueError('conv2d: padding="same" needs stride 1')
@@ -162,7 +162,7 @@ def conv2d(
         if any(span % 2 for span in spans):  # the odd pixel goes to the far side, as in PyTorch
             input = Pad(((0, 0), (0, 0), (0, spans[0] % 2), (0, spans[1] % 2)), 0)(input)
         padding = (spans[0] // 2, spans[1] // 2)
-    padding = (0, 0) if padding == "valid" else _pair("conv2d", "padding", padding, 0)
+    padding = (0, 0) if padding == "valid" else pair_of("conv2d", "padding", padding, 0)
     _check_channels("conv2d", input, weight, weight.shape[1] * groups, groups, weight.shape[0])
     _check_bias("conv2d", bias, weight.shape[0], weight)
     geometry = ConvGeometry(input.shape, weight.shape, stride, padding, dilation, groups)
@@ -194,8 +194,8 @@ def conv_transpose2d(
     op = "conv_transpose2d"
     _check_4d(op, input, weight)
     same_dtype(op, input=input, weight=weight, bias=bias)
-    stride, dilation = _pair(op, "stride", stride, 1), _pair(op, "dilation", dilation, 1)
-    padding, extra = _pair(op, "padding", padding, 0), _pair(op, "output_padding", output_padding, 0)
+    stride, dilation = pair_of(op, "stride", stride, 1), pair_of(op, "dilation", dilation, 1)
+    padding, extra = pair_of(op, "padding", padding, 0), pair_of(op, "output_padding", output_padding, 0)
     if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
         raise ValueError(f"{op}: output_padding {extra} must be smaller than stride {stride} or dilation {dilation}")
     _check_channels(op, input, weight, weight.shape[0], groups, weight.shape[0])
@@ -291,7 +291,7 @@ def interpolate(
         size = tuple(int(n * f) for n, f in zip(input.shape[2:], factors, strict=True))
         scales = tuple(1 / f for f in factors)
     else:
-        size = _pair(op, "size", size, 1)
+        size = pair_of(op, "size", size, 1)
         scales = tuple(n / m for n, m in zip(input.shape[2:], size, strict=True))
     if min(size) < 1:
         raise ValueError(f"{op}: the output would have size {size} (input {input.shape})")
@@ -335,7 +335,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     return reshape(permute(blocks, 0, 1, 4, 2, 5, 3), (n, channels // (r * r), height * r, width * r))
 
 
-def _pair(op: str, what: str, value: Pair, least: int) -> tuple[int, int]:
+def pair_of(op: str, what: str, value: Pair, least: int) -> tuple[int, int]:
     pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
     if len(pair) != 2 or any(isinstance(v, bool) or not isinstance(v, (int, np.integer)) or v < least for v in pair):
         raise ValueError(f"{op}: {what} must be an integer or a pair of integers, at least {least}, got {value!r}")
@@ -345,11 +345,11 @@ def _pair(op: str, what: str, value: Pair, least: int) -> tuple[int, int]:
 def _window(op: str, input: Tensor, kernel_size: Pair, stride: Pair | None, padding: Pair, dilation: Pair = 1):
     """The windows of a pooling, as the geometry of a convolution of every channel by itself."""
     _check_4d(op, input)
-    kernel = _pair(op, "kernel_size", kernel_size, 1)
-    stride, padding = _pair(op, "stride", kernel if stride is None else stride, 1), _pair(op, "padding", padding, 0)
+    kernel = pair_of(op, "kernel_size", kernel_size, 1)
+    stride, padding = pair_of(op, "stride", kernel if stride is None else stride, 1), pair_of(op, "padding", padding, 0)
     if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
         raise ValueError(f"{op}: padding {padding} must be at most half of kernel_size {kernel}")
-    channels, dilation = input.shape[1], _pair(op, "dilation", dilation, 1)
+    channels, dilation = input.shape[1], pair_of(op, "dilation", dilation, 1)
     windows = ConvGeometry(input.shape, (channels, 1, *kernel), stride, padding, dilation, channels)
     if min(windows.y_shape[2:]) < 1:
         raise ValueError(f"{op}: window {kernel} (dilation {dilation}) is larger than the padded input {input.shape}")

@@ -139,7 +139,7 @@ def axis_index(dim: int, ndim: int, op: str) -> int:
     return dim % max(ndim, 1)
 
 
-def _sizes(shape: tuple) -> tuple[int, ...]:
+def sizes_of(shape: tuple) -> tuple[int, ...]:
     """Sizes given as f(2, 3) or f((2, 3))."""
     shape = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
     return tuple(operator.index(s) for s in shape)
@@ -147,7 +147,7 @@ def _sizes(shape: tuple) -> tuple[int, ...]:
 
 def reshape(input: Tensor, *shape) -> Tensor:
     """The elements of `input` in a new shape, one size of which may be -1."""
-    shape = _sizes(shape)
+    shape = sizes_of(shape)
     size = input.data.size
     known = int(np.prod([s for s in shape if s != -1], dtype=np.int64))
     if shape.count(-1) == 1 and known and size % known == 0:
@@ -185,9 +185,9 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
 
 def permute(input: Tensor, *dims) -> Tensor:
     """The axes in the order `dims`, a view."""
-    axes = tuple(axis_index(d, input.ndim, "permute") for d in _sizes(dims))
+    axes = tuple(axis_index(d, input.ndim, "permute") for d in sizes_of(dims))
     if sorted(axes) != list(range(input.ndim)):
-        raise ValueError(f"permute: {_sizes(dims)} does not name each axis of shape {input.shape} once")
+        raise ValueError(f"permute: {sizes_of(dims)} does not name each axis of shape {input.shape} once")
     return Permute(axes)(input)
 
 

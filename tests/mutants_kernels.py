@@ -19,7 +19,7 @@ POOL = kernels.pool.max_pool_index
 CALLS = count()
 TANH, MATMUL = kernels.act.tanh, kernels.matmul.matmul
 
-# Convolution --------------------------------------------------------------------------------------
+# Convolution
 
 
 def slip(geometry: ConvGeometry, **changes) -> ConvGeometry:
@@ -111,7 +111,7 @@ def _(x, g, geometry, out=None):
     return CONV["conv_weight"](x, g, geometry)
 
 
-# Batch norm ---------------------------------------------------------------------------------------
+# Batch norm
 
 
 @mutant("batch norm: unbiased variance", kernels.norm, "batch_norm", "values", "batch_norm.train")
@@ -166,7 +166,7 @@ def _(x, weight, g, ggx, ggw, ggb, eps, need=(True, True, True)):
     return None if cx is None else cx + x.mean(), cw, cg
 
 
-# Activations, pooling, products -------------------------------------------------------------------
+# Activations, pooling, products
 
 
 @mutant("relu: wrong side at zero", kernels.act, "leaky_relu_grad", "kink", "relu")
@@ -232,7 +232,7 @@ def _(a, b, out=None):
     return MATMUL(a[::-1] if a.strides[0] < 0 else a, b)
 
 
-# Forward passes -----------------------------------------------------------------------------------
+# Forward passes
 
 
 @mutant("sum_to: leading axes dropped, not summed", ops_basic.SumTo, "forward", "values", "sum_to")

@@ -9,7 +9,7 @@ from minigan.ops_basic import broadcast_to, neg, sin, where
 from minigan.ops_reduce import mean, sum
 from minigan.ops_shape import Index, IndexAdd, Permute, reshape, transpose
 
-# Elementwise --------------------------------------------------------------------------------------
+# Elementwise
 
 
 @mutant("add: broadcast gradient not summed back", ops_basic.Add, "vjp", "gradient", "add")
@@ -134,7 +134,7 @@ def _(node, g):
     return g * (node.inputs[0].data.size / g.data.size)
 
 
-# Shapes, reductions, products ---------------------------------------------------------------------
+# Shapes, reductions, products
 
 
 @mutant("permute: same order back", ops_shape.Permute, "vjp", "gradient", "permute")
@@ -215,7 +215,7 @@ def _(self, node, need, g):
     return self(g, transpose(b, -1, -2)), self(transpose(a, -1, -2), g)
 
 
-# Activations --------------------------------------------------------------------------------------
+# Activations
 
 
 @rule("tanh_grad: its dependence on y forgotten", ops_act.TanhGrad, "higher_orders", "tanh")
@@ -253,7 +253,7 @@ def _(self, node, need, g):
     return (g * ops_act.sigmoid(node.inputs[0]),)
 
 
-# Convolution --------------------------------------------------------------------------------------
+# Convolution
 
 
 @mutant("conv2d: bias gradient lacks the batch", ops_conv.Conv, "vjp", "gradient", "conv2d")
@@ -282,7 +282,7 @@ def _(self, node, need, v):
     return None, ops_conv.Conv(self.geometry)(node.inputs[0], v)
 
 
-# Normalisation ------------------------------------------------------------------------------------
+# Normalisation
 
 
 @mutant(

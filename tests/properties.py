@@ -72,7 +72,7 @@ def references():
         Op.__call__ = kernel_call
 
 
-# 1 Values ---------------------------------------------------------------------------------------
+# 1 Values
 
 
 def values(case: OpCase, sample: Sample) -> None:
@@ -106,7 +106,7 @@ def reference_values(case: OpCase, sample: Sample) -> None:
         require_close(f"{case}({sample}) against its reference", a.data, b.data)
 
 
-# 2, 3 Derivatives -------------------------------------------------------------------------------
+# 2, 3 Derivatives
 
 
 def gradient(case: OpCase, sample: Sample) -> None:
@@ -161,7 +161,7 @@ def kink(case: OpCase, sample: Sample) -> None:
             require(g is None or bool(np.isfinite(g).all()), f"{case}({sample}): order {order} is not finite")
 
 
-# 4 Need -----------------------------------------------------------------------------------------
+# 4 Need
 
 
 def need(case: OpCase, sample: Sample) -> None:
@@ -210,7 +210,7 @@ def need_is_honoured(case: OpCase, sample: Sample) -> None:
             )
 
 
-# 6 Layout ---------------------------------------------------------------------------------------
+# 6 Layout
 
 
 def layouts(case: OpCase, sample: Sample) -> None:
@@ -236,7 +236,7 @@ def in_layout(case: OpCase, sample: Sample, layout) -> None:
             require_close(f"{case}({sample}): gradient of input {i}", a.data, b.data)
 
 
-# 8 Dtypes ---------------------------------------------------------------------------------------
+# 8 Dtypes
 
 
 def dtypes(case: OpCase, sample: Sample) -> None:
@@ -260,7 +260,7 @@ def dtypes(case: OpCase, sample: Sample) -> None:
             )
 
 
-# 9 Purity ---------------------------------------------------------------------------------------
+# 9 Purity
 
 
 def pure(case: OpCase, sample: Sample) -> None:
@@ -306,7 +306,7 @@ def leaves_cotangents_alone(case: OpCase, sample: Sample) -> None:
     )
 
 
-# 10 Memory --------------------------------------------------------------------------------------
+# 10 Memory
 
 
 def freed(case: OpCase, sample: Sample) -> None:

@@ -31,7 +31,7 @@ class Pair(mg.Op):
         return (parts[0] if len(parts) == 1 else parts[0] + parts[1],)
 
 
-# What grad returns --------------------------------------------------------------------------------
+# What grad returns
 
 
 def test_orders_one_to_five():
@@ -114,7 +114,7 @@ def test_a_graph_can_be_walked_again():
     assert mg.grad(y, x)[0].item() == mg.grad(y, x)[0].item() == 4
 
 
-# backward -----------------------------------------------------------------------------------------
+# backward
 
 
 def test_backward_accumulates_out_of_place():
@@ -170,7 +170,7 @@ def test_a_leaf_that_is_itself_the_output():
     assert x.grad.item() == 1
 
 
-# Recording ----------------------------------------------------------------------------------------
+# Recording
 
 
 def test_no_grad_enable_grad_and_detach():
@@ -265,7 +265,7 @@ def test_threads_have_their_own_recording_state(rng):
         assert dx.item() == pytest.approx(9 * k * k)
 
 
-# Hooks --------------------------------------------------------------------------------------------
+# Hooks
 
 
 def test_a_hook_sees_the_whole_gradient_once():

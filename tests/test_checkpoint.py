@@ -46,7 +46,7 @@ def names(folder: Path) -> set[str]:
 PAIR = {"checkpoint-000001.json", "checkpoint-000001.safetensors"}
 
 
-# Round trips ------------------------------------------------------------------------------------
+# Round trips
 
 
 @st.composite
@@ -126,7 +126,7 @@ def test_what_cannot_be_stored_is_refused_before_writing(tmp_path, arrays, state
     assert names(tmp_path) == set()
 
 
-# Damage -----------------------------------------------------------------------------------------
+# Damage
 
 
 @pytest.mark.parametrize("suffix", [".json", ".safetensors"])
@@ -216,7 +216,7 @@ def test_missing_halves_and_other_formats(tmp_path):
         load(path)
 
 
-# Which one is loaded ----------------------------------------------------------------------------
+# Which one is loaded
 
 
 def test_latest_is_the_highest_step(tmp_path):
@@ -272,7 +272,7 @@ def test_resolve_says_what_is_missing(tmp_path, monkeypatch, spec, message):
         resolve(spec, tmp_path / "runs")
 
 
-# Crashes and full disks -------------------------------------------------------------------------
+# Crashes and full disks
 
 
 @contextlib.contextmanager
@@ -386,7 +386,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, place):
         save_step(folder, 1)
 
 
-# The writer -------------------------------------------------------------------------------------
+# The writer
 
 
 def test_atomic_write(tmp_path):

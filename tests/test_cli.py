@@ -92,6 +92,17 @@ def test_dry_run_and_fast_dev_run(tmp_path, monkeypatch):
     assert "no classifier is shipped for data set 'avatars'" in result.output
 
 
+@pytest.mark.parametrize(("data", "size"), [("digits", 64), ("avatars", 16), ("avatars", 64)])
+def test_other_sizes(data, size, tmp_path):
+    """Images other than 32x32 train, are drawn at their size, and are scored where there is a classifier."""
+    out = tmp_path / "run"
+    result = run("train", "--data", data, "--size", str(size), "--steps", "1", *SMALL, "--out", str(out))
+    assert result.exit_code == 0 and "reached step 1" in result.output, result.output
+    for name in ("reals.png", "fakes000001.png"):
+        with Image.open(out / name) as image:
+            assert image.size == (8 * (2 * size + 2) + 2,) * 2
+
+
 def test_data_commands(tmp_path):
     """The list says which split the digits are; the sheet is a picture."""
     assert "test split" in run("data", "list").output
@@ -108,6 +119,18 @@ def test_classifier_command(tmp_path):
     result = run("classifier", "digits", "--epochs", "1", "--out", str(tmp_path / "c"), "--json")
     assert json.loads(result.stdout.splitlines()[-1])["held_out_accuracy"] > 0.85
     assert classifier.load("digits", tmp_path / "c")[1]["command"] == "minigan classifier digits --epochs 1"
+
+
+def test_a_failed_certificate_exits_with_1_and_still_prints_its_figures(monkeypatch):
+    """A wrong derivative: the row says where, the JSON says passed: false, the exit status is 1; a right one exits with
+    0."""
+    from minigan.ops_act import TanhGrad
+
+    assert run("gradcheck", "tanh", "--json").exit_code == 0
+    monkeypatch.setattr(TanhGrad, "forward", lambda self, y, g: g * (1 - y))
+    result = run("gradcheck", "tanh", "--json")
+    figures = json.loads(result.stdout.splitlines()[-1])
+    assert result.exit_code == 1 and not figures["passed"] and "order-1 derivative" in figures["rows"][0]["failure"]
 
 
 USAGE = [

@@ -40,7 +40,7 @@ def indices(images: np.ndarray) -> np.ndarray:
     return levels[:, 0, 0, 0] * 256 + levels[:, 0, 1, 0]
 
 
-# The sets ---------------------------------------------------------------------------------------
+# The sets
 
 
 def test_digits_are_the_canonical_mnist_test_split(digits):
@@ -135,7 +135,7 @@ def test_damaged_asset_is_named(tmp_path, monkeypatch, keep):
         data.load("avatars")
 
 
-# Pixels -----------------------------------------------------------------------------------------
+# Pixels
 
 
 def test_every_grey_level_survives_the_round_trip():
@@ -185,7 +185,7 @@ def test_resize_keeps_the_picture_in_a_frame_of_background(h, w, size, backgroun
     assert (resized == background).sum() == resized.size - inside.size
 
 
-# The loader -------------------------------------------------------------------------------------
+# The loader
 
 
 @settings(deadline=None)  # the first example may compile a kernel

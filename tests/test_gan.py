@@ -167,5 +167,10 @@ def test_shipped_classifier_and_its_judgement():
     assert ones.largest_class > 0.95 and ones.score < 1.5
     noise = metrics.evaluate(RNG.standard_normal((200, 1, 32, 32)).clip(-1, 1).astype("f"), model, dataset)
     assert noise.frechet > 10 * real.frechet
+    large = classifier.prepared(dataset, dataset.held_out, 64)
+    np.testing.assert_allclose(classifier.shrunk(large), classifier.prepared(dataset, dataset.held_out), atol=1e-6)
+    assert metrics.evaluate(large, model, dataset).frechet == pytest.approx(real.frechet, rel=1e-3)
+    with pytest.raises(ValueError, match="multiple of 32 pixels, got 16x16"):
+        metrics.evaluate(large[:, :, :16, :16], model, dataset)
     with pytest.raises(ValueError, match="no classifier is shipped for data set 'avatars'"):
         classifier.load("avatars")

@@ -126,7 +126,7 @@ def test_derivatives_are_those_of_calculus():
     assert gradcheck.derivatives(lambda x: x**4, [x], 5) == [None]
 
 
-# Values, strategies -------------------------------------------------------------------------------
+# Values, strategies
 
 
 def test_values_keep_their_distance():
@@ -174,7 +174,7 @@ def test_every_leftover_is_drawn():
     assert leftovers == {(s, r) for s in (1, 2, 3) for r in range(s)} and extras == {True, False}
 
 
-# The certificate ----------------------------------------------------------------------------------
+# The certificate
 
 
 def test_a_certificate_of_some_ops():

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kernel_testing import on_threads
 
-from minigan.kernels import conv, fast, layout, load, matmul
+from minigan.kernels import conv, fast, layout, matmul
 from minigan.kernels.fast import conv as fast_conv
 from minigan.kernels.geometry import ConvGeometry
 
@@ -198,17 +199,6 @@ def test_adjoints(geometry, lanes):
     forms = [float((a.astype(float) * b).sum()) for a, b in pairs]
     size = np.linalg.norm(pairs[0][0]) * np.linalg.norm(g)
     assert np.ptp(forms) <= 1e-5 * size
-
-
-def on_threads(function):
-    """The results of function() on 1, 2 and 4 threads."""
-    before = load.get_num_threads()
-    try:
-        for threads in (1, 2, 4):
-            load.set_num_threads(threads)
-            yield function()
-    finally:
-        load.set_num_threads(before)
 
 
 @pytest.mark.parametrize("lanes", ROOMS)

@@ -17,7 +17,7 @@ def pixels(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
 
-# Grids ------------------------------------------------------------------------------------------
+# Grids
 
 
 @given(
@@ -82,7 +82,7 @@ def test_unwritable_place_is_named(tmp_path):
         viz.save_grid(tmp_path / "missing" / "grid.png", pixels(1, 2, 2, 1))
 
 
-# Animations -------------------------------------------------------------------------------------
+# Animations
 
 
 def grey(level: int, width: int = 40) -> np.ndarray:
@@ -137,7 +137,7 @@ def test_gif_in_colour_and_of_one_frame(tmp_path):
         viz.save_gif(tmp_path / "b.gif", [])
 
 
-# Curves -----------------------------------------------------------------------------------------
+# Curves
 
 
 @pytest.fixture
@@ -229,7 +229,7 @@ def test_plotting_leaves_no_global_state(tmp_path):
     subprocess.run([sys.executable, "-c", code, tmp_path / "curves.png"], check=True)
 
 
-# Data sheets ------------------------------------------------------------------------------------
+# Data sheets
 
 
 def test_sheet_of_digits_has_a_row_of_each_class(tmp_path):

@@ -85,9 +85,24 @@ def accuracy(model: Classifier, dataset: Dataset) -> float:
     return float((guesses == dataset.labels[dataset.held_out]).mean())
 
 
-def prepared(dataset: Dataset, index: np.ndarray) -> np.ndarray:
-    """Some images of a data set as a classifier or critic sees them: (N, C, 32, 32) in [-1, 1]."""
-    return to_unit(resize(dataset.images[index], SIZE, dataset.info.background))
+def prepared(dataset: Dataset, index: np.ndarray, size: int = SIZE) -> np.ndarray:
+    """Some images of a data set as a classifier or critic sees them: (N, C, size, size) in [-1, 1]."""
+    return to_unit(resize(dataset.images[index], size, dataset.info.background))
+
+
+def shrunk(images: np.ndarray) -> np.ndarray:
+    """Images (N, C, S, S) as (N, C, 32, 32), by the mean of blocks: what undoes the enlarging of the data set's own
+    images.
+
+    Raises ValueError unless S is a multiple of 32.
+    """
+    n, channels, height, width = images.shape
+    if height != width or height % SIZE:
+        raise ValueError(f"the classifier judges square images of a multiple of {SIZE} pixels, got {height}x{width}")
+    if height == SIZE:
+        return images
+    block = height // SIZE
+    return images.reshape(n, channels, SIZE, block, SIZE, block).mean((3, 5))
 
 
 def judge(model: Classifier, images: np.ndarray, batch: int = 250) -> Iterator[tuple[np.ndarray, np.ndarray]]:

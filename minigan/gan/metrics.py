@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from ..data import Dataset
-from .classifier import Classifier, judge, prepared
+from .classifier import Classifier, judge, prepared, shrunk
 
 CONFIDENT, PRESENT = 0.9, 0.005
 
@@ -77,10 +77,10 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def evaluate(images: np.ndarray, model: Classifier, dataset: Dataset) -> Report:
-    """Judge images (N, C, 32, 32) in [-1, 1] against `dataset`. Raises ValueError for fewer than two."""
+    """Judge images (N, C, S, S) in [-1, 1] against `dataset`, S a multiple of 32. Raises ValueError below two images."""
     if len(images) < 2:
         raise ValueError(f"evaluate: need at least 2 images, got {len(images)}")
-    features, probabilities = _judged(model, images)
+    features, probabilities = _judged(model, shrunk(images))
     held_features, held_probabilities = _judged(model, prepared(dataset, dataset.held_out))
     train_features, _ = _judged(model, prepared(dataset, dataset.train))
     # The distance falls with the number of samples, so both sides of the comparison use the same number.

@@ -138,7 +138,7 @@ class Run:
             f" steps {self.trainer.steps_done} to {options.steps}, in {self.folder}"
         )
         if not (self.folder / "fakes_init.png").exists():
-            reals = classifier.prepared(self.dataset, self.dataset.train[:PREVIEWS])
+            reals = classifier.prepared(self.dataset, self.dataset.train[:PREVIEWS], self.options.size)
             viz.save_grid(self.folder / "reals.png", reals, scale=2)
             self._save_fakes("fakes_init.png")
 
