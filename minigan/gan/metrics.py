@@ -77,7 +77,7 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def evaluate(images: np.ndarray, model: Classifier, dataset: Dataset) -> Report:
-    """Judge images (N, C, S, S) in [-1, 1] against `dataset`, S a multiple of 32. Raises ValueError below two images."""
+    """Judge images (N, C, S, S) in [-1, 1] against `dataset`, S a multiple of 32. Raises ValueError below two."""
     if len(images) < 2:
         raise ValueError(f"evaluate: need at least 2 images, got {len(images)}")
     features, probabilities = _judged(model, shrunk(images))
