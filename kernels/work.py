@@ -1,0 +1,53 @@
+"""How a kernel is issued: prepared first, called later, perhaps many times.
+
+A kernel such as a convolution is a few compiled loops, one after the other, with buffers of its own between them. Its
+`prepare` function looks at shapes only, asks `work` for those buffers and hands it the loops with their arguments. What
+becomes of them is the work's own business: `Now` runs each at once, which is what calling a kernel does; a captured
+plan (`minigan.capture`) keeps the list, places the buffers in its arena, and runs it at every replay. So whatever reads
+or writes a number stands in a function given to `call`, never beside it.
+"""
+
+from collections.abc import Callable, Hashable
+
+import numpy as np
+
+Array = np.ndarray
+
+LINE = 64
+"""Bytes of a cache line: a vector that straddles two takes two loads."""
+
+
+def aligned(shape: int | tuple[int, ...], dtype=np.float32) -> Array:
+    """An array, not initialised, that starts at a cache line."""
+    dtype = np.dtype(dtype)
+    count = int(np.prod(shape, dtype=np.int64))
+    memory = np.empty(count * dtype.itemsize + LINE, np.uint8)
+    skip = -memory.ctypes.data % LINE
+    return memory[skip : skip + count * dtype.itemsize].view(dtype).reshape(shape)
+
+
+class Now:
+    """Runs every call at once. `NOW` is the one instance: it has no state."""
+
+    def empty(self, shape: int | tuple[int, ...], dtype=np.float32) -> Array:
+        """A buffer, not initialised, that lasts until the kernel which asked for it has run."""
+        return aligned(shape, dtype)
+
+    def call(self, function: Callable, *arguments) -> None:
+        """function(*arguments), now or at each replay. Arrays among the arguments stay the same objects."""
+        function(*arguments)
+
+    def derived(
+        self, key: Hashable, source: Array, shape: int | tuple[int, ...], fill: Callable[[Array], None]
+    ) -> Array:
+        """A buffer that holds what fill(buffer) makes of `source`, float32: packed weights, for example.
+
+        `fill` issues its loops by `call`. `key` names what is made and how; a plan makes it once for all kernels that
+        ask for the same key of the same source, until the source is written to.
+        """
+        buffer = self.empty(shape)
+        fill(buffer)
+        return buffer
+
+
+NOW = Now()
