@@ -30,11 +30,13 @@ from .autograd import (
     tensor,
 )
 from .backend import Generator, bool_, device, float32, float64, int64, manual_seed
+from .capture import CaptureError, capture
 from .creation import *  # noqa: F403
 
 globals().update(methods.PUBLIC)
 __version__ = "0.1.0"
 __all__ = [
+    "CaptureError",
     "Generator",
     "Node",
     "Op",
@@ -42,6 +44,7 @@ __all__ = [
     "as_tensor",
     "backward",
     "bool_",
+    "capture",
     "detect_anomaly",
     "device",
     "enable_grad",

@@ -33,6 +33,11 @@ from .backend import device as check_device
 
 _recording: ContextVar[bool] = ContextVar("minigan_recording", default=True)
 _anomaly: ContextVar[bool] = ContextVar("minigan_anomaly", default=False)
+recorder: ContextVar = ContextVar("minigan_recorder", default=None)
+"""What notes every op of this thread while `capture` records a step, else None."""
+
+watchers = 0
+"""How many anomaly contexts and recordings are open, in all threads: while it is 0, ops need not ask."""
 _node_numbers = itertools.count()
 
 
@@ -63,7 +68,24 @@ def is_grad_enabled() -> bool:
 def detect_anomaly():
     """Context manager in which every op checks its result; the first that makes a NaN or an infinity raises
     FloatingPointError with its name, its shapes and whether its inputs were still finite."""
-    return _set(_anomaly, True)
+    return _detecting()
+
+
+@contextmanager
+def _detecting() -> Iterator[None]:
+    global watchers
+    token = _anomaly.set(True)
+    watchers += 1
+    try:
+        yield
+    finally:
+        watchers -= 1
+        _anomaly.reset(token)
+
+
+def is_anomaly_detected() -> bool:
+    """Whether results are being checked."""
+    return _anomaly.get()
 
 
 class Tensor:
@@ -84,7 +106,7 @@ class Tensor:
     shape = property(lambda self: self.data.shape, doc="The sizes of its axes, a tuple.")
     dtype = property(lambda self: self.data.dtype, doc="The NumPy dtype of its elements.")
     ndim = property(lambda self: self.data.ndim, doc="The number of its axes.")
-    device = property(lambda self: device_of(self.data), doc="The device that holds its array.")
+    device = property(lambda self: device_of(array_of(self)), doc="The device that holds its array.")
     is_leaf = property(lambda self: self.node is None, doc="Whether no recorded op made it.")
 
     @property
@@ -107,7 +129,7 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """The same array outside the graph."""
-        out = Tensor(self.data)
+        out = Tensor(array_of(self))
         out.version = self.version
         return out
 
@@ -127,15 +149,15 @@ class Tensor:
         hooks.append(hook)
         return _HookHandle(hooks, hook)
 
-    def assign(self, array: np.ndarray) -> Tensor:
+    def assign(self, values: Tensor | np.ndarray) -> Tensor:
         """Overwrite this leaf's values in place, unrecorded, and count it. Raises ValueError on another shape."""
-        array = np.asarray(array)
-        if array.shape != self.shape:
+        values = values if isinstance(values, Tensor) else tensor_of(values)
+        if values.shape != self.shape:
             raise ValueError(
-                f"assign: cannot write an array of shape {array.shape} into a tensor of shape {self.shape}"
+                f"assign: cannot write an array of shape {values.shape} into a tensor of shape {self.shape}"
             )
-        self.data[...] = array
-        return self.changed()
+        in_place(_overwrite, [self], [values])
+        return self
 
     def changed(self) -> Tensor:
         """Say that `data` was changed in place: a backward pass through what was recorded before will refuse."""
@@ -183,6 +205,29 @@ class Tensor:
         values = np.array2string(self.data, separator=", ", prefix="tensor(", precision=4)
         made_by = f", made by {self.node.op.name}" if self.node else ", requires_grad=True" if self._leaf_grad else ""
         return f"tensor({values}, dtype={self.dtype}{made_by})"
+
+
+array_of = Tensor.data.__get__
+"""A tensor's array, also while a step is recorded and `data` shows only its shape."""
+
+
+def in_place(kernel: Callable, targets: Sequence[Tensor], sources: Sequence[Tensor] = ()) -> None:
+    """kernel(*arrays of targets, *arrays of sources), which overwrites the targets: the one door for changes in place.
+
+    Nothing is recorded for the gradient; each target counts the change. While `capture` records a step the change is
+    noted instead, and made by the plan.
+    """
+    noted = recorder.get() if watchers else None
+    if noted is None:
+        kernel(*map(array_of, targets), *map(array_of, sources))
+    else:
+        noted.in_place(kernel, targets, sources)
+    for t in targets:
+        t.changed()
+
+
+def _overwrite(target: np.ndarray, source: np.ndarray) -> None:
+    target[...] = source
 
 
 class _HookHandle:
@@ -241,9 +286,10 @@ class Op:
     reference(*tensors) -> the same function composed of other ops: explanation, test oracle, and the default vjp.
     saves_input: the vjp reads the inputs' values (not only their shapes). saves_output: it reads the outputs' values.
     alias: the output shares the first input's memory. differentiable: False for comparisons and the like.
+    generator: the `Generator` that forward draws from, if any.
     """
 
-    saves_input, saves_output, alias, differentiable = True, False, False, True
+    saves_input, saves_output, alias, differentiable, generator = True, False, False, True, None
 
     @property
     def name(self) -> str:
@@ -253,6 +299,17 @@ class Op:
     def forward(self, *arrays: np.ndarray):
         """The kernel: arrays in, an array or a tuple of arrays out."""
         raise NotImplementedError(f"{self.name} has no forward")
+
+    def prepare(self, work, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
+        """Issue, by `work` (see kernels/work.py), the loops that make the output arrays from the input arrays.
+
+        No number may be read here. An op without kernels of its own runs `forward` and copies what it makes.
+        """
+        work.call(self._fill, inputs, outputs)
+
+    def _fill(self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
+        for out, y in zip(outputs, _several(self.forward(*inputs)), strict=True):
+            np.copyto(out, y)
 
     def reference(self, *tensors: Tensor):
         """The same function as a composite of other ops."""
@@ -280,15 +337,27 @@ class Op:
             if not isinstance(x, Tensor):
                 inputs = _lift(inputs)
                 break
+        if watchers and (noted := recorder.get()) is not None:
+            return noted.apply(self, inputs)
+        return self.wrap(inputs, self.run(inputs, [x.data for x in inputs]))
+
+    def run(self, inputs: Sequence[Tensor], arrays: Sequence[np.ndarray]) -> np.ndarray | tuple[np.ndarray, ...]:
+        """`forward` on the inputs' arrays, its errors explained and its results real arrays."""
         try:
-            made = self.forward(*[x.data for x in inputs])
+            made = self.forward(*arrays)
         except (ValueError, TypeError, IndexError) as error:
             raise self._explained(error, inputs) from error
+        if isinstance(made, np.generic):  # NumPy returns scalars, not arrays, from 0-d arithmetic
+            made = np.asarray(made)
+        if watchers and _anomaly.get():
+            self._check_finite(inputs, arrays, made)
+        return made
+
+    def wrap(
+        self, inputs: tuple[Tensor, ...], made: np.ndarray | tuple[np.ndarray, ...]
+    ) -> Tensor | tuple[Tensor, ...]:
+        """What this op made of the inputs, as Tensors, the op recorded for the gradient."""
         arrays = made if type(made) is tuple else (made,)
-        if isinstance(arrays[0], np.generic):  # NumPy returns scalars, not arrays, from 0-d arithmetic
-            arrays = tuple(np.asarray(y) for y in arrays)
-        if _anomaly.get():
-            self._check_finite(inputs, arrays)
         node = None
         if self.differentiable and _recording.get():
             for x in inputs:
@@ -313,11 +382,11 @@ class Op:
             )
         return type(error)(f"{self.name}: {message} (input shapes {shapes})")
 
-    def _check_finite(self, inputs: Sequence[Tensor], arrays: Sequence[np.ndarray]) -> None:
-        for y in arrays:
+    def _check_finite(self, inputs: Sequence[Tensor], arrays: Sequence[np.ndarray], made) -> None:
+        for y in _several(made):
             if y.dtype in FLOATS and not namespace(y).isfinite(y).all():
                 kind = "NaN" if namespace(y).isnan(y).any() else "an infinity"
-                finite = all(namespace(x.data).isfinite(x.data).all() for x in inputs)
+                finite = all(namespace(x).isfinite(x).all() for x in arrays)
                 raise FloatingPointError(
                     f"{self.name} made {kind} (output {y.shape}, inputs {', '.join(str(x.shape) for x in inputs)}"
                     f" {'all finite' if finite else 'not all finite'})"
@@ -351,7 +420,19 @@ class Cast(Op):
         return (Cast(node.inputs[0].dtype)(g),)
 
 
-identity = Identity()
+class Copy(Op):
+    """y = x, in memory of its own."""
+
+    name, saves_input = "clone", False
+
+    def forward(self, x):
+        return x.copy(order="K")
+
+    def vjp(self, node, need, g):
+        return (g,)
+
+
+identity, copied = Identity(), Copy()
 
 
 def grad(outputs, inputs, grad_outputs=None, create_graph: bool = False) -> tuple[Tensor | None, ...]:
@@ -394,18 +475,19 @@ def backward(outputs, grad_outputs=None, inputs: Sequence[Tensor] | None = None)
             *{id(y): y for y in outputs if y.node is None and y._leaf_grad and id(y) not in leaves}.values(),
         ]
     table = _propagate(outputs, seeds, {_slot(x) for x in inputs}, nodes, create_graph=False)
-    handed_out = {id(g.data) for g in seeds if g is not None}
+    handed_out = {id(array_of(g)) for g in seeds if g is not None}
     for x in inputs:
         g = table.get(_slot(x))
         if g is None:
             continue
-        if x.grad is not None:
-            x.grad = Tensor(x.grad.data + g.data)
-            continue
-        # Two leaves may receive one array (both ends of an addition do): each .grad must be its own.
-        shared = id(g.data) in handed_out or g.data.base is not None
-        handed_out.add(id(g.data))
-        x.grad = Tensor(g.data.copy() if shared else g.data)
+        with no_grad():
+            if x.grad is not None:
+                x.grad = x.grad + g
+                continue
+            # Two leaves may receive one array (both ends of an addition do): each .grad must be its own.
+            array = array_of(g)
+            x.grad = copied(g) if id(array) in handed_out or array.base is not None else g.detach()
+            handed_out.add(id(array))
 
 
 def _slot(t: Tensor):
@@ -518,7 +600,7 @@ def _seeds(outputs: Sequence[Tensor], grad_outputs) -> list[Tensor]:
             raise ValueError(
                 f"grad: an output of shape {y.shape} needs a cotangent in grad_outputs; only one-element outputs do not"
             )
-        g = Tensor(namespace(y.data).ones_like(y.data)) if g is None else as_tensor(g, like=y.data)
+        g = Tensor(np.ones(y.shape, y.dtype)) if g is None else as_tensor(g, like=y.data)
         if g.shape != y.shape:
             raise ValueError(f"grad: a cotangent of shape {g.shape} for an output of shape {y.shape}")
         seeds.append(g)
@@ -527,6 +609,10 @@ def _seeds(outputs: Sequence[Tensor], grad_outputs) -> list[Tensor]:
 
 def _sequence(value) -> tuple[Tensor, ...]:
     return (value,) if isinstance(value, Tensor) or value is None else tuple(value)
+
+
+def _several(made) -> tuple:
+    return made if type(made) is tuple else (made,)
 
 
 def _lift(inputs: Sequence) -> tuple[Tensor, ...]:
@@ -547,8 +633,20 @@ def as_tensor(value, like: np.ndarray | None = None) -> Tensor:
             if isinstance(value, float)
             else np.result_type(like.dtype, value)
         )
-        return Tensor(namespace(like).asarray(value, dtype))
+        return Tensor(np.asarray(value, dtype))
     return tensor(value)
+
+
+def tensor_of(array) -> Tensor:
+    """A Tensor around what np.asarray makes of it, not copied if it is an array."""
+    _check_constant(array)
+    return Tensor(np.asarray(array))
+
+
+def _check_constant(data) -> None:
+    """While a step is recorded, refuse a caller's array: it would be the same at every replay."""
+    if watchers and isinstance(data, np.ndarray) and data.size > 1 and (noted := recorder.get()) is not None:
+        raise noted.constant()
 
 
 def tensor(data, dtype=None, device=None, requires_grad: bool = False) -> Tensor:
@@ -559,6 +657,7 @@ def tensor(data, dtype=None, device=None, requires_grad: bool = False) -> Tensor
     """
     if isinstance(data, Tensor):
         data = data.data
+    _check_constant(data)
     array = np.array(data, dtype=dtype)
     if dtype is None and array.dtype == np.float64 and not isinstance(data, (np.ndarray, np.generic)):
         array = array.astype(float32)

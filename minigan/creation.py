@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .autograd import Tensor
+from .autograd import Op, Tensor, tensor_of
 from .backend import CPU, Generator, default_generator, device, float32, float64, int64
 from .ops_shape import sizes_of
 
@@ -24,6 +24,32 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+
+
+class Fill(Op):
+    """An array of one value, of the shape, dtype and layout of another; not differentiable."""
+
+    name, differentiable = "full_like", False
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def forward(self, x):
+        return np.full_like(x, self.value)
+
+
+class Draw(Op):
+    """Random numbers from a generator, a new draw each time; not differentiable."""
+
+    differentiable = False
+
+    def __init__(self, generator: Generator | None, draw: str, *settings) -> None:
+        self.generator, self.draw, self.settings = generator or default_generator, draw, settings
+
+    name = property(lambda self: self.draw)
+
+    def forward(self):
+        return getattr(self.generator, self.draw)(*self.settings)
 
 
 def _leaf(array: np.ndarray, where: str, requires_grad: bool) -> Tensor:
@@ -53,12 +79,12 @@ def empty(*size, dtype=float32, device=CPU, requires_grad: bool = False) -> Tens
 
 def zeros_like(input: Tensor, requires_grad: bool = False) -> Tensor:
     """Zeros of the shape, dtype and layout of `input`."""
-    return Tensor(np.zeros_like(input.data)).requires_grad_(requires_grad)
+    return Fill(0)(input).requires_grad_(requires_grad)
 
 
 def ones_like(input: Tensor, requires_grad: bool = False) -> Tensor:
     """Ones of the shape, dtype and layout of `input`."""
-    return Tensor(np.ones_like(input.data)).requires_grad_(requires_grad)
+    return Fill(1)(input).requires_grad_(requires_grad)
 
 
 def eye(n: int, m: int | None = None, dtype=float32) -> Tensor:
@@ -82,24 +108,24 @@ def from_numpy(array: np.ndarray) -> Tensor:
     """A tensor that shares the array's memory."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"from_numpy: expected a NumPy array, got {type(array).__name__}")
-    return Tensor(array)
+    return tensor_of(array)
 
 
 def randn(*size, generator: Generator | None = None, dtype=float32, requires_grad: bool = False) -> Tensor:
     """Standard normal numbers of shape `size` from `generator` (the default one if None)."""
-    return Tensor((generator or default_generator).normal(sizes_of(size), dtype)).requires_grad_(requires_grad)
+    return Draw(generator, "normal", sizes_of(size), dtype)().requires_grad_(requires_grad)
 
 
 def rand(*size, generator: Generator | None = None, dtype=float32, requires_grad: bool = False) -> Tensor:
     """Numbers uniform on [0, 1) of shape `size`."""
-    return Tensor((generator or default_generator).uniform(sizes_of(size), dtype)).requires_grad_(requires_grad)
+    return Draw(generator, "uniform", sizes_of(size), dtype)().requires_grad_(requires_grad)
 
 
 def randint(low: int, high: int, size, generator: Generator | None = None) -> Tensor:
     """int64 uniform on low..high-1, of shape `size`."""
-    return Tensor((generator or default_generator).integers(low, high, sizes_of((size,))))
+    return Draw(generator, "integers", low, high, sizes_of((size,)))()
 
 
 def randperm(n: int, generator: Generator | None = None) -> Tensor:
     """A random order of 0..n-1."""
-    return Tensor((generator or default_generator).permutation(n))
+    return Draw(generator, "permutation", n)()

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from .autograd import Tensor
-from .backend import Generator, default_generator
+from .autograd import Op, Tensor
+from .backend import Generator
+from .creation import rand
 from .ops_act import elu, leaky_relu, logsigmoid, maxout, relu, sigmoid, softplus, tanh
-from .ops_basic import abs, square
+from .ops_basic import abs, cast, square, where
 from .ops_conv import avg_pool2d, conv2d, conv_transpose2d, interpolate, max_pool2d, pixel_shuffle
 from .ops_matmul import linear
 from .ops_norm import batch_norm, instance_norm, layer_norm
 from .ops_reduce import log_softmax, mean, safe_norm, softmax, sum
-from .ops_shape import Index, gather, pad
+from .ops_shape import ARRAY, Index, gather, pad, unsqueeze
 
 __all__ = [
     "avg_pool2d",
@@ -61,8 +62,35 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, generator: Gen
         raise ValueError(f"dropout: p must be in [0, 1], got {p}")
     if not training or p == 0:
         return input
-    keep = (generator or default_generator).uniform(input.shape) >= p
-    return input * Tensor(keep.astype(input.dtype) / np.asarray(max(1 - p, 1e-30), input.dtype))
+    keep = cast(rand(input.shape, generator=generator) >= p, input.dtype)
+    return input * (keep / max(1 - p, 1e-30))
+
+
+class Lookup(Index):
+    """Rows of a table, IndexError for one outside it: to NumPy, row -1 would be the last."""
+
+    name = "embedding"
+
+    def forward(self, table, rows):
+        if rows.size and not 0 <= rows.min() <= rows.max() < len(table):
+            raise IndexError(f"embedding: rows {rows.min()}..{rows.max()} are outside a table of {len(table)} rows")
+        return super().forward(table, rows)
+
+
+class OneHot(Op):
+    """int64 vectors with a 1 at each label's place; not differentiable."""
+
+    name, differentiable = "one_hot", False
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+
+    def forward(self, labels):
+        if labels.size and labels.min() < 0:
+            raise ValueError("one_hot: labels must be integers, none negative")
+        if labels.size and labels.max() >= self.classes:
+            raise ValueError(f"one_hot: label {labels.max()} does not fit {self.classes} classes")
+        return (labels[..., None] == np.arange(self.classes)).astype(np.int64)
 
 
 def embedding(input: Tensor, weight: Tensor) -> Tensor:
@@ -70,24 +98,19 @@ def embedding(input: Tensor, weight: Tensor) -> Tensor:
 
     Raises IndexError for a row outside the table.
     """
-    rows = np.asarray(input.data if isinstance(input, Tensor) else input)
+    rows = input if isinstance(input, Tensor) else Tensor(np.asarray(input))
     if rows.dtype.kind not in "iu":
         raise TypeError(f"embedding: the input must hold integers, not {rows.dtype}")
-    if rows.size and not 0 <= rows.min() <= rows.max() < weight.shape[0]:
-        raise IndexError(f"embedding: rows {rows.min()}..{rows.max()} are outside a table of {weight.shape[0]} rows")
-    return Index(rows)(weight)
+    return Lookup(ARRAY)(weight, rows)
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """int64 vectors with a 1 at each label's place: shape tensor.shape + (num_classes,); -1 takes the largest label +
     1."""
-    labels = np.asarray(tensor.data if isinstance(tensor, Tensor) else tensor)
-    if labels.dtype.kind not in "iu" or (labels.size and labels.min() < 0):
+    labels = tensor if isinstance(tensor, Tensor) else Tensor(np.asarray(tensor))
+    if labels.dtype.kind not in "iu":
         raise ValueError("one_hot: labels must be integers, none negative")
-    classes = int(labels.max(initial=-1)) + 1 if num_classes == -1 else num_classes
-    if labels.size and labels.max() >= classes:
-        raise ValueError(f"one_hot: label {labels.max()} does not fit {classes} classes")
-    return Tensor((labels[..., None] == np.arange(classes)).astype(np.int64))
+    return OneHot(int(labels.data.max(initial=-1)) + 1 if num_classes == -1 else num_classes)(labels)
 
 
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
@@ -129,6 +152,20 @@ def binary_cross_entropy_with_logits(
     return _reduce(op, loss if weight is None else loss * weight, reduction)
 
 
+class ClassLabels(Op):
+    """Integer labels, IndexError for one outside 0..classes-1; not differentiable."""
+
+    name, differentiable = "cross_entropy", False
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+
+    def forward(self, labels):
+        if labels.size and not 0 <= labels.min() <= labels.max() < self.classes:
+            raise IndexError(f"cross_entropy: a target is outside 0..{self.classes - 1}")
+        return labels
+
+
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -158,12 +195,9 @@ def cross_entropy(
         raise ValueError(f"{op}: target {target.shape} does not fit input {input.shape}")
     if target.dtype.kind not in "iu":
         raise TypeError(f"{op}: class targets must be integers, not {target.dtype}")
-    used = target.data != ignore_index
-    labels = np.where(used, target.data, 0)
-    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
-        raise IndexError(f"{op}: a target is outside 0..{classes - 1}")
-    at = Tensor(labels[:, None])
-    counted = Tensor(used[:, None].astype(input.dtype))
+    used = target != ignore_index
+    at = unsqueeze(ClassLabels(classes)(where(used, target, 0)), 1)
+    counted = unsqueeze(cast(used, input.dtype), 1)
     weights = gather(scale * Tensor(np.ones(input.shape, input.dtype)), 1, at) * counted
     loss = -gather(log_p, 1, at) * weights
     if label_smoothing:

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import functional as F
 from . import init
-from .autograd import Tensor, no_grad
+from .autograd import Tensor, in_place, no_grad
 from .backend import float32
 from .module import Module, ModuleList, Parameter, Sequential, functional_call  # noqa: F401
 from .ops_basic import sum_to
@@ -134,7 +134,7 @@ class BatchNorm2d(Module):
         batch_statistics = self.training or self.running_mean is None
         moves = self.training and self.moves_statistics and self.running_mean is not None
         if moves:
-            self.num_batches_tracked.assign(self.num_batches_tracked.data + 1)
+            in_place(_count, [self.num_batches_tracked])
         running = (self.running_mean, self.running_var) if moves or not batch_statistics else (None, None)
         # torch's momentum=None: the plain average over all batches so far.
         momentum = 1 / self.num_batches_tracked.item() if self.momentum is None and moves else self.momentum
@@ -142,6 +142,10 @@ class BatchNorm2d(Module):
 
     def extra_repr(self) -> str:
         return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"
+
+
+def _count(batches: np.ndarray) -> None:
+    batches += 1
 
 
 class BatchNorm1d(BatchNorm2d):
@@ -318,15 +322,18 @@ def spectral_norm(
     def unit(vector: np.ndarray) -> np.ndarray:
         return vector / max(float(np.linalg.norm(vector)), eps)
 
+    def iterate(u: np.ndarray, v: np.ndarray, w: np.ndarray) -> None:
+        for _ in range(n_power_iterations):
+            v[...] = unit(np.einsum("ij,i->j", w, u))
+            u[...] = unit(np.einsum("ij,j->i", w, v))
+
     def refresh(module: Module) -> None:
         w = matrix(getattr(module, f"{name}_orig"))
         u, v = getattr(module, f"{name}_u"), getattr(module, f"{name}_v")
         if module.training:
-            for _ in range(n_power_iterations):
-                v.assign(unit(np.einsum("ij,i->j", w.data, u.data)))
-                u.assign(unit(np.einsum("ij,j->i", w.data, v.data)))
+            in_place(iterate, [u, v], [w])
         # Copies: the graph must not see the next iteration's vectors.
-        left, right = Tensor(u.data[None].copy()), Tensor(v.data[:, None].copy())
+        left, right = reshape(u.clone(), (1, -1)), reshape(v.clone(), (-1, 1))
         module._own(name, getattr(module, f"{name}_orig") / sum_to(matmul(matmul(left, w), right), ()))
 
     rows, columns = matrix(weight).shape

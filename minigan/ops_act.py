@@ -33,7 +33,7 @@ class LeakyRelu(Op):
         return (LeakyReluGrad(self.slope)(node.inputs[0], g),)
 
     def reference(self, x):
-        return where(x.data > 0, x, x * self.slope)
+        return where(x > 0, x, x * self.slope)
 
 
 class LeakyReluGrad(Op):
@@ -53,7 +53,7 @@ class LeakyReluGrad(Op):
         return None, LeakyReluGrad(self.slope)(node.inputs[0], h) if need[1] else None
 
     def reference(self, x, g):
-        return where(x.data > 0, g, g * self.slope)
+        return where(x > 0, g, g * self.slope)
 
 
 class Tanh(Op):
@@ -121,7 +121,7 @@ class Softplus(Op):
 
     def vjp(self, node, need, g):
         z = node.inputs[0] * self.beta
-        return (where(z.data > self.threshold, g, g * sigmoid(z)),)
+        return (where(z > self.threshold, g, g * sigmoid(z)),)
 
 
 sigmoid, _tanh = Sigmoid(), Tanh()
@@ -155,7 +155,7 @@ def logsigmoid(input: Tensor) -> Tensor:
 def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
     """x where x > 0, else alpha (e^x - 1)."""
     input = _floating(input)
-    positive = input.data > 0
+    positive = input > 0
     return where(positive, input, alpha * expm1(where(positive, 0.0, input)))
 
 

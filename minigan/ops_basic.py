@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from .autograd import Cast, Op, Tensor
+from .autograd import Cast, Op, Tensor, as_tensor
 from .backend import FLOATS, float32, namespace
 
 
@@ -290,10 +290,10 @@ class Pow(Elementwise):
         a, b = node.inputs
         da = db = None
         if need[0]:
-            flat = b.data == 0
+            flat = eq(b, 0)
             da = sum_to(g * where(flat, 0.0, b * pow(a, where(flat, 1.0, b - 1))), a.shape)
         if need[1]:
-            still = (a.data == 0) & (b.data >= 0)
+            still = where(eq(a, 0), ge(b, 0), eq(a, 0))
             db = sum_to(g * where(still, 0.0, node.output() * log(where(still, 1.0, a))), b.shape)
         return da, db
 
@@ -303,21 +303,20 @@ class Extremum(Elementwise):
 
     def vjp(self, node, need, g):
         a, b = node.inputs
-        tie = 0.5 * (a.data == b.data)
-        first = Tensor(np.asarray(self.prefers_first(a.data, b.data) + tie, g.dtype))
+        first = where(self.prefers_first(a, b), 1.0, where(eq(a, b), 0.5, Tensor(np.zeros((), g.dtype))))
         return sum_to(g * first, a.shape) if need[0] else None, sum_to(g * (1 - first), b.shape) if need[1] else None
 
 
 class Maximum(Extremum):
     """The larger of a and b; NaN wins."""
 
-    prefers_first = staticmethod(np.greater)
+    prefers_first = staticmethod(lambda a, b: gt(a, b))
 
 
 class Minimum(Extremum):
     """The smaller of a and b; NaN wins."""
 
-    prefers_first = staticmethod(np.less)
+    prefers_first = staticmethod(lambda a, b: lt(a, b))
 
 
 class Clip(Op):
@@ -332,31 +331,25 @@ class Clip(Op):
         return namespace(x).clip(x, self.low, self.high)
 
     def vjp(self, node, need, g):
-        x = node.inputs[0].data
-        inside = (x >= (-math.inf if self.low is None else self.low)) & (
-            x <= (math.inf if self.high is None else self.high)
-        )
-        return (g * Tensor(np.asarray(inside, g.dtype)),)
+        x = node.inputs[0]
+        return (where(eq(self(x.detach()), x), g, 0.0),)
 
 
 class Where(Op):
-    """a where the condition holds, else b;  da = g there, db = g elsewhere. A branch not taken passes on no NaN."""
+    """a where the condition c holds, else b;  da = g there, db = g elsewhere. A branch not taken passes on no NaN."""
 
-    name, saves_input = "where", False
+    name = "where"
 
-    def __init__(self, condition: np.ndarray) -> None:
-        self.condition = condition
-
-    def forward(self, a, b):
-        return namespace(a).where(self.condition, *alike(a, b))
+    def forward(self, c, a, b):
+        return namespace(c).where(c, *alike(a, b))
 
     def vjp(self, node, need, g):
-        a, b = node.inputs
+        c, a, b = node.inputs
         zero = Tensor(np.zeros((), g.dtype))
-        take = Where(self.condition)
         return (
-            sum_to(take(g, zero), a.shape) if need[0] else None,
-            sum_to(take(zero, g), b.shape) if need[1] else None,
+            None,
+            sum_to(self(c, g, zero), a.shape) if need[1] else None,
+            sum_to(self(c, zero, g), b.shape) if need[2] else None,
         )
 
 
@@ -402,6 +395,18 @@ class Ge(Comparison):
     ufunc = "greater_equal"
 
 
+class Convert(Op):
+    """The values in another dtype, one of the two not floating; not differentiable."""
+
+    name, differentiable = "cast", False
+
+    def __init__(self, dtype: np.dtype) -> None:
+        self.dtype = dtype
+
+    def forward(self, x):
+        return x.astype(self.dtype)
+
+
 class IsFinite(Comparison):
     """Neither NaN nor infinite."""
 
@@ -425,7 +430,7 @@ exp, expm1, log, log1p, sqrt, rsqrt, sin, cos, erf = (
 sign, abs, maximum, minimum = Sign(), Abs(), Maximum(), Minimum()
 eq, ne, lt, le, gt, ge = Eq(), Ne(), Lt(), Le(), Gt(), Ge()
 isfinite, isnan = IsFinite(), IsNan()
-_pow = Pow()
+_pow, _where = Pow(), Where()
 
 
 def pow(input: Tensor | float, exponent: Tensor | float) -> Tensor:
@@ -453,12 +458,14 @@ clamp = clip
 def where(condition: Tensor | np.ndarray, input: Tensor | float, other: Tensor | float) -> Tensor:
     """`input` where the bool `condition` holds, `other` elsewhere; all three broadcast. Raises TypeError if it is not
     bool."""
-    condition = condition.data if isinstance(condition, Tensor) else np.asarray(condition)
+    condition = condition if isinstance(condition, Tensor) else Tensor(np.asarray(condition))
     if condition.dtype != bool:
         raise TypeError(
             f"where: the condition must be bool, not {condition.dtype}; compare it with something, e.g. x > 0"
         )
-    return Where(condition)(input, other)
+    if not isinstance(input, Tensor):
+        input = as_tensor(input, other.data if isinstance(other, Tensor) else None)
+    return _where(condition, input, as_tensor(other, input.data))
 
 
 def cast(input: Tensor, dtype) -> Tensor:
@@ -468,7 +475,7 @@ def cast(input: Tensor, dtype) -> Tensor:
         return input
     if dtype in FLOATS and input.dtype in FLOATS:
         return Cast(dtype)(input)
-    return Tensor(input.data.astype(dtype))
+    return Convert(dtype)(input)
 
 
 def _reflected(op):

@@ -138,6 +138,23 @@ class ConvWeight(ConvOp):
         return reshape(stack(taps, -1), self.geometry.w_shape)
 
 
+class MaxPoolIndex(Op):
+    """(N, C, H, W) -> (N, C, OY OX): where in its plane each window has its first largest element; not
+    differentiable."""
+
+    name, differentiable = "max_pool_index", False
+
+    def __init__(self, windows: ConvGeometry) -> None:
+        self.windows = windows
+
+    def forward(self, x):
+        from minigan import kernels
+
+        settings = (self.windows.w_shape[2:], self.windows.stride, self.windows.padding, self.windows.dilation)
+        index = kernels.pool.max_pool_index(x, *settings, self.windows.y_shape[2:])
+        return index.reshape(*x.shape[:2], math.prod(index.shape[2:]))
+
+
 def conv2d(
     input: Tensor,
     weight: Tensor,
@@ -262,11 +279,7 @@ def max_pool2d(
         raise ValueError(f"{op}: ceil_mode=True is not supported; pad the input instead")
     windows = _window(op, input, kernel_size, stride, padding, dilation)
     n, c, height, width = input.shape
-    from minigan import kernels
-
-    settings = (windows.w_shape[2:], windows.stride, windows.padding, windows.dilation)
-    index = kernels.pool.max_pool_index(input.data, *settings, windows.y_shape[2:])
-    picked = gather(reshape(input, (n, c, height * width)), 2, Tensor(index.reshape(n, c, math.prod(index.shape[2:]))))
+    picked = gather(reshape(input, (n, c, height * width)), 2, MaxPoolIndex(windows)(input))
     return reshape(picked, windows.y_shape)
 
 
@@ -300,7 +313,7 @@ def interpolate(
             np.minimum((np.arange(m) * np.float32(s)).astype(np.int64), n - 1)
             for m, s, n in zip(size, scales, input.shape[2:], strict=True)
         )
-        return Index((slice(None), slice(None), rows[:, None], columns))(input)
+        return input[:, :, rows[:, None], columns]
     if mode != "bilinear":
         raise ValueError(f"{op}: unknown mode {mode!r}; known modes: nearest, bilinear")
     rows, columns = (

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .autograd import Op, Tensor, grad, identity, is_grad_enabled
+from .autograd import Op, Tensor, grad, identity, in_place, is_grad_enabled
 from .ops_basic import rsqrt, sqrt
 from .ops_matmul import same_dtype
 from .ops_reduce import mean, sum
@@ -42,8 +42,8 @@ def _standardise(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
 
 
 class BatchNorm(Op):
-    """y = w h + b with the batch's own statistics, which the instance keeps as `statistics` (mean, biased variance) for
-    the layer."""
+    """(y, m, v): y = w h + b with the batch's own statistics, its mean m and biased variance v, which come along for
+    the layer's running ones."""
 
     name = "batch_norm"
 
@@ -53,10 +53,11 @@ class BatchNorm(Op):
     def forward(self, x, w, b):
         from minigan import kernels
 
-        y, *self.statistics = kernels.norm.batch_norm(x, w, b, self.eps)
-        return y
+        return kernels.norm.batch_norm(x, w, b, self.eps)
 
-    def vjp(self, node, need, g):
+    def vjp(self, node, need, g, *of_statistics):
+        if g is None or of_statistics != (None, None):  # a loss of the statistics themselves: rare, so composed
+            return super().vjp(node, need, g, *of_statistics)
         x, w, _ = node.inputs
         if not (need[0] or need[1]):
             return None, None, sum(g, _axes(g))
@@ -64,7 +65,9 @@ class BatchNorm(Op):
         return tuple(d if n else None for d, n in zip(BatchNormGrad(self.eps)(x, w, g), need, strict=True))
 
     def reference(self, x, w, b):
-        return _standardise(x, self.eps)[0] * _channel(w, x) + _channel(b, x)
+        h, r = _standardise(x, self.eps)
+        variance = reshape(1 / (r * r) - self.eps, w.shape)
+        return h * _channel(w, x) + _channel(b, x), mean(x, _axes(x)), variance
 
 
 class BatchNormGrad(Op):
@@ -164,13 +167,20 @@ def batch_norm(
         raise ValueError(f"{op}: training needs more than one value per channel, got input {input.shape}")
     weight = Tensor(np.ones(channels, input.dtype)) if weight is None else weight
     bias = Tensor(np.zeros(channels, input.dtype)) if bias is None else bias
-    normalise = BatchNorm(eps)
-    y = normalise(input, weight, bias)
-    batch_mean, batch_var = normalise.statistics
-    for running, batch in ((running_mean, batch_mean), (running_var, batch_var * (count / (count - 1)))):
+    y, *statistics = BatchNorm(eps)(input, weight, bias)
+    for running, batch, factor in zip((running_mean, running_var), statistics, (1, count / (count - 1)), strict=True):
         if running is not None:
-            running.assign((1 - momentum) * running.data + momentum * batch)
+            in_place(_move(1 - momentum, momentum * factor), [running], [batch])
     return y
+
+
+def _move(keep: float, take: float):
+    """running = keep running + take batch, as a function of their arrays."""
+
+    def move(running: np.ndarray, batch: np.ndarray) -> None:
+        running[...] = keep * running + take * batch
+
+    return move
 
 
 def instance_norm(

@@ -12,7 +12,7 @@ import numpy as np
 
 from .autograd import Op, Tensor
 from .backend import FLOATS, float32, namespace
-from .ops_basic import abs, broadcast_to, cast, exp, log, pow, sqrt, where, wide_sum
+from .ops_basic import abs, broadcast_to, cast, eq, exp, log, pow, sqrt, where, wide_sum
 from .ops_shape import axis_index, reshape
 
 Dim = int | Sequence[int] | None
@@ -49,11 +49,22 @@ class Extreme(Op):
         return getattr(namespace(x), self.function)(x, self.axes)
 
     def vjp(self, node, need, g):
-        x, kept = node.inputs[0], kept_shape(node.inputs[0].shape, self.axes)
-        y = node.outputs[0].reshape(kept)
-        chosen = ((x.data == y) | (np.isnan(x.data) & np.isnan(y))).astype(g.dtype)
-        share = Tensor(np.asarray(chosen / chosen.sum(self.axes, keepdims=True)))
+        kept = kept_shape(node.inputs[0].shape, self.axes)
+        share = ExtremeShare(self.axes)(node.inputs[0], reshape(node.output(), kept))
         return (reshape(g, kept) * share,)
+
+
+class ExtremeShare(Op):
+    """1 / k at each of the k elements of x that equal y, the extreme over axes, else 0; its derivative is zero."""
+
+    name, differentiable = "extreme_share", False
+
+    def __init__(self, axes: tuple[int, ...]) -> None:
+        self.axes = axes
+
+    def forward(self, x, y):
+        chosen = ((x == y) | (np.isnan(x) & np.isnan(y))).astype(x.dtype)
+        return np.asarray(chosen / chosen.sum(self.axes, keepdims=True))
 
 
 class Softmax(Op):
@@ -87,6 +98,34 @@ class LogSoftmax(Op):
 
     def vjp(self, node, need, g):
         return (g - exp(node.output()) * sum(g, self.axis, keepdim=True),)
+
+
+class ArgMax(Op):
+    """The position of the first largest element along an axis (None: of all), int64; not differentiable."""
+
+    name, differentiable = "argmax", False
+
+    def __init__(self, axis: int | None, keepdim: bool) -> None:
+        self.axis, self.keepdim = axis, keepdim
+
+    def forward(self, x):
+        return np.asarray(x.argmax(self.axis, keepdims=self.keepdim))
+
+
+class Offset(Op):
+    """The largest element over axes, kept with size 1, and 0 where that is infinite: what logsumexp subtracts.
+
+    It cancels from the result, so it has no derivative.
+    """
+
+    name, differentiable = "logsumexp_offset", False
+
+    def __init__(self, axes: tuple[int, ...]) -> None:
+        self.axes = axes
+
+    def forward(self, x):
+        top = np.asarray(x.max(self.axes, keepdims=True, initial=-np.inf))
+        return np.where(np.isfinite(top), top, 0).astype(x.dtype)
 
 
 def kept_shape(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
@@ -147,7 +186,7 @@ def std(input: Tensor, dim: Dim = None, correction: int = 1, keepdim: bool = Fal
     """The standard deviation over `dim`, the root of `var`; where it is zero so is its gradient, as in PyTorch."""
     _averaged(input, dim, "std")
     variance = var(input, dim, correction, keepdim)
-    zero = variance.data == 0
+    zero = eq(variance, 0)
     return where(zero, 0.0, sqrt(where(zero, 1.0, variance)))
 
 
@@ -169,7 +208,7 @@ def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
     """The position of the first largest element, int64; of the flattened tensor when dim is None."""
     axes = axes_of(dim, input.ndim, "argmax")
     _require_elements(input, axes, "argmax")
-    return Tensor(np.asarray(input.data.argmax(None if dim is None or not input.ndim else axes[0], keepdims=keepdim)))
+    return ArgMax(None if dim is None or not input.ndim else axes[0], keepdim)(input)
 
 
 def safe_norm(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
@@ -180,7 +219,7 @@ def safe_norm(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     there, and what comes out is masked (the "double where").
     """
     squares = sum(input * input, dim, keepdim)
-    zero = squares.data == 0
+    zero = eq(squares, 0)
     return where(zero, 0.0, sqrt(where(zero, 1.0, squares)))
 
 
@@ -195,16 +234,15 @@ def norm(input: Tensor, p: float = 2, dim: Dim = None, keepdim: bool = False) ->
         return cast(sum(input != 0, dim, keepdim), input.dtype)
     if math.isinf(p):
         return (amax if p > 0 else amin)(size, dim, keepdim)
-    zero = size.data == 0
+    zero = eq(size, 0)
     powers = sum(where(zero, 0.0, pow(where(zero, 1.0, size), p)) if p > 0 else pow(size, p), dim, keepdim)
-    none = powers.data == 0
+    none = eq(powers, 0)
     return where(none, 0.0, pow(where(none, 1.0, powers), 1 / p))
 
 
 def logsumexp(input: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
     """ln sum e^x over `dim`, without overflow;  dx = g softmax(x)."""
-    top = np.asarray(input.data.max(axes_of(dim, input.ndim, "logsumexp"), keepdims=True, initial=-np.inf))
-    top = Tensor(np.where(np.isfinite(top), top, 0).astype(input.dtype))
+    top = Offset(axes_of(dim, input.ndim, "logsumexp"))(input)
     total = log(sum(exp(input - top), dim, keepdim=True)) + top
     return total if keepdim else sum(total, dim)
 

@@ -57,17 +57,23 @@ class Permute(Linear):
         return (Permute(tuple(int(i) for i in np.argsort(self.axes)))(g),)
 
 
+ARRAY = object()
+"""Stands in a key where an index array goes; the arrays are inputs of the op, in this order."""
+
+
 class Index(Linear):
-    """x[key] for any NumPy key; a view when the key is slices and integers."""
+    """x[key] for a NumPy key whose arrays are given apart; a view when there are none."""
 
     def __init__(self, key) -> None:
-        self.key, self.alias = key, _is_basic(key)
+        self.key = key
+        self.alias = ARRAY not in (key if isinstance(key, tuple) else (key,))
 
-    def forward(self, x):
-        return namespace(x).asarray(x[self.key])
+    def forward(self, x, *arrays):
+        return namespace(x).asarray(x[filled(self.key, arrays)])
 
     def vjp(self, node, need, g):
-        return (IndexAdd(self.key, node.inputs[0].shape)(g),)
+        x, *arrays = node.inputs
+        return (IndexAdd(self.key, x.shape)(g, *arrays), *(None for _ in arrays))
 
 
 class IndexAdd(Linear):
@@ -76,17 +82,26 @@ class IndexAdd(Linear):
     def __init__(self, key, shape: tuple[int, ...]) -> None:
         self.key, self.shape = key, shape
 
-    def forward(self, x):
+    def forward(self, x, *arrays):
         xp = namespace(x)
         y = xp.zeros(self.shape, x.dtype)
-        if _is_basic(self.key):
-            y[self.key] = x
+        if arrays:
+            xp.add.at(y, filled(self.key, arrays), x)
         else:
-            xp.add.at(y, self.key, x)
+            y[self.key] = x
         return y
 
     def vjp(self, node, need, g):
-        return (Index(self.key)(g),)
+        arrays = node.inputs[1:]
+        return (Index(self.key)(g, *arrays), *(None for _ in arrays))
+
+
+def filled(key, arrays: Sequence[np.ndarray]):
+    """`key` with its ARRAYs replaced by `arrays`."""
+    given = iter(arrays)
+    if not isinstance(key, tuple):
+        return next(given) if key is ARRAY else key
+    return tuple(next(given) if k is ARRAY else k for k in key)
 
 
 class Concat(Op):
@@ -121,14 +136,6 @@ class Pad(Linear):
     def vjp(self, node, need, g):
         inner = tuple(slice(low, low + size) for (low, _), size in zip(self.widths, node.inputs[0].shape, strict=True))
         return (Index(inner)(g),)
-
-
-def _is_basic(key) -> bool:
-    keys = key if isinstance(key, tuple) else (key,)
-    return all(
-        k is None or k is Ellipsis or (isinstance(k, (int, np.integer, slice)) and not isinstance(k, bool))
-        for k in keys
-    )
 
 
 def axis_index(dim: int, ndim: int, op: str) -> int:
@@ -248,14 +255,16 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     return split(input, max(1, -(-size // chunks)), dim)
 
 
+def _is_array(key) -> bool:
+    return isinstance(key, (Tensor, list, np.ndarray, bool))
+
+
 def getitem(input: Tensor, key) -> Tensor:
     """input[key] with NumPy's rules; index Tensors are taken as arrays."""
     keys = key if isinstance(key, tuple) else (key,)
-    keys = tuple(
-        np.asarray(k.data if isinstance(k, Tensor) else k) if isinstance(k, (Tensor, list, np.ndarray)) else k
-        for k in keys
-    )
-    return Index(keys if isinstance(key, tuple) else keys[0])(input)
+    plain = tuple(ARRAY if _is_array(k) else k for k in keys)
+    arrays = [k if isinstance(k, Tensor) else Tensor(np.asarray(k)) for k in keys if _is_array(k)]
+    return Index(plain if isinstance(key, tuple) else plain[0])(input, *arrays)
 
 
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
@@ -263,7 +272,7 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     index = _indices(index, "index_select")
     if index.ndim != 1:
         raise ValueError(f"index_select: the index must have one axis, got shape {index.shape}")
-    return Index((slice(None),) * axis_index(dim, input.ndim, "index_select") + (index,))(input)
+    return Index((slice(None),) * axis_index(dim, input.ndim, "index_select") + (ARRAY,))(input, index)
 
 
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
@@ -276,13 +285,13 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
         raise ValueError(
             f"gather: an index of shape {index.shape} does not fit an input of shape {input.shape} along axis {dim}"
         )
-    open_grid = list(np.ogrid[tuple(slice(n) for n in index.shape)])
-    open_grid[dim : dim + 1] = (index,) if index.ndim else ()
-    return Index(tuple(open_grid))(input)
+    grid = [Tensor(axis) for axis in np.ogrid[tuple(slice(n) for n in index.shape)]]
+    grid[dim : dim + 1] = (index,) if index.ndim else ()
+    return Index((ARRAY,) * len(grid))(input, *grid)
 
 
-def _indices(index, op: str) -> np.ndarray:
-    index = np.asarray(index.data if isinstance(index, Tensor) else index)
+def _indices(index, op: str) -> Tensor:
+    index = index if isinstance(index, Tensor) else Tensor(np.asarray(index))
     if index.dtype.kind not in "iu":
         raise TypeError(f"{op}: the index must hold integers, not {index.dtype}")
     return index
@@ -322,7 +331,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
             raise ValueError(f"pad: widths {(low, high)} do not fit axis {axis} of size {size} in mode {mode!r}")
         if low or high:
             source = np.pad(np.arange(size), (low, high), numpy_mode)
-            input = Index((slice(None),) * axis + (source,))(input)
+            input = Index((slice(None),) * axis + (ARRAY,))(input, Tensor(source))
     return input
 
 

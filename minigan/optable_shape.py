@@ -311,7 +311,7 @@ PAD = (
     ),
     OpCase(
         "index_add",
-        lambda x, index, shape: ops_shape.IndexAdd(index.data, shape)(x),
+        lambda x, index, shape: ops_shape.IndexAdd(ops_shape.ARRAY, shape)(x, index),
         (call((3, 2), index=np.array([1, 1, 0]), shape=(4, 2)),),
         lambda torch, x, index, shape: torch.zeros(shape, dtype=x.dtype).index_add(0, index, x),
         edge=(call((0, 2), index=np.zeros(0, np.int64), shape=(4, 2)),),

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 import numpy as np
 
 from minigan import kernels
 
-from .autograd import Tensor
+from .autograd import Op, Tensor, in_place, no_grad
 from .module import Module
+from .ops_basic import cast, clip, minimum, sqrt
 
 
 class Optimizer:
@@ -55,8 +57,10 @@ class Optimizer:
                     raise ValueError(
                         f"{type(self).__name__}: .grad {p.grad.shape} {p.grad.dtype} of a parameter {p.shape} {p.dtype}"
                     )
-                self.update(p, p.grad.data, self.state.setdefault(id(p), {}), group)
-                p.changed()
+                in_place(partial(self._update, p, group), [p], [p.grad])
+
+    def _update(self, p: Tensor, group: dict, array: np.ndarray, g: np.ndarray) -> None:
+        self.update(p, g, self.state.setdefault(id(p), {}), group)
 
     def update(self, p: Tensor, g: np.ndarray, state: dict, group: dict) -> None:
         """Change p.data in place; a sub-class defines it."""
@@ -216,23 +220,41 @@ class AdamW(Adam):
         super().__init__(params, lr, betas, eps, weight_decay)
 
 
-def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float) -> float:
+def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float) -> Tensor:
     """Scale all gradients by one factor so that their joint Euclidean norm is at most max_norm; returns the norm
-    before."""
+    before, a float64 tensor of no axes."""
     params = [p for p in parameters if p.grad is not None]
-    norm = float(np.sqrt(sum(float(np.sum(np.square(p.grad.data, dtype=np.float64))) for p in params)))
-    scale = max_norm / (norm + 1e-6)
-    if scale < 1:
+    with no_grad():
+        norm = grad_norm([p.grad for p in params])
+        scale = minimum(max_norm / (norm + 1e-6), 1.0)
         for p in params:
-            p.grad = Tensor(p.grad.data * np.asarray(scale, p.dtype))
+            p.grad = p.grad * cast(scale, p.dtype)
     return norm
+
+
+def grad_norm(gradients: Iterable[Tensor | None]) -> Tensor:
+    """The joint Euclidean norm of all gradients, summed in float64: a float64 tensor of no axes."""
+    total = Tensor(np.zeros((), np.float64))
+    for g in gradients:
+        if g is not None:
+            total = total + SquaredSum()(g)
+    return sqrt(total)
+
+
+class SquaredSum(Op):
+    """The sum of squares of all elements in float64; not differentiable."""
+
+    name, differentiable = "squared_sum", False
+
+    def forward(self, x):
+        return np.asarray(np.square(x, dtype=np.float64).sum())
 
 
 def clip_grad_value_(parameters: Iterable[Tensor], clip_value: float) -> None:
     """Limit every element of every gradient to [-clip_value, clip_value]."""
     for p in parameters:
         if p.grad is not None:
-            p.grad = Tensor(np.clip(p.grad.data, -clip_value, clip_value))
+            p.grad = clip(p.grad, -clip_value, clip_value)
 
 
 def clip_weights_(parameters: Iterable[Tensor], clip_value: float) -> None:
@@ -241,8 +263,7 @@ def clip_weights_(parameters: Iterable[Tensor], clip_value: float) -> None:
     if not clip_value > 0:
         raise ValueError(f"clip_weights_: the bound must be positive, got {clip_value}")
     for p in parameters:
-        np.clip(p.data, -clip_value, clip_value, out=p.data)
-        p.changed()
+        in_place(lambda array: np.clip(array, -clip_value, clip_value, out=array), [p])
 
 
 class WeightAverage:
@@ -260,10 +281,13 @@ class WeightAverage:
 
     def update(self, source: Module) -> None:
         """Move the average one step towards the source's present weights."""
+        averages, params = list(self.module.parameters()), list(source.parameters())
+        in_place(partial(self._move, len(averages)), averages, params)
+        for average, b in zip(self.module.buffers(), source.buffers(), strict=True):
+            average.assign(b)
+
+    def _move(self, count: int, *arrays: np.ndarray) -> None:
         self.updates += 1
         factor = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        for average, p in zip(self.module.parameters(), source.parameters(), strict=True):
-            average.data += (p.data - average.data) * np.asarray(1 - factor, p.dtype)
-            average.changed()
-        for average, b in zip(self.module.buffers(), source.buffers(), strict=True):
-            average.assign(b.data)
+        for average, p in zip(arrays[:count], arrays[count:], strict=True):
+            average += (p - average) * np.asarray(1 - factor, p.dtype)

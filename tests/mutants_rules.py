@@ -7,7 +7,7 @@ from minigan import ops_act, ops_basic, ops_conv, ops_matmul, ops_norm, ops_redu
 from minigan.autograd import Tensor
 from minigan.ops_basic import broadcast_to, neg, sin, where
 from minigan.ops_reduce import mean, sum
-from minigan.ops_shape import Index, IndexAdd, Permute, reshape, transpose
+from minigan.ops_shape import Index, IndexAdd, Permute, filled, reshape, transpose
 
 # Elementwise
 
@@ -126,7 +126,7 @@ def _(self, node, need, g):
 
 @rule("where: both branches receive all", ops_basic.Where, "gradient", "where")
 def _(node, g):
-    return g, g
+    return None, g, g
 
 
 @rule("broadcast_to: adjoint averages", ops_basic.BroadcastTo, "gradient", "broadcast_to")
@@ -143,9 +143,9 @@ def _(self, node, need, g):
 
 
 @mutant("index: a repeated position keeps the last only", IndexAdd, "forward", "gradient", "__getitem__.repeated")
-def _(self, x):
+def _(self, x, *arrays):
     y = np.zeros(self.shape, x.dtype)
-    y[self.key] = x
+    y[filled(self.key, arrays)] = x
     return y
 
 
@@ -292,7 +292,7 @@ def _(self, node, need, v):
     "gradient",
     "batch_norm.train",
 )
-def _(self, node, need, g):
+def _(self, node, need, g, *of_statistics):
     x, w, _ = node.inputs
     dx, dw, db = ops_norm.BatchNormGrad(self.eps)(x, w, g)
     return dx * 2, dw, db
@@ -301,7 +301,7 @@ def _(self, node, need, g):
 @mutant(
     "batch_norm: statistics held constant in the first order", ops_norm.BatchNorm, "vjp", "gradient", "batch_norm.train"
 )
-def _(self, node, need, g):
+def _(self, node, need, g, *of_statistics):
     x, w, _ = node.inputs
     h, r = ops_norm._standardise(x.detach(), self.eps)
     axes = ops_norm._axes(x)
@@ -315,7 +315,7 @@ def _(self, node, need, g):
     "higher_orders",
     "batch_norm.train",
 )
-def _(self, node, need, g):
+def _(self, node, need, g, *of_statistics):
     x, w, _ = node.inputs
     h, r = ops_norm._standardise(x.detach(), self.eps)
     axes = ops_norm._axes(x)

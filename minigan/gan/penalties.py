@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..autograd import Tensor, grad
+from ..autograd import Tensor, grad, no_grad
 from ..ops_basic import square
 from ..ops_reduce import mean, safe_norm, sum
 
@@ -28,8 +28,9 @@ def interpolate(real: Tensor, fake: Tensor, eps: Tensor) -> Tensor:
         raise ValueError(
             f"interpolate: eps must have shape {(real.shape[0],) + (1,) * (real.ndim - 1)}, got {eps.shape}"
         )
-    mixed = fake.data + eps.data * (real.data - fake.data)
-    return Tensor(mixed).requires_grad_()
+    with no_grad():
+        mixed = fake + eps * (real - fake)
+    return mixed.requires_grad_()
 
 
 def gradient_norm(critic: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

@@ -1,0 +1,267 @@
+"""A plan: a recorded step as a list of compiled loops over one block of memory.
+
+From the record of a step (`capture`) to the loops, in four passes:
+
+1. Dead code. A step whose values nobody reads, and which changes nothing in place, goes.
+2. Rewrites (`fusion`): a bias, an activation or a mask joins the product that feeds it; gradients of one weight add up
+   where the first one lies.
+3. Buffers. Each op is asked which loops it would call (`Op.prepare`), with arrays that have shapes but no numbers. What
+   it wants for itself, and the values it makes, become buffers with a first and a last step. Values that are views of
+   others have none. Packed weights and the like are made once for all steps that ask, until the weights change.
+4. The arena. Two buffers may share memory unless their lives overlap: largest first, each takes the lowest place that
+   is free for as long as it lives (Pisarchyk & Lee 2020, "greedy by size"). Then the ops are asked again, with arrays
+   in the arena, and the loops they name are the plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from minigan.kernels.work import LINE, aligned
+
+from .autograd import Op, Tensor
+from .fusion import fused
+
+
+class Value:
+    """An array of the step: its layout, and where it comes from.
+
+    array: for a leaf, the array itself, which keeps its place. source: for a view, the value whose memory it shares.
+    """
+
+    __slots__ = ("array", "dtype", "order", "shape", "source")
+
+    def __init__(self, like: np.ndarray, source: Value | None = None) -> None:
+        self.shape, self.dtype, self.source, self.array = like.shape, like.dtype, source, None
+        self.order = sorted(range(like.ndim), key=lambda axis: -like.strides[axis])
+        if like.flags.c_contiguous:
+            self.order = list(range(like.ndim))
+
+    @property
+    def root(self) -> Value:
+        """The value that owns the memory."""
+        value = self
+        while value.source is not None:
+            value = value.source
+        return value
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+    def laid_out(self, memory: np.ndarray) -> np.ndarray:
+        """`memory` (bytes) as this value's array, its axes in their order."""
+        sizes = [self.shape[axis] for axis in self.order]
+        return memory[: self.nbytes].view(self.dtype).reshape(sizes).transpose(np.argsort(self.order))
+
+
+@dataclass
+class Step:
+    """One op: the values it reads and makes. `into`: a value whose memory the result takes over, adding to it."""
+
+    op: Op
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    into: Value | None = None
+
+    @property
+    def reads(self) -> tuple[Value, ...]:
+        return self.inputs if self.into is None else (*self.inputs, self.into)
+
+    is_view = property(lambda self: all(y.source is not None for y in self.outputs))
+
+
+@dataclass
+class Effect:
+    """A change in place: kernel(*target arrays, *source arrays), after which the targets' versions count up."""
+
+    kernel: Callable
+    targets: tuple[Value, ...]
+    sources: tuple[Value, ...]
+    versions: tuple[list[int], ...]
+    outputs: tuple[Value, ...] = ()
+
+    @property
+    def reads(self) -> tuple[Value, ...]:
+        return (*self.targets, *self.sources)
+
+
+@dataclass
+class Buffer:
+    """Bytes that are needed from step `first` to step `last`, at `offset` in the arena."""
+
+    nbytes: int
+    first: int
+    last: int
+    offset: int = 0
+
+
+class Plan:
+    """A recorded step, ready to run. `steps` is what is left of the record, `calls` the loops, `arena` the memory."""
+
+    def __init__(
+        self,
+        record: Sequence[Step | Effect],
+        wanted: Sequence[Value],
+        result: Callable[[Iterator[np.ndarray]], object],
+        entries: Sequence[tuple[Tensor, Tensor | None]],
+        grads: Sequence[tuple[Tensor, Value | None]],
+        flags: Sequence[tuple[Tensor, bool]],
+        fits: Callable[[], bool],
+    ) -> None:
+        kept = [*wanted, *(value for _, value in grads if value is not None)]
+        self.fits = fits
+        self.steps = fused(_alive(record, kept), kept)
+        arrays, self.arena, self.calls = _placed(self.steps, kept)
+        self._result, self._wanted = result, [arrays[value] for value in wanted]
+        self._entries = [(t, before.data) for t, before in entries if before is not None]
+        self._grads = [(t, None if value is None else Tensor(arrays[value])) for t, value in grads]
+        self._flags = flags
+        self._versions = [v for step in self.steps if isinstance(step, Effect) for v in step.versions]
+
+    def run(self):
+        """Run the step; returns what the recorded function returned."""
+        for t, array in self._entries:
+            if t.grad.data is not array:
+                np.copyto(array, t.grad.data)
+        for function, arguments in self.calls:
+            function(*arguments)
+        for version in self._versions:
+            version[0] += 1
+        for t, g in self._grads:
+            t.grad = g
+        for t, flag in self._flags:
+            t._leaf_grad = flag
+        return self._result(iter(self._wanted))
+
+
+def _alive(record: Sequence[Step | Effect], kept: Sequence[Value]) -> list[Step | Effect]:
+    """The steps that something depends on: a kept value, or a change in place."""
+    needed = set(kept)
+    alive = []
+    for step in reversed(record):
+        if isinstance(step, Effect) or step.op.generator is not None or not needed.isdisjoint(step.outputs):
+            needed.update(step.reads)
+            alive.append(step)
+    return alive[::-1]
+
+
+class _Requests:
+    """The work (see kernels/work.py) of planning: hands out the buffers that ops ask for, and keeps what they call.
+
+    Without an arena the buffers are memory of their own, never touched, so never really there; each becomes a Buffer
+    with its life. With the arena the same requests come again in the same order, and get their places.
+    """
+
+    def __init__(self, buffers: list[Buffer] | None = None, arena: np.ndarray | None = None) -> None:
+        self.buffers, self.arena = [] if buffers is None else buffers, arena
+        self.asked, self.now, self.calls, self.made, self.held = 0, 0, [], {}, []
+
+    def take(self, nbytes: int, last: int) -> tuple[np.ndarray, Buffer]:
+        """(memory for nbytes from the present step to `last`, its Buffer)."""
+        if self.arena is None:
+            self.buffers.append(Buffer(nbytes, self.now, last))
+            memory = aligned(nbytes, np.uint8)
+            self.held.append(memory)  # or its address would be another's
+        else:
+            start = self.buffers[self.asked].offset
+            memory = self.arena[start : start + nbytes]
+        self.asked += 1
+        self.written(memory)
+        return memory, self.buffers[self.asked - 1]
+
+    def empty(self, shape: int | tuple[int, ...], dtype=np.float32) -> np.ndarray:
+        return self._scratch(shape, np.dtype(dtype))[0]
+
+    def _scratch(self, shape, dtype: np.dtype) -> tuple[np.ndarray, Buffer]:
+        nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        memory, buffer = self.take(nbytes, self.now)
+        return memory.view(dtype).reshape(shape), buffer
+
+    def call(self, function: Callable, *arguments) -> None:
+        self.calls.append((function, arguments))
+
+    def derived(self, key: Hashable, source: np.ndarray, shape, fill: Callable[[np.ndarray], None]) -> np.ndarray:
+        key = key, source.ctypes.data, source.shape, source.strides
+        if key not in self.made:
+            made = self._scratch(shape, np.dtype(np.float32))
+            self.made[key] = (*made, source)
+            fill(made[0])
+        array, buffer, _ = self.made[key]
+        if self.arena is None:
+            buffer.last = self.now
+        return array
+
+    def written(self, array: np.ndarray) -> None:
+        """Forget what was derived from memory that now changes."""
+        self.made = {k: made for k, made in self.made.items() if not np.may_share_memory(made[2], array)}
+
+
+def _placed(steps: Sequence[Step | Effect], kept: Sequence[Value]) -> tuple[dict, np.ndarray, list]:
+    """(value -> array, the arena, the calls), the arrays of all values being in the arena or leaves."""
+    last: dict[Value, int] = {}
+    for now, step in enumerate(steps):
+        for value in (*step.reads, *step.outputs):
+            last[value.root] = now
+    for value in kept:
+        last[value.root] = len(steps)
+    dry = _Requests()
+    _bind(steps, last, dry)
+    size = _assign(dry.buffers)
+    wet = _Requests(dry.buffers, aligned(size, np.uint8))
+    arrays = _bind(steps, last, wet)
+    for value in kept:
+        arrays.setdefault(value, value.array)
+    return arrays, wet.arena, wet.calls
+
+
+def _bind(steps: Sequence[Step | Effect], last: dict[Value, int], work: _Requests) -> dict[Value, np.ndarray]:
+    """Ask every step for its loops; returns value -> array."""
+    arrays: dict[Value, np.ndarray] = {}
+
+    def array_of(value: Value) -> np.ndarray:
+        return arrays.get(value, value.array)
+
+    for now, step in enumerate(steps):
+        work.now = now
+        inputs = [array_of(value) for value in step.reads]
+        if isinstance(step, Effect):
+            work.call(step.kernel, *inputs)
+            for array in inputs[: len(step.targets)]:
+                work.written(array)
+            continue
+        if step.is_view:
+            made = step.op.forward(*inputs)
+            arrays.update(zip(step.outputs, made if type(made) is tuple else (made,), strict=True))
+            continue
+        for value in step.outputs:
+            if value in arrays or value.array is not None:
+                continue
+            if step.into is not None:
+                arrays[value] = inputs[-1]
+            else:
+                arrays[value] = value.laid_out(work.take(value.nbytes, last[value.root])[0])
+        outputs = [arrays[value] for value in step.outputs]
+        step.op.prepare(work, inputs[: len(step.inputs)], outputs)
+    return arrays
+
+
+def _assign(buffers: Sequence[Buffer]) -> int:
+    """Give every buffer its offset; returns the size of the arena in bytes."""
+    placed: list[Buffer] = []
+    for buffer in sorted(buffers, key=lambda b: -b.nbytes):
+        offset = 0
+        for other in sorted((b for b in placed if b.first <= buffer.last and buffer.first <= b.last), key=_offset):
+            if offset + buffer.nbytes <= other.offset:
+                break
+            offset = max(offset, -(-(other.offset + other.nbytes) // LINE) * LINE)
+        buffer.offset = offset
+        placed.append(buffer)
+    return max((b.offset + b.nbytes for b in buffers), default=0)
+
+
+def _offset(buffer: Buffer) -> int:
+    return buffer.offset
