@@ -14,8 +14,8 @@ Four rules keep that right, and fast:
      to the next order.
   2. None means zero. No zero cotangent is ever materialised, no branch that carries only zeros is walked.
   3. `need` says which inputs' gradients are wanted; the others are not computed.
-  4. Nodes are numbered as they are recorded. A heap over those numbers is the topological order: no recursion, and the
-     same sums in the same order on every run.
+  4. Nodes are numbered as they are recorded, and going down those numbers is a topological order: no recursion, and
+     the same sums in the same order on every run.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from heapq import heappop, heappush
+from operator import attrgetter
 
 import numpy as np
 
@@ -145,6 +145,7 @@ class Tensor:
         if self.node is None:
             self.hooks = hooks = self.hooks or []
         else:
+            self.node.hooks = self.node.hooks or {}
             hooks = self.node.hooks.setdefault(self.index, [])
         hooks.append(hook)
         return _HookHandle(hooks, hook)
@@ -246,14 +247,14 @@ class Node:
     """One recorded application of an op. `inputs` are Tensors; `outputs` the arrays it made (kept only for an op with
     saves_output), so a node never points at a Tensor that points back at it."""
 
-    __slots__ = ("hooks", "inputs", "number", "op", "output_versions", "outputs", "specs", "versions")
+    __slots__ = ("hooks", "inputs", "number", "op", "output_versions", "outputs", "shapes", "versions")
 
     def __init__(self, op: Op, inputs: tuple[Tensor, ...], outputs: tuple[np.ndarray, ...]) -> None:
-        self.op, self.inputs, self.number, self.hooks = op, inputs, next(_node_numbers), {}
+        self.op, self.inputs, self.number, self.hooks = op, inputs, next(_node_numbers), None
         self.outputs = outputs if op.saves_output else None
-        self.specs = tuple((y.shape, y.dtype) for y in outputs)
-        self.versions = tuple(x.version[0] for x in inputs) if op.saves_input else ()
-        self.output_versions: tuple[list[int], ...] = ()
+        self.shapes = [y.shape for y in outputs]
+        self.versions = [x.version[0] for x in inputs] if op.saves_input else ()
+        self.output_versions: Sequence[list[int]] = ()
 
     def output(self, index: int = 0) -> Tensor:
         """Output number `index` as a Tensor on the graph: what a vjp that uses its output must use."""
@@ -261,19 +262,18 @@ class Node:
         y.version = self.output_versions[index]
         return y
 
-    def check_versions(self) -> None:
-        """Raise RuntimeError if an input or output that the vjp reads was changed in place since it was recorded."""
-        stale = [
+    def stale(self) -> RuntimeError:
+        """The error for an input or output that the vjp reads and that was changed in place since it was recorded."""
+        changed = [
             f"input {i} of shape {x.shape}"
             for i, (x, v) in enumerate(zip(self.inputs, self.versions, strict=False))
             if x.version[0] != v
         ]
-        stale += [f"output {i} of shape {self.specs[i][0]}" for i, v in enumerate(self.output_versions) if v[0]]
-        if stale:
-            raise RuntimeError(
-                f"{self.op.name}: {stale[0]} was changed in place (by an optimiser step, say) after this op used it, so"
-                " its gradient would be wrong; call backward before the step, or run the forward pass again"
-            )
+        changed += [f"output {i} of shape {self.shapes[i]}" for i, v in enumerate(self.output_versions) if v[0]]
+        return RuntimeError(
+            f"{self.op.name}: {changed[0]} was changed in place (by an optimiser step, say) after this op used it, so"
+            " its gradient would be wrong; call backward before the step, or run the forward pass again"
+        )
 
 
 class Op:
@@ -333,13 +333,17 @@ class Op:
 
     def __call__(self, *inputs) -> Tensor | tuple[Tensor, ...]:
         """Apply the op to Tensors (NumPy arrays and Python numbers are taken as constants) and record it."""
-        for x in inputs:
-            if not isinstance(x, Tensor):
-                inputs = _lift(inputs)
-                break
         if watchers and (noted := recorder.get()) is not None:
-            return noted.apply(self, inputs)
-        return self.wrap(inputs, self.run(inputs, [x.data for x in inputs]))
+            return noted.apply(self, _lift(inputs))
+        try:
+            tracked = False
+            for x in inputs:
+                if x.node is not None or x._leaf_grad:
+                    tracked = True
+        except AttributeError:  # an array or a number among them
+            return self(*_lift(inputs))
+        made = self.run(inputs, [x.data for x in inputs])
+        return self.wrap(inputs, made, tracked and self.differentiable and _recording.get())
 
     def run(self, inputs: Sequence[Tensor], arrays: Sequence[np.ndarray]) -> np.ndarray | tuple[np.ndarray, ...]:
         """`forward` on the inputs' arrays, its errors explained and its results real arrays."""
@@ -353,23 +357,22 @@ class Op:
             self._check_finite(inputs, arrays, made)
         return made
 
-    def wrap(
-        self, inputs: tuple[Tensor, ...], made: np.ndarray | tuple[np.ndarray, ...]
-    ) -> Tensor | tuple[Tensor, ...]:
-        """What this op made of the inputs, as Tensors, the op recorded for the gradient."""
+    def wrap(self, inputs: tuple[Tensor, ...], made, tracked: bool) -> Tensor | tuple[Tensor, ...]:
+        """What this op made of the inputs, as Tensors; if `tracked`, the op is recorded for the gradient."""
+        if type(made) is not tuple and not self.alias:  # nearly every op: the rest of this function, for one output
+            node = Node(self, inputs, (made,)) if tracked else None
+            y = Tensor(made, node)
+            if tracked and self.saves_output:
+                node.output_versions = (y.version,)
+            return y
         arrays = made if type(made) is tuple else (made,)
-        node = None
-        if self.differentiable and _recording.get():
-            for x in inputs:
-                if x.node is not None or x._leaf_grad:
-                    node = Node(self, inputs, arrays)
-                    break
-        outputs = tuple([Tensor(y, node, i) for i, y in enumerate(arrays)])
-        if node is not None and self.saves_output:
-            node.output_versions = tuple([y.version for y in outputs])
+        node = Node(self, inputs, arrays) if tracked else None
+        outputs = [Tensor(y, node, i) for i, y in enumerate(arrays)]
+        if tracked and self.saves_output:
+            node.output_versions = [y.version for y in outputs]
         if self.alias:
             outputs[0].version = inputs[0].version
-        return outputs if type(made) is tuple else outputs[0]
+        return tuple(outputs) if type(made) is tuple else outputs[0]
 
     def _explained(self, error: Exception, inputs: Sequence[Tensor]) -> Exception:
         message = str(error)
@@ -506,63 +509,80 @@ def _walk(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> list[Node]:
             if node is not None and node not in seen and node.number >= floor:
                 seen.add(node)
                 stack.append(node)
-    return sorted(seen, key=lambda n: n.number)
+    return sorted(seen, key=_number)
+
+
+_number = attrgetter("number")
+
+
+def _needs(nodes: Sequence[Node], wanted: set) -> dict[Node, tuple[bool, ...]]:
+    """For each node on the way to a wanted slot: which of its inputs are wanted or lead to one."""
+    needs: dict[Node, tuple[bool, ...]] = {}
+    for node in nodes:
+        leads = tuple(
+            [id(x) in wanted if x.node is None else x.node in needs or (x.node, x.index) in wanted for x in node.inputs]
+        )
+        if True in leads:
+            needs[node] = leads
+    return needs
 
 
 def _propagate(outputs, seeds, wanted: set, nodes: list[Node], create_graph: bool) -> dict:
     """Carry the cotangents back from `outputs`; returns slot -> cotangent for the slots in `wanted`."""
-    useful: dict[Node, bool] = {}  # does the node depend on anything wanted?
-
-    def leads(x: Tensor) -> bool:
-        if x.node is None:
-            return id(x) in wanted
-        return useful.get(x.node, False) or (x.node, x.index) in wanted
-
-    for node in nodes:
-        useful[node] = any(map(leads, node.inputs))
-
-    table: dict = {}
-    heap: list[tuple[int, Node]] = []
-    queued: set[Node] = set()
+    needs = _needs(nodes, wanted)
+    found: dict = {}  # the cotangents of wanted slots, complete once their node has had its turn
+    waiting: dict[Node, list[Tensor | None]] = {}  # those of the outputs of nodes that have not
     leaf_hooks: dict = {}
 
     def give(x: Tensor, g: Tensor) -> None:
         if g.data.dtype != x.data.dtype:
             g = Cast(x.data.dtype)(g)
-        slot = _slot(x)
-        table[slot] = table[slot] + g if slot in table else g  # out of place: a cotangent may be shared
         node = x.node
         if node is None:
+            slot = id(x)
+            found[slot] = found[slot] + g if slot in found else g  # out of place: a cotangent may be shared
             if x.hooks:
                 leaf_hooks[slot] = x.hooks
-        elif node not in queued and (useful.get(node, False) or node.hooks):
-            queued.add(node)
-            heappush(heap, (-node.number, node))
+            return
+        held = waiting.get(node)
+        if held is None:
+            waiting[node] = held = [None] * len(node.shapes)
+        before = held[x.index]
+        held[x.index] = g if before is None else before + g
 
     token = _recording.set(create_graph)
     try:
         for y, g in zip(outputs, seeds, strict=True):
-            if g is not None and leads(y):
+            if g is not None and (_slot(y) in wanted or y.node in needs):
                 give(y, g)
-        while heap:
-            node = heappop(heap)[1]
-            for index, hooks in node.hooks.items():
-                if (node, index) in table:
-                    table[node, index] = _apply_hooks(hooks, table[node, index])
-            if not useful.get(node, False):
+        for node in reversed(nodes):
+            cotangents = waiting.pop(node, None)
+            if cotangents is None:
                 continue
-            slots = [(node, i) for i in range(len(node.specs))]
-            cotangents = [table.get(s) if s in wanted else table.pop(s, None) for s in slots]
-            node.check_versions()
-            need = tuple([leads(x) for x in node.inputs])
+            if node.hooks:
+                for index, hooks in node.hooks.items():
+                    if cotangents[index] is not None:
+                        cotangents[index] = _apply_hooks(hooks, cotangents[index])
+            for index, g in enumerate(cotangents):
+                if (node, index) in wanted:
+                    found[node, index] = g
+            need = needs.get(node)
+            if need is None:
+                continue
+            for x, version in zip(node.inputs, node.versions, strict=False):
+                if x.version[0] != version:
+                    raise node.stale()
+            for version in node.output_versions:
+                if version[0]:
+                    raise node.stale()
             for x, g, n in zip(node.inputs, _vjp(node, need, cotangents), need, strict=True):
                 if n and g is not None:
                     give(x, g)
         for slot, hooks in leaf_hooks.items():
-            table[slot] = _apply_hooks(hooks, table[slot])
+            found[slot] = _apply_hooks(hooks, found[slot])
     finally:
         _recording.reset(token)
-    return table
+    return found
 
 
 def _vjp(node: Node, need: tuple[bool, ...], cotangents: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
@@ -617,7 +637,7 @@ def _several(made) -> tuple:
 
 def _lift(inputs: Sequence) -> tuple[Tensor, ...]:
     like = next((x.data for x in inputs if isinstance(x, Tensor)), None)
-    return tuple(as_tensor(x, like) for x in inputs)
+    return tuple([x if isinstance(x, Tensor) else as_tensor(x, like) for x in inputs])
 
 
 def as_tensor(value, like: np.ndarray | None = None) -> Tensor:
@@ -626,6 +646,9 @@ def as_tensor(value, like: np.ndarray | None = None) -> Tensor:
     if isinstance(value, Tensor):
         return value
     if like is not None and isinstance(value, (bool, int, float)):
+        key = value, type(value), like.dtype
+        if value and key in _constants:
+            return _constants[key]
         dtype = (
             like.dtype
             if like.dtype in FLOATS
@@ -633,8 +656,16 @@ def as_tensor(value, like: np.ndarray | None = None) -> Tensor:
             if isinstance(value, float)
             else np.result_type(like.dtype, value)
         )
-        return Tensor(np.asarray(value, dtype))
+        constant = Tensor(np.asarray(value, dtype))
+        if value and len(_constants) < CONSTANTS:  # 0.0 and -0.0 are one key, but not one number
+            _constants[key] = constant
+        return constant
     return tensor(value)
+
+
+CONSTANTS = 1024
+_constants: dict[tuple, Tensor] = {}
+"""Numbers that have been operands, as Tensors: most programs use the same few again and again."""
 
 
 def tensor_of(array) -> Tensor:

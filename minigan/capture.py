@@ -46,6 +46,7 @@ PLANS = 8
 """Plans that one captured function keeps, the oldest going first."""
 
 _HERE = str(Path(__file__).parent)
+_INSIDE = (_HERE, str(Path(np.__file__).parent), "<__array_function__")
 
 
 class CaptureError(RuntimeError):
@@ -55,7 +56,7 @@ class CaptureError(RuntimeError):
 def _refuse(what: str) -> CaptureError:
     """The error, naming the innermost line outside minigan."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
         frame = frame.f_back
     file, number = frame.f_code.co_filename, frame.f_lineno
     line = linecache.getline(file, number).strip()
@@ -66,14 +67,13 @@ class Values:
     """An array's shape without its numbers: what `Tensor.data` is while a step is recorded."""
 
     __slots__ = ("_array",)
-    __array_ufunc__ = None
-    __array_priority__ = 1000
-
     def __init__(self, array: np.ndarray) -> None:
         self._array = array
 
     def __array__(self, *args, **kwargs):
         raise self._read()
+
+    __array_ufunc__ = __array_function__ = __array__
 
     def __getattr__(self, name: str):
         if name in {"shape", "dtype", "ndim", "size", "strides", "flags", "nbytes", "itemsize"}:
@@ -133,7 +133,8 @@ class Recording:
             written.append(self._known(y) or self._new(y, source))
         if any(v not in read for v in written):
             self.steps.append(Step(op, tuple(read), tuple(written)))
-        return op.wrap(inputs, kept if type(made) is tuple else kept[0])
+        tracked = op.differentiable and is_grad_enabled() and any(x.requires_grad for x in inputs)
+        return op.wrap(inputs, kept if type(made) is tuple else kept[0], tracked)
 
     def constant(self) -> CaptureError:
         """The error for an array of the caller's that enters the record."""

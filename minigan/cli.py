@@ -76,6 +76,7 @@ def main() -> None:
 @click.option("--base", type=int, help="Channels of the widest feature maps; deeper ones have multiples.")
 @click.option("--size", type=int, help="Height and width of the images, a power of two.")
 @click.option("--average", type=float, help="Decay of the average of the generator's weights.")
+@click.option("--capture/--eager", default=None, help="Replay recorded steps (the default), or run them op by op.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder; by default the next number in runs/.")
 @click.option(
     "--resume", metavar="latest|DIR|FILE", help="Go on with a run from its newest whole checkpoint, or from FILE."
@@ -252,3 +253,45 @@ def gradcheck(ops, model, seed) -> dict:
         result = certificate.certify(ops or None, seed=seed, show=click.echo)
     click.echo(result.text())
     return result.as_dict()
+
+
+@_command(main, "bench")
+@click.argument("workloads", nargs=-1)
+@click.option("--peers", help="Comma-separated; by default all that are installed (see --list).")
+@click.option("--rounds", default=7, show_default=True, type=click.IntRange(1), help="Bursts kept of each contestant.")
+@click.option("--threads", default=2, show_default=True, type=click.IntRange(1), help="Threads of every contestant.")
+@click.option("--ops", is_flag=True, help="Single ops; whole steps too only where WORKLOADS are named.")
+@click.option("--costs", is_flag=True, help="Batch and image sizes, import, first step, memory; likewise.")
+@click.option("--quick", is_flag=True, help="One short burst each: does everything work?")
+@click.option("--accept-load", is_flag=True, help="Keep bursts that other processes disturbed.")
+@click.option("--list", "only_list", is_flag=True, help="List workloads and peers, and stop.")
+@click.option(
+    "--out", default="bench", show_default=True, type=click.Path(path_type=Path), help="Folder of the results."
+)
+def bench(workloads, peers, rounds, threads, ops, costs, quick, accept_load, only_list, out) -> dict:
+    """Time training steps against the frameworks that are installed. A WORKLOAD is one of --list."""
+    from .bench import report, run
+    from .bench.workloads import WORKLOADS, workload
+
+    if only_list:
+        missing = run.absent()
+        for work in WORKLOADS.values():
+            click.echo(f"{work.name:<20} {work.what}, batch {work.batch}")
+        for name in run.CONTESTANTS:
+            click.echo(f"{name:<20} {missing.get(name, 'installed')}")
+        return {"workloads": list(WORKLOADS), "contestants": list(run.CONTESTANTS), "missing": missing}
+    names = run.contestants(peers)
+    steps = [workload(name).name for name in workloads or (() if ops or costs else WORKLOADS)]
+    length = {"rounds": 1, "seconds": 0.1} if quick else {"rounds": rounds}
+    settings = run.Settings(threads=threads, accept_load=accept_load, **length)
+    figures = run.run(names, steps, settings, _status, ops, costs)
+    _status("")
+    click.echo(report.text(figures))
+    click.echo(f"written: {', '.join(map(str, report.save(out, figures)))}")
+    return figures
+
+
+def _status(line: str) -> None:
+    """Show what is being done, on the terminal's present line; an empty one clears it."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[K{line}", nl=False, err=True)

@@ -23,14 +23,22 @@ class LeakyRelu(Op):
 
     def __init__(self, slope: float) -> None:
         self.slope = slope
+        # With a slope that keeps signs, the output says where x > 0, and x need not be kept.
+        self.saves_output = slope >= 0
+        self.saves_input = not self.saves_output
 
     def forward(self, x):
         from minigan import kernels
 
         return kernels.act.leaky_relu(x, self.slope)
 
+    def prepare(self, work, inputs, outputs):
+        from minigan import kernels
+
+        kernels.act.leaky_relu(inputs[0], self.slope, outputs[0], work=work)
+
     def vjp(self, node, need, g):
-        return (LeakyReluGrad(self.slope)(node.inputs[0], g),)
+        return (LeakyReluGrad(self.slope)(node.output() if self.saves_output else node.inputs[0], g),)
 
     def reference(self, x):
         return where(x > 0, x, x * self.slope)
@@ -49,6 +57,11 @@ class LeakyReluGrad(Op):
 
         return kernels.act.leaky_relu_grad(x, g, self.slope)
 
+    def prepare(self, work, inputs, outputs):
+        from minigan import kernels
+
+        kernels.act.leaky_relu_grad(*inputs, self.slope, outputs[0], work=work)
+
     def vjp(self, node, need, h):
         return None, LeakyReluGrad(self.slope)(node.inputs[0], h) if need[1] else None
 
@@ -66,6 +79,11 @@ class Tanh(Op):
 
         return kernels.act.tanh(x)
 
+    def prepare(self, work, inputs, outputs):
+        from minigan import kernels
+
+        kernels.act.tanh(inputs[0], outputs[0], work=work)
+
     def vjp(self, node, need, g):
         return (TanhGrad()(node.output(), g),)
 
@@ -82,6 +100,11 @@ class TanhGrad(Op):
         from minigan import kernels
 
         return kernels.act.tanh_grad(y, g)
+
+    def prepare(self, work, inputs, outputs):
+        from minigan import kernels
+
+        kernels.act.tanh_grad(*inputs, outputs[0], work=work)
 
     def vjp(self, node, need, h):
         y, g = node.inputs

@@ -9,11 +9,12 @@ are each other's adjoint, so that bookkeeping is itself differentiable.
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 
 from .autograd import Cast, Op, Tensor, as_tensor
-from .backend import FLOATS, float32, namespace
+from .backend import FLOATS, bool_, float32, namespace
 
 
 class SumTo(Op):
@@ -25,13 +26,18 @@ class SumTo(Op):
         self.shape = tuple(shape)
 
     def forward(self, x):
+        return wide_sum(x, self._axes(x)).reshape(self.shape)
+
+    def prepare(self, work, inputs, outputs):
+        if not prepare_sum(work, inputs[0], self._axes(inputs[0]), outputs[0]):
+            super().prepare(work, inputs, outputs)
+
+    def _axes(self, x):
         lead = x.ndim - len(self.shape)
-        axes = tuple(range(lead)) + tuple(
-            lead + i for i, size in enumerate(self.shape) if size == 1 and x.shape[lead + i] != 1
-        )
         if lead < 0 or any(s not in (1, n) for s, n in zip(self.shape, x.shape[lead:], strict=True)):
             raise ValueError(f"sum_to: {x.shape} cannot be summed to {self.shape}")
-        return wide_sum(x, axes).reshape(self.shape)
+        along = (lead + i for i, size in enumerate(self.shape) if size == 1 and x.shape[lead + i] != 1)
+        return (*range(lead), *along)
 
     def vjp(self, node, need, g):
         return (broadcast_to(g, node.inputs[0].shape),)
@@ -57,12 +63,36 @@ def wide_sum(x: np.ndarray, axes: tuple[int, ...], keepdims: bool = False) -> np
     if not axes:
         return x
     if x.dtype == float32:
-        if not keepdims and x.ndim in (2, 4) and set(axes) == {0, 2, 3} & set(range(x.ndim)):
-            from minigan import kernels
-
-            return kernels.reduce.channel_sum(x)
+        if not keepdims and (found := _sum_kernel(x, axes)) is not None:
+            kernel, line = found
+            return kernel(line)
         return x.sum(axes, dtype=np.float64, keepdims=keepdims).astype(x.dtype)
     return x.sum(axes, keepdims=keepdims)
+
+
+def _sum_kernel(x: np.ndarray, axes: tuple[int, ...]):
+    """(the kernel for a sum of x over axes, x as it takes it), or None."""
+    from minigan.kernels import layout, reduce
+
+    if len(axes) == x.ndim:
+        return reduce.total, x
+    if x.ndim in (2, 4) and set(axes) == {0, 2, 3} & set(range(x.ndim)):
+        return reduce.channel_sum, x
+    if axes == tuple(range(1, x.ndim)) and x.size:
+        order = layout.memory_order(x)
+        if order[0] == 0:
+            return reduce.row_sum, x.transpose(order).reshape(x.shape[0], -1)
+    return None
+
+
+def prepare_sum(work, x: np.ndarray, axes: tuple[int, ...], out: np.ndarray) -> bool:
+    """Issue the sum of x over axes into `out`, if there is a kernel for it; whether there is."""
+    found = _sum_kernel(x, axes) if x.dtype == float32 and axes else None
+    if found is None or not out.flags.c_contiguous:
+        return False
+    kernel, line = found
+    kernel(line, out.reshape([n for i, n in enumerate(x.shape) if i not in axes]), work=work)
+    return True
 
 
 def sum_to(input: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -83,7 +113,10 @@ def alike(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
     """`arrays`, integers beside floating ones in the floating dtype, as in PyTorch; NumPy makes float64 of int64 and
     float32."""
     first = arrays[0].dtype
-    if all(x.dtype == first for x in arrays):
+    for x in arrays:
+        if x.dtype is not first and x.dtype != first:
+            break
+    else:
         return arrays
     dtypes = {x.dtype for x in arrays}
     if not dtypes & FLOATING:
@@ -93,14 +126,21 @@ def alike(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 class Elementwise(Op):
-    """An op that is one NumPy function, whose name (NumPy's) is `ufunc`."""
+    """An op that is one of NumPy's universal functions: `ufunc`, by default the one of the class's name."""
 
     def __init_subclass__(cls) -> None:
         cls.name = cls.__name__.lower()
-        cls.ufunc = cls.__dict__.get("ufunc", cls.name)
+        cls.ufunc = getattr(np, cls.__dict__.get("ufunc", cls.name), None)
 
     def forward(self, *arrays):
-        return getattr(namespace(arrays[0]), self.ufunc)(*alike(*arrays))
+        return self.ufunc(*alike(*arrays))
+
+    def prepare(self, work, inputs, outputs):
+        dtypes, (y,) = {x.dtype for x in inputs}, outputs
+        if isinstance(self.ufunc, np.ufunc) and len(dtypes) == 1 and y.dtype in (inputs[0].dtype, bool_):
+            work.call(partial(self.ufunc, *inputs, out=y))
+        else:
+            super().prepare(work, inputs, outputs)
 
 
 class Floating(Elementwise):
@@ -143,7 +183,7 @@ class Mul(Elementwise):
 class Div(Elementwise):
     """a / b;  da = g / b, db = -g (a / b) / b."""
 
-    saves_output = True
+    ufunc, saves_output = "true_divide", True
 
     def forward(self, a, b):
         y = namespace(a).true_divide(*alike(a, b))

@@ -72,6 +72,12 @@ class Conv(ConvOp):
 
         return kernels.conv.conv_forward(x, w, self.geometry, bias=b)
 
+    def prepare(self, work, inputs, outputs, slope=1.0):
+        from minigan import kernels
+
+        x, w, b = (*inputs, None)[:3]
+        kernels.conv.conv_forward(x, w, self.geometry, b, outputs[0], slope=slope, work=work)
+
     def vjp(self, node, need, g):
         x, w, *b = node.inputs
         dx = ConvInput(self.geometry)(g, w) if need[0] else None
@@ -98,6 +104,12 @@ class ConvInput(ConvOp):
         from minigan import kernels
 
         return kernels.conv.conv_input(g, w, self.geometry, bias=b)
+
+    def prepare(self, work, inputs, outputs, slope=1.0, mask=None):
+        from minigan import kernels
+
+        g, w, b = (*inputs, None)[:3]
+        kernels.conv.conv_input(g, w, self.geometry, b, outputs[0], mask=mask, slope=slope, work=work)
 
     def vjp(self, node, need, h):
         g, w, *b = node.inputs
@@ -127,6 +139,11 @@ class ConvWeight(ConvOp):
         from minigan import kernels
 
         return kernels.conv.conv_weight(x, g, self.geometry)
+
+    def prepare(self, work, inputs, outputs, add=False):
+        from minigan import kernels
+
+        kernels.conv.conv_weight(*inputs, self.geometry, outputs[0], add=add, work=work)
 
     def vjp(self, node, need, v):
         x, g = node.inputs

@@ -28,6 +28,14 @@ class MatMul(Op):
         y = kernels.matmul.batched(a.reshape(count, *a.shape[-2:]), b.reshape(count, *b.shape[-2:]))
         return y.reshape(*batch, *y.shape[-2:])
 
+    def prepare(self, work, inputs, outputs, **settings):
+        from minigan import kernels
+
+        if inputs[0].ndim == 2:
+            kernels.matmul.matmul(*inputs, outputs[0], **settings, work=work)
+        else:
+            super().prepare(work, inputs, outputs)
+
     def vjp(self, node, need, g):
         a, b = node.inputs
         return (

@@ -55,6 +55,11 @@ class BatchNorm(Op):
 
         return kernels.norm.batch_norm(x, w, b, self.eps)
 
+    def prepare(self, work, inputs, outputs, slope=1.0):
+        from minigan import kernels
+
+        kernels.norm.batch_norm(*inputs, self.eps, slope=slope, out=tuple(outputs), work=work)
+
     def vjp(self, node, need, g, *of_statistics):
         if g is None or of_statistics != (None, None):  # a loss of the statistics themselves: rare, so composed
             return super().vjp(node, need, g, *of_statistics)
@@ -82,6 +87,11 @@ class BatchNormGrad(Op):
         from minigan import kernels
 
         return kernels.norm.batch_norm_grad(x, w, g, self.eps)
+
+    def prepare(self, work, inputs, outputs, slope=1.0, mask=None):
+        from minigan import kernels
+
+        kernels.norm.batch_norm_grad(*inputs, self.eps, mask=mask, slope=slope, out=tuple(outputs), work=work)
 
     def vjp(self, node, need, *cotangents):
         present = tuple(c is not None for c in cotangents)
@@ -121,6 +131,14 @@ class BatchNormGradGrad(Op):
         a, p, q = (next(given) if here else None for here in self.present)
         made = kernels.norm.batch_norm_grad_grad(x, w, g, a, p, q, self.eps, self.made)
         return tuple(d for d in made if d is not None)
+
+    def prepare(self, work, inputs, outputs):
+        from minigan import kernels
+
+        given, out = iter(inputs[3:]), iter(outputs)
+        cotangents = (next(given) if here else None for here in self.present)
+        outs = tuple(next(out) if made else None for made in self.made)
+        kernels.norm.batch_norm_grad_grad(*inputs[:3], *cotangents, self.eps, self.made, out=outs, work=work)
 
     def reference(self, x, w, g, *cotangents):
         # Differentiates the first gradient's reference; `identity` makes end points that stay tied to the inputs.

@@ -12,7 +12,7 @@ import numpy as np
 
 from .autograd import Op, Tensor
 from .backend import FLOATS, float32, namespace
-from .ops_basic import abs, broadcast_to, cast, eq, exp, log, pow, sqrt, where, wide_sum
+from .ops_basic import abs, broadcast_to, cast, eq, exp, log, pow, prepare_sum, sqrt, where, wide_sum
 from .ops_shape import axis_index, reshape
 
 Dim = int | Sequence[int] | None
@@ -28,6 +28,10 @@ class Sum(Op):
 
     def forward(self, x):
         return wide_sum(x, self.axes)
+
+    def prepare(self, work, inputs, outputs):
+        if not prepare_sum(work, inputs[0], self.axes, outputs[0]):
+            super().prepare(work, inputs, outputs)
 
     def vjp(self, node, need, g):
         shape = node.inputs[0].shape

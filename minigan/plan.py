@@ -71,7 +71,7 @@ class Step:
     def reads(self) -> tuple[Value, ...]:
         return self.inputs if self.into is None else (*self.inputs, self.into)
 
-    is_view = property(lambda self: all(y.source is not None for y in self.outputs))
+    is_view = property(lambda self: self.into is None and all(y.source is not None for y in self.outputs))
 
 
 @dataclass

@@ -8,18 +8,18 @@ import test_versions
 from mutants import mutant
 
 from minigan import autograd, ops_shape
-from minigan.autograd import Node, Tensor, grad
+from minigan.autograd import Op, Tensor, grad
 
-WALK, VJP, PROPAGATE = autograd._walk, autograd._vjp, autograd._propagate
+WALK, VJP, PROPAGATE, WRAP = autograd._walk, autograd._vjp, autograd._propagate, Op.wrap
 
 
 def stale(change):
     return lambda: test_versions.test_a_stale_value_is_refused(change, test_versions.VIEWS[0])
 
 
-@mutant("stale values not noticed", Node, "check_versions", stale(test_versions.change_directly))
+@mutant("stale values not noticed", Tensor, "changed", stale(test_versions.change_directly))
 def _(self):
-    return None
+    return self
 
 
 @mutant("a detached tensor has a version of its own", Tensor, "detach", stale(test_versions.change_by_detach))
@@ -35,15 +35,18 @@ mutant(
 )(False)
 
 
-@mutant("outputs of one node share a cotangent", autograd, "_slot", lambda: test_autograd.test_dropped_outputs((0, 1)))
-def _(t):
-    return (t.node, 0) if t.node is not None else id(t)
+@mutant("outputs of one node share a cotangent", Op, "wrap", lambda: test_autograd.test_dropped_outputs((0, 1)))
+def _(self, inputs, made, tracked):
+    outputs = WRAP(self, inputs, made, tracked)
+    for y in outputs if isinstance(outputs, tuple) else ():
+        y.index = 0
+    return outputs
 
 
 @mutant("a dropped output gets zeros for None", autograd, "_vjp", lambda: test_autograd.test_dropped_outputs((0,)))
 def _(node, need, cotangents):
     filled = [
-        Tensor(np.zeros(s, d)) if g is None else g for g, (s, d) in zip(cotangents, node.specs, strict=True)
+        Tensor(np.zeros(shape)) if g is None else g for g, shape in zip(cotangents, node.shapes, strict=True)
     ]  # fmt: skip
     return VJP(node, need, filled)
 
@@ -181,6 +184,14 @@ def _(value, like=None):
     return value if isinstance(value, Tensor) else autograd.tensor(np.asarray(value))
 
 
-@mutant("a node keeps its output Tensors", Node, "check_versions", "freed", "exp")
-def _(self):
-    self.hooks["kept"] = [self.output()] if self.outputs else []
+@mutant("a node keeps its output Tensors", Op, "wrap", "freed", "exp")
+def _(self, inputs, made, tracked):
+    y = WRAP(self, inputs, made, tracked)
+    if tracked and not isinstance(y, tuple):
+        y.node.versions = Kept(y.node.versions)
+        y.node.versions.tensor = y
+    return y
+
+
+class Kept(list):
+    """A list that can hold one more thing."""

@@ -13,14 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 
 import numpy as np
 
 from .. import optim
 from ..autograd import Tensor, detect_anomaly, grad, no_grad
 from ..backend import Generator, device
+from ..capture import capture
+from ..creation import rand, randn
 from ..data import Dataset, Loader
 from ..functional import sigmoid
+from ..ops_reduce import mean
 from . import networks
 from .losses import loss
 from .penalties import gradient_penalty
@@ -41,7 +45,7 @@ class Options:
     steps: the total number of generator steps. base: channels of the first level. gp_weight: lambda of the gradient
         penalty, 0 for none.
     critic_norm: batch norm in the critic. average: decay of the average of the generator's weights, which samples are
-        drawn from.
+        drawn from. capture: replay each half-step from a plan (`minigan.capture`) instead of op by op.
     """
 
     system: str = "wgan-gp"
@@ -61,6 +65,7 @@ class Options:
     base: int = 32
     size: int = 32
     average: float = 0.99
+    capture: bool = True
 
     def __post_init__(self) -> None:
         for name, low in {"steps": 0, "batch_size": 1, "n_critic": 1, "latent": 1, "base": 1, "gp_weight": 0}.items():
@@ -104,6 +109,7 @@ class Trainer:
         self.random = {name: Generator(options.seed, stream) for name, stream in STREAMS.items()}
         self.loader = Loader(dataset, options.batch_size, options.seed, size=options.size)
         channels = dataset.images.shape[-1]
+        self.real = Tensor(np.zeros((options.batch_size, channels, options.size, options.size), np.float32))
         self.generator = networks.DCGANGenerator(options.latent, channels, options.size, options.base)
         self.critic = networks.DCGANCritic(channels, options.size, options.base, options.critic_norm)
         networks.dcgan_init_(self.generator, self.random["init"])
@@ -112,6 +118,9 @@ class Trainer:
         self.optim_g = optim.Adam(self.generator.parameters(), options.lr, betas)
         self.optim_d = optim.Adam(self.critic.parameters(), options.lr, betas)
         self.average = optim.WeightAverage(self.generator, options.average)
+        plan = capture if options.capture else lambda step: step
+        self._critic_gradients = plan(partial(self._gradients, self.critic_loss, self.optim_d))
+        self._generator_gradients = plan(partial(self._gradients, self.generator_loss, self.optim_g))
 
     def step(self) -> dict[str, float]:
         """One generator step with its critic steps; returns the last critic step's figures and the generator's.
@@ -119,69 +128,74 @@ class Trainer:
         Raises TrainingError, with no weight moved by the half-step at fault, when a loss or a gradient is not finite.
         """
         for k in range(self.options.n_critic):
-            figures = self._half_step(f"critic step {k + 1} of {self.options.n_critic}", self.critic_loss, self.optim_d)
-        figures |= self._half_step("generator step", self.generator_loss, self.optim_g)
+            before = self._counters()
+            self.real.assign(next(self.loader)[0])
+            what = f"critic step {k + 1} of {self.options.n_critic}"
+            figures = self._half_step(what, before, self._critic_gradients, self.optim_d)
+        before = self._counters()
+        figures |= self._half_step("generator step", before, self._generator_gradients, self.optim_g)
         self.average.update(self.generator)
         self.steps_done += 1
         return figures
 
-    def critic_loss(self) -> tuple[Tensor, dict[str, float]]:
-        """What the critic minimises on the next batch, and figures to report."""
+    def critic_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
+        """What the critic minimises on the batch in `real`, and figures to report."""
         batch = self.options.batch_size
-        real = Tensor(next(self.loader)[0])
         with no_grad():
             fake = self.generator(self.latent(batch, self.random["latent_d"]))
-        d_real, d_fake = self.critic(real), self.critic(fake)
+        d_real, d_fake = self.critic(self.real), self.critic(fake)
         objective = self.loss.d_loss(d_real, d_fake)
-        figures = {"d_loss": objective.item()}
+        figures = {"d_loss": objective}
         if self.options.loss == "wasserstein":
-            figures["critic_estimate"] = d_real.data.mean().item() - d_fake.data.mean().item()
+            figures["critic_estimate"] = mean(d_real.detach()) - mean(d_fake.detach())
         else:
-            figures |= {
-                "d_real": sigmoid(d_real.detach()).data.mean().item(),
-                "d_fake": sigmoid(d_fake.detach()).data.mean().item(),
-            }
+            figures |= {"d_real": mean(sigmoid(d_real.detach())), "d_fake": mean(sigmoid(d_fake.detach()))}
         if self.options.gp_weight:
-            eps = Tensor(self.random["eps"].uniform((batch, 1, 1, 1)))
-            penalty, norm = gradient_penalty(self.critic, real, fake, eps)
-            figures |= {"penalty": penalty.item(), "gradient_norm": norm.item()}
+            eps = rand(batch, 1, 1, 1, generator=self.random["eps"])
+            penalty, norm = gradient_penalty(self.critic, self.real, fake, eps)
+            figures |= {"penalty": penalty, "gradient_norm": norm}
             objective = objective + self.options.gp_weight * penalty
         return objective, figures
 
-    def generator_loss(self) -> tuple[Tensor, dict[str, float]]:
+    def generator_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """What the generator minimises on fresh latents, and figures to report."""
         fake = self.generator(self.latent(self.options.batch_size, self.random["latent_g"]))
         objective = self.loss.g_loss(self.critic(fake))
-        return objective, {"g_loss": objective.item()}
+        return objective, {"g_loss": objective}
 
-    def _half_step(self, what: str, compute: Callable, optimiser: optim.Adam) -> dict[str, float]:
-        params = optimiser.param_groups[0]["params"]
-        before = self._counters()
+    def _gradients(self, compute: Callable, optimiser: optim.Adam) -> tuple[Tensor, dict[str, Tensor]]:
+        """Put the gradient of what `compute` minimises into the parameters' .grad; returns it, with the figures."""
         objective, figures = compute()
+        params = optimiser.param_groups[0]["params"]
         gradients = grad(objective, params)
-        norm = sum(float(np.square(g.data, dtype=np.float64).sum()) for g in gradients if g is not None) ** 0.5
-        if not np.isfinite(objective.item()) or not np.isfinite(norm):
-            self._set_counters(before)
-            raise TrainingError(f"step {self.steps_done + 1}, {what}: {self._culprit(compute, params)}")
         for p, g in zip(params, gradients, strict=True):
             p.grad = g
-        optimiser.step()
-        optimiser.zero_grad()
-        return figures | {"d_weight_gradient" if optimiser is self.optim_d else "g_weight_gradient": norm}
+        norm = "d_weight_gradient" if optimiser is self.optim_d else "g_weight_gradient"
+        return objective, figures | {norm: optim.grad_norm(gradients)}
 
-    def _culprit(self, compute: Callable, params: list[Tensor]) -> str:
+    def _half_step(self, what: str, before: dict, gradients: Callable, optimiser: optim.Adam) -> dict[str, float]:
+        """Gradients, a look at them, an optimiser step; `before` are the counters to go back to."""
+        objective, tensors = gradients()
+        figures = {name: t.item() for name, t in tensors.items()}
+        if not np.isfinite([objective.item(), *figures.values()]).all():
+            self._set_counters(before)
+            raise TrainingError(f"step {self.steps_done + 1}, {what}: {self._culprit(gradients)}")
+        optimiser.step()
+        return figures
+
+    def _culprit(self, gradients: Callable) -> str:
         """Run a half-step again, op by op, on the unchanged weights, random numbers and data: the first op that leaves
         the finite numbers."""
         try:
             with detect_anomaly():
-                grad(compute()[0], params)
+                gradients()
         except FloatingPointError as error:
             return str(error)
         return "the loss or a gradient is not finite, but every op is when run again"
 
     def latent(self, count: int, random: Generator) -> Tensor:
         """`count` standard normal latent vectors (count, latent) from one of the random streams."""
-        return Tensor(random.normal((count, self.options.latent)))
+        return randn(count, self.options.latent, generator=random)
 
     def sample(self, z: Tensor, batch: int = 100) -> np.ndarray:
         """Images (N, C, H, W) in (-1, 1) for latents z (N, latent), by the averaged generator in evaluation mode."""
