@@ -335,15 +335,15 @@ class Op:
         """Apply the op to Tensors (NumPy arrays and Python numbers are taken as constants) and record it."""
         if watchers and (noted := recorder.get()) is not None:
             return noted.apply(self, _lift(inputs))
+        arrays, tracked = [], False
         try:
-            tracked = False
             for x in inputs:
+                arrays.append(x.data)
                 if x.node is not None or x._leaf_grad:
                     tracked = True
         except AttributeError:  # an array or a number among them
             return self(*_lift(inputs))
-        made = self.run(inputs, [x.data for x in inputs])
-        return self.wrap(inputs, made, tracked and self.differentiable and _recording.get())
+        return self.wrap(inputs, self.run(inputs, arrays), tracked and self.differentiable and _recording.get())
 
     def run(self, inputs: Sequence[Tensor], arrays: Sequence[np.ndarray]) -> np.ndarray | tuple[np.ndarray, ...]:
         """`forward` on the inputs' arrays, its errors explained and its results real arrays."""
@@ -535,8 +535,9 @@ def _propagate(outputs, seeds, wanted: set, nodes: list[Node], create_graph: boo
     leaf_hooks: dict = {}
 
     def give(x: Tensor, g: Tensor) -> None:
-        if g.data.dtype != x.data.dtype:
-            g = Cast(x.data.dtype)(g)
+        dtype = x.data.dtype
+        if g.data.dtype is not dtype and g.data.dtype != dtype:
+            g = Cast(dtype)(g)
         node = x.node
         if node is None:
             slot = id(x)

@@ -40,7 +40,8 @@ import numpy as np
 from . import autograd
 from .autograd import Op, Tensor, array_of, is_grad_enabled
 from .module import Module
-from .plan import Effect, Plan, Step, Value
+from .plan import Plan
+from .program import Effect, Step, Value
 
 PLANS = 8
 """Plans that one captured function keeps, the oldest going first."""
@@ -67,6 +68,7 @@ class Values:
     """An array's shape without its numbers: what `Tensor.data` is while a step is recorded."""
 
     __slots__ = ("_array",)
+
     def __init__(self, array: np.ndarray) -> None:
         self._array = array
 

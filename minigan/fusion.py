@@ -23,6 +23,7 @@ from .ops_basic import Add
 from .ops_conv import Conv, ConvInput, ConvWeight
 from .ops_matmul import MatMul
 from .ops_norm import BatchNorm, BatchNormGrad
+from .program import Effect, Step
 
 
 class Fused(Op):
@@ -83,12 +84,10 @@ class _Rewriter:
 
     def quiet(self, first: int, last: int) -> bool:
         """Whether nothing is changed in place between two steps."""
-        return not any(step is not None and not hasattr(step, "op") for step in self.steps[first:last])
+        return not any(isinstance(step, Effect) for step in self.steps[first:last])
 
     def replace(self, i: int, op: Op, inputs: tuple, outputs: tuple, into=None) -> None:
         """Step i becomes another."""
-        from .plan import Step
-
         self.steps[i] = Step(op, inputs, outputs, into)
         for value in outputs:
             self.maker[value] = i

@@ -98,7 +98,7 @@ def prepare_sum(work, x: np.ndarray, axes: tuple[int, ...], out: np.ndarray) -> 
 def sum_to(input: Tensor, shape: tuple[int, ...]) -> Tensor:
     """`input` summed over the axes along which an array of `shape` would be broadcast to it; itself if it has that
     shape."""
-    return input if input.shape == tuple(shape) else SumTo(shape)(input)
+    return input if input.data.shape == shape else SumTo(shape)(input)
 
 
 def broadcast_to(input: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -132,8 +132,10 @@ class Elementwise(Op):
         cls.name = cls.__name__.lower()
         cls.ufunc = getattr(np, cls.__dict__.get("ufunc", cls.name), None)
 
-    def forward(self, *arrays):
-        return self.ufunc(*alike(*arrays))
+    def forward(self, a, b=None):
+        if b is None:
+            return self.ufunc(a)
+        return self.ufunc(a, b) if a.dtype is b.dtype else self.ufunc(*alike(a, b))
 
     def prepare(self, work, inputs, outputs):
         dtypes, (y,) = {x.dtype for x in inputs}, outputs

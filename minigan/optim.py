@@ -1,6 +1,6 @@
 """Optimisers, by the names, arguments, defaults and formulas of torch.optim; clipping; an average of the weights.
 
-A step updates every parameter in place by one kernel and bumps its version, so that a backward pass through a graph
+A step updates all parameters in place by one kernel and bumps their versions, so that a backward pass through a graph
 recorded before the step refuses instead of being wrong. `step` sees the gradients in `.grad`; a parameter without one
 is left alone.
 """
@@ -8,8 +8,9 @@ is left alone.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import partial
+from operator import is_
 
 import numpy as np
 
@@ -24,6 +25,9 @@ class Optimizer:
     """What all optimisers share. params: tensors, or dicts {"params": tensors, setting: value} that override the
     defaults."""
 
+    arrays: tuple[str, ...] = ()
+    """The arrays of a parameter's state, in the order in which the kernel takes them."""
+
     def __init__(self, params: Iterable[Tensor] | Iterable[dict], defaults: dict) -> None:
         params = list(params)
         if not params:
@@ -31,6 +35,7 @@ class Optimizer:
         groups = params if isinstance(params[0], Mapping) else [{"params": params}]
         self.param_groups = [{**defaults, **g, "params": list(g["params"])} for g in groups]
         self.state: dict[int, dict[str, np.ndarray | int]] = {}
+        self._flats: dict[Hashable, kernels.optim.Flat] = {}
         for group in self.param_groups:
             for p in group["params"]:
                 if not isinstance(p, Tensor) or not p.is_leaf:
@@ -50,20 +55,48 @@ class Optimizer:
     def step(self) -> None:
         """Update every parameter that has a .grad."""
         for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
+            params = [p for p in group["params"] if p.grad is not None]
+            for p in params:
                 if p.grad.shape != p.shape or p.grad.dtype != p.dtype:
                     raise ValueError(
                         f"{type(self).__name__}: .grad {p.grad.shape} {p.grad.dtype} of a parameter {p.shape} {p.dtype}"
                     )
-                in_place(partial(self._update, p, group), [p], [p.grad])
+            if params:
+                in_place(partial(self._update, group, params), params, [p.grad for p in params])
 
-    def _update(self, p: Tensor, group: dict, array: np.ndarray, g: np.ndarray) -> None:
-        self.update(p, g, self.state.setdefault(id(p), {}), group)
+    def _update(self, group: dict, params: Sequence[Tensor], *arrays: np.ndarray) -> None:
+        """One `update` for all parameters of a kind; most often there is one kind. arrays: parameters, gradients."""
+        kinds: dict[Hashable, list[int]] = {}
+        states = []
+        for i, p in enumerate(params):
+            state = self.state.setdefault(id(p), {})
+            kind = self.begin(arrays[i], state, group)
+            states.append([state[name] for name in self.arrays if name in state])
+            kinds.setdefault((p.dtype, len(states[i]), kind), []).append(i)
+        for (*_, kind), members in kinds.items():
+            key = tuple(id(params[i]) for i in members)
+            flat = self._flat(key, [arrays[i] for i in members], [states[i] for i in members])
+            self.update(flat, [arrays[len(params) + i] for i in members], kind, group)
 
-    def update(self, p: Tensor, g: np.ndarray, state: dict, group: dict) -> None:
-        """Change p.data in place; a sub-class defines it."""
+    def _flat(
+        self, key: Hashable, params: Sequence[np.ndarray], states: Sequence[Sequence[np.ndarray]]
+    ) -> kernels.optim.Flat:
+        """These arrays as one vector, kept from step to step while they stay the same arrays."""
+        columns = list(zip(*states, strict=True))
+        flat = self._flats.get(key)
+        if flat is None or not all(
+            len(old) == len(new) and all(map(is_, old, new))
+            for old, new in zip((flat.params, *flat.states), (params, *columns), strict=False)
+        ):
+            flat = self._flats[key] = kernels.optim.Flat(params, *columns)
+        return flat
+
+    def begin(self, p: np.ndarray, state: dict, group: dict) -> Hashable:
+        """Make what is missing of a parameter's state, and say what it must share with those it is updated with."""
+        raise NotImplementedError
+
+    def update(self, flat: kernels.optim.Flat, grads: Sequence[np.ndarray], kind: Hashable, group: dict) -> None:
+        """Change `flat` in place: parameters for which `begin` returned `kind`, with their state `arrays`."""
         raise NotImplementedError
 
     def state_dict(self) -> dict:
@@ -98,6 +131,8 @@ class Optimizer:
 class SGD(Optimizer):
     """p -= lr b, with b = momentum b + (1 - dampening) g (g alone without momentum)."""
 
+    arrays = ("momentum_buffer",)
+
     def __init__(
         self,
         params,
@@ -120,26 +155,23 @@ class SGD(Optimizer):
             },
         )
 
-    def update(self, p, g, state, group):
-        """One step of p."""
+    def begin(self, p, state, group):
+        """Whether this is the first step with momentum."""
         first = "momentum_buffer" not in state
         if group["momentum"] and first:
             state["momentum_buffer"] = np.zeros(p.shape, p.dtype)
-        kernels.optim.sgd(
-            p.data,
-            g,
-            state.get("momentum_buffer"),
-            group["lr"],
-            group["momentum"],
-            group["dampening"],
-            group["weight_decay"],
-            group["nesterov"],
-            first,
-        )
+        return first
+
+    def update(self, flat, grads, kind, group):
+        """One step."""
+        names = ("lr", "momentum", "dampening", "weight_decay", "nesterov")
+        flat.sgd(grads, *(group[name] for name in names), kind)
 
 
 class RMSprop(Optimizer):
     """p -= lr g / (sqrt(v) + eps), with v = alpha v + (1 - alpha) g^2 (Tieleman & Hinton 2012)."""
+
+    arrays = ("square_avg", "momentum_buffer")
 
     def __init__(
         self,
@@ -154,28 +186,22 @@ class RMSprop(Optimizer):
             params, {"lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay, "momentum": momentum}
         )
 
-    def update(self, p, g, state, group):
-        """One step of p."""
+    def begin(self, p, state, group):
+        """All parameters are of one kind."""
         if "square_avg" not in state:
             state["square_avg"] = np.zeros(p.shape, p.dtype)
             if group["momentum"]:
                 state["momentum_buffer"] = np.zeros(p.shape, p.dtype)
-        kernels.optim.rmsprop(
-            p.data,
-            g,
-            state["square_avg"],
-            group["lr"],
-            group["alpha"],
-            group["eps"],
-            group["weight_decay"],
-            state.get("momentum_buffer"),
-            group["momentum"],
-        )
+
+    def update(self, flat, grads, kind, group):
+        """One step."""
+        flat.rmsprop(grads, *(group[name] for name in ("lr", "alpha", "eps", "weight_decay", "momentum")))
 
 
 class Adam(Optimizer):
     """p -= lr m' / (sqrt(v') + eps), with m', v' the bias-corrected averages of g and g^2 (Kingma & Ba 2015)."""
 
+    arrays = ("exp_avg", "exp_avg_sq")
     decoupled = False
 
     def __init__(
@@ -190,23 +216,16 @@ class Adam(Optimizer):
             raise ValueError(f"{type(self).__name__}: betas must be in [0, 1), got {tuple(betas)}")
         super().__init__(params, {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay})
 
-    def update(self, p, g, state, group):
-        """One step of p."""
+    def begin(self, p, state, group):
+        """The number of the step, which the bias correction depends on."""
         if not state:
             state.update(step=0, exp_avg=np.zeros(p.shape, p.dtype), exp_avg_sq=np.zeros(p.shape, p.dtype))
         state["step"] += 1
-        kernels.optim.adam(
-            p.data,
-            g,
-            state["exp_avg"],
-            state["exp_avg_sq"],
-            group["lr"],
-            *group["betas"],
-            group["eps"],
-            state["step"],
-            group["weight_decay"],
-            self.decoupled,
-        )
+        return state["step"]
+
+    def update(self, flat, grads, kind, group):
+        """One step."""
+        flat.adam(grads, group["lr"], *group["betas"], group["eps"], kind, group["weight_decay"], self.decoupled)
 
 
 class AdamW(Adam):

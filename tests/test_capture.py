@@ -316,9 +316,7 @@ def test_training_captured_and_eager_agree(tmp_path):
     rows = []
     for captured in (True, False):
         options = options_for("wgan-gp", batch_size=8, base=8, n_critic=2, capture=captured)
-        trainer = Trainer(
-            options, Dataset(INFO, images, None, None, np.arange(64), np.arange(0))
-        )
+        trainer = Trainer(options, Dataset(INFO, images, None, None, np.arange(64), np.arange(0)))
         rows.append([list(trainer.step().values()) for _ in range(3)])
     np.testing.assert_allclose(rows[0], rows[1], rtol=1e-3, atol=1e-5)
 

@@ -26,6 +26,7 @@ LAYERS = [
     "functional",
     "init",
     "module",
+    "program",
     "fusion",
     "plan",
     "capture",
@@ -52,16 +53,26 @@ LAYERS = [
     "gan.train",
     "gan.run",
     "certificate",
+    "bench.workloads",
+    "bench.in_minigan",
+    "bench.in_torch",
+    "bench.in_tensorflow",
+    "bench.in_jax",
+    "bench.ops",
+    "bench.worker",
+    "bench.run",
+    "bench.accuracy",
+    "bench.report",
     "cli",
     "__main__",
 ]
 # The face of the package re-exports; it may name any floor. `gan` is the package of the rooms gan.*, assets holds data
 # only.
-FACES = {"__init__", "gan.__init__"}
+FACES = {"__init__", "gan.__init__", "bench.__init__"}
 
 # Loaded when first needed, so that `import minigan` stays quick and runs without them.
 LAZY = {"numba", "scipy", "matplotlib", "PIL", "click", "tqdm", "safetensors", "torch", "hypothesis"}
-HEAVY_ALLOWED = {"cli": {"click"}, "strategies": {"hypothesis"}}
+HEAVY_ALLOWED = {"cli": {"click"}, "strategies": {"hypothesis"}, "bench.in_torch": {"torch"}}
 
 
 def modules() -> dict[str, Path]:

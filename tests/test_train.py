@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -99,7 +100,8 @@ def test_overflow_in_a_gradient_is_named():
         return mg.sqrt((p * 0.0).sum()), {}
 
     with pytest.raises(TrainingError, match=r"div made an infinity .* in the gradient of sqrt"):
-        trainer._half_step("critic step", compute, trainer.optim_d)
+        gradients = partial(trainer._gradients, compute, trainer.optim_d)
+        trainer._half_step("critic step", trainer._counters(), gradients, trainer.optim_d)
 
 
 def test_run_folder(tmp_path, monkeypatch, capsys):
