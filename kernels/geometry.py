@@ -6,6 +6,7 @@ convolution included: it is the input gradient of a convolution whose input is t
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 Pair = tuple[int, int]
 Shape = tuple[int, int, int, int]
@@ -27,7 +28,7 @@ class ConvGeometry:
     dilation: Pair
     groups: int
 
-    @property
+    @cached_property
     def y_shape(self) -> Shape:
         """The output's (N, O, OY, OX); OY or OX below 1 means that the kernel does not fit."""
         out_y, out_x = (

@@ -3,7 +3,8 @@
 An activation has shape (N, C, H, W) and lies in memory as (N, H, W, C), channels innermost: the
 shape PyTorch shows for its channels_last. A kernel sees it as NHWC, as rows (M, C) with M = N*H*W,
 or, where position does not matter, as one flat line. Each helper returns a view when the memory
-already lies so and a copy otherwise; no helper writes to its argument.
+already lies so, and otherwise a buffer of `work` (`work.py`) into which `work` copies; no helper
+writes to its argument.
 """
 
 from math import prod
@@ -11,12 +12,21 @@ from math import prod
 import numpy as np
 from numpy.typing import DTypeLike
 
-Array = np.ndarray
+from minigan.kernels.work import NOW, Array, Now
 
 
-def nhwc(x: Array) -> Array:
+def contiguous(x: Array, work: Now = NOW) -> Array:
+    """x in C order."""
+    if x.flags.c_contiguous:
+        return x
+    block = work.empty(x.shape, x.dtype)
+    work.call(np.copyto, block, x)
+    return block
+
+
+def nhwc(x: Array, work: Now = NOW) -> Array:
     """(N, C, H, W) in any memory order -> C-contiguous (N, H, W, C)."""
-    return np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+    return contiguous(x.transpose(0, 2, 3, 1), work)
 
 
 def empty_nhwc(shape: tuple[int, int, int, int], dtype: DTypeLike) -> Array:
@@ -25,9 +35,9 @@ def empty_nhwc(shape: tuple[int, int, int, int], dtype: DTypeLike) -> Array:
     return np.empty((n, h, w, c), dtype).transpose(0, 3, 1, 2)
 
 
-def rows(x: Array) -> Array:
+def rows(x: Array, work: Now = NOW) -> Array:
     """(N, C, ...) -> C-contiguous (M, C): one row of channels for each sample and position."""
-    last = np.ascontiguousarray(np.moveaxis(x, 1, -1))
+    last = contiguous(np.moveaxis(x, 1, -1), work)
     return last.reshape(prod(last.shape[:-1]), x.shape[1])
 
 
@@ -51,10 +61,9 @@ def memory_order(x: Array) -> tuple[int, ...]:
     return (0, 2, 3, 1) if x.ndim == 4 else axes
 
 
-def dense(x: Array, order: tuple[int, ...] | None = None) -> Array:
+def dense(x: Array, order: tuple[int, ...] | None = None, work: Now = NOW) -> Array:
     """x as one flat contiguous line, axes taken in `order` (default: its own memory order)."""
-    block = x.transpose(memory_order(x) if order is None else order)
-    return np.ascontiguousarray(block).reshape(-1)
+    return contiguous(x.transpose(memory_order(x) if order is None else order), work).reshape(-1)
 
 
 def writable(x: Array, order: tuple[int, ...]) -> Array:
@@ -68,7 +77,7 @@ def writable(x: Array, order: tuple[int, ...]) -> Array:
     return block.reshape(-1)
 
 
-def elementwise(x: Array, *others: Array, out: Array | None = None) -> tuple[Array, ...]:
+def elementwise(x: Array, *others: Array, out: Array | None = None, work: Now = NOW) -> tuple[Array, ...]:
     """For an elementwise kernel: (out, then out, x, others as flat lines in one memory order).
 
     The order is out's where one is given, else x's; a new `out` has that order too, so that a chain
@@ -80,4 +89,4 @@ def elementwise(x: Array, *others: Array, out: Array | None = None) -> tuple[Arr
         if other.shape != x.shape or other.dtype != x.dtype:
             raise ValueError(f"kernels: operands differ: {x.dtype} {x.shape} and {other.dtype} {other.shape}")
     order = memory_order(out)
-    return out, writable(out, order), *(dense(array, order) for array in (x, *others))
+    return out, writable(out, order), *(dense(array, order, work) for array in (x, *others))

@@ -1,21 +1,33 @@
-"""Compilation of the kernels: Numba with a private disk cache, a progress line, the threads.
+"""Compilation of the kernels: Numba with a private disk cache, a progress line; their threads, and forked children.
 
 Compiled code is kept in $MINIGAN_CACHE, else $XDG_CACHE_HOME/minigan, else ~/.cache/minigan, in a
 folder named after a hash of all kernel sources and of the compiler's version: Numba itself looks
 only at the file a kernel stands in, not at the files of the functions it calls. The folder is
 private (0700), since loading compiled code is running it. No fault of the cache stops a run: a
 folder that is missing, read-only, full, damaged or written by two processes at once costs compile
-time and nothing else.
+time and nothing else. A new folder takes the place of those that nothing has used for a month.
+
+Numba's threads are those of an OpenMP library where there is one. GNU's cannot be used in a child
+that was forked after its threads had started; Numba would end the process. There, kernels run on
+one thread, by a twin compiled without threads that gives the same bits. Any number of Python
+threads may call kernels at once. What cannot be helped: a child forked before its parent imported
+this module cannot know that PyTorch's OpenMP threads, of the same library, had started there.
+And whoever loads that library first sets how long its waiting threads spin, for good: after `import
+torch` by default for very long, which on a busy machine makes a kernel ten times slower or worse.
+Import minigan first, or set GOMP_SPINCOUNT=5000 in the environment.
 """
 
 import hashlib
 import os
+import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache, partial
+from functools import cache, partial, update_wrapper
 from pathlib import Path
+from types import FunctionType
 from typing import ClassVar
 
 import llvmlite
@@ -33,6 +45,9 @@ from numba.np.ufunc import parallel as pool
 FASTMATH = frozenset({"contract", "reassoc", "nsz", "arcp"})
 """Freedoms a kernel may give the compiler. None assumes NaN and infinity away."""
 
+UNUSED = 30 * 24 * 3600
+"""Seconds after which a cache folder that no process has used is removed."""
+
 
 @cache
 def cache_folder() -> Path:
@@ -45,11 +60,23 @@ def cache_folder() -> Path:
     for source in sorted(here.rglob("*.py")):
         digest.update(f"\0{source.relative_to(here)}\0".encode() + source.read_bytes())
     folder = Path(root) / f"kernels-{digest.hexdigest()[:16]}"
+    if not folder.exists():
+        _remove_unused(folder.parent)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
         raise PermissionError(f"{folder} belongs to another user")
     folder.chmod(0o700)
+    with suppress(OSError):
+        os.utime(folder)
     return folder
+
+
+def _remove_unused(root: Path) -> None:
+    """Removes what it can of the cache folders below `root` that no process has used for UNUSED seconds."""
+    with suppress(OSError):
+        for folder in root.glob("kernels-*"):
+            if not folder.is_symlink() and time.time() - folder.stat().st_mtime > UNUSED:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Locator(_SourceFileBackedLocatorMixin, _CacheLocator):
@@ -152,11 +179,66 @@ def njit(
         return partial(njit, parallel=parallel, fastmath=fastmath, inline=inline)
     if fastmath is True or (fastmath and not FASTMATH.issuperset(fastmath)):
         raise ValueError(f"njit: fastmath {fastmath} is not a subset of {sorted(FASTMATH)}")
-    kernel = numba.njit(parallel=parallel, fastmath=fastmath, inline=inline, nogil=True, error_model="numpy")(fn)
+    return _Parallel(fn, fastmath) if parallel else _compiled(fn, fastmath=fastmath, inline=inline)
+
+
+def _compiled(fn: Callable, **options) -> Callable:
+    kernel = numba.njit(nogil=True, error_model="numpy", **options)(fn)
     with suppress(OSError, RuntimeError):
         kernel._cache = _Cache(fn)
     _progress.kernels.append(kernel)
     return kernel
+
+
+class _Parallel:
+    """A kernel with threads, called from Python only: the threaded one, or where that cannot run, its serial twin."""
+
+    def __init__(self, fn: Callable, fastmath: bool | set[str]) -> None:
+        update_wrapper(self, fn)
+        self.fn, self.fastmath = fn, fastmath
+        self.threaded = _compiled(fn, parallel=True, fastmath=fastmath)
+        self.run = self._first_serially if _forked else self._first
+        _parallel.append(self)
+
+    def __call__(self, *arguments):
+        return self.run(*arguments)
+
+    def _first(self, *arguments):
+        pool._launch_threads()
+        # The threads of `workqueue`, Numba's last resort, take one kernel at a time and end the process at a second.
+        alone = pool.threading_layer() == "workqueue"
+        self.run = partial(_one_at_a_time, self.threaded) if alone else self.threaded
+        return self.run(*arguments)
+
+    def _first_serially(self, *arguments):
+        fn = self.fn
+        twin = FunctionType(fn.__code__, fn.__globals__, fn.__name__, fn.__defaults__, fn.__closure__)
+        twin.__qualname__ = f"{fn.__qualname__}.serial"  # names the file in the cache
+        self.run = _compiled(twin, fastmath=self.fastmath)
+        return self.run(*arguments)
+
+
+_parallel: list[_Parallel] = []
+_forked = False
+_lock = threading.Lock()
+
+
+def _one_at_a_time(kernel: Callable, *arguments):
+    with _lock:
+        return kernel(*arguments)
+
+
+def _after_fork() -> None:
+    """In the child: threads did not come along, but OpenMP's notes about them did, PyTorch's too."""
+    global _forked
+    if pool._is_initialized or "torch" in sys.modules:
+        _forked = True
+        for kernel in _parallel:
+            kernel.run = kernel._first_serially
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _default_threads() -> int:

@@ -10,90 +10,147 @@ import numpy as np
 from numba import prange
 
 from minigan.kernels import fast
-from minigan.kernels.fast.gemm import Product, multiply, pack, reading_order, row_table, runs
+from minigan.kernels.act import gated
+from minigan.kernels.fast.gemm import Product, Rows, as_it_lies, listed, multiply, pack, product, reading_order
+from minigan.kernels.fast.micro import HELD, ZERO
+from minigan.kernels.layout import contiguous
 from minigan.kernels.load import njit
+from minigan.kernels.work import NOW, Array, Now
 
-Array = np.ndarray
-
-SERIAL = 1 << 15
+SERIAL = 1 << 17
 """Multiply-adds below which starting threads costs more than it saves."""
 
 
 @njit(fastmath={"contract"})
-def _product_rows(a, b, out, first, last):
-    """out (B, m, n) = a (B, m, k) @ b (B, k, n), for rows (batch, i) from first to last."""
+def _product_rows(a, b, bias, mask, slope, add, out, first, last):
+    """out (B, m, n) = a (B, m, k) @ b (B, k, n), for rows (batch, i) from first to last; bias and mask may be empty."""
     _, height, depth = a.shape
     width = b.shape[2]
     for row in range(first, last):
         batch, i = row // height, row % height
-        for j in range(width):
-            out[batch, i, j] = 0
+        if not add:
+            for j in range(width):
+                out[batch, i, j] = bias[j] if bias.size else 0
         for k in range(depth):
             for j in range(width):
                 out[batch, i, j] += a[batch, i, k] * b[batch, k, j]
+        if slope != 1:
+            for j in range(width):
+                value = out[batch, i, j]
+                out[batch, i, j] = gated(value, mask[batch, i, j] if mask.size else value, slope)
 
 
 @njit(parallel=True)
-def _product(a, b, out, count):
+def _product(a, b, bias, mask, slope, add, out, count):
     for row in prange(count):
-        _product_rows(a, b, out, row, row + 1)
+        _product_rows(a, b, bias, mask, slope, add, out, row, row + 1)
 
 
 @lru_cache(maxsize=256)
 def _layout(height: int, depth: int, step_i: int, step_k: int, out_step: int, b_step: int) -> Product:
     """Where a (m, k) lies, in bytes along i and k; where out's rows lie; where b's rows lie, in floats."""
-    return Product(
-        row_table(np.arange(height) * step_i),
-        row_table(np.arange(height) * out_step),
-        runs(np.zeros(1, np.int64), depth, step_k),
-        reading_order(np.arange(depth) * b_step),
+    rows, steps = np.arange(height), np.arange(depth)
+    return product(
+        [Rows(rows * step_i, rows * out_step, 0)], [listed(steps * step_k, steps)], reading_order(steps * b_step)
     )
 
 
-def _fast_product(a: Array, b: Array, out: Array, lanes: int) -> None:
-    """One product (m, k) @ (k, n) on the micro-kernel. a may have any strides: they become offset tables."""
+def _fast_product(a, b, out, bias, mask, slope, add, lanes, work) -> None:
+    """One product (m, k) @ (k, n) on the micro-kernel. a may have any strides: they become tables."""
     height, depth = a.shape
     width = b.shape[1]
     if b.T.flags.c_contiguous:
         line, along_k, along_j = b.T.reshape(-1), 1, depth
     else:
-        line, along_k, along_j = np.ascontiguousarray(b).reshape(-1), width, 1
+        line, along_k, along_j = contiguous(b, work).reshape(-1), width, 1
     product = _layout(height, depth, *a.strides, out.strides[0], along_k)
-    packed = pack(line, product.places, along_j, width, lanes)
-    multiply(product, a.ctypes.data, packed, out.ctypes.data, width, lanes)
+    columns = as_it_lies(line, height, width, along_k, lanes) if along_j == 1 else None
+    if columns is None:
+        columns = pack("matmul", b, line, product.places, along_j, width, lanes, work)
+    start = HELD if add else ZERO if bias is None else bias.ctypes.data
+    gate = 0 if mask is None else mask.ctypes.data - out.ctypes.data
+    multiply(product, a.ctypes.data, columns, out.ctypes.data, width, lanes, work, start=start, slope=slope, gate=gate)
 
 
-def batched(a: Array, b: Array, out: Array | None = None) -> Array:
+def _cast(x: Array, dtype: np.dtype, work: Now) -> Array:
+    if x.dtype == dtype:
+        return x
+    block = work.empty(x.shape, dtype)
+    work.call(np.copyto, block, x)
+    return block
+
+
+def batched(
+    a: Array,
+    b: Array,
+    out: Array | None = None,
+    *,
+    bias: Array | None = None,
+    mask: Array | None = None,
+    slope: float = 1.0,
+    add: bool = False,
+    work: Now = NOW,
+) -> Array:
     """a (B, m, k) @ b (B, k, n) -> (B, m, n); an empty sum (k = 0) is zero. `out` must not overlap an operand.
 
-    ValueError for shapes that do not fit.
+    bias (n,) is added to every row; add: the product is added to what `out` holds. With a mask (B, m, n), the result is
+    d where mask > 0 and slope * d elsewhere (for slope 0: 0 where mask <= 0); without, leaky-ReLU of d, none for
+    slope 1.
+    ValueError for shapes that do not fit, and for add without `out` or with a bias.
     """
     shape = (*a.shape[:2], b.shape[2])
     if a.shape[::2] != b.shape[:2] or (out is not None and out.shape != shape):
         into = "" if out is None else f" into {out.shape}"
         raise ValueError(f"matmul: shapes {a.shape} and {b.shape} do not fit{into}")
+    if (bias is not None and bias.shape != shape[2:]) or (mask is not None and mask.shape != shape):
+        name, given = ("mask", mask) if bias is None or bias.shape == shape[2:] else ("bias", bias)
+        raise ValueError(f"matmul: {name} of shape {given.shape} does not fit the product's {shape}")
+    if add and (out is None or bias is not None):
+        raise ValueError("matmul: add needs an `out` to add to, and takes no bias")
     count, height, depth = a.shape
     width = shape[2]
-    result, dtype = out, np.result_type(a, b)
-    a, b = a.astype(dtype, copy=False), b.astype(dtype, copy=False)
+    dtype = np.result_type(a, b)
+    a, b = _cast(a, dtype, work), _cast(b, dtype, work)
+    bias = None if bias is None else contiguous(_cast(bias, dtype, work), work)
+    mask = None if mask is None else contiguous(_cast(mask, dtype, work), work)
+    result = out
     if out is None or out.dtype != dtype or not out.flags.c_contiguous:
-        result = np.empty(shape, dtype)
+        result = work.empty(shape, dtype)
+        if add:
+            work.call(np.copyto, result, out)
     each = height * depth * width
     if lanes := fast.lanes_for(dtype, each, width):
-        for left, right, block in zip(a, b, result, strict=True):
-            _fast_product(left, right, block, lanes)
+        gates = [None] * count if mask is None else mask
+        for left, right, block, gate in zip(a, b, result, gates, strict=True):
+            _fast_product(left, right, block, bias, gate, slope, add, lanes, work)
     else:
-        blocks = (np.ascontiguousarray(a), np.ascontiguousarray(b), result)
+        start = np.empty(0, dtype) if bias is None else bias
+        gate = np.empty((0, 0, 0), dtype) if mask is None else mask
+        blocks = (contiguous(a, work), contiguous(b, work), start, gate, dtype.type(slope), add, result)
         if count * each < SERIAL:
-            _product_rows(*blocks, 0, count * height)
+            work.call(_product_rows, *blocks, 0, count * height)
         else:
-            _product(*blocks, count * height)
+            work.call(_product, *blocks, count * height)
     if out is not None and result is not out:
-        out[...] = result
+        work.call(np.copyto, out, result)
     return result if out is None else out
 
 
-def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
+def matmul(
+    a: Array,
+    b: Array,
+    out: Array | None = None,
+    *,
+    bias: Array | None = None,
+    mask: Array | None = None,
+    slope: float = 1.0,
+    add: bool = False,
+    work: Now = NOW,
+) -> Array:
     """a (m, k) @ b (k, n) -> (m, n), as `batched`."""
-    result = batched(a[None], b[None], None if out is None else out[None])
+    if out is not None and bias is None and out.T.flags.c_contiguous and not out.flags.c_contiguous:
+        matmul(b.T, a.T, out.T, mask=None if mask is None else mask.T, slope=slope, add=add, work=work)
+        return out
+    inside, gate = (None if array is None else array[None] for array in (out, mask))
+    result = batched(a[None], b[None], inside, bias=bias, mask=gate, slope=slope, add=add, work=work)
     return result[0] if out is None else out

@@ -16,127 +16,240 @@ For cotangents a of dx, ggw of dw and ggb of db, with S = <a g> - <a><g> - <a h>
     cx = r (q - <q> - h <q h>) - r^2 w S h.
 
 Every array written above is, channel by channel, a linear combination of x - m, g, a and 1, and
-every coefficient follows from a few sums. So two kernels do all of it: `_chunk_sums` reads
-everything once, `_combine_rows` writes once; what lies between is arithmetic on (C,) vectors in
-float64.
+every coefficient follows from a few sums. So each function is three loops: `_chunk_sums` reads
+everything once; a loop over channels makes coefficients of the sums, in float64; and
+`_normalise_rows` or `_combine_rows` reads everything again and writes. A leaky ReLU of y is taken
+as y is written. Its derivative, which gates g by the sign of y, is taken wherever g is read.
 """
 
 import numpy as np
 from numba import prange
 
-from minigan.kernels.layout import Array, from_rows
+from minigan.kernels.act import gated, leaky
+from minigan.kernels.layout import contiguous, from_rows
 from minigan.kernels.load import njit
 from minigan.kernels.reduce import chunk_rows, folded
+from minigan.kernels.work import NOW, Array, Now
 
-MEAN, XX, G, GX, A, AX, AG = range(7)
-"""What a chunk yields: mean x; the sums, x centred on that, of x x, g, g x, a, a x, a g."""
+CENTRE, X, XX, G, GX, A, AX, AG = range(8)
+"""What a chunk yields: its first x; the sums, x centred on that, of x, x x, g, g x, a, a x, a g."""
 
-SUMS = (2, 4, 7)
+SUMS = (3, 5, 8)
 """How many of these there are for no cotangent, for g, and for g and a."""
+
+MEAN, VAR = X, XX
+"""Where `_moments` puts the mean of x and its variance; the other means, centred on that, stay where the sums were."""
 
 
 @njit
-def _chunk_sums(x, g, a, lo, hi, s):
-    """MEAN, XX, ... of rows lo..hi of (M, C) arrays into zeroed s, of 2, 4 or 7 rows (SUMS)."""
-    for i in range(lo, hi):
-        for c in range(x.shape[1]):
-            s[MEAN, c] += x[i, c]
+def _chunk_sums(x, g, a, mask, slope, lo, hi, s):
+    """CENTRE, X, ... of rows lo..hi of (M, C) arrays into s, of 3, 5 or 8 rows (SUMS); g, a, mask may be None."""
+    s[:] = 0
     for c in range(x.shape[1]):
-        s[MEAN, c] /= hi - lo
+        if lo < hi:
+            s[CENTRE, c] = x[lo, c]
     for i in range(lo, hi):
         for c in range(x.shape[1]):
-            d = x[i, c] - s[MEAN, c]
+            d = x[i, c] - s[CENTRE, c]
+            s[X, c] += d
             s[XX, c] += d * d
-        if s.shape[0] > G:
-            for c in range(x.shape[1]):
-                s[G, c] += g[i, c]
-                s[GX, c] += g[i, c] * (x[i, c] - s[MEAN, c])
-        if s.shape[0] > A:
-            for c in range(x.shape[1]):
-                s[A, c] += a[i, c]
-                s[AX, c] += a[i, c] * (x[i, c] - s[MEAN, c])
-                s[AG, c] += a[i, c] * np.float64(g[i, c])
+            if g is not None:
+                gate = g[i, c] if mask is None else gated(g[i, c], mask[i, c], slope)
+                s[G, c] += gate
+                s[GX, c] += gate * d
+                if a is not None:
+                    s[A, c] += a[i, c]
+                    s[AX, c] += a[i, c] * d
+                    s[AG, c] += a[i, c] * np.float64(gate)
 
 
 @njit(parallel=True)
-def _all_chunk_sums(x, g, a, chunk, s):
+def _all_chunk_sums(x, g, a, mask, slope, chunk, s):
     for q in prange(s.shape[0]):
-        _chunk_sums(x, g, a, q * chunk, min((q + 1) * chunk, x.shape[0]), s[q])
+        _chunk_sums(x, g, a, mask, slope, q * chunk, min((q + 1) * chunk, x.shape[0]), s[q])
 
 
-def _means(x: Array, channels: int, *cotangents: Array) -> Array:
-    """Means over all M rows of what SUMS counts, centred on x's mean; arrays are (M/k, k*C)."""
-    g, a = (*cotangents, x, x)[:2]
-    rows, columns = x.shape
-    chunk = chunk_rows(rows, columns)
-    s = np.zeros((max(1, -(-rows // chunk)), SUMS[len(cotangents)], columns))
-    if len(s) > 1:
-        _all_chunk_sums(x, g, a, chunk, s)
-    elif rows:
-        _chunk_sums(x, g, a, 0, rows, s[0])
+@njit
+def _moments(s, rows, chunk, channels):
+    """Means over all rows from the sums s (chunks, SUMS, k*C) of chunks of rows of (rows, k*C) arrays: (SUMS, C).
 
-    # From each chunk's own centre to the common one (Chan, Golub and LeVeque 1983, equation 2.1).
-    count = np.full(len(s), chunk)
-    count[-1] = rows - chunk * (len(s) - 1)
-    count = np.repeat(count, columns // max(channels, 1))[:, None]
-    total = max(count.sum(), 1)
-    s = s.transpose(1, 0, 2).reshape(s.shape[1], len(count), channels)
-    mean = (count * s[MEAN]).sum(axis=0) / total
-    shift = s[MEAN] - mean
-    s[XX] += count * shift * shift
-    for linear, product in ((G, GX), (A, AX))[: len(cotangents)]:
-        s[product] += shift * s[linear]
-    means = s.sum(axis=1) / total
-    means[MEAN] = mean
+    The chunks' own centres give way to the common mean (Chan, Golub and LeVeque 1983, equation 2.1).
+    """
+    chunks, sums, columns = s.shape
+    means = np.zeros((sums, channels))
+    weight = 1 / max(rows * columns // max(channels, 1), 1)
+    for q in range(chunks):
+        count = min(chunk, rows - q * chunk)
+        for first in range(0, columns, max(channels, 1)):
+            for c in range(channels):
+                means[MEAN, c] += weight * (count * s[q, CENTRE, first + c] + s[q, X, first + c])
+    for q in range(chunks):
+        count = min(chunk, rows - q * chunk)
+        for first in range(0, columns, max(channels, 1)):
+            for c in range(channels):
+                shift = s[q, CENTRE, first + c] - means[MEAN, c]
+                means[VAR, c] += weight * (s[q, XX, first + c] + shift * (2 * s[q, X, first + c] + count * shift))
+                if sums > G:
+                    means[G, c] += weight * s[q, G, first + c]
+                    means[GX, c] += weight * (s[q, GX, first + c] + shift * s[q, G, first + c])
+                if sums > A:
+                    means[A, c] += weight * s[q, A, first + c]
+                    means[AX, c] += weight * (s[q, AX, first + c] + shift * s[q, A, first + c])
+                    means[AG, c] += weight * s[q, AG, first + c]
     return means
 
 
 @njit
-def _combine_rows(x, g, a, k, lo, hi, out):
-    """out = k0 + k1 (x - k2) + k3 g + k4 a on rows lo..hi, as far as k (3, 4 or 5, C) has rows."""
+def _set(k, c, channels, mean, constant, slope, of_g, of_a):
+    """Column c of the coefficients k (3, 4 or 5, k*C), and all of the same channel: k0 + k1 (x - k2) + k3 g + k4 a is
+
+    constant + slope (x - mean) + of_g g + of_a a. k2 is the mean rounded; k0 makes up for the rest of it.
+    """
+    centre = k.dtype.type(mean)
+    for j in range(c, k.shape[1], channels):
+        k[0, j] = constant + slope * (centre - mean)
+        k[1, j] = slope
+        k[2, j] = centre
+        if k.shape[0] > 3:
+            k[3, j] = of_g
+        if k.shape[0] > 4:
+            k[4, j] = of_a
+
+
+@njit
+def _forward_coefficients(s, rows, chunk, weight, bias, eps, k, mean, var):
+    means = _moments(s, rows, chunk, mean.size)
+    for c in range(mean.size):
+        mean[c], var[c] = means[MEAN, c], means[VAR, c]
+        slope = weight[c] / np.sqrt(means[VAR, c] + eps)
+        _set(k, c, mean.size, means[MEAN, c], bias[c], slope, 0.0, 0.0)
+
+
+@njit
+def _grad_coefficients(s, rows, chunk, weight, eps, k, dw, db):
+    channels = weight.size
+    means = _moments(s, rows, chunk, channels)
+    count = rows * k.shape[1] // max(channels, 1)
+    for c in range(channels):
+        r = 1 / np.sqrt(means[VAR, c] + eps)
+        wr, gh = weight[c] * r, means[GX, c] * r
+        dw[c], db[c] = count * gh, count * means[G, c]
+        _set(k, c, channels, means[MEAN, c], -wr * means[G, c], -wr * gh * r, wr, 0.0)
+
+
+@njit
+def _grad_grad_coefficients(s, rows, chunk, weight, ggw, ggb, eps, kx, kg, cw):
+    channels = weight.size
+    means = _moments(s, rows, chunk, channels)
+    count = rows * kx.shape[1] // max(channels, 1)
+    for c in range(channels):
+        mean, mg, w, u = means[MEAN, c], means[G, c], weight[c], ggw[c]
+        r = 1 / np.sqrt(means[VAR, c] + eps)
+        gh, ma, ah, ag = means[GX, c] * r, 0.0, 0.0, 0.0
+        if means.shape[0] > A:
+            ma, ah, ag = means[A, c], means[AX, c] * r, means[AG, c]
+        covariance = ag - ma * mg - ah * gh
+        cw[c] = count * r * covariance
+        of_a, of_g = -w * r * gh, u - w * r * ah
+        q, qh = of_a * ma + of_g * mg, of_a * ah + of_g * gh
+        _set(kx, c, channels, mean, -r * q, -r * r * (qh + w * r * covariance), r * of_g, r * of_a)
+        _set(kg, c, channels, mean, ggb[c] - w * r * ma, r * of_g, w * r, 0.0)
+
+
+@njit(fastmath={"contract"})
+def _normalise_rows(x, slope, k, lo, hi, out):
+    """out = the leaky ReLU of k0 + k1 (x - k2) on rows lo..hi."""
     for i in range(lo, hi):
-        if k.shape[0] == 3:
-            for c in range(x.shape[1]):
-                out[i, c] = k[0, c] + k[1, c] * (x[i, c] - k[2, c])
-        elif k.shape[0] == 4:
-            for c in range(x.shape[1]):
-                out[i, c] = k[0, c] + k[1, c] * (x[i, c] - k[2, c]) + k[3, c] * g[i, c]
-        else:
-            for c in range(x.shape[1]):
-                centred = k[1, c] * (x[i, c] - k[2, c])
-                out[i, c] = k[0, c] + centred + k[3, c] * g[i, c] + k[4, c] * a[i, c]
+        for c in range(x.shape[1]):
+            out[i, c] = leaky(k[0, c] + k[1, c] * (x[i, c] - k[2, c]), slope)
 
 
 @njit(parallel=True)
-def _combine_chunks(x, g, a, k, chunk, out):
+def _normalise_chunks(x, slope, k, chunk, out):
     for q in prange((x.shape[0] + chunk - 1) // chunk):
-        _combine_rows(x, g, a, k, q * chunk, min((q + 1) * chunk, x.shape[0]), out)
+        _normalise_rows(x, slope, k, q * chunk, min((q + 1) * chunk, x.shape[0]), out)
 
 
-def _combine(shape: tuple[int, ...], x: Array, constant, slope, mean: Array, *terms) -> Array:
-    """constant + slope (x - mean) + factor * g for all terms (factor, g), as `shape`."""
-    channels = shape[1]
-    k = np.empty((3 + len(terms), channels))
-    for row, value in zip(k, (constant, slope, mean, *(factor for factor, _ in terms)), strict=True):
-        row[:] = value
-    k = np.tile(k, x.shape[1] // max(channels, 1))
-    g, a = (*(array for _, array in terms), x, x)[:2]
-    out = np.empty_like(x)
+@njit(fastmath={"contract"})
+def _combine_rows(x, g, a, mask, slope, k, lo, hi, out):
+    """out = k0 + k1 (x - k2) + k3 g + k4 a on rows lo..hi; a and mask may be None."""
+    for i in range(lo, hi):
+        for c in range(x.shape[1]):
+            gate = g[i, c] if mask is None else gated(g[i, c], mask[i, c], slope)
+            value = k[0, c] + k[1, c] * (x[i, c] - k[2, c]) + k[3, c] * gate
+            out[i, c] = value if a is None else value + k[4, c] * a[i, c]
+
+
+@njit(parallel=True)
+def _combine_chunks(x, g, a, mask, slope, k, chunk, out):
+    for q in prange((x.shape[0] + chunk - 1) // chunk):
+        _combine_rows(x, g, a, mask, slope, k, q * chunk, min((q + 1) * chunk, x.shape[0]), out)
+
+
+def _sums(x: Array, g: Array | None, a: Array | None, mask: Array | None, slope: np.floating, work: Now) -> Array:
+    """What `_moments` needs to know of (rows, k*C) arrays: (chunks, SUMS, k*C)."""
+    chunk = chunk_rows(*x.shape)
+    cotangents = (g is not None) + (a is not None)
+    s = work.empty((max(1, -(-len(x) // chunk)), SUMS[cotangents], x.shape[1]), np.float64)
+    if len(s) == 1:
+        work.call(_chunk_sums, x, g, a, mask, slope, 0, len(x), s[0])
+    else:
+        work.call(_all_chunk_sums, x, g, a, mask, slope, chunk, s)
+    return s
+
+
+def _write(loops: tuple, inputs: tuple, k: Array, like: Array, out: Array | None, work: Now) -> Array:
+    """Runs the (serial, parallel) loop over rows that writes `out`, of the shape of `like`."""
+    x = inputs[0]
+    block = None if out is None else np.moveaxis(out, 1, -1)
+    direct = block is not None and block.flags.c_contiguous
+    result = block.reshape(x.shape) if direct else work.empty(x.shape, x.dtype)
     chunk = chunk_rows(*x.shape)
     if len(x) > chunk:
-        _combine_chunks(x, g, a, k, chunk, out)
+        work.call(loops[1], *inputs, k, chunk, result)
     else:
-        _combine_rows(x, g, a, k, 0, len(x), out)
-    return from_rows(out, shape)
+        work.call(loops[0], *inputs, k, 0, len(x), result)
+    if out is None:
+        return from_rows(result, like.shape)
+    if not direct:
+        work.call(np.copyto, out, from_rows(result, like.shape))
+    return out
 
 
-def batch_norm(x: Array, weight: Array | None, bias: Array | None, eps: float) -> tuple[Array, Array, Array]:
-    """x (N, C, ...) -> (y like x, mean (C,), var (C,)); a weight of None is 1, a bias of None 0."""
-    rows = folded(x)
-    mean, var = _means(rows, x.shape[1])
-    slope = (1.0 if weight is None else weight) / np.sqrt(var + eps)
-    y = _combine(x.shape, rows, 0.0 if bias is None else bias, slope, mean)
-    return y, mean.astype(x.dtype), var.astype(x.dtype)
+NORMALISE, COMBINE = (_normalise_rows, _normalise_chunks), (_combine_rows, _combine_chunks)
+
+
+def _vector(given: Array | None, default: float, like: Array, work: Now) -> Array:
+    """A contiguous (C,) operand of `like`'s channels; None stands for all `default`."""
+    return np.full(like.shape[1], default, like.dtype) if given is None else contiguous(given, work)
+
+
+def _or_new(out: Array | None, like: Array) -> Array:
+    return np.empty(like.shape[1], like.dtype) if out is None else out
+
+
+def batch_norm(
+    x: Array,
+    weight: Array | None,
+    bias: Array | None,
+    eps: float,
+    *,
+    slope: float = 1.0,
+    out: tuple[Array, Array, Array] | None = None,
+    work: Now = NOW,
+) -> tuple[Array, Array, Array]:
+    """x (N, C, ...) -> (y like x, mean (C,), var (C,)); a weight of None is 1, a bias of None 0.
+
+    y is followed by a leaky ReLU of this slope (`act.leaky_relu`); 1 means none.
+    """
+    rows = folded(x, work)
+    y, mean, var = out or (None, None, None)
+    mean, var = _or_new(mean, x), _or_new(var, x)
+    s = _sums(rows, None, None, None, x.dtype.type(1), work)
+    k = work.empty((3, rows.shape[1]), x.dtype)
+    vectors = (_vector(weight, 1, x, work), _vector(bias, 0, x, work))
+    work.call(_forward_coefficients, s, len(rows), chunk_rows(*rows.shape), *vectors, eps, k, mean, var)
+    return _write(NORMALISE, (rows, x.dtype.type(slope)), k, x, y, work), mean, var
 
 
 def batch_norm_grad(
@@ -145,20 +258,27 @@ def batch_norm_grad(
     g: Array,
     eps: float,
     need: tuple[bool, bool, bool] = (True, True, True),
+    *,
+    mask: Array | None = None,
+    slope: float = 1.0,
+    out: tuple[Array | None, Array | None, Array | None] | None = None,
+    work: Now = NOW,
 ) -> tuple[Array | None, Array | None, Array | None]:
-    """Cotangents (dx, dweight, dbias) of x, weight, bias for g of y; None where not needed."""
-    x_rows, g_rows = folded(x), folded(g)
-    mean, var, mg, gx = _means(x_rows, x.shape[1], g_rows)
-    r = 1 / np.sqrt(var + eps)
-    gh = gx * r
-    count = g.size // max(x.shape[1], 1)
-    dx = None
-    if need[0]:
-        wr = r if weight is None else weight * r
-        dx = _combine(x.shape, x_rows, -wr * mg, -wr * gh * r, mean, (wr, g_rows))
-    dweight = (count * gh).astype(x.dtype) if need[1] else None
-    dbias = (count * mg).astype(x.dtype) if need[2] else None
-    return dx, dweight, dbias
+    """Cotangents (dx, dweight, dbias) of x, weight, bias for g of y; None where not needed.
+
+    With a mask, like g, g stands for `act.leaky_relu_grad(mask, g, slope)`: the mask is a leaky ReLU's output, or y.
+    """
+    rows, g_rows = folded(x, work), folded(g, work)
+    mask_rows = None if mask is None else folded(mask, work)
+    slope = x.dtype.type(slope)
+    dx, dw, db = out or (None, None, None)
+    dw, db = _or_new(dw, x), _or_new(db, x)
+    s = _sums(rows, g_rows, None, mask_rows, slope, work)
+    k = work.empty((4, rows.shape[1]), x.dtype)
+    settings = (len(rows), chunk_rows(*rows.shape), _vector(weight, 1, x, work), eps)
+    work.call(_grad_coefficients, s, *settings, k, dw, db)
+    dx = _write(COMBINE, (rows, g_rows, None, mask_rows, slope), k, x, dx, work) if need[0] else None
+    return dx, dw if need[1] else None, db if need[2] else None
 
 
 def batch_norm_grad_grad(
@@ -170,37 +290,34 @@ def batch_norm_grad_grad(
     ggb: Array | None,
     eps: float,
     need: tuple[bool, bool, bool] = (True, True, True),
+    *,
+    out: tuple[Array | None, Array | None, Array | None] | None = None,
+    work: Now = NOW,
 ) -> tuple[Array | None, Array | None, Array | None]:
     """Cotangents (cx, cw, cg) of x, weight, g for ggx, ggw, ggb of (dx, dweight, dbias).
 
     ggx, ggw, ggb may be None, which means zero; so may a result, and it is where it is not needed.
     """
-    x_rows, g_rows = folded(x), folded(g)
-    w = 1.0 if weight is None else weight
-    u = 0.0 if ggw is None else ggw
-    v = 0.0 if ggb is None else ggb
-    cx = cw = cg = None
-    if ggx is None:
-        mean, var, mg, gx = _means(x_rows, x.shape[1], g_rows)
-        r = 1 / np.sqrt(var + eps)
-        if need[0] and ggw is not None:
-            cx = _combine(x.shape, x_rows, -r * u * mg, -r * r * u * gx * r, mean, (r * u, g_rows))
-        if need[2] and (ggw is not None or ggb is not None):
-            cg = _combine(x.shape, x_rows, v, u * r, mean)
-        return cx, cw, cg
+    rows, g_rows = folded(x, work), folded(g, work)
+    a_rows = None if ggx is None else folded(ggx, work)
+    one = x.dtype.type(1)
+    cx, cw, cg = out or (None, None, None)
+    cw = _or_new(cw, x)
+    s = _sums(rows, g_rows, a_rows, None, one, work)
+    kx = work.empty((4 if a_rows is None else 5, rows.shape[1]), x.dtype)
+    kg = work.empty((3 if a_rows is None else 4, rows.shape[1]), x.dtype)
+    vectors = (_vector(weight, 1, x, work), _vector(ggw, 0, x, work), _vector(ggb, 0, x, work))
+    settings = (len(rows), chunk_rows(*rows.shape), *vectors, eps)
+    work.call(_grad_grad_coefficients, s, *settings, kx, kg, cw)
 
-    a_rows = folded(ggx)
-    mean, var, mg, gx, ma, ax, ag = _means(x_rows, x.shape[1], g_rows, a_rows)
-    r = 1 / np.sqrt(var + eps)
-    gh, ah = gx * r, ax * r
-    s = ag - ma * mg - ah * gh
-    if need[0]:
-        of_a, of_g = -w * r * gh, u - w * r * ah
-        q, qh = of_a * ma + of_g * mg, of_a * ah + of_g * gh
-        slope = -r * r * (qh + w * r * s)
-        cx = _combine(x.shape, x_rows, -r * q, slope, mean, (r * of_g, g_rows), (r * of_a, a_rows))
-    if need[1]:
-        cw = (x.size // max(x.shape[1], 1) * r * s).astype(x.dtype)
-    if need[2]:
-        cg = _combine(x.shape, x_rows, v - w * r * ma, r * (u - w * r * ah), mean, (w * r, a_rows))
-    return cx, cw, cg
+    if need[0] and (ggx is not None or ggw is not None):
+        cx = _write(COMBINE, (rows, g_rows, a_rows, None, one), kx, x, cx, work)
+    else:
+        cx = None
+    if need[2] and ggx is not None:
+        cg = _write(COMBINE, (rows, a_rows, None, None, one), kg, x, cg, work)
+    elif need[2] and (ggw is not None or ggb is not None):
+        cg = _write(NORMALISE, (rows, one), kg, x, cg, work)
+    else:
+        cg = None
+    return cx, cw if need[1] and ggx is not None else None, cg

@@ -1,20 +1,29 @@
-"""Sums over rows: one total for each channel, the same bits on any number of threads.
+"""Sums: over the rows of each channel, over each row, over everything; the same bits on any number of threads.
 
-The rows (M, C) are cut into chunks whose size follows from (M, C) alone. Each chunk is summed in
-float64 by one thread, and the chunks' sums are added in order. `chunk_rows` and `fold` serve every
-kernel that reduces over rows (`norm.py`).
+What is summed is cut into pieces whose size follows from the shape alone. Each piece is summed in float64 by one
+thread, in a fixed order, and the pieces' sums are added in order. `chunk_rows` and `folded` serve every kernel that
+reduces over rows (`norm.py`).
 """
 
 import numpy as np
 from numba import prange
 
-from minigan.kernels.layout import Array, rows
+from minigan.kernels.layout import contiguous, dense, rows
 from minigan.kernels.load import njit
+from minigan.kernels.work import NOW, Array, Now
 
 CHUNK_ELEMENTS = 16384
 CHUNK_ROWS = 128
 MAX_CHUNKS = 64
+
+FOLD = 256
+"""Columns up to which rows are read as one: the loops run along columns, and each start of one costs."""
+
 LANES = 64
+"""Running sums of a line, so that the additions need not wait for each other."""
+
+PIECE = 16384
+"""Elements of a line in a task, and the number above which a second thread pays."""
 
 
 def chunk_rows(m: int, c: int) -> int:
@@ -29,40 +38,112 @@ def fold(m: int, c: int) -> int:
     power of two that divides M.
     """
     k = 1
-    while 0 < k * c < LANES and m % (2 * k) == 0 and m > 0:
+    while 0 < 2 * k * c <= FOLD and m % (2 * k) == 0 and m > 0:
         k *= 2
     return k
 
 
-@njit
-def _sum_rows(x, lo, hi, total):
-    """total[c] += the sum over rows lo..hi of x (M, C)."""
-    for i in range(lo, hi):
-        for c in range(x.shape[1]):
-            total[c] += x[i, c]
-
-
-@njit(parallel=True)
-def _sum_chunks(x, chunk, totals):
-    for q in prange(totals.shape[0]):
-        _sum_rows(x, q * chunk, min((q + 1) * chunk, x.shape[0]), totals[q])
-
-
-def folded(x: Array) -> Array:
+def folded(x: Array, work: Now = NOW) -> Array:
     """(N, C, ...) -> its rows (M, C) read as (M/k, k*C), k = fold(M, C)."""
-    r = rows(x)
+    r = rows(x, work)
     k = fold(*r.shape)
     return r.reshape(r.shape[0] // k, k * r.shape[1])
 
 
-def channel_sum(x: Array) -> Array:
+@njit
+def _sum_rows(x, lo, hi, sums):
+    """sums[c] = the sum over rows lo..hi of x (M, C)."""
+    sums[:] = 0
+    for i in range(lo, hi):
+        for c in range(x.shape[1]):
+            sums[c] += x[i, c]
+
+
+@njit(parallel=True)
+def _sum_chunks(x, chunk, sums):
+    for q in prange(sums.shape[0]):
+        _sum_rows(x, q * chunk, min((q + 1) * chunk, x.shape[0]), sums[q])
+
+
+@njit
+def _add_chunks(sums, out):
+    """out[c] = the sum of all of sums (chunks, k*C) that belongs to channel c, in order."""
+    channels = out.shape[0]
+    for c in range(channels):
+        total = 0.0
+        for q in range(sums.shape[0]):
+            for j in range(c, sums.shape[1], channels):
+                total += sums[q, j]
+        out[c] = total
+
+
+def channel_sum(x: Array, out: Array | None = None, *, work: Now = NOW) -> Array:
     """(N, C, ...) -> (C,): the sum over all axes but 1, accumulated in float64."""
-    r = folded(x)
+    r = folded(x, work)
+    if out is None:
+        out = np.empty(x.shape[1], x.dtype)
     chunk = chunk_rows(*r.shape)
-    totals = np.zeros((max(1, -(-r.shape[0] // chunk)), r.shape[1]))
-    if len(totals) == 1:
-        _sum_rows(r, 0, r.shape[0], totals[0])
+    sums = work.empty((max(1, -(-r.shape[0] // chunk)), r.shape[1]), np.float64)
+    if len(sums) == 1:
+        work.call(_sum_rows, r, 0, r.shape[0], sums[0])
     else:
-        _sum_chunks(r, chunk, totals)
-    groups = totals.size // max(x.shape[1], 1)
-    return totals.reshape(groups, x.shape[1]).sum(axis=0).astype(x.dtype)
+        work.call(_sum_chunks, r, chunk, sums)
+    work.call(_add_chunks, sums, out)
+    return out
+
+
+@njit
+def _sum_line(x):
+    """The sum of a line in float64: LANES running sums of every LANES-th number, added up in order."""
+    sums = np.zeros(LANES)
+    whole = x.size - x.size % LANES
+    for i in range(0, whole, LANES):
+        for j in range(LANES):
+            sums[j] += x[i + j]
+    total = 0.0
+    for j in range(LANES):
+        total += sums[j]
+    for i in range(whole, x.size):
+        total += x[i]
+    return total
+
+
+@njit
+def _sum_pieces(x, piece, lo, hi, sums):
+    """sums[q] = the sum of piece number q of the line x, for lo <= q < hi."""
+    for q in range(lo, hi):
+        sums[q] = _sum_line(x[q * piece : min((q + 1) * piece, x.size)])
+
+
+@njit(parallel=True)
+def _sum_all_pieces(x, piece, sums):
+    for q in prange(sums.size):
+        _sum_pieces(x, piece, q, q + 1, sums)
+
+
+def _line_sums(x: Array, piece: int, sums: Array, work: Now) -> None:
+    if x.size <= PIECE:
+        work.call(_sum_pieces, x, piece, 0, sums.size, sums)
+    else:
+        work.call(_sum_all_pieces, x, piece, sums)
+
+
+def row_sum(x: Array, out: Array | None = None, *, work: Now = NOW) -> Array:
+    """(M, K) -> (M,): the sum of each row, accumulated in float64."""
+    if out is None:
+        out = np.empty(x.shape[0], x.dtype)
+    _line_sums(contiguous(x, work).reshape(-1), x.shape[1], out, work)
+    return out
+
+
+def total(x: Array, out: Array | None = None, *, work: Now = NOW) -> Array:
+    """The sum of all elements, accumulated in float64 in the order in which x lies in memory; an array of no axes."""
+    if out is None:
+        out = np.empty((), x.dtype)
+    line = dense(x, work=work)
+    if line.size > PIECE:
+        sums = work.empty(-(-line.size // PIECE), np.float64)
+        _line_sums(line, PIECE, sums, work)
+        line = sums
+    _line_sums(line, line.size, out.reshape(1), work)
+    return out

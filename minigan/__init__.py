@@ -29,7 +29,17 @@ from .autograd import (
     no_grad,
     tensor,
 )
-from .backend import Generator, bool_, device, float32, float64, int64, manual_seed
+from .backend import (
+    Generator,
+    bool_,
+    device,
+    float32,
+    float64,
+    get_num_threads,
+    int64,
+    manual_seed,
+    set_num_threads,
+)
 from .capture import CaptureError, capture
 from .creation import *  # noqa: F403
 
@@ -51,11 +61,13 @@ __all__ = [
     "float32",
     "float64",
     "functional",
+    "get_num_threads",
     "grad",
     "int64",
     "is_grad_enabled",
     "manual_seed",
     "no_grad",
+    "set_num_threads",
     "tensor",
     *creation.__all__,
     *methods.PUBLIC,

@@ -51,6 +51,21 @@ def namespace(array: np.ndarray) -> ModuleType:
     raise TypeError(f"expected a NumPy array, got {type(array).__name__}")
 
 
+def set_num_threads(n: int) -> None:
+    """Kernels called from this thread run on n threads from now on; ValueError where n < 1. Results do not depend on
+    it."""
+    from minigan.kernels import load
+
+    load.set_num_threads(n)
+
+
+def get_num_threads() -> int:
+    """The number of threads that kernels called from this thread run on."""
+    from minigan.kernels import load
+
+    return load.get_num_threads()
+
+
 class Generator:
     """A stream of counter-based random numbers (Philox4x32-10): draw number `step` of stream `stream` under `seed`.
 

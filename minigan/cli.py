@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 
 import click
@@ -284,10 +284,11 @@ def bench(workloads, peers, rounds, threads, ops, costs, quick, accept_load, onl
     steps = [workload(name).name for name in workloads or (() if ops or costs else WORKLOADS)]
     length = {"rounds": 1, "seconds": 0.1} if quick else {"rounds": rounds}
     settings = run.Settings(threads=threads, accept_load=accept_load, **length)
-    figures = run.run(names, steps, settings, _status, ops, costs)
+    out.mkdir(parents=True, exist_ok=True)
+    figures = run.run(names, steps, settings, _status, partial(report.save, out), ops, costs)
     _status("")
     click.echo(report.text(figures))
-    click.echo(f"written: {', '.join(map(str, report.save(out, figures)))}")
+    click.echo(f"written: {out / 'bench.json'}, {out / 'bench.png'}")
     return figures
 
 

@@ -1,4 +1,4 @@
-"""Layout, geometry, activations, channel sums and max pooling: right in every layout, alike on all threads.
+"""Layout, geometry, activations, sums and max pooling: right in every layout, alike on all threads, now or prepared.
 
 The oracles are NumPy formulas in float64 and PyTorch.
 """
@@ -8,6 +8,49 @@ import pytest
 from kernel_testing import DTYPES, SHAPES, close, layouts, lies_channels_last, normal, on_threads, same_bits
 
 from minigan import kernels
+from minigan.kernels.work import Now
+
+
+class Prepared(Now):
+    """Keeps the calls instead of running them."""
+
+    def __init__(self) -> None:
+        self.calls, self.buffers = [], []
+
+    def empty(self, shape, dtype=np.float32):
+        self.buffers.append(super().empty(shape, dtype))
+        return self.buffers[-1]
+
+    def call(self, function, *arguments):
+        self.calls.append((function, arguments))
+
+
+def same_when_prepared(kernel, inputs, outs):
+    """kernel(*inputs, out=outs, work=) is prepared while all arrays hold NaN, and run twice into memory full of NaN:
+
+    the bits are those of the kernel run now, and nothing but the outputs is written to.
+    """
+    expected = kernel(*inputs)
+    arrays = [x for x in inputs if isinstance(x, np.ndarray)]
+    values = [x.copy() for x in arrays]
+    targets = outs if isinstance(outs, tuple) else (outs,)
+    work = Prepared()
+    for x in (*arrays, *targets):
+        x[...] = np.nan
+    result = kernel(*inputs, out=outs, work=work)
+    for _ in range(2):
+        for x in (*targets, *work.buffers):
+            x[...] = np.nan
+        for x, value in zip(arrays, values, strict=True):
+            x[...] = value
+        for function, arguments in work.calls:
+            function(*arguments)
+        same_bits([targets, expected if isinstance(expected, tuple) else (expected,)])
+        same_bits([arrays, values])
+    if not isinstance(outs, tuple):
+        assert result is outs
+    else:
+        assert all(a is b for a, b in zip(result, outs, strict=True))
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 4, 5), (1, 1, 4, 5), (2, 3, 1, 1), (0, 3, 4, 5), (2, 0, 4, 5)])
@@ -71,11 +114,13 @@ SLOPES = [0.2, 0.0, -0.5, 1.0]
 
 ACTIVATIONS = {
     "tanh": (1, lambda act: act.tanh, np.tanh),
+    "exp": (1, lambda act: act.exp, np.exp),
+    "sigmoid": (1, lambda act: act.sigmoid, lambda x: 1 / (1 + np.exp(-x))),
     "tanh_grad": (2, lambda act: act.tanh_grad, lambda y, g: g * (1 - y * y)),
     **{
         f"leaky_relu {slope}": (
             1,
-            lambda act, slope=slope: lambda x, out=None: act.leaky_relu(x, slope, out),
+            lambda act, slope=slope: lambda x, **how: act.leaky_relu(x, slope, **how),
             lambda x, slope=slope: np.where(x > 0, x, slope * x),
         )
         for slope in SLOPES
@@ -83,7 +128,7 @@ ACTIVATIONS = {
     **{
         f"leaky_relu_grad {slope}": (
             2,
-            lambda act, slope=slope: lambda x, g, out=None: act.leaky_relu_grad(x, g, slope, out),
+            lambda act, slope=slope: lambda x, g, **how: act.leaky_relu_grad(x, g, slope, **how),
             lambda x, g, slope=slope: np.where(x > 0, g, slope * g),
         )
         for slope in SLOPES
@@ -145,11 +190,63 @@ def test_relu_and_leaky_relu_at_the_values_that_are_not_numbers(dtype):
     assert np.array_equal(act.tanh(x)[:3], [nan, 1, -1], equal_nan=True)
 
 
-def test_activation_in_place():
-    x = normal((64, 33))
-    expected = np.where(x > 0, x, 0.1 * x)
-    assert kernels.act.leaky_relu(x, 0.1, out=x) is x
-    assert np.array_equal(x, expected)
+@pytest.mark.parametrize("shape", [(64, 33), (300, 301), (0, 3)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_activation_in_place(activation, shape, dtype):
+    """Into any one of its operands."""
+    operands, kernel, _ = activation
+    values = [normal(shape, seed, dtype) for seed in range(operands)]
+    expected = kernel(*values)
+    for i in range(operands):
+        arguments = [v.copy() for v in values]
+        assert kernel(*arguments, out=arguments[i]) is arguments[i]
+        assert np.array_equal(arguments[i], expected)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5, 6), (300, 301), (0, 3, 2, 2)])
+def test_activation_prepared(activation, shape):
+    operands, kernel, _ = activation
+    values = [normal(shape, seed, np.float32) for seed in range(operands)]
+    for view in layouts(values[-1]):
+        for out in list(layouts(np.empty(shape, np.float32)))[:3]:
+            same_when_prepared(kernel, [*values[:-1], view], out)
+
+
+CURVES = {
+    "tanh": (np.tanh, 1.8e-7),
+    "exp": (np.exp, 9e-8),
+    "sigmoid": (lambda x: np.where(x < 0, np.exp(-abs(x)), 1) / (1 + np.exp(-abs(x))), 1.8e-7),
+}
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_error_of_the_float32_curves_is_what_the_module_says(name):
+    """Over every 97th float32 number, against NumPy in float64; where the result is below the normal numbers, to one
+    unit of what is left."""
+    formula, bound = CURVES[name]
+    assert f"{bound:.1e}".replace("e-0", "e-").replace(".0e", "e") in kernels.act.__doc__
+    for low in range(0, 2**32, 2**28):
+        x = np.arange(low, low + 2**28, 97, dtype=np.int64).astype(np.uint32).view(np.float32)
+        x = x[np.isfinite(x)]
+        with np.errstate(over="ignore"):
+            exact = formula(x.astype(np.float64))
+        y = getattr(kernels.act, name)(x).astype(np.float64)
+        finite = exact < float(np.finfo(np.float32).max) * (1 + 2**-25)
+        assert np.all(np.isinf(y[~finite]))
+        error = abs(y[finite] - exact[finite])
+        assert np.all(error <= np.maximum(bound * abs(exact[finite]), 2.0**-149))
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_float32_curves_at_the_ends_and_alike_at_every_place(name):
+    curve = getattr(kernels.act, name)
+    x = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-45, 100, -200], np.float32)
+    ends = {"tanh": [np.nan, 1, -1, 0, 0, 1e-45, 1, -1], "exp": [np.nan, np.inf, 0, 1, 1, 1, np.inf, 0]}
+    expected = ends.get(name, [np.nan, 1, 0, 0.5, 0.5, 0.5, 1, 0])
+    assert np.array_equal(curve(x), np.array(expected, np.float32), equal_nan=True)
+    assert name != "tanh" or np.signbit(curve(x)[4])
+    x = normal(1000, 0, np.float32)
+    assert np.array_equal([curve(x[i : i + 1])[0] for i in range(len(x))], curve(x))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -173,6 +270,33 @@ def test_channel_sum_keeps_what_float32_would_lose():
     x = np.ones((1 << 16, 1), np.float32)
     x[0] = 1 << 24
     assert kernels.reduce.channel_sum(x)[0] == (1 << 24) + 65536
+
+
+SUMS = {
+    "channel_sum": ((SHAPES, (0, 3), (0, 3, 2, 2), (2, 0), (2, 3, 0, 4)), lambda x: x.sum((0, *range(2, x.ndim)))),
+    "row_sum": (([(33, 5), (7, 512), (3, 40_001), (1, 1)], (0, 3), (4, 0)), lambda x: x.sum(1)),
+    "total": ((SHAPES, (), (0,), (16_385,), (2, 0, 3)), lambda x: x.sum()),
+}
+SUM_CASES = [(name, shape) for name, (shapes, _) in SUMS.items() for shape in (*shapes[0], *shapes[1:])]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("name", "shape"), SUM_CASES)
+def test_sums(name, shape, dtype):
+    kernel, x = getattr(kernels.reduce, name), normal(shape, 0, dtype)
+    expected = SUMS[name][1](x.astype(np.float64))
+    same_bits(on_threads(lambda: (kernel(x),)))
+    for view in layouts(x) if x.ndim > 1 else [x]:
+        close(kernel(view), expected, dtype)
+        same_when_prepared(kernel, [view], np.empty(np.shape(expected), dtype))
+
+
+def test_sums_keep_what_float32_would_lose():
+    """2^24 + 65535 ones: a float32 accumulator would stop at 2^24."""
+    x = np.ones((1, 1 << 16), np.float32)
+    x[0, 0] = 1 << 24
+    for kernel in (kernels.reduce.row_sum, kernels.reduce.total):
+        assert kernel(x) == (1 << 24) + 65536
 
 
 POOLS = [

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from kernel_testing import SHAPES, close, layouts, lies_channels_last, normal, on_threads, same_bits
+from test_kernels_basic import same_when_prepared
 
 from minigan import kernels
 
@@ -157,3 +158,69 @@ def test_batch_norm_passes_nan_on_within_its_channel():
         assert np.isnan(result).all()
     for result in (y[:, 1], mean[1], var[1]):
         assert np.isfinite(result).all()
+
+
+ODD = [(8, 3, 5, 7), (33, 5), (63, 3, 31, 31), (5, 200, 3, 3), (0, 3, 2, 2), (2, 0, 4, 4)]
+
+
+@pytest.mark.parametrize("slope", [0.2, 0.0, -0.5, 1.0])
+@pytest.mark.parametrize("shape", ODD)
+def test_fused_leaky_relu_is_the_unfused_one_by_bits(shape, slope):
+    norm, act = kernels.norm, kernels.act
+    x, g, _, weight, bias, *_ = batch_norm_case(shape, np.float32)
+    y, *statistics = norm.batch_norm(x, weight, bias, EPS)
+    fused = norm.batch_norm(x, weight, bias, EPS, slope=slope)
+    same_bits([fused, (act.leaky_relu(y, slope), *statistics)])
+    fused = norm.batch_norm_grad(x, weight, g, EPS, mask=y, slope=slope)
+    same_bits([fused, norm.batch_norm_grad(x, weight, act.leaky_relu_grad(y, g, slope), EPS)])
+
+
+@pytest.mark.parametrize("slope", [0.2, 0.0])
+def test_fused_leaky_relu_at_the_values_that_are_not_numbers(slope):
+    """A mask of NaN, 0 and infinity; g of infinity where a ReLU is closed."""
+    norm, act = kernels.norm, kernels.act
+    x, g, mask, weight, *_ = batch_norm_case((16, 6), np.float32)
+    mask[3, :4] = [np.nan, 0, np.inf, -np.inf]
+    g[3, 3] = 1 if slope else np.inf
+    fused = norm.batch_norm_grad(x, weight, g, EPS, mask=mask, slope=slope)
+    same_bits([fused, norm.batch_norm_grad(x, weight, act.leaky_relu_grad(mask, g, slope), EPS)])
+    assert np.isfinite(fused[0]).all()
+    x[0, 0] = np.nan
+    y = norm.batch_norm(x, weight, None, EPS, slope=slope)[0]
+    assert np.isnan(y[:, 0]).all()
+    assert np.isfinite(y[:, 1:]).all()
+
+
+@pytest.mark.parametrize("shape", ODD)
+def test_batch_norm_prepared(shape):
+    norm = kernels.norm
+    x, g, a, weight, bias, ggw, ggb = batch_norm_case(shape, np.float32)
+    vectors = [np.empty(shape[1], np.float32) for _ in range(2)]
+    views = zip(*(list(layouts(v)) for v in (x, g, a)), strict=True)
+    outs = layouts(np.empty(shape, np.float32))
+    for (x_view, g_view, a_view), out in zip(views, outs, strict=True):
+
+        def forward(x, weight, bias, **how):
+            return norm.batch_norm(x, weight, bias, EPS, slope=0.2, **how)
+
+        def backward(x, weight, g, mask, **how):
+            return norm.batch_norm_grad(x, weight, g, EPS, mask=mask, slope=0.2, **how)
+
+        def second(x, weight, g, *cotangents, **how):
+            return norm.batch_norm_grad_grad(x, weight, g, *cotangents, EPS, **how)
+
+        same_when_prepared(forward, [x_view, weight, bias], (out, *vectors))
+        same_when_prepared(forward, [x_view, None, None], (out, *vectors))
+        same_when_prepared(backward, [x_view, weight, g_view, a_view], (out, *vectors))
+        same_when_prepared(backward, [x_view, weight, g_view, None], (out, *vectors))
+        same_when_prepared(second, [x_view, weight, g_view, a_view, ggw, ggb], (out, vectors[0], np.empty_like(x)))
+
+
+def test_batch_norm_in_float32_far_from_zero():
+    """Mean 100, deviation 1, and each channel's first value an outlier: float64's on the same inputs, to 1e-6."""
+    x, g, a, *vectors = batch_norm_case((64, 3, 16, 16), np.float32)
+    x = x / 3 + 100
+    x[0, :, 0, 0] = 90
+    exact = our_batch_norm(*(v.astype(np.float64) for v in (x, g, a, *vectors)))
+    for actual, expected in zip(our_batch_norm(x, g, a, *vectors), exact, strict=True):
+        close(actual, expected, np.float32)

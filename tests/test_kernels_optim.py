@@ -1,10 +1,15 @@
-"""The optimisers' kernels: PyTorch's trajectories, in every layout, alike on all threads."""
+"""The optimisers' kernels: PyTorch's trajectories, in every layout, alike on all threads, many at once."""
+
+import copy
+import pickle
+import weakref
 
 import numpy as np
 import pytest
 from kernel_testing import DTYPES, normal, on_threads, same_bits
 
 from minigan import kernels
+from minigan.kernels.optim import Flat
 
 STEPS = 20
 
@@ -106,6 +111,121 @@ def test_optimiser_has_the_same_bits_on_any_number_of_threads_and_in_any_layout(
 def test_optimiser_of_one_number_and_of_none(name, shape):
     update, states, *_ = OPTIMISERS[name]
     assert trajectory(update, shape, np.float32, states).shape == shape
+
+
+SHAPES = [(3, 7), (), (0, 4), (130, 257), (1,), (2, 5, 3, 3)]
+
+STEPS_OF = {
+    "sgd": (0, lambda flat, grads, step: flat.sgd(grads, 0.1, 0.0, 0.0, 0.1, False, step == 1)),
+    "momentum": (1, lambda flat, grads, step: flat.sgd(grads, 0.1, 0.9, 0.3, 0.1, False, step == 1)),
+    "rmsprop": (1, lambda flat, grads, step: flat.rmsprop(grads, 0.01, 0.9, 1e-8, 0.1, 0.0)),
+    "rmsprop with momentum": (2, lambda flat, grads, step: flat.rmsprop(grads, 0.01, 0.9, 1e-8, 0.1, 0.9)),
+    "adam": (2, lambda flat, grads, step: flat.adam(grads, 0.01, 0.5, 0.9, 1e-8, step, 0.1, False)),
+    "adamw": (2, lambda flat, grads, step: flat.adam(grads, 0.01, 0.5, 0.9, 1e-8, step, 0.1, True)),
+}
+
+
+@pytest.fixture(params=STEPS_OF)
+def flat_case(request):
+    return STEPS_OF[request.param]
+
+
+def many(dtype, states, shapes=SHAPES):
+    """Parameters, two sets of gradients (arrays also for no axes) and zeroed states."""
+    params = [np.asarray(normal(shape, i, dtype)) for i, shape in enumerate(shapes)]
+    grads = [[np.asarray(normal(p.shape, 9 * k + i, dtype)) for i, p in enumerate(params)] for k in (1, 2)]
+    return params, grads, [[np.zeros_like(p) for p in params] for _ in range(states)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shapes", [SHAPES, SHAPES[:3]])
+def test_many_parameters_at_once_are_each_by_itself(flat_case, dtype, shapes):
+    """By bits, over four steps, with the same gradient arrays again, with their values changed, and with others."""
+    states, step = flat_case
+    params, grads, memory = many(dtype, states, shapes)
+    alone = [Flat([p.copy()], *([m[i].copy()] for m in memory)) for i, p in enumerate(params)]
+    together = Flat(params, *memory)
+    for number, k in enumerate((0, 0, 1, 0), 1):
+        grads[k][0] *= 1.5
+        step(together, grads[k], number)
+        for i, flat in enumerate(alone):
+            step(flat, [grads[k][i]], number)
+    for i, flat in enumerate(alone):
+        same_bits([(params[i], *(m[i] for m in memory)), (flat.params[0], *(m[0] for m in flat.states))])
+
+
+def test_many_parameters_on_any_number_of_threads(flat_case):
+    states, step = flat_case
+
+    def result():
+        params, grads, memory = many(np.float32, states)
+        step(Flat(params, *memory), grads[0], 1)
+        return params
+
+    same_bits(on_threads(result))
+
+
+def test_gradients_that_lie_otherwise_than_their_parameters(flat_case):
+    """They are read afresh at every step, and not written to."""
+    states, step = flat_case
+    params, grads, memory = many(np.float32, states)
+    others = [p.copy() for p in params], [[s.copy() for s in m] for m in memory]
+    plain, turned = Flat(params, *memory), Flat(others[0], *others[1])
+    fortran = [np.array(g, order="F") for g in grads[0]]
+    for number in (1, 2):
+        for g, f in zip(grads[0], fortran, strict=True):
+            g *= 2
+            f *= 2
+        step(plain, grads[0], number)
+        step(turned, fortran, number)
+    same_bits([params, others[0]])
+    same_bits([grads[0], fortran])
+
+
+def test_a_permuted_parameter_among_others(flat_case):
+    states, step = flat_case
+    params, grads, memory = many(np.float32, states)
+    turned = [np.array(p, order="F") for p in params], [[np.array(s, order="F") for s in m] for m in memory]
+    step(Flat(params, *memory), grads[0], 1)
+    step(Flat(turned[0], *turned[1]), grads[0], 1)
+    same_bits([params, turned[0]])
+
+
+def test_a_copy_of_many_parameters_updates_itself_only():
+    params, grads, memory = many(np.float32, 2)
+    flat = Flat(params, *memory)
+    flat.adam(grads[0], 0.01, 0.5, 0.9, 1e-8, 1, 0.0, False)
+    before = [p.copy() for p in params]
+    for twin in (copy.deepcopy(flat), pickle.loads(pickle.dumps(flat))):
+        twin.adam(grads[0], 0.01, 0.5, 0.9, 1e-8, 2, 0.0, False)
+        same_bits([params, before])
+        assert not np.array_equal(twin.params[0], before[0])
+
+
+def test_gradients_are_not_kept_alive():
+    """And another array at the address of one that is gone is not mistaken for it."""
+    p = np.zeros(1000, np.float32)
+    flat = Flat([p])
+    for value in range(1, 6):
+        g = np.full(1000, value, np.float32)
+        seen = weakref.ref(g)
+        flat.sgd([g], 1.0, 0.0, 0.0, 0.0, False, False)
+        del g
+        assert seen() is None
+    assert np.array_equal(p, np.full(1000, -15))
+
+
+def test_many_parameters_say_what_does_not_fit():
+    p = np.zeros((2, 3), np.float32)
+    with pytest.raises(ValueError, match="differ in dtype: float32 and float64"):
+        Flat([p, p.astype(np.float64)])
+    with pytest.raises(ValueError, match=r"\(3, 2\)"):
+        Flat([p], [p.T])
+    with pytest.raises(ValueError, match="zip"):
+        Flat([p], [])
+    with pytest.raises(ValueError, match=r"\(3, 2\)"):
+        Flat([p]).sgd([p.T], 0.1, 0, 0, 0, False, True)
+    Flat([]).sgd([], 0.1, 0, 0, 0, False, True)
 
 
 def test_first_momentum_step_does_not_read_the_buffer():

@@ -8,6 +8,7 @@ import pty
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,24 @@ def test_where_the_cache_is_kept(tmp_path, monkeypatch):
     assert folder().parent == tmp_path / "x" / "minigan"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert folder().parent == tmp_path / "h" / ".cache" / "minigan"
+
+
+def test_a_new_folder_replaces_those_that_nothing_has_used_for_a_month(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINIGAN_CACHE", str(tmp_path))
+    old, recent, other = tmp_path / "kernels-old", tmp_path / "kernels-recent", tmp_path / "results"
+    long_ago = time.time() - 31 * 24 * 3600
+    for folder in (old, recent, other):
+        folder.mkdir()
+        (folder / "file").write_text("")
+        os.utime(folder, (long_ago, long_ago) if folder is not recent else None)
+    (tmp_path / "kernels-link").symlink_to(other)
+    folder = kernels.load.cache_folder.__wrapped__()
+    assert {path.name for path in tmp_path.iterdir()} == {folder.name, "kernels-recent", "kernels-link", "results"}
+    os.utime(folder, (long_ago, long_ago))
+    os.utime(recent, (long_ago, long_ago))
+    assert kernels.load.cache_folder.__wrapped__() == folder
+    assert recent.exists(), "only a new folder removes others"
+    assert folder.stat().st_mtime > long_ago + 1, "a use counts as one"
 
 
 def test_a_folder_of_another_user_is_refused(tmp_path, monkeypatch):

@@ -2,7 +2,7 @@
 
     micro.py   one tile of a product in vector registers, as LLVM IR
     gemm.py    packing, blocking and threads: one matrix product for everything
-    tables.py  offset tables that turn a convolution into such a product without copying windows
+    tables.py  rows and steps that make a convolution such a product without copying windows or borders
     conv.py    the three convolutions on them
 
 `conv.py` and `matmul.py` one floor up ask `lanes_for` and take their plain loops where the answer is 0.
@@ -16,8 +16,8 @@ import llvmlite.binding
 import numba
 import numpy as np
 
-SMALLEST = 1 << 18
-"""Multiply-adds below which packing and starting threads cost more than the product itself."""
+SMALLEST = 1 << 16
+"""Multiply-adds below which packing costs more than the product itself."""
 
 NARROW = 16
 """Columns below which the plain loops, which run along them, do not get faster."""
@@ -51,7 +51,7 @@ def lanes_for(dtype: np.dtype, multiply_adds: int, columns: int) -> int:
     |--------------------------------------------------|-------|----------------------------------------------------|
     | on a machine without a known vector unit         | plain | the tiles are shaped for AVX-512 and AVX2          |
     | in float64                                       | plain | for checking gradients, which is small work        |
-    | under SMALLEST, a narrow one counted as NARROW   | plain | packing and threads would cost more than it does   |
+    | under SMALLEST, a narrow one counted as NARROW   | plain | packing would cost more than the product itself    |
     | any other                                        | fast  |                                                    |
     """
     if dtype != np.float32 or multiply_adds * max(1, NARROW // max(1, columns)) < SMALLEST:

@@ -2,39 +2,120 @@
 
     C (rows, columns) = bias (columns) + A (rows, depth) @ B (depth, columns)         float32
 
-A stays where it is: offsets say where each row starts and where each run of `depth` lies, so A may as well be the
-windows of an image (see `tables`). B is packed into panels. C is written in place. What is cut how, and why:
+A stays where it is: offsets say where each row starts and where each step of the sum lies after that, so A may as well
+be the windows of an image (see `tables`). B is packed into panels where it does not lie well already. C is written in
+place. What is cut how, and why:
 
-- depth into blocks of at most DEPTH steps: while the rows of a chunk pass over it, a panel of B (DEPTH x 64 floats,
-  64 KiB) stays in the core's own cache;
-- rows into chunks of at most CHUNK, each one parallel task; where that makes too few tasks, columns are dealt out too
+- rows into tiles of HEIGHT. The rows of a tile share their list of steps, and so belong to one class of rows;
+- the steps of each class into blocks of at most DEPTH: while the rows of a chunk pass over one, the rows of B that it
+  meets stay in the core's own cache;
+- tiles into chunks of at most TILES, each one parallel task; where that makes too few tasks, columns are dealt out too
   and chunks become smaller;
-- columns into panels of 4, 2 and 1 vectors, the widest first, so that less than one vector of lanes is wasted.
+- columns into panels of up to 4 vectors (2 with AVX2), so that less than one vector of lanes is wasted.
 
 Every cut depends on the shape alone and each number of C is summed by one task in one order, so the bits do not
 depend on the thread count.
 """
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numba import prange
 
-from minigan.kernels.fast.micro import move, tile
+from minigan.kernels.fast.micro import HELD, ZERO, move, stepped_tile
 from minigan.kernels.load import njit
+from minigan.kernels.work import Array, Now
 
-Array = np.ndarray
-
+FLOAT = 4
 DEPTH = 256
-CHUNK = 96
-TILE_ROWS = 12
+HEIGHT = 6
+TILES = 32
+TILE_ROWS, CHUNK = 12, 96
+"""For products by `tile`: rows of the highest, and of a parallel task."""
+
+ALONE = 1 << 20
+"""Multiply-adds up to which one thread is faster than starting more."""
+
+AMORTISED = 256
+"""Rows of A from which on packing B pays: packed, a panel does not compete with itself for a few cache sets."""
+
+PACKED = 1024
+"""Rows of B that one task packs."""
+
 TASKS = 16
 
 
 @dataclass(frozen=True)
+class Product:
+    """Where the operands of a product lie; offsets in bytes unless said otherwise.
+
+    row_a, row_c    of each row, HEIGHT for a tile: where it starts in A, and where it lies in C
+    kinds           of each tile: its class
+    steps           of each step: (offset in A, row of B), the lists of all classes one after the other
+    cuts            [class, block] = first and last step
+    bases           [block] = what is added to its offsets in A, and to its rows of B
+    places          (row of B, where it starts in what is packed, in floats), in the order of the latter
+    """
+
+    row_a: Array
+    row_c: Array
+    kinds: Array
+    steps: Array
+    cuts: Array
+    bases: Array
+    places: Array
+
+
+class Rows(NamedTuple):
+    """Rows of one class: offsets in A and in C."""
+
+    a: Array
+    c: Array
+    kind: int
+
+
+def product(rows: Sequence[Rows], steps: Sequence[Array], places: Array) -> Product:
+    """The rows in this order, of classes whose steps are given, (steps, 2) each, all cut into as many blocks."""
+    longest = max(len(listed) for listed in steps)
+    blocks = max(1, -(-longest // DEPTH))
+    cuts = [np.arange(blocks + 1) * len(listed) // blocks for listed in steps]
+    return assembled(rows, steps, cuts, np.zeros((blocks, 2), np.int64), places)
+
+
+def assembled(
+    rows: Sequence[Rows], steps: Sequence[Array], cuts: Sequence[Array], bases: Array, places: Array
+) -> Product:
+    """As `product`; block i of a class is its steps cuts[i] to cuts[i + 1], or cuts[i, 0] to cuts[i, 1]."""
+    row_a, row_c, kinds = [], [], []
+    for a, c, kind in rows:
+        spare = -len(a) % HEIGHT
+        row_a.append(np.append(a, np.repeat(a[-1:], spare)))
+        row_c.append(np.append(c, np.repeat(c[-1:], spare)))
+        kinds.append(np.full(len(row_a[-1]) // HEIGHT, kind))
+    firsts = np.cumsum([0, *map(len, steps)])
+    ends = [np.stack([cut[:-1], cut[1:]], axis=1) if cut.ndim == 1 else cut for cut in cuts]
+    return Product(
+        np.concatenate(row_a),
+        np.concatenate(row_c),
+        np.concatenate(kinds),
+        np.ascontiguousarray(np.concatenate(steps), np.int32),
+        np.stack([first + end for first, end in zip(firsts, ends, strict=False)]),
+        bases,
+        places,
+    )
+
+
+def listed(in_a: Array, in_b: Array) -> Array:
+    """A list of steps."""
+    return np.stack([in_a, in_b], axis=1)
+
+
+@dataclass(frozen=True)
 class Runs:
-    """How one row of A is read: run t takes lengths[t] steps of `step` bytes, from offsets[t] after the row's start.
+    """How `tile` reads a row of A: run t takes lengths[t] steps of `step` bytes, from offsets[t] after its start.
 
     Block i is runs blocks[i] to blocks[i + 1], and starts after depths[i] of the `depth` steps of the whole sum.
     """
@@ -47,38 +128,8 @@ class Runs:
     depth: int
 
 
-@dataclass(frozen=True)
-class Product:
-    """Where the operands of a product lie: rows of A and of C (made by `row_table`), runs of A, places of B."""
-
-    row_a: Array
-    row_c: Array
-    runs: Runs
-    places: Array
-
-
-def runs(starts: Array, length: int, step: int, skip: int = 0, depth: int | None = None) -> Runs:
-    """Runs of `length` steps from each of `starts` (bytes), in this order, cut into blocks.
-
-    Where equally many at a time lie end to end, they are joined to longer ones. A part of a longer sum says how many
-    steps come before it (`skip`) and how long the whole is (`depth`).
-    """
-    first = np.flatnonzero(np.append(True, np.diff(starts) != length * step))
-    together = np.diff(np.append(first, starts.size))
-    if (together == together[0]).all():
-        starts, length = starts[first], length * int(together[0])
-    pieces = -(-length // DEPTH)
-    size = -(-length // pieces)
-    within = np.arange(0, length, size)
-    offsets = (starts[:, None] + within * step).ravel()
-    lengths = np.tile(np.minimum(size, length - within), starts.size)
-    blocks = np.append(np.arange(0, offsets.size, max(1, DEPTH // size)), offsets.size)
-    total = np.append(0, np.cumsum(lengths))
-    return Runs(offsets, lengths, blocks, total[blocks] + skip, step, depth or int(total[-1]))
-
-
 def row_table(offsets: Array) -> Array:
-    """Byte offsets of rows as `multiply` wants them: the last one repeated, so that the last tile is whole."""
+    """Byte offsets of rows as `tile` wants them: the last one repeated, so that the last tile is whole."""
     return np.append(offsets, np.repeat(offsets[-1:], TILE_ROWS - 1))
 
 
@@ -94,26 +145,27 @@ def _panels(columns: int, lanes: int) -> Array:
     vectors = -(-columns // lanes)
     table = np.empty((vectors, 2), np.int64)
     first = 0
-    for width in (lanes // 4, 2, 1):
-        while vectors - first >= width:
-            table[first : first + width] = first, width
-            first += width
+    while first < vectors:
+        width = min(lanes // 4, vectors - first)
+        table[first : first + width] = first, width
+        first += width
     return table
 
 
 @cache
-def _packer(lanes: int):
-    """The packing loop for one vector width, which must be known when it is compiled."""
+def _packer(lanes: int, threads: bool):
+    """The packing loop for one vector width, which must be known when it is compiled; with threads or without."""
+    at_once = PACKED if threads else 1 << 60  # also keeps the two apart in the cache of compiled code
 
-    @njit(parallel=True)
-    def fill(b, places, step, columns, panels, chunk, packed):
+    @njit(parallel=threads)
+    def fill(b, places, step, columns, panels, packed):
         source_at, target_at = b.ctypes.data, packed.ctypes.data
         depth, vectors = places.shape[0], panels.shape[0]
-        for task in prange(vectors * ((depth + chunk - 1) // chunk)):
-            vector, first = task % vectors, task // vectors * chunk
+        for task in prange(vectors * ((depth + at_once - 1) // at_once)):
+            vector, first = task % vectors, task // vectors * at_once
             panel, width = panels[vector, 0], panels[vector, 1]
             filled = min(lanes, columns - lanes * vector)
-            for i in range(first, min(depth, first + chunk)):
+            for i in range(first, min(depth, first + at_once)):
                 source = places[i, 1] + lanes * vector * step
                 target = lanes * (panel * depth + places[i, 0] * width + vector - panel)
                 if step == 1 and filled == lanes:
@@ -127,78 +179,94 @@ def _packer(lanes: int):
     return fill
 
 
-def _aligned(size: int) -> Array:
-    """`size` float32, not initialised, from the start of a cache line: a vector across two lines takes two loads."""
-    memory = np.empty(size + 16, np.float32)
-    skip = -memory.ctypes.data % 64 // 4
-    return memory[skip : skip + size]
+class Columns(NamedTuple):
+    """B as `multiply` reads it: packed, where step is 0, or rows of whole vectors that lie `step` bytes apart."""
+
+    array: Array
+    step: int = 0
 
 
-def pack(b: Array, places: Array, step: int, columns: int, lanes: int) -> Array:
-    """B for `multiply`: B[k, j] = b[offset of k + j * step]. b is one flat line; offsets and step count floats.
+def as_it_lies(b: Array, rows: int, columns: int, step: int, lanes: int) -> Columns | None:
+    """B, its rows `step` floats apart, where packing it does not pay: for few rows of A, or if it is one panel."""
+    if columns % lanes or (rows >= AMORTISED and columns > lanes // 4 * lanes):
+        return None
+    return Columns(b, FLOAT * step)
 
-    Panels follow each other; in one, step k has all its columns side by side, zeros past the last. A B that lies so
-    already is returned as it is.
+
+def pack(
+    key: Hashable, source: Array, line: Array, places: Array, step: int, columns: int, lanes: int, work: Now
+) -> Columns:
+    """B for `multiply`: B[k, j] = line[offset of k + j * step]. `line` is flat; offsets and step count floats.
+
+    Panels follow each other; in one, row k has all its columns side by side, zeros past the last. `source` is the array
+    that `line` shows; `key` tells the ways of packing it apart.
     """
     panels = _panels(columns, lanes)
     depth = places.shape[0]
-    if step == 1 and b.size == depth * columns and columns == lanes * panels[0, 1]:
-        return b
-    packed = _aligned(panels.shape[0] * lanes * depth)
-    _packer(lanes)(b, places, step, columns, panels, 4096, packed)
-    return packed
+
+    def fill(packed):
+        work.call(_packer(lanes, depth * columns > PACKED * lanes), line, places, step, columns, panels, packed)
+
+    return Columns(work.derived((key, lanes), source, panels.shape[0] * lanes * depth, fill))
 
 
 @cache
-def _driver(lanes: int):
-    """The product for one vector width."""
+def _driver(lanes: int, threads: bool):
+    """The product for one vector width, with threads or without."""
     wide = lanes // 4
 
-    @njit(parallel=True)
+    @njit(parallel=threads)
     def drive(
-        a, row_a, run_a, run_length, step_a, blocks, depths, depth, b, bias, c, row_c, row_count,
-        columns, panels, rounds, segments, segment_step, chunk, group,
+        a, row_a, row_c, kinds, steps, cuts, bases, b, step_b, depth, bias, c,
+        columns, panels, rounds, segments, segment_step, chunk, group, slope, gate,
     ):  # fmt: skip
-        a_table, c_table = row_a.ctypes.data, row_c.ctypes.data
-        run_table, length_table = run_a.ctypes.data, run_length.ctypes.data
-        vectors = panels.shape[0]
-        chunks, groups = (row_count + chunk - 1) // chunk, (vectors + group - 1) // group
-        for turn in range(rounds):
+        a_table, c_table, step_table = row_a.ctypes.data, row_c.ctypes.data, steps.ctypes.data
+        vectors, blocks = panels.shape[0], bases.shape[0]
+        chunks, groups = (kinds.size + chunk - 1) // chunk, (vectors + group - 1) // group
+        for turn in range(rounds if threads else 1):
             for task in prange(segments * chunks * groups):
                 segment, place = task // (chunks * groups), task % (chunks * groups)
-                first_row, first_vector = place // groups * chunk, place % groups * group
-                last_row = min(row_count, first_row + chunk)
+                first_tile, first_vector = place // groups * chunk, place % groups * group
+                last_tile = min(kinds.size, first_tile + chunk)
                 last_vector = min(vectors, first_vector + group)
-                begin = (blocks.size - 1) * segment // segments
-                count = (blocks.size - 1) * (segment + 1) // segments - begin
+                begin = blocks * segment // segments
+                count = blocks * (segment + 1) // segments - begin
                 for block in range(begin + count * turn // rounds, begin + count * (turn + 1) // rounds):
-                    runs_at = run_table + 8 * blocks[block]
-                    lengths_at = length_table + 8 * blocks[block]
-                    run_count = blocks[block + 1] - blocks[block]
+                    a_at = a + bases[block, 0]
+                    last_slope = slope if block == begin + count - 1 else np.float32(1)
                     vector = first_vector
                     while vector < last_vector:
                         width = panels[vector, 1]
-                        b_at = b + 4 * lanes * (vector * depth + width * depths[block])
+                        along = step_b if step_b else 4 * lanes * width
+                        b_at = b + 4 * lanes * vector * (1 if step_b else depth) + bases[block, 1] * along
                         c_at = c + segment * segment_step + 4 * lanes * vector
                         filled = columns - lanes * vector
-                        start = bias + 4 * lanes * vector if block == begin else 0
-                        if width == wide:
-                            for r in range(first_row, last_row, 6):
-                                tile(
-                                    lanes, wide, 6, a, a_table + 8 * r, runs_at, lengths_at,
-                                    run_count, step_a, b_at, c_at, c_table + 8 * r, filled, start,
+                        start = HELD
+                        if block == begin:
+                            start = bias + 4 * lanes * vector if bias > 0 else bias
+                        for t in range(first_tile, last_tile):
+                            at = step_table + 8 * cuts[kinds[t], block, 0]
+                            end = step_table + 8 * cuts[kinds[t], block, 1]
+                            a_rows, c_rows = a_table + 8 * HEIGHT * t, c_table + 8 * HEIGHT * t
+                            if width == wide:
+                                stepped_tile(
+                                    lanes, wide, HEIGHT, a_at, a_rows, at, end, b_at, along,
+                                    c_at, c_rows, filled, start, last_slope, gate,
                                 )  # fmt: skip
-                        elif width == 2:
-                            for r in range(first_row, last_row, 12):
-                                tile(
-                                    lanes, 2, 12, a, a_table + 8 * r, runs_at, lengths_at,
-                                    run_count, step_a, b_at, c_at, c_table + 8 * r, filled, start,
+                            elif width == 3:
+                                stepped_tile(
+                                    lanes, 3, HEIGHT, a_at, a_rows, at, end, b_at, along,
+                                    c_at, c_rows, filled, start, last_slope, gate,
                                 )  # fmt: skip
-                        else:
-                            for r in range(first_row, last_row, 12):
-                                tile(
-                                    lanes, 1, 12, a, a_table + 8 * r, runs_at, lengths_at,
-                                    run_count, step_a, b_at, c_at, c_table + 8 * r, filled, start,
+                            elif width == 2:
+                                stepped_tile(
+                                    lanes, 2, HEIGHT, a_at, a_rows, at, end, b_at, along,
+                                    c_at, c_rows, filled, start, last_slope, gate,
+                                )  # fmt: skip
+                            else:
+                                stepped_tile(
+                                    lanes, 1, HEIGHT, a_at, a_rows, at, end, b_at, along,
+                                    c_at, c_rows, filled, start, last_slope, gate,
                                 )  # fmt: skip
                         vector += width
 
@@ -208,34 +276,37 @@ def _driver(lanes: int):
 def multiply(
     product: Product,
     a: int,
-    packed: Array,
+    b: Columns,
     c: int,
     columns: int,
     lanes: int,
-    bias: Array | None = None,
+    work: Now,
+    *,
+    start: int = ZERO,
+    slope: float = 1.0,
+    gate: int = 0,
     rounds: int = 1,
     segments: int = 1,
     segment_step: int = 0,
 ) -> None:
-    """C = bias + A B: a and c are addresses, packed comes from `pack`, and A has at least one row and one run.
+    """C = bias + A B: a and c are addresses, and A has at least one row.
 
-    A long sum over a large A can be taken in several rounds: every number of C is brought up to the same block before
-    the next part of A is touched. And it can be cut into segments, summed side by side: part s is written
-    s * segment_step bytes after c, and the caller adds them up (the bias belongs to each).
+    start, slope and gate are the tile's (see `micro`): the address of the bias, and what becomes of a number of C when
+    its sum is complete. A long sum over a large A can be taken in several rounds: every number of C is brought up to
+    the same block before the next part of A is touched. And it can be cut into segments, summed side by side: part s is
+    written s * segment_step bytes after c, and the caller adds them up (the bias belongs to each).
     """
-    panels, runs = _panels(columns, lanes), product.runs
-    start = np.zeros(panels.shape[0] * lanes, np.float32)
-    if bias is not None:
-        start[:columns] = bias
-    rows = product.row_a.size - TILE_ROWS + 1
-    chunk, group, groups = CHUNK, panels.shape[0], 1
-    if segments * -(-rows // chunk) < TASKS:
+    panels, tiles = _panels(columns, lanes), product.kinds.size
+    chunk, group, groups = TILES, panels.shape[0], 1
+    if segments * -(-tiles // chunk) < TASKS:
         group = lanes // 4
         groups = -(-panels.shape[0] // group)
-    while chunk > TILE_ROWS and segments * groups * -(-rows // chunk) < TASKS:
+    while chunk > 1 and segments * groups * -(-tiles // chunk) < TASKS:
         chunk //= 2
-    _driver(lanes)(
-        a, product.row_a, runs.offsets, runs.lengths, runs.step, runs.blocks, runs.depths, runs.depth,
-        packed.ctypes.data, start.ctypes.data, c, product.row_c, rows,
-        columns, panels, rounds, segments, segment_step, chunk, group,
+    threads = product.row_a.size * product.places.shape[0] * panels.shape[0] * lanes > ALONE
+    work.call(
+        _driver(lanes, threads),
+        a, product.row_a, product.row_c, product.kinds, product.steps, product.cuts, product.bases,
+        b.array.ctypes.data, b.step, product.places.shape[0], start, c,
+        columns, panels, rounds, segments, segment_step, chunk, group, np.float32(slope), gate,
     )  # fmt: skip

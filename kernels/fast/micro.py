@@ -1,27 +1,38 @@
 """The micro-kernel: one tile of a matrix product held in vector registers, written as LLVM IR.
 
-    C[r, j] = start[j] + sum over runs t, steps k of  A[r, t, k] * B[t, k, j]        r < rows, j < lanes * vectors
+    C[r, j] = start[j] + sum over steps k of  A[r, k] * B[k, j]        r < rows, j < lanes * vectors
 
 It is IR because a loop in Python cannot tell Numba to keep a block of C in registers over the whole sum. Each step
 loads `vectors` pieces of B and `rows` numbers of A and does rows * vectors multiply-adds, so that arithmetic and not
 memory sets the pace. Tiles that fill the registers (32 of AVX-512, 16 of AVX2) and do not spill:
 
-    lanes 16: 6 rows x 4 vectors, 12 x 2, 12 x 1          lanes 8: 6 rows x 2 vectors, 12 x 1
+    lanes 16: 6 rows x 4 vectors, 6 x 3, 12 x 2          lanes 8: 6 rows x 2 vectors, 12 x 1
 
 Where the operands lie (addresses and offsets in bytes):
 
-- A[r, t, k] at a + row_a[r] + run_a[t] + k * step_a, for k < run_length[t]. With tables of row and run offsets a
-  convolution is a matrix product without copying a window: a row is an output pixel, a run a stretch of its window.
-- B is packed: lanes * vectors floats a step, all steps of all runs one after the other from b on.
 - C[r] at c + row_c[r], of which only the first `columns` floats are written. Rows may repeat: the last tile of a matrix
   names the last row as often as it must.
-- start is the address of the bias, or 0 to add to what C holds, where a long sum is cut into blocks.
+- start is the address of the bias, of which `columns` floats are read; or ZERO; or HELD to add to what C holds, where
+  a long sum is cut into blocks.
+
+`stepped_tile` reads a list of its steps, pairs of int32 (in A, in B): A[r, k] at a + row_a[r] + in A, and the row of B
+at b + in B * step_b. With a table of rows and a list of steps a convolution is a matrix product without copying a
+window: a row is an output pixel, a step one input channel of one tap; and taps that meet no input are left out. Its
+slope and gate say what is stored: v where m > 0 and slope v elsewhere. m is v itself where gate is 0, and the number
+`gate` bytes after the place of v in C otherwise. So leaky-ReLU and its gradient cost no pass over memory of their own.
+For slope 0, 0 is stored where m <= 0, and v elsewhere; for slope 1, v.
+
+`tile` reads no list: its steps come in runs, A[r, t, k] at a + row_a[r] + run_a[t] + k * step_a for k < run_length[t],
+and B is packed: lanes * vectors floats a step, all steps of all runs one after the other from b on.
 """
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+HELD, ZERO = 0, -1
+"""Values of `start` that are no addresses."""
 
 _BYTE, _INT32, _INT64, _FLOAT = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.FloatType()
 _POINTER = ir.PointerType()
@@ -62,6 +73,22 @@ class _Builder:
         size = 4 * self.lanes
         return [self.ir.load(self.at(address, size * j), typ=self.vector, align=4) for j in range(count)]
 
+    def beside(self, pointer: ir.Value, offset: ir.Value) -> ir.Value:
+        return self.ir.gep(pointer, [offset], source_etype=_BYTE)
+
+    def load(self, pointer: ir.Value, mask: ir.Value) -> ir.Value:
+        """The floats of a vector that the mask names, zeros for the others."""
+        return self.ir.call(self.masked_load, [pointer, _ALIGN, mask, self.zero])
+
+    def gated(self, value: ir.Value, gate: ir.Value, slope: ir.Value) -> ir.Value:
+        """value where gate > 0, slope * value elsewhere; for slope 0, 0 where gate <= 0."""
+        relu = self.ir.fcmp_ordered("==", slope, ir.Constant(_FLOAT, 0.0))
+        scaled = self.ir.fmul(value, self.splat(slope, self.vector))
+        passes = self.ir.select(
+            relu, self.ir.fcmp_unordered(">", gate, self.zero), self.ir.fcmp_ordered(">", gate, self.zero)
+        )
+        return self.ir.select(passes, value, self.ir.select(relu, self.zero, scaled))
+
     def splat(self, scalar: ir.Value, kind: ir.VectorType) -> ir.Value:
         hole = ir.Constant(kind, ir.Undefined)
         first = self.ir.insert_element(hole, scalar, ir.Constant(_INT32, 0))
@@ -75,25 +102,82 @@ class _Builder:
         return self.ir.icmp_signed("<", lane, self.splat(self.ir.trunc(columns, _INT32), kind))
 
 
+class _Tile:
+    """What the tiles have in common: where their rows lie, how their sums start, and how they are stored."""
+
+    def __init__(self, builder, lanes, vectors, rows, a, row_a, c, row_c, columns) -> None:
+        self.ir, self.make, self.lanes, self.columns = builder, _Builder(builder, lanes), lanes, columns
+        self.rows, self.pieces = range(rows), range(vectors)
+        self.a_rows = [builder.add(a, self.make.entry(row_a, _int(r))) for r in self.rows]
+        self.c_rows = [builder.add(c, self.make.entry(row_c, _int(r))) for r in self.rows]
+        self.masks = [self.make.below(columns, j) for j in self.pieces]
+
+    def cell(self, r: int, j: int) -> ir.Value:
+        return self.make.at(self.c_rows[r], 4 * self.lanes * j)
+
+    def phis(self) -> list[list[ir.PhiInstr]]:
+        return [[self.ir.phi(self.make.vector) for _ in self.pieces] for _ in self.rows]
+
+    @staticmethod
+    def incoming(phis, values, block) -> None:
+        for phi_row, value_row in zip(phis, values, strict=True):
+            for phi, value in zip(phi_row, value_row, strict=True):
+                phi.add_incoming(value, block)
+
+    def begin(self, start: ir.Value, then: ir.Block) -> list[tuple[ir.Block, list]]:
+        """Goes on to block `then`; returns the blocks it comes from with the first sums there."""
+        builder, make = self.ir, self.make
+        given, held = map(builder.append_basic_block, ("start_given", "start_held"))
+        builder.cbranch(builder.icmp_signed("==", start, _int(HELD)), held, given)
+        builder.position_at_end(given)
+        filled = builder.select(builder.icmp_signed("==", start, _int(ZERO)), _int(0), self.columns)
+        bias = [make.load(make.at(start, 4 * self.lanes * j), make.below(filled, j)) for j in self.pieces]
+        builder.branch(then)
+        builder.position_at_end(held)
+        sums = [[make.load(self.cell(r, j), self.masks[j]) for j in self.pieces] for r in self.rows]
+        builder.branch(then)
+        return [(given, [bias for _ in self.rows]), (held, sums)]
+
+    def add_products(self, pointers: list[ir.Value], b_row: list[ir.Value], sums: list) -> list:
+        """The sums after one more step: the number at each row's pointer times the row of B."""
+        new = []
+        for r in self.rows:
+            scalar = self.make.splat(self.ir.load(pointers[r], typ=_FLOAT, align=4), self.make.vector)
+            new.append([self.ir.call(self.make.fma, [scalar, b_row[j], sums[r][j]]) for j in self.pieces])
+        return new
+
+    def store(self, value_of) -> None:
+        for j in self.pieces:
+            for r in self.rows:
+                self.ir.call(self.make.masked_store, [value_of(r, j), self.cell(r, j), _ALIGN, self.masks[j]])
+
+    def finish(self, sums: list, slope: ir.Value, gate: ir.Value) -> None:
+        """Stores what slope and gate make of the sums."""
+        builder, make = self.ir, self.make
+        names = ("plain", "choose", "by_itself", "by_mask", "done")
+        plain, choose, by_itself, by_mask, done = map(builder.append_basic_block, names)
+        builder.cbranch(builder.fcmp_ordered("==", slope, ir.Constant(_FLOAT, 1.0)), plain, choose)
+        builder.position_at_end(choose)
+        builder.cbranch(builder.icmp_signed("==", gate, _int(0)), by_itself, by_mask)
+
+        def masked(r, j):
+            return make.load(make.beside(self.cell(r, j), gate), self.masks[j])
+
+        for block, value_of in (
+            (by_itself, lambda r, j: make.gated(sums[r][j], sums[r][j], slope)),
+            (by_mask, lambda r, j: make.gated(sums[r][j], masked(r, j), slope)),
+            (plain, lambda r, j: sums[r][j]),
+        ):
+            builder.position_at_end(block)
+            self.store(value_of)
+            builder.branch(done)
+        builder.position_at_end(done)
+
+
 @intrinsic(prefer_literal=True)
-def tile(
-    typing,
-    lanes,
-    vectors,
-    rows,
-    a,
-    row_a,
-    run_a,
-    run_length,
-    runs,
-    step_a,
-    b,
-    c,
-    row_c,
-    columns,
-    start,
-):
-    """One tile. The first three arguments are compile-time integers; the others int64: addresses, counts, byte steps.
+def tile(typing, lanes, vectors, rows, a, row_a, run_a, run_length, runs, step_a, b, c, row_c, columns, start):
+    """One tile of a product whose rows of A are runs. The first three arguments are compile-time integers; the others
+    int64: addresses, counts, byte steps.
 
     There is at least one run, and each has at least one step.
     """
@@ -102,78 +186,89 @@ def tile(
 
     def codegen(context, builder, signature, arguments):
         a, row_a, run_a, run_length, runs, step_a, b, c, row_c, columns, start = arguments[3:]
-        make = _Builder(builder, width)
-        tile_rows, pieces = range(height), range(count)
-        names = ("start_bias", "start_c", "run", "step", "run_end", "store")
-        start_bias, start_c, run, step, run_end, store = map(builder.append_basic_block, names)
-
-        def cell(r, j):
-            return make.at(c_rows[r], 4 * width * j)
-
-        def block_of_phis():
-            return [[builder.phi(make.vector) for _ in pieces] for _ in tile_rows]
-
-        def incoming(phis, values, block):
-            for phi_row, value_row in zip(phis, values, strict=True):
-                for phi, value in zip(phi_row, value_row, strict=True):
-                    phi.add_incoming(value, block)
-
-        a_rows = [builder.add(a, make.entry(row_a, _int(r))) for r in tile_rows]
-        c_rows = [builder.add(c, make.entry(row_c, _int(r))) for r in tile_rows]
-        builder.cbranch(builder.icmp_signed("!=", start, _int(0)), start_bias, start_c)
-
-        builder.position_at_end(start_bias)
-        bias = [make.vectors(start, count)] * height
-        builder.branch(run)
-
-        builder.position_at_end(start_c)
-        masks = [make.below(columns, j) for j in pieces]
-        held = [
-            [builder.call(make.masked_load, [cell(r, j), _ALIGN, masks[j], make.zero]) for j in pieces]
-            for r in tile_rows
-        ]
-        builder.branch(run)
+        this = _Tile(builder, width, count, height, a, row_a, c, row_c, columns)
+        make = this.make
+        run, step, run_end, store = map(builder.append_basic_block, ("run", "step", "run_end", "store"))
+        before = this.begin(start, run)
 
         builder.position_at_end(run)
-        t, run_b, run_sums = builder.phi(_INT64), builder.phi(_INT64), block_of_phis()
-        for before, sums in ((start_bias, bias), (start_c, held)):
-            t.add_incoming(_int(0), before)
-            run_b.add_incoming(b, before)
-            incoming(run_sums, sums, before)
+        t, run_b, run_sums = builder.phi(_INT64), builder.phi(_INT64), this.phis()
+        for block, sums in before:
+            t.add_incoming(_int(0), block)
+            run_b.add_incoming(b, block)
+            this.incoming(run_sums, sums, block)
         run_offset = make.entry(run_a, t)
         b_bytes = 4 * width * count
         b_end = builder.add(run_b, builder.mul(make.entry(run_length, t), _int(b_bytes)))
         builder.branch(step)
 
         builder.position_at_end(step)
-        offset, step_b, sums = builder.phi(_INT64), builder.phi(_INT64), block_of_phis()
+        offset, step_b, sums = builder.phi(_INT64), builder.phi(_INT64), this.phis()
         offset.add_incoming(run_offset, run)
         step_b.add_incoming(run_b, run)
-        incoming(sums, run_sums, run)
-        b_row = make.vectors(step_b, count)
-        new_sums = []
-        for r in tile_rows:
-            pointer = builder.gep(builder.inttoptr(a_rows[r], _POINTER), [offset], source_etype=_BYTE)
-            scalar = make.splat(builder.load(pointer, typ=_FLOAT, align=4), make.vector)
-            new_sums.append([builder.call(make.fma, [scalar, b_row[j], sums[r][j]]) for j in pieces])
+        this.incoming(sums, run_sums, run)
+        pointers = [make.beside(make.at(row), offset) for row in this.a_rows]
+        new_sums = this.add_products(pointers, make.vectors(step_b, count), sums)
         next_offset, next_b = builder.add(offset, step_a), builder.add(step_b, _int(b_bytes))
         offset.add_incoming(next_offset, step)
         step_b.add_incoming(next_b, step)
-        incoming(sums, new_sums, step)
+        this.incoming(sums, new_sums, step)
         builder.cbranch(builder.icmp_signed("!=", next_b, b_end), step, run_end)
 
         builder.position_at_end(run_end)
         next_t = builder.add(t, _int(1))
         t.add_incoming(next_t, run_end)
         run_b.add_incoming(next_b, run_end)
-        incoming(run_sums, new_sums, run_end)
+        this.incoming(run_sums, new_sums, run_end)
         builder.cbranch(builder.icmp_signed("<", next_t, runs), run, store)
 
         builder.position_at_end(store)
-        for j in pieces:
-            mask = make.below(columns, j)
-            for r in tile_rows:
-                builder.call(make.masked_store, [new_sums[r][j], cell(r, j), _ALIGN, mask])
+        this.store(lambda r, j: new_sums[r][j])
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic(prefer_literal=True)
+def stepped_tile(typing, lanes, vectors, rows, a, row_a, steps, end, b, step_b, c, row_c, columns, start, slope, gate):
+    """One tile of a product whose steps are listed, from address `steps` to `end`: none at all is allowed.
+
+    The first three arguments are compile-time integers; slope is float32; the others int64: addresses, counts, bytes.
+    """
+    width, count, height = lanes.literal_value, vectors.literal_value, rows.literal_value
+    signature = types.void(lanes, vectors, rows, *[types.int64] * 10, types.float32, types.int64)
+
+    def codegen(context, builder, signature, arguments):
+        a, row_a, steps, end, b, step_b, c, row_c, columns, start, slope, gate = arguments[3:]
+        this = _Tile(builder, width, count, height, a, row_a, c, row_c, columns)
+        make = this.make
+        ready, step, store = map(builder.append_basic_block, ("ready", "step", "store"))
+        before = this.begin(start, ready)
+
+        builder.position_at_end(ready)
+        first = this.phis()
+        for block, sums in before:
+            this.incoming(first, sums, block)
+        builder.cbranch(builder.icmp_signed("<", steps, end), step, store)
+
+        builder.position_at_end(step)
+        at, sums = builder.phi(_INT64), this.phis()
+        at.add_incoming(steps, ready)
+        this.incoming(sums, first, ready)
+        in_a, in_b = (builder.sext(builder.load(make.at(at, i), typ=_INT32, align=4), _INT64) for i in (0, 4))
+        pointers = [make.beside(make.at(row), in_a) for row in this.a_rows]
+        b_row = make.vectors(builder.add(b, builder.mul(in_b, step_b)), count)
+        new_sums = this.add_products(pointers, b_row, sums)
+        next_at = builder.add(at, _int(8))
+        at.add_incoming(next_at, step)
+        this.incoming(sums, new_sums, step)
+        builder.cbranch(builder.icmp_signed("<", next_at, end), step, store)
+
+        builder.position_at_end(store)
+        total = this.phis()
+        this.incoming(total, first, ready)
+        this.incoming(total, new_sums, step)
+        this.finish(total, slope, gate)
         return context.get_dummy_value()
 
     return signature, codegen

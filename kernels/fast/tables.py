@@ -1,63 +1,48 @@
-"""A convolution as a matrix product: the offset tables, made once for each geometry.
+"""A convolution as a matrix product: the tables of rows and steps, made once for each geometry.
 
-With x zero-padded and lying as (N, H, W, C), one pixel of output is a dot product of weights with stretches of x: for
-each tap (ky, kx) the C channels at (oy * stride_y + ky * dilation_y, ox * stride_x + kx * dilation_x). Their address is
-a sum of two parts, one of the pixel (n, oy, ox) alone and one of the tap alone. So a table over pixels (the rows of A)
-and a table over taps (the runs) stand for the whole window matrix, and no window is copied. Taps that touch become one
-run: with dilation 1, kx = 0..KX-1 is a run of KX * C floats.
+With x lying as (N, H, W, C), one pixel of output is a sum over taps (ky, kx) and channels of weights times numbers of x
+at (oy * stride_y - padding_y + ky * dilation_y, ox * stride_x - padding_x + kx * dilation_x, c). Such an address is a
+sum of two parts, one of the pixel (n, oy, ox) alone and one of (tap, c) alone: a row and a step of a product. So a
+table of rows and a list of steps stand for the whole window matrix, and no window is copied. Nor is x padded: rows
+whose windows reach outside the image have a list of their own, which leaves those taps out. Along one axis, all that is
+asked is which input i meets which output o through which tap k; a row is one of the three and a step another, and rows
+that meet the same steps form a class.
 
 The products, for each group of channels:
 
-    forward   y[pixel, o]     = sum over (tap, c)    x[pixel, tap, c] * w[o, c, tap]
-    weight    dw[(tap, c), o] = sum over pixels      x[pixel, tap, c] * g[pixel, o]      rows and runs exchanged
-    phase     dx[pixel, c]    = sum over (tap, o)    g[pixel, tap, o] * w[o, c, tap]     the input gradient, in phases
-    parts     p[pixel, c tap] = sum over o           g[pixel, o] * w[o, c, tap]          or by contributions
+    | product  | row       | step     |                                                              |
+    |----------|-----------|----------|--------------------------------------------------------------|
+    | forward  | output    | tap, c   | y[output, o]    = sum of x[input, c] * w[o, c, tap]          |
+    | input    | input     | tap, o   | dx[input, c]    = sum of g[output, o] * w[o, c, tap]         |
+    | weight   | tap, c    | output   | dw[(tap, c), o] = sum of x[input, c] * g[output, o]          |
+    | parts    | output    | o        | p[output, (c, tap)] = sum of g[output, o] * w[o, c, tap]     |
 
-The phases. Input row i = iy + padding_y meets ky where i = oy * stride_y + ky * dilation_y: only taps with
-ky * dilation_y = i modulo stride_y reach it. Rows i of one residue, counted j = 0, 1, ..., share their taps and step
-through g one row at a time: oy = j + shift(ky). That is a stride-1 convolution of g with a few of the taps;
-stride_y * stride_x of them make dx, and no zero is inserted between the pixels of g.
+With stride s, only every s-th tap reaches an input, so the input gradient falls into s_y * s_x phases, each a stride-1
+convolution of g with some of the taps. Here they are just further classes, and no zero is inserted between the pixels
+of g. `parts` is the other way to the input gradient: all contributions, to be added up afterwards.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
-from minigan.kernels.fast.gemm import Product, reading_order, row_table, runs
+from minigan.kernels.fast.gemm import FLOAT, Product, Rows, assembled, listed, product, reading_order
 from minigan.kernels.geometry import ConvGeometry
+from minigan.kernels.work import Array
 
-Array = np.ndarray
-
-FLOAT = 4
 SPARE = 16
 """Floats between the taps of a weight gradient, so that one weight's taps do not all compete for one cache set."""
 
+PIXELS = 128
+"""Output pixels in a block of the weight gradient: its rows of g, unlike packed weights, should fit the first cache."""
+
+IMAGES = 12
+"""Images whose pixels are taken together, class by class: a multiple of a tile's rows, few enough to stay in cache."""
+
 TABLES = 128
-
-
-@dataclass(frozen=True)
-class Border:
-    """Zero rows and columns around an image: (before, after) for y and for x."""
-
-    y: tuple[int, int]
-    x: tuple[int, int]
-
-    def size(self, height: int, width: int) -> tuple[int, int]:
-        return height + sum(self.y), width + sum(self.x)
-
-
-def border(geometry: ConvGeometry) -> Border:
-    """The zeros that windows of x need around it."""
-    pads = []
-    for axis in (0, 1):
-        reach = (geometry.y_shape[2 + axis] - 1) * geometry.stride[axis]
-        reach += (geometry.w_shape[2 + axis] - 1) * geometry.dilation[axis] + 1
-        before = geometry.padding[axis]
-        pads.append((before, max(0, reach - before - geometry.x_shape[2 + axis])))
-    return Border(*pads)
 
 
 def _floats(*axes: tuple[Sequence[int], int]) -> Array:
@@ -72,122 +57,134 @@ def _bytes(*axes: tuple[Sequence[int], int]) -> Array:
     return FLOAT * _floats(*axes)
 
 
-def _pixels_and_taps(geometry: ConvGeometry) -> tuple[tuple, tuple]:
-    """The axes (n, oy, ox) of the pixels and (ky, kx) of the taps in padded x."""
-    channels = geometry.x_shape[1]
-    height, width = border(geometry).size(*geometry.x_shape[2:])
-    line = width * channels
-    batch, _, out_y, out_x = geometry.y_shape
-    pixels = (
-        (range(batch), height * line),
-        (range(out_y), geometry.stride[0] * line),
-        (range(out_x), geometry.stride[1] * channels),
-    )
-    taps = (
-        (range(geometry.w_shape[2]), geometry.dilation[0] * line),
-        (range(geometry.w_shape[3]), geometry.dilation[1] * channels),
-    )
-    return pixels, taps
+class _Class(NamedTuple):
+    """Rows along one axis that share their steps: row rows[i] meets steps[j] at starts[i] + offsets[j]."""
+
+    rows: tuple[int, ...]
+    starts: tuple[int, ...]
+    steps: tuple[int, ...]
+    offsets: tuple[int, ...]
+
+
+def _met(geometry: ConvGeometry, axis: int) -> Array:
+    """Along one axis, all (output o, tap k, input i) that meet."""
+    outputs, taps = np.indices((geometry.y_shape[2 + axis], geometry.w_shape[2 + axis])).reshape(2, -1)
+    inputs = outputs * geometry.stride[axis] + taps * geometry.dilation[axis] - geometry.padding[axis]
+    inside = (inputs >= 0) & (inputs < geometry.x_shape[2 + axis])
+    return np.stack([outputs, taps, inputs], axis=1)[inside]
+
+
+OUTPUT, TAP, INPUT = range(3)
+
+
+def _classes(geometry: ConvGeometry, axis: int, row: int, step: int, at: int) -> list[_Class]:
+    """The rows along one axis by the steps they meet, `at` saying where: each of the three is OUTPUT, TAP or INPUT."""
+    met = _met(geometry, axis)
+    sizes = (geometry.y_shape[2 + axis], geometry.w_shape[2 + axis], geometry.x_shape[2 + axis])
+    found: dict[tuple, list[tuple[int, int]]] = {}
+    for i in range(sizes[row]):
+        mine = met[met[:, row] == i]
+        start = int(mine[:, at].min(initial=1 << 40)) if len(mine) else 0
+        order = np.argsort(mine[:, at], kind="stable")
+        key = tuple(mine[order, step].tolist()), tuple((mine[order, at] - start).tolist())
+        found.setdefault(key, []).append((i, start))
+    return [_Class(tuple(i for i, _ in rows), tuple(start for _, start in rows), *key) for key, rows in found.items()]
+
+
+def _pairs(geometry: ConvGeometry, row: int, step: int, at: int) -> list[tuple[_Class, _Class]]:
+    """The classes of both axes together, the most frequent first."""
+    along_y, along_x = (_classes(geometry, axis, row, step, at) for axis in (0, 1))
+    pairs = [(y, x) for y in along_y for x in along_x]
+    return sorted(pairs, key=lambda pair: -len(pair[0].rows) * len(pair[1].rows))
+
+
+def _image_product(pairs, batch, a_shape, c_shape, taps_x, channels, places) -> Product:
+    """Rows are pixels of C (H, W, channels), steps are (tap, channel) in A (H, W, channels).
+
+    A few images are taken at a time, so that each class has enough rows to fill whole tiles.
+    """
+    _, a_width, a_channels = a_shape
+    _, c_width, c_channels = c_shape
+    rows = []
+    for first in range(0, batch, IMAGES):
+        images = range(first, min(batch, first + IMAGES))
+        for kind, (y, x) in enumerate(pairs):
+            a = ((images, prod(a_shape)), (y.starts, a_width * a_channels), (x.starts, a_channels))
+            c = ((images, prod(c_shape)), (y.rows, c_width * c_channels), (x.rows, c_channels))
+            rows.append(Rows(_bytes(*a), _bytes(*c), kind))
+    steps = [
+        listed(
+            _bytes((y.offsets, a_width * a_channels), (x.offsets, a_channels), (range(channels), 1)),
+            _floats((y.steps, taps_x * channels), (x.steps, channels), (range(channels), 1)),
+        )
+        for y, x in pairs
+    ]
+    return product(rows, steps, places)
 
 
 @lru_cache(TABLES)
 def forward(geometry: ConvGeometry) -> Product:
-    """A = windows of padded x, C = y: a row for each pixel, a run for each tap."""
-    pixels, taps = _pixels_and_taps(geometry)
-    outs, group_in, size_y, size_x = geometry.w_shape
-    size = size_y * size_x
-    return Product(
-        row_table(_bytes(*pixels)),
-        row_table(_bytes((range(prod(len(axis) for axis, _ in pixels)), outs))),
-        runs(_bytes(*taps), group_in, FLOAT),
-        reading_order(_floats((range(size), 1), (range(group_in), size))),
+    """A = x, C = y: a row for each output pixel, a step for each tap and channel that it meets."""
+    batch, channels, height, width = geometry.x_shape
+    _, outs, out_y, out_x = geometry.y_shape
+    _, group_in, *taps = geometry.w_shape
+    return _image_product(
+        _pairs(geometry, OUTPUT, TAP, INPUT),
+        batch,
+        (height, width, channels),
+        (out_y, out_x, outs),
+        taps[1],
+        group_in,
+        reading_order(_floats((range(prod(taps)), 1), (range(group_in), prod(taps)))),
+    )
+
+
+@lru_cache(TABLES)
+def phases(geometry: ConvGeometry) -> Product:
+    """A = g, C = dx: a row for each input pixel, a step for each tap and output channel that reaches it."""
+    batch, channels, height, width = geometry.x_shape
+    _, outs, out_y, out_x = geometry.y_shape
+    taps = geometry.w_shape[2:]
+    group_out = outs // geometry.groups
+    return _image_product(
+        _pairs(geometry, INPUT, TAP, OUTPUT),
+        batch,
+        (out_y, out_x, outs),
+        (height, width, channels),
+        taps[1],
+        group_out,
+        reading_order(_floats((range(prod(taps)), 1), (range(group_out), prod(geometry.w_shape[1:])))),
     )
 
 
 @lru_cache(TABLES)
 def weight(geometry: ConvGeometry) -> Product:
-    """A = windows of padded x, transposed; C = dw as (KY, KX, C/groups, O/groups): a row for each (ky, kx, c).
+    """A = x, transposed; C = dw as (KY, KX, C/groups, O/groups): a row for each (ky, kx, c), a step for each output.
 
-    A run is one line of output pixels. Each tap's part of C is followed by SPARE floats.
+    The list of steps is that of a few images, and each block is the same list some images further on; or, where images
+    are large, that of one image, in several blocks. Each tap's part of C is followed by SPARE floats.
     """
-    pixels, taps = _pixels_and_taps(geometry)
-    outs, group_in, size_y, size_x = geometry.w_shape
-    group_out = outs // geometry.groups
-    along_x = pixels[2][1] * FLOAT
-    lines = runs(_bytes(*pixels[:2]), geometry.y_shape[3], along_x)
-    return Product(
-        row_table(_bytes(*taps, (range(group_in), 1))),
-        row_table(_bytes((range(size_y * size_x), group_in * group_out + SPARE), (range(group_in), group_out))),
-        lines,
-        reading_order(_floats((range(lines.depth), outs))),
-    )
-
-
-@dataclass(frozen=True)
-class Phases:
-    """The input gradient: the border around g, a product for each phase, and the places of B for all of them at once.
-
-    `complete` is False where no tap reaches some phase, so that this part of dx is the bias alone.
-    """
-
-    border: Border
-    products: tuple[Product, ...]
-    places: Array
-    complete: bool
-
-
-@dataclass(frozen=True)
-class _Residue:
-    """A phase along one axis: its input positions, the taps that reach them, and each tap's shift, ascending."""
-
-    positions: range
-    taps: tuple[int, ...]
-    shifts: tuple[int, ...]
-
-
-def _residues(geometry: ConvGeometry, axis: int) -> list[_Residue]:
-    stride, dilation = geometry.stride[axis], geometry.dilation[axis]
-    size, kernel = geometry.x_shape[2 + axis], geometry.w_shape[2 + axis]
-    found = []
-    for first in range(min(stride, size)):
-        i = first + geometry.padding[axis]
-        taps = tuple(k for k in reversed(range(kernel)) if (i - k * dilation) % stride == 0)
-        shifts = tuple((i - k * dilation) // stride for k in taps)
-        found.append(_Residue(range(first, size, stride), taps, shifts))
-    return found
-
-
-@lru_cache(TABLES)
-def phases(geometry: ConvGeometry) -> Phases:
-    """A = windows of padded g, C = dx: a row for each input pixel of the phase, a run for each tap that reaches it."""
     batch, channels, height, width = geometry.x_shape
     _, outs, out_y, out_x = geometry.y_shape
+    _, group_in, _, taps_x = geometry.w_shape
     group_out = outs // geometry.groups
-    along = [_residues(geometry, axis) for axis in (0, 1)]
-    pads = []
-    for residues, size in zip(along, (out_y, out_x), strict=True):
-        first = min((r.shifts[0] for r in residues if r.taps), default=0)
-        last = max((len(r.positions) + r.shifts[-1] for r in residues if r.taps), default=0)
-        pads.append((max(0, -first), max(0, last - size)))
-    edge = Border(*pads)
-    padded_y, padded_x = edge.size(out_y, out_x)
-    line = padded_x * outs
-    reached = [(ry, rx) for ry in along[0] for rx in along[1] if ry.taps and rx.taps]
-    taps = [ky * geometry.w_shape[3] + kx for ry, rx in reached for ky in ry.taps for kx in rx.taps]
-    places = reading_order(_floats((taps, 1), (range(group_out), prod(geometry.w_shape[1:]))))
-    products, skip = [], 0
-    for ry, rx in reached:
-        row_a = _bytes(
-            (range(batch), padded_y * line), (range(len(ry.positions)), line), (range(len(rx.positions)), outs)
-        )
-        row_c = _bytes(
-            (range(batch), height * width * channels), (ry.positions, width * channels), (rx.positions, channels)
-        )
-        starts = _bytes(([edge.y[0] + shift for shift in ry.shifts], line), ([edge.x[0] + s for s in rx.shifts], outs))
-        taken = runs(starts, group_out, FLOAT, skip, len(taps) * group_out)
-        products.append(Product(row_table(row_a), row_table(row_c), taken, places))
-        skip += starts.size * group_out
-    return Phases(edge, tuple(products), places, len(reached) == len(along[0]) * len(along[1]))
+    tap = group_in * group_out + SPARE
+    image, pixels = height * width * channels, out_y * out_x
+    together, pieces = min(batch, max(1, PIXELS // pixels)), -(-pixels // PIXELS)
+    turns = range(0, batch, together)
+    rows, steps, cuts = [], [], []
+    for kind, (y, x) in enumerate(_pairs(geometry, TAP, OUTPUT, INPUT)):
+        a = ((y.starts, width * channels), (x.starts, channels), (range(group_in), 1))
+        c = ((y.rows, taps_x * tap), (x.rows, tap), (range(group_in), group_out))
+        rows.append(Rows(_bytes(*a), _bytes(*c), kind))
+        in_a = _bytes((range(together), image), (y.offsets, width * channels), (x.offsets, channels))
+        in_b = _floats((range(together), pixels), (y.steps, out_x), (x.steps, 1))
+        steps.append(listed(in_a, in_b))
+        met = len(y.steps) * len(x.steps)
+        ends = [met * min(together, batch - n) * np.arange(pieces + 1) // pieces for n in turns]
+        cuts.append(np.concatenate([np.stack([end[:-1], end[1:]], axis=1) for end in ends]))
+    bases = np.repeat([(n * image * FLOAT, n * pixels) for n in turns], pieces, axis=0)
+    return assembled(rows, steps, cuts, bases, reading_order(_floats((range(batch * pixels), outs))))
 
 
 @lru_cache(TABLES)
@@ -195,13 +192,9 @@ def parts(geometry: ConvGeometry) -> Product:
     """A = g as it lies, C = what each pixel of g adds to each of its taps: (pixels, C/groups, KY, KX)."""
     batch, outs, out_y, out_x = geometry.y_shape
     group_out, size = outs // geometry.groups, prod(geometry.w_shape[1:])
-    pixels = range(batch * out_y * out_x)
-    return Product(
-        row_table(_bytes((pixels, outs))),
-        row_table(_bytes((pixels, size))),
-        runs(np.zeros(1, np.int64), group_out, FLOAT),
-        reading_order(_floats((range(group_out), size))),
-    )
+    pixels, steps = range(batch * out_y * out_x), np.arange(group_out)
+    rows = Rows(_bytes((pixels, outs)), _bytes((pixels, size)), 0)
+    return product([rows], [listed(FLOAT * steps, steps)], reading_order(_floats((steps, size))))
 
 
 @lru_cache(TABLES)
@@ -215,14 +208,10 @@ def meetings(geometry: ConvGeometry) -> tuple[Array, Array]:
     strides = ((geometry.y_shape[3] * pixel, taps[1]), (pixel, 1))
     found = []
     for axis, (along_output, along_tap) in enumerate(strides):
-        met = [[] for _ in range(geometry.x_shape[2 + axis])]
-        for output in range(geometry.y_shape[2 + axis]):
-            for tap in range(taps[axis]):
-                position = output * geometry.stride[axis] + tap * geometry.dilation[axis] - geometry.padding[axis]
-                if 0 <= position < len(met):
-                    met[position].append(output * along_output + tap * along_tap)
-        table = np.full((len(met), max(map(len, met))), -1, np.int64)
-        for position, offsets in enumerate(met):
-            table[position, : len(offsets)] = offsets
+        met = _met(geometry, axis)
+        mine = [met[met[:, INPUT] == i] for i in range(geometry.x_shape[2 + axis])]
+        table = np.full((len(mine), max(map(len, mine))), -1, np.int64)
+        for i, rows in enumerate(mine):
+            table[i, : len(rows)] = rows[:, OUTPUT] * along_output + rows[:, TAP] * along_tap
         found.append(table)
     return tuple(found)

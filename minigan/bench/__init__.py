@@ -1,0 +1,6 @@
+"""`minigan bench`: whole training steps and single ops, minigan against the frameworks that are installed.
+
+`workloads.py` says what is computed, as data. `in_minigan.py`, `in_torch.py`, `in_tensorflow.py` and `in_jax.py`
+compute it, each as a user of that framework writes it. `worker.py` runs one of them in a process of its own, `run.py`
+lets the workers take turns, `report.py` shows what came out. Importing this package imports no framework.
+"""

@@ -1,0 +1,128 @@
+"""What came out: a table of ratios for the terminal, and a bar chart."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+from ..checkpoint import atomic_write
+from .run import OWN
+
+COLOURS = {
+    "minigan-eager": "#999999",
+    "torch": "#b8492f",
+    "torch-channels-last": "#e0862f",
+    "torch-compile": "#efbe7d",
+    "tensorflow": "#5a9e6f",
+    "jax": "#3b6fb6",
+}
+
+
+def text(report: dict) -> str:
+    """All that `run.run` measured."""
+    machine = report["machine"]
+    versions = ", ".join(f"{package} {version}" for package, version in machine["versions"].items())
+    parts = [f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads; {versions}"]
+    parts += [table(report[part], part == "ops") for part in ("steps", "ops", "scaling") if report[part]]
+    return "\n\n".join([*parts, *([cost_table(report["costs"])] if report["costs"] else [])])
+
+
+def save(folder: Path, report: dict) -> None:
+    """Write bench.json, and bench.png with the ratios of whole steps (or else of single ops)."""
+    atomic_write(folder / "bench.json", json.dumps(report, indent=1))
+    rows = report["steps"] or report["ops"] or report["scaling"]
+    machine = report["machine"]
+    chart(folder / "bench.png", rows, f"{machine['processor']}, {machine['threads']} threads")
+
+
+def table(rows: dict[str, dict], ops: bool = False) -> str:
+    """Times of every contestant, and in brackets how many times as long as minigan it takes: above 1, minigan is
+    faster.
+
+    rows: {workload: {contestant: figures}} as `run.measure` makes them. Milliseconds a step, or microseconds an op. The
+    last column is the smallest ratio of a peer; a star marks times taken beside other work.
+    """
+    names = list(next(iter(rows.values()), {}))
+    lines = [["us an op" if ops else "ms a step", *names, "fastest peer"]]
+    notes = {}
+    for what, figures in rows.items():
+        cells = [_cell(name, figures, 1e3 if ops else 1) for name in names]
+        best = fastest_peer(figures)
+        lines.append([what, *cells, f"{best[0]:.2f} {best[1]}" if best else "-"])
+        for name, found in figures.items():
+            if "unsupported" in found:
+                notes.setdefault(f"{name}: {found['unsupported']}", []).append(what)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines]
+    if any("*" in cell for line in lines for cell in line):
+        text.append("* other processes were running as well")
+    return "\n".join([*text, *(f"- {', '.join(where)}: {note}" for note, where in notes.items())])
+
+
+def _cell(name: str, figures: dict, scale: float) -> str:
+    found = figures[name]
+    if "unsupported" in found:
+        return "-"
+    ratio = ratio_of(figures, name)
+    shown = f"{found['ms'] * scale:.4g}" + "*" * found["loaded"]
+    return shown if name == "minigan" or ratio is None else f"{shown} ({ratio:.2f})"
+
+
+def ratio_of(figures: dict, name: str) -> float | None:
+    """How many times as long as minigan a contestant takes; None where either has no time."""
+    if "ms" not in figures[name] or "ms" not in figures["minigan"]:
+        return None
+    return figures[name]["ms"] / figures["minigan"]["ms"]
+
+
+def fastest_peer(figures: dict) -> tuple[float, str] | None:
+    """(ratio, name) of the peer that comes closest to minigan, or is furthest ahead."""
+    ratios = [(r, name) for name in figures if name not in OWN and (r := ratio_of(figures, name)) is not None]
+    return min(ratios, default=None)
+
+
+def cost_table(rows: dict[str, dict]) -> str:
+    """Import, first step with the caches of compiled code empty and filled, peak memory, in all and beyond the
+    imports."""
+    lines = [f"{'':<20} {'import s':>9} {'first step s: cold':>19} {'warm':>7} {'peak MiB':>9} {'minus imports':>14}"]
+    for name, row in rows.items():
+        if "unsupported" in row:
+            lines.append(f"{name:<20} {row['unsupported']}")
+            continue
+        beyond = row["peak_mib"] - row["imports_mib"]
+        lines.append(
+            f"{name:<20} {row['import_s']:>9.2f} {row['cold_s']:>19.2f} {row['warm_s']:>7.2f}"
+            f" {row['peak_mib']:>9.0f} {beyond:>14.0f}"
+        )
+    return "\n".join(lines)
+
+
+def chart(path: Path, rows: dict[str, dict], title: str) -> None:
+    """A bar for every ratio, on a logarithmic axis, with a line at 1; written as a PNG."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter
+
+    names = [name for name in next(iter(rows.values())) if name != "minigan"]
+    height = 0.8 / max(len(names), 1)
+    figure = Figure(figsize=(9, 1.2 + 0.22 * len(rows) * (len(names) + 1)), layout="constrained")
+    axis = figure.subplots()
+    for k, name in enumerate(names):
+        found = [(i, r) for i, figures in enumerate(rows.values()) if (r := ratio_of(figures, name)) is not None]
+        places = [i + (k - (len(names) - 1) / 2) * height for i, _ in found]
+        bars = axis.barh(places, [r - 1 for _, r in found], height, left=1, color=COLOURS[name], label=name)
+        axis.bar_label(bars, [f"{r:.2f}" for _, r in found], padding=2, fontsize=7)
+    axis.set_xscale("log")
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else ""))
+    axis.axvline(1, color="black", linewidth=1)
+    axis.set_yticks(range(len(rows)), list(rows))
+    axis.invert_yaxis()
+    axis.margins(x=0.12)
+    axis.set_xlabel("time / minigan's time: above 1, minigan is faster")
+    axis.set_title(title, loc="left", fontsize=10)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(fontsize=8, frameon=False)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=110)
+    atomic_write(path, file.getvalue())

@@ -1,0 +1,190 @@
+"""What each rule of the CPU kernels brings, on this machine: the figures of kernels/README.md.
+
+One layer (64 images 16x16 with 64 channels, 4x4 kernels at stride 2, 128 channels out), forward, as more and more is
+done about it; then one whole WGAN-GP critic step, likewise. Rates count the multiply-adds of the direct sum, so that a
+way which needs fewer can exceed the peak.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from statistics import median
+
+import numpy as np
+
+from minigan import kernels
+from minigan.kernels import fast
+from minigan.kernels.fast import winograd
+from minigan.kernels.geometry import ConvGeometry
+from minigan.kernels.load import njit, set_num_threads
+from minigan.kernels.work import Now
+
+from . import in_minigan
+from .workloads import WORKLOADS
+
+LAYER = ConvGeometry((64, 64, 16, 16), (128, 64, 4, 4), (2, 2), (1, 1), (1, 1), 1)
+ROUNDS = 15
+
+
+class Prepared(Now):
+    """Runs every call once and keeps the list, as a plan does; what is derived from one array it makes only once."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Callable, tuple]] = []
+        self.held: list[np.ndarray] = []
+        self.keeping = True
+
+    def empty(self, shape, dtype=np.float32):
+        self.held.append(super().empty(shape, dtype))
+        return self.held[-1]
+
+    def call(self, function, *arguments):
+        function(*arguments)
+        if self.keeping:
+            self.calls.append((function, arguments))
+
+    def derived(self, key, source, shape, fill):
+        self.keeping = source.ndim != 4 or source.shape != LAYER.w_shape
+        made = super().derived(key, source, shape, fill)
+        self.keeping = True
+        return made
+
+    def __call__(self) -> None:
+        for function, arguments in self.calls:
+            function(*arguments)
+
+
+@contextmanager
+def vector(width: str) -> Iterator[None]:
+    """The vector width as MINIGAN_VECTOR would set it; "" for the machine's own."""
+    before = os.environ.get("MINIGAN_VECTOR")
+    os.environ["MINIGAN_VECTOR"] = width
+    fast.lanes.cache_clear()
+    try:
+        yield
+    finally:
+        os.environ.pop("MINIGAN_VECTOR")
+        if before is not None:
+            os.environ["MINIGAN_VECTOR"] = before
+        fast.lanes.cache_clear()
+
+
+def interleaved(contestants: dict[str, Callable[[], None]], rounds: int = ROUNDS) -> dict[str, float]:
+    """Median seconds of each, taking turns, so that a change of the machine's mood meets them all."""
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for run in contestants.values():
+        run()
+    for _ in range(rounds):
+        for name, run in contestants.items():
+            run()
+            start = time.perf_counter()
+            run()
+            times[name].append(time.perf_counter() - start)
+    return {name: median(found) for name, found in times.items()}
+
+
+@njit(parallel=True)
+def _stream(x, y):
+    """y = x, for the bandwidth of the memory."""
+    from numba import prange
+
+    for q in prange(64):
+        n = x.size // 64
+        for i in range(q * n, (q + 1) * n):
+            y[i] = x[i]
+
+
+def roofline(threads: int = 2) -> dict[str, float]:
+    """{"peak": GFLOP/s of a product that stays in cache, "bandwidth": GB/s of a copy that does not}."""
+    set_num_threads(threads)
+    a, b, c = (np.random.default_rng(i).standard_normal((768, 256)).astype(np.float32) for i in range(3))
+    product = Prepared()
+    kernels.matmul.matmul(a, b.T[:, :256].copy(), c[:, :256], work=product)
+    big = np.ones(1 << 26, np.float32)
+    copy = np.empty_like(big)
+    times = interleaved({"product": lambda: [product() for _ in range(20)], "copy": lambda: _stream(big, copy)})
+    return {
+        "peak": 20 * 2 * 768 * 256 * 256 / times["product"] / 1e9,
+        "bandwidth": 2 * big.nbytes / times["copy"] / 1e9,
+    }
+
+
+def layer(threads: int = 2) -> dict[str, float]:
+    """GFLOP/s of the layer's forward pass, rule by rule."""
+    random = np.random.default_rng(0)
+    x = random.standard_normal((64, 16, 16, 64)).astype(np.float32).transpose(0, 3, 1, 2)
+    w = random.standard_normal(LAYER.w_shape).astype(np.float32)
+    y = np.empty((64, 8, 8, 128), np.float32).transpose(0, 3, 1, 2)
+
+    def forward(work=None):
+        kernels.conv.conv_forward(x, w, LAYER, out=y, **({"work": work} if work else {}))
+
+    def im2col():
+        padded = np.pad(x.transpose(0, 2, 3, 1), ((0, 0), (1, 1), (1, 1), (0, 0)))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (4, 4), (1, 2))[:, ::2, ::2]
+        y.transpose(0, 2, 3, 1)[...] = windows.reshape(64 * 64, -1).dot(w.reshape(128, -1).T).reshape(64, 8, 8, 128)
+
+    def under(width: str, uses_winograd: bool, work=None):
+        def run():
+            with vector(width):
+                token = winograd.enabled()
+                winograd.set_enabled(uses_winograd)
+                try:
+                    forward(work)
+                finally:
+                    winograd.set_enabled(token)
+
+        return run
+
+    prepared = {name: Prepared() for name in ("direct", "Winograd")}
+    under("", False, prepared["direct"])()
+    under("", True, prepared["Winograd"])()
+    set_num_threads(1)
+    alone = interleaved({"plain loops, one thread": under("plain", False)}, 3)
+    set_num_threads(threads)
+    times = alone | interleaved(
+        {
+            f"plain loops, {threads} threads": under("plain", False),
+            "im2col, then NumPy's matrix product": im2col,
+            "micro-kernel, 8 lanes": under("8", False),
+            "micro-kernel, 16 lanes": under("16", False),
+            "weights packed once a step": prepared["direct"],
+            "Winograd": under("", True),
+            "Winograd, weights transformed once a step": prepared["Winograd"],
+        }
+    )
+    flops = 2 * np.prod(LAYER.y_shape) * np.prod(LAYER.w_shape[1:])
+    return {name: float(flops / seconds / 1e9) for name, seconds in times.items()}
+
+
+def step(threads: int = 2) -> dict[str, float]:
+    """Milliseconds of a WGAN-GP critic step, rule by rule."""
+    set_num_threads(threads)
+    work = WORKLOADS["wgan-gp"]
+    built = {}
+    for name, variant, uses_winograd in (
+        ("eager, direct", "eager", False),
+        ("eager, Winograd", "eager", True),
+        ("captured, direct", "captured", False),
+        ("captured, Winograd", "captured", True),
+    ):
+        run = in_minigan.build(work, variant)
+
+        def under(run=run, uses_winograd=uses_winograd):
+            winograd.set_enabled(uses_winograd)
+            run()
+
+        built[name] = under
+    times = interleaved(built, 9)
+    winograd.set_enabled(True)
+    return {name: 1e3 * seconds for name, seconds in times.items()}
+
+
+if __name__ == "__main__":
+    for title, figures in (("roofline", roofline()), ("one layer, GFLOP/s", layer()), ("critic step, ms", step())):
+        print(title)
+        for name, value in figures.items():
+            print(f"  {name:<45} {value:8.1f}")
