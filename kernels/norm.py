@@ -43,7 +43,10 @@ MEAN, VAR = X, XX
 
 @njit
 def _chunk_sums(x, g, a, mask, slope, lo, hi, s):
-    """CENTRE, X, ... of rows lo..hi of (M, C) arrays into s, of 3, 5 or 8 rows (SUMS); g, a, mask may be None."""
+    """CENTRE, X, ... of rows lo..hi of (M, C) arrays into s, of 3, 5 or 8 rows (SUMS); g and a may be None.
+
+    g is gated by the mask, which for a slope of 1 may be any array: x is at hand.
+    """
     s[:] = 0
     for c in range(x.shape[1]):
         if lo < hi:
@@ -54,7 +57,7 @@ def _chunk_sums(x, g, a, mask, slope, lo, hi, s):
             s[X, c] += d
             s[XX, c] += d * d
             if g is not None:
-                gate = g[i, c] if mask is None else gated(g[i, c], mask[i, c], slope)
+                gate = gated(g[i, c], mask[i, c], slope)
                 s[G, c] += gate
                 s[GX, c] += gate * d
                 if a is not None:
@@ -172,10 +175,10 @@ def _normalise_chunks(x, slope, k, chunk, out):
 
 @njit(fastmath={"contract"})
 def _combine_rows(x, g, a, mask, slope, k, lo, hi, out):
-    """out = k0 + k1 (x - k2) + k3 g + k4 a on rows lo..hi; a and mask may be None."""
+    """out = k0 + k1 (x - k2) + k3 g + k4 a on rows lo..hi, g gated by the mask; a may be None."""
     for i in range(lo, hi):
         for c in range(x.shape[1]):
-            gate = g[i, c] if mask is None else gated(g[i, c], mask[i, c], slope)
+            gate = gated(g[i, c], mask[i, c], slope)
             value = k[0, c] + k[1, c] * (x[i, c] - k[2, c]) + k[3, c] * gate
             out[i, c] = value if a is None else value + k[4, c] * a[i, c]
 
@@ -186,7 +189,7 @@ def _combine_chunks(x, g, a, mask, slope, k, chunk, out):
         _combine_rows(x, g, a, mask, slope, k, q * chunk, min((q + 1) * chunk, x.shape[0]), out)
 
 
-def _sums(x: Array, g: Array | None, a: Array | None, mask: Array | None, slope: np.floating, work: Now) -> Array:
+def _sums(x: Array, g: Array | None, a: Array | None, mask: Array, slope: np.floating, work: Now) -> Array:
     """What `_moments` needs to know of (rows, k*C) arrays: (chunks, SUMS, k*C)."""
     chunk = chunk_rows(*x.shape)
     cotangents = (g is not None) + (a is not None)
@@ -245,7 +248,7 @@ def batch_norm(
     rows = folded(x, work)
     y, mean, var = out or (None, None, None)
     mean, var = _or_new(mean, x), _or_new(var, x)
-    s = _sums(rows, None, None, None, x.dtype.type(1), work)
+    s = _sums(rows, None, None, rows, x.dtype.type(1), work)
     k = work.empty((3, rows.shape[1]), x.dtype)
     vectors = (_vector(weight, 1, x, work), _vector(bias, 0, x, work))
     work.call(_forward_coefficients, s, len(rows), chunk_rows(*rows.shape), *vectors, eps, k, mean, var)
@@ -269,8 +272,8 @@ def batch_norm_grad(
     With a mask, like g, g stands for `act.leaky_relu_grad(mask, g, slope)`: the mask is a leaky ReLU's output, or y.
     """
     rows, g_rows = folded(x, work), folded(g, work)
-    mask_rows = None if mask is None else folded(mask, work)
-    slope = x.dtype.type(slope)
+    mask_rows = rows if mask is None else folded(mask, work)
+    slope = x.dtype.type(1 if mask is None else slope)
     dx, dw, db = out or (None, None, None)
     dw, db = _or_new(dw, x), _or_new(db, x)
     s = _sums(rows, g_rows, None, mask_rows, slope, work)
@@ -303,7 +306,7 @@ def batch_norm_grad_grad(
     one = x.dtype.type(1)
     cx, cw, cg = out or (None, None, None)
     cw = _or_new(cw, x)
-    s = _sums(rows, g_rows, a_rows, None, one, work)
+    s = _sums(rows, g_rows, a_rows, rows, one, work)
     kx = work.empty((4 if a_rows is None else 5, rows.shape[1]), x.dtype)
     kg = work.empty((3 if a_rows is None else 4, rows.shape[1]), x.dtype)
     vectors = (_vector(weight, 1, x, work), _vector(ggw, 0, x, work), _vector(ggb, 0, x, work))
@@ -311,11 +314,11 @@ def batch_norm_grad_grad(
     work.call(_grad_grad_coefficients, s, *settings, kx, kg, cw)
 
     if need[0] and (ggx is not None or ggw is not None):
-        cx = _write(COMBINE, (rows, g_rows, a_rows, None, one), kx, x, cx, work)
+        cx = _write(COMBINE, (rows, g_rows, a_rows, rows, one), kx, x, cx, work)
     else:
         cx = None
     if need[2] and ggx is not None:
-        cg = _write(COMBINE, (rows, a_rows, None, None, one), kg, x, cg, work)
+        cg = _write(COMBINE, (rows, a_rows, None, rows, one), kg, x, cg, work)
     elif need[2] and (ggw is not None or ggb is not None):
         cg = _write(NORMALISE, (rows, one), kg, x, cg, work)
     else:

@@ -23,7 +23,8 @@ from .ops_basic import Add
 from .ops_conv import Conv, ConvInput, ConvWeight
 from .ops_matmul import MatMul
 from .ops_norm import BatchNorm, BatchNormGrad
-from .program import Effect, Step
+from .ops_shape import Permute
+from .program import Effect, Step, Value
 
 
 class Fused(Op):
@@ -69,11 +70,7 @@ class _Rewriter:
         self.steps = list(steps)
         self.readers = Counter(value for step in steps for value in step.reads)
         self.readers.update(kept)
-        for step in steps:  # a view reads for all its readers, and is one itself of what it shows
-            for value in step.outputs:
-                if value.source is not None:
-                    self.readers[value.source] += 1
-        self.maker = {value: i for i, step in enumerate(self.steps) for value in step.outputs if value.source is None}
+        self.maker = {value: i for i, step in enumerate(self.steps) for value in step.outputs}
 
     def maker_of(self, value, *kinds: type) -> int | None:
         """The step that makes `value`, if it is of one of these kinds and its first result, with one reader."""
@@ -123,17 +120,36 @@ def _start_from_bias(program: _Rewriter, i: int, product, bias) -> bool:
 
 
 def _accumulate(program: _Rewriter, i: int) -> None:
-    made = [program.maker_of(value, ConvWeight, MatMul) for value in program.steps[i].inputs]
-    y = program.steps[i].outputs[0]
-    if None in made or made[0] == made[1]:
+    step = program.steps[i]
+    if _accumulated(program, i, step):
+        program.steps[i] = None
         return
-    (_, held), (last, _) = sorted(zip(made, program.steps[i].inputs, strict=True), key=lambda pair: pair[0])
+    places = [program.maker_of(value, Permute) for value in step.inputs]  # a linear layer's gradients come transposed
+    if None in places or program.steps[places[0]].op.axes != program.steps[places[1]].op.axes:
+        return
+    views = [program.steps[place] for place in places]
+    y = Value.of(views[0].inputs[0])
+    if _accumulated(program, i, Step(step.op, tuple(view.inputs[0] for view in views), (y,))):
+        program.readers[y] = 1
+        step.outputs[0].source = y
+        program.replace(i, views[0].op, (y,), step.outputs)
+        for place in places:
+            program.steps[place] = None
+
+
+def _accumulated(program: _Rewriter, i: int, total: Step) -> bool:
+    """Let the later of the two products that step `total`, at place i, adds up do the adding; whether it can."""
+    made = [program.maker_of(value, ConvWeight, MatMul) for value in total.inputs]
+    y = total.outputs[0]
+    if None in made or made[0] == made[1]:
+        return False
+    (_, held), (last, _) = sorted(zip(made, total.inputs, strict=True), key=lambda pair: pair[0])
     maker = program.steps[last]
     if isinstance(maker.op, Fused) or held.shape != y.shape or held.order != y.order or not program.quiet(last, i):
-        return
+        return False
     y.source = held
     program.replace(last, _opened(maker).plus(add=True), maker.inputs, (y,), held)
-    program.steps[i] = None
+    return True
 
 
 def _activate(program: _Rewriter, i: int) -> None:

@@ -24,6 +24,14 @@ class Value:
         if like.flags.c_contiguous:
             self.order = list(range(like.ndim))
 
+    @classmethod
+    def of(cls, other: Value) -> Value:
+        """A value of the same layout, with memory of its own."""
+        value = cls.__new__(cls)
+        value.shape, value.dtype, value.order = other.shape, other.dtype, other.order
+        value.source = value.array = None
+        return value
+
     @property
     def root(self) -> Value:
         """The value that owns the memory."""

@@ -84,6 +84,12 @@ def test_single_ops_compute_the_same(name):
         np.testing.assert_allclose(value(module, variant), expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
+def test_a_single_op_is_measured():
+    """By the same workers as a whole step."""
+    found = run.measure("100 tiny ops", ["minigan", "torch"], run.Settings(1, 0.05, accept_load=True), print, ops=True)
+    assert all(0 < found[name]["ms"] < 100 for name in ("minigan", "torch")), found
+
+
 def _burst(ms: float, foreign: float | None) -> dict:
     return {"ms": ms, "foreign": foreign, "peak_mib": 100.0}
 

@@ -3,6 +3,8 @@
 The oracles are NumPy formulas in float64 and PyTorch.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from kernel_testing import DTYPES, SHAPES, close, layouts, lies_channels_last, normal, on_threads, same_bits
@@ -107,7 +109,7 @@ def test_geometry_gives_the_output_shape_of_torch():
             torch.zeros(x_shape), torch.zeros(w_shape), None, stride, padding, dilation, groups
         )
         assert geometry.y_shape == tuple(y.shape)
-        assert hash(geometry) == hash(kernels.geometry.ConvGeometry(*vars(geometry).values()))
+        assert hash(geometry) == hash(replace(geometry))
 
 
 SLOPES = [0.2, 0.0, -0.5, 1.0]

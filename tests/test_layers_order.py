@@ -62,6 +62,7 @@ LAYERS = [
     "bench.worker",
     "bench.run",
     "bench.accuracy",
+    "bench.rules",
     "bench.report",
     "cli",
     "__main__",

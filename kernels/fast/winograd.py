@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from math import prod
 
 import numpy as np
 from numba import prange
@@ -53,6 +54,15 @@ GROUP = 64
 SPARE = 80
 """Floats between the points of an array, so that those of one tile do not all compete for one cache set."""
 
+KINDS = (((4, 4), (2, 2)), ((3, 3), (1, 1)))
+"""Kernel and stride of the convolutions that there are transforms for."""
+
+WASTE = 1.4
+"""Pixels of tiles, for each one of the output, from which on too many lie outside it."""
+
+SMALL = 1 << 16
+"""Numbers in V at one point that stay in cache from one use to the next."""
+
 NO_BIAS = np.empty(0, np.float32)
 
 _allowed = os.environ.get("MINIGAN_WINOGRAD", "1") != "0"
@@ -60,7 +70,7 @@ _disabled: ContextVar[bool] = ContextVar("winograd_disabled", default=False)
 
 
 def enabled() -> bool:
-    """Whether Winograd may be used: as MINIGAN_WINOGRAD (0 or 1, default 1) or `set_enabled` says, not in `disabled`."""
+    """Whether Winograd may be used: what MINIGAN_WINOGRAD (default 1) or `set_enabled` says; not within `disabled`."""
     return _allowed and not _disabled.get()
 
 
@@ -80,18 +90,54 @@ def disabled() -> Iterator[None]:
         _disabled.reset(token)
 
 
+def _tile_count(geometry: ConvGeometry, m: int) -> int:
+    batch, _, out_y, out_x = geometry.y_shape
+    return batch * -(-out_y // m) * -(-out_x // m)
+
+
 def tile_size(geometry: ConvGeometry) -> int:
-    """m, the side of an output tile."""
-    _, outs, out_y, out_x = geometry.y_shape
-    return 4 if geometry.x_shape[1] <= 128 and min(out_y, out_x) > 2 else 2
+    """m, the side of an output tile: 4, 2, or 0 where a direct convolution is faster or there is no other.
+
+    Each point has a copy of the weights, C * O * stride^2 numbers in V, as many in V^T and in dV, which pays when many
+    tiles meet it. F(4, r) multiplies least, F(2, r) makes the smaller errors (tests/test_winograd.py). Measured on one
+    AVX-512 core, in turns with the direct kernels: time of all three faces, V and V^T included, over the direct time.
+
+    | kernel | images | x            | outputs | tiles of 4, of 2 | F(4, r) | F(2, r) | m |
+    |--------|--------|--------------|---------|------------------|---------|---------|---|
+    | 4 x 4  | 64     | 32 x 32 x 16 | 32      | 1024, 4096       | 1.06    | 1.5     | 0 |
+    | 4 x 4  | 64     | 32 x 32 x 32 | 64      | 1024, 4096       | 0.85    | 1.2     | 4 |
+    | 4 x 4  | 32     | 32 x 32 x 64 | 128     | 512, 2048        | 0.64    | 0.84    | 4 |
+    | 4 x 4  | 64     | 16 x 16 x 64 | 128     | 256, 1024        | 0.72    | 0.90    | 4 |
+    | 4 x 4  | 16     | 16 x 16 x 64 | 128     | 64, 256          | 0.88    | 0.92    | 4 |
+    | 4 x 4  | 192    | 8 x 8 x 128  | 256     | 192, 768         | 0.77    | 0.89    | 4 |
+    | 4 x 4  | 64     | 8 x 8 x 128  | 256     | 64, 256          | 1.05    | 0.99    | 2 |
+    | 4 x 4  | 128    | 8 x 8 x 256  | 512     | 128, 512         | 0.75    | 0.83    | 2 |
+    | 4 x 4  | 32     | 8 x 8 x 256  | 512     | 32, 128          | 1.24    | 1.01    | 0 |
+    | 3 x 3  | 64     | 16 x 16 x 32 | 32      | 1024, 4096       | 0.84    | 1.36    | 4 |
+    | 3 x 3  | 64     | 16 x 16 x 64 | 64      | 1024, 4096       | 0.62    | 1.00    | 4 |
+    | 3 x 3  | 16     | 8 x 8 x 128  | 128     | 64, 256          | 0.72    | 0.80    | 4 |
+    | 3 x 3  | 64     | 8 x 8 x 256  | 256     | 256, 1024        | 0.48    | 0.72    | 2 |
+
+    More than 128 channels get m = 2 for the sake of the errors, which grow with the root of their number.
+    """
+    kernel, stride = geometry.w_shape[2:], geometry.stride
+    if geometry.groups != 1 or geometry.dilation != (1, 1) or (kernel, stride) not in KINDS:
+        return 0
+    outs, channels = geometry.w_shape[:2]
+    weights = channels * outs * stride[0] ** 2
+    pixels = prod(geometry.y_shape) // outs
+    for m, narrow, wide, few, many in ((4, 32, 128, 64, 128), (2, 64, 1024, 256, 256)):
+        tiles = _tile_count(geometry, m)
+        wasted = tiles * m * m > WASTE * pixels
+        enough = tiles >= (few if weights <= SMALL else many)
+        if not wasted and enough and narrow <= min(channels, outs) and channels <= wide:
+            return m
+    return 0
 
 
 def suits(geometry: ConvGeometry, lanes: int) -> bool:
-    """Whether a Winograd convolution exists for this geometry and is expected to be faster than a direct one."""
-    kind = (geometry.w_shape[2:], geometry.stride)
-    if geometry.groups != 1 or geometry.dilation != (1, 1) or kind not in (((4, 4), (2, 2)), ((3, 3), (1, 1))):
-        return False
-    return lanes > 0 and min(geometry.w_shape[:2]) >= 16 and min(geometry.y_shape[2:]) >= 2
+    """Whether Winograd applies and is expected to win; lanes 0 is a machine without a known vector unit."""
+    return lanes > 0 and tile_size(geometry) > 0
 
 
 @dataclass(frozen=True)
@@ -257,8 +303,10 @@ def _products(lanes: int):
     return drive
 
 
-def _multiply(tables: Tables, factor: Factor, a: Array, panels: Panels, b: Array, lanes: int, work: Now):
-    """The products of all points; a and b lie as `factor` and `panels` say. Returns C (rows, floats) and its steps."""
+def _multiply(
+    tables: Tables, factor: Factor, a: Array, panels: Panels, b: Array, lanes: int, work: Now
+) -> tuple[Array, int]:
+    """The products of all points; a and b lie as `factor` and `panels` say. Returns C and its step from point to point."""
     rows = factor.row_a.size - TILE_ROWS + 1
     points, runs, row_c = tables.n**2, factor.runs, row_table(np.arange(rows) * FLOAT * panels.floats)
     c_step = rows * panels.floats + SPARE
@@ -280,7 +328,7 @@ def _input_points(x: Array, geometry: ConvGeometry, m: int, lanes: int, work: No
 
     def fill(u):
         work.call(
-            gather(m, t.r, lanes), FROM_X, x, t.zeros, t.u.lines, t.n, m, t.stride, geometry.padding, t.tiles,
+            gather(t.r, lanes), m, FROM_X, x, t.zeros, t.u.lines, t.n, m, t.stride, geometry.padding, t.tiles,
             u, t.u.point_step,
         )  # fmt: skip
 
@@ -293,7 +341,7 @@ def _output_points(g: Array, geometry: ConvGeometry, m: int, lanes: int, work: N
 
     def fill(d):
         work.call(
-            gather(m, t.r, lanes), FROM_G, g, t.zeros, t.d.lines, m, m, 1, (0, 0), t.tiles, d, t.d.point_step
+            gather(t.r, lanes), m, FROM_G, g, t.zeros, t.d.lines, m, m, 1, (0, 0), t.tiles, d, t.d.point_step
         )  # fmt: skip
 
     return work.derived(("winograd g", geometry, m, lanes), g, t.n**2 * t.d.point_step, fill)
@@ -314,7 +362,7 @@ def _weight_points(w: Array, geometry: ConvGeometry, m: int, lanes: int, turned:
             before, after = w.reshape(1, outs, -1), image.reshape(1, -1, outs)
         work.call(turn, before, after, False)
         work.call(
-            gather(m, t.r, lanes), FROM_W, image, t.zeros, lines, t.r, t.r, t.stride, (0, 0), (1, 1),
+            gather(t.r, lanes), m, FROM_W, image, t.zeros, lines, t.r, t.r, t.stride, (0, 0), (1, 1),
             v, panels.point_step,
         )  # fmt: skip
 
@@ -325,12 +373,12 @@ def conv_forward(
     x: Array, w: Array, geometry: ConvGeometry, bias: Array | None, y: Array, lanes: int, work: Now, slope: float = 1.0
 ) -> None:
     """Writes y = bias + the convolution; where that is not positive, slope times as much."""
-    m = tile_size(geometry)
+    m = tile_size(geometry) or 2
     t = _tables(geometry, m, lanes)
     u, v = _input_points(x, geometry, m, lanes, work), _weight_points(w, geometry, m, lanes, False, work)
     c, c_step = _multiply(t, t.forward, u, t.v, v, lanes, work)
     work.call(
-        scatter(m, t.r, lanes), TO_Y, c, c_step, t.to_y, m, m, 1, (0, 0), t.tiles,
+        scatter(t.r, lanes), m, TO_Y, c, c_step, t.to_y, m, m, 1, (0, 0), t.tiles,
         NO_BIAS if bias is None else bias, 0, np.float32(slope), y,
     )  # fmt: skip
 
@@ -347,13 +395,14 @@ def conv_input(
     slope: float = 1.0,
 ) -> None:
     """Writes dx = bias + the input gradient; where the mask (else that itself) is not positive, slope times as much."""
-    m = tile_size(geometry)
+    m = tile_size(geometry) or 2
     t = _tables(geometry, m, lanes)
     d, v = _output_points(g, geometry, m, lanes, work), _weight_points(w, geometry, m, lanes, True, work)
     c, c_step = _multiply(t, t.input, d, t.v_turned, v, lanes, work)
+    gate = 0 if mask is None else mask.ctypes.data - dx.ctypes.data
     work.call(
-        scatter(m, t.r, lanes), TO_X, c, c_step, t.to_x, t.n, m, t.stride, geometry.padding, t.tiles,
-        NO_BIAS if bias is None else bias, 0 if mask is None else mask.ctypes.data - dx.ctypes.data, np.float32(slope), dx,
+        scatter(t.r, lanes), m, TO_X, c, c_step, t.to_x, t.n, m, t.stride, geometry.padding, t.tiles,
+        NO_BIAS if bias is None else bias, gate, np.float32(slope), dx,
     )  # fmt: skip
 
 
@@ -361,14 +410,14 @@ def conv_weight(
     x: Array, g: Array, geometry: ConvGeometry, dw: Array, lanes: int, work: Now, add: bool = False
 ) -> None:
     """Writes dw, or adds to it: the weight gradient."""
-    m = tile_size(geometry)
+    m = tile_size(geometry) or 2
     t = _tables(geometry, m, lanes)
     u, d = _input_points(x, geometry, m, lanes, work), _output_points(g, geometry, m, lanes, work)
     c, c_step = _multiply(t, t.weight, u, t.d, d, lanes, work)
     outs, channels, size_y, size_x = dw.shape
     image = work.empty((channels, size_y, size_x, outs))
     work.call(
-        scatter(m, t.r, lanes), TO_W, c, c_step, t.to_w, t.r, t.r, t.stride, (0, 0), (1, 1),
+        scatter(t.r, lanes), m, TO_W, c, c_step, t.to_w, t.r, t.r, t.stride, (0, 0), (1, 1),
         NO_BIAS, 0, np.float32(1), image,
     )  # fmt: skip
     work.call(turn, image.reshape(1, -1, outs), dw.reshape(1, outs, -1), add)

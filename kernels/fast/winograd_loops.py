@@ -26,37 +26,40 @@ from minigan.kernels.fast.micro import _Builder
 from minigan.kernels.fast.winograd_matrices import matrices
 from minigan.kernels.load import njit
 
-FROM_X, FROM_G, FROM_W, TO_Y, TO_X, TO_W = range(6)
-"""The six transforms."""
+TRANSFORMS = 6
+FROM_X, FROM_G, FROM_W, TO_Y, TO_X, TO_W = range(TRANSFORMS)
 
 SQUARE = 16
+"""Rows and columns that `turn` takes at a time."""
 
 
 def matrix(m: int, r: int, transform: int) -> tuple[tuple[float, ...], ...]:
     """M of `transform` in F(m, r)."""
     a, g, b = matrices(m, r)
-    chosen = {FROM_X: b, FROM_G: a, FROM_W: g, TO_Y: zip(*a, strict=True), TO_X: zip(*b, strict=True)}
-    rows = chosen.get(transform, zip(*g, strict=True))
+    rows = {FROM_X: b, FROM_G: a, FROM_W: g, TO_Y: a, TO_X: b, TO_W: g}[transform]
+    if transform in (TO_Y, TO_X, TO_W):
+        rows = zip(*rows, strict=True)
     return tuple(tuple(float(entry) for entry in row) for row in rows)
 
 
 @intrinsic(prefer_literal=True)
-def sandwich(typing, lanes, m, r, transform, sources, offset, filled, target, row_step, column_step):
-    """target = M source M^T, or target += for the transforms TO_...: one vector of lanes for each entry.
+def sandwich(typing, lanes, r, adding, m, transform, sources, offset, filled, target, row_step, column_step):
+    """target = M source M^T, for FROM_..., or target += where `adding` (0 or 1), for TO_...: a vector for each entry.
 
-    The first four arguments are compile-time integers, the others int64: the address of a table of the addresses of
-    the source's entries, line by line; bytes to add to each of those; how many lanes are read, the others being zero;
-    the address of target and its steps in bytes.
+    The first three arguments are compile-time integers, the others int64: m and the transform; the address of a table
+    of the addresses of the source's entries, line by line; bytes to add to each of those; how many lanes are read, the
+    others being zero; the address of target and its steps in bytes.
     """
-    width, chosen = lanes.literal_value, transform.literal_value
-    rows = matrix(m.literal_value, r.literal_value, chosen)
-    size = range(len(rows[0]))
-    signature = types.void(lanes, m, r, transform, *[types.int64] * 6)
+    width, taps, adds = lanes.literal_value, r.literal_value, adding.literal_value
+    signature = types.void(lanes, r, adding, *[types.int64] * 8)
 
     def codegen(context, builder, signature, arguments):
-        sources, offset, filled, target, row_step, column_step = arguments[4:]
+        m, transform, sources, offset, filled, target, row_step, column_step = arguments[3:]
         make = _Builder(builder, width)
         mask = make.below(filled, 0)
+
+        def number(value):
+            return ir.Constant(ir.IntType(64), value)
 
         def combined(row, vectors):
             """The sum of row[k] * vectors[k]."""
@@ -75,21 +78,34 @@ def sandwich(typing, lanes, m, r, transform, sources, offset, filled, target, ro
                     total = builder.call(make.fma, [vector, constant, total])
             return total
 
-        columns = []
-        for j in size:
-            places = [make.entry(sources, ir.Constant(ir.IntType(64), i * len(size) + j)) for i in size]
-            column = [make.load(make.at(builder.add(place, offset)), mask) for place in places]
-            columns.append([combined(row, column) for row in rows])
-        line = target
-        for i in range(len(rows)):
-            place = line
-            for row in rows:
-                value = combined(row, [column[i] for column in columns])
-                if chosen >= TO_Y:
-                    value = builder.fadd(value, make.vectors(place, 1)[0])
-                builder.store(value, make.at(place), align=4)
-                place = builder.add(place, column_step)
-            line = builder.add(line, row_step)
+        def apply(rows):
+            size = range(len(rows[0]))
+            columns = []
+            for j in size:
+                places = [make.entry(sources, number(i * len(size) + j)) for i in size]
+                column = [make.load(make.at(builder.add(place, offset)), mask) for place in places]
+                columns.append([combined(row, column) for row in rows])
+            line = target
+            for i in range(len(rows)):
+                place = line
+                for row in rows:
+                    value = combined(row, [column[i] for column in columns])
+                    if adds:
+                        value = builder.fadd(value, make.vectors(place, 1)[0])
+                    builder.store(value, make.at(place), align=4)
+                    place = builder.add(place, column_step)
+                line = builder.add(line, row_step)
+
+        done = builder.append_basic_block("done")
+        choice = builder.switch(builder.add(builder.mul(m, number(TRANSFORMS)), transform), done)
+        for tile in (2, 4):
+            for kind in (TO_Y, TO_X, TO_W) if adds else (FROM_X, FROM_G, FROM_W):
+                block = builder.append_basic_block("apply")
+                choice.add_case(number(tile * TRANSFORMS + kind), block)
+                builder.position_at_end(block)
+                apply(matrix(tile, taps, kind))
+                builder.branch(done)
+        builder.position_at_end(done)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -107,7 +123,9 @@ def deliver(typing, lanes, source, bias, biased, slope, gate, filled, target):
     def codegen(context, builder, signature, arguments):
         source, bias, biased, slope, gate, filled, target = arguments[1:]
         make, zero = _Builder(builder, width), ir.Constant(ir.IntType(64), 0)
-        start = make.load(make.at(bias), make.below(builder.select(builder.icmp_signed("==", biased, zero), zero, filled), 0))
+        start = make.load(
+            make.at(bias), make.below(builder.select(builder.icmp_signed("==", biased, zero), zero, filled), 0)
+        )
         total = builder.fadd(make.vectors(source, 1)[0], start)
         mask, place, itself = make.below(filled, 0), make.at(target), builder.icmp_signed("==", gate, zero)
         beside = make.load(make.beside(place, gate), mask)
@@ -120,7 +138,11 @@ def deliver(typing, lanes, source, bias, biased, slope, gate, filled, target):
 
 @intrinsic(prefer_literal=True)
 def prefetch(typing, address, written):
-    """Asks for the cache line at an address (int64), to read it, or to write it where `written` (0 or 1) is 1."""
+    """Asks for the cache line at an address (int64), to read it, or to write it where `written` (0 or 1) is 1.
+
+    The loops ask for the next tile: its points lie in too many places for the hardware to foresee. An address past the
+    end of an array does no harm.
+    """
 
     def codegen(context, builder, signature, arguments):
         pointer, number = ir.PointerType(), ir.IntType(32)
@@ -134,66 +156,50 @@ def prefetch(typing, address, written):
     return types.void(types.int64, written), codegen
 
 
-@njit
-def _gather_row(
-    lanes, m, r, task, transform, image, zeros, lines, size, step, stride, padding, tiles, points, point_step
-):
-    """One row of tiles: row task % tiles[0] of image task // tiles[0]."""
-    _, height, width, channels = image.shape
-    image_at, zeros_at, points_at = image.ctypes.data, zeros.ctypes.data, points.ctypes.data
-    n, vectors = m + r - 1, lines.shape[0] // stride**2
-    places = np.empty(size * size, np.int64)
-    places_at = places.ctypes.data
-    to_row, to_column = 4 * n * point_step, 4 * point_step
-    for phase in range(stride**2):
-        first_y = stride * step * (task % tiles[0]) + phase // stride - padding[0]
-        for t_x in range(tiles[1]):
-            first_x = stride * step * t_x + phase % stride - padding[1]
-            for i in range(size):
-                y = first_y + stride * i
-                row = (task // tiles[0] * height + y) * width
-                for j in range(size):
-                    x = first_x + stride * j
-                    inside = 0 <= y < height and 0 <= x < width
-                    places[i * size + j] = image_at + 4 * channels * (row + x) if inside else zeros_at
-            tile = task * tiles[1] + t_x
-            for v in range(phase * vectors, (phase + 1) * vectors):
-                for i in range(n * n):
-                    prefetch(points_at + 4 * (lines[v, 2] + (tile + 1) * lines[v, 3] + i * point_step), 1)
-            for v in range(phase * vectors, (phase + 1) * vectors):
-                offset, filled = 4 * lines[v, 0], lines[v, 1]
-                target = points_at + 4 * (lines[v, 2] + tile * lines[v, 3])
-                if transform == FROM_X:
-                    sandwich(lanes, m, r, FROM_X, places_at, offset, filled, target, to_row, to_column)
-                elif transform == FROM_G:
-                    sandwich(lanes, m, r, FROM_G, places_at, offset, filled, target, to_row, to_column)
-                else:
-                    sandwich(lanes, m, r, FROM_W, places_at, offset, filled, target, to_row, to_column)
-
-
 @cache
-def gather(m: int, r: int, lanes: int):
-    """The loop from an image to its points, for one tile and vector width.
+def gather(r: int, lanes: int):
+    """The loop from an image to its points, for one r and vector width.
 
     image (N, H, W, C) -> points; `lines` has a row for each vector of channels of each phase: its first channel, its
     number of channels, the float where it goes at tile 0, and the floats from there to the next tile. A tile has
-    size * size positions. `zeros` has C zeros.
+    size * size positions. `zeros` has C zeros. A task has one row of tiles.
     """
 
     @njit(parallel=True)
-    def loop(transform, image, zeros, lines, size, step, stride, padding, tiles, points, point_step):
-        for task in prange(image.shape[0] * tiles[0]):
-            _gather_row(
-                lanes, m, r, task, transform, image, zeros, lines, size, step, stride, padding, tiles, points,
-                point_step,
-            )  # fmt: skip
+    def loop(m, transform, image, zeros, lines, size, step, stride, padding, tiles, points, point_step):
+        batch, height, width, channels = image.shape
+        image_at, zeros_at, points_at = image.ctypes.data, zeros.ctypes.data, points.ctypes.data
+        n, vectors = m + r - 1, lines.shape[0] // stride**2
+        to_row, to_column = 4 * n * point_step, 4 * point_step
+        for task in prange(batch * tiles[0]):
+            places = np.empty(size * size, np.int64)
+            places_at = places.ctypes.data
+            for phase in range(stride**2):
+                first_y = stride * step * (task % tiles[0]) + phase // stride - padding[0]
+                for t_x in range(tiles[1]):
+                    first_x = stride * step * t_x + phase % stride - padding[1]
+                    for i in range(size):
+                        y = first_y + stride * i
+                        row = (task // tiles[0] * height + y) * width
+                        for j in range(size):
+                            x = first_x + stride * j
+                            inside = 0 <= y < height and 0 <= x < width
+                            places[i * size + j] = image_at + 4 * channels * (row + x) if inside else zeros_at
+                    tile = task * tiles[1] + t_x
+                    for v in range(phase * vectors, (phase + 1) * vectors):
+                        for i in range(n * n):
+                            prefetch(points_at + 4 * (lines[v, 2] + (tile + 1) * lines[v, 3] + i * point_step), 1)
+                    for v in range(phase * vectors, (phase + 1) * vectors):
+                        offset, filled = 4 * lines[v, 0], lines[v, 1]
+                        target = points_at + 4 * (lines[v, 2] + tile * lines[v, 3])
+                        sandwich(lanes, r, 0, m, transform, places_at, offset, filled, target, to_row, to_column)
 
     return loop
 
 
 @njit
 def _scatter_image(
-    lanes, m, r, number, group, transform, points, point_step, size, step, stride, padding, tiles, bias, gate, slope,
+    lanes, r, number, group, m, transform, points, point_step, size, step, stride, padding, tiles, bias, gate, slope,
     image,
 ):  # fmt: skip
     """The channels of `group`, a row of `lines`, in image `number`, from its first row to its last.
@@ -222,12 +228,7 @@ def _scatter_image(
                     prefetch(places[i] + offset + 4 * (tile_step + v), 0)
             for v in range(vectors):
                 offset_v, target = offset + 4 * lanes * v, band_at + to_column * step * t_x + 4 * lanes * v
-                if transform == TO_Y:
-                    sandwich(lanes, m, r, TO_Y, places_at, offset_v, lanes, target, to_row, to_column)
-                elif transform == TO_X:
-                    sandwich(lanes, m, r, TO_X, places_at, offset_v, lanes, target, to_row, to_column)
-                else:
-                    sandwich(lanes, m, r, TO_W, places_at, offset_v, lanes, target, to_row, to_column)
+                sandwich(lanes, r, 1, m, transform, places_at, offset_v, lanes, target, to_row, to_column)
         for i in range(min(step, size)):
             y = first_y + stride * (step * t_y + i)
             for j in range(across if 0 <= y < height else 0):
@@ -253,8 +254,8 @@ def _advance(band, step):
 
 
 @cache
-def scatter(m: int, r: int, lanes: int):
-    """The loop from points back to an image, for one tile and vector width.
+def scatter(r: int, lanes: int):
+    """The loop from points back to an image, for one r and vector width.
 
     points -> image (N, H, W, C) = gated(bias + sum of the tiles). `lines` has a row for each group of channels: phase,
     first channel, number of channels, number of vectors, the float where the first one begins at tile 0, and the
@@ -262,12 +263,12 @@ def scatter(m: int, r: int, lanes: int):
     """
 
     @njit(parallel=True)
-    def loop(transform, points, point_step, lines, size, step, stride, padding, tiles, bias, gate, slope, image):
+    def loop(m, transform, points, point_step, lines, size, step, stride, padding, tiles, bias, gate, slope, image):
         for task in prange(image.shape[0] * lines.shape[0]):
             g = task % lines.shape[0]
             group = (lines[g, 0], lines[g, 1], lines[g, 2], lines[g, 3], lines[g, 4], lines[g, 5])
             _scatter_image(
-                lanes, m, r, task // lines.shape[0], group, transform, points, point_step, size, step, stride,
+                lanes, r, task // lines.shape[0], group, m, transform, points, point_step, size, step, stride,
                 padding, tiles, bias, gate, slope, image,
             )  # fmt: skip
 

@@ -6,8 +6,8 @@ where * goes element by element. It is polynomial multiplication read backwards.
 m - 1 and one of degree r - 1 is fixed by its values at n points p_j, one of which may be infinity (the leading
 coefficient): evaluate both (A g and G w), multiply value by value, interpolate (B). That map is bilinear,
 
-    <y, g> = sum over j of (A g)_j (G w)_j (B^T x)_j        A_ji = p_j^i,   G_jk = p_j^k / N_j,   N_j = prod (p_j - p_q),
-                                                            (B^T)_jl = coefficient l of prod (t - p_q),   q other than j
+    <y, g> = sum over j of (A g)_j (G w)_j (B^T x)_j        A_ji = p_j^i,  G_jk = p_j^k / N_j,  N_j = prod (p_j - p_q),
+                                                            (B^T)_jl = coefficient l of prod (t - p_q),  q other than j
 
 and with g, w or x left open it is the filter's output, its weight gradient or its input gradient. For infinity the rows
 of A and G are the last unit vectors, and that of B^T has the coefficients of the product over all finite points. In

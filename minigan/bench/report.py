@@ -57,7 +57,9 @@ def table(rows: dict[str, dict], ops: bool = False) -> str:
     text = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines]
     if any("*" in cell for line in lines for cell in line):
         text.append("* other processes were running as well")
-    return "\n".join([*text, *(f"- {', '.join(where)}: {note}" for note, where in notes.items())])
+    for note, where in notes.items():
+        text.append(f"- {'; '.join(where[:3])}{f' and {len(where) - 3} more' if len(where) > 3 else ''}: {note}")
+    return "\n".join(text)
 
 
 def _cell(name: str, figures: dict, scale: float) -> str:

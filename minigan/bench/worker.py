@@ -48,7 +48,7 @@ def prepare(order: dict) -> tuple[Callable[[], list], dict]:
     if order["ops"]:
         from .ops import build
 
-        step = build(module, order["workload"], order["variant"])
+        step = build(order["module"], order["workload"], order["variant"])
     else:
         from .workloads import workload
 
@@ -56,13 +56,13 @@ def prepare(order: dict) -> tuple[Callable[[], list], dict]:
     since = time.perf_counter()
     read(step())
     first = time.perf_counter() - since
+    seconds, spent = first, 0.0
     for _ in range(WARM_UP):
-        since = time.perf_counter()
-        read(step())
-        seconds = time.perf_counter() - since
-    # A step too short to be timed alone is timed in a burst.
-    trial = max(1, int(0.05 / seconds))
-    seconds = burst(step, trial)["ms"] / 1e3
+        if spent < 1:
+            seconds = burst(step, 1)["ms"] / 1e3
+            spent += seconds
+    if seconds < 0.05:  # too short to be timed alone
+        seconds = burst(step, max(1, int(0.05 / seconds)))["ms"] / 1e3
     steps = max(1, round(order["seconds"] / seconds))
     return step, {"first_step_s": first, "steps": steps, "imports_mib": imported}
 
