@@ -84,10 +84,11 @@ def test_single_ops_compute_the_same(name):
         np.testing.assert_allclose(value(module, variant), expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
-def test_a_single_op_is_measured():
+@pytest.mark.parametrize("name", ["conv 256-1 4x4, input gradient", "100 tiny ops"])
+def test_a_single_op_is_measured(name):
     """By the same workers as a whole step."""
-    found = run.measure("100 tiny ops", ["minigan", "torch"], run.Settings(1, 0.05, accept_load=True), print, ops=True)
-    assert all(0 < found[name]["ms"] < 100 for name in ("minigan", "torch")), found
+    found = run.measure(name, ["minigan", "torch"], run.Settings(1, 0.05, accept_load=True), print, ops=True)
+    assert all(0 < figures.get("ms", 0) < 1000 for figures in found.values()), found
 
 
 def _burst(ms: float, foreign: float | None) -> dict:

@@ -60,8 +60,11 @@ KINDS = (((4, 4), (2, 2)), ((3, 3), (1, 1)))
 WASTE = 1.4
 """Pixels of tiles, for each one of the output, from which on too many lie outside it."""
 
+WIDE = 128
+"""Channels of x up to which the errors of F(4, r) are small enough."""
+
 SMALL = 1 << 16
-"""Numbers in V at one point that stay in cache from one use to the next."""
+"""Numbers in V at one point that stay in a core's own cache."""
 
 NO_BIAS = np.empty(0, np.float32)
 
@@ -118,7 +121,7 @@ def tile_size(geometry: ConvGeometry) -> int:
     | 3 x 3  | 16     | 8 x 8 x 128  | 128     | 64, 256          | 0.72    | 0.80    | 4 |
     | 3 x 3  | 64     | 8 x 8 x 256  | 256     | 256, 1024        | 0.48    | 0.72    | 2 |
 
-    More than 128 channels get m = 2 for the sake of the errors, which grow with the root of their number.
+    More than WIDE channels get m = 2 for the sake of the errors, which grow with the root of their number.
     """
     kernel, stride = geometry.w_shape[2:], geometry.stride
     if geometry.groups != 1 or geometry.dilation != (1, 1) or (kernel, stride) not in KINDS:
@@ -126,11 +129,13 @@ def tile_size(geometry: ConvGeometry) -> int:
     outs, channels = geometry.w_shape[:2]
     weights = channels * outs * stride[0] ** 2
     pixels = prod(geometry.y_shape) // outs
-    for m, narrow, wide, few, many in ((4, 32, 128, 64, 128), (2, 64, 1024, 256, 256)):
+    for m, narrowest, few, many in ((4, 32, 64, 128), (2, 64, 256, 256)):
+        if m == 4 and channels > WIDE:
+            continue
         tiles = _tile_count(geometry, m)
-        wasted = tiles * m * m > WASTE * pixels
+        full = tiles * m * m <= WASTE * pixels
         enough = tiles >= (few if weights <= SMALL else many)
-        if not wasted and enough and narrow <= min(channels, outs) and channels <= wide:
+        if full and enough and min(channels, outs) >= narrowest:
             return m
     return 0
 
@@ -240,10 +245,10 @@ class Tables:
         phases, count = self.stride**2, batch * self.tiles[0] * self.tiles[1]
         self.u, self.d = Panels(channels, phases, count, lanes), Panels(outs, 1, count, lanes)
         self.v, self.v_turned = Panels(outs, 1, phases * channels, lanes), Panels(channels, phases, outs, lanes)
-        tile_rows, terms = np.arange(count), np.arange(count)
-        self.forward = Factor(row_table(FLOAT * self.u.row * tile_rows), _cut(self.u.places, 1))
-        self.input = Factor(row_table(FLOAT * self.d.row * tile_rows), _cut(self.d.places, 1))
-        self.weight = Factor(row_table(FLOAT * self.u.places), _cut(self.u.row * terms, self.u.row))
+        tile = np.arange(count)
+        self.forward = Factor(row_table(FLOAT * self.u.row * tile), _cut(self.u.places, 1))
+        self.input = Factor(row_table(FLOAT * self.d.row * tile), _cut(self.d.places, 1))
+        self.weight = Factor(row_table(FLOAT * self.u.places), _cut(self.u.row * tile, self.u.row))
         # The weights as (C, KY, KX, O): c is the row of V within a phase.
         first_row = np.repeat(np.arange(phases) * channels * self.v.row, self.v.vectors)
         self.v_lines = np.tile(self.v.lines, (phases, 1)) + first_row[:, None] * (np.arange(4) == 2)
@@ -265,20 +270,19 @@ def _products(lanes: int):
     @njit(parallel=True)
     def drive(
         points, a, a_step, row_a, run_a, run_length, step_a, blocks, depths, depth, b, b_step, panels, width,
-        c, c_step, row_c, rows, chunk, group,
+        c, c_step, row_c, rows, chunk,
     ):  # fmt: skip
         a_table, c_table = row_a.ctypes.data, row_c.ctypes.data
         run_table, length_table = run_a.ctypes.data, run_length.ctypes.data
-        chunks, groups, columns = (rows + chunk - 1) // chunk, (panels + group - 1) // group, width * lanes
-        for task in prange(points * chunks * groups):
-            point, place = task // (chunks * groups), task % (chunks * groups)
-            first_row, first_panel = place % chunks * chunk, place // chunks * group
-            last_row, last_panel = min(rows, first_row + chunk), min(panels, first_panel + group)
+        chunks, columns = (rows + chunk - 1) // chunk, width * lanes
+        for task in prange(points * chunks):
+            point, first_row = task // chunks, task % chunks * chunk
+            last_row = min(rows, first_row + chunk)
             a_at = a.ctypes.data + point * a_step
             for block in range(blocks.size - 1):
                 runs_at, lengths_at = run_table + 8 * blocks[block], length_table + 8 * blocks[block]
                 run_count, start = blocks[block + 1] - blocks[block], ZERO if block == 0 else HELD
-                for panel in range(first_panel, last_panel):
+                for panel in range(panels):
                     b_at = b.ctypes.data + point * b_step + 4 * columns * (panel * depth + depths[block])
                     c_at = c.ctypes.data + point * c_step + 4 * columns * panel
                     if width == wide:
@@ -306,18 +310,18 @@ def _products(lanes: int):
 def _multiply(
     tables: Tables, factor: Factor, a: Array, panels: Panels, b: Array, lanes: int, work: Now
 ) -> tuple[Array, int]:
-    """The products of all points; a and b lie as `factor` and `panels` say. Returns C and its step from point to point."""
+    """The products of all points; a and b lie as `factor` and `panels` say. Returns C and its floats to each point."""
     rows = factor.row_a.size - TILE_ROWS + 1
     points, runs, row_c = tables.n**2, factor.runs, row_table(np.arange(rows) * FLOAT * panels.floats)
     c_step = rows * panels.floats + SPARE
     c = work.empty(points * c_step)
-    count, chunk = panels.vectors // panels.width, CHUNK
+    chunk = CHUNK
     while chunk > TILE_ROWS and points * -(-rows // chunk) < TASKS:
         chunk //= 2
     work.call(
         _products(lanes),
         points, a, a.nbytes // points, factor.row_a, runs.offsets, runs.lengths, runs.step, runs.blocks, runs.depths,
-        runs.depth, b, b.nbytes // points, count, panels.width, c, FLOAT * c_step, row_c, rows, chunk, count,
+        runs.depth, b, b.nbytes // points, panels.vectors // panels.width, panels.width, c, FLOAT * c_step, row_c, rows, chunk,
     )  # fmt: skip
     return c, c_step
 

@@ -48,7 +48,12 @@ def prepare(order: dict) -> tuple[Callable[[], list], dict]:
     if order["ops"]:
         from .ops import build
 
-        step = build(order["module"], order["workload"], order["variant"])
+        op = build(order["module"], order["workload"], order["variant"])
+
+        def step():
+            op()
+            return []  # in minigan and PyTorch an op is done when it returns
+
     else:
         from .workloads import workload
 
@@ -56,7 +61,7 @@ def prepare(order: dict) -> tuple[Callable[[], list], dict]:
     since = time.perf_counter()
     read(step())
     first = time.perf_counter() - since
-    seconds, spent = first, 0.0
+    spent = 0.0
     for _ in range(WARM_UP):
         if spent < 1:
             seconds = burst(step, 1)["ms"] / 1e3
