@@ -20,6 +20,7 @@ depend on the thread count.
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from math import gcd
 from typing import NamedTuple
 
 import numpy as np
@@ -218,7 +219,7 @@ def _driver(lanes: int, threads: bool):
     @njit(parallel=threads)
     def drive(
         a, row_a, row_c, kinds, steps, cuts, bases, b, step_b, depth, bias, c,
-        columns, panels, rounds, segments, segment_step, chunk, group, slope, gate,
+        columns, panels, rounds, segments, segment_step, chunk, spread, group, slope, gate,
     ):  # fmt: skip
         a_table, c_table, step_table = row_a.ctypes.data, row_c.ctypes.data, steps.ctypes.data
         vectors, blocks = panels.shape[0], bases.shape[0]
@@ -226,7 +227,7 @@ def _driver(lanes: int, threads: bool):
         for turn in range(rounds if threads else 1):
             for task in prange(segments * chunks * groups):
                 segment, place = task // (chunks * groups), task % (chunks * groups)
-                first_tile, first_vector = place // groups * chunk, place % groups * group
+                first_tile, first_vector = place // groups * spread % chunks * chunk, place % groups * group
                 last_tile = min(kinds.size, first_tile + chunk)
                 last_vector = min(vectors, first_vector + group)
                 begin = blocks * segment // segments
@@ -273,6 +274,15 @@ def _driver(lanes: int, threads: bool):
     return drive
 
 
+@cache
+def _spread(chunks: int) -> int:
+    """A step through `chunks` chunks that meets each once and any stretch of them evenly: about the golden section.
+
+    Rows at the border have shorter sums and follow each other, so a thread that took them all would be done early.
+    """
+    return next(step for step in range(round(0.618 * chunks) or 1, chunks + 2) if gcd(step, chunks) == 1)
+
+
 def multiply(
     product: Product,
     a: int,
@@ -303,10 +313,13 @@ def multiply(
         groups = -(-panels.shape[0] // group)
     while chunk > 1 and segments * groups * -(-tiles // chunk) < TASKS:
         chunk //= 2
+    chunks = -(-tiles // chunk)
+    chunk = -(-tiles // chunks)  # as equal as can be: each thread gets an equal number of them
+    chunks = -(-tiles // chunk)
     threads = product.row_a.size * product.places.shape[0] * panels.shape[0] * lanes > ALONE
     work.call(
         _driver(lanes, threads),
         a, product.row_a, product.row_c, product.kinds, product.steps, product.cuts, product.bases,
         b.array.ctypes.data, b.step, product.places.shape[0], start, c,
-        columns, panels, rounds, segments, segment_step, chunk, group, np.float32(slope), gate,
+        columns, panels, rounds, segments, segment_step, chunk, _spread(chunks), group, np.float32(slope), gate,
     )  # fmt: skip

@@ -321,7 +321,8 @@ def _multiply(
     work.call(
         _products(lanes),
         points, a, a.nbytes // points, factor.row_a, runs.offsets, runs.lengths, runs.step, runs.blocks, runs.depths,
-        runs.depth, b, b.nbytes // points, panels.vectors // panels.width, panels.width, c, FLOAT * c_step, row_c, rows, chunk,
+        runs.depth, b, b.nbytes // points, panels.vectors // panels.width, panels.width,
+        c, FLOAT * c_step, row_c, rows, chunk,
     )  # fmt: skip
     return c, c_step
 
