@@ -29,6 +29,7 @@ class Library(NamedTuple):
 
 def _minigan(variant: str) -> Library:
     import minigan as mg
+    from minigan import functional, optim
 
     def weight(array):
         return mg.Tensor(array).requires_grad_()
@@ -36,7 +37,7 @@ def _minigan(variant: str) -> Library:
     def image(array):
         return weight(np.ascontiguousarray(array.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2))
 
-    return Library(image, weight, mg.grad, mg.no_grad, mg.functional, mg.optim)
+    return Library(image, weight, mg.grad, mg.no_grad, functional, optim)
 
 
 def _torch(variant: str) -> Library:

@@ -124,7 +124,7 @@ def chart(path: Path, rows: dict[str, dict], title: str) -> None:
     axis.set_xlabel("time / minigan's time: above 1, minigan is faster")
     axis.set_title(title, loc="left", fontsize=10)
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(fontsize=8, frameon=False)
+    figure.legend(loc="outside lower center", ncols=max(len(names), 1), fontsize=8, frameon=False)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=110)
     atomic_write(path, file.getvalue())

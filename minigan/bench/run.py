@@ -28,7 +28,7 @@ from .ops import LIBRARIES, OPS
 from .workloads import SCALING
 
 FOREIGN = 0.1
-ATTEMPTS = 4
+ATTEMPTS = 3
 PAUSE = 0.5
 
 

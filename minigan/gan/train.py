@@ -82,7 +82,7 @@ class Options:
 
 
 SYSTEMS: dict[str, Options] = {
-    "wgan-gp": Options(steps=2500, batch_size=32, lr=3e-4),
+    "wgan-gp": Options(steps=2000, batch_size=32, lr=3e-4),
     "dcgan": Options(
         "dcgan", loss="non-saturating", beta1=0.5, beta2=0.999, n_critic=1, gp_weight=0.0, critic_norm=True, steps=3000
     ),
