@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from minigan.cli import main
@@ -12,12 +13,17 @@ README = (ROOT / "README.md").read_text()
 
 
 def test_the_tour_runs(capsys):
-    """The Python block, executed as it stands; its last line prints an error far below a wrong derivative's."""
-    (tour,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    """The Python blocks, executed in order as they stand: the first prints an error far below a wrong derivative's, the
+    second the losses of three captured steps."""
     names = {}
-    exec(compile(tour, "README.md", "exec"), names)
+    printed = []
+    for tour in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
+        exec(compile(tour, "README.md", "exec"), names)
+        printed.append([float(line) for line in capsys.readouterr().out.split()])
     assert names["h"].tolist() == [6.0, 12.0]
-    assert float(capsys.readouterr().out) < 1e-6
+    (error,), losses = printed
+    assert error < 1e-6
+    assert len(losses) == 3 and all(np.isfinite(losses))
 
 
 def test_commands_exist():
