@@ -478,7 +478,7 @@ def backward(outputs, grad_outputs=None, inputs: Sequence[Tensor] | None = None)
             *{id(y): y for y in outputs if y.node is None and y._leaf_grad and id(y) not in leaves}.values(),
         ]
     table = _propagate(outputs, seeds, {_slot(x) for x in inputs}, nodes, create_graph=False)
-    handed_out = {id(array_of(g)) for g in seeds if g is not None}
+    handed_out = {id(_owner(array_of(g))) for g in seeds if g is not None}
     for x in inputs:
         g = table.get(_slot(x))
         if g is None:
@@ -487,10 +487,19 @@ def backward(outputs, grad_outputs=None, inputs: Sequence[Tensor] | None = None)
             if x.grad is not None:
                 x.grad = x.grad + g
                 continue
-            # Two leaves may receive one array (both ends of an addition do): each .grad must be its own.
+            # Two leaves may receive one array (both ends of an addition do): each .grad must be its own, and whole.
             array = array_of(g)
-            x.grad = copied(g) if id(array) in handed_out or array.base is not None else g.detach()
-            handed_out.add(id(array))
+            owner = _owner(array)
+            apart = owner.nbytes <= 2 * array.nbytes and 0 not in array.strides and id(owner) not in handed_out
+            x.grad = g.detach() if apart else copied(g)
+            handed_out.add(id(owner))
+
+
+def _owner(array: np.ndarray) -> np.ndarray:
+    """The array that a view is a view of, or the array itself."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
 
 
 def _slot(t: Tensor):

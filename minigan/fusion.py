@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from .autograd import Op
 from .ops_act import LeakyRelu, LeakyReluGrad
@@ -119,37 +120,51 @@ def _start_from_bias(program: _Rewriter, i: int, product, bias) -> bool:
     return True
 
 
+class _Product(NamedTuple):
+    """The step that computes a product, what it makes, and by which axes, in which steps, that is permuted then."""
+
+    step: int
+    value: Value
+    axes: tuple[int, ...]
+    views: tuple[int, ...]
+
+
+def _product_of(program: _Rewriter, value: Value) -> _Product | None:
+    axes, views = tuple(range(len(value.shape))), []
+    while (view := program.maker_of(value, Permute)) is not None:
+        views.append(view)
+        axes = tuple(program.steps[view].op.axes[axis] for axis in axes)
+        (value,) = program.steps[view].inputs
+    maker = program.maker_of(value, ConvWeight, MatMul)
+    return None if maker is None else _Product(maker, value, axes, tuple(views))
+
+
 def _accumulate(program: _Rewriter, i: int) -> None:
+    """Let the later of two products that step i adds up do the adding, in the memory of the earlier one.
+
+    Both may be read through the same permuted views, as the gradients of a linear layer are.
+    """
     step = program.steps[i]
-    if _accumulated(program, i, step):
+    found = [_product_of(program, value) for value in step.inputs]
+    if None in found or found[0].step == found[1].step:
+        return
+    held, added = sorted(found)
+    maker = program.steps[added.step]
+    alike = (held.axes, held.value.shape, held.value.order) == (added.axes, added.value.shape, added.value.order)
+    if isinstance(maker.op, Fused) or not alike or not program.quiet(added.step, i):
+        return
+    plain = held.axes == tuple(range(len(held.axes)))
+    y = step.outputs[0] if plain else Value.of(held.value)
+    y.source = held.value
+    program.replace(added.step, _opened(maker).plus(add=True), maker.inputs, (y,), held.value)
+    if plain:
         program.steps[i] = None
-        return
-    places = [program.maker_of(value, Permute) for value in step.inputs]  # a linear layer's gradients come transposed
-    if None in places or program.steps[places[0]].op.axes != program.steps[places[1]].op.axes:
-        return
-    views = [program.steps[place] for place in places]
-    y = Value.of(views[0].inputs[0])
-    if _accumulated(program, i, Step(step.op, tuple(view.inputs[0] for view in views), (y,))):
+    else:
         program.readers[y] = 1
         step.outputs[0].source = y
-        program.replace(i, views[0].op, (y,), step.outputs)
-        for place in places:
-            program.steps[place] = None
-
-
-def _accumulated(program: _Rewriter, i: int, total: Step) -> bool:
-    """Let the later of the two products that step `total`, at place i, adds up do the adding; whether it can."""
-    made = [program.maker_of(value, ConvWeight, MatMul) for value in total.inputs]
-    y = total.outputs[0]
-    if None in made or made[0] == made[1]:
-        return False
-    (_, held), (last, _) = sorted(zip(made, total.inputs, strict=True), key=lambda pair: pair[0])
-    maker = program.steps[last]
-    if isinstance(maker.op, Fused) or held.shape != y.shape or held.order != y.order or not program.quiet(last, i):
-        return False
-    y.source = held
-    program.replace(last, _opened(maker).plus(add=True), maker.inputs, (y,), held)
-    return True
+        program.replace(i, Permute(held.axes), (y,), step.outputs)
+    for view in (*held.views, *added.views):
+        program.steps[view] = None
 
 
 def _activate(program: _Rewriter, i: int) -> None:

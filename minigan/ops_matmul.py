@@ -39,9 +39,15 @@ class MatMul(Op):
     def vjp(self, node, need, g):
         a, b = node.inputs
         return (
-            self(g, transpose(b, -1, -2)) if need[0] else None,
-            self(transpose(a, -1, -2), g) if need[1] else None,
+            self._product(g, transpose(b, -1, -2), like=a) if need[0] else None,
+            self._product(transpose(a, -1, -2), g, like=b) if need[1] else None,
         )
+
+    def _product(self, a: Tensor, b: Tensor, like: Tensor) -> Tensor:
+        """a b, in memory as `like` lies: (b^T a^T)^T where that is column by column, as a layer's weight is."""
+        if like.ndim == 2 and like.data.flags.f_contiguous and not like.data.flags.c_contiguous:
+            return transpose(self(transpose(b, 0, 1), transpose(a, 0, 1)), 0, 1)
+        return self(a, b)
 
 
 class Einsum(Op):

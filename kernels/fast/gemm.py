@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
-from minigan.kernels.fast.micro import HELD, ZERO, move, stepped_tile
+from minigan.kernels.fast.micro import HELD, ZERO, move, stepped_tile, transpose
 from minigan.kernels.load import njit
 from minigan.kernels.work import Array, Now
 
@@ -39,6 +39,9 @@ TILE_ROWS, CHUNK = 12, 96
 
 ALONE = 1 << 20
 """Multiply-adds up to which one thread is faster than starting more."""
+
+STORED = 16
+"""Multiply-adds that take as long as storing one number."""
 
 AMORTISED = 256
 """Rows of A from which on packing B pays: packed, a panel does not compete with itself for a few cache sets."""
@@ -153,6 +156,15 @@ def _panels(columns: int, lanes: int) -> Array:
     return table
 
 
+@njit
+def _consecutive(places, first, count):
+    """Whether `count` rows of B from the first on follow each other, in number and one float apart."""
+    for i in range(first + 1, first + count):
+        if places[i, 0] != places[i - 1, 0] + 1 or places[i, 1] != places[i - 1, 1] + 1:
+            return False
+    return True
+
+
 @cache
 def _packer(lanes: int, threads: bool):
     """The packing loop for one vector width, which must be known when it is compiled; with threads or without."""
@@ -166,7 +178,14 @@ def _packer(lanes: int, threads: bool):
             vector, first = task % vectors, task // vectors * at_once
             panel, width = panels[vector, 0], panels[vector, 1]
             filled = min(lanes, columns - lanes * vector)
-            for i in range(first, min(depth, first + at_once)):
+            last = min(depth, first + at_once)
+            if step > 1 and filled == lanes:  # rows of B lie across memory: whole blocks are turned in registers
+                while first + lanes <= last and _consecutive(places, first, lanes):
+                    source = places[first, 1] + lanes * vector * step
+                    target = lanes * (panel * depth + places[first, 0] * width + vector - panel)
+                    transpose(lanes, source_at + 4 * source, 4 * step, target_at + 4 * target, 4 * lanes * width)
+                    first += lanes
+            for i in range(first, last):
                 source = places[i, 1] + lanes * vector * step
                 target = lanes * (panel * depth + places[i, 0] * width + vector - panel)
                 if step == 1 and filled == lanes:
@@ -316,7 +335,7 @@ def multiply(
     chunks = -(-tiles // chunk)
     chunk = -(-tiles // chunks)  # as equal as can be: each thread gets an equal number of them
     chunks = -(-tiles // chunk)
-    threads = product.row_a.size * product.places.shape[0] * panels.shape[0] * lanes > ALONE
+    threads = product.row_a.size * (product.places.shape[0] + STORED) * panels.shape[0] * lanes > ALONE
     work.call(
         _driver(lanes, threads),
         a, product.row_a, product.row_c, product.kinds, product.steps, product.cuts, product.bases,
