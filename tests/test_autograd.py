@@ -152,6 +152,22 @@ def test_a_gradient_that_is_a_view_becomes_an_array_of_its_own():
     assert a.grad.data[1] == 1
 
 
+def test_gradients_that_share_memory_become_two_arrays():
+    """x and y receive one array, y by a transposed view of it: neither .grad may show the other's change."""
+    x, y = leaf([1.0, 2.0], [3.0, 4.0]), leaf([1.0, 2.0], [3.0, 4.0])
+    ((x + y.transpose(0, 1)) * x.detach()).sum().backward()
+    assert not np.may_share_memory(x.grad.data, y.grad.data)
+    assert y.grad.tolist() == [[1.0, 3.0], [2.0, 4.0]]
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_linear_weights_gradient_lies_as_the_weight_does(bias):
+    """So that no optimiser has to turn it around: (out, in), row by row, and no copy of it."""
+    layer = mg.nn.Linear(5, 3, bias=bias)
+    layer(mg.randn(7, 5)).sum().backward()
+    assert layer.weight.grad.data.flags.c_contiguous and layer.weight.grad.shape == (3, 5)
+
+
 def test_branches_that_share_a_cotangent_do_not_corrupt_it():
     """x's gradient is accumulated from arrays that other nodes still hold."""
     x = leaf(1.0, 2.0)

@@ -130,6 +130,19 @@ def test_bias_activation_and_mask_of_a_product(sizes, lanes, slope, dtype):
         assert np.array_equal(stacked[0], act.leaky_relu_grad(mask, d, slope))
 
 
+@pytest.mark.parametrize("lanes", ROOMS)
+@pytest.mark.parametrize("sizes", [(40, 16, 32), (40, 33, 64), (30, 100, 17), (300, 77, 80), (20, 1100, 48)])
+def test_packing_turns_a_matrix_around(sizes, lanes):
+    """b row by row or column by column, whole blocks of it turned in registers and the rest one by one: the same bits."""
+    m, k, n = sizes
+    draw = np.random.default_rng(1).standard_normal
+    a, b = draw((m, k)).astype(np.float32), draw((k, n)).astype(np.float32)
+    with room(lanes):
+        product = matmul.matmul(a, np.asfortranarray(b))
+        assert np.array_equal(product, matmul.matmul(a, b))
+    np.testing.assert_allclose(product, a.astype(float) @ b, rtol=0, atol=1e-6 * k)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("lanes", ROOMS)
 def test_adding_into_out(lanes, dtype):
