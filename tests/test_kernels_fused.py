@@ -133,7 +133,7 @@ def test_bias_activation_and_mask_of_a_product(sizes, lanes, slope, dtype):
 @pytest.mark.parametrize("lanes", ROOMS)
 @pytest.mark.parametrize("sizes", [(40, 16, 32), (40, 33, 64), (30, 100, 17), (300, 77, 80), (20, 1100, 48)])
 def test_packing_turns_a_matrix_around(sizes, lanes):
-    """b row by row or column by column, whole blocks of it turned in registers and the rest one by one: the same bits."""
+    """b row by row or column by column, whole blocks turned in registers and the rest one by one: the same bits."""
     m, k, n = sizes
     draw = np.random.default_rng(1).standard_normal
     a, b = draw((m, k)).astype(np.float32), draw((k, n)).astype(np.float32)
