@@ -103,9 +103,9 @@ class Tensor:
         self.data, self.node, self.index = data, node, index
         self._leaf_grad, self.grad, self.hooks, self.version = False, None, None, [0]
 
-    shape = property(lambda self: self.data.shape, doc="The sizes of its axes, a tuple.")
-    dtype = property(lambda self: self.data.dtype, doc="The NumPy dtype of its elements.")
-    ndim = property(lambda self: self.data.ndim, doc="The number of its axes.")
+    shape = property(attrgetter("data.shape"), doc="The sizes of its axes, a tuple.")
+    dtype = property(attrgetter("data.dtype"), doc="The NumPy dtype of its elements.")
+    ndim = property(attrgetter("data.ndim"), doc="The number of its axes.")
     device = property(lambda self: device_of(array_of(self)), doc="The device that holds its array.")
     is_leaf = property(lambda self: self.node is None, doc="Whether no recorded op made it.")
 
@@ -252,7 +252,7 @@ class Node:
     def __init__(self, op: Op, inputs: tuple[Tensor, ...], outputs: tuple[np.ndarray, ...]) -> None:
         self.op, self.inputs, self.number, self.hooks = op, inputs, next(_node_numbers), None
         self.outputs = outputs if op.saves_output else None
-        self.shapes = [y.shape for y in outputs]
+        self.shapes = (outputs[0].shape,) if len(outputs) == 1 else tuple(y.shape for y in outputs)
         self.versions = [x.version[0] for x in inputs] if op.saves_input else ()
         self.output_versions: Sequence[list[int]] = ()
 
@@ -335,15 +335,18 @@ class Op:
         """Apply the op to Tensors (NumPy arrays and Python numbers are taken as constants) and record it."""
         if watchers and (noted := recorder.get()) is not None:
             return noted.apply(self, _lift(inputs))
-        arrays, tracked = [], False
         try:
+            arrays, tracked = [x.data for x in inputs], False
             for x in inputs:
-                arrays.append(x.data)
                 if x.node is not None or x._leaf_grad:
                     tracked = True
         except AttributeError:  # an array or a number among them
             return self(*_lift(inputs))
-        return self.wrap(inputs, self.run(inputs, arrays), tracked and self.differentiable and _recording.get())
+        made = self.run(inputs, arrays)
+        tracked = tracked and self.differentiable and _recording.get()
+        if tracked or self.alias or type(made) is tuple:
+            return self.wrap(inputs, made, tracked)
+        return Tensor(made)
 
     def run(self, inputs: Sequence[Tensor], arrays: Sequence[np.ndarray]) -> np.ndarray | tuple[np.ndarray, ...]:
         """`forward` on the inputs' arrays, its errors explained and its results real arrays."""
@@ -543,6 +546,8 @@ def _propagate(outputs, seeds, wanted: set, nodes: list[Node], create_graph: boo
     waiting: dict[Node, list[Tensor | None]] = {}  # those of the outputs of nodes that have not
     leaf_hooks: dict = {}
 
+    inner = {slot[0] for slot in wanted if type(slot) is tuple}  # nodes with an output that is wanted itself
+
     def give(x: Tensor, g: Tensor) -> None:
         dtype = x.data.dtype
         if g.data.dtype is not dtype and g.data.dtype != dtype:
@@ -550,7 +555,8 @@ def _propagate(outputs, seeds, wanted: set, nodes: list[Node], create_graph: boo
         node = x.node
         if node is None:
             slot = id(x)
-            found[slot] = found[slot] + g if slot in found else g  # out of place: a cotangent may be shared
+            before = found.get(slot)
+            found[slot] = g if before is None else before + g  # out of place: a cotangent may be shared
             if x.hooks:
                 leaf_hooks[slot] = x.hooks
             return
@@ -573,9 +579,10 @@ def _propagate(outputs, seeds, wanted: set, nodes: list[Node], create_graph: boo
                 for index, hooks in node.hooks.items():
                     if cotangents[index] is not None:
                         cotangents[index] = _apply_hooks(hooks, cotangents[index])
-            for index, g in enumerate(cotangents):
-                if (node, index) in wanted:
-                    found[node, index] = g
+            if node in inner:
+                for index, g in enumerate(cotangents):
+                    if (node, index) in wanted:
+                        found[node, index] = g
             need = needs.get(node)
             if need is None:
                 continue
