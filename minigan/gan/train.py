@@ -23,7 +23,6 @@ from ..backend import Generator, device
 from ..capture import capture
 from ..creation import rand, randn
 from ..data import Dataset, Loader
-from ..functional import sigmoid
 from ..ops_reduce import mean
 from . import networks
 from .losses import loss
@@ -143,13 +142,14 @@ class Trainer:
         batch = self.options.batch_size
         with no_grad():
             fake = self.generator(self.latent(batch, self.random["latent_d"]))
-        d_real, d_fake = self.critic(self.real), self.critic(fake)
-        objective = self.loss.d_loss(d_real, d_fake)
+        d_real, d_fake = (self.loss.head(self.critic(images)) for images in (self.real, fake))
+        objective = self.loss.discriminator(d_real, d_fake)
         figures = {"d_loss": objective}
-        if self.options.loss == "wasserstein":
+        if self.loss.probability is not None:
+            means = (mean(self.loss.probability(d.detach())) for d in (d_real, d_fake))
+            figures |= dict(zip(("d_real", "d_fake"), means, strict=True))
+        elif self.loss.name == "wasserstein":
             figures["critic_estimate"] = mean(d_real.detach()) - mean(d_fake.detach())
-        else:
-            figures |= {"d_real": mean(sigmoid(d_real.detach())), "d_fake": mean(sigmoid(d_fake.detach()))}
         if self.options.gp_weight:
             eps = rand(batch, 1, 1, 1, generator=self.random["eps"])
             penalty, norm = gradient_penalty(self.critic, self.real, fake, eps)
@@ -160,7 +160,7 @@ class Trainer:
     def generator_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """What the generator minimises on fresh latents, and figures to report."""
         fake = self.generator(self.latent(self.options.batch_size, self.random["latent_g"]))
-        objective = self.loss.g_loss(self.critic(fake))
+        objective = self.loss.generator(self.loss.head(self.critic(fake)))
         return objective, {"g_loss": objective}
 
     def _gradients(self, compute: Callable, optimiser: optim.Adam) -> tuple[Tensor, dict[str, Tensor]]:
