@@ -7,17 +7,19 @@ way which needs fewer can exceed the peak.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from statistics import median
 
 import numpy as np
 
 from minigan import kernels
 from minigan.kernels import fast
-from minigan.kernels.fast import winograd
+from minigan.kernels.fast import gemm, winograd
 from minigan.kernels.geometry import ConvGeometry
 from minigan.kernels.load import set_num_threads
 from minigan.kernels.work import Now
@@ -30,9 +32,10 @@ ROUNDS = 15
 
 
 class Prepared(Now):
-    """Runs every call once and keeps the list, as a plan does; what is derived from one array it makes only once."""
+    """Runs every call once and keeps the list, as a plan does; what is derived from `weights` is made only once."""
 
-    def __init__(self) -> None:
+    def __init__(self, weights: np.ndarray) -> None:
+        self.weights = weights
         self.calls: list[tuple[Callable, tuple]] = []
         self.held: list[np.ndarray] = []
         self.keeping = True
@@ -47,7 +50,7 @@ class Prepared(Now):
             self.calls.append((function, arguments))
 
     def derived(self, key, source, shape, fill):
-        self.keeping = source.ndim != 4 or source.shape != LAYER.w_shape
+        self.keeping = not np.may_share_memory(source, self.weights)
         made = super().derived(key, source, shape, fill)
         self.keeping = True
         return made
@@ -86,21 +89,62 @@ def interleaved(contestants: dict[str, Callable[[], None]], rounds: int = ROUNDS
     return {name: median(found) for name, found in times.items()}
 
 
+def peak() -> float:
+    """GFLOP/s of fused multiply-adds alone: the micro-kernel on a row of B and a column of A that never leave the
+    first cache, every thread with work."""
+    a, b, c = np.ones((1536, 1), np.float32), np.ones((1, 64), np.float32), np.empty((1536, 64), np.float32)
+    rows = gemm.Rows(np.arange(1536) * 4, np.arange(1536) * 256, 0)
+    steps = np.zeros((4096, 2), np.int64)
+    places = np.zeros((4096, 2), np.int64)
+    product = gemm.product([rows], [steps], places)
+    held = Prepared(a)
+
+    def run():
+        gemm.multiply(product, a.ctypes.data, gemm.Columns(b, 256), c.ctypes.data, 64, fast.lanes(), held)
+
+    run()
+    return 2 * c.size * len(steps) / interleaved({"product": held})["product"] / 1e9
+
+
 def roofline(threads: int = 2) -> dict[str, float]:
-    """{"peak": GFLOP/s of a product that stays in cache, "bandwidth": GB/s of a pass over memory}."""
+    """{"peak": see `peak`, "bandwidth": GB/s of a pass over memory}."""
     set_num_threads(threads)
-    a, b, c = (np.random.default_rng(i).standard_normal((768, 256)).astype(np.float32) for i in range(3))
-    product = Prepared()
-    kernels.matmul.matmul(a, b.T[:, :256].copy(), c[:, :256], work=product)
     big = np.ones(1 << 26, np.float32)
     copy = np.empty_like(big)
-    times = interleaved(
-        {"product": lambda: [product() for _ in range(20)], "pass": lambda: kernels.act.leaky_relu(big, 0.5, copy)}
-    )
-    return {
-        "peak": 20 * 2 * 768 * 256 * 256 / times["product"] / 1e9,
-        "bandwidth": 2 * big.nbytes / times["pass"] / 1e9,
-    }
+    seconds = interleaved({"pass": lambda: kernels.act.leaky_relu(big, 0.5, copy)})["pass"]
+    return {"peak": peak() if fast.lanes() else math.nan, "bandwidth": 2 * big.nbytes / seconds / 1e9}
+
+
+def shares(threads: int = 2) -> dict[str, float]:
+    """GFLOP/s of each of the three convolutions of the critic's inner layers, weights packed once a step."""
+    set_num_threads(threads)
+    contestants: dict[str, Callable[[], None]] = {}
+    flops = {}
+    for channels, size in ((64, 16), (128, 8)):
+        geometry = ConvGeometry((64, channels, size, size), (2 * channels, channels, 4, 4), (2, 2), (1, 1), (1, 1), 1)
+        random = np.random.default_rng(0)
+        x, g = (
+            random.standard_normal((n, h, w, c)).astype(np.float32).transpose(0, 3, 1, 2)
+            for n, c, h, w in (geometry.x_shape, geometry.y_shape)
+        )
+        w = random.standard_normal(geometry.w_shape).astype(np.float32)
+        dx, y, dw = (np.empty_like(array) for array in (x, g, w))
+        kinds = {
+            "forward": partial(kernels.conv.conv_forward, x, w, geometry, out=y),
+            "input gradient": partial(kernels.conv.conv_input, g, w, geometry, out=dx),
+            "weight gradient": partial(kernels.conv.conv_weight, x, g, geometry, out=dw),
+        }
+        for kind, run in kinds.items():
+            for way, uses_winograd in (("direct", False), ("Winograd", True)):
+                name = f"{channels}-{2 * channels}, {size}x{size}, {kind}, {way}"
+                contestants[name] = Prepared(w)
+                before = winograd.enabled()
+                winograd.set_enabled(uses_winograd)
+                run(work=contestants[name])
+                winograd.set_enabled(before)
+                flops[name] = 2 * np.prod(geometry.y_shape) * np.prod(geometry.w_shape[1:])
+    times = interleaved(contestants)
+    return {name: float(flops[name] / seconds / 1e9) for name, seconds in times.items()}
 
 
 def layer(threads: int = 2) -> dict[str, float]:
@@ -130,16 +174,18 @@ def layer(threads: int = 2) -> dict[str, float]:
 
         return run
 
-    prepared = {name: Prepared() for name in ("direct", "Winograd")}
+    prepared = {name: Prepared(w) for name in ("direct", "Winograd")}
     under("", False, prepared["direct"])()
     under("", True, prepared["Winograd"])()
     set_num_threads(1)
     alone = interleaved({"plain loops, one thread": under("plain", False)}, 3)
     set_num_threads(threads)
-    times = alone | interleaved(
+    # Apart from the others, whose cores the BLAS's own threads would go on spinning on.
+    blas = interleaved({"im2col, then NumPy's matrix product": im2col})
+    time.sleep(0.5)
+    times = interleaved(
         {
             f"plain loops, {threads} threads": under("plain", False),
-            "im2col, then NumPy's matrix product": im2col,
             "micro-kernel, 8 lanes": under("8", False),
             "micro-kernel, 16 lanes": under("16", False),
             "weights packed once a step": prepared["direct"],
@@ -148,7 +194,10 @@ def layer(threads: int = 2) -> dict[str, float]:
         }
     )
     flops = 2 * np.prod(LAYER.y_shape) * np.prod(LAYER.w_shape[1:])
-    return {name: float(flops / seconds / 1e9) for name, seconds in times.items()}
+    plain, *fast_ways = times
+    names = [*alone, plain, *blas, *fast_ways]
+    times |= alone | blas
+    return {name: float(flops / times[name] / 1e9) for name in names}
 
 
 def step(threads: int = 2) -> dict[str, float]:
@@ -175,7 +224,13 @@ def step(threads: int = 2) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    for title, figures in (("roofline", roofline()), ("one layer, GFLOP/s", layer()), ("critic step, ms", step())):
+    tables = {
+        "roofline": roofline,
+        "one layer, GFLOP/s": layer,
+        "convolutions, GFLOP/s": shares,
+        "critic step, ms": step,
+    }
+    for title, measured in tables.items():
         print(title)
-        for name, value in figures.items():
+        for name, value in measured().items():
             print(f"  {name:<45} {value:8.1f}")
