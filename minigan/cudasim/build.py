@@ -26,8 +26,10 @@ HERE = Path(__file__).parent
 
 # -march=native: fmaf must be one instruction. No contraction: a * b + c is two roundings, as the text says, unless it
 # says fmaf. No strict aliasing: CUDA code reads float arrays as float4.
-COMMON = ["-std=c++17", "-shared", "-fPIC", "-w", "-fvisibility=hidden", "-march=native", "-ffp-contract=off"]
+COMMON = ["-std=c++17", "-fPIC", "-w", "-fvisibility=hidden", "-march=native", "-ffp-contract=off"]
 COMMON += ["-fno-strict-aliasing", "-fno-threadsafe-statics", "-fno-exceptions"]
+CHECK = ["-O1", "-g", "-DCUDASIM_CHECK", "-ftrivial-auto-var-init=pattern", "-fno-optimize-sibling-calls"]
+CHECK += ["-fsanitize=thread,bounds-strict,shift,integer-divide-by-zero,signed-integer-overflow,alignment,null"]
 FAST = ["-O2", "-fno-math-errno", "-fno-trapping-math"]
 
 
@@ -101,7 +103,11 @@ def _compile(text: str, name: str, folders: list[Path], options: tuple[str, ...]
         raise KernelError(f'{name}: no kernel: a kernel is declared as `extern "C" __global__ void name(...)`')
     (work / "module.cpp").write_text(_module(text_of.translate(plain, unroll=not check), name, kernels))
     made = work / "module.so"
-    run([compiler(), *COMMON, *FAST, f"-I{HERE}", str(work / "module.cpp"), "-o", str(made)])
+    object_file = work / "module.o"
+    flags = [*COMMON, *(CHECK if check else FAST), f"-I{HERE}"]
+    run([compiler(), *flags, "-c", str(work / "module.cpp"), "-o", str(object_file)])
+    # Linked without -fsanitize: the calls that it put in are answered by check.h.
+    run([compiler(), "-shared", str(object_file), "-o", str(made), "-lm", "-ldl"])
     return made
 
 

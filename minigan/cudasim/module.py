@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from . import build
+from . import build, checked
 from .source import KernelError
 
 ORDERS = {"forward": 0, "reverse": 1, "random": 2}
@@ -145,19 +145,33 @@ class Kernel:
     def __repr__(self) -> str:
         return f"<kernel {self.name} of {self.where}>"
 
-    def __call__(self, grid: Sequence[int], block: Sequence[int], args: Sequence[Any], shared_mem: int = 0) -> None:
-        """Runs the kernel to its end. Raises TypeError for arguments that do not fit the signature, ValueError for a
-        grid, block or shared memory that no GPU takes, KernelError for what the kernel does wrong."""
+    def __call__(
+        self,
+        grid: Sequence[int],
+        block: Sequence[int],
+        args: Sequence[Any],
+        shared_mem: int = 0,
+        reaches: Sequence[Any] = (),
+    ) -> None:
+        """Runs the kernel to its end. `reaches`: arrays that it comes to by addresses stored in its arguments, which
+        check mode must know of.
+
+        Raises TypeError for arguments that do not fit the signature, ValueError for a grid, block or shared memory that
+        no GPU takes, KernelError for what the kernel does wrong.
+        """
         dims = self._shape(grid, block, shared_mem)
         values = self._values(args)
         module = self.module
         with module._lock:
-            self._struct.pack_into(self._packed, 0, *values)
+            guarded = checked.Guarded(module._c, self.parameters, args, values, reaches) if module.check else None
+            self._struct.pack_into(self._packed, 0, *(guarded.values if guarded else values))
             self._dims[:] = dims
             module.seed += 1
             wrong = self._launch(self._packed, self._dims, shared_mem, ORDERS[module.order], module.seed)
+            if guarded:
+                guarded.copy_back()
             if wrong:
-                raise KernelError("\n".join(self._finding(i) for i in range(wrong)))
+                raise KernelError("\n".join(checked.finding(self, i) for i in range(wrong)))
 
     def _shape(self, grid: Sequence[int], block: Sequence[int], shared_mem: int) -> tuple[int, ...]:
         dims = (*grid, 1, 1)[:3] + (*block, 1, 1)[:3]
@@ -167,9 +181,7 @@ class Kernel:
                 f"{self.name}: grid {tuple(grid)} and block {tuple(block)} are one to three numbers from 1 on"
             )
         if threads > self.max_threads or dims[5] > 64:
-            raise ValueError(
-                f"{self.name}: a block of {tuple(block)} has {threads} threads; at most {self.max_threads}"
-            )
+            raise ValueError(f"{self.name}: block {tuple(block)} has {threads} threads; at most {self.max_threads}")
         if dims[0] > 2**31 - 1 or max(dims[1:3]) > 65535:
             raise ValueError(f"{self.name}: grid {tuple(grid)} is over the limit (2147483647, 65535, 65535)")
         if not 0 <= shared_mem <= 48 * 1024:
@@ -207,12 +219,6 @@ class Kernel:
                 raise TypeError(f"{self.name}: {p.name} is not const, and the array is read-only")
             values.append(address)
         return values
-
-    def _finding(self, i: int) -> str:
-        place, line = ctypes.c_void_p(), ctypes.c_int()
-        text = self.module._c.cudasim_report(i, ctypes.byref(place), ctypes.byref(line)).decode()
-        at = f"{self.module.name}:{line.value}" if line.value else self.where
-        return f"{at}: {self.name}: {text}"
 
 
 def _described(arg: Any) -> str:

@@ -6,6 +6,7 @@
 //
 // Blocks run one after the other. Shared memory is an arena, filled with 0xff (NaN) when a block starts.
 #pragma once
+#include <dlfcn.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -46,7 +47,13 @@ enum {
 };
 
 // ---- what is reported, and from where: an address in the compiled kernel, or a line that is known already
-struct Report { char text[320]; void* place; int line; };
+struct Report {
+    char text[320];
+    void* place;        // of the access, 0 where file and line say it
+    void* other;        // of the earlier access that it collides with
+    const char* file;   // nullptr: the module's source
+    int line;
+};
 static Report reports[MAX_ERRORS];
 static int report_count;
 
@@ -59,6 +66,8 @@ CUDASIM_RUNTIME void report(void* place, int line, const char* format, long long
     if (report_count == MAX_ERRORS) return;
     memcpy(reports[report_count].text, text, sizeof text);
     reports[report_count].place = place;
+    reports[report_count].other = nullptr;
+    reports[report_count].file = nullptr;
     reports[report_count++].line = line;
 }
 
@@ -94,7 +103,7 @@ struct Block {
     int idle_count, prepared;
     Thread* current;
     unsigned order[MAX_THREADS];
-    unsigned count, started, done, at_barrier, barrier_epoch, segments, number;
+    unsigned count, started, done, at_barrier, barrier_epoch, segments, first_segment, number;
     int barrier_line, barrier_id;
     int votes, vote_result;
     WarpCall call[MAX_THREADS / 32][32];
@@ -257,9 +266,11 @@ CUDASIM_RUNTIME const u64* meet(unsigned mask, u64 value, int line, Kind kind) {
 #ifdef CUDASIM_CHECK
 CUDASIM_RUNTIME void shadow_shared(char* p, size_t bytes, size_t item);
 CUDASIM_RUNTIME void shadow_new_block();
+CUDASIM_RUNTIME void shadow_dynamic(size_t item);
 #else
 static inline void shadow_shared(char*, size_t, size_t) {}
 static inline void shadow_new_block() {}
+static inline void shadow_dynamic(size_t) {}
 #endif
 
 CUDASIM_RUNTIME char* take_shared(size_t bytes, size_t item) {
@@ -286,7 +297,10 @@ template <class T, int Id> CUDASIM_PLAIN static T& shared() {
     }
     return *(T*)place;
 }
-template <class T> CUDASIM_PLAIN static T* dynamic_shared() { return (T*)B.dynamic; }
+template <class T> CUDASIM_PLAIN static T* dynamic_shared() {
+    shadow_dynamic(sizeof(T));
+    return (T*)B.dynamic;
+}
 
 // ---- running
 static Fiber* starting;
@@ -299,6 +313,7 @@ CUDASIM_RUNTIME void fiber_entry() {
             Thread& me = B.thread[B.order[B.started++]];
             me.fiber = here;
             me.state = READY;
+            me.segment = B.first_segment;
             B.current = &me;
             threadIdx = me.index;
             body(body_arguments);
@@ -333,7 +348,7 @@ CUDASIM_RUNTIME void run_block() {
     B.started = B.done = B.at_barrier = 0;
     B.votes = 0;
     B.barrier_epoch++;
-    B.segments++;
+    B.first_segment = ++B.segments;
     B.serial++;
     B.arena_used = B.shared_used = 0;
     shadow_new_block();
@@ -445,7 +460,7 @@ template <class... A> struct Signature<void (*)(A...)> {
         return out;
     }
     template <void (*F)(A...)> static void run(const char* arguments) { run<F>(arguments, std::index_sequence_for<A...>()); }
-    template <void (*F)(A...), size_t... I> static void run(const char* arguments, std::index_sequence<I...>) {
+    template <void (*F)(A...), size_t... I> CUDASIM_PLAIN static void run(const char* arguments, std::index_sequence<I...>) {
         constexpr Offsets offsets;
         F(*(std::remove_cv_t<A>*)(arguments + offsets.at[I])...);
     }
@@ -471,8 +486,15 @@ template <class... A> struct Signature<void (*)(A...)> {
         return cudasim::launch(cudasim::Signature<decltype(&FUNCTION)>::template run<&FUNCTION>, arguments, dims, \
                                dynamic_bytes, order, seed);                                                       \
     }
-CUDASIM_EXPORT const char* cudasim_report(int i, void** place, int* line) {
-    *place = cudasim::reports[i].place;
-    *line = cudasim::reports[i].line;
-    return cudasim::reports[i].text;
+// The i-th finding: its words; places as offsets in this library, 0 for none.
+CUDASIM_EXPORT const char* cudasim_report(int i, long long* places, const char** file, int* line) {
+    static char here;
+    Dl_info library;
+    dladdr(&here, &library);
+    cudasim::Report& r = cudasim::reports[i];
+    places[0] = r.place ? (char*)r.place - (char*)library.dli_fbase : 0;
+    places[1] = r.other ? (char*)r.other - (char*)library.dli_fbase : 0;
+    *file = r.file;
+    *line = r.line;
+    return r.text;
 }

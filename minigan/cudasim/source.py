@@ -59,7 +59,7 @@ UNSUPPORTED = [
 _MARKER = re.compile(r'^# (\d+) "([^"]*)".*$')
 _INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
 _KERNEL = re.compile(r"\b__global__\b")
-_BOUNDS = re.compile(r"__launch_bounds__\s*\(")
+_LINKAGE = re.compile(r'extern\s*"C"\s*(?:static\s*|inline\s*|__launch_bounds__\s*\([^;{}]*\)\s*)*$')
 _DYNAMIC = re.compile(
     r"\bextern\s+__shared__\s+(?:__align__\s*\([^)]*\)\s*)?(?P<type>[\w\s:]+?)\s+(?P<name>\w+)\s*\[\s*\]\s*;"
 )
