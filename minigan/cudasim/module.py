@@ -15,48 +15,16 @@ import ctypes
 import struct
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import build, checked
+from .parameter import Parameter
 from .source import KernelError
 
 ORDERS = {"forward": 0, "reverse": 1, "random": 2}
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter of a kernel.
-
-    name      as in the source
-    dtype     NumPy's dtype of the scalar, or of what the pointer points to; None for void*
-    pointer   whether it is one
-    const     whether the kernel promises not to write through it
-    """
-
-    name: str
-    dtype: np.dtype | None
-    pointer: bool
-    const: bool
-
-
-@dataclass(frozen=True)
-class Pointer:
-    """Memory for a `T*` parameter. Any object with these attributes will do, and may be passed for it.
-
-    address    of the first element that the kernel is given
-    nbytes     how many bytes from there on belong to it
-    dtype      of the elements
-    writable   whether a kernel may write there
-    """
-
-    address: int
-    nbytes: int
-    dtype: np.dtype
-    writable: bool = True
 
 
 class Module:
@@ -171,7 +139,12 @@ class Kernel:
             if guarded:
                 guarded.copy_back()
             if wrong:
-                raise KernelError("\n".join(checked.finding(self, i) for i in range(wrong)))
+                raise KernelError(
+                    "\n".join(
+                        checked.finding(module._c, module.library, module.name, self.where, self.name, i)
+                        for i in range(wrong)
+                    )
+                )
 
     def _shape(self, grid: Sequence[int], block: Sequence[int], shared_mem: int) -> tuple[int, ...]:
         dims = (*grid, 1, 1)[:3] + (*block, 1, 1)[:3]
