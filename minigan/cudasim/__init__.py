@@ -9,7 +9,7 @@ Check mode also checks every load and store, and raises KernelError with a line 
 line, the kernel, the threads and the block:
 
     out of bounds       global, shared and local arrays, null pointers
-    races               in shared and global memory, in a block and across blocks, and where warps are taken to be in step
+    races               in shared and global memory, across blocks too, and where a warp is taken to be in step
     uninitialised       shared memory that is read before it is written
     barriers            divergent, or skipped by a thread that returned
     warp calls          with a wrong mask, or lanes that never come
@@ -18,9 +18,11 @@ line, the kernel, the threads and the block:
     arithmetic          integer overflow, division by zero, shifts too far
 
 What it does not know it refuses by name and line: textures, cooperative groups, inline PTX, half precision, tensor
-cores, dynamic parallelism. What it cannot see: timing, the hardware's memory order beyond barriers, `a * b + c` contracted to
-one rounding (the simulator keeps two; say fmaf), denormals that CuPy's -ftz=true flushes to zero. Blocks that wait for
-each other through atomics and fences are reported as races. Needs only g++.
+cores, dynamic parallelism. What it cannot see: timing, the hardware's memory order beyond barriers, `a * b + c`
+contracted to one rounding (here it is two; say fmaf), denormals that CuPy's -ftz=true flushes to zero. Blocks that wait
+for each other through atomics and fences are reported as races. Needs only g++.
+
+MINIGAN_CUDASIM=check in the environment turns check mode on everywhere, whatever the program asks for.
 """
 
 from .build import available

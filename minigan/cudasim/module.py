@@ -12,6 +12,7 @@ scalar of exactly that dtype. A Python number is refused: CuPy would pass its 8 
 from __future__ import annotations
 
 import ctypes
+import os
 import struct
 import threading
 from collections.abc import Iterable, Sequence
@@ -63,6 +64,7 @@ class Module:
                 defines.append(option)
             elif option not in ("--std=c++17", "-std=c++17"):
                 raise ValueError(f"cudasim: option {option!r} is none of -Dname=value, -Ifolder, --std=c++17")
+        check = check or os.environ.get("MINIGAN_CUDASIM") == "check"
         self.check, self.order, self.seed = check, order, seed
         self.library = build.build(text, self.name, folders, tuple(defines), check)
         self._c = ctypes.CDLL(str(self.library))

@@ -1,15 +1,17 @@
 """Mutation of kernels: how many small mistakes, put into a .cu file one at a time, does a set of tests notice?
 
-    python -m minigan.cudasim.mutate kernels/reduce.cu --tests tests/test_x.py --limit 40 --out result.json
+    python -m minigan.cudasim.mutate kernels/act.cu --tests tests/test_cuda_kernels.py --limit 40 --out a.json
 
-Works in a copy of the checkout: each mutant takes the file's place there, and pytest runs the selection, which is to
-fail. A mutant that g++ cannot compile is not counted. From Python, `survey` takes any callable in place of pytest.
+Works in a copy of the checkout: each mutant takes the file's place there, and pytest runs the selection in check mode;
+it is to fail. A mutant that g++ cannot compile is not counted. From Python, `survey` takes any callable in place of pytest.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import os
 import random
 import re
 import shutil
@@ -127,34 +129,64 @@ def survey(
 
 
 class Checkout:
-    """A copy of the checkout in which one .cu file is replaced and pytest is run."""
+    """A copy of the checkout in which one .cu file is replaced and pytest is run, each time in a new process.
+
+    The processes are forked from one that has imported what takes long, and has not run anything.
+    """
 
     def __init__(self, root: Path, file: Path, tests: list[str], timeout: float) -> None:
-        self.tests, self.timeout = tests, timeout
         self.folder = Path(tempfile.mkdtemp(prefix="minigan-mutants-"))
         for part in ("kernels", "minigan", "tests", "examples"):
             shutil.copytree(root / part, self.folder / part, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(root / "pyproject.toml", self.folder)
         self.file = self.folder / file.resolve().relative_to(root.resolve())
         self.original = self.file.read_text()
+        server = f"from minigan.cudasim.mutate import serve; serve({tests!r}, {timeout})"
+        self.server = subprocess.Popen(
+            [sys.executable, "-c", server],
+            cwd=self.folder,
+            env={**os.environ, "MINIGAN_CUDASIM": "check", "PYTHONPATH": str(self.folder)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
     def check(self, mutant: Mutant | None) -> str | None:
         """What pytest complains about with this mutant in place (None: the file as it is), or None."""
         self.file.write_text(mutant.text if mutant else self.original)
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *self.tests]
-        try:
-            done = subprocess.run(
-                command, cwd=self.folder, capture_output=True, text=True, timeout=self.timeout, check=False
-            )
-        except subprocess.TimeoutExpired:
-            return "no end within the time given"
-        if done.returncode == 0:
-            return None
-        errors = [row for row in done.stdout.splitlines() if row.startswith(("E  ", "FAILED", "ERROR"))]
-        return errors[0].removeprefix("E").strip() if errors else f"exit status {done.returncode}"
+        self.server.stdin.write("run\n")
+        self.server.stdin.flush()
+        answer = self.server.stdout.readline()
+        if not answer:
+            raise RuntimeError("mutate: the process that runs the tests has ended")
+        return json.loads(answer)
 
     def remove(self) -> None:
+        self.server.stdin.close()
+        self.server.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def serve(tests: list[str], timeout: float) -> None:
+    """For each line read, forks a process that runs pytest, and answers with a line of JSON: what failed, or null."""
+    import numba  # noqa: F401
+    import pytest
+    import torch  # noqa: F401
+
+    import minigan  # noqa: F401
+
+    for _ in sys.stdin:
+        log = Path("log.txt")
+        child = os.fork()
+        if child == 0:
+            with log.open("w") as file:
+                os.dup2(file.fileno(), 1)
+                os.dup2(file.fileno(), 2)
+                os._exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "--timeout", str(timeout), *tests]))
+        _, status = os.waitpid(child, 0)
+        errors = [row for row in log.read_text(errors="replace").splitlines() if re.match(r"E  |FAILED|ERROR", row)]
+        said = errors[0].removeprefix("E").strip() if errors else f"exit status {os.waitstatus_to_exitcode(status)}"
+        print(json.dumps(said if status else None), flush=True)
 
 
 def main() -> int:
@@ -184,7 +216,8 @@ def main() -> int:
     share = counts["killed"] / max(1, counts["killed"] + counts["survived"])
     print(f"{counts['killed']} of {counts['killed'] + counts['survived']} killed ({share:.1%})")
     if options.out:
-        record = {"tests": options.tests, "seed": options.seed, "killed_share": share, **counts}
+        hashes = {f.name: hashlib.sha256(f.read_bytes()).hexdigest()[:16] for f in options.files}
+        record = {"sha256": hashes, "tests": options.tests, "seed": options.seed, "killed_share": share, **counts}
         rows = ",\n".join(f"  {json.dumps(asdict(o))}" for o in outcomes)
         options.out.write_text(f'{json.dumps(record, indent=1)[:-2]},\n "mutants": [\n{rows}\n ]\n}}\n')
     return share < options.aim
