@@ -1,0 +1,237 @@
+"""From CUDA C text to C++ text: includes and macros resolved by g++, then the few things no header can say.
+
+What is rewritten, each within its line so that line numbers stay:
+
+    __shared__ float tile[16][17];      ->  a reference to a place in the block's shared memory
+    extern __shared__ float row[];      ->  a pointer to the launch's dynamic shared memory
+    #pragma unroll 4                    ->  g++'s own word for it
+    extern "C"                          ->  dropped: kernels stand in a namespace, so that one may be called `select`
+
+Everything else that CUDA C adds to C++ is declared in words.h. What is known not to be supported is refused here, by
+name and line; what is unknown, g++ refuses, and `refusal` turns its message into one line.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class KernelError(RuntimeError):
+    """A kernel did something wrong, or the simulator cannot run its source; one line a finding."""
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """One `extern "C" __global__` function as its text says it: name, parameter names, threads it may have."""
+
+    name: str
+    names: tuple[str, ...]
+    line: int
+    file: str
+    bounds: str = ""
+
+
+# What the simulator does not do, and why: pattern, words. Looked for in the text before anything is compiled.
+UNSUPPORTED = [
+    (r"\bcooperative_groups\b", "cooperative groups: use __syncthreads, __syncwarp and the warp functions"),
+    (r"\b(?:tex(?:1D|2D|3D|Cubemap)\w*|texture\s*<|cudaTextureObject_t)", "textures: read from a pointer"),
+    (r"\b(?:surf(?:1D|2D|3D|Cubemap)\w*|cudaSurfaceObject_t)", "surfaces: read and write through a pointer"),
+    (r"<<<", "dynamic parallelism (a launch from a kernel)"),
+    (r"\b(?:__half2?|half2?|__nv_bfloat16\w*)\b", "half precision"),
+    (r"\b(?:nvcuda|wmma|mma_sync)\b", "tensor cores (wmma)"),
+    (r"\bcuda\s*::", "libcu++ (cuda::)"),
+    (r"\b(?:asm|__asm__)\b", "inline PTX (asm)"),
+    (r"\b__activemask\b", "__activemask: name the lanes in a mask"),
+    (r"\b__match_(?:any|all)_sync\b", "__match_*_sync"),
+    (r"\b__reduce_\w+_sync\b", "__reduce_*_sync: use shuffles"),
+    (r"\b__pipeline_\w+|\b__nv_\w+|\bcuda_pipeline\b", "asynchronous copies"),
+    (r"\b(?:__nanosleep|clock|clock64|__prof_trigger)\b", "clocks and sleep"),
+    (r"\b__cluster_dims__\b|\b__grid_constant__\b", "thread block clusters"),
+    (r"\b__managed__\b", "managed variables"),
+    (r"\b(?:malloc|free|new|delete)\b(?=\s*[\w(\[])", "memory allocation in a kernel"),
+    (r"\bvolatile\b", "volatile: say __syncwarp or __syncthreads where threads wait for each other"),
+    (r"\basync\b|\b__mbarrier_\w+", "asynchronous barriers"),
+    (r"\b__(?:f|d)(?:add|sub|mul|div|ma|maf|sqrt|rcp)_r[uzd]\b", "rounding other than to nearest"),
+]
+
+_MARKER = re.compile(r'^# (\d+) "([^"]*)".*$')
+_INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
+_KERNEL = re.compile(r"\b__global__\b")
+_LINKAGE = re.compile(r'extern\s*"C"\s*(?:static\s*|inline\s*|__launch_bounds__\s*\([^;{}]*\)\s*)*$')
+_DYNAMIC = re.compile(
+    r"\bextern\s+__shared__\s+(?:__align__\s*\([^)]*\)\s*)?(?P<type>[\w\s:]+?)\s+(?P<name>\w+)\s*\[\s*\]\s*;"
+)
+_STATIC = re.compile(
+    r"(?:\bstatic\s+)?\b__shared__\s+(?:__align__\s*\([^)]*\)\s*)?(?P<type>[\w:][\w\s:]*?(?:<[^;<>]*>)?)\s+"
+    r"(?P<names>\w+\s*(?:\[[^;]*?\])*(?:\s*,\s*\w+\s*(?:\[[^;]*?\])*)*)\s*;"
+)
+
+
+def read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError as error:
+        raise KernelError(f"{path}: {error.strerror}") from error
+
+
+def includes(text: str, name: str, folders: list[Path]) -> list[str]:
+    """The texts of all files that `text` includes, in order; KernelError for one that is not in `folders`."""
+    found, seen = [], set()
+
+    def visit(text: str, name: str) -> None:
+        text = without_comments(text)
+        for match in _INCLUDE.finditer(text):
+            line = text.count("\n", 0, match.start()) + 1
+            quoted, wanted = match[1] == '"', match[2]
+            path = next((f / wanted for f in folders if quoted and (f / wanted).is_file()), None)
+            if path is None:
+                raise KernelError(
+                    f"{name}:{line}: cannot include {wanted}: the simulator, like NVRTC, knows only files beside the "
+                    "source and in the folders of -I, written in quotes"
+                )
+            if path not in seen:
+                seen.add(path)
+                found.append(f"{wanted}\n{read(path)}")
+                visit(read(path), path.name)
+
+    visit(text, name)
+    return found
+
+
+def without_comments(text: str) -> str:
+    """The same text with comments blanked, every line where it was."""
+    pattern = r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"'
+
+    def blank(match: re.Match) -> str:
+        return match[0] if match[0][0] == '"' else "\n" * match[0].count("\n") or " "
+
+    return re.sub(pattern, blank, text, flags=re.S)
+
+
+class Lines:
+    """Says of a position in preprocessed text which line of which file it came from."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def at(self, position: int) -> tuple[str, int]:
+        name, line = "kernel.cu", 1
+        for row in self.text[:position].split("\n")[:-1]:
+            marker = _MARKER.match(row)
+            name, line = (marker[2], int(marker[1])) if marker else (name, line + 1)
+        return name, line
+
+
+def _closing(text: str, start: int) -> int:
+    """The position of the bracket that closes the one at `start`."""
+    depth = 0
+    for i in range(start, len(text)):
+        depth += (text[i] in "([{") - (text[i] in ")]}")
+        if depth == 0:
+            return i
+    return len(text)
+
+
+def _split(text: str) -> list[str]:
+    """What stands between the top-level commas."""
+    parts, depth, start = [], 0, 0
+    for i, c in enumerate(text):
+        depth += (c in "([{<") - (c in ")]}>")
+        if c == "," and depth == 0:
+            parts.append(text[start:i])
+            start = i + 1
+    return [p.strip() for p in [*parts, text[start:]] if p.strip()]
+
+
+def declarations(text: str) -> list[Declaration]:
+    """The kernels of preprocessed text, those of templates left out."""
+    found, lines = [], Lines(text)
+    for match in _KERNEL.finditer(text):
+        before = text[: match.start()].rstrip()
+        if not re.search(
+            r'extern\s*"C"\s*(?:static\s*|inline\s*|__launch_bounds__\s*\([^;{}]*\)\s*)*$', before
+        ) and not (_in_linkage_block(before)):
+            continue
+        position, bounds = match.end(), ""
+        while True:
+            word = re.compile(r"\s*(\w+)\s*(\()?").match(text, position)
+            if word is None:
+                break
+            if word[1] == "__launch_bounds__":
+                end = _closing(text, word.end() - 1)
+                bounds = _split(text[word.end() : end])[0]
+                position = end + 1
+            elif word[2]:
+                end = _closing(text, word.end() - 1)
+                names = [re.search(r"(\w+)\s*(?:\[\s*\])?$", p) for p in _split(text[word.end() : end]) if p != "void"]
+                file, line = lines.at(match.start())
+                found.append(Declaration(word[1], tuple(n[1] if n else "?" for n in names), line, file, bounds))
+                break
+            else:
+                position = word.end(1)
+    return found
+
+
+def _in_linkage_block(before: str) -> bool:
+    """Whether the text ends inside an `extern "C" { ... }`."""
+    start = max((m.end() for m in re.finditer(r'extern\s*"C"\s*\{', before)), default=None)
+    return start is not None and before.count("{", start) == before.count("}", start)
+
+
+def refuse_unsupported(text: str) -> None:
+    """KernelError for the first thing in preprocessed text that the simulator is known not to do."""
+    for pattern, words in UNSUPPORTED:
+        match = re.search(pattern, text)
+        if match:
+            name, line = Lines(text).at(match.start())
+            raise KernelError(f"{name}:{line}: the simulator does not support {words} (found {match[0].strip()!r})")
+
+
+def translate(text: str, unroll: bool) -> str:
+    """Preprocessed CUDA C as C++ that words.h can compile."""
+
+    def dynamic(match: re.Match) -> str:
+        kind = " ".join(match["type"].split())
+        return f"{kind}* {match['name']} = cudasim::dynamic_shared<{kind}>();" + "\n" * match[0].count("\n")
+
+    def static(match: re.Match) -> str:
+        out = []
+        for variable in _split(match["names"]):
+            name, dims = re.match(r"(\w+)\s*(.*)", variable, re.S).groups()
+            out.append(
+                f"typedef {' '.join(match['type'].split())} {name}_shared{' '.join(dims.split())}; "
+                f"auto& {name} = cudasim::shared<{name}_shared, __COUNTER__>();"
+            )
+        return " ".join(out) + "\n" * match[0].count("\n")
+
+    text = re.sub(r'\bextern\s*"C"\s*\{', "inline namespace c_linkage {", text)
+    text = re.sub(r'\bextern\s*"C"', "", text)
+    text = _DYNAMIC.sub(dynamic, text)
+    text = _STATIC.sub(static, text)
+    left = re.search(r"\b__shared__\b", text)
+    if left:
+        name, line = Lines(text).at(left.start())
+        raise KernelError(
+            f"{name}:{line}: a __shared__ declaration the simulator cannot read; write `__shared__ type name[size];` "
+            "without an initial value, inside the kernel"
+        )
+    return re.sub(
+        r"^[ \t]*#[ \t]*pragma[ \t]+unroll[ \t]*\(?[ \t]*(\w*)[ \t]*\)?[ \t]*$",
+        lambda m: f"#pragma GCC unroll {m[1] or 16}" if unroll and (m[1].isdigit() or not m[1]) else "",
+        text,
+        flags=re.M,
+    )
+
+
+def refusal(stderr: str) -> str:
+    """g++'s first error as one line: an unknown name is said to be unknown to the simulator."""
+    error = re.search(r"^(\S[^\n]*?):(\d+)(?::\d+)?: (?:fatal )?error: ([^\n]*)", stderr, re.M)
+    if error is None:
+        return stderr.strip()[:2000]
+    name, line, words = error.groups()
+    unknown = re.search(r"[‘'](\w+)[’'] was not declared|[‘'](\w+)[’'] does not name a type", words)
+    if unknown:
+        words = f"the simulator does not know {unknown[1] or unknown[2]!r}"
+    return f"{name}:{line}: {words}"
