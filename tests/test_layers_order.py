@@ -48,6 +48,7 @@ LAYERS = [
     "gan.losses",
     "gan.penalties",
     "gan.networks",
+    "gan.toydata",
     "gan.classifier",
     "gan.metrics",
     "gan.train",
