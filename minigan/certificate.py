@@ -205,7 +205,7 @@ def _wgan_gp(seed: int) -> list[Step]:
             return nn.functional_call(critic, dict(zip(names, tensors, strict=True)), x)
 
         penalty, _ = gradient_penalty(f, real, fake, eps)
-        return loss("wasserstein").d_loss(f(real), f(fake)) + 10 * penalty
+        return loss("wasserstein").discriminator(f(real), f(fake)) + 10 * penalty
 
     def torch_step(*tensors):
         import torch
@@ -235,11 +235,11 @@ def _dcgan(seed: int) -> list[Step]:
 
     def d_step(*tensors):
         own = dict(zip(d_names, tensors, strict=True))
-        return row.d_loss(nn.functional_call(critic, own, real), nn.functional_call(critic, own, fake))
+        return row.discriminator(nn.functional_call(critic, own, real), nn.functional_call(critic, own, fake))
 
     def g_step(*tensors):
         images = nn.functional_call(generator.main, _inner(g_names, tensors), z)
-        return row.g_loss(critic(images))
+        return row.generator(critic(images))
 
     def torch_d_step(*tensors):
         import torch

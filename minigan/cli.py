@@ -71,7 +71,7 @@ def main() -> None:
 @click.option("--beta2", type=float, help="Adam's decay of the average squared gradient.")
 @click.option("--n-critic", type=int, help="Critic steps per generator step.")
 @click.option("--gp-weight", type=float, help="Weight lambda of the gradient penalty; 0 for none.")
-@click.option("--loss", help="minimax, non-saturating or wasserstein.")
+@click.option("--loss", help="A row of the table of losses (minigan.gan.losses), such as wasserstein or hinge.")
 @click.option("--latent", type=int, help="Size of the latent vector.")
 @click.option("--base", type=int, help="Channels of the widest feature maps; deeper ones have multiples.")
 @click.option("--size", type=int, help="Height and width of the images, a power of two.")

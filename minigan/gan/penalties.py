@@ -1,20 +1,24 @@
-"""The gradient penalty of WGAN-GP, the reason this engine has gradients of gradients.
+"""Penalties on the slope of a critic, the reason this engine has gradients of gradients.
 
     lambda E[(||grad_x f(x_hat)||_2 - 1)^2],    x_hat = eps x + (1 - eps) G(z),  one eps per sample
 
-(Gulrajani et al. 2017, eq. 3). The norm runs over ALL axes but the batch. Its gradient with respect to the critic's
-weights differentiates grad_x f, itself computed by a backward pass: d/dw of d/dx.
+(Gulrajani et al. 2017, eq. 3) and its relatives, in the table PENALTIES: which samples the slope is taken at, and what
+of it is penalised. The norm runs over ALL axes but the batch. A penalty's gradient with respect to the critic's weights
+differentiates grad_x f, itself computed by a backward pass: d/dw of d/dx.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..autograd import Tensor, grad, no_grad
+from ..functional import relu
 from ..ops_basic import square
 from ..ops_reduce import mean, safe_norm, sum
+from .losses import nearest
 
 
 def interpolate(real: Tensor, fake: Tensor, eps: Tensor) -> Tensor:
@@ -52,3 +56,79 @@ def gradient_penalty(
     """
     norms = gradient_norm(critic, interpolate(real, fake, eps))
     return mean(square(norms - 1)), mean(norms)
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """One row of PENALTIES. at: "interpolates", "real" or "fake"; of: what is penalised, given the norms (N,).
+
+    weight: the usual lambda.
+    """
+
+    name: str
+    at: str
+    of: Callable[[Tensor], Tensor]
+    weight: float
+    formula: str
+    paper: str
+
+    def __call__(
+        self, critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, eps: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """(the penalty without its weight, the mean norm of the slope), both scalars.
+
+        real, fake: (N, ...) of one shape; eps: (N, 1, ...) uniform on [0, 1), needed at interpolates only, where its
+        absence is a ValueError.
+        """
+        if self.at == "interpolates":
+            if eps is None:
+                raise ValueError(f"penalty {self.name!r} is taken at interpolates: give eps of shape (N, 1, ...)")
+            x = interpolate(real, fake, eps)
+        else:
+            x = (real if self.at == "real" else fake).detach().requires_grad_()
+        norms = gradient_norm(critic, x)
+        return mean(self.of(norms)), mean(norms)
+
+
+def _half_square(norms: Tensor) -> Tensor:
+    return square(norms) / 2
+
+
+PENALTIES: dict[str, Penalty] = {
+    row.name: row
+    for row in (
+        Penalty(
+            "two-sided",
+            "interpolates",
+            lambda norms: square(norms - 1),
+            10.0,
+            "E (||grad f(x_hat)|| - 1)^2",
+            "Gulrajani et al. 2017, eq. 3",
+        ),
+        Penalty(
+            "one-sided",
+            "interpolates",
+            lambda norms: square(relu(norms - 1)),
+            10.0,
+            "E max(0, ||grad f(x_hat)|| - 1)^2",
+            "Petzka et al. 2018, eq. 8",
+        ),
+        Penalty(
+            "zero-centred",
+            "interpolates",
+            square,
+            10.0,
+            "E ||grad f(x_hat)||^2",
+            "Thanh-Tung et al. 2019, eq. 7",
+        ),
+        Penalty("r1", "real", _half_square, 10.0, "1/2 E ||grad f(x)||^2", "Mescheder et al. 2018, eq. 9"),
+        Penalty("r2", "fake", _half_square, 10.0, "1/2 E ||grad f(Gz)||^2", "Mescheder et al. 2018, eq. 10"),
+    )
+}
+
+
+def penalty(name: str) -> Penalty:
+    """The row called `name`. Raises ValueError, with the nearest name, if there is none."""
+    if name not in PENALTIES:
+        raise nearest("penalty", name, PENALTIES)
+    return PENALTIES[name]

@@ -23,11 +23,10 @@ from ..backend import Generator, device
 from ..capture import capture
 from ..creation import rand, randn
 from ..data import Dataset, Loader
-from ..functional import sigmoid
 from ..ops_reduce import mean
 from . import networks
 from .losses import loss
-from .penalties import gradient_penalty
+from .penalties import penalty
 
 # One random stream for each use, so that changing how often one is drawn from leaves the others as they were.
 STREAMS = {"init": 1, "latent_d": 2, "latent_g": 3, "eps": 4}
@@ -44,8 +43,9 @@ class Options:
 
     steps: the total number of generator steps. base: channels of the first level. gp_weight: lambda of the gradient
         penalty, 0 for none.
-    critic_norm: batch norm in the critic. average: decay of the average of the generator's weights, which samples are
-        drawn from. capture: replay each half-step from a plan (`minigan.capture`) instead of op by op.
+    penalty: which slope it pulls at (a row of gan/penalties.py). critic_norm: batch norm in the critic.
+    average: decay of the average of the generator's weights, which samples are drawn from. capture: replay each
+        half-step from a plan (`minigan.capture`) instead of op by op.
     """
 
     system: str = "wgan-gp"
@@ -66,6 +66,7 @@ class Options:
     size: int = 32
     average: float = 0.99
     capture: bool = True
+    penalty: str = "two-sided"
 
     def __post_init__(self) -> None:
         for name, low in {"steps": 0, "batch_size": 1, "n_critic": 1, "latent": 1, "base": 1, "gp_weight": 0}.items():
@@ -79,6 +80,7 @@ class Options:
             )
         device(self.device)
         loss(self.loss)
+        penalty(self.penalty)
 
 
 SYSTEMS: dict[str, Options] = {
@@ -143,24 +145,25 @@ class Trainer:
         batch = self.options.batch_size
         with no_grad():
             fake = self.generator(self.latent(batch, self.random["latent_d"]))
-        d_real, d_fake = self.critic(self.real), self.critic(fake)
-        objective = self.loss.d_loss(d_real, d_fake)
+        d_real, d_fake = (self.loss.head(self.critic(images)) for images in (self.real, fake))
+        objective = self.loss.discriminator(d_real, d_fake)
         figures = {"d_loss": objective}
-        if self.options.loss == "wasserstein":
+        if self.loss.probability is not None:
+            means = (mean(self.loss.probability(d.detach())) for d in (d_real, d_fake))
+            figures |= dict(zip(("d_real", "d_fake"), means, strict=True))
+        elif self.loss.name == "wasserstein":
             figures["critic_estimate"] = mean(d_real.detach()) - mean(d_fake.detach())
-        else:
-            figures |= {"d_real": mean(sigmoid(d_real.detach())), "d_fake": mean(sigmoid(d_fake.detach()))}
         if self.options.gp_weight:
             eps = rand(batch, 1, 1, 1, generator=self.random["eps"])
-            penalty, norm = gradient_penalty(self.critic, self.real, fake, eps)
-            figures |= {"penalty": penalty, "gradient_norm": norm}
-            objective = objective + self.options.gp_weight * penalty
+            value, norm = penalty(self.options.penalty)(self.critic, self.real, fake, eps)
+            figures |= {"penalty": value, "gradient_norm": norm}
+            objective = objective + self.options.gp_weight * value
         return objective, figures
 
     def generator_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """What the generator minimises on fresh latents, and figures to report."""
         fake = self.generator(self.latent(self.options.batch_size, self.random["latent_g"]))
-        objective = self.loss.g_loss(self.critic(fake))
+        objective = self.loss.generator(self.loss.head(self.critic(fake)))
         return objective, {"g_loss": objective}
 
     def _gradients(self, compute: Callable, optimiser: optim.Adam) -> tuple[Tensor, dict[str, Tensor]]:

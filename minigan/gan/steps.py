@@ -1,0 +1,132 @@
+"""Ways for two players to step: simultaneous, alternating, looking ahead, optimistic, unrolled, by consensus.
+
+Player i owns parameters theta_i and minimises L_i(theta_1, theta_2). The simultaneous gradient field is
+v = (grad_1 L_1, grad_2 L_2); plain descent moves along -v, and where v rotates, as in min_x max_y xy, it
+spirals outwards.
+
+    lookahead / extragradient   w' = w - eta v(w - eta v(w))       Korpelevich 1976; the lecture's predictive step
+    optimistic                  w' = w - eta (2 v(w_t) - v(w_{t-1}))   Daskalakis et al. 2018
+    consensus                   both losses + gamma/2 ||v||^2             Mescheder et al. 2017
+    unrolled                    G minimises L_G(theta, psi_k(theta)), psi_k = k steps of D   Metz et al. 2017
+    two-time-scale              one learning rate per player              Heusel et al. 2017
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from ..autograd import Tensor, grad, no_grad
+from ..ops_basic import square
+from ..ops_reduce import sum
+from ..optim import Adam, Optimizer
+
+Params = Mapping[str, Tensor]
+
+
+def field(
+    losses: Sequence[Tensor], players: Sequence[Sequence[Tensor]], create_graph: bool = False
+) -> list[list[Tensor]]:
+    """v: for each player the gradient of its own loss in its own parameters, zeros where a loss does not depend on one.
+
+    losses: one scalar a player. players: one list of leaf tensors a player.
+    """
+    found = []
+    for loss, params in zip(losses, players, strict=True):
+        gradients = grad(loss, list(params), create_graph=create_graph)
+        found.append(
+            [Tensor(np.zeros(p.shape, p.dtype)) if g is None else g for g, p in zip(gradients, params, strict=True)]
+        )
+    return found
+
+
+def set_gradients(players: Sequence[Sequence[Tensor]], gradients: Sequence[Sequence[Tensor]]) -> None:
+    """Put the field into the parameters' .grad, where optimisers look for it."""
+    for params, found in zip(players, gradients, strict=True):
+        for p, g in zip(params, found, strict=True):
+            p.grad = g.detach()
+
+
+def consensus(losses: Sequence[Tensor], players: Sequence[Sequence[Tensor]]) -> Tensor:
+    """1/2 ||v||^2 over all players, recorded: each player adds gamma times it to its own loss.
+
+    It differentiates every loss twice in every parameter, so piecewise linear critics give it little to hold.
+    """
+    gradients = field(losses, players, create_graph=True)
+    total = None
+    for g in (g for found in gradients for g in found):
+        total = sum(square(g)) if total is None else total + sum(square(g))
+    return total / 2
+
+
+def lookahead_step(optimisers: Sequence[Optimizer], gradients: Callable[[], None], rates: Sequence[float]) -> None:
+    """One extragradient step: every player moves by its rate to a predicted point, the gradient is taken there, and
+    each optimiser then steps from the old point along it.
+
+    gradients: computes all players' .grad at the present parameters; it is called twice and must use the same samples
+    both times. rates: the step to the predicted point, one per optimiser.
+    """
+    players = [[p for group in o.param_groups for p in group["params"]] for o in optimisers]
+    gradients()
+    with no_grad():
+        old = [[p.clone() for p in params] for params in players]
+        for params, rate in zip(players, rates, strict=True):
+            for p in params:
+                if p.grad is not None:
+                    p.assign(p - rate * p.grad)
+    gradients()
+    for params, values in zip(players, old, strict=True):
+        for p, value in zip(params, values, strict=True):
+            p.assign(value)
+    for optimiser in optimisers:
+        optimiser.step()
+
+
+class Optimistic:
+    """Turns the gradients in .grad into 2 g_t - g_{t-1}; call `apply` before each of any optimiser's steps.
+
+    The first step has no past and uses g_t.
+    """
+
+    def __init__(self, params: Sequence[Tensor]) -> None:
+        self.params, self.past = list(params), None
+
+    def apply(self) -> None:
+        """Replace every .grad. Raises ValueError if a parameter has none."""
+        missing = [i for i, p in enumerate(self.params) if p.grad is None]
+        if missing:
+            raise ValueError(f"Optimistic: parameters {missing} have no gradient; call it after the backward pass")
+        present = [p.grad for p in self.params]
+        if self.past is not None:
+            for p, g, before in zip(self.params, present, self.past, strict=True):
+                p.grad = 2 * g - before
+        self.past = present
+
+
+def unroll(params: Params, objective: Callable[[Params], Tensor], steps: int, lr: float) -> dict[str, Tensor]:
+    """The discriminator's parameters after `steps` steps of gradient descent, as a differentiable function of all that
+    `objective` depends on: the generator's gradient then passes through every step.
+
+    params: name -> parameter that requires a gradient. objective: the discriminator's loss for such parameters, by
+    nn.functional_call. Raises ValueError for a negative number of steps or a rate that is not positive.
+    """
+    if steps < 0 or not lr > 0:
+        raise ValueError(f"unroll: needs steps >= 0 and lr > 0, got steps {steps}, lr {lr}")
+    present = dict(params)
+    for _ in range(steps):
+        (gradients,) = field([objective(present)], [list(present.values())], create_graph=True)
+        present = {name: p - lr * g for (name, p), g in zip(present.items(), gradients, strict=True)}
+    return present
+
+
+def two_time_scale(
+    generator: Sequence[Tensor],
+    critic: Sequence[Tensor],
+    lr_g: float = 1e-4,
+    lr_d: float = 4e-4,
+    betas: tuple[float, float] = (0.0, 0.9),
+) -> tuple[Adam, Adam]:
+    """One Adam a player, the critic's the faster, in place of several critic steps (Heusel et al. 2017; the default
+    rates are Zhang et al.'s, 2019)."""
+    return Adam(generator, lr_g, betas), Adam(critic, lr_d, betas)
