@@ -7,12 +7,14 @@ Points are normalised to mean 0 and variance 1 per axis before anything sees the
 learning rates fall to zero along half a cosine; samples come from an average of the generator's weights. One trick is a
 switch: it changes the critic, its input, its loss or the generator's loss, and nothing else.
 
-    plain           nothing; with the Wasserstein loss the critic's weights are clipped to [-c, c], or it has no bound
+    plain           nothing
     gp              the gradient penalty of WGAN-GP between reals and fakes        (Gulrajani et al. 2017)
     spectral-norm   every critic weight divided by its largest singular value      (Miyato et al. 2018)
     packing         m samples judged as one input                                  (Lin et al. 2018)
     unrolled        G's loss behind k more steps of D, differentiated through      (Metz et al. 2017)
     minibatch       each sample's nearness to its batch-mates joined to its features  (Salimans et al. 2016)
+
+With the Wasserstein loss and no trick that bounds the critic's slope, its weights are clipped to [-c, c].
 """
 
 from __future__ import annotations
@@ -24,17 +26,23 @@ from math import cos, pi
 
 import numpy as np
 
-from .. import optim
+from .. import nn, optim
 from ..autograd import Tensor, grad, no_grad
 from ..backend import Generator, device
 from ..capture import capture
 from ..creation import rand, randn
+from ..ops_shape import cat
 from . import toydata, toynets
 from .losses import LOSSES, loss
 from .penalties import gradient_penalty
+from .steps import unroll
 from .train import TrainingError
+from .tricks import check, pack
 
 TRICKS = ("plain", "gp", "spectral-norm", "packing", "unrolled", "minibatch")
+NAMES = {"plain": (), "gp": ("two-sided",), "spectral-norm": ("spectral",)}
+"""Tricks by their names in gan/tricks.py, where they differ."""
+
 STREAMS = {"init": 1, "latent_d": 2, "latent_g": 3, "eps": 4}
 SAMPLE_STREAM, POOL = 6, 100_000
 
@@ -44,14 +52,14 @@ class ToyOptions:
     """What a run is made of. Raises ValueError for values that make no sense.
 
     steps: generator steps. lr_d, lr_g: Adam's rates. average: decay of the average of G's weights, 0 for none. falling:
-    the rates fall to zero along half a cosine. nets: leaky or published (gan/toynets.py). pack: samples judged together
+    the rates fall to zero along half a cosine. nets: relu or published (gan/toynets.py). pack: samples judged together
     by trick packing. unroll, unroll_lr: D's steps that trick unrolled looks through, by plain gradient descent.
     """
 
     data: str = "ring"
     loss: str = "wasserstein"
     trick: str = "gp"
-    steps: int = 20_000
+    steps: int = 16_000
     batch_size: int = 256
     seed: int = 0
     device: str = "cpu"
@@ -66,9 +74,9 @@ class ToyOptions:
     unroll: int = 5
     unroll_lr: float = 0.1
     latent: int = 2
-    nets: str = "leaky"
+    nets: str = "relu"
     width: int = 128
-    depth: int = 3
+    depth: int = 4
     average: float = 0.99
     falling: bool = True
 
@@ -92,7 +100,7 @@ class ToyOptions:
         if not 0 <= self.gp_weight < float("inf"):
             raise ValueError(f"toy: gp_weight must not be negative, got {self.gp_weight}")
         _known("trick", self.trick, TRICKS)
-        _known("nets", self.nets, ("leaky", "published"))
+        _known("nets", self.nets, ("relu", "published"))
         if self.trick == "packing" and (self.pack < 2 or self.batch_size % self.pack):
             raise ValueError(
                 f"toy: packing needs at least 2 samples a pack and a batch that they divide, got pack {self.pack} and"
@@ -100,6 +108,12 @@ class ToyOptions:
             )
         device(self.device)
         loss(self.loss)
+        check(self.loss, [*NAMES.get(self.trick, (self.trick,)), *(["clip"] if self.clipped else [])])
+
+    @property
+    def clipped(self) -> bool:
+        """Whether the critic's weights are clipped: the Wasserstein loss needs a bound, where no trick gives one."""
+        return self.loss == "wasserstein" and self.trick not in ("gp", "spectral-norm")
 
 
 ALIASES = {"wgan-gp": ("wasserstein", "gp"), "wgan": ("wasserstein", "plain"), "gan": ("non-saturating", "plain")}
@@ -183,7 +197,11 @@ class ToyTrainer:
 
     def packed(self, x: Tensor) -> Tensor:
         """Points (N, 2) as the critic's inputs (N / pack, 2 pack)."""
-        return x if self.pack == 1 else x.reshape(x.shape[0] // self.pack, 2 * self.pack)
+        return pack(x, self.pack)
+
+    def judged(self, x: Tensor) -> Tensor:
+        """Packed points (N, 2 pack) as outputs (N, 1) that the loss takes."""
+        return self.loss.head(self.critic(x))
 
     def critic_step(self) -> dict[str, Tensor]:
         """D's loss on the batch in `real` and fresh fakes, its gradient and an optimiser step."""
@@ -191,17 +209,17 @@ class ToyTrainer:
         with no_grad():
             fake = self.generator(self.latent(options.batch_size, self.random["latent_d"]))
         real, fake = self.packed(self.real), self.packed(fake)
-        d_real, d_fake = self.critic(real), self.critic(fake)
-        objective = self.loss.d_loss(d_real, d_fake)
+        d_real, d_fake = self.judged(real), self.judged(fake)
+        objective = self.loss.discriminator(d_real, d_fake)
         figures = {"d_loss": objective, "d_real": d_real.detach().mean(), "d_fake": d_fake.detach().mean()}
         if options.trick == "gp":
             eps = rand(real.shape[0], 1, generator=self.random["eps"])
-            penalty, figures["gradient_norm"] = gradient_penalty(self.critic, real, fake, eps)
+            penalty, figures["gradient_norm"] = gradient_penalty(self.judged, real, fake, eps)
             objective = objective + options.gp_weight * penalty
         self.optim_d.zero_grad()
         objective.backward()
         self.optim_d.step()
-        if options.loss == "wasserstein" and options.trick in ("plain", "packing", "minibatch", "unrolled"):
+        if options.clipped:
             optim.clip_weights_(self.critic.parameters(), options.clip)
         return figures
 
@@ -212,7 +230,7 @@ class ToyTrainer:
             objective = self._unrolled(fake)
         else:
             self.critic.requires_grad_(False)
-            objective = self.loss.g_loss(self.critic(fake))
+            objective = self.loss.generator(self.judged(fake))
         params = list(self.generator.parameters())
         for p, g in zip(params, grad(objective, params), strict=True):
             p.grad = g
@@ -224,17 +242,16 @@ class ToyTrainer:
 
     def _unrolled(self, fake: Tensor) -> Tensor:
         """G's loss under the critic that k gradient steps on D's loss would lead to; the steps stay in the graph."""
-        weights = dict(self.critic.named_parameters())
-        for _ in range(self.options.unroll):
-            with toynets.substituted(self.critic, weights):
-                objective = self.loss.d_loss(self.critic(self.packed(self.real)), self.critic(fake))
-            gradients = grad(objective, list(weights.values()), create_graph=True)
-            weights = {
-                name: w if g is None else w - self.options.unroll_lr * g
-                for (name, w), g in zip(weights.items(), gradients, strict=True)
-            }
-        with toynets.substituted(self.critic, weights):
-            return self.loss.g_loss(self.critic(fake))
+        real, options = self.packed(self.real), self.options
+
+        def judged(weights, x):
+            return self.loss.head(nn.functional_call(self.critic, weights, x))
+
+        def objective(weights):
+            return self.loss.discriminator(judged(weights, real), judged(weights, fake))
+
+        ahead = unroll(dict(self.critic.named_parameters()), objective, options.unroll, options.unroll_lr)
+        return self.loss.generator(judged(ahead, fake))
 
     def step(self) -> dict[str, Tensor]:
         """One generator step with its critic steps; the last ones' figures, as tensors."""
@@ -276,8 +293,8 @@ class ToyTrainer:
         return points * self.spread + self.centre
 
     def landscape(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(D(x), its gradient) at points (N, 2) in the data's own units: (N,) and (N, 2). A packing critic is asked for
-        a pack of equal points.
+        """(D(x), its gradient) at points (N, 2) in the data's own units: (N,) and (N, 2), with the sign that is higher
+        on reals. A packing critic is asked for a pack of equal points.
 
         Raises ValueError for trick minibatch, whose critic has no value at a single point.
         """
@@ -286,10 +303,10 @@ class ToyTrainer:
         x = Tensor(((points - self.centre) / self.spread).astype(np.float32)).requires_grad_()
         was_training = self.critic.training
         self.critic.eval()
-        value = self.critic(toynets.cat([x] * self.pack, 1))
+        value = self.judged(cat([x] * self.pack, 1))
         (slope,) = grad(value.sum(), x)
         self.critic.train(was_training)
-        return value.data[:, 0].copy(), slope.data / self.spread
+        return self.loss.sign * value.data[:, 0], self.loss.sign * slope.data / self.spread
 
     def figures(self, seed: int = 0) -> dict:
         """The protocol's scores of 2,500 samples (gan/toydata.py)."""
