@@ -230,6 +230,25 @@ def toy(name, system, trick, published, out, **given) -> dict:
     return figures
 
 
+@_command(main, "scoreboard")
+@click.option("--quick", "size", flag_value="quick", help="Some five minutes on two cores.")
+@click.option("--standard", "size", flag_value="standard", default=True, help="Within an hour (the default).")
+@click.option("--full", "size", flag_value="full", help="Every loss, the published protocol, overnight.")
+@click.option("--steps", type=click.IntRange(1), help="Generator steps a cell.")
+@click.option("--seeds", type=click.IntRange(1), help="Seeds a pair.")
+@click.option("--device", default="cpu", show_default=True, help="Where to compute.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the cells; scoreboard-SETTING by default.")
+def scoreboard(size, steps, seeds, device, out) -> dict:
+    """Losses x tricks on the ring, the best pairs on the grid. Call it again to go on with an interrupted one."""
+    from .gan import scoreboard as board
+
+    out = out or Path(f"scoreboard-{size}")
+    figures = board.run(size, out, device, lambda line: click.echo(line, err=True), steps=steps, seeds=seeds)
+    click.echo(board.text(figures))
+    click.echo(f"written: {out / 'scoreboard.json'}, {out / 'scoreboard.txt'}")
+    return figures
+
+
 @main.group("data")
 def data_group() -> None:
     """The data sets."""

@@ -61,6 +61,7 @@ LAYERS = [
     "gan.toy",
     "gan.toyviz",
     "gan.toyrun",
+    "gan.scoreboard",
     "certificate",
     "bench.workloads",
     "bench.in_minigan",
