@@ -1,0 +1,115 @@
+"""`minigan toy`: train a GAN of points, draw it, score it. What its folder holds:
+
+samples.png    2,500 samples on reals; the critic's landscape with its gradient field
+curves.png     losses, outputs and scores by generator step
+training.gif   samples and landscape as they move
+figures.json   options and scores
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from .. import viz
+from ..checkpoint import atomic_write
+from . import toydata, toyviz
+from .losses import loss
+from .toy import ToyOptions, ToyTrainer
+
+FRAMES, LOOKS = 40, 400
+
+
+def run(options: ToyOptions, out: str | os.PathLike | None = None, quiet: bool = False) -> dict:
+    """Train to the end and write the folder; the figures. Progress goes to stderr unless quiet.
+
+    Raises ValueError where `out` holds something else than an earlier run, TrainingError when training diverges.
+    """
+    from tqdm import tqdm
+
+    points = toydata.load(options.data)
+    trainer = ToyTrainer(options, points)
+    folder = _folder(options, out)
+    real = points.sample(600, 11)
+    history: list[dict] = []
+    frames = []
+    every, snap = max(1, options.steps // LOOKS), max(1, options.steps // FRAMES)
+    start, scored = time.perf_counter(), None
+    tty = sys.stderr.isatty()
+    bar = tqdm(
+        total=options.steps,
+        unit="step",
+        disable=quiet,
+        file=sys.stderr,
+        dynamic_ncols=tty,
+        mininterval=0.5 if tty else 15,
+    )
+    with bar:
+        for step in trainer.train(every, lambda step, values: history.append({"step": step, **values})):
+            bar.update(step - bar.n)
+            if step // snap > (step - every) // snap or step == options.steps:
+                samples = trainer.sample(600, 1)
+                frames.append(toyviz.frame(trainer, samples, real, f"{points.name}, step {step:,}"))
+                if points.modes is not None:
+                    scored = toydata.mode_scores(trainer.sample(toydata.SAMPLES, 1), points.modes, points.sigma)
+                    history[-1] |= {
+                        "high_quality": scored["high_quality"],
+                        "mode_share": scored["modes"] / len(points.modes),
+                    }
+                    bar.set_postfix_str(f"{scored['modes']} modes, {scored['high_quality']:.0%} HQ", refresh=False)
+    seconds = time.perf_counter() - start
+    samples = trainer.sample(toydata.SAMPLES)
+    figures = {
+        "data": options.data,
+        "loss": options.loss,
+        "trick": options.trick,
+        "seed": options.seed,
+        "steps": options.steps,
+        "seconds": round(seconds, 1),
+        "out": str(folder),
+        **toydata.scores(samples, points),
+    }
+    row = loss(options.loss)
+    title = f"{points.name}, {options.loss}, {options.trick}, seed {options.seed}: {line(figures)}"
+    toyviz.save_picture(folder / "samples.png", trainer, samples, title)
+    d_formula, _, g_formula = row.formula.partition(";")
+    formulas = {"d_loss": d_formula.removeprefix("D: "), "g_loss": g_formula.strip().removeprefix("G: ")}
+    toyviz.save_curves(folder / "curves.png", history, title, formulas)
+    viz.save_gif(folder / "training.gif", frames)
+    atomic_write(folder / "figures.json", json.dumps({"options": asdict(options), "figures": figures}, indent=1))
+    return figures
+
+
+def line(figures: dict) -> str:
+    """The scores in one line for a person."""
+    parts = []
+    if "modes" in figures:
+        parts.append(
+            f"{figures['modes']} of {len(figures['histogram'])} modes, {figures['high_quality']:.1%} high quality"
+            f" (ceiling {toydata.CEILING:.1%}), reverse KL {figures['reverse_kl']:.3f}"
+        )
+    if "w1" in figures:
+        parts.append(f"W1 {figures['w1']:.4f} (reals among themselves {figures['w1_floor']:.4f})")
+    return ", ".join(parts) or "samples are not finite"
+
+
+def _folder(options: ToyOptions, out: str | os.PathLike | None) -> Path:
+    if out is not None:
+        folder = Path(out)
+        if folder.exists() and (
+            not folder.is_dir() or (any(folder.iterdir()) and not (folder / "figures.json").exists())
+        ):
+            raise ValueError(f"{folder} already holds something that is no toy run; name another folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    root = Path("toy")
+    root.mkdir(exist_ok=True)
+    taken = [int(m[1]) for p in root.iterdir() if (m := re.match(r"(\d{5})-", p.name))]
+    folder = root / f"{max(taken, default=-1) + 1:05d}-{Path(options.data).stem}-{options.loss}-{options.trick}"
+    folder.mkdir()
+    return folder

@@ -1,0 +1,194 @@
+"""GANs of points: every trick trains and is what it says, a run is a function of its seed, the command, bad input, the
+scoreboard's cells."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from minigan.cli import main
+from minigan.gan import scoreboard, toy, toydata
+from minigan.gan.toy import TRICKS, ToyTrainer, options_for
+from minigan.gan.train import TrainingError
+
+TINY = {"steps": 3, "batch_size": 16, "width": 8, "depth": 2, "unroll": 2}
+
+
+def run(*args: str):
+    return CliRunner().invoke(main, list(args))
+
+
+def trained(*args, **changes) -> ToyTrainer:
+    trainer = ToyTrainer(options_for(*args, **{**TINY, **changes}))
+    list(trainer.train(1))
+    return trainer
+
+
+@pytest.mark.parametrize("trick", TRICKS)
+def test_every_trick_trains(trick):
+    """Weights of both players move and stay finite, samples have the data's units, scores exist."""
+    options = options_for("grid", "non-saturating", trick, **TINY)
+    fresh, after = ToyTrainer(options), trained("grid", "non-saturating", trick)
+    for before, network in ((fresh.generator, after.generator), (fresh.critic, after.critic)):
+        pairs = list(zip(before.parameters(), network.parameters(), strict=True))
+        assert any((a.data != b.data).any() for a, b in pairs) and all(np.isfinite(b.data).all() for _, b in pairs)
+    assert after.sample(10).shape == (10, 2)
+    assert {"modes", "high_quality", "reverse_kl", "w1"} <= after.figures().keys()
+
+
+@pytest.mark.parametrize("loss", ["wasserstein", "ebgan", "f-pearson", "margin"])
+def test_any_loss_trains(loss):
+    trainer = trained("moons", loss, "gp" if loss == "wasserstein" else None)
+    assert np.isfinite(trainer.sample(5)).all()
+
+
+def test_a_seed_is_a_run():
+    """Equal seeds give equal samples to the bit, other seeds others."""
+    a, b, c = (trained("ring", "wgan-gp", seed=s).sample(50) for s in (0, 0, 1))
+    assert (a == b).all() and (a != c).any()
+
+
+def test_critics_inputs():
+    """A packing critic takes m points at once; the unrolled generator's gradient is not the plain one."""
+    packed = trained("ring", "gan", "packing", pack=4)
+    assert next(packed.critic.parameters()).shape == (8, 8)
+    with pytest.raises(ValueError, match="judges a whole batch"):
+        trained("ring", "gan", "minibatch").landscape(np.zeros((2, 2)))
+    plain, ahead = trained("ring", "gan"), trained("ring", "gan", "unrolled")
+    pairs = zip(plain.generator.parameters(), ahead.generator.parameters(), strict=True)
+    assert any((a.data != b.data).any() for a, b in pairs)
+
+
+def test_the_landscape_s_gradient_is_its_slope():
+    """D's gradient by autograd against central differences, in the data's units; tolerance: float32 over a step of 1e-2
+    on a piecewise linear critic."""
+    trainer, step = trained("grid", "wgan-gp", steps=20), 1e-2
+    x = np.array([[0.3, -1.2], [2.1, 3.3], [-4.0, 0.7]])
+    _, slope = trainer.landscape(x)
+    for axis in (0, 1):
+        e = step * np.eye(2)[axis]
+        difference = (trainer.landscape(x + e)[0] - trainer.landscape(x - e)[0]) / (2 * step)
+        assert slope[:, axis] == pytest.approx(difference, abs=5e-3)
+
+
+def test_scatter_in_odd_units(tmp_path):
+    """Points far from the origin, of very different scales, come back in their own units."""
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "x.npz", rng.standard_normal((500, 2)) * [1e-3, 1e4] + [1e3, -1e6])
+    samples = trained(str(tmp_path / "x.npz"), "wgan-gp").sample(200)
+    assert (abs(samples.mean(0) - [1e3, -1e6]) < [0.01, 1e5]).all()
+
+
+def test_training_finds_the_ring():
+    """300 steps of the default recipe, a fiftieth of its budget: W1 falls below half of what untrained samples have."""
+    options = options_for("ring", "wgan-gp", steps=300, batch_size=128, width=64, depth=3)
+    trainer = ToyTrainer(options)
+    before = trainer.figures()["w1"]
+    list(trainer.train(100))
+    assert trainer.figures()["w1"] < before / 2
+
+
+def test_diverging_rates_are_an_error():
+    with pytest.raises(TrainingError, match="no longer finite"):
+        trained("ring", "wgan-gp", lr_d=1e18, lr_g=1e18, steps=40)
+
+
+def test_command(tmp_path):
+    """The run's figures are the last line; pictures and animation are there; a second run may overwrite the first."""
+    out = tmp_path / "t"
+    for _ in range(2):
+        result = run("toy", "ring", "--steps", "4", "--batch-size", "16", "--seed", "3", "--out", str(out), "--json")
+        assert result.exit_code == 0, result.output
+    figures = json.loads(result.stdout.splitlines()[-1])
+    assert 0 <= figures["high_quality"] <= 1 and figures["modes"] <= 8 and figures["seed"] == 3
+    assert "step" in result.stderr and "step" not in result.stdout.splitlines()[-2]
+    for name in ("samples.png", "curves.png", "training.gif"):
+        with Image.open(out / name) as image:
+            assert min(image.size) > 200
+    with Image.open(out / "training.gif") as image:
+        assert image.n_frames == 4
+
+
+@pytest.mark.parametrize(
+    ("args", "match"),
+    [
+        (["rign"], "did you mean 'ring'"),
+        (["nowhere.csv"], "nowhere.csv"),
+        (["text.csv"], "line 2"),
+        (["ring", "--loss", "wgan-pg"], "wgan-gp"),
+        (["ring", "--loss", "hinge", "--trick", "unroled"], "unrolled"),
+        (["ring", "--loss", "wgan-gp", "--trick", "packing"], "for packing take --loss wasserstein"),
+        (["ring", "--loss", "wasserstein", "--trick", "unrolled"], "clip does not go with unrolled"),
+        (["ring", "--loss", "gan", "--trick", "packing", "--pack", "3"], "batch that they divide"),
+        (["ring", "--steps", "0"], "steps must be at least 1"),
+        (["ring", "--gp-weight", "nan"], "gp_weight"),
+        (["ring", "--out", "taken"], "already holds something"),
+    ],
+    ids=" ".join,
+)
+def test_bad_input(args, match, tmp_path, monkeypatch):
+    """One clear error, no traceback, nothing written."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "file").write_text("mine")
+    (tmp_path / "text.csv").write_text("1,2\n3,four\n")
+    result = run("toy", *args)
+    assert result.exit_code in (1, 2) and match in result.output and "Traceback" not in result.output, result.output
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "taken", "text.csv"]
+
+
+def test_the_scoreboard_resumes(tmp_path, monkeypatch):
+    """Cells that are there are not run again; a damaged one and a missing one are; the table is the same."""
+    changes = {"losses": ("minimax", "wasserstein"), "steps": 2, "seeds": 2, "best": 1, "width": 8, "batch_size": 8}
+    first = scoreboard.run("quick", tmp_path, **changes)
+    cells = sorted(p for p in tmp_path.glob("*.json") if p.name != "scoreboard.json")
+    assert len(cells) == (6 + 5) * 2 + 2  # Wasserstein with unrolled is refused
+    ran = []
+    monkeypatch.setattr(scoreboard, "ToyTrainer", lambda options: ran.append(options) or ToyTrainer(options))
+    cells[0].unlink()
+    cells[1].write_text(cells[1].read_text()[:40])
+    second = scoreboard.run("quick", tmp_path, **changes)
+    assert len(ran) == 2
+    for a, b in zip(first["rows"], second["rows"], strict=True):
+        assert (
+            a["modes"] == b["modes"] if a["refused"] is None else "clip" in a["refused"] and "unrolled" in b["refused"]
+        )
+    assert json.loads((tmp_path / "scoreboard.json").read_text())["published"][0][2] == 6.3
+    assert not [p for p in os.listdir(tmp_path) if p.endswith(".tmp")]
+    assert "published" in scoreboard.text(second)
+
+
+def test_a_diverged_cell_is_a_result(tmp_path):
+    options = options_for("ring", "minimax", **{**TINY, "lr_d": 1e30, "lr_g": 1e30, "steps": 30})
+    figures = scoreboard.cell(options, tmp_path)
+    assert "no longer finite" in figures["diverged"] and figures["modes"] == 0 and figures["reverse_kl"] is None
+
+
+def test_intervals():
+    """Student's: 1, 2, 3 has mean 2 and half width 4.303 / sqrt 3; one value has none."""
+    assert scoreboard.interval([1, 2, 3]) == (2.0, pytest.approx(4.3027 / 3**0.5, abs=1e-3))
+    assert scoreboard.interval([4]) == (4.0, None)
+
+
+def test_orderings_are_judged_by_intervals():
+    def row(trick, modes):
+        return {"data": "ring", "loss": "minimax", "trick": trick, "refused": None, "modes": modes}
+
+    verdicts = [
+        scoreboard.orderings([row("plain", (6.0, 0.5)), row("packing", other)])[0]["verdict"]
+        for other in ((7.9, 0.1), (6.2, 0.1), (4.0, 0.1))
+    ]
+    assert verdicts == ["reproduced", "not separated", "reversed"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "modes", "least"), [("ring", 8, 0.75), ("grid", 25, 0.40)])
+def test_the_default_budget_reaches_its_goal(name, modes, least):
+    """The default run of `minigan toy`, seed 0."""
+    trainer = ToyTrainer(toy.ToyOptions(data=name))
+    list(trainer.train(1000))
+    figures = toydata.scores(trainer.sample(toydata.SAMPLES), trainer.points)
+    assert figures["modes"] == modes and figures["high_quality"] >= least
