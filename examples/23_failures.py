@@ -65,8 +65,9 @@ def main(steps: int, device: str, out: str) -> None:
         strength.append(
             train(d, lambda f=fake: loss("minimax").discriminator(d(real()), d(f)), max(steps // 8, 1), 2e-3)[-1]
         )
-    print(f"D too strong: D's loss {strength[0]:.3f} -> {strength[-1]:.4f}, |grad G| minimax"
-          f" {norms['minimax'][0]:.2e} -> {norms['minimax'][-1]:.2e}")  # fmt: skip
+    share = [a / b for a, b in zip(norms["minimax"], norms["non-saturating"], strict=True)]
+    print(f"D too strong: D's loss {strength[0]:.3f} -> {strength[-1]:.4f}; |grad G| of minimax is {share[0]:.3f}"
+          f" of the non-saturating one, then {share[-1]:.4f}")  # fmt: skip
     for name, found in norms.items():
         left.semilogy(found, "o-", label=name)
     left.set_title("‖∇G‖ while only D trains")

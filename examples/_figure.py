@@ -19,12 +19,12 @@ def panels(count: int, width: float = 4.6, height: float = 4.2):
 
 
 def arrows(axis, v, reach: float, count: int = 17) -> None:
-    """The direction of descent -v on a grid over [-reach, reach]^2, arrows of one length, faint where it is slow."""
+    """The direction of descent -v on a grid over [-reach, reach]^2, arrows of one length."""
     grid = np.linspace(-reach, reach, count)
     x, y = np.meshgrid(grid, grid)
     u = np.array([-v((a, b)) for a, b in zip(x.ravel(), y.ravel(), strict=True)]).T
-    length = np.maximum(np.hypot(*u), 1e-12)
-    axis.quiver(x, y, *(u / length).reshape(2, *x.shape), length.reshape(x.shape), cmap="Blues", alpha=0.7, pivot="mid")
+    u = u / np.maximum(np.hypot(*u), 1e-12)
+    axis.quiver(x, y, *u.reshape(2, *x.shape), color="#9fb8d6", pivot="mid", scale=1.3 * count, width=0.006)
 
 
 def save(figure, out: str) -> None:
