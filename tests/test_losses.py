@@ -103,7 +103,8 @@ def test_losses_are_finite_and_descend(name, dtype):
     if name not in ("least-squares", "f-pearson"):  # a parabola pulls back what overshoots
         assert (row.sign * g_real.data <= 0).all() and (row.sign * g_fake.data >= 0).all()
         assert (row.sign * g_gen.data <= 0).all() and (g_gen.data != 0).any()
-    assert row.formula and row.convention and row.paper
+    d, g = row.formula.split(";  ")  # what the curves of a run are labelled with
+    assert d.startswith("D: ") and g.startswith("G: ") and row.convention and row.paper
 
 
 @pytest.mark.parametrize("ours, theirs", [("minimax", "non-saturating")])

@@ -39,6 +39,7 @@ class Loss:
 
     discriminator(real, fake) and generator(fake) take critic outputs (N, ...) and return the scalar each minimises.
     sign: +1 where the critic is trained to be higher on reals than on fakes, -1 where lower.
+    formula: "D: ...;  G: ...", the two halves parted by ";  ".
     output: what the network puts out: "logit", "raw" or "energy".
     activation: what the formula makes of an output: D or T or E as a function of it, elementwise.
     head: what a plain network's one number a sample must pass through before the losses take it: softplus for
@@ -160,8 +161,8 @@ def _f_gan(row: Conjugate) -> Loss:
         f"f-{row.name}",
         lambda real, fake: mean(row.conjugate(fake)) - mean(row.activation(real)),
         lambda fake: -mean(row.conjugate(fake)),
-        f"D: E f*(T(Gz)) - E T(x);  G: -E f*(T(Gz));  {row.text}",
-        f"minus D's loss is a lower bound of {row.divergence}; T above {row.threshold:g} means real",
+        "D: E f*(T(Gz)) - E T(x);  G: -E f*(T(Gz))",
+        f"minus D's loss is a lower bound of {row.divergence}; T above {row.threshold:g} means real; {row.text}",
         "Nowozin et al. 2016, tables 2 and 6",
         activation=row.activation,
         probability=sigmoid if row.name == "js" else None,
@@ -176,7 +177,7 @@ def ebgan(margin: float) -> Loss:
         "ebgan",
         lambda real, fake: mean(real) + mean(relu(margin - fake)),
         lambda fake: mean(fake),
-        f"D: E(x) + max(0, m - E(Gz));  G: E(Gz);  E = reconstruction error, m = {margin:g}",
+        f"D: E(x) + max(0, {margin:g} - E(Gz));  G: E(Gz)",
         "energies, so lower means real; D's loss is between 0 and m at its best, m where it cannot tell",
         "Zhao et al. 2017, eq. 1 and 2",
         sign=-1,
@@ -192,7 +193,7 @@ LOSSES: dict[str, Loss] = {
             "minimax",
             _logistic,
             lambda fake: -mean(softplus(fake)),
-            "D: -ln D(x) - ln(1 - D(Gz));  G: ln(1 - D(Gz));  D = sigmoid(t)",
+            "D: -ln D(x) - ln(1 - D(Gz));  G: ln(1 - D(Gz))",
             "D's loss is 2 ln 2 at chance; G's falls below -ln 2 as it fools D",
             "Goodfellow et al. 2014, eq. 1",
             output="logit",
@@ -203,7 +204,7 @@ LOSSES: dict[str, Loss] = {
             "non-saturating",
             _logistic,
             lambda fake: mean(softplus(-fake)),
-            "D: -ln D(x) - ln(1 - D(Gz));  G: -ln D(Gz);  D = sigmoid(t)",
+            "D: -ln D(x) - ln(1 - D(Gz));  G: -ln D(Gz)",
             "D's loss is 2 ln 2 and G's ln 2 at chance; both are positive, lower is better for its player",
             "Goodfellow et al. 2014, section 3",
             output="logit",

@@ -218,12 +218,12 @@ def smoothed(row: Loss, real: float = 0.9, fake: float = 0.0) -> Loss:
         return replace(
             row,
             discriminator=lambda r, f: mean(softplus(r) - real * r) + mean(softplus(f) - fake * f),
-            formula=f"{row.formula};  labels {real:g} and {fake:g}",
+            convention=f"{row.convention}; labels {real:g} and {fake:g}",
         )
     return replace(
         row,
         discriminator=lambda r, f: mean(square(r - real)) / 2 + mean(square(f - fake)) / 2,
-        formula=f"{row.formula};  labels {real:g} and {fake:g}",
+        convention=f"{row.convention}; labels {real:g} and {fake:g}",
     )
 
 
@@ -240,7 +240,7 @@ def noisy(row: Loss, rate: float, random: Generator | None = None) -> Loss:
         wrong = rand(*real.shape, generator=random) < rate
         return row.discriminator(where(wrong, fake, real), where(wrong, real, fake))
 
-    return replace(row, discriminator=discriminator, formula=f"{row.formula};  labels wrong with chance {rate:g}")
+    return replace(row, discriminator=discriminator, convention=f"{row.convention}; labels wrong with chance {rate:g}")
 
 
 def instance_noise(x: Tensor, sigma: float, random: Generator | None = None) -> Tensor:
