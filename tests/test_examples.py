@@ -37,6 +37,24 @@ def test_gans(name, picture, tmp_path):
         assert image.size[0] > 200
 
 
+POINTS = {
+    "40_ring": ("ring.gif", "of 8 modes"),
+    "41_tricks_against_collapse": ("tricks.png", "unrolled  reverse KL"),
+    "42_critic_too_strong": ("too_strong.png", "last / first"),
+    "43_mode_collapse": ("collapse.png", "spread"),
+    "44_diverging_rates": ("rates.png", "diverged"),
+}
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_points(name, tmp_path):
+    """GANs of points: a few steps run, print what is measured and draw it."""
+    picture, words = POINTS[name]
+    assert words in example(name, "--steps", "20" if name.startswith(("42", "44")) else "3", cwd=tmp_path)
+    with Image.open(tmp_path / picture) as image:
+        assert image.size[0] > 200
+
+
 def test_the_penalty_of_the_example_is_the_library_s():
     """The gradient penalty written out in the example equals minigan.gan.penalties on the same numbers."""
     import minigan as mg
