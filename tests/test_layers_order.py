@@ -51,6 +51,7 @@ LAYERS = [
     "gan.tricks",
     "gan.divergences",
     "gan.games",
+    "gan.fgan",
     "gan.networks",
     "gan.toydata",
     "gan.toynets",
