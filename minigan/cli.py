@@ -283,6 +283,22 @@ def data_show(name, out) -> dict:
     return {"out": str(out)}
 
 
+@_command(main, "examples")
+def examples() -> list:
+    """List the examples: one page of code each, run by  python -m minigan.examples.NAME."""
+    import ast
+
+    from minigan import examples as package
+
+    rows = []
+    for folder in package.__path__:
+        for path in sorted(Path(folder).glob("[0-9]*.py")):
+            first = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))).splitlines()[0]
+            click.echo(f"{path.stem:<28} {first}")
+            rows.append({"name": path.stem, "about": first})
+    return rows
+
+
 @_command(main, "gradcheck")
 @click.argument("ops", nargs=-1)
 @click.option("--model", help="Certify a whole system's step instead (wgan-gp, dcgan).")

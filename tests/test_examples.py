@@ -1,11 +1,40 @@
 """The examples run as their first lines say, and what they show is so."""
 
+import ast
+import importlib.util
+import json
+import re
 import runpy
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
+
+FOLDER = Path(importlib.util.find_spec("minigan.examples").origin).parent
+EXAMPLES = sorted(path.stem for path in FOLDER.glob("[0-9]*.py"))
+# What an example must print in its quick setting; it also runs whole and draws its picture.
+SHOWS = {
+    "10_optimal_discriminator": "-2 ln 2 \\+ 2 JS = -0.559018",
+    "11_saturation": "minimax .* -0.01005, slope  -0.0100\nnon-saturating .* 4.60517, slope  -0.9900",
+    "12_bilinear_game": "lookahead     spectral radius 0.99504   theory 0.99504",
+    "13_dirac_gan": "gan                      3.1         1.42",
+    "15_earth_mover": "plan 5   dual 5   closed form 5",
+    "16_divergences": "KL inf, JS 0.6931; after noise: KL 2.6500",
+    "17_parallel_lines": "theta  0.50   tv 1.0000   kl inf   reverse_kl inf   js 0.6931   w 0.5000",
+    "18_iterated_optimal_d": "falling at every step: True",
+    "20_fgan_table": "pearson       0.5733  1.9276 .* 0.6457",
+    "22_mixture_by_likelihood": "never falling: True(.|\n)*never falling: True",
+    "25_label_smoothing": "labels 0.9, 0.1: .*D far in the fakes 0.100",
+    "30_slide_bilinear": "verdict: the slide's steps 2 and 3 are slips",
+    "31_slide_js_half": "without the halves 1.3863, with them 0.6931",
+    "32_slide_margin": "unbounded f 42%, bounded f 0%",
+    "33_slide_critic_sign": "minimise: E_r f - E_g f ends at \\+2.042; W is 2.042",
+    "34_slide_clip_gradients": "clip weights  : slope of f after 100 steps 0.0100",
+    "35_slide_loop_count": ": 6 steps",
+    "37_slide_one_sided": "labels 0.9, 0.1: .* on fakes alone 0.10",
+}
 
 
 def example(name: str, *args: str, cwd) -> str:
@@ -68,3 +97,41 @@ def test_the_penalty_of_the_example_is_the_library_s():
     mg.manual_seed(1)
     theirs, _ = gradient_penalty(lambda x: f(x)[:, 0], real, fake, mg.rand(64, 1, 1, 1))
     assert abs(ours.item() - theirs.item()) < 1e-5
+
+
+@pytest.mark.parametrize("name", [n for n in EXAMPLES if n >= "10"])
+def test_every_example_runs_and_draws(name, tmp_path):
+    """In a quick setting, with `--device cpu` where it trains: a picture that is not blank, and what SHOWS names."""
+    source = (FOLDER / f"{name}.py").read_text()
+    quick = ["--steps", "500" if name == "13_dirac_gan" else "60" if name[:2] in ("18", "25") else "3"]
+    quick = ["--steps", "0"] if name == "20_fgan_table" else quick
+    args = (quick if '"--steps"' in source else []) + (["--device", "cpu"] if '"--device"' in source else [])
+    shown = example(name, *args, cwd=tmp_path)
+    assert re.search(SHOWS.get(name, "."), shown), shown
+    pictures = list(tmp_path.glob("*.png"))
+    assert pictures, f"{name} drew nothing"
+    for picture in pictures:
+        with Image.open(picture) as image:
+            assert image.size[0] > 200 and len(image.convert("RGB").getcolors(1 << 24)) > 5
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_example_is_one_page(name):
+    """At most 120 lines; its first line says what it shows, and it says how it is run."""
+    source = (FOLDER / f"{name}.py").read_text()
+    doc = ast.get_docstring(ast.parse(source))
+    assert len(source.splitlines()) <= 120 and len(doc.splitlines()[0]) > 20
+    assert f"python -m minigan.examples.{name}" in doc
+    if "optim." in source and name > "10":
+        assert '"--steps"' in source or "slide" in name
+
+
+def test_the_examples_are_listed():
+    """`minigan examples` names every one, with its first line."""
+    done = subprocess.run(
+        [sys.executable, "-m", "minigan", "examples", "--json"], capture_output=True, text=True, check=True
+    )
+    rows = json.loads(done.stdout.splitlines()[-1])
+    found = rows if isinstance(rows, list) else rows["examples"]
+    assert [row["name"] for row in found] == EXAMPLES and len(EXAMPLES) >= 20
+    assert all(row["about"] and row["name"] in done.stdout for row in found)

@@ -1,0 +1,74 @@
+"""The problem with the clipping parameter: gradients vanish or explode with depth, weights pile up at +-c.
+
+    w <- clip(w, -c, c) after every critic step, against the penalty lambda E (||grad f(x_hat)|| - 1)^2
+
+Run it:  python -m minigan.examples.21_clipping --steps 200     (Gulrajani et al. 2017, figure 1b)
+"""
+
+import click
+import numpy as np
+
+import minigan as mg
+from minigan import nn, optim
+from minigan.backend import device as check_device
+from minigan.examples._figure import panels, save
+from minigan.gan.losses import loss
+from minigan.gan.penalties import penalty
+
+DEPTH, WIDTH = 8, 24
+
+
+@click.command()
+@click.option("--steps", default=200, show_default=True, help="Critic steps.")
+@click.option("--device", default="cpu", show_default=True)
+@click.option("--out", default="clipping.png", show_default=True)
+def main(steps: int, device: str, out: str) -> None:
+    """Train a deep critic with c = 0.01, 0.1, 1 and with the penalty; slopes by layer, weights at the bound."""
+    check_device(device)
+    figure, (left, right) = panels(2, 5)
+    for c in (0.01, 0.1, 1.0, None):
+        random = mg.manual_seed(0)
+        layers = [nn.Linear(2, WIDTH), nn.ReLU()]
+        for _ in range(DEPTH - 2):
+            layers += [nn.Linear(WIDTH, WIDTH), nn.ReLU()]
+        f = nn.Sequential(*layers, nn.Linear(WIDTH, 1))
+        if c:  # where clipped critics end up: spread over the whole of [-c, c]
+            for p in f.parameters():
+                p.assign(c * (2 * random.uniform(p.shape) - 1))
+        step = optim.RMSprop(f.parameters(), 5e-4) if c else optim.Adam(f.parameters(), 1e-3, (0.0, 0.9))
+        weights = [p for name, p in f.named_parameters() if name.endswith("weight")]
+        for _ in range(max(steps, 1)):
+            real, fake = mg.randn(64, 2, generator=random), mg.randn(64, 2, generator=random) * 0.5 + 1
+            objective = loss("wasserstein").discriminator(f(real), f(fake))
+            if c is None:
+                eps = mg.rand(64, 1, generator=random)
+                objective = objective + 10 * penalty("two-sided")(lambda x, f=f: f(x)[:, 0], real, fake, eps)[0]
+            step.zero_grad()
+            objective.backward()
+            step.step()
+            if c:
+                optim.clip_weights_(f.parameters(), c)
+        layer_outputs, h = [], real
+        for layer in f:
+            h = layer(h)
+            layer_outputs += [h] if isinstance(layer, nn.Linear) else []
+        gradients = mg.grad(h.mean(), layer_outputs)
+        norms = [max(float(np.linalg.norm(g.data)), 1e-30) for g in gradients]
+        name = f"clip {c:g}" if c else "penalty"
+        flat = np.concatenate([p.data.ravel() for p in weights])
+        piled = (np.abs(flat) > 0.99 * c).mean() if c else 0.0
+        print(
+            f"{name:10} gradient of first / last layer {norms[0] / norms[-1]:9.2e}   weights at the bound {piled:.0%}"
+        )
+        left.semilogy(range(1, DEPTH + 1), norms, "o-", label=name)
+        if c in (0.01, None):
+            right.hist(flat / (c or np.abs(flat).max()), 40, histtype="step", label=f"{name}, scaled")
+    left.set_title("norm of df / d(layer's output)")
+    left.legend()
+    right.set_title("weights / bound")
+    right.legend()
+    save(figure, out)
+
+
+if __name__ == "__main__":
+    main()

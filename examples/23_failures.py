@@ -1,0 +1,95 @@
+"""Failures on purpose: a discriminator too strong, modes that collapse, rates too high; each measured.
+
+    |grad_G L_G| as D improves;   modes of a ring held by an overtrained G;   radius of the game at step sizes too large
+
+Run it:  python -m minigan.examples.23_failures
+"""
+
+import itertools
+
+import click
+import numpy as np
+
+import minigan as mg
+from minigan import nn, optim
+from minigan.backend import device as check_device
+from minigan.examples._figure import panels, save
+from minigan.gan.games import BILINEAR, trajectory
+from minigan.gan.losses import loss
+
+CENTRES = np.array([(np.cos(a), np.sin(a)) for a in np.arange(8) * np.pi / 4])
+
+
+def mlp(*widths: int) -> nn.Module:
+    layers = []
+    for a, b in itertools.pairwise(widths):
+        layers += [nn.Linear(a, b), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers[:-1])
+
+
+def train(net, objective, steps: int, lr: float) -> list[float]:
+    """Adam on one player; the other stands still."""
+    adam, values = optim.Adam(net.parameters(), lr, (0.5, 0.9)), []
+    for _ in range(steps):
+        value = objective()
+        for p, g in zip(net.parameters(), mg.grad(value, list(net.parameters())), strict=True):
+            p.grad = g
+        adam.step()
+        values.append(value.item())
+    return values
+
+
+@click.command()
+@click.option("--steps", default=400, show_default=True)
+@click.option("--device", default="cpu", show_default=True)
+@click.option("--out", default="failures.png", show_default=True)
+def main(steps: int, device: str, out: str) -> None:
+    """The generator's gradient under a D of growing strength; a G trained against a D that never answers; eta = 1."""
+    check_device(device)
+    random, numbers = mg.manual_seed(0), np.random.default_rng(0)
+    g, d = mlp(2, 32, 2), mlp(2, 64, 64, 1)
+    params = list(g.parameters())
+    figure, (left, middle, right) = panels(3, 4)
+
+    def real() -> mg.Tensor:
+        ring = CENTRES[numbers.integers(8, size=256)] + 0.01 * numbers.standard_normal((256, 2))
+        return mg.tensor(ring, dtype=mg.float32)
+
+    strength, norms = [], {"minimax": [], "non-saturating": []}
+    for _ in range(8):
+        z = mg.randn(256, 2, generator=random)
+        for name, found in norms.items():
+            slopes = mg.grad(loss(name).generator(d(g(z))), params)
+            found.append(np.sqrt(sum((s.data.astype(float) ** 2).sum() for s in slopes)))
+        fake = g(z).detach()
+        strength.append(
+            train(d, lambda f=fake: loss("minimax").discriminator(d(real()), d(f)), max(steps // 8, 1), 2e-3)[-1]
+        )
+    print(f"D too strong: D's loss {strength[0]:.3f} -> {strength[-1]:.4f}, |grad G| minimax"
+          f" {norms['minimax'][0]:.2e} -> {norms['minimax'][-1]:.2e}")  # fmt: skip
+    for name, found in norms.items():
+        left.semilogy(found, "o-", label=name)
+    left.set_title("‖∇G‖ while only D trains")
+    left.legend()
+
+    train(g, lambda: loss("non-saturating").generator(d(g(mg.randn(256, 2, generator=random)))), steps, 2e-3)
+    made = g(mg.randn(1000, 2, generator=random)).detach().numpy()
+    nearest = np.linalg.norm(made[:, None] - CENTRES, axis=2).argmin(1)
+    held = (np.bincount(nearest, minlength=8) > 20).sum()
+    print(f"collapse: G against a D that stands still keeps {held} of 8 modes")
+    middle.scatter(*CENTRES.T, label="modes")
+    middle.scatter(*made.T, s=4, label="samples")
+    middle.set_title(f"G trained alone: {held} of 8 modes")
+    middle.legend()
+
+    for eta in (0.1, 0.3, 1.0):
+        path = np.linalg.norm(trajectory(BILINEAR, "simultaneous", eta, 40), axis=1)
+        right.semilogy(path, label=f"eta {eta:g}")
+    print(f"rates too high: at eta 1 the radius is {path[-1]:.3g} after 40 steps, 2^20 = {2**20}")
+    right.set_title("radius of the bilinear game")
+    right.legend()
+    save(figure, out)
+
+
+if __name__ == "__main__":
+    main()
