@@ -26,7 +26,7 @@ def network(inputs: int, outputs: int, width: int = 128) -> nn.Module:
 @click.command()
 @click.option("--steps", default=1500, show_default=True, help="Generator steps.")
 @click.option("--device", default="cpu", show_default=True)
-@click.option("--out", default="ring.gif", show_default=True, help="GIF of samples as they move.")
+@click.option("--out", default="ring.png", show_default=True, help="PNG of samples as they move.")
 @click.option("--seed", default=0, show_default=True)
 def main(steps: int, device: str, out: str, seed: int) -> None:
     """Train, and print how many of the modes are found and how many samples lie on one."""
@@ -73,16 +73,15 @@ def main(steps: int, device: str, out: str, seed: int) -> None:
             s = toydata.mode_scores(samples, points.modes, points.sigma)
             print(f"step {step:5d}   W {estimate.item():6.3f}   {s['modes']} of 8 modes   {s['high_quality']:.1%}")
             frames.append(scatter(samples))
-    viz.save_gif(out, frames, ms=300)
+    viz.save_grid(out, np.stack(frames), columns=5)
     print(f"{s['modes']} of 8 modes, {s['high_quality']:.1%} of high quality (perfect: {toydata.CEILING:.1%}); {out}")
 
 
-def scatter(samples: np.ndarray, side: int = 300) -> np.ndarray:
-    """A picture (side, side, 3) with a dark pixel where samples are."""
-    where = ((samples + 1.3) / 2.6 * side).astype(int).clip(0, side - 1)
-    picture = np.full((side, side, 3), 255, np.uint8)
-    picture[side - 1 - where[:, 1], where[:, 0]] = (42, 111, 187)
-    return picture
+def scatter(samples: np.ndarray, side: int = 160) -> np.ndarray:
+    """A picture (side, side, 3), the darker the more samples lie in a pixel."""
+    counts, _, _ = np.histogram2d(samples[:, 1], samples[:, 0], side, [[-1.3, 1.3]] * 2)
+    shade = np.exp(-counts[::-1, :, None] / [2.0, 4.0, 8.0])
+    return (255 * shade).astype(np.uint8)
 
 
 if __name__ == "__main__":

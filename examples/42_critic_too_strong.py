@@ -1,4 +1,4 @@
-"""A discriminator that is too strong: the better it is, the less the minimax generator learns from it.
+"""A discriminator that is too strong: the better it is, the smaller minimax's gradient for G beside other losses'.
 
     minimax G: ln(1 - D(Gz)),  d/dt = -D(Gz) -> 0 with D(Gz);   non-saturating G: -ln D(Gz),  d/dt = D(Gz) - 1 -> -1
     Wasserstein with gradient penalty: the slope of f is held near 1, however long f trains
