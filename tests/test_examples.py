@@ -16,6 +16,11 @@ FOLDER = Path(importlib.util.find_spec("minigan.examples").origin).parent
 EXAMPLES = sorted(path.stem for path in FOLDER.glob("[0-9]*.py"))
 # What an example must print in its quick setting; it also runs whole and draws its picture.
 SHOWS = {
+    "40_ring": "of 8 modes, .* of high quality",
+    "41_tricks_against_collapse": "unrolled  reverse KL",
+    "42_critic_too_strong": "last / first",
+    "43_mode_collapse": "spread",
+    "44_diverging_rates": "diverged: ",
     "10_optimal_discriminator": "-2 ln 2 \\+ 2 JS = -0.559018",
     "11_saturation": "minimax .* -0.01005, slope  -0.0100\nnon-saturating .* 4.60517, slope  -0.9900",
     "12_bilinear_game": "lookahead     spectral radius 0.99504   theory 0.99504",

@@ -39,29 +39,22 @@ def run(options: ToyOptions, out: str | os.PathLike | None = None, quiet: bool =
     history: list[dict] = []
     frames = []
     every, snap = max(1, options.steps // LOOKS), max(1, options.steps // FRAMES)
-    start, scored = time.perf_counter(), None
+    start, shares = time.perf_counter(), {}
     tty = sys.stderr.isatty()
-    bar = tqdm(
-        total=options.steps,
-        unit="step",
-        disable=quiet,
-        file=sys.stderr,
-        dynamic_ncols=tty,
-        mininterval=0.5 if tty else 15,
-    )
+    pace = 0.5 if tty else 15
+    bar = tqdm(total=options.steps, unit="step", disable=quiet, file=sys.stderr, dynamic_ncols=tty, mininterval=pace)
     with bar:
-        for step in trainer.train(every, lambda step, values: history.append({"step": step, **values})):
+        # A row keeps the scores of the last look, so that their curve is a staircase.
+        for step in trainer.train(every, lambda step, values: history.append({"step": step, **values, **shares})):
             bar.update(step - bar.n)
             if step // snap > (step - every) // snap or step == options.steps:
-                samples = trainer.sample(600, 1)
-                frames.append(toyviz.frame(trainer, samples, real, f"{points.name}, step {step:,}"))
+                frames.append(toyviz.frame(trainer, trainer.sample(600, 1), real, f"{points.name}, step {step:,}"))
                 if points.modes is not None:
-                    scored = toydata.mode_scores(trainer.sample(toydata.SAMPLES, 1), points.modes, points.sigma)
-                    history[-1] |= {
-                        "high_quality": scored["high_quality"],
-                        "mode_share": scored["modes"] / len(points.modes),
-                    }
-                    bar.set_postfix_str(f"{scored['modes']} modes, {scored['high_quality']:.0%} HQ", refresh=False)
+                    found = toydata.mode_scores(trainer.sample(toydata.SAMPLES, 1), points.modes, points.sigma)
+                    shares["high_quality"] = found["high_quality"]
+                    shares["mode_share"] = found["modes"] / len(points.modes)
+                    history[-1] |= shares
+                    bar.set_postfix_str(f"{found['modes']} modes, {found['high_quality']:.0%} HQ", refresh=False)
     seconds = time.perf_counter() - start
     samples = trainer.sample(toydata.SAMPLES)
     figures = {
@@ -75,8 +68,8 @@ def run(options: ToyOptions, out: str | os.PathLike | None = None, quiet: bool =
         **toydata.scores(samples, points),
     }
     row = loss(options.loss)
-    title = f"{points.name}, {options.loss}, {options.trick}, seed {options.seed}: {line(figures)}"
-    toyviz.save_picture(folder / "samples.png", trainer, samples, title)
+    title = f"{points.name}, {options.loss}, {options.trick}, {options.steps:,} steps, seed {options.seed}"
+    toyviz.save_picture(folder / "samples.png", trainer, samples, f"{title}: {line(figures)}")
     d_formula, _, g_formula = row.formula.partition(";")
     formulas = {"d_loss": d_formula.removeprefix("D: "), "g_loss": g_formula.strip().removeprefix("G: ")}
     toyviz.save_curves(folder / "curves.png", history, title, formulas)
