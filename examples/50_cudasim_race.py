@@ -9,7 +9,7 @@ knows that 32 threads, a warp, run together, and leaves the barrier out for h < 
 In the order in which the simulator happens to run them the first version may even give the right sum; check mode does
 not go by luck: it says which threads touch the same place with nothing between them.
 
-Run it:  python -m minigan.examples.30_cudasim_race
+Run it:  python -m minigan.examples.50_cudasim_race
 """
 
 import numpy as np
