@@ -1,5 +1,5 @@
-"""The stand-in for CuPy is strict: what would go wrong in silence on a GPU, or not run on CuPy, is refused; its names and
-arguments are the real module's."""
+"""The stand-in for CuPy is strict: what would go wrong in silence on a GPU, or not run on CuPy, is refused; its names
+and arguments are the real module's."""
 
 import numpy as np
 import pytest
