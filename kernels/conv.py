@@ -28,7 +28,7 @@ from minigan.kernels.fast import winograd
 from minigan.kernels.geometry import ConvGeometry
 from minigan.kernels.layout import contiguous, memory_order, nhwc
 from minigan.kernels.load import njit
-from minigan.kernels.work import NOW, Array, Now
+from minigan.kernels.work import NOW, Array, Now, twins
 
 TO_NHWC, TO_NCHW, C_ORDER = (0, 2, 3, 1), (0, 3, 1, 2), (0, 1, 2, 3)
 
@@ -245,6 +245,8 @@ def conv_forward(
     slope: leaky-ReLU of the result (1 for none; 0 is ReLU). Like the other two: the result lies in memory as NHWC,
     `out` must not overlap an operand, and a shape that does not fit the geometry is a ValueError.
     """
+    if not isinstance(x, Array):
+        return twins("conv").conv_forward(x, w, geometry, bias, out, slope=slope, work=work)
     shape, groups = geometry.y_shape, geometry.groups
     batch, outs, out_y, _ = shape
     named = (("x", x, geometry.x_shape), ("w", w, geometry.w_shape), ("bias", bias, (outs,)), ("out", out, shape))
@@ -281,6 +283,8 @@ def conv_input(
     g (N, O, OY, OX), w (O, C/groups, KY, KX), bias (C,) -> dx (N, C, H, W). With a mask (N, C, H, W), dx where
     mask > 0 and slope * dx elsewhere (for slope 0: 0 where mask <= 0); without, leaky-ReLU of dx, as in `conv_forward`.
     """
+    if not isinstance(g, Array):
+        return twins("conv").conv_input(g, w, geometry, bias, out, mask=mask, slope=slope, work=work)
     shape, groups = geometry.x_shape, geometry.groups
     batch, channels, height, _ = shape
     named = (("g", g, geometry.y_shape), ("w", w, geometry.w_shape), ("bias", bias, (channels,)), ("out", out, shape))
@@ -307,6 +311,8 @@ def conv_weight(
 
     add: into what `out` holds, which must then be given (ValueError).
     """
+    if not isinstance(x, Array):
+        return twins("conv").conv_weight(x, g, geometry, out, add=add, work=work)
     shape, groups = geometry.w_shape, geometry.groups
     _check("conv_weight", geometry, ("x", x, geometry.x_shape), ("g", g, geometry.y_shape), ("out", out, shape))
     if add and out is None:

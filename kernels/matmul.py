@@ -15,7 +15,7 @@ from minigan.kernels.fast.gemm import Product, Rows, as_it_lies, listed, multipl
 from minigan.kernels.fast.micro import HELD, ZERO
 from minigan.kernels.layout import contiguous
 from minigan.kernels.load import njit
-from minigan.kernels.work import NOW, Array, Now
+from minigan.kernels.work import NOW, Array, Now, twins
 
 SERIAL = 1 << 17
 """Multiply-adds below which starting threads costs more than it saves."""
@@ -98,6 +98,8 @@ def batched(
     slope 1.
     ValueError for shapes that do not fit, and for add without `out` or with a bias.
     """
+    if not isinstance(a, Array):
+        return twins("matmul").batched(a, b, out, bias=bias, mask=mask, slope=slope, add=add, work=work)
     shape = (*a.shape[:2], b.shape[2])
     if a.shape[::2] != b.shape[:2] or (out is not None and out.shape != shape):
         into = "" if out is None else f" into {out.shape}"
@@ -148,6 +150,8 @@ def matmul(
     work: Now = NOW,
 ) -> Array:
     """a (m, k) @ b (k, n) -> (m, n), as `batched`."""
+    if not isinstance(a, Array):
+        return twins("matmul").matmul(a, b, out, bias=bias, mask=mask, slope=slope, add=add, work=work)
     if out is not None and bias is None and out.T.flags.c_contiguous and not out.flags.c_contiguous:
         matmul(b.T, a.T, out.T, mask=None if mask is None else mask.T, slope=slope, add=add, work=work)
         return out

@@ -22,7 +22,7 @@ from numba.extending import intrinsic
 
 from minigan.kernels.layout import memory_order, writable
 from minigan.kernels.load import njit
-from minigan.kernels.work import Array
+from minigan.kernels.work import Array, twins
 
 CHUNK = 16384
 """Parameters in a task, and the number above which a second thread pays."""
@@ -135,6 +135,11 @@ class Flat:
     must not move. A step takes the gradients in the same order; if they are the arrays of the step before, their
     addresses are not looked up again.
     """
+
+    def __new__(cls, params: Sequence[Array], *states: Sequence[Array]):
+        if params and not isinstance(params[0], Array):
+            return twins("optim").Flat(params, *states)
+        return super().__new__(cls)
 
     def __init__(self, params: Sequence[Array], *states: Sequence[Array]) -> None:
         self.params, self.states = tuple(params), tuple(map(tuple, states))

@@ -108,11 +108,8 @@ def _box_muller_chunks(words, out):
         _box_muller(words[at], out[at])
 
 
-def bits(n: int, seed: int, stream: int, step: int) -> Array:
-    """The first n words, uint32, of draw number `step` of a stream of a seed.
-
-    ValueError unless seed and step are in [0, 2^64), stream in [0, 2^32) and n in [0, 2^34].
-    """
+def check(n: int, seed: int, stream: int, step: int) -> None:
+    """ValueError unless seed and step are in [0, 2^64), stream in [0, 2^32) and n in [0, 2^34]."""
     for name, value, limit in (
         ("n", n, 2**34 + 1),
         ("seed", seed, 2**64),
@@ -121,6 +118,11 @@ def bits(n: int, seed: int, stream: int, step: int) -> Array:
     ):
         if not 0 <= value < limit:
             raise ValueError(f"random: {name} must be in [0, {limit}), got {value}")
+
+
+def bits(n: int, seed: int, stream: int, step: int) -> Array:
+    """The first n words, uint32, of draw number `step` of a stream of a seed; ValueError as `check`."""
+    check(n, seed, stream, step)
     words = np.empty(((n + 3) // 4, 4), np.uint32)
     low = 2**32 - 1
     numbers = (step & low, step >> 32, stream, seed & low, seed >> 32)

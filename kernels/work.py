@@ -8,6 +8,8 @@ or writes a number stands in a function given to `call`, never beside it.
 """
 
 from collections.abc import Callable, Hashable
+from importlib import import_module
+from types import ModuleType
 
 import numpy as np
 
@@ -24,6 +26,11 @@ def aligned(shape: int | tuple[int, ...], dtype=np.float32) -> Array:
     memory = np.empty(count * dtype.itemsize + LINE, np.uint8)
     skip = -memory.ctypes.data % LINE
     return memory[skip : skip + count * dtype.itemsize].view(dtype).reshape(shape)
+
+
+def twins(family: str) -> ModuleType:
+    """The functions of `kernels/cuda/<family>.py`: what a kernel hands over to when it is given a device's array."""
+    return import_module(f"minigan.kernels.cuda.{family}")
 
 
 class Now:

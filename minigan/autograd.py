@@ -28,7 +28,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from .backend import FLOATS, device_of, float32, namespace
+from .backend import FLOATS, default_device, device_of, float32, host, moved, namespace, on, opened, together
 from .backend import device as check_device
 
 _recording: ContextVar[bool] = ContextVar("minigan_recording", default=True)
@@ -153,11 +153,13 @@ class Tensor:
     def assign(self, values: Tensor | np.ndarray) -> Tensor:
         """Overwrite this leaf's values in place, unrecorded, and count it. Raises ValueError on another shape."""
         values = values if isinstance(values, Tensor) else tensor_of(values)
+        if opened and type(array_of(values)) is not type(array_of(self)):
+            values = Tensor(moved(array_of(values), self.device))
         if values.shape != self.shape:
             raise ValueError(
                 f"assign: cannot write an array of shape {values.shape} into a tensor of shape {self.shape}"
             )
-        in_place(_overwrite, [self], [values])
+        in_place(overwrite, [self], [values])
         return self
 
     def changed(self) -> Tensor:
@@ -166,10 +168,10 @@ class Tensor:
         return self
 
     def numpy(self) -> np.ndarray:
-        """Its array, not copied. Raises ValueError on a tensor that requires a gradient: detach() first."""
+        """Its array, on the CPU not copied. Raises ValueError on one that requires a gradient: detach() first."""
         if self.requires_grad:
             raise ValueError("numpy: this tensor requires a gradient; use .detach().numpy()")
-        return self.data
+        return host(self.data)
 
     def item(self) -> float | int | bool:
         """The value of a one-element tensor as a Python number."""
@@ -203,7 +205,7 @@ class Tensor:
     __hash__ = object.__hash__
 
     def __repr__(self) -> str:
-        values = np.array2string(self.data, separator=", ", prefix="tensor(", precision=4)
+        values = np.array2string(host(self.data), separator=", ", prefix="tensor(", precision=4)
         made_by = f", made by {self.node.op.name}" if self.node else ", requires_grad=True" if self._leaf_grad else ""
         return f"tensor({values}, dtype={self.dtype}{made_by})"
 
@@ -227,7 +229,8 @@ def in_place(kernel: Callable, targets: Sequence[Tensor], sources: Sequence[Tens
         t.changed()
 
 
-def _overwrite(target: np.ndarray, source: np.ndarray) -> None:
+def overwrite(target: np.ndarray, source: np.ndarray) -> None:
+    """A kernel for `in_place`: the target takes the source's values."""
     target[...] = source
 
 
@@ -348,6 +351,8 @@ class Op:
     def run(self, inputs: Sequence[Tensor], arrays: Sequence[np.ndarray]) -> np.ndarray | tuple[np.ndarray, ...]:
         """`forward` on the inputs' arrays, its errors explained and its results real arrays."""
         try:
+            if opened:
+                together(self.name, arrays)
             made = self.forward(*arrays)
         except (ValueError, TypeError, IndexError) as error:
             raise self._explained(error, inputs) from error
@@ -621,7 +626,7 @@ def _seeds(outputs: Sequence[Tensor], grad_outputs) -> list[Tensor]:
             raise ValueError(
                 f"grad: an output of shape {y.shape} needs a cotangent in grad_outputs; only one-element outputs do not"
             )
-        g = Tensor(np.ones(y.shape, y.dtype)) if g is None else as_tensor(g, like=y.data)
+        g = Tensor(namespace(array_of(y)).ones(y.shape, y.dtype)) if g is None else as_tensor(g, like=array_of(y))
         if g.shape != y.shape:
             raise ValueError(f"grad: a cotangent of shape {g.shape} for an output of shape {y.shape}")
         seeds.append(g)
@@ -637,7 +642,7 @@ def _several(made) -> tuple:
 
 
 def _lift(inputs: Sequence) -> tuple[Tensor, ...]:
-    like = next((x.data for x in inputs if isinstance(x, Tensor)), None)
+    like = next((array_of(x) for x in inputs if isinstance(x, Tensor)), None)
     return tuple([x if isinstance(x, Tensor) else as_tensor(x, like) for x in inputs])
 
 
@@ -647,7 +652,7 @@ def as_tensor(value, like: np.ndarray | None = None) -> Tensor:
     if isinstance(value, Tensor):
         return value
     if like is not None and isinstance(value, (bool, int, float)):
-        key = value, type(value), like.dtype
+        key = value, type(value), like.dtype, type(like)
         if value and key in _constants:
             return _constants[key]
         dtype = (
@@ -657,7 +662,7 @@ def as_tensor(value, like: np.ndarray | None = None) -> Tensor:
             if isinstance(value, float)
             else np.result_type(like.dtype, value)
         )
-        constant = Tensor(np.asarray(value, dtype))
+        constant = Tensor(on(like, np.asarray(value, dtype)))
         if value and len(_constants) < CONSTANTS:  # 0.0 and -0.0 are one key, but not one number
             _constants[key] = constant
         return constant
@@ -672,12 +677,17 @@ _constants: dict[tuple, Tensor] = {}
 def tensor_of(array) -> Tensor:
     """A Tensor around what np.asarray makes of it, not copied if it is an array."""
     _check_constant(array)
-    return Tensor(np.asarray(array))
+    return Tensor(array if type(array) in opened else np.asarray(array))
 
 
 def _check_constant(data) -> None:
     """While a step is recorded, refuse a caller's array: it would be the same at every replay."""
-    if watchers and isinstance(data, np.ndarray) and data.size > 1 and (noted := recorder.get()) is not None:
+    if (
+        watchers
+        and (isinstance(data, np.ndarray) or type(data) in opened)
+        and data.size > 1
+        and (noted := recorder.get()) is not None
+    ):
         raise noted.constant()
 
 
@@ -688,13 +698,12 @@ def tensor(data, dtype=None, device=None, requires_grad: bool = False) -> Tensor
     numbers.
     """
     if isinstance(data, Tensor):
-        data = data.data
+        data = host(data.data)
     _check_constant(data)
     array = np.array(data, dtype=dtype)
     if dtype is None and array.dtype == np.float64 and not isinstance(data, (np.ndarray, np.generic)):
         array = array.astype(float32)
     if array.dtype.kind not in "fiub" or array.dtype == np.float16 or array.dtype.itemsize > 8:
         raise TypeError(f"tensor: dtype {array.dtype} is not supported; use float32, float64, an integer type or bool")
-    if device is not None:
-        check_device(device)
-    return Tensor(array).requires_grad_(requires_grad)
+    where = default_device() if device is None else check_device(device)
+    return Tensor(array if where == "cpu" else moved(array, where)).requires_grad_(requires_grad)

@@ -1,15 +1,23 @@
 """Devices: which array module and which kernels an array belongs to, and where random numbers come from.
 
 Nothing else in minigan knows what a device is. An op asks `namespace(x)` for NumPy's or CuPy's
-functions and calls `minigan.kernels`, which takes the arrays of either. This version computes on the
-CPU; the CUDA device is refused with the reason.
+functions and calls `minigan.kernels`, which takes the arrays of either. The devices:
+
+    cpu               NumPy and Numba
+    cuda              CuPy, imported on first use, and the kernels of kernels/*.cu
+    cudasim           the same .cu text on the CPU (`minigan.cudasim`), behind a stand-in for CuPy
+    cudasim:check     the same, every load and store checked
 """
 
 from __future__ import annotations
 
+from contextvars import ContextVar
+from importlib import import_module
 from types import ModuleType
 
 import numpy as np
+
+from minigan.kernels.cuda.load import modules as opened
 
 float32, float64 = np.dtype("float32"), np.dtype("float64")
 int64, bool_ = np.dtype("int64"), np.dtype("bool")
@@ -21,34 +29,137 @@ class DeviceError(RuntimeError):
 
 
 class device(str):
-    """A device name: `device("cpu")`. Raises ValueError for a name it does not know and DeviceError,
-    with the reason, for one that cannot be used here."""
+    """A device name: `device("cuda")`. As a context manager, the device on which tensors are made.
+
+    Raises ValueError for a name it does not know and DeviceError, with the reason, for one that cannot be used here.
+    """
 
     def __new__(cls, name: str = "cpu") -> device:
-        if name == "cpu":
-            return super().__new__(cls, name)
-        if str(name).split(":")[0] in ("cuda", "cudasim"):
-            raise DeviceError(
-                f"device {str(name)!r} cannot be used: this version of minigan has kernels for the CPU only; use 'cpu'"
-            )
-        raise ValueError(f"unknown device {name!r}; known devices: 'cpu'")
+        if name not in DEVICES:
+            raise ValueError(f"unknown device {name!r}; known devices: {', '.join(map(repr, DEVICES))}")
+        if name != "cpu":
+            module_of(name)
+        made = super().__new__(cls, name)
+        made._tokens = []
+        return made
+
+    def __getnewargs__(self) -> tuple[str]:
+        return (str(self),)
+
+    def __enter__(self) -> device:
+        self._tokens.append(_default.set(self))
+        return self
+
+    def __exit__(self, *error) -> None:
+        _default.reset(self._tokens.pop())
 
 
+DEVICES = ("cpu", "cuda", "cudasim", "cudasim:check")
 CPU = device("cpu")
+_default: ContextVar[device] = ContextVar("minigan_device", default=CPU)
+_modules: dict[str, ModuleType] = {"cpu": np}
 
 
-def device_of(array: np.ndarray) -> device:
+def default_device() -> device:
+    """The device on which tensors are made where none is named: the innermost `with device(...)`, else the CPU."""
+    return _default.get()
+
+
+def module_of(name: str) -> ModuleType:
+    """The array module of a device, opened on first use; DeviceError says why it cannot be."""
+    if name not in _modules:
+        module = _cupy() if name == "cuda" else _simulator(name)
+        opened[module.ndarray], _modules[name] = module, module
+    return _modules[name]
+
+
+def _simulator(name: str) -> ModuleType:
+    from minigan import cudasim
+
+    if not cudasim.available():
+        raise DeviceError(f"device {name!r} cannot be used: it compiles the kernels with g++, which is not installed")
+    from minigan.cudasim.standin import StandIn
+
+    return StandIn(check=name.endswith(":check"))
+
+
+def _cupy() -> ModuleType:
+    advice = "pip install 'cupy-cuda13x[ctk]' (or the cupy of your CUDA version), or use device 'cudasim' or 'cpu'"
+    try:
+        import cupy
+    except ImportError as error:
+        raise DeviceError(f"device 'cuda' cannot be used: CuPy cannot be imported ({error}); {advice}") from error
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except Exception as error:
+        raise DeviceError(
+            f"device 'cuda' cannot be used: the driver says {str(error)!r}; install NVIDIA's driver, or use device"
+            " 'cudasim' or 'cpu'"
+        ) from error
+    if count == 0:
+        raise DeviceError("device 'cuda' cannot be used: the driver finds no GPU; use device 'cudasim' or 'cpu'")
+    try:
+        from cupy.cuda import nvrtc
+
+        nvrtc.getVersion()
+    except Exception as error:
+        raise DeviceError(f"device 'cuda' cannot be used: NVRTC is missing ({error}); {advice}") from error
+    return cupy
+
+
+def device_of(array) -> device:
     """The device that holds `array`."""
     if isinstance(array, np.ndarray):
         return CPU
-    raise TypeError(f"expected a NumPy array, got {type(array).__name__}")
+    module = namespace(array)
+    return device(next(name for name, opened_module in _modules.items() if opened_module is module))
 
 
-def namespace(array: np.ndarray) -> ModuleType:
-    """The array module (NumPy) whose functions take `array`."""
+def namespace(array) -> ModuleType:
+    """The array module (NumPy, CuPy or its stand-in) whose functions take `array`."""
     if isinstance(array, np.ndarray):
         return np
-    raise TypeError(f"expected a NumPy array, got {type(array).__name__}")
+    try:
+        return opened[type(array)]
+    except KeyError:
+        raise TypeError(f"expected an array of NumPy or of an open device, got {type(array).__name__}") from None
+
+
+def together(op: str, arrays) -> None:
+    """TypeError, naming both devices, unless all arrays lie on one."""
+    if len({type(array) for array in arrays}) > 1:
+        first, second = sorted({str(device_of(array)) for array in arrays})[:2]
+        raise TypeError(
+            f"{op}: one operand is on device {first!r}, another on {second!r}; move one of them with .to({first!r})"
+        )
+
+
+def on(like, array: np.ndarray):
+    """A NumPy array on the device of the array `like`."""
+    return array if isinstance(like, np.ndarray) else namespace(like).asarray(array)
+
+
+def moved(array, name: str):
+    """`array` on the device `name`, itself if it is there. From a device to the CPU, the host waits."""
+    module, here = module_of(name), namespace(array)
+    if module is here:
+        return array
+    return module.asarray(array if here is np else here.asnumpy(array))
+
+
+def special(array) -> ModuleType:
+    """The module with erf for `array`: SciPy's, CuPy's or the stand-in's."""
+    if isinstance(array, np.ndarray):
+        import scipy.special
+
+        return scipy.special
+    module = namespace(array)
+    return module.special if module.__name__.startswith("cudasim") else import_module("cupyx.scipy.special")
+
+
+def host(array) -> np.ndarray:
+    """`array` on the CPU."""
+    return array if isinstance(array, np.ndarray) else namespace(array).asnumpy(array)
 
 
 def set_num_threads(n: int) -> None:
@@ -105,7 +216,8 @@ class Generator:
         from minigan import kernels
 
         self.step += 1
-        return kernels.random.permutation(n, self.seed, self.stream, self.step - 1)
+        order = kernels.random.permutation(n, self.seed, self.stream, self.step - 1)
+        return moved(order, _default.get())
 
     def integers(self, low: int, high: int, shape: tuple[int, ...]) -> np.ndarray:
         """int64 uniform on low..high-1. Raises ValueError when the range is empty or wider than 2**24."""
@@ -119,6 +231,11 @@ class Generator:
         draw = getattr(kernels.random, kind)
         count = int(np.prod(shape, dtype=np.int64))
         self.step += 1
+        if (where := _default.get()) != "cpu":
+            from minigan.kernels.cuda import random
+
+            numbers = (count, self.seed, self.stream, self.step - 1, np.dtype(dtype))
+            return getattr(random, kind)(module_of(where), *numbers).reshape(shape)
         return draw(count, self.seed, self.stream, self.step - 1, np.dtype(dtype)).reshape(shape)
 
 

@@ -66,7 +66,7 @@ def main() -> None:
 @click.option("--steps", type=int, help="Total number of generator steps, also with --resume.")
 @click.option("--batch-size", type=int, help="Images per step.")
 @click.option("--seed", type=int, help="The same seed gives the same run, bit for bit.")
-@click.option("--device", help="Where to compute (cpu).")
+@click.option("--device", help="Where to compute: cpu, cuda, cudasim or cudasim:check.")
 @click.option("--lr", type=float, help="Learning rate of both Adams.")
 @click.option("--beta1", type=float, help="Adam's decay of the average gradient.")
 @click.option("--beta2", type=float, help="Adam's decay of the average squared gradient.")

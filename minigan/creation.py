@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .autograd import Op, Tensor, tensor_of
-from .backend import CPU, Generator, default_generator, device, float32, float64, int64
+from .backend import Generator, default_device, default_generator, device, float32, float64, int64, moved
 from .ops_shape import sizes_of
 
 __all__ = [
@@ -45,34 +45,39 @@ class Draw(Op):
 
     def __init__(self, generator: Generator | None, draw: str, *settings) -> None:
         self.generator, self.draw, self.settings = generator or default_generator, draw, settings
+        self.device = default_device()
 
     name = property(lambda self: self.draw)
 
     def forward(self):
-        return getattr(self.generator, self.draw)(*self.settings)
+        draw = getattr(self.generator, self.draw)
+        if self.device == default_device():
+            return draw(*self.settings)
+        with device(self.device):  # a plan replays it where it was recorded
+            return draw(*self.settings)
 
 
-def _leaf(array: np.ndarray, where: str, requires_grad: bool) -> Tensor:
-    device(where)
-    return Tensor(array).requires_grad_(requires_grad)
+def _leaf(array: np.ndarray, where: str | None, requires_grad: bool = False) -> Tensor:
+    where = default_device() if where is None else device(where)
+    return Tensor(array if where == "cpu" else moved(array, where)).requires_grad_(requires_grad)
 
 
-def zeros(*size, dtype=float32, device=CPU, requires_grad: bool = False) -> Tensor:
+def zeros(*size, dtype=float32, device=None, requires_grad: bool = False) -> Tensor:
     """Zeros of shape `size`."""
     return _leaf(np.zeros(sizes_of(size), dtype), device, requires_grad)
 
 
-def ones(*size, dtype=float32, device=CPU, requires_grad: bool = False) -> Tensor:
+def ones(*size, dtype=float32, device=None, requires_grad: bool = False) -> Tensor:
     """Ones of shape `size`."""
     return _leaf(np.ones(sizes_of(size), dtype), device, requires_grad)
 
 
-def full(size, fill_value: float, dtype=float32, device=CPU, requires_grad: bool = False) -> Tensor:
+def full(size, fill_value: float, dtype=float32, device=None, requires_grad: bool = False) -> Tensor:
     """A tensor of shape `size` filled with one value."""
     return _leaf(np.full(sizes_of((size,)), fill_value, dtype), device, requires_grad)
 
 
-def empty(*size, dtype=float32, device=CPU, requires_grad: bool = False) -> Tensor:
+def empty(*size, dtype=float32, device=None, requires_grad: bool = False) -> Tensor:
     """Uninitialised memory of shape `size`."""
     return _leaf(np.empty(sizes_of(size), dtype), device, requires_grad)
 
@@ -89,19 +94,19 @@ def ones_like(input: Tensor, requires_grad: bool = False) -> Tensor:
 
 def eye(n: int, m: int | None = None, dtype=float32) -> Tensor:
     """The (n, m) matrix with ones on its diagonal."""
-    return Tensor(np.eye(n, m, dtype=dtype))
+    return _leaf(np.eye(n, m, dtype=dtype), None)
 
 
 def arange(start: float, end: float | None = None, step: float = 1, dtype=None) -> Tensor:
     """start, start + step, ... below end; arange(end) counts from 0. int64 for integers, else float32."""
     start, end = (0, start) if end is None else (start, end)
     whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
-    return Tensor(np.arange(start, end, step, dtype=dtype or (int64 if whole else float32)))
+    return _leaf(np.arange(start, end, step, dtype=dtype or (int64 if whole else float32)), None)
 
 
 def linspace(start: float, end: float, steps: int, dtype=float32) -> Tensor:
     """`steps` equally spaced values from start to end, both included."""
-    return Tensor(np.linspace(start, end, steps, dtype=float64).astype(dtype))
+    return _leaf(np.linspace(start, end, steps, dtype=float64).astype(dtype), None)
 
 
 def from_numpy(array: np.ndarray) -> Tensor:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .autograd import Op, Tensor
-from .backend import Generator
+from .autograd import Op, Tensor, array_of
+from .backend import Generator, namespace, on
 from .creation import rand
 from .ops_act import elu, leaky_relu, logsigmoid, maxout, relu, sigmoid, softplus, tanh
 from .ops_basic import abs, cast, square, where
@@ -90,7 +90,7 @@ class OneHot(Op):
             raise ValueError("one_hot: labels must be integers, none negative")
         if labels.size and labels.max() >= self.classes:
             raise ValueError(f"one_hot: label {labels.max()} does not fit {self.classes} classes")
-        return (labels[..., None] == np.arange(self.classes)).astype(np.int64)
+        return (labels[..., None] == namespace(labels).arange(self.classes)).astype(np.int64)
 
 
 def embedding(input: Tensor, weight: Tensor) -> Tensor:
@@ -98,7 +98,7 @@ def embedding(input: Tensor, weight: Tensor) -> Tensor:
 
     Raises IndexError for a row outside the table.
     """
-    rows = input if isinstance(input, Tensor) else Tensor(np.asarray(input))
+    rows = input if isinstance(input, Tensor) else Tensor(on(array_of(weight), np.asarray(input)))
     if rows.dtype.kind not in "iu":
         raise TypeError(f"embedding: the input must hold integers, not {rows.dtype}")
     return Lookup(ARRAY)(weight, rows)
@@ -110,7 +110,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     labels = tensor if isinstance(tensor, Tensor) else Tensor(np.asarray(tensor))
     if labels.dtype.kind not in "iu":
         raise ValueError("one_hot: labels must be integers, none negative")
-    return OneHot(int(labels.data.max(initial=-1)) + 1 if num_classes == -1 else num_classes)(labels)
+    return OneHot((int(labels.data.max()) + 1 if labels.data.size else 0) if num_classes == -1 else num_classes)(labels)
 
 
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
@@ -184,9 +184,11 @@ def cross_entropy(
     if input.ndim < 2:
         raise ValueError(f"{op}: input must be (N, K, ...), got shape {input.shape}")
     classes = input.shape[1]
-    target = target if isinstance(target, Tensor) else Tensor(np.asarray(target))
+    target = target if isinstance(target, Tensor) else Tensor(on(array_of(input), np.asarray(target)))
     per_class = (1, classes) + (1,) * (input.ndim - 2)
-    scale = Tensor(np.ones(per_class, input.dtype)) if weight is None else weight.reshape(per_class)
+    scale = (
+        Tensor(on(array_of(input), np.ones(per_class, input.dtype))) if weight is None else weight.reshape(per_class)
+    )
     log_p = log_softmax(input, 1)
     if target.shape == input.shape:
         aim = target * (1 - label_smoothing) + label_smoothing / classes
@@ -198,7 +200,7 @@ def cross_entropy(
     used = target != ignore_index
     at = unsqueeze(ClassLabels(classes)(where(used, target, 0)), 1)
     counted = unsqueeze(cast(used, input.dtype), 1)
-    weights = gather(scale * Tensor(np.ones(input.shape, input.dtype)), 1, at) * counted
+    weights = gather(scale * Tensor(on(array_of(input), np.ones(input.shape, input.dtype))), 1, at) * counted
     loss = -gather(log_p, 1, at) * weights
     if label_smoothing:
         loss = (1 - label_smoothing) * loss - (label_smoothing / classes) * sum(
@@ -219,7 +221,7 @@ def _reduce(op: str, loss: Tensor, reduction: str, count: int | None = None) -> 
 
 
 def _same_shape(op: str, input: Tensor, target) -> Tensor:
-    target = target if isinstance(target, Tensor) else Tensor(np.asarray(target, input.dtype))
+    target = target if isinstance(target, Tensor) else Tensor(on(array_of(input), np.asarray(target, input.dtype)))
     if target.shape != input.shape:
         raise ValueError(f"{op}: target {target.shape} must have the shape of input {input.shape}")
     return target

@@ -55,8 +55,8 @@ def to(self: Tensor, *args, dtype=None, device=None) -> Tensor:
             device = value
         else:
             dtype = value
-    if device is not None:
-        check_device(device)
+    if device is not None and check_device(device) != self.device:
+        self = ops_basic.ToDevice(check_device(device))(self)
     return self if dtype is None else ops_basic.cast(self, np.dtype(dtype))
 
 

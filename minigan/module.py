@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 
 from .autograd import Tensor
-from .backend import FLOATS, device, float32, float64
+from .backend import FLOATS, float32, float64, host, moved, opened
+from .backend import device as check_device
 
 
 class Parameter(Tensor):
@@ -20,7 +21,8 @@ class Parameter(Tensor):
     __slots__ = ()
 
     def __init__(self, data, requires_grad: bool = True) -> None:
-        super().__init__(np.array(data.data if isinstance(data, Tensor) else data))
+        array = data.data if isinstance(data, Tensor) else data
+        super().__init__(array.copy() if type(array) in opened else np.array(array))
         self.requires_grad = requires_grad
 
 
@@ -140,7 +142,7 @@ class Module:
             for table in (module._parameters, module._buffers):
                 for name, t in table.items():
                     if t is not None:
-                        state[f"{prefix}.{name}" if prefix else name] = t.data.copy()
+                        state[f"{prefix}.{name}" if prefix else name] = host(t.data).copy()
         return state
 
     def load_state_dict(self, state_dict: Mapping[str, np.ndarray], strict: bool = True) -> None:
@@ -156,7 +158,9 @@ class Module:
                 f"load_state_dict: missing {sorted(missing)}, unexpected {sorted(unexpected)}"
                 " (strict=False ignores them)"
             )
-        arrays = {k: np.asarray(v.data if isinstance(v, Tensor) else v) for k, v in state_dict.items() if k in own}
+        arrays = {
+            k: np.asarray(host(v.data) if isinstance(v, Tensor) else v) for k, v in state_dict.items() if k in own
+        }
         for name, array in arrays.items():
             if array.shape != own[name].shape:
                 raise ValueError(
@@ -192,13 +196,18 @@ class Module:
             fn(module)
         return self
 
-    def to(self, *args, dtype=None) -> Module:
+    def to(self, *args, dtype=None, device=None) -> Module:
         """Cast all floating parameters and buffers in place, and / or move them to a device; returns self."""
         for value in args:
             if isinstance(value, str):
-                device(value)
+                device = value
             else:
                 dtype = value
+        if device is not None:
+            check_device(device)
+            for t in (*self.parameters(), *self.buffers()):
+                t.data, t.grad = moved(t.data, device), None
+                t.changed()
         if dtype is not None:
             if np.dtype(dtype) not in FLOATS:
                 raise TypeError(f"Module.to: dtype must be float32 or float64, not {np.dtype(dtype)}")

@@ -12,7 +12,7 @@ import numpy as np
 from . import functional as F
 from . import init
 from .autograd import Tensor, in_place, no_grad
-from .backend import float32
+from .backend import float32, namespace
 from .module import Module, ModuleList, Parameter, Sequential, functional_call  # noqa: F401
 from .ops_basic import sum_to
 from .ops_conv import Pair, pair_of
@@ -320,12 +320,14 @@ def spectral_norm(
         return reshape(permute(w, axes), (w.shape[dim], -1))
 
     def unit(vector: np.ndarray) -> np.ndarray:
-        return vector / max(float(np.linalg.norm(vector)), eps)
+        xp = namespace(vector)
+        return vector / xp.maximum(xp.sqrt((vector * vector).sum()), eps)
 
     def iterate(u: np.ndarray, v: np.ndarray, w: np.ndarray) -> None:
+        xp = namespace(w)
         for _ in range(n_power_iterations):
-            v[...] = unit(np.einsum("ij,i->j", w, u))
-            u[...] = unit(np.einsum("ij,j->i", w, v))
+            v[...] = unit(xp.einsum("ij,i->j", w, u))
+            u[...] = unit(xp.einsum("ij,j->i", w, v))
 
     def refresh(module: Module) -> None:
         w = matrix(getattr(module, f"{name}_orig"))

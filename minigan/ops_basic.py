@@ -13,8 +13,8 @@ from functools import partial
 
 import numpy as np
 
-from .autograd import Cast, Op, Tensor, as_tensor
-from .backend import FLOATS, bool_, float32, namespace
+from .autograd import Cast, Op, Tensor, array_of, as_tensor
+from .backend import FLOATS, bool_, float32, moved, namespace, on, special
 
 
 class SumTo(Op):
@@ -280,9 +280,7 @@ class Erf(Floating):
     """2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x;  dx = g 2/sqrt(pi) exp(-x^2)."""
 
     def forward(self, x):
-        from scipy.special import erf as scipy_erf
-
-        return scipy_erf(x if x.dtype in FLOATS else x.astype(float32))
+        return special(x).erf(x if x.dtype in FLOATS else x.astype(float32))
 
     def vjp(self, node, need, g):
         x = node.inputs[0]
@@ -345,7 +343,9 @@ class Extremum(Elementwise):
 
     def vjp(self, node, need, g):
         a, b = node.inputs
-        first = where(self.prefers_first(a, b), 1.0, where(eq(a, b), 0.5, Tensor(np.zeros((), g.dtype))))
+        first = where(
+            self.prefers_first(a, b), 1.0, where(eq(a, b), 0.5, Tensor(on(array_of(g), np.zeros((), g.dtype))))
+        )
         return sum_to(g * first, a.shape) if need[0] else None, sum_to(g * (1 - first), b.shape) if need[1] else None
 
 
@@ -387,7 +387,7 @@ class Where(Op):
 
     def vjp(self, node, need, g):
         c, a, b = node.inputs
-        zero = Tensor(np.zeros((), g.dtype))
+        zero = Tensor(on(array_of(g), np.zeros((), g.dtype)))
         return (
             None,
             sum_to(self(c, g, zero), a.shape) if need[1] else None,
@@ -449,6 +449,21 @@ class Convert(Op):
         return x.astype(self.dtype)
 
 
+class ToDevice(Op):
+    """The same values on another device; the cotangent goes back."""
+
+    name, saves_input = "to", False
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+
+    def forward(self, x):
+        return moved(x, self.device)
+
+    def vjp(self, node, need, g):
+        return (ToDevice(node.inputs[0].device)(g),)
+
+
 class IsFinite(Comparison):
     """Neither NaN nor infinite."""
 
@@ -500,14 +515,16 @@ clamp = clip
 def where(condition: Tensor | np.ndarray, input: Tensor | float, other: Tensor | float) -> Tensor:
     """`input` where the bool `condition` holds, `other` elsewhere; all three broadcast. Raises TypeError if it is not
     bool."""
-    condition = condition if isinstance(condition, Tensor) else Tensor(np.asarray(condition))
+    if not isinstance(condition, Tensor):
+        like = next((array_of(t) for t in (input, other) if isinstance(t, Tensor)), np.empty(0))
+        condition = Tensor(on(like, np.asarray(condition)))
     if condition.dtype != bool:
         raise TypeError(
             f"where: the condition must be bool, not {condition.dtype}; compare it with something, e.g. x > 0"
         )
     if not isinstance(input, Tensor):
-        input = as_tensor(input, other.data if isinstance(other, Tensor) else None)
-    return _where(condition, input, as_tensor(other, input.data))
+        input = as_tensor(input, array_of(other) if isinstance(other, Tensor) else array_of(condition))
+    return _where(condition, input, as_tensor(other, array_of(input)))
 
 
 def cast(input: Tensor, dtype) -> Tensor:

@@ -20,7 +20,8 @@ import numpy as np
 
 from minigan.kernels.geometry import ConvGeometry
 
-from .autograd import Op, Tensor
+from .autograd import Op, Tensor, array_of
+from .backend import on
 from .ops_matmul import einsum, matmul, same_dtype
 from .ops_reduce import sum
 from .ops_shape import Index, IndexAdd, Pad, gather, permute, reshape, stack
@@ -268,12 +269,12 @@ def avg_pool2d(
         raise ValueError(f"{op}: ceil_mode=True is not supported; pad the input instead")
     windows = _window(op, input, kernel_size, stride, padding)
     n, c, height, width = input.shape
-    ones = Tensor(np.ones((1, 1, *windows.w_shape[2:]), input.dtype))
+    ones = Tensor(on(array_of(input), np.ones((1, 1, *windows.w_shape[2:]), input.dtype)))
     planes = conv2d(reshape(input, (n * c, 1, height, width)), ones, None, windows.stride, windows.padding)
     if count_include_pad:
-        counts = Tensor(np.asarray(ones.data.size, input.dtype))
+        counts = Tensor(on(array_of(input), np.asarray(ones.data.size, input.dtype)))
     else:
-        full = Tensor(np.ones((1, 1, height, width), input.dtype))
+        full = Tensor(on(array_of(input), np.ones((1, 1, height, width), input.dtype)))
         counts = conv2d(full, ones, None, windows.stride, windows.padding)
     return reshape(planes / counts, windows.y_shape)
 
@@ -334,7 +335,7 @@ def interpolate(
     if mode != "bilinear":
         raise ValueError(f"{op}: unknown mode {mode!r}; known modes: nearest, bilinear")
     rows, columns = (
-        Tensor(_lerp_matrix(n, m, s, bool(align_corners)).astype(input.dtype))
+        Tensor(on(array_of(input), _lerp_matrix(n, m, s, bool(align_corners)).astype(input.dtype)))
         for n, m, s in zip(input.shape[2:], size, scales, strict=True)
     )
     return matmul(matmul(rows, input), permute(columns, 1, 0))

@@ -19,7 +19,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .autograd import Op, Tensor, grad, identity, in_place, is_grad_enabled
+from .autograd import Op, Tensor, array_of, grad, identity, in_place, is_grad_enabled
+from .backend import on
 from .ops_basic import rsqrt, sqrt
 from .ops_matmul import same_dtype
 from .ops_reduce import mean, sum
@@ -183,8 +184,8 @@ def batch_norm(
     count = input.shape[0] * int(np.prod(input.shape[2:]))
     if count <= 1:
         raise ValueError(f"{op}: training needs more than one value per channel, got input {input.shape}")
-    weight = Tensor(np.ones(channels, input.dtype)) if weight is None else weight
-    bias = Tensor(np.zeros(channels, input.dtype)) if bias is None else bias
+    weight = Tensor(on(array_of(input), np.ones(channels, input.dtype))) if weight is None else weight
+    bias = Tensor(on(array_of(input), np.zeros(channels, input.dtype))) if bias is None else bias
     y, *statistics = BatchNorm(eps)(input, weight, bias)
     for running, batch, factor in zip((running_mean, running_var), statistics, (1, count / (count - 1)), strict=True):
         if running is not None:

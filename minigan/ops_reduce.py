@@ -68,7 +68,7 @@ class ExtremeShare(Op):
 
     def forward(self, x, y):
         chosen = ((x == y) | (np.isnan(x) & np.isnan(y))).astype(x.dtype)
-        return np.asarray(chosen / chosen.sum(self.axes, keepdims=True))
+        return namespace(x).asarray(chosen / chosen.sum(self.axes, keepdims=True))
 
 
 class Softmax(Op):
@@ -80,7 +80,7 @@ class Softmax(Op):
         self.axis = axis
 
     def forward(self, x):
-        e = namespace(x).exp(x - x.max(self.axis, keepdims=True, initial=-np.inf))
+        e = namespace(x).exp(x - largest(x, self.axis))
         return e / wide_sum(e, (self.axis,), keepdims=True)
 
     def vjp(self, node, need, g):
@@ -97,7 +97,7 @@ class LogSoftmax(Op):
         self.axis = axis
 
     def forward(self, x):
-        shifted = x - x.max(self.axis, keepdims=True, initial=-np.inf)
+        shifted = x - largest(x, self.axis)
         return shifted - namespace(x).log(wide_sum(namespace(x).exp(shifted), (self.axis,), keepdims=True))
 
     def vjp(self, node, need, g):
@@ -113,7 +113,7 @@ class ArgMax(Op):
         self.axis, self.keepdim = axis, keepdim
 
     def forward(self, x):
-        return np.asarray(x.argmax(self.axis, keepdims=self.keepdim))
+        return namespace(x).asarray(x.argmax(self.axis, keepdims=self.keepdim))
 
 
 class Offset(Op):
@@ -128,8 +128,18 @@ class Offset(Op):
         self.axes = axes
 
     def forward(self, x):
-        top = np.asarray(x.max(self.axes, keepdims=True, initial=-np.inf))
-        return np.where(np.isfinite(top), top, 0).astype(x.dtype)
+        xp, top = namespace(x), largest(x, self.axes)
+        return xp.where(xp.isfinite(top), top, 0).astype(x.dtype)
+
+
+def largest(x, axis):
+    """The largest element along axes, which are kept with size 1; -infinity where there is none."""
+    xp = namespace(x)
+    if not x.size:
+        kept = {i % x.ndim for i in (axis if isinstance(axis, tuple) else (axis,))}
+        shape = tuple(1 if i in kept else n for i, n in enumerate(x.shape))
+        return xp.full(shape, -np.inf, x.dtype)
+    return xp.asarray(x.max(axis, keepdims=True))
 
 
 def kept_shape(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .autograd import Op, Tensor, as_tensor
-from .backend import namespace
+from .autograd import Op, Tensor, array_of, as_tensor
+from .backend import namespace, on
 from .ops_basic import alike
 
 
@@ -263,13 +263,13 @@ def getitem(input: Tensor, key) -> Tensor:
     """input[key] with NumPy's rules; index Tensors are taken as arrays."""
     keys = key if isinstance(key, tuple) else (key,)
     plain = tuple(ARRAY if _is_array(k) else k for k in keys)
-    arrays = [k if isinstance(k, Tensor) else Tensor(np.asarray(k)) for k in keys if _is_array(k)]
+    arrays = [k if isinstance(k, Tensor) else Tensor(on(array_of(input), np.asarray(k))) for k in keys if _is_array(k)]
     return Index(plain if isinstance(key, tuple) else plain[0])(input, *arrays)
 
 
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The slices of `input` along axis `dim` that the 1-d integer `index` names."""
-    index = _indices(index, "index_select")
+    index = _indices(index, "index_select", input)
     if index.ndim != 1:
         raise ValueError(f"index_select: the index must have one axis, got shape {index.shape}")
     return Index((slice(None),) * axis_index(dim, input.ndim, "index_select") + (ARRAY,))(input, index)
@@ -278,20 +278,20 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """y[i][j][k] = input[i][index[i][j][k]][k] for dim = 1; `index` has as many axes as `input`, none longer outside
     `dim`."""
-    index, dim = _indices(index, "gather"), axis_index(dim, input.ndim, "gather")
+    index, dim = _indices(index, "gather", input), axis_index(dim, input.ndim, "gather")
     if index.ndim != input.ndim or any(
         i > s for d, (i, s) in enumerate(zip(index.shape, input.shape, strict=True)) if d != dim
     ):
         raise ValueError(
             f"gather: an index of shape {index.shape} does not fit an input of shape {input.shape} along axis {dim}"
         )
-    grid = [Tensor(axis) for axis in np.ogrid[tuple(slice(n) for n in index.shape)]]
+    grid = [Tensor(on(array_of(input), axis)) for axis in np.ogrid[tuple(slice(n) for n in index.shape)]]
     grid[dim : dim + 1] = (index,) if index.ndim else ()
     return Index((ARRAY,) * len(grid))(input, *grid)
 
 
-def _indices(index, op: str) -> Tensor:
-    index = index if isinstance(index, Tensor) else Tensor(np.asarray(index))
+def _indices(index, op: str, like: Tensor) -> Tensor:
+    index = index if isinstance(index, Tensor) else Tensor(on(array_of(like), np.asarray(index)))
     if index.dtype.kind not in "iu":
         raise TypeError(f"{op}: the index must hold integers, not {index.dtype}")
     return index
@@ -331,7 +331,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
             raise ValueError(f"pad: widths {(low, high)} do not fit axis {axis} of size {size} in mode {mode!r}")
         if low or high:
             source = np.pad(np.arange(size), (low, high), numpy_mode)
-            input = Index((slice(None),) * axis + (ARRAY,))(input, Tensor(source))
+            input = Index((slice(None),) * axis + (ARRAY,))(input, Tensor(on(array_of(input), source)))
     return input
 
 

@@ -122,7 +122,7 @@ def _frozen(x, w, b, running_mean, running_var):
     """Batch statistics used, running ones not moved."""
     y = F.batch_norm(x, None, None, w, b, True)
     if not (
-        np.array_equal(running_mean.data, STATISTICS["running_mean"])
+        np.array_equal(running_mean.numpy(), STATISTICS["running_mean"])
         and np.array_equal(running_var.data, STATISTICS["running_var"])
     ):
         raise ValueError("batch_norm: frozen statistics were moved")

@@ -16,7 +16,8 @@ import numpy as np
 
 from minigan import kernels
 
-from .autograd import Op, Tensor, in_place, no_grad
+from .autograd import Op, Tensor, array_of, in_place, no_grad, overwrite
+from .backend import host, namespace, on
 from .module import Module
 from .ops_basic import cast, clip, minimum, sqrt
 
@@ -103,7 +104,9 @@ class Optimizer:
         """{"state": {index: {name: array or int}}, "param_groups": settings with parameter indices}, as torch's."""
         index = {id(p): i for i, p in enumerate(p for g in self.param_groups for p in g["params"])}
         state = {
-            i: {k: copy.copy(v) for k, v in self.state[key].items()} for key, i in index.items() if key in self.state
+            i: {k: v if isinstance(v, int) else host(v).copy() for k, v in self.state[key].items()}
+            for key, i in index.items()
+            if key in self.state
         }
         groups = [{**g, "params": [index[id(p)] for p in g["params"]]} for g in self.param_groups]
         return {"state": state, "param_groups": groups}
@@ -122,7 +125,7 @@ class Optimizer:
                     raise ValueError(
                         f"{type(self).__name__}: saved {name} {value.shape} does not fit parameter {i} {p.shape}"
                     )
-            state[id(p)] = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in saved.items()}
+            state[id(p)] = {k: on(array_of(p), v.copy()) if isinstance(v, np.ndarray) else v for k, v in saved.items()}
         self.state = state
         for group, saved in zip(self.param_groups, groups, strict=True):
             group.update({k: v for k, v in saved.items() if k != "params"})
@@ -159,7 +162,7 @@ class SGD(Optimizer):
         """Whether this is the first step with momentum."""
         first = "momentum_buffer" not in state
         if group["momentum"] and first:
-            state["momentum_buffer"] = np.zeros(p.shape, p.dtype)
+            state["momentum_buffer"] = namespace(p).zeros(p.shape, p.dtype)
         return first
 
     def update(self, flat, grads, kind, group):
@@ -189,9 +192,9 @@ class RMSprop(Optimizer):
     def begin(self, p, state, group):
         """All parameters are of one kind."""
         if "square_avg" not in state:
-            state["square_avg"] = np.zeros(p.shape, p.dtype)
+            state["square_avg"] = namespace(p).zeros(p.shape, p.dtype)
             if group["momentum"]:
-                state["momentum_buffer"] = np.zeros(p.shape, p.dtype)
+                state["momentum_buffer"] = namespace(p).zeros(p.shape, p.dtype)
 
     def update(self, flat, grads, kind, group):
         """One step."""
@@ -219,7 +222,9 @@ class Adam(Optimizer):
     def begin(self, p, state, group):
         """The number of the step, which the bias correction depends on."""
         if not state:
-            state.update(step=0, exp_avg=np.zeros(p.shape, p.dtype), exp_avg_sq=np.zeros(p.shape, p.dtype))
+            state.update(
+                step=0, exp_avg=namespace(p).zeros(p.shape, p.dtype), exp_avg_sq=namespace(p).zeros(p.shape, p.dtype)
+            )
         state["step"] += 1
         return state["step"]
 
@@ -253,10 +258,10 @@ def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float) -> Tensor:
 
 def grad_norm(gradients: Iterable[Tensor | None]) -> Tensor:
     """The joint Euclidean norm of all gradients, summed in float64: a float64 tensor of no axes."""
-    total = Tensor(np.zeros((), np.float64))
-    for g in gradients:
-        if g is not None:
-            total = total + SquaredSum()(g)
+    squares = [SquaredSum()(g) for g in gradients if g is not None]
+    total = squares[0] if squares else Tensor(np.zeros((), np.float64))
+    for square in squares[1:]:
+        total = total + square
     return sqrt(total)
 
 
@@ -266,7 +271,8 @@ class SquaredSum(Op):
     name, differentiable = "squared_sum", False
 
     def forward(self, x):
-        return np.asarray(np.square(x, dtype=np.float64).sum())
+        wide = x.astype(np.float64)
+        return namespace(x).asarray((wide * wide).sum())
 
 
 def clip_grad_value_(parameters: Iterable[Tensor], clip_value: float) -> None:
@@ -282,7 +288,7 @@ def clip_weights_(parameters: Iterable[Tensor], clip_value: float) -> None:
     if not clip_value > 0:
         raise ValueError(f"clip_weights_: the bound must be positive, got {clip_value}")
     for p in parameters:
-        in_place(lambda array: np.clip(array, -clip_value, clip_value, out=array), [p])
+        in_place(lambda array: overwrite(array, namespace(array).clip(array, -clip_value, clip_value)), [p])
 
 
 class WeightAverage:
@@ -309,4 +315,4 @@ class WeightAverage:
         self.updates += 1
         factor = min(self.decay, (1 + self.updates) / (10 + self.updates))
         for average, p in zip(arrays[:count], arrays[count:], strict=True):
-            average += (p - average) * np.asarray(1 - factor, p.dtype)
+            average += (p - average) * p.dtype.type(1 - factor)

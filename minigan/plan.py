@@ -23,6 +23,7 @@ import numpy as np
 from minigan.kernels.work import LINE, aligned
 
 from .autograd import Tensor
+from .backend import namespace
 from .fusion import fused
 from .program import Effect, Step, Value
 
@@ -94,7 +95,8 @@ class _Requests:
     with its life. With the arena the same requests come again in the same order, and get their places.
     """
 
-    def __init__(self, buffers: list[Buffer] | None = None, arena: np.ndarray | None = None) -> None:
+    def __init__(self, memory: Callable, buffers: list[Buffer] | None = None, arena: np.ndarray | None = None) -> None:
+        self.memory = memory
         self.buffers, self.arena = [] if buffers is None else buffers, arena
         self.asked, self.now, self.calls, self.made, self.held = 0, 0, [], {}, []
 
@@ -102,7 +104,7 @@ class _Requests:
         """(memory for nbytes from the present step to `last`, its Buffer)."""
         if self.arena is None:
             self.buffers.append(Buffer(nbytes, self.now, last))
-            memory = aligned(nbytes, np.uint8)
+            memory = self.memory(nbytes, np.uint8)
             self.held.append(memory)  # or its address would be another's
         else:
             start = self.buffers[self.asked].offset
@@ -138,6 +140,15 @@ class _Requests:
         self.made = {k: made for k, made in self.made.items() if not np.may_share_memory(made[2], array)}
 
 
+def _memory(steps: Sequence[Step | Effect]) -> Callable:
+    """Allocates where the step's tensors lie: `aligned` for the CPU, else the device's `empty`."""
+    device = (
+        v.array for step in steps for v in step.reads if v.array is not None and not isinstance(v.array, np.ndarray)
+    )
+    array = next(device, None)
+    return aligned if array is None else namespace(array).empty
+
+
 def _placed(steps: Sequence[Step | Effect], kept: Sequence[Value]) -> tuple[dict, np.ndarray, list]:
     """(value -> array, the arena, the calls), the arrays of all values being in the arena or leaves."""
     last: dict[Value, int] = {}
@@ -146,10 +157,11 @@ def _placed(steps: Sequence[Step | Effect], kept: Sequence[Value]) -> tuple[dict
             last[value.root] = now
     for value in kept:
         last[value.root] = len(steps)
-    dry = _Requests()
+    memory = _memory(steps)
+    dry = _Requests(memory)
     _bind(steps, last, dry)
     size = _assign(dry.buffers)
-    wet = _Requests(dry.buffers, aligned(size, np.uint8))
+    wet = _Requests(memory, dry.buffers, memory(size, np.uint8))
     arrays = _bind(steps, last, wet)
     for value in kept:
         arrays.setdefault(value, value.array)

@@ -47,7 +47,7 @@ class Value:
     def laid_out(self, memory: np.ndarray) -> np.ndarray:
         """`memory` (bytes) as this value's array, its axes in their order."""
         sizes = [self.shape[axis] for axis in self.order]
-        return memory[: self.nbytes].view(self.dtype).reshape(sizes).transpose(np.argsort(self.order))
+        return memory[: self.nbytes].view(self.dtype).reshape(sizes).transpose(np.argsort(self.order).tolist())
 
 
 @dataclass

@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..autograd import Tensor, grad, no_grad
+from ..autograd import Tensor, array_of, grad, no_grad
+from ..backend import on
 from ..ops_basic import square
 from ..ops_reduce import mean, safe_norm, sum
 
@@ -38,7 +39,7 @@ def gradient_norm(critic: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     requires a gradient."""
     (slope,) = grad(sum(critic(x)), x, create_graph=True)
     if slope is None:  # a critic that ignores its input has slope zero
-        return Tensor(np.zeros(x.shape[0], x.dtype))
+        return Tensor(on(array_of(x), np.zeros(x.shape[0], x.dtype)))
     return safe_norm(slope, tuple(range(1, x.ndim)))
 
 

@@ -13,18 +13,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
-from functools import partial
+from functools import partial, wraps
 
 import numpy as np
 
 from .. import optim
 from ..autograd import Tensor, detect_anomaly, grad, no_grad
-from ..backend import Generator, device
+from ..backend import Generator, device, float64, host
 from ..capture import capture
-from ..creation import rand, randn
+from ..creation import rand, randn, zeros
 from ..data import Dataset, Loader
 from ..functional import sigmoid
+from ..ops_basic import cast
 from ..ops_reduce import mean
+from ..ops_shape import stack
 from . import networks
 from .losses import loss
 from .penalties import gradient_penalty
@@ -99,19 +101,32 @@ def options_for(system: str, **changes) -> Options:
     return replace(SYSTEMS[system], **changes)
 
 
+def _on_device(method: Callable) -> Callable:
+    """The method, its tensors made on the device of the trainer's options (given to __init__ as the first argument)."""
+
+    @wraps(method)
+    def run(self, *args):
+        with device((args[0] if method.__name__ == "__init__" else self.options).device):
+            return method(self, *args)
+
+    return run
+
+
 class Trainer:
     """A generator, a critic, their optimisers, data and random numbers; `step()` trains, `state()` and `restore()`
     carry it over."""
 
+    @_on_device
     def __init__(self, options: Options, dataset: Dataset) -> None:
         self.options, self.steps_done = options, 0
+        where = options.device
         self.loss = loss(options.loss)
         self.random = {name: Generator(options.seed, stream) for name, stream in STREAMS.items()}
         self.loader = Loader(dataset, options.batch_size, options.seed, size=options.size)
         channels = dataset.images.shape[-1]
-        self.real = Tensor(np.zeros((options.batch_size, channels, options.size, options.size), np.float32))
-        self.generator = networks.DCGANGenerator(options.latent, channels, options.size, options.base)
-        self.critic = networks.DCGANCritic(channels, options.size, options.base, options.critic_norm)
+        self.real = zeros(options.batch_size, channels, options.size, options.size)
+        self.generator = networks.DCGANGenerator(options.latent, channels, options.size, options.base).to(where)
+        self.critic = networks.DCGANCritic(channels, options.size, options.base, options.critic_norm).to(where)
         networks.dcgan_init_(self.generator, self.random["init"])
         networks.dcgan_init_(self.critic, self.random["init"])
         betas = (options.beta1, options.beta2)
@@ -122,6 +137,7 @@ class Trainer:
         self._critic_gradients = plan(partial(self._gradients, self.critic_loss, self.optim_d))
         self._generator_gradients = plan(partial(self._gradients, self.generator_loss, self.optim_g))
 
+    @_on_device
     def step(self) -> dict[str, float]:
         """One generator step with its critic steps; returns the last critic step's figures and the generator's.
 
@@ -176,8 +192,10 @@ class Trainer:
     def _half_step(self, what: str, before: dict, gradients: Callable, optimiser: optim.Adam) -> dict[str, float]:
         """Gradients, a look at them, an optimiser step; `before` are the counters to go back to."""
         objective, tensors = gradients()
-        figures = {name: t.item() for name, t in tensors.items()}
-        if not np.isfinite([objective.item(), *figures.values()]).all():
+        with no_grad():  # all of them in one array: a device is waited for once
+            values = host(stack([cast(t, float64) for t in (objective, *tensors.values())]).data)
+        figures = dict(zip(tensors, values[1:].tolist(), strict=True))
+        if not np.isfinite(values).all():
             self._set_counters(before)
             raise TrainingError(f"step {self.steps_done + 1}, {what}: {self._culprit(gradients)}")
         optimiser.step()
@@ -201,6 +219,7 @@ class Trainer:
         """Images (N, C, H, W) in (-1, 1) for latents z (N, latent), by the averaged generator in evaluation mode."""
         return generate(self.average.module, z, batch)
 
+    @_on_device
     def preview(self, count: int) -> np.ndarray:
         """Images for the same `count` latents every time: what the grids of a run show."""
         return self.sample(self.latent(count, Generator(self.options.seed, PREVIEW_STREAM)))
@@ -213,10 +232,8 @@ class Trainer:
         for name, optimiser in self._optimisers().items():
             saved = optimiser.state_dict()
             for i, entry in saved["state"].items():
-                arrays |= {f"{name}.{i}.{k}": v for k, v in entry.items() if isinstance(v, np.ndarray)}
-            counts = {
-                str(i): {k: v for k, v in e.items() if not isinstance(v, np.ndarray)} for i, e in saved["state"].items()
-            }
+                arrays |= {f"{name}.{i}.{k}": host(v) for k, v in entry.items() if not isinstance(v, int)}
+            counts = {str(i): {k: v for k, v in e.items() if isinstance(v, int)} for i, e in saved["state"].items()}
             optimisers[name] = counts
         rest = {
             "options": asdict(self.options),
@@ -263,7 +280,7 @@ def generate(generator, z: Tensor, batch: int = 100) -> np.ndarray:
     was_training = generator.training
     generator.eval()
     with no_grad():
-        images = [generator(Tensor(z.data[i : i + batch])).data for i in range(0, len(z), batch)]
+        images = [host(generator(Tensor(z.data[i : i + batch])).data) for i in range(0, len(z), batch)]
     generator.train(was_training)
     return np.concatenate(images)
 

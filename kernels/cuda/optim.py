@@ -1,0 +1,103 @@
+"""Launches of optim.cu: `Flat` and its three steps, as in `kernels/optim.py`, on arrays of a device.
+
+The table of addresses is made on the CPU and copied to the device when the gradients lie elsewhere than the step
+before; a copy to the device does not wait for it.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+
+import numpy as np
+
+from minigan.kernels.cuda.load import launch, module_of
+from minigan.kernels.layout import memory_order
+
+CHUNK = 16384
+"""Parameters that one block updates."""
+
+LENGTH, P, GRADIENT, FIRST_STATE = range(4)
+
+
+class Flat:
+    """Parameters, and the state arrays that belong to them, as one vector that a step updates at once."""
+
+    def __init__(self, params: Sequence, *states: Sequence) -> None:
+        self.params, self.states = tuple(params), tuple(map(tuple, states))
+        self.xp, self.dtype = module_of(self.params[0]), self.params[0].dtype
+        self.orders = [memory_order(p) for p in self.params]
+        for p, *own in zip(self.params, *self.states, strict=True):
+            if p.dtype != self.dtype:
+                raise ValueError(f"optim: parameters of one step differ in dtype: {self.dtype} and {p.dtype}")
+            for array in own:
+                self._check(p, array)
+        sizes = np.array([p.size for p in self.params], np.int64)
+        pieces = -(-sizes // CHUNK)
+        number = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+        self.owner = np.repeat(np.arange(len(sizes)), pieces)
+        self.offset = number * CHUNK * self.dtype.itemsize
+        self.table = np.zeros((len(number), FIRST_STATE + len(self.states)), np.int64)
+        self.table[:, LENGTH] = np.minimum(sizes[self.owner] - number * CHUNK, CHUNK)
+        for column, arrays in zip((P, *range(FIRST_STATE, 9)), (self.params, *self.states), strict=False):
+            self._enter(column, [self._block(a, order) for a, order in zip(arrays, self.orders, strict=True)])
+        self.grads: list[weakref.ref] = []
+        self.blocks: list = []
+        self.on_device: dict[int, object] = {}
+
+    def __reduce__(self) -> tuple:
+        return Flat, (self.params, *self.states)
+
+    def _check(self, p, array) -> None:
+        if array.shape != p.shape or array.dtype != p.dtype:
+            raise ValueError(f"optim: parameter {p.dtype} {p.shape}, its state or g {array.dtype} {array.shape}")
+
+    def _block(self, array, order):
+        block = array.transpose(order)
+        if not block.flags.c_contiguous:
+            raise ValueError(f"optim: a parameter or state of shape {array.shape} is not contiguous")
+        return block
+
+    def _enter(self, column: int, arrays: list) -> None:
+        addresses = np.array([a.data.ptr for a in arrays], np.int64)
+        self.table[:, column] = addresses[self.owner] + self.offset
+
+    def _step(self, name: str, grads: Sequence, states: int, *scalars: float) -> None:
+        if len(grads) != len(self.grads) or not all(r() is g for r, g in zip(self.grads, grads, strict=True)):
+            self.blocks, self.copies = [], []
+            for p, g, order in zip(self.params, grads, self.orders, strict=True):
+                self._check(p, g)
+                block = g.transpose(order)
+                if not block.flags.c_contiguous:
+                    block = self.xp.empty(block.shape, block.dtype)
+                    self.copies.append((block, weakref.ref(g), order))
+                self.blocks.append(block)
+            self._enter(GRADIENT, self.blocks)
+            self.grads, self.on_device = [weakref.ref(g) for g in grads], {}
+        for block, g, order in self.copies:
+            self.xp.copyto(block, g().transpose(order))
+        columns = FIRST_STATE + states
+        if columns not in self.on_device:
+            self.on_device[columns] = self.xp.asarray(np.ascontiguousarray(self.table[:, :columns]))
+        reached = (*self.params, *self.blocks, *(a for state in self.states[:states] for a in state))
+        table = self.on_device[columns]
+        launch(self.xp, "optim", name, self.dtype, (len(self.table),), table, columns, *scalars, reaches=reached)
+
+    def sgd(self, grads, lr, momentum, dampening, weight_decay, nesterov, first) -> None:
+        if momentum == 0:
+            self._step("sgd_kernel", grads, 0, lr, weight_decay, 0, 0, 0, 0)
+            return
+        if first:
+            for buf in self.states[0]:
+                buf.fill(0)
+        fresh = 1 if first else 1 - dampening
+        look_ahead, follow = (1, momentum) if nesterov else (0, 1)
+        self._step("sgd_kernel", grads, 1, lr, weight_decay, momentum, fresh, look_ahead, follow)
+
+    def rmsprop(self, grads, lr, alpha, eps, weight_decay, momentum) -> None:
+        self._step("rmsprop_kernel", grads, 1 + (momentum > 0), lr, alpha, 1 - alpha, eps, weight_decay, momentum)
+
+    def adam(self, grads, lr, beta1, beta2, eps, step, weight_decay, decoupled) -> None:
+        rate, scale = lr / (1 - beta1**step), (1 - beta2**step) ** -0.5
+        decay, shrink = (0, 1 - lr * weight_decay) if decoupled else (weight_decay, 1)
+        self._step("adam_kernel", grads, 2, rate, scale, 1 - beta1, beta2, 1 - beta2, eps, decay, shrink)
