@@ -23,11 +23,12 @@ def _one_line_errors() -> Iterator[None]:
     """One line and an exit status for the library's errors: 2 for a wrong value, 1 for what failed while running."""
     from .backend import DeviceError
     from .checkpoint import CheckpointError
+    from .cudasim import KernelError
     from .gan.train import TrainingError
 
     try:
         yield
-    except (CheckpointError, TrainingError, DeviceError, OSError, MemoryError) as error:
+    except (CheckpointError, TrainingError, DeviceError, KernelError, OSError, MemoryError) as error:
         raise click.ClickException(str(error) or type(error).__name__) from error
     except (ValueError, TypeError) as error:
         raise click.UsageError(str(error)) from error
@@ -253,6 +254,36 @@ def gradcheck(ops, model, seed) -> dict:
         result = certificate.certify(ops or None, seed=seed, show=click.echo)
     click.echo(result.text())
     return result.as_dict()
+
+
+@_command(main, "cudasim")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--kernel", help="Which kernel; by default the only one.")
+@click.option("--grid", default="1", show_default=True, help="Blocks: 4 or 4,2.")
+@click.option("--block", default="32", show_default=True, help="Threads of a block: 256 or 16,16.")
+@click.option(
+    "--arg", "args", multiple=True, help="name=zeros:1024, ones:, arange:, random:8,3; load:x.npy; null; n=7."
+)
+@click.option("--shared", default=0, show_default=True, help="Bytes of dynamic shared memory.")
+@click.option("-D", "defines", multiple=True, help="A macro, as in -D real=float.")
+@click.option(
+    "--check", is_flag=True, help="Check every load and store: bounds, races, barriers, undefined arithmetic."
+)
+@click.option("--order", default="forward", show_default=True, help="Of threads and blocks: forward, reverse, random.")
+@click.option("--seed", default=0, show_default=True, help="Of the random order.")
+def cudasim(file, kernel, grid, block, args, shared, defines, check, order, seed) -> dict:
+    """Run a CUDA C kernel on the CPU. FILE is a .cu file; needs g++, no GPU."""
+    from .cudasim import Module, spec
+
+    module = Module(file, [f"-D{d}" for d in defines], check, order, seed)
+    if kernel is None and len(module.kernels) > 1:
+        raise ValueError(f"cudasim: {file.name} has several kernels; --kernel {', '.join(module.kernels)}")
+    function = module.get_function(kernel or next(iter(module.kernels)))
+    values, wrong = spec.run(function, grid, block, args, shared)
+    for line in [*spec.summary(values, function), *wrong]:
+        click.echo(line)
+    click.echo(f"{function.name}: {len(wrong)} found wrong" if wrong else f"{function.name}: nothing found wrong")
+    return {"kernel": function.name, "check": check, "findings": wrong, "passed": not wrong}
 
 
 @_command(main, "bench")

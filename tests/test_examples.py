@@ -7,6 +7,8 @@ import sys
 import pytest
 from PIL import Image
 
+from minigan import cudasim
+
 
 def example(name: str, *args: str, cwd) -> str:
     """What `python -m minigan.examples.NAME` prints."""
@@ -26,6 +28,14 @@ def test_your_own_op(tmp_path):
     """The right op passes at three orders; the wrong one is found out."""
     out = example("02_your_own_op", cwd=tmp_path)
     assert out.count("worst error") == 3 and "WrongSwish is found out" in out
+
+
+@pytest.mark.skipif(not cudasim.available(), reason="minigan.cudasim needs g++, and there is none")
+def test_race(tmp_path):
+    """The race is caught in every order of threads, unchecked runs go by luck, the fixed sum passes."""
+    out = example("30_cudasim_race", cwd=tmp_path)
+    assert "Verdict: the race is caught in every order, and gone when fixed." in out
+    assert out.count("with it, ") == 6 and out.count("checked: nothing found") == 3 and "WRONG" in out
 
 
 @pytest.mark.parametrize(("name", "picture"), [("03_wgan_gp", "wgan_gp.png"), ("04_dcgan", "dcgan.png")])

@@ -12,6 +12,15 @@ CHECKOUT = ROOT.parent
 
 LAYERS = [
     "kernels",
+    "cudasim.source",
+    "cudasim.build",
+    "cudasim.parameter",
+    "cudasim.checked",
+    "cudasim.module",
+    "cudasim.nvrtc",
+    "cudasim.gate",
+    "cudasim.mutate",
+    "cudasim.spec",
     "backend",
     "autograd",
     "ops_basic",
@@ -69,7 +78,7 @@ LAYERS = [
 ]
 # The face of the package re-exports; it may name any floor. `gan` is the package of the rooms gan.*, assets holds data
 # only.
-FACES = {"__init__", "gan.__init__", "bench.__init__"}
+FACES = {"__init__", "gan.__init__", "bench.__init__", "cudasim.__init__"}
 
 # Loaded when first needed, so that `import minigan` stays quick and runs without them.
 LAZY = {"numba", "scipy", "matplotlib", "PIL", "click", "tqdm", "safetensors", "torch", "hypothesis"}

@@ -17,8 +17,6 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from minigan.kernels.load import cache_folder
-
 from . import source as text_of
 from .source import Declaration, KernelError
 
@@ -65,7 +63,8 @@ def _machine() -> str:
 
 
 def run(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True)
+    english = {**os.environ, "LC_ALL": "C"}  # for text_of.refusal, which reads the messages
+    done = subprocess.run(command, capture_output=True, text=True, env=english)
     if done.returncode:
         raise KernelError(text_of.refusal(done.stderr))
     return done.stdout
@@ -76,6 +75,8 @@ def build(text: str, name: str, folders: list[Path], options: tuple[str, ...], c
 
     Raises KernelError for a source that the simulator refuses or g++ cannot compile.
     """
+    from minigan.kernels.load import cache_folder  # which brings Numba along: not on every start of the command
+
     parts = [_machine(), text, name, *text_of.includes(text, name, folders), *options, str(check)]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
     try:

@@ -22,6 +22,7 @@ struct Cell {
     unsigned write_block, write_epoch, write_clock;
     unsigned read_block, read_epoch, read_clock, read_lanes;
     unsigned short write_thread, read_thread;
+    unsigned short second_writer, second_reader;  // where there are several: another one
     bool written, read, write_atomic;
     Several writers, readers;
 };
@@ -78,6 +79,17 @@ CUDASIM_RUNTIME bool readers_ordered(const Cell& c) {
     return true;
 }
 
+// One of the readers that a write now collides with.
+CUDASIM_RUNTIME unsigned other_reader(const Cell& c) {
+    Thread* me = B.current;
+    if (c.read_block != B.number) return c.read_thread;
+    unsigned warp = c.read_thread & ~31u;
+    for (unsigned l = 0; l < 32; l++)
+        if ((c.read_lanes >> l & 1) && warp + l != me->number && (warp != (me->number & ~31u) || me->seen[l] <= c.read_clock))
+            return warp + l;
+    return c.second_reader;
+}
+
 CUDASIM_RUNTIME void race(void* place, void* other, const char* words, unsigned thread, unsigned block) {
     char format[200];
     snprintf(format, sizeof format, block == B.number ? "race, %s: threads %%lld and %%lld of block %%lld"
@@ -99,12 +111,14 @@ CUDASIM_RUNTIME void remember(Cell& c, int kind, void* place, const char* what) 
                     : ordered(c.write_block, c.write_thread, c.write_epoch, c.write_clock);
         if (!fine) {
             snprintf(words, sizeof words, "%s after write of %s", writes ? "write" : "read", what);
-            race(place, c.write_place, words, c.write_thread, c.write_block);
+            unsigned other = c.write_thread;
+            if (c.writers == THREADS && other == me->number) other = c.second_writer;
+            race(place, c.write_place, words, other, c.write_block);
         }
     }
     if (writes && c.read && !readers_ordered(c)) {
         snprintf(words, sizeof words, "write after read of %s", what);
-        race(place, c.read_place, words, c.read_thread, c.read_block);
+        race(place, c.read_place, words, other_reader(c), c.read_block);
     }
     if (writes) {
         Several writers = ONE;
@@ -113,6 +127,7 @@ CUDASIM_RUNTIME void remember(Cell& c, int kind, void* place, const char* what) 
             else if (c.write_epoch == B.barrier_epoch && (c.writers == THREADS || c.write_thread != me->number))
                 writers = THREADS;
         }
+        if (writers == THREADS) c.second_writer = c.write_thread == me->number ? c.second_writer : c.write_thread;
         c.written = true, c.write_atomic = atomic, c.writers = writers, c.write_place = place;
         c.write_block = B.number, c.write_thread = (unsigned short)me->number;
         c.write_epoch = B.barrier_epoch, c.write_clock = me->segment;
@@ -126,7 +141,7 @@ CUDASIM_RUNTIME void remember(Cell& c, int kind, void* place, const char* what) 
         c.readers = BLOCKS;
         return;
     } else if (c.read_thread >> 5 != (int)(me->number >> 5)) {
-        if (c.readers == ONE) c.readers = THREADS;
+        if (c.readers == ONE) c.readers = THREADS, c.second_reader = (unsigned short)me->number;
         return;
     }
     c.read_block = B.number, c.read_epoch = B.barrier_epoch, c.read_thread = (unsigned short)me->number;

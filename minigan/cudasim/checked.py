@@ -1,8 +1,8 @@
 """What check mode needs on the Python side: the arguments' memory with guards around it, and findings with their lines.
 
-Arrays that were allocated one after the other are neighbours, so that an access past one's end would land in the next.
-For a checked launch each argument's memory is therefore copied between two guards, and copied back afterwards. Arguments
-that overlap keep doing so: they are copied as one.
+Arrays that were allocated one after the other are neighbours, so that an access past one's end would land in the
+next. For a checked launch each argument's memory is therefore copied between two guards, and copied back afterwards.
+Arguments that overlap keep doing so: they are copied as one.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
-if TYPE_CHECKING:
-    from .module import Kernel, Parameter
+from .parameter import Parameter
 
 GUARD = 1 << 16
 """Bytes before and after an argument's memory; an access that goes further wrong is also found, as no argument's."""
@@ -113,20 +112,20 @@ def _overlapping(rows: list[tuple]) -> list[list[tuple]]:
     return groups
 
 
-def finding(kernel: Kernel, i: int) -> str:
-    """The i-th thing that the last launch of this kernel did wrong: file, line, kernel, words."""
-    module = kernel.module
+def finding(library: ctypes.CDLL, path: Path, source: str, where: str, kernel: str, i: int) -> str:
+    """The i-th thing that the last launch did wrong: file, line, kernel, words. `where`: of the kernel, for what has no
+    line of its own."""
     places, file, line = (ctypes.c_longlong * 2)(), ctypes.c_char_p(), ctypes.c_int()
-    text = module._c.cudasim_report(i, places, ctypes.byref(file), ctypes.byref(line)).decode()
+    text = library.cudasim_report(i, places, ctypes.byref(file), ctypes.byref(line)).decode()
     if places[0]:
-        at = _line_of(module.library, places[0], kernel.where)
+        at = _line_of(path, places[0], where)
     elif line.value:
-        at = f"{Path((file.value or module.name.encode()).decode()).name}:{line.value}"
+        at = f"{Path(file.value.decode() if file.value else source).name}:{line.value}"
     else:
-        at = kernel.where
+        at = where
     if places[1]:
-        text += f" (the earlier access: {_line_of(module.library, places[1], kernel.where)})"
-    return f"{at}: {kernel.name}: {text}"
+        text += f" (the earlier access: {_line_of(path, places[1], where)})"
+    return f"{at}: {kernel}: {text}"
 
 
 def _line_of(library: Path, place: int, otherwise: str) -> str:

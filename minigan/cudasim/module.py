@@ -12,51 +12,20 @@ scalar of exactly that dtype. A Python number is refused: CuPy would pass its 8 
 from __future__ import annotations
 
 import ctypes
+import os
 import struct
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import build, checked
+from .parameter import Parameter
 from .source import KernelError
 
 ORDERS = {"forward": 0, "reverse": 1, "random": 2}
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter of a kernel.
-
-    name      as in the source
-    dtype     NumPy's dtype of the scalar, or of what the pointer points to; None for void*
-    pointer   whether it is one
-    const     whether the kernel promises not to write through it
-    """
-
-    name: str
-    dtype: np.dtype | None
-    pointer: bool
-    const: bool
-
-
-@dataclass(frozen=True)
-class Pointer:
-    """Memory for a `T*` parameter. Any object with these attributes will do, and may be passed for it.
-
-    address    of the first element that the kernel is given
-    nbytes     how many bytes from there on belong to it
-    dtype      of the elements
-    writable   whether a kernel may write there
-    """
-
-    address: int
-    nbytes: int
-    dtype: np.dtype
-    writable: bool = True
 
 
 class Module:
@@ -95,6 +64,7 @@ class Module:
                 defines.append(option)
             elif option not in ("--std=c++17", "-std=c++17"):
                 raise ValueError(f"cudasim: option {option!r} is none of -Dname=value, -Ifolder, --std=c++17")
+        check = check or os.environ.get("MINIGAN_CUDASIM") == "check"
         self.check, self.order, self.seed = check, order, seed
         self.library = build.build(text, self.name, folders, tuple(defines), check)
         self._c = ctypes.CDLL(str(self.library))
@@ -171,7 +141,12 @@ class Kernel:
             if guarded:
                 guarded.copy_back()
             if wrong:
-                raise KernelError("\n".join(checked.finding(self, i) for i in range(wrong)))
+                raise KernelError(
+                    "\n".join(
+                        checked.finding(module._c, module.library, module.name, self.where, self.name, i)
+                        for i in range(wrong)
+                    )
+                )
 
     def _shape(self, grid: Sequence[int], block: Sequence[int], shared_mem: int) -> tuple[int, ...]:
         dims = (*grid, 1, 1)[:3] + (*block, 1, 1)[:3]
