@@ -171,7 +171,7 @@ class Tensor:
         """Its array, on the CPU not copied. Raises ValueError on one that requires a gradient: detach() first."""
         if self.requires_grad:
             raise ValueError("numpy: this tensor requires a gradient; use .detach().numpy()")
-        return host(self.data)
+        return host(self.data) if type(self.data) in opened else self.data
 
     def item(self) -> float | int | bool:
         """The value of a one-element tensor as a Python number."""
@@ -205,7 +205,8 @@ class Tensor:
     __hash__ = object.__hash__
 
     def __repr__(self) -> str:
-        values = np.array2string(host(self.data), separator=", ", prefix="tensor(", precision=4)
+        data = host(self.data) if type(self.data) in opened else self.data
+        values = np.array2string(data, separator=", ", prefix="tensor(", precision=4)
         made_by = f", made by {self.node.op.name}" if self.node else ", requires_grad=True" if self._leaf_grad else ""
         return f"tensor({values}, dtype={self.dtype}{made_by})"
 

@@ -123,7 +123,7 @@ def _frozen(x, w, b, running_mean, running_var):
     y = F.batch_norm(x, None, None, w, b, True)
     if not (
         np.array_equal(running_mean.numpy(), STATISTICS["running_mean"])
-        and np.array_equal(running_var.data, STATISTICS["running_var"])
+        and np.array_equal(running_var.numpy(), STATISTICS["running_var"])
     ):
         raise ValueError("batch_norm: frozen statistics were moved")
     return y

@@ -1,9 +1,10 @@
 """Mutation of kernels: how many small mistakes, put into a .cu file one at a time, does a set of tests notice?
 
-    python -m minigan.cudasim.mutate kernels/act.cu --tests tests/test_cuda_kernels.py --limit 40 --out a.json
+    python -m minigan.cudasim.mutate kernels/act.cu --tests tests/test_cuda_kernels.py --limit 40
 
 Works in a copy of the checkout: each mutant takes the file's place there, and pytest runs the selection in check mode;
-it is to fail. A mutant that g++ cannot compile is not counted. From Python, `survey` takes any callable in place of pytest.
+it is to fail. A mutant that g++ cannot compile is not counted. From Python, `survey` takes any callable in place of
+pytest.
 """
 
 from __future__ import annotations

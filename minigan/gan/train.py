@@ -11,6 +11,7 @@ stream, draw number).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial, wraps
@@ -220,7 +221,10 @@ class Trainer:
 
     def sample(self, z: Tensor, batch: int = 100) -> np.ndarray:
         """Images (N, C, H, W) in (-1, 1) for latents z (N, latent), by the averaged generator in evaluation mode."""
-        return generate(self.average.module, z, batch)
+        if not self.options.device.startswith("cudasim"):
+            return generate(self.average.module, z, batch)
+        with device("cpu"):  # the simulator takes minutes for the images of an evaluation
+            return generate(copy.deepcopy(self.average.module).to("cpu"), z.to("cpu"), batch)
 
     @_on_device
     def preview(self, count: int) -> np.ndarray:
@@ -281,6 +285,8 @@ def generate(generator, z: Tensor, batch: int = 100) -> np.ndarray:
     """Images (N, C, H, W) for latents z (N, latent) by a generator in evaluation mode, `batch` at a time, nothing
     recorded."""
     was_training = generator.training
+    if (home := next((p.device for p in generator.parameters()), z.device)) != z.device:
+        z = z.detach().to(home)
     generator.eval()
     with no_grad():
         images = [host(generator(Tensor(z.data[i : i + batch])).data) for i in range(0, len(z), batch)]
