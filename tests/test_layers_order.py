@@ -17,6 +17,7 @@ LAYERS = [
     "cudasim.parameter",
     "cudasim.checked",
     "cudasim.module",
+    "cudasim.standin",
     "cudasim.nvrtc",
     "cudasim.gate",
     "cudasim.mutate",
