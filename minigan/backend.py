@@ -74,11 +74,11 @@ def module_of(name: str) -> ModuleType:
 
 
 def _simulator(name: str) -> ModuleType:
-    from minigan import cudasim
+    from .cudasim.build import available
 
-    if not cudasim.available():
+    if not available():
         raise DeviceError(f"device {name!r} cannot be used: it compiles the kernels with g++, which is not installed")
-    from minigan.cudasim.standin import StandIn
+    from .cudasim.standin import StandIn
 
     return StandIn(check=name.endswith(":check"))
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from . import ops_act, ops_basic, ops_matmul, ops_reduce, ops_shape
-from .autograd import Tensor, copied
+from .autograd import Op, Tensor, copied
 from .backend import device as check_device
-from .backend import float32, float64
+from .backend import float32, float64, moved
 
 # fmt: off
 METHODS = {
@@ -48,6 +48,21 @@ for _names in METHODS.values():
         setattr(Tensor, _name, _method(PUBLIC[_name]))
 
 
+class ToDevice(Op):
+    """The same values on another device; the cotangent goes back."""
+
+    name, saves_input = "to", False
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+
+    def forward(self, x):
+        return moved(x, self.device)
+
+    def vjp(self, node, need, g):
+        return (ToDevice(node.inputs[0].device)(g),)
+
+
 def to(self: Tensor, *args, dtype=None, device=None) -> Tensor:
     """In another dtype and / or on another device: x.to("cpu"), x.to(minigan.float64), x.to("cpu", minigan.float32)."""
     for value in args:
@@ -56,7 +71,7 @@ def to(self: Tensor, *args, dtype=None, device=None) -> Tensor:
         else:
             dtype = value
     if device is not None and check_device(device) != self.device:
-        self = ops_basic.ToDevice(check_device(device))(self)
+        self = ToDevice(check_device(device))(self)
     return self if dtype is None else ops_basic.cast(self, np.dtype(dtype))
 
 

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from .autograd import Cast, Op, Tensor, array_of, as_tensor
-from .backend import FLOATS, bool_, float32, moved, namespace, on, special
+from .backend import FLOATS, bool_, float32, namespace, on, special
 
 
 class SumTo(Op):
@@ -447,21 +447,6 @@ class Convert(Op):
 
     def forward(self, x):
         return x.astype(self.dtype)
-
-
-class ToDevice(Op):
-    """The same values on another device; the cotangent goes back."""
-
-    name, saves_input = "to", False
-
-    def __init__(self, device: str) -> None:
-        self.device = device
-
-    def forward(self, x):
-        return moved(x, self.device)
-
-    def vjp(self, node, need, g):
-        return (ToDevice(node.inputs[0].device)(g),)
 
 
 class IsFinite(Comparison):

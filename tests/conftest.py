@@ -19,6 +19,25 @@ settings.register_profile("long", max_examples=400, deadline=None, suppress_heal
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--device", default="cudasim", help="Where the tests of the GPU path run: cudasim, cudasim:check or cuda."
+    )
+
+
+@pytest.fixture(scope="session")
+def device(request) -> str:
+    """The device of --device; tests that ask for it are skipped, with the reason, where it cannot be used."""
+    from minigan.backend import DeviceError, module_of
+
+    name = request.config.getoption("--device")
+    try:
+        module_of(name)
+    except DeviceError as error:
+        pytest.skip(str(error))
+    return name
+
+
 def pytest_collection_modifyitems(config, items):
     if not config.option.markexpr:
         for item in items:

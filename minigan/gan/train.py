@@ -278,6 +278,8 @@ def generate(generator, z: Tensor, batch: int = 100) -> np.ndarray:
     """Images (N, C, H, W) for latents z (N, latent) by a generator in evaluation mode, `batch` at a time, nothing
     recorded."""
     was_training = generator.training
+    if (home := next((p.device for p in generator.parameters()), z.device)) != z.device:
+        z = z.detach().to(home)
     generator.eval()
     with no_grad():
         images = [host(generator(Tensor(z.data[i : i + batch])).data) for i in range(0, len(z), batch)]
