@@ -174,7 +174,7 @@ def serve(tests: list[str], timeout: float) -> None:
     import pytest
     import torch  # noqa: F401
 
-    import minigan  # noqa: F401
+    import minigan.kernels.load  # noqa: F401
 
     for _ in sys.stdin:
         log = Path("log.txt")
