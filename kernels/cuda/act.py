@@ -26,24 +26,30 @@ def _each(name: str, operands: tuple, settings: tuple, out, work):
 
 
 def leaky_relu(x, slope, out=None, *, work=NOW):
+    """x where x > 0, slope x elsewhere."""
     return _each("leaky_relu_kernel", (x,), (slope,), out, work)
 
 
 def leaky_relu_grad(x, g, slope, out=None, *, work=NOW):
+    """g where x > 0, slope g elsewhere."""
     return _each("leaky_relu_grad_kernel", (x, g), (slope,), out, work)
 
 
 def tanh(x, out=None, *, work=NOW):
+    """tanh x."""
     return _each("tanh_kernel", (x,), (), out, work)
 
 
 def exp(x, out=None, *, work=NOW):
+    """e to the x."""
     return _each("exp_kernel", (x,), (), out, work)
 
 
 def sigmoid(x, out=None, *, work=NOW):
+    """1 / (1 + exp(-x))."""
     return _each("sigmoid_kernel", (x,), (), out, work)
 
 
 def tanh_grad(y, g, out=None, *, work=NOW):
+    """g (1 - y^2), for y = tanh x."""
     return _each("tanh_grad_kernel", (y, g), (), out, work)

@@ -69,6 +69,7 @@ def _taps(w, groups, axes, work):
 
 
 def conv_forward(x, w, geometry, bias=None, out=None, *, slope=1.0, work=NOW):
+    """y, as `kernels.conv.conv_forward`, on a device."""
     xp, shape, groups = module_of(x), geometry.y_shape, geometry.groups
     named = (("x", x, geometry.x_shape), ("w", w, geometry.w_shape), ("bias", bias, shape[1:2]), ("out", out, shape))
     _check("conv_forward", geometry, *named)
@@ -87,6 +88,7 @@ def conv_forward(x, w, geometry, bias=None, out=None, *, slope=1.0, work=NOW):
 
 
 def conv_input(g, w, geometry, bias=None, out=None, *, mask=None, slope=1.0, work=NOW):
+    """dx, as `kernels.conv.conv_input`, on a device."""
     xp, shape, groups = module_of(g), geometry.x_shape, geometry.groups
     named = (("g", g, geometry.y_shape), ("w", w, geometry.w_shape), ("bias", bias, shape[1:2]), ("out", out, shape))
     _check("conv_input", geometry, *named, ("mask", mask, shape))
@@ -107,6 +109,7 @@ def conv_input(g, w, geometry, bias=None, out=None, *, mask=None, slope=1.0, wor
 
 
 def conv_weight(x, g, geometry, out=None, *, add=False, work=NOW):
+    """dw, as `kernels.conv.conv_weight`, on a device."""
     shape, groups, xp = geometry.w_shape, geometry.groups, module_of(x)
     _check("conv_weight", geometry, ("x", x, geometry.x_shape), ("g", g, geometry.y_shape), ("out", out, shape))
     if add and out is None:
@@ -133,7 +136,7 @@ def conv_weight(x, g, geometry, out=None, *, add=False, work=NOW):
         dw = xp.empty(shape, dtype)
         work.call(xp.copyto, dw.reshape(whole), found)
         return dw
-    block = contiguous_like(xp, found, whole, dtype, work).reshape(shape)
+    block = _contiguous_like(xp, found, whole, dtype, work).reshape(shape)
     if add:
         work.call(_add_into, out, block)
     else:
@@ -141,7 +144,7 @@ def conv_weight(x, g, geometry, out=None, *, add=False, work=NOW):
     return out
 
 
-def contiguous_like(xp, found, whole, dtype, work):
+def _contiguous_like(xp, found, whole, dtype, work):
     block = empty(xp, whole, dtype, work)
     work.call(xp.copyto, block, found)
     return block

@@ -9,6 +9,7 @@ from minigan.kernels.work import NOW
 
 
 def batched(a, b, out=None, *, bias=None, mask=None, slope=1.0, add=False, work=NOW):
+    """a @ b, as `kernels.matmul.batched`, by cuBLAS."""
     shape = (*a.shape[:2], b.shape[2])
     if a.shape[::2] != b.shape[:2] or (out is not None and out.shape != shape):
         into = "" if out is None else f" into {out.shape}"
@@ -33,6 +34,7 @@ def batched(a, b, out=None, *, bias=None, mask=None, slope=1.0, add=False, work=
 
 
 def matmul(a, b, out=None, *, bias=None, mask=None, slope=1.0, add=False, work=NOW):
+    """a @ b, as `kernels.matmul.matmul`, by cuBLAS."""
     inside, gate = (None if array is None else array[None] for array in (out, mask))
     result = batched(a[None], b[None], inside, bias=bias, mask=gate, slope=slope, add=add, work=work)
     return result[0] if out is None else out

@@ -49,6 +49,7 @@ def _or_new(out, like):
 
 
 def batch_norm(x, weight, bias, eps, *, slope=1.0, out=None, work=NOW):
+    """As `kernels.norm.batch_norm`, on a device."""
     xp, r = module_of(x), rows(x, work)
     y, mean, var = out or (None, None, None)
     mean, var = _or_new(mean, x), _or_new(var, x)
@@ -62,6 +63,7 @@ def batch_norm(x, weight, bias, eps, *, slope=1.0, out=None, work=NOW):
 
 
 def batch_norm_grad(x, weight, g, eps, need=(True, True, True), *, mask=None, slope=1.0, out=None, work=NOW):
+    """As `kernels.norm.batch_norm_grad`, on a device."""
     xp, r, g_rows = module_of(x), rows(x, work), rows(g, work)
     mask_rows, slope = (r, 1) if mask is None else (rows(mask, work), slope)
     dx, dw, db = out or (None, None, None)
@@ -76,6 +78,7 @@ def batch_norm_grad(x, weight, g, eps, need=(True, True, True), *, mask=None, sl
 
 
 def batch_norm_grad_grad(x, weight, g, ggx, ggw, ggb, eps, need=(True, True, True), *, out=None, work=NOW):
+    """As `kernels.norm.batch_norm_grad_grad`, on a device."""
     xp, r, g_rows = module_of(x), rows(x, work), rows(g, work)
     a_rows = None if ggx is None else rows(ggx, work)
     cx, cw, cg = out or (None, None, None)

@@ -8,6 +8,7 @@ from minigan.kernels.cuda.load import launch, module_of, nhwc
 
 
 def max_pool_index(x, kernel, stride, padding, dilation, out_hw):
+    """As `kernels.pool.max_pool_index`, on a device."""
     xp, (n, c, height, width) = module_of(x), x.shape
     index = xp.empty((n, *out_hw, c), np.int64)
     pairs = (*kernel, *stride, *padding, *dilation)

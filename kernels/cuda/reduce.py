@@ -18,6 +18,7 @@ def chunk_rows(m: int) -> int:
 
 
 def channel_sum(x, out=None, *, work=NOW):
+    """As `kernels.reduce.channel_sum`, on a device."""
     xp, r = module_of(x), rows(x, work)
     m, channels = r.shape
     out = xp.empty(channels, x.dtype) if out is None else out
@@ -32,6 +33,7 @@ def channel_sum(x, out=None, *, work=NOW):
 
 
 def row_sum(x, out=None, *, work=NOW):
+    """As `kernels.reduce.row_sum`, on a device."""
     xp, line = module_of(x), contiguous(x, work)
     out = xp.empty(x.shape[0], x.dtype) if out is None else out
     launch(xp, "reduce", "sum_lines_kernel", x.dtype, (x.shape[0],), line, x.shape[1], out, x.size, work=work)
@@ -39,6 +41,7 @@ def row_sum(x, out=None, *, work=NOW):
 
 
 def total(x, out=None, *, work=NOW):
+    """As `kernels.reduce.total`, on a device."""
     xp = module_of(x)
     out = xp.empty((), x.dtype) if out is None else out
     line, one = contiguous(x.transpose(memory_order(x)), work), out.reshape(1)
