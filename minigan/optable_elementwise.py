@@ -216,7 +216,7 @@ OTHERS = (
         edge=EDGE,
         max_order=0,
         error_inputs=(
-            BadCall(lambda: make([1.0]).to("cuda"), RuntimeError, "kernels for the CPU only"),
+            BadCall(lambda: make([1.0]).to("tpu"), ValueError, "unknown device 'tpu'; known devices: 'cpu', 'cuda'"),
             BadCall(lambda: make([1.0]).to("gpu"), ValueError, "unknown device 'gpu'"),
         ),
     ),
