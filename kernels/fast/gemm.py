@@ -156,15 +156,6 @@ def _panels(columns: int, lanes: int) -> Array:
     return table
 
 
-@njit
-def _consecutive(places, first, count):
-    """Whether `count` rows of B from the first on follow each other, in number and one float apart."""
-    for i in range(first + 1, first + count):
-        if places[i, 0] != places[i - 1, 0] + 1 or places[i, 1] != places[i - 1, 1] + 1:
-            return False
-    return True
-
-
 @cache
 def _packer(lanes: int, threads: bool):
     """The packing loop for one vector width, which must be known when it is compiled; with threads or without."""
@@ -179,14 +170,18 @@ def _packer(lanes: int, threads: bool):
             panel, width = panels[vector, 0], panels[vector, 1]
             filled = min(lanes, columns - lanes * vector)
             last = min(depth, first + at_once)
-            if step > 1 and filled == lanes:  # rows of B lie across memory: whole blocks are turned in registers
-                while first + lanes <= last and _consecutive(places, first, lanes):
-                    source = places[first, 1] + lanes * vector * step
-                    target = lanes * (panel * depth + places[first, 0] * width + vector - panel)
-                    transpose(lanes, source_at + 4 * source, 4 * step, target_at + 4 * target, 4 * lanes * width)
-                    first += lanes
-            for i in range(first, last):
+            i = first
+            while i < last:
                 source = places[i, 1] + lanes * vector * step
+                panel_at = target_at + 4 * lanes * (panel * depth + vector - panel)
+                end = i + lanes
+                # Where B lies across memory and its next rows (their places are in order, none twice) start one float
+                # after the other, a whole block is turned in registers.
+                if step > 1 and filled == lanes and end <= last and places[end - 1, 1] == places[i, 1] + lanes - 1:
+                    order = places.ctypes.data + 16 * i
+                    transpose(lanes, source_at + 4 * source, 4 * step, panel_at, 4 * lanes * width, order)
+                    i = end
+                    continue
                 target = lanes * (panel * depth + places[i, 0] * width + vector - panel)
                 if step == 1 and filled == lanes:
                     move(lanes, source_at + 4 * source, target_at + 4 * target)
@@ -195,6 +190,7 @@ def _packer(lanes: int, threads: bool):
                         packed[target + j] = b[source + j * step]
                     for j in range(filled, lanes):
                         packed[target + j] = 0
+                i += 1
 
     return fill
 

@@ -292,17 +292,18 @@ def move(typing, lanes, source, target):
 
 
 @intrinsic(prefer_literal=True)
-def transpose(typing, lanes, source, source_step, target, target_step):
-    """Writes a block of lanes x lanes (compile-time) floats transposed: row i of the source, at source + i *
-    source_step, becomes column i of the target, whose rows lie target_step bytes apart.
+def transpose(typing, lanes, source, source_step, target, target_step, order):
+    """Turns a block of lanes x lanes (compile-time) floats: column i of the source, whose rows lie source_step bytes
+    apart, becomes a row of the target, at target + order[i] * target_step. `order` is the address of int64 numbers that
+    lie 16 bytes apart.
 
     In log2(lanes) rounds, each of which exchanges the off-diagonal halves of ever smaller blocks between two rows.
     """
     width = lanes.literal_value
-    signature = types.void(lanes, *[types.int64] * 4)
+    signature = types.void(lanes, *[types.int64] * 5)
 
     def codegen(context, builder, signature, arguments):
-        source, source_step, target, target_step = arguments[1:]
+        source, source_step, target, target_step, order = arguments[1:]
         make = _Builder(builder, width)
         rows = [make.vectors(builder.add(source, builder.mul(source_step, _int(i))), 1)[0] for i in range(width)]
         half = width // 2
@@ -316,7 +317,8 @@ def transpose(typing, lanes, source, source_step, target, target_step):
                     rows[i], rows[i + half] = (builder.shuffle_vector(*pair, mask) for mask in masks)
             half //= 2
         for i, row in enumerate(rows):
-            builder.store(row, make.at(builder.add(target, builder.mul(target_step, _int(i)))), align=4)
+            place = builder.mul(make.entry(order, _int(2 * i)), target_step)
+            builder.store(row, make.at(builder.add(target, place)), align=4)
         return context.get_dummy_value()
 
     return signature, codegen
