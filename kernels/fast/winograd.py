@@ -365,7 +365,7 @@ def _weight_points(w: Array, geometry: ConvGeometry, m: int, lanes: int, turned:
         else:
             image = work.empty((channels, size_y, size_x, outs))
             before, after = w.reshape(1, outs, -1), image.reshape(1, -1, outs)
-        work.call(turn, before, after, False)
+        work.call(turn(lanes), before, after, False)
         work.call(
             gather(t.r, lanes), m, FROM_W, image, t.zeros, lines, t.r, t.r, t.stride, (0, 0), (1, 1),
             v, panels.point_step,
@@ -425,4 +425,4 @@ def conv_weight(
         scatter(t.r, lanes), m, TO_W, c, c_step, t.to_w, t.r, t.r, t.stride, (0, 0), (1, 1),
         NO_BIAS, 0, np.float32(1), image,
     )  # fmt: skip
-    work.call(turn, image.reshape(1, -1, outs), dw.reshape(1, outs, -1), add)
+    work.call(turn(lanes), image.reshape(1, -1, outs), dw.reshape(1, outs, -1), add)

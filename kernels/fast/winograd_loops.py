@@ -22,15 +22,12 @@ from numba import prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from minigan.kernels.fast.micro import _Builder
+from minigan.kernels.fast.micro import _Builder, transpose
 from minigan.kernels.fast.winograd_matrices import matrices
 from minigan.kernels.load import njit
 
 TRANSFORMS = 6
 FROM_X, FROM_G, FROM_W, TO_Y, TO_X, TO_W = range(TRANSFORMS)
-
-SQUARE = 16
-"""Rows and columns that `turn` takes at a time."""
 
 
 def matrix(m: int, r: int, transform: int) -> tuple[tuple[float, ...], ...]:
@@ -275,15 +272,37 @@ def scatter(r: int, lanes: int):
     return loop
 
 
-@njit(parallel=True)
-def turn(source, target, add):
-    """target (B, columns, rows) = source (B, rows, columns), each matrix transposed; with add, target +=."""
-    batch, rows, columns = source.shape
-    bands = (columns + SQUARE - 1) // SQUARE
-    for task in prange(batch * bands):
-        b, left = task // bands, task % bands * SQUARE
-        right = min(columns, left + SQUARE)
-        for top in range(0, rows, SQUARE):
-            for j in range(left, right):
-                for i in range(top, min(rows, top + SQUARE)):
-                    target[b, j, i] = source[b, i, j] + (target[b, j, i] if add else np.float32(0))
+@cache
+def turn(lanes: int):
+    """The loop target (B, columns, rows) = source (B, rows, columns), each matrix transposed; with add, target +=.
+
+    Blocks of lanes x lanes are turned in registers, what is left over one by one.
+    """
+
+    @njit(parallel=True)
+    def loop(source, target, add):
+        batch, rows, columns = source.shape
+        bands = (columns + lanes - 1) // lanes
+        for task in prange(batch * bands):
+            b, left = task // bands, task % bands * lanes
+            right = min(columns, left + lanes)
+            block = np.empty((lanes, lanes), np.float32)
+            order = np.empty((lanes, 2), np.int64)
+            order[:, 0] = np.arange(lanes)
+            for top in range(0, rows, lanes):
+                bottom = min(rows, top + lanes)
+                at = source.ctypes.data + 4 * ((b * rows + top) * columns + left)
+                if right - left < lanes or bottom - top < lanes:
+                    for j in range(left, right):
+                        for i in range(top, bottom):
+                            target[b, j, i] = source[b, i, j] + (target[b, j, i] if add else np.float32(0))
+                elif add:
+                    transpose(lanes, at, 4 * columns, block.ctypes.data, 4 * lanes, order.ctypes.data)
+                    for j in range(lanes):
+                        for i in range(lanes):
+                            target[b, left + j, top + i] += block[j, i]
+                else:
+                    to = target.ctypes.data + 4 * ((b * columns + left) * rows + top)
+                    transpose(lanes, at, 4 * columns, to, 4 * rows, order.ctypes.data)
+
+    return loop
