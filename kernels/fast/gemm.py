@@ -9,8 +9,8 @@ place. What is cut how, and why:
 - rows into tiles of HEIGHT. The rows of a tile share their list of steps, and so belong to one class of rows;
 - the steps of each class into blocks of at most DEPTH: while the rows of a chunk pass over one, the rows of B that it
   meets stay in the core's own cache;
-- tiles into chunks of at most TILES, each one parallel task; where that makes too few tasks, columns are dealt out too
-  and chunks become smaller;
+- tiles into chunks of about TILES and equal work, each one parallel task; where that makes too few tasks, columns are
+  dealt out too and chunks become smaller;
 - columns into panels of up to 4 vectors (2 with AVX2), so that less than one vector of lanes is wasted.
 
 Every cut depends on the shape alone and each number of C is summed by one task in one order, so the bits do not
@@ -20,7 +20,6 @@ depend on the thread count.
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from math import gcd
 from typing import NamedTuple
 
 import numpy as np
@@ -52,7 +51,7 @@ PACKED = 1024
 TASKS = 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Product:
     """Where the operands of a product lie; offsets in bytes unless said otherwise.
 
@@ -234,16 +233,16 @@ def _driver(lanes: int, threads: bool):
     @njit(parallel=threads)
     def drive(
         a, row_a, row_c, kinds, steps, cuts, bases, b, step_b, depth, bias, c,
-        columns, panels, rounds, segments, segment_step, chunk, spread, group, slope, gate,
+        columns, panels, rounds, segments, segment_step, chunk_ends, group, slope, gate,
     ):  # fmt: skip
         a_table, c_table, step_table = row_a.ctypes.data, row_c.ctypes.data, steps.ctypes.data
         vectors, blocks = panels.shape[0], bases.shape[0]
-        chunks, groups = (kinds.size + chunk - 1) // chunk, (vectors + group - 1) // group
+        chunks, groups = chunk_ends.size - 1, (vectors + group - 1) // group
         for turn in range(rounds if threads else 1):
             for task in prange(segments * chunks * groups):
                 segment, place = task // (chunks * groups), task % (chunks * groups)
-                first_tile, first_vector = place // groups * spread % chunks * chunk, place % groups * group
-                last_tile = min(kinds.size, first_tile + chunk)
+                first_tile, first_vector = chunk_ends[place // groups], place % groups * group
+                last_tile = chunk_ends[place // groups + 1]
                 last_vector = min(vectors, first_vector + group)
                 begin = blocks * segment // segments
                 count = blocks * (segment + 1) // segments - begin
@@ -289,13 +288,16 @@ def _driver(lanes: int, threads: bool):
     return drive
 
 
-@cache
-def _spread(chunks: int) -> int:
-    """A step through `chunks` chunks that meets each once and any stretch of them evenly: about the golden section.
+@lru_cache(maxsize=1024)
+def _chunks(product: Product, wanted: int) -> Array:
+    """The first tile of each of about `wanted` chunks, and where the last one ends: each takes as long as any other.
 
-    Rows at the border have shorter sums and follow each other, so a thread that took them all would be done early.
+    Rows at the border have shorter sums, so it is not the number of tiles that counts, but that of their steps.
     """
-    return next(step for step in range(round(0.618 * chunks) or 1, chunks + 2) if gcd(step, chunks) == 1)
+    steps = (product.cuts[:, :, 1] - product.cuts[:, :, 0]).sum(axis=1) + STORED
+    done = np.cumsum(steps[product.kinds])
+    ends = np.searchsorted(done, done[-1] * np.arange(1, wanted) / wanted) + 1
+    return np.unique(np.concatenate([[0], ends, [done.size]]))
 
 
 def multiply(
@@ -328,13 +330,11 @@ def multiply(
         groups = -(-panels.shape[0] // group)
     while chunk > 1 and segments * groups * -(-tiles // chunk) < TASKS:
         chunk //= 2
-    chunks = -(-tiles // chunk)
-    chunk = -(-tiles // chunks)  # as equal as can be: each thread gets an equal number of them
-    chunks = -(-tiles // chunk)
+    chunks = _chunks(product, -(-tiles // chunk))
     threads = product.row_a.size * (product.places.shape[0] + STORED) * panels.shape[0] * lanes > ALONE
     work.call(
         _driver(lanes, threads),
         a, product.row_a, product.row_c, product.kinds, product.steps, product.cuts, product.bases,
         b.array.ctypes.data, b.step, product.places.shape[0], start, c,
-        columns, panels, rounds, segments, segment_step, chunk, _spread(chunks), group, np.float32(slope), gate,
+        columns, panels, rounds, segments, segment_step, chunks, group, np.float32(slope), gate,
     )  # fmt: skip
