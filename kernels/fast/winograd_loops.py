@@ -288,7 +288,8 @@ def turn(lanes: int):
             right = min(columns, left + lanes)
             block = np.empty((lanes, lanes), np.float32)
             order = np.empty((lanes, 2), np.int64)
-            order[:, 0] = np.arange(lanes)
+            for i in range(lanes):
+                order[i, 0] = i
             for top in range(0, rows, lanes):
                 bottom = min(rows, top + lanes)
                 at = source.ctypes.data + 4 * ((b * rows + top) * columns + left)
@@ -296,13 +297,14 @@ def turn(lanes: int):
                     for j in range(left, right):
                         for i in range(top, bottom):
                             target[b, j, i] = source[b, i, j] + (target[b, j, i] if add else np.float32(0))
-                elif add:
-                    transpose(lanes, at, 4 * columns, block.ctypes.data, 4 * lanes, order.ctypes.data)
-                    for j in range(lanes):
-                        for i in range(lanes):
-                            target[b, left + j, top + i] += block[j, i]
                 else:
-                    to = target.ctypes.data + 4 * ((b * columns + left) * rows + top)
-                    transpose(lanes, at, 4 * columns, to, 4 * rows, order.ctypes.data)
+                    to, step = target.ctypes.data + 4 * ((b * columns + left) * rows + top), rows
+                    if add:
+                        to, step = block.ctypes.data, lanes
+                    transpose(lanes, at, 4 * columns, to, 4 * step, order.ctypes.data)
+                    if add:
+                        for j in range(lanes):
+                            for i in range(lanes):
+                                target[b, left + j, top + i] += block[j, i]
 
     return loop
