@@ -1,0 +1,102 @@
+"""The trial of a mutant: pytest, in check mode, on a copy of the checkout in which the mutant has the kernel's place.
+
+What makes a trial cheap on a slow machine: the copy is made once a file; the processes that run pytest are forked from
+one that has imported NumPy, Numba and PyTorch; float32 tests come first, so that a mutant which they kill is never
+compiled for float64; the library that `mutate` compiled to see whether a mutant compiles is the one that the tests
+load. The limit is of processor time, not of the clock: other processes cannot kill a mutant.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+PARTS = ("kernels", "minigan", "tests", "examples")
+
+
+class Checkout:
+    """A copy of the checkout in which one .cu file is replaced and pytest is run, each time in a new process.
+
+    root     the checkout
+    file     the kernel source in it that is to be replaced
+    tests    what pytest is to run, relative to the root
+    seconds  of processor time that one trial may take
+    """
+
+    def __init__(self, root: Path, file: Path, tests: list[str], seconds: int) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="minigan-mutants-"))
+        for part in PARTS:
+            shutil.copytree(root / part, self.folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(root / "pyproject.toml", self.folder)
+        self.file = self.folder / file.resolve().relative_to(root.resolve())
+        self.original = self.file.read_text()
+        code = f"from minigan.cudasim.trial import serve; serve({tests!r}, {seconds})"
+        self.server = subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=self.folder,
+            env={**os.environ, "MINIGAN_CUDASIM": "check", "PYTHONPATH": str(self.folder), "NUMBA_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def check(self, text: str | None) -> str | None:
+        """What pytest complains about with this text in the file's place (None: the file as it is), or None."""
+        self.file.write_text(self.original if text is None else text)
+        self.server.stdin.write("run\n")
+        self.server.stdin.flush()
+        answer = self.server.stdout.readline()
+        if not answer:
+            raise RuntimeError("mutate: the process that runs the tests has ended")
+        return json.loads(answer)
+
+    def remove(self) -> None:
+        """Ends the server and deletes the copy."""
+        self.server.stdin.close()
+        self.server.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Float32First:
+    """A pytest plugin: tests of float64 come last."""
+
+    def pytest_collection_modifyitems(self, items: list) -> None:
+        items.sort(key=lambda item: "float64" in item.name)
+
+
+def serve(tests: list[str], seconds: int) -> None:
+    """For each line read, forks a process that runs pytest, and answers with a line of JSON: what failed, or null."""
+    import numba  # noqa: F401
+    import pytest
+    import torch  # noqa: F401
+
+    import minigan.kernels.load  # noqa: F401
+
+    log = Path("log.txt")
+    for _ in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
+            with log.open("w") as file:
+                os.dup2(file.fileno(), 1)
+                os.dup2(file.fileno(), 2)
+                os._exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", *tests], plugins=[Float32First()]))
+        _, status = os.waitpid(child, 0)
+        print(json.dumps(_complaint(os.waitstatus_to_exitcode(status), log, seconds)), flush=True)
+
+
+def _complaint(status: int, log: Path, seconds: int) -> str | None:
+    if status == 0:
+        return None
+    if status == -signal.SIGXCPU:
+        return f"not done after {seconds} s of processor time"
+    errors = [row for row in log.read_text(errors="replace").splitlines() if re.match(r"E  |FAILED|ERROR", row)]
+    return errors[0].removeprefix("E").strip() if errors else f"exit status {status}"
