@@ -4,6 +4,7 @@ wrong; it refuses what it does not know, and arguments that do not fit."""
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,24 @@ def test_strided_views_pointers_and_null(check):
     assert x.tolist() == [[5, 0]] * 4
     f((1,), (4,), (Pointer(x.ctypes.data, x.nbytes, x.dtype), np.ones(1, np.float32)))
     assert x.tolist() == [[1, 0]] * 4
+
+
+def test_modules_of_one_text_take_turns(check):
+    """Python threads, each with a module of its own, which are one library: every launch is whole."""
+    text = (
+        'extern "C" __global__ void f(int* y) {\n    __shared__ int s[64];\n    s[threadIdx.x] = threadIdx.x;\n'
+        "    __syncthreads();\n    y[blockIdx.x * 64 + threadIdx.x] = s[63 - threadIdx.x];\n}"
+    )
+    results = np.zeros((4, 20, 8, 64), i4)
+
+    def launches(mine):
+        kernel = Module(text, check=check).get_function("f")
+        for y in mine:
+            kernel((8,), (64,), (y,))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(launches, results))
+    np.testing.assert_array_equal(results, np.broadcast_to(np.arange(63, -1, -1), results.shape))
 
 
 def test_arguments_that_overlap_are_one_memory(check):

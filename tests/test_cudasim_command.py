@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 
 from minigan import cudasim
 from minigan.cli import main
-from minigan.cudasim import Module, mutate, spec
+from minigan.cudasim import Module, launch_time, mutate, spec
 
 pytestmark = pytest.mark.skipif(not cudasim.available(), reason="minigan.cudasim needs g++, and there is none")
 HERE = Path(__file__).parent / "cuda"
@@ -138,6 +139,19 @@ def test_arguments_from_files_and_null(tmp_path):
     values = spec.arguments(kernel, texts)
     assert values["x"].tolist() == [0, 1, 2, 3] and values["y"] is None
     assert values["up"].dtype == bool and values["a"].dtype == np.float64
+
+
+def test_launch_times(monkeypatch, capsys):
+    """A line for each case, and one that says how busy the machine was; more threads take longer."""
+    monkeypatch.setattr(launch_time, "BURST", 0.002)
+    assert launch_time.main() == 0
+    first, head, *rows = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"The machine was (NOT )?idle: .*", first) and "ns/thread" in head
+    assert [row.split()[0] for row in rows] == [name for name, *_ in launch_time.CASES]
+    figures = [list(map(float, re.findall(r"\d+\.\d", row)[:4])) for row in rows]
+    alone, *rest = figures
+    assert alone[1] == alone[3] == 0
+    assert all(fast > alone[0] > 0 and check > alone[2] > 0 for fast, _, check, _ in rest[1:])
 
 
 MUTATED = """#define N 4 + 4

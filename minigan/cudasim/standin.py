@@ -123,15 +123,11 @@ class StandIn(ModuleType):
 
     def empty(self, shape, dtype=float, order="C"):
         """An array of NaN, or of the largest integer: nobody may read it before writing."""
-        array = np.empty(shape, dtype, order)
-        array.fill(np.nan if array.dtype.kind == "f" else True if array.dtype == bool else np.iinfo(array.dtype).max)
-        return self.wrap(array)
+        return self.wrap(_poisoned(np.empty(shape, dtype, order)))
 
     def empty_like(self, prototype, dtype=None, order="K"):
         """`empty` of the shape, and the memory order, of another array."""
-        return self.wrap(
-            np.full_like(self.unwrap(prototype), np.nan if prototype.dtype.kind == "f" else 1, dtype, order)
-        )
+        return self.wrap(_poisoned(np.empty_like(self.unwrap(prototype), dtype, order)))
 
     def zeros(self, shape, dtype=float, order="C"):
         return self.wrap(np.zeros(shape, dtype, order))
@@ -167,6 +163,13 @@ class StandIn(ModuleType):
         if not isinstance(options, tuple):
             raise TypeError("RawModule: options must be a tuple")
         return RawModule(self, Module(code, options, self.check, self.order))
+
+
+def _poisoned(array: np.ndarray) -> np.ndarray:
+    """The array filled with what nobody should read."""
+    kind = array.dtype.kind
+    array.fill(np.nan if kind == "f" else True if kind == "b" else np.iinfo(array.dtype).max)
+    return array
 
 
 class RawModule:

@@ -1,7 +1,7 @@
 """The trial of a mutant: pytest, in check mode, on a copy of the checkout in which the mutant has the kernel's place.
 
 What makes a trial cheap on a slow machine: the copy is made once a file; the processes that run pytest are forked from
-one that has imported NumPy, Numba and PyTorch; float32 tests come first, so that a mutant which they kill is never
+one that has imported what takes long; float32 tests come first, so that a mutant which they kill is never
 compiled for float64; the library that `mutate` compiled to see whether a mutant compiles is the one that the tests
 load. The limit is of processor time, not of the clock: other processes cannot kill a mutant.
 """
@@ -17,7 +17,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
+
+PRELOADED = ("numba", "torch", "hypothesis", "minigan.kernels", "minigan.backend", "minigan.cudasim.standin")
+"""What the tests import and takes long; imported, and not run, before the processes are forked."""
+
+OPTIONS = ("-q", "-x", "-p", "no:cacheprovider", "-o", "timeout=0")
+"""Of pytest: the first failure is enough; no limit by the clock."""
 
 PARTS = ("kernels", "minigan", "tests", "examples")
 
@@ -74,12 +81,10 @@ class Float32First:
 
 def serve(tests: list[str], seconds: int) -> None:
     """For each line read, forks a process that runs pytest, and answers with a line of JSON: what failed, or null."""
-    import numba  # noqa: F401
     import pytest
-    import torch  # noqa: F401
 
-    import minigan.kernels.load  # noqa: F401
-
+    for module in PRELOADED:
+        import_module(module)
     log = Path("log.txt")
     for _ in sys.stdin:
         child = os.fork()
@@ -88,7 +93,7 @@ def serve(tests: list[str], seconds: int) -> None:
             with log.open("w") as file:
                 os.dup2(file.fileno(), 1)
                 os.dup2(file.fileno(), 2)
-                os._exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", *tests], plugins=[Float32First()]))
+                os._exit(pytest.main([*OPTIONS, *tests], plugins=[Float32First()]))
         _, status = os.waitpid(child, 0)
         print(json.dumps(_complaint(os.waitstatus_to_exitcode(status), log, seconds)), flush=True)
 
