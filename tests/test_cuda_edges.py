@@ -38,6 +38,20 @@ def test_batch_norm_without_an_operand(xp, rng, dtype, given):
 
 
 @DTYPES
+def test_batch_norm_far_from_zero(xp, rng, dtype):
+    """Where the mean is 100,000 times the spread, its rounding error, large against the spread, is put right.
+
+    A float32 near 1000 is a multiple of 6e-5; both sides are given the same, and what they do with it is exact to 2e-5.
+    """
+    x = (1000 + 0.01 * rng.standard_normal((300, 5))).astype(dtype)
+    w, b = np.ones((2, 5), dtype)
+    ours = kernels.norm.batch_norm(x, w, b, 1e-5)
+    assert np.abs(ours[0].mean(0) - 1).max() < 1e-4
+    tolerance = 2e-5 if dtype == np.float32 else 1e-8
+    same(ours, kernels.norm.batch_norm(*map(xp.asarray, (x, w, b)), 1e-5), tolerance)
+
+
+@DTYPES
 @pytest.mark.parametrize("slope", [0.0, 0.2])
 def test_batch_norm_behind_an_activation(xp, rng, dtype, slope):
     """The cotangent is gated by the sign of the mask, where the mask is 0 too."""

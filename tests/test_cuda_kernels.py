@@ -111,9 +111,9 @@ def test_random_numbers_are_the_same_bits(xp, n, key):
 @pytest.mark.parametrize(
     ("name", "states", "settings"),
     [
-        ("adam", 2, (1e-3, 0.9, 0.99, 1e-8, 3, 0.01, False)),
+        ("adam", 2, (1e-3, 0.9, 0.99, 1e-2, 3, 0.01, False)),
         ("adam", 2, (1e-3, 0.9, 0.99, 1e-8, 1, 0.01, True)),
-        ("rmsprop", 2, (1e-2, 0.9, 1e-8, 0.1, 0.5)),
+        ("rmsprop", 2, (1e-2, 0.9, 1e-2, 0.1, 0.5)),
         ("rmsprop", 1, (1e-2, 0.9, 1e-8, 0.0, 0.0)),
         ("sgd", 1, (0.1, 0.9, 0.1, 0.01, True, False)),
         ("sgd", 1, (0.1, 0.9, 0.1, 0.01, False, True)),
