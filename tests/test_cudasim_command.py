@@ -196,6 +196,17 @@ def test_a_survey_goes_on_where_it_was(tmp_path):
     assert mutate.survey(path, notices, limit=6, seed=2) != first
 
 
+@pytest.mark.parametrize(
+    "text, words",
+    [(None, "No such file"), ("[tests", "is no plan: TOMLDecodeError"), ("", "is no plan: KeyError 'tests'")],
+)
+def test_plans_that_are_none(tmp_path, capsys, text, words):
+    if text is not None:
+        (tmp_path / "plan.toml").write_text(text)
+    assert mutate.main([str(HERE / "good.cu"), "--plan", str(tmp_path / "plan.toml")]) == 2
+    assert words in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_mutation_run(tmp_path, capsys):
     """The command in a checkout of its own: pytest judges, the plan explains, the record is read again."""

@@ -175,9 +175,13 @@ class Plan:
 
     @classmethod
     def read(cls, path: Path) -> Plan:
-        data = tomllib.loads(path.read_text())
-        why = {name: row["why"] for row in data.get("equivalent", []) for name in row["mutants"]}
-        return cls(data["tests"], data.get("options", []), why)
+        """ValueError for a file that is no plan, OSError for one that is not there."""
+        try:
+            data = tomllib.loads(path.read_text())
+            why = {name: row["why"] for row in data.get("equivalent", []) for name in row["mutants"]}
+            return cls(data["tests"], data.get("options", []), why)
+        except (tomllib.TOMLDecodeError, KeyError) as error:
+            raise ValueError(f"mutate: {path} is no plan: {type(error).__name__} {error}") from error
 
     def of(self, file: Path) -> list[str]:
         """The tests of a file; ValueError where there are none."""
@@ -249,10 +253,10 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
     if not given.plan and not given.tests:
         parser.error("--plan or --tests says what pytest is to run")
-    plan = Plan.read(given.plan) if given.plan else Plan({}, [], {})
     try:
+        plan = Plan.read(given.plan) if given.plan else Plan({}, [], {})
         outcomes = _survey_all(given.files, plan, given)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     lines, share, unexplained = report(outcomes, plan)
