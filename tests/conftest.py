@@ -38,6 +38,22 @@ def device(request) -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+def xp(device):
+    """The array module of --device."""
+    from minigan.backend import module_of
+
+    return module_of(device)
+
+
+@pytest.fixture
+def few_blocks(monkeypatch):
+    """Grids smaller than their data: threads of a kernel that stride come round again, in small arrays too."""
+    from minigan.kernels.cuda import load
+
+    monkeypatch.setattr(load, "BLOCKS", 2)
+
+
 def pytest_collection_modifyitems(config, items):
     if not config.option.markexpr:
         for item in items:

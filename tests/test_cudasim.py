@@ -4,6 +4,7 @@ wrong; it refuses what it does not know, and arguments that do not fit."""
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,25 @@ def test_strided_views_pointers_and_null(check):
     assert x.tolist() == [[5, 0]] * 4
     f((1,), (4,), (Pointer(x.ctypes.data, x.nbytes, x.dtype), np.ones(1, np.float32)))
     assert x.tolist() == [[1, 0]] * 4
+
+
+def test_modules_of_one_text_take_turns():
+    """Python threads, each with a module of its own, which are one library: every launch is whole."""
+    text = (
+        'extern "C" __global__ void f(int* y) {\n    __shared__ int s[64];\n    int sum = 0;\n'
+        "    for (int i = 0; i < 2000; ++i) {\n        s[threadIdx.x] = i;\n        __syncthreads();\n"
+        "        sum += s[63 - threadIdx.x];\n        __syncthreads();\n    }\n    y[threadIdx.x] = sum;\n}"
+    )
+    results = np.zeros((2, 10, 64), i4)
+
+    def launches(mine):
+        kernel = Module(text).get_function("f")
+        for y in mine:
+            kernel((1,), (64,), (y,))
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(launches, results))
+    assert (results == 1999 * 1000).all()
 
 
 def test_arguments_that_overlap_are_one_memory(check):

@@ -116,6 +116,8 @@ def test_every_wait_is_counted(xp, name):
 def test_empty_is_poisoned(xp):
     assert np.isnan(xp.empty(3, np.float32).get()).all()
     assert xp.empty(3, np.int32).get().tolist() == [2**31 - 1] * 3
+    assert np.isnan(xp.empty_like(xp.zeros(3, np.float32)).get()).all()
+    assert xp.empty_like(xp.zeros(3, np.int64)).get().tolist() == [2**63 - 1] * 3
 
 
 def test_ufuncs_answer_in_c_order(xp):

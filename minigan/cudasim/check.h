@@ -8,7 +8,7 @@
 // epoch differs), or, in one warp, a __syncwarp in which both took part after the first (Thread::seen). Blocks are never
 // ordered. Lockstep within a warp is not an order, and shuffles order registers, not memory. Two atomics do not race.
 #pragma once
-#include "run.h"
+#include "entry.h"
 
 extern "C" __attribute__((visibility("hidden"))) char _end;  // the linker's: where this library's data ends
 

@@ -27,6 +27,9 @@ from .source import KernelError
 
 ORDERS = {"forward": 0, "reverse": 1, "random": 2}
 
+_locks: dict[str, threading.Lock] = {}
+"""One for each library: modules of the same text share one, and its memory, so their launches take turns."""
+
 
 class Module:
     """The kernels of one CUDA C source, compiled by g++.
@@ -69,7 +72,7 @@ class Module:
         self.library = build.build(text, self.name, folders, tuple(defines), check)
         self._c = ctypes.CDLL(str(self.library))
         self._c.cudasim_kernels.restype = self._c.cudasim_report.restype = ctypes.c_char_p
-        self._lock = threading.Lock()
+        self._lock = _locks.setdefault(str(self.library), threading.Lock())
         rows = [row.split("|") for row in self._c.cudasim_kernels().decode().splitlines()]
         self.kernels = {
             name: Kernel(self, name, f"{Path(file).name}:{line}", names.split(",") if names else [], i)

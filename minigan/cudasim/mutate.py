@@ -1,10 +1,23 @@
 """Mutation of kernels: how many small mistakes, put into a .cu file one at a time, does a set of tests notice?
 
+    python -m minigan.cudasim.mutate kernels/*.cu --plan tests/cuda/mutation.toml --limit 25 --out outcomes.jsonl
     python -m minigan.cudasim.mutate kernels/act.cu --tests tests/test_cuda_kernels.py --limit 40
 
-Works in a copy of the checkout: each mutant takes the file's place there, and pytest runs the selection in check mode;
-it is to fail. A mutant that g++ cannot compile is not counted. From Python, `survey` takes any callable in place of
-pytest.
+Each mutant takes the file's place in a copy of the checkout, and the tests run in check mode (`trial`); one of them is
+to fail. A mutant that g++ cannot compile is not counted. From Python, `survey` takes any callable in place of pytest.
+
+The plan, a TOML file, says which tests matter to which file, and why a mutant that survives is no mistake:
+
+    options = ["-DWIDE_LOADS"]                          # with which the tests compile their first library
+    [tests]
+    act = ["tests/test_cuda_kernels.py::test_activations"]
+    [[equivalent]]
+    mutants = ["act.cu: out[i] = x[i] >= 0 ? x[i] : 0;"]    # the line as the mistake makes it
+    why = "0 either way at 0"
+
+Every outcome is written to --out at once, and read again by the next run: what was killed stays so as long as the file
+is the same, and what survived is tried again. The exit status is 1 where fewer than --aim were killed, or a survivor is
+not explained.
 """
 
 from __future__ import annotations
@@ -12,19 +25,17 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import random
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterable
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .module import Module
 from .source import KernelError, without_comments
+from .trial import Checkout
 
 # What is looked for in the code, and what takes its place. Binary operators are those with blanks around them.
 RULES = [
@@ -53,6 +64,9 @@ RULES = [
     ("atomic to plain", r"atomicAdd\(&([^;]*?), ([^,;]*)\);", r"\1 += \2;"),
     ("min to max", r"\b(f?)min(f?)\(", r"\1max\2("),
     ("max to min", r"\b(f?)max(f?)\(", r"\1min\2("),
+    ("neighbour", r"\[(\w)\](?!\[| =|;)", r"[\1 + 1]"),
+    ("sign dropped", r"(?<=[:(,=?] )-(?=[A-Za-z(])", ""),
+    ("branches swapped", r" \? ([\w\[\].]+) : (-?[\w\[\].]+)", r" ? \2 : \1"),
 ]
 
 
@@ -67,18 +81,29 @@ class Mutant:
     after: str
     text: str
 
+    @property
+    def key(self) -> str:
+        """A hash of the whole text, by which a later run knows the mutant again."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+
 
 @dataclass(frozen=True)
 class Outcome:
     """What became of a mutant: killed, survived, or stillborn (it does not compile); the last line that was said."""
 
+    key: str
     file: str
     line: int
     rule: str
     before: str
     after: str
     fate: str
-    words: str
+    words: str = ""
+
+    @property
+    def name(self) -> str:
+        """How a plan names it: by the line that the mistake makes."""
+        return f"{self.file}: {self.after}"
 
 
 def mutants(path: Path) -> list[Mutant]:
@@ -98,9 +123,9 @@ def mutants(path: Path) -> list[Mutant]:
 
 
 def compiles(mutant: Mutant, folder: Path, options: Iterable[str] = ()) -> bool:
-    """Whether the simulator takes the mutant; `folder` holds what it includes."""
+    """Whether the simulator takes the mutant in check mode; `folder` holds what it includes."""
     try:
-        Module(mutant.text, [f"-I{folder}", *options])
+        Module(f'#line 1 "{mutant.file}"\n{mutant.text}', [f"-I{folder}", *options], check=True)
     except KernelError:
         return False
     return True
@@ -108,120 +133,135 @@ def compiles(mutant: Mutant, folder: Path, options: Iterable[str] = ()) -> bool:
 
 def survey(
     path: Path,
-    check: Callable[[Mutant], str | None],
+    check: Callable[[str], str | None],
     limit: int | None = None,
     seed: int = 0,
-    show: Callable[[str], None] = lambda _: None,
+    options: Iterable[str] = (),
+    known: Mapping[str, Outcome] | None = None,
+    done: Callable[[Outcome, int, int], None] = lambda *_: None,
 ) -> list[Outcome]:
-    """Tries a file's mutants, all or `limit` of them drawn by `seed`. `check` returns what it noticed, or None."""
-    tried = mutants(path)
+    """Tries a file's mutants, all or `limit` of them drawn by `seed`.
+
+    check    gets a mutant's text, and returns what it noticed, or None
+    options  with which a mutant is to compile
+    known    outcomes of an earlier run by key: those that did not survive are taken as they are
+    done     is told each new outcome, its number and of how many
+    """
+    tried, options, known = mutants(path), tuple(options), known or {}
     if limit is not None and len(tried) > limit:
         tried = [tried[i] for i in sorted(random.Random(seed).sample(range(len(tried)), limit))]
     outcomes = []
     for i, m in enumerate(tried, 1):
-        if not compiles(m, path.resolve().parent):
+        if m.key in known and known[m.key].fate != "survived":
+            outcomes.append(known[m.key])
+            continue
+        if not compiles(m, path.resolve().parent, options):
             fate, words = "stillborn", ""
         else:
-            noticed = check(m)
-            fate, words = ("killed", noticed) if noticed else ("survived", "")
-        outcomes.append(Outcome(m.file, m.line, m.rule, m.before, m.after, fate, words))
-        show(f"{i}/{len(tried)} {m.file}:{m.line} {m.rule}: {fate} {words[:100]}")
+            noticed = check(m.text)
+            fate, words = ("killed", noticed[:160]) if noticed else ("survived", "")
+        outcomes.append(Outcome(m.key, m.file, m.line, m.rule, m.before, m.after, fate, words))
+        done(outcomes[-1], i, len(tried))
     return outcomes
 
 
-class Checkout:
-    """A copy of the checkout in which one .cu file is replaced and pytest is run, each time in a new process.
+@dataclass(frozen=True)
+class Plan:
+    """Which tests matter to which file (by its name without .cu), and why a survivor is no mistake, by its name."""
 
-    The processes are forked from one that has imported what takes long, and has not run anything.
-    """
+    tests: dict[str, list[str]]
+    options: list[str]
+    equivalent: dict[str, str]
 
-    def __init__(self, root: Path, file: Path, tests: list[str], timeout: float) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="minigan-mutants-"))
-        for part in ("kernels", "minigan", "tests", "examples"):
-            shutil.copytree(root / part, self.folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(root / "pyproject.toml", self.folder)
-        self.file = self.folder / file.resolve().relative_to(root.resolve())
-        self.original = self.file.read_text()
-        server = f"from minigan.cudasim.mutate import serve; serve({tests!r}, {timeout})"
-        self.server = subprocess.Popen(
-            [sys.executable, "-c", server],
-            cwd=self.folder,
-            env={**os.environ, "MINIGAN_CUDASIM": "check", "PYTHONPATH": str(self.folder)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
+    @classmethod
+    def read(cls, path: Path) -> Plan:
+        """ValueError for a file that is no plan, OSError for one that is not there."""
+        try:
+            data = tomllib.loads(path.read_text())
+            why = {name: row["why"] for row in data.get("equivalent", []) for name in row["mutants"]}
+            return cls(data["tests"], data.get("options", []), why)
+        except (tomllib.TOMLDecodeError, KeyError) as error:
+            raise ValueError(f"mutate: {path} is no plan: {type(error).__name__} {error}") from error
+
+    def of(self, file: Path) -> list[str]:
+        """The tests of a file; ValueError where there are none."""
+        if file.stem not in self.tests:
+            raise ValueError(f"mutate: the plan has no tests for {file.name}; it has some for {', '.join(self.tests)}")
+        return self.tests[file.stem]
+
+
+def recorded(path: Path | None) -> dict[str, Outcome]:
+    """The outcomes in a file of JSON lines, by key; the last of each counts."""
+    if path is None or not path.exists():
+        return {}
+    return {o.key: o for o in (Outcome(**json.loads(row)) for row in path.read_text().splitlines())}
+
+
+def _survey_all(files: list[Path], plan: Plan, given: argparse.Namespace) -> list[Outcome]:
+    """Surveys the files one after the other; ValueError for tests that fail without any mistake."""
+    known, outcomes = recorded(given.out), []
+
+    def done(outcome: Outcome, i: int, of: int) -> None:
+        print(
+            f"{i}/{of} {outcome.file}:{outcome.line} {outcome.rule}: {outcome.fate} {outcome.words[:100]}", flush=True
         )
+        if given.out:
+            with given.out.open("a") as file:
+                file.write(f"{json.dumps(asdict(outcome))}\n")
 
-    def check(self, mutant: Mutant | None) -> str | None:
-        """What pytest complains about with this mutant in place (None: the file as it is), or None."""
-        self.file.write_text(mutant.text if mutant else self.original)
-        self.server.stdin.write("run\n")
-        self.server.stdin.flush()
-        answer = self.server.stdout.readline()
-        if not answer:
-            raise RuntimeError("mutate: the process that runs the tests has ended")
-        return json.loads(answer)
-
-    def remove(self) -> None:
-        self.server.stdin.close()
-        self.server.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def serve(tests: list[str], timeout: float) -> None:
-    """For each line read, forks a process that runs pytest, and answers with a line of JSON: what failed, or null."""
-    import numba  # noqa: F401
-    import pytest
-    import torch  # noqa: F401
-
-    import minigan.kernels.load  # noqa: F401
-
-    for _ in sys.stdin:
-        log = Path("log.txt")
-        child = os.fork()
-        if child == 0:
-            with log.open("w") as file:
-                os.dup2(file.fileno(), 1)
-                os.dup2(file.fileno(), 2)
-                os._exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "--timeout", str(timeout), *tests]))
-        _, status = os.waitpid(child, 0)
-        errors = [row for row in log.read_text(errors="replace").splitlines() if re.match(r"E  |FAILED|ERROR", row)]
-        said = errors[0].removeprefix("E").strip() if errors else f"exit status {os.waitstatus_to_exitcode(status)}"
-        print(json.dumps(said if status else None), flush=True)
+    for file in files:
+        checkout = Checkout(given.root, file, given.tests or plan.of(file), given.seconds)
+        try:
+            wrong = checkout.check(None)
+            if wrong:
+                raise ValueError(f"{file}: the tests fail without any mistake: {wrong}")
+            outcomes += survey(file, checkout.check, given.limit, given.seed, plan.options, known, done)
+        finally:
+            checkout.remove()
+    if given.out:
+        given.out.write_text("".join(f"{json.dumps(asdict(o))}\n" for o in outcomes))
+    return outcomes
 
 
-def main() -> int:
-    """The command; the exit status is 1 where fewer than --aim of the mutants were killed."""
+def report(outcomes: list[Outcome], plan: Plan) -> tuple[list[str], float, int]:
+    """Lines for people: counts by file, and the survivors with their explanations; the share that was killed; how many
+    survivors are not explained."""
+    lines, unexplained = [], 0
+    for name in [*dict.fromkeys(o.file for o in outcomes), "all"]:
+        fates = [o.fate for o in outcomes if name in (o.file, "all")]
+        killed, survived, still = (fates.count(f) for f in ("killed", "survived", "stillborn"))
+        share = killed / max(1, killed + survived)
+        lines.append(f"{name:<12} {killed:>4} of {killed + survived:>4} killed, {share:.1%} ({still} did not compile)")
+    for o in (o for o in outcomes if o.fate == "survived"):
+        unexplained += o.name not in plan.equivalent
+        lines += [f"{o.file}:{o.line} {o.rule}: {o.after}", f"    {plan.equivalent.get(o.name, 'NOT EXPLAINED')}"]
+    return lines, share, unexplained
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command."""
     parser = argparse.ArgumentParser(description="Put small mistakes into kernels and see whether tests notice.")
     parser.add_argument("files", nargs="+", type=Path)
-    parser.add_argument("--tests", nargs="+", required=True, help="what pytest is to run")
+    parser.add_argument("--plan", type=Path, help="TOML: tests by file, and what is known of survivors")
+    parser.add_argument("--tests", nargs="+", help="what pytest is to run, in place of the plan's")
     parser.add_argument("--root", type=Path, default=Path(), help="the checkout")
     parser.add_argument("--limit", type=int, help="mutants of each file")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--timeout", type=float, default=120, help="seconds for one mutant")
+    parser.add_argument("--seconds", type=int, default=120, help="of processor time for one mutant")
     parser.add_argument("--aim", type=float, default=0.94)
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
-    outcomes: list[Outcome] = []
-    for file in options.files:
-        checkout = Checkout(options.root, file, options.tests, options.timeout)
-        try:
-            sane = checkout.check(None)
-            if sane:
-                print(f"{file}: the tests fail without any mistake: {sane}", file=sys.stderr)
-                return 2
-            outcomes += survey(file, checkout.check, options.limit, options.seed, lambda row: print(row, flush=True))
-        finally:
-            checkout.remove()
-    counts = {fate: sum(o.fate == fate for o in outcomes) for fate in ("killed", "survived", "stillborn")}
-    share = counts["killed"] / max(1, counts["killed"] + counts["survived"])
-    print(f"{counts['killed']} of {counts['killed'] + counts['survived']} killed ({share:.1%})")
-    if options.out:
-        hashes = {f.name: hashlib.sha256(f.read_bytes()).hexdigest()[:16] for f in options.files}
-        record = {"sha256": hashes, "tests": options.tests, "seed": options.seed, "killed_share": share, **counts}
-        rows = ",\n".join(f"  {json.dumps(asdict(o))}" for o in outcomes)
-        options.out.write_text(f'{json.dumps(record, indent=1)[:-2]},\n "mutants": [\n{rows}\n ]\n}}\n')
-    return share < options.aim
+    parser.add_argument("--out", type=Path, help="outcomes, a line of JSON each; read again by the next run")
+    given = parser.parse_args(argv)
+    if not given.plan and not given.tests:
+        parser.error("--plan or --tests says what pytest is to run")
+    try:
+        plan = Plan.read(given.plan) if given.plan else Plan({}, [], {})
+        outcomes = _survey_all(given.files, plan, given)
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    lines, share, unexplained = report(outcomes, plan)
+    print("\n".join(lines))
+    return int(share < given.aim or unexplained > 0)
 
 
 if __name__ == "__main__":

@@ -71,9 +71,11 @@ _STATIC = re.compile(
 
 def read(path: Path) -> str:
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise KernelError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise KernelError(f"{path}: not a text in UTF-8 (byte {error.start}); is it a .cu file?") from error
 
 
 def includes(text: str, name: str, folders: list[Path]) -> list[str]:

@@ -41,7 +41,7 @@ def argument(text: str, parameter: Parameter) -> Any:
     if how == "null":
         return None
     if how == "load":
-        return np.load(rest)
+        return _loaded(name, rest)
     if how not in ("zeros", "ones", "arange", "random") or not rest:
         raise ValueError(
             f"cudasim: {name} is a pointer; write {name}="
@@ -52,7 +52,24 @@ def argument(text: str, parameter: Parameter) -> Any:
         sizes = tuple(int(n) for n in shape.split(","))
     except ValueError as error:
         raise ValueError(f"cudasim: {name}: {shape!r} is no shape; write 1024 or 8,3,32") from error
-    return _filled(how, sizes, np.dtype(stated) if stated else dtype or np.dtype("f4"))
+    if min(sizes) < 0:
+        raise ValueError(f"cudasim: {name}: {shape!r} has a size below 0; write 1024 or 8,3,32")
+    try:
+        kind = np.dtype(stated) if stated else dtype or np.dtype("f4")
+    except TypeError as error:
+        raise ValueError(f"cudasim: {name}: {stated!r} is no dtype; write float32, float64, int32, ...") from error
+    return _filled(how, sizes, kind)
+
+
+def _loaded(name: str, path: str) -> np.ndarray:
+    """The array in a .npy file; OSError for a file that cannot be read, ValueError for one that holds no array."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"cudasim: {name}: {path} is no .npy file with an array of numbers") from error
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"cudasim: {name}: {path} holds several arrays; save the one with numpy.save, as .npy")
+    return array
 
 
 def arguments(kernel: Kernel, texts: Iterable[str]) -> dict[str, Any]:

@@ -20,149 +20,25 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 
+from .cupy_names import FLAGS, FUNCTIONS, MAKERS, UFUNCS
 from .module import Module
-
-UFUNCS = [
-    "add",
-    "subtract",
-    "multiply",
-    "true_divide",
-    "divide",
-    "floor_divide",
-    "remainder",
-    "power",
-    "negative",
-    "absolute",
-    "exp",
-    "expm1",
-    "log",
-    "log1p",
-    "sqrt",
-    "square",
-    "sin",
-    "cos",
-    "tanh",
-    "sign",
-    "maximum",
-    "minimum",
-    "floor",
-    "ceil",
-    "equal",
-    "not_equal",
-    "less",
-    "less_equal",
-    "greater",
-    "greater_equal",
-    "logical_and",
-    "logical_or",
-    "logical_not",
-    "isfinite",
-    "isnan",
-    "isinf",
-]
-
-FUNCTIONS = {
-    "where": ("condition", "x", "y"),
-    "clip": ("a", "a_min", "a_max", "out"),
-    "broadcast_to": ("array", "shape"),
-    "concatenate": ("tup", "axis", "out", "dtype", "casting"),
-    "pad": ("array", "pad_width", "mode", "constant_values"),
-    "matmul": ("out",),
-    "einsum": ("subscripts", "operands"),
-    "copyto": ("dst", "src", "casting", "where"),
-    "may_share_memory": ("a", "b"),
-    "result_type": ("arrays_and_dtypes",),
-    "transpose": ("a", "axes"),
-    "moveaxis": ("a", "source", "destination"),
-    "cumsum": ("a", "axis", "dtype", "out"),
-    "sum": ("a", "axis", "dtype", "out", "keepdims"),
-    "prod": ("a", "axis", "dtype", "out", "keepdims"),
-    "amax": ("a", "axis", "out", "keepdims"),
-    "amin": ("a", "axis", "out", "keepdims"),
-    "max": ("a", "axis", "out", "keepdims"),
-    "min": ("a", "axis", "out", "keepdims"),
-    "argmax": ("a", "axis", "dtype", "out", "keepdims"),
-    "argmin": ("a", "axis", "dtype", "out", "keepdims"),
-    "zeros_like": ("a", "dtype", "order", "subok", "shape"),
-    "ones_like": ("a", "dtype", "order", "subok", "shape"),
-    "full_like": ("a", "fill_value", "dtype", "order", "subok", "shape"),
-    "ascontiguousarray": ("a", "dtype"),
-    "array_equal": ("a1", "a2", "equal_nan"),
-    "ndim": ("a",),
-    "shape": ("a",),
-    "size": ("a", "axis"),
-}
-"""Functions that take arrays: the arguments of CuPy's that may be used, by name."""
-
-METHODS = {
-    "sum": ("axis", "dtype", "out", "keepdims"),
-    "mean": ("axis", "dtype", "out", "keepdims"),
-    "max": ("axis", "out", "keepdims"),
-    "min": ("axis", "out", "keepdims"),
-    "argmax": ("axis", "dtype", "out", "keepdims"),
-    "argmin": ("axis", "dtype", "out", "keepdims"),
-    "any": ("axis", "out", "keepdims"),
-    "all": ("axis", "out", "keepdims"),
-    "astype": ("dtype", "order", "casting", "subok", "copy"),
-    "copy": ("order",),
-    "reshape": ("shape", "order"),
-    "transpose": ("axes",),
-    "swapaxes": ("axis1", "axis2"),
-    "squeeze": ("axis",),
-    "ravel": ("order",),
-    "view": ("dtype",),
-    "fill": ("value",),
-}
-OPERATORS = [
-    "add",
-    "sub",
-    "mul",
-    "truediv",
-    "floordiv",
-    "mod",
-    "pow",
-    "matmul",
-    "and",
-    "or",
-    "xor",
-    "radd",
-    "rsub",
-    "rmul",
-    "rtruediv",
-    "rfloordiv",
-    "rpow",
-    "rmatmul",
-    "rand",
-    "ror",
-    "lt",
-    "le",
-    "gt",
-    "ge",
-    "eq",
-    "ne",
-]
-IN_PLACE = {"iadd": "add", "isub": "subtract", "imul": "multiply", "itruediv": "true_divide"}
-WAITS = ("get", "item", "tolist", "__float__", "__int__", "__bool__")
-
-
-class Flags:
-    """What CuPy's flags say of an array."""
-
-    def __init__(self, flags) -> None:
-        self.c_contiguous, self.f_contiguous = flags.c_contiguous, flags.f_contiguous
-        self.owndata, self.forc = flags.owndata, flags.forc
+from .standin_array import array_class
 
 
 class StandIn(ModuleType):
-    """The module; each instance has its own arrays and its own count of `syncs`. check: kernels run checked."""
+    """The module; each instance has its own arrays and its own count of `syncs`.
+
+    check   kernels run checked
+    order   of their threads and blocks: forward, reverse or random
+    """
 
     float32, float64, int32, int64 = np.float32, np.float64, np.int32, np.int64
     uint8, uint32, bool_, newaxis, inf = np.uint8, np.uint32, np.bool_, None, np.inf
 
-    def __init__(self, check: bool = False) -> None:
+    def __init__(self, check: bool = False, order: str = "forward") -> None:
         super().__init__("cudasim:check" if check else "cudasim")
-        self.check, self.syncs, self.launches = check, 0, 0
-        self.ndarray = _array_class(self)
+        self.check, self.order, self.syncs, self.launches = check, order, 0, 0
+        self.ndarray = array_class(self)
         for name in UFUNCS:
             setattr(self, name, self._ufunc(getattr(np, name)))
         for name, allowed in FUNCTIONS.items():
@@ -247,15 +123,11 @@ class StandIn(ModuleType):
 
     def empty(self, shape, dtype=float, order="C"):
         """An array of NaN, or of the largest integer: nobody may read it before writing."""
-        array = np.empty(shape, dtype, order)
-        array.fill(np.nan if array.dtype.kind == "f" else True if array.dtype == bool else np.iinfo(array.dtype).max)
-        return self.wrap(array)
+        return self.wrap(_poisoned(np.empty(shape, dtype, order)))
 
     def empty_like(self, prototype, dtype=None, order="K"):
         """`empty` of the shape, and the memory order, of another array."""
-        return self.wrap(
-            np.full_like(self.unwrap(prototype), np.nan if prototype.dtype.kind == "f" else 1, dtype, order)
-        )
+        return self.wrap(_poisoned(np.empty_like(self.unwrap(prototype), dtype, order)))
 
     def zeros(self, shape, dtype=float, order="C"):
         return self.wrap(np.zeros(shape, dtype, order))
@@ -290,7 +162,14 @@ class StandIn(ModuleType):
         """Kernels compiled from CUDA C text."""
         if not isinstance(options, tuple):
             raise TypeError("RawModule: options must be a tuple")
-        return RawModule(self, Module(code, options, check=self.check))
+        return RawModule(self, Module(code, options, self.check, self.order))
+
+
+def _poisoned(array: np.ndarray) -> np.ndarray:
+    """The array filled with what nobody should read."""
+    kind = array.dtype.kind
+    array.fill(np.nan if kind == "f" else True if kind == "b" else np.iinfo(array.dtype).max)
+    return array
 
 
 class RawModule:
@@ -336,122 +215,14 @@ class RawKernel:
         self._kernel(grid, block, tuple(given), shared_mem, reaches)
 
 
-def _array_class(xp: StandIn) -> type:
-    """The class of xp's arrays."""
-
-    class ndarray:
-        __slots__ = ("__weakref__", "_a")
-        __hash__ = None
-
-        shape = property(lambda self: self._a.shape)
-        dtype = property(lambda self: self._a.dtype)
-        ndim = property(lambda self: self._a.ndim)
-        size = property(lambda self: self._a.size)
-        nbytes = property(lambda self: self._a.nbytes)
-        itemsize = property(lambda self: self._a.itemsize)
-        strides = property(lambda self: self._a.strides)
-        flags = property(lambda self: Flags(self._a.flags))
-        T = property(lambda self: xp.wrap(self._a.T))
-        base = property(lambda self: None if self._a.base is None else self)
-        data = property(lambda self: SimpleNamespace(ptr=self._a.__array_interface__["data"][0]))
-
-        def __array__(self, *args, **kwargs):
-            raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`.")
-
-        def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
-            if method != "__call__" or not hasattr(xp, ufunc.__name__):
-                return NotImplemented
-            return getattr(xp, ufunc.__name__)(*inputs, **kwargs)
-
-        def __array_function__(self, function, types, args, kwargs):
-            if not hasattr(xp, function.__name__):
-                raise TypeError(f"cupy has no {function.__name__} that the stand-in knows")
-            return getattr(xp, function.__name__)(*args, **kwargs)
-
-        def __len__(self):
-            if not self._a.ndim:
-                raise TypeError("len() of unsized object")
-            return len(self._a)
-
-        def __iter__(self):
-            return (self[i] for i in range(len(self)))
-
-        def __getitem__(self, key):
-            return xp.wrap(self._a[xp.unwrap(key)])
-
-        def __setitem__(self, key, value):
-            self._a[xp.unwrap(key)] = xp.unwrap(value)
-
-        def __repr__(self):
-            return f"{xp.__name__} {self._a!r}"
-
-        def set(self, arr):
-            if not isinstance(arr, np.ndarray):
-                raise TypeError("Only numpy.ndarray can be set to cupy.ndarray")
-            if arr.dtype != self.dtype or arr.shape != self.shape:
-                raise ValueError(f"set: {arr.dtype} {arr.shape} does not fit {self.dtype} {self.shape}")
-            self._a[...] = arr
-
-    def waiting(name):
-        def call(self, *args):
-            xp.waited()
-            return self._a.copy() if name == "get" else getattr(self._a, name)(*args)
-
-        return call
-
-    def operator(name):
-        def call(self, other):
-            if isinstance(other, np.ndarray) or not isinstance(other, (ndarray, numbers.Number, np.generic)):
-                raise TypeError(f"Unsupported type {type(other)}")
-            with np.errstate(all="ignore"):
-                return xp.wrap(np.array(getattr(self._a, name)(xp.unwrap(other)), order="C"))
-
-        return call
-
-    def in_place(ufunc):
-        def call(self, other):
-            return getattr(xp, ufunc)(self, other, out=self)
-
-        return call
-
-    def unary(name):
-        return lambda self: xp.wrap(np.array(getattr(self._a, name)(), order="C"))
-
-    def method(name, allowed):
-        def call(self, *args, **kwargs):
-            for key in kwargs:
-                if key not in allowed:
-                    raise TypeError(f"{name}() got an unexpected keyword argument {key!r}")
-            with np.errstate(all="ignore"):
-                return xp.wrap(getattr(self._a, name)(*xp.unwrap(args), **xp.unwrap(kwargs)))
-
-        return call
-
-    for name in WAITS:
-        setattr(ndarray, name, waiting(name))
-    for name in OPERATORS:
-        setattr(ndarray, f"__{name}__", operator(f"__{name}__"))
-    for name, ufunc in IN_PLACE.items():
-        setattr(ndarray, f"__{name}__", in_place(ufunc))
-    for name in ("neg", "pos", "abs", "invert"):
-        setattr(ndarray, f"__{name}__", unary(f"__{name}__"))
-    for name, allowed in METHODS.items():
-        setattr(ndarray, name, method(name, allowed))
-    return ndarray
-
-
-MAKERS = ["empty", "empty_like", "zeros", "ones", "full", "eye", "arange", "asarray", "array", "asnumpy", "RawModule"]
-
-
 def differences(cupy: ModuleType) -> list[str]:
     """Where the stand-in has a name or an argument that the real module lacks."""
     found = [f"cupy has no {n}" for n in (*UFUNCS, *FUNCTIONS, *MAKERS) if not hasattr(cupy, n)]
     members = [
-        n for n in vars(_array_class(StandIn())) if n not in ("__slots__", "__module__", "__doc__", "__weakref__")
+        n for n in vars(array_class(StandIn())) if n not in ("__slots__", "__module__", "__doc__", "__weakref__")
     ]
     found += [f"cupy.ndarray has no {n}" for n in members if n != "_a" and not hasattr(cupy.ndarray, n)]
-    flags = ("c_contiguous", "f_contiguous", "owndata", "forc")
-    found += [f"cupy's flags have no {n}" for n in flags if not hasattr(cupy._core.flags.Flags, n)]
+    found += [f"cupy's flags have no {n}" for n in FLAGS if not hasattr(cupy._core.flags.Flags, n)]
     makers = {n: tuple(inspect.signature(getattr(StandIn, n)).parameters)[1:] for n in MAKERS}
     for name, ours in {**FUNCTIONS, **makers}.items():
         try:

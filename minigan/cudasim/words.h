@@ -2,7 +2,7 @@
 // What is not here does not compile, and the error names it. Rounding is IEEE's; the fast intrinsics (__expf, ...) are
 // the exact functions.
 #pragma once
-#include "run.h"
+#include "entry.h"
 
 #define __global__ static
 #define __device__
