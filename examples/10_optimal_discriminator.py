@@ -10,8 +10,7 @@ import numpy as np
 
 import minigan as mg
 from minigan import nn, optim
-from minigan.backend import device as check_device
-from minigan.examples._figure import panels, save
+from minigan.examples._figure import device_option, panels, save
 from minigan.functional import softplus
 from minigan.gan.divergences import js, normal, optimal_discriminator, value
 
@@ -21,14 +20,13 @@ DX = X[1] - X[0]
 
 @click.command()
 @click.option("--steps", default=1500, show_default=True, help="Discriminator steps.")
-@click.option("--device", default="cpu", show_default=True)
+@device_option
 @click.option("--out", default="optimal_discriminator.png", show_default=True)
 def main(steps: int, device: str, out: str) -> None:
     """Train D on samples of N(-1, 1) against N(1, 0.7^2); compare it with D* and its V with the JS divergence."""
-    check_device(device)
     random = mg.manual_seed(0)
     p, q = normal(X, -1, 1), normal(X, 1, 0.7)
-    d = nn.Sequential(nn.Linear(1, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 1))
+    d = nn.Sequential(nn.Linear(1, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 1)).to(device)
     adam = optim.Adam(d.parameters(), lr=5e-3)
     for step in range(steps):
         adam.param_groups[0]["lr"] = 5e-3 * (1 - step / steps)

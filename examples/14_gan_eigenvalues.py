@@ -10,8 +10,7 @@ import numpy as np
 
 import minigan as mg
 from minigan import nn, optim
-from minigan.backend import device as check_device
-from minigan.examples._figure import panels, save
+from minigan.examples._figure import device_option, panels, save
 from minigan.gan import steps as moves
 from minigan.gan.games import gan_jacobian
 from minigan.gan.losses import loss
@@ -20,16 +19,15 @@ from minigan.gan.penalties import penalty
 
 @click.command()
 @click.option("--steps", default=300, show_default=True)
-@click.option("--device", default="cpu", show_default=True)
+@device_option
 @click.option("--out", default="gan_eigenvalues.png", show_default=True)
 def main(steps: int, device: str, out: str) -> None:
     """Train a GAN of some 60 parameters on N(0, 1), with and without R1, and draw the eigenvalues of -J."""
-    check_device(device)
     figure, axes = panels(2)
     for axis, weight in zip(axes, (0.0, 1.0), strict=True):
         random = mg.manual_seed(1)
-        g = nn.Sequential(nn.Linear(1, 6), nn.Tanh(), nn.Linear(6, 1)).double()
-        d = nn.Sequential(nn.Linear(1, 12), nn.Tanh(), nn.Linear(12, 1)).double()
+        g = nn.Sequential(nn.Linear(1, 6), nn.Tanh(), nn.Linear(6, 1)).double().to(device)
+        d = nn.Sequential(nn.Linear(1, 12), nn.Tanh(), nn.Linear(12, 1)).double().to(device)
         players, row = [list(g.parameters()), list(d.parameters())], loss("minimax")
         x, z = (mg.randn(128, 1, generator=random, dtype=mg.float64) for _ in range(2))
 

@@ -9,8 +9,7 @@ import click
 import numpy as np
 
 import minigan as mg
-from minigan.backend import device as check_device
-from minigan.examples._figure import panels, save
+from minigan.examples._figure import device_option, panels, save
 from minigan.gan.divergences import js, normal, optimal_discriminator
 
 X = np.linspace(-8, 8, 2001)
@@ -19,11 +18,10 @@ DX = X[1] - X[0]
 
 @click.command()
 @click.option("--steps", default=60, show_default=True)
-@click.option("--device", default="cpu", show_default=True)
+@device_option
 @click.option("--out", default="iterated_optimal_d.png", show_default=True)
 def main(steps: int, device: str, out: str) -> None:
     """G is N(theta, 1), from theta = 3; the data are N(0, 1)."""
-    check_device(device)
     p, theta, found = normal(X), mg.tensor(3.0, dtype=mg.float64, requires_grad=True), []
     for _ in range(steps + 1):
         q = normal(X, theta.item())

@@ -10,19 +10,17 @@ import numpy as np
 
 import minigan as mg
 from minigan import nn, optim
-from minigan.backend import device as check_device
-from minigan.examples._figure import panels, save
+from minigan.examples._figure import device_option, panels, save
 from minigan.functional import softplus
 from minigan.gan.divergences import w1
 
 
 @click.command()
 @click.option("--steps", default=400, show_default=True, help="Discriminator steps.")
-@click.option("--device", default="cpu", show_default=True)
+@device_option
 @click.option("--out", default="js_tells_little.png", show_default=True)
 def main(steps: int, device: str, out: str) -> None:
     """Data on a circle; generators that draw a circle too, off by 0.1, 0.4, 1 and 2: no two overlap."""
-    check_device(device)
     numbers, offsets, rows = np.random.default_rng(0), (0.1, 0.4, 1.0, 2.0), []
 
     def circle(radius: float, count: int = 256) -> np.ndarray:
@@ -31,7 +29,8 @@ def main(steps: int, device: str, out: str) -> None:
 
     for offset in offsets:
         mg.manual_seed(0)
-        d = nn.Sequential(nn.Linear(2, 64), nn.LeakyReLU(0.2), nn.Linear(64, 64), nn.LeakyReLU(0.2), nn.Linear(64, 1))
+        layers = nn.Linear(2, 64), nn.LeakyReLU(0.2), nn.Linear(64, 64), nn.LeakyReLU(0.2), nn.Linear(64, 1)
+        d = nn.Sequential(*layers).to(device)
         adam = optim.Adam(d.parameters(), lr=5e-3)
         for _ in range(steps):
             real, fake = (mg.tensor(circle(r), dtype=mg.float32) for r in (1, 1 + offset))

@@ -7,8 +7,7 @@ Run it:  python -m minigan.examples.20_fgan_table --steps 600
 
 import click
 
-from minigan.backend import device as check_device
-from minigan.examples._figure import panels, save
+from minigan.examples._figure import device_option, panels, save
 from minigan.gan import fgan
 from minigan.gan.divergences import normal
 
@@ -16,11 +15,10 @@ from minigan.gan.divergences import normal
 @click.command()
 @click.option("--steps", default=600, show_default=True, help="Generator steps of each row; 0 for exact optima only.")
 @click.option("--seed", default=0, show_default=True)
-@click.option("--device", default="cpu", show_default=True)
+@device_option
 @click.option("--out", default="fgan_table.png", show_default=True)
 def main(steps: int, seed: int, device: str, out: str) -> None:
     """Print the table with exact optima, then with trained ones, and draw the five Gaussians."""
-    check_device(device)
     figure, (axis,) = panels(1, 7)
     axis.plot(fgan.GRID, fgan.mixture(fgan.GRID), "k", label="the mixture")
     print(f"{'exact':12} {'mu':>7} {'sigma':>7}   " + " ".join(f"{n:>10}" for n in fgan.NAMES))

@@ -10,8 +10,7 @@ import numpy as np
 
 import minigan as mg
 from minigan import nn, optim
-from minigan.backend import device as check_device
-from minigan.examples._figure import panels, save
+from minigan.examples._figure import device_option, panels, save
 from minigan.gan.losses import loss
 from minigan.gan.penalties import penalty
 
@@ -20,18 +19,17 @@ DEPTH, WIDTH = 8, 24
 
 @click.command()
 @click.option("--steps", default=200, show_default=True, help="Critic steps.")
-@click.option("--device", default="cpu", show_default=True)
+@device_option
 @click.option("--out", default="clipping.png", show_default=True)
 def main(steps: int, device: str, out: str) -> None:
     """Train a deep critic with c = 0.01, 0.1, 1 and with the penalty; slopes by layer, weights at the bound."""
-    check_device(device)
     figure, (left, right) = panels(2, 5)
     for c in (0.01, 0.1, 1.0, None):
         random = mg.manual_seed(0)
         layers = [nn.Linear(2, WIDTH), nn.ReLU()]
         for _ in range(DEPTH - 2):
             layers += [nn.Linear(WIDTH, WIDTH), nn.ReLU()]
-        f = nn.Sequential(*layers, nn.Linear(WIDTH, 1))
+        f = nn.Sequential(*layers, nn.Linear(WIDTH, 1)).to(device)
         if c:  # where clipped critics end up: spread over the whole of [-c, c]
             for p in f.parameters():
                 p.assign(c * (2 * random.uniform(p.shape) - 1))
@@ -53,15 +51,15 @@ def main(steps: int, device: str, out: str) -> None:
             h = layer(h)
             layer_outputs += [h] if isinstance(layer, nn.Linear) else []
         gradients = mg.grad(h.mean(), layer_outputs)
-        norms = [max(float(np.linalg.norm(g.data)), 1e-30) for g in gradients]
+        norms = [max(float(np.linalg.norm(g.numpy())), 1e-30) for g in gradients]
         name = f"clip {c:g}" if c else "penalty"
-        flat = np.concatenate([p.data.ravel() for p in weights])
+        flat = np.concatenate([p.detach().numpy().ravel() for p in weights])
         piled = (np.abs(flat) > 0.99 * c).mean() if c else 0.0
         print(
             f"{name:10} gradient of first / last layer {norms[0] / norms[-1]:9.2e}   weights at the bound {piled:.0%}"
         )
         left.semilogy(range(1, DEPTH + 1), norms, "o-", label=name)
-        if c in (0.01, None):
+        if c in (0.1, None):
             right.hist(flat / (c or np.abs(flat).max()), 40, histtype="step", label=f"{name}, scaled")
     left.set_title("norm of df / d(layer's output)")
     left.legend()

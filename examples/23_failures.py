@@ -12,8 +12,7 @@ import numpy as np
 
 import minigan as mg
 from minigan import nn, optim
-from minigan.backend import device as check_device
-from minigan.examples._figure import panels, save
+from minigan.examples._figure import device_option, panels, save
 from minigan.gan.games import BILINEAR, trajectory
 from minigan.gan.losses import loss
 
@@ -41,13 +40,12 @@ def train(net, objective, steps: int, lr: float) -> list[float]:
 
 @click.command()
 @click.option("--steps", default=400, show_default=True)
-@click.option("--device", default="cpu", show_default=True)
+@device_option
 @click.option("--out", default="failures.png", show_default=True)
 def main(steps: int, device: str, out: str) -> None:
     """The generator's gradient under a D of growing strength; a G trained against a D that never answers; eta = 1."""
-    check_device(device)
     random, numbers = mg.manual_seed(0), np.random.default_rng(0)
-    g, d = mlp(2, 32, 2), mlp(2, 64, 64, 1)
+    g, d = mlp(2, 32, 2).to(device), mlp(2, 64, 64, 1).to(device)
     params = list(g.parameters())
     figure, (left, middle, right) = panels(3, 4)
 
@@ -60,7 +58,7 @@ def main(steps: int, device: str, out: str) -> None:
         z = mg.randn(256, 2, generator=random)
         for name, found in norms.items():
             slopes = mg.grad(loss(name).generator(d(g(z))), params)
-            found.append(np.sqrt(sum((s.data.astype(float) ** 2).sum() for s in slopes)))
+            found.append(np.sqrt(sum((s.numpy().astype(float) ** 2).sum() for s in slopes)))
         fake = g(z).detach()
         strength.append(
             train(d, lambda f=fake: loss("minimax").discriminator(d(real()), d(f)), max(steps // 8, 1), 2e-3)[-1]

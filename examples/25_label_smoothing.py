@@ -2,14 +2,14 @@
 
     D* = (a p + b q) / (p + q) for labels a (real) and b (fake): with b > 0, D* depends on q where there are no data
 
-Run it:  python -m minigan.examples.25_label_smoothing
+Run it:  python -m minigan.examples.25_label_smoothing --steps 300
 """
 
 import click
 import numpy as np
 
 import minigan as mg
-from minigan.examples._figure import panels, save
+from minigan.examples._figure import device_option, panels, save
 from minigan.gan.divergences import normal
 from minigan.gan.losses import loss
 from minigan.gan.tricks import smoothed
@@ -19,8 +19,9 @@ X = np.linspace(-4, 6, 201)
 
 @click.command()
 @click.option("--steps", default=300, show_default=True, help="Newton steps on the logits, one per point.")
+@device_option
 @click.option("--out", default="label_smoothing.png", show_default=True)
-def main(steps: int, out: str) -> None:
+def main(steps: int, device: str, out: str) -> None:
     """Minimise D's smoothed loss pointwise from its derivatives and compare it with the formula."""
     p, q = normal(X, 0, 1), normal(X, 3, 0.7)
     figure, (axis,) = panels(1, 7)
@@ -32,8 +33,9 @@ def main(steps: int, out: str) -> None:
             two = mg.grad(row.discriminator(mg.zeros(1, dtype=mg.float64), t), t, create_graph=True)[0] * len(X)
             slope = mg.tensor(p) * one + mg.tensor(q) * two
             (curvature,) = mg.grad(slope.sum(), t)
-            t.assign(np.clip(t.data - np.clip(slope.data / np.maximum(curvature.data, 1e-12), -1, 1), -12, 12))
-        d = 1 / (1 + np.exp(-t.data))
+            newton = np.clip(slope.detach().numpy() / np.maximum(curvature.numpy(), 1e-12), -1, 1)
+            t.assign(np.clip(t.detach().numpy() - newton, -12, 12))
+        d = 1 / (1 + np.exp(-t.detach().numpy()))
         gap = np.abs(d - (a * p + b * q) / (p + q)).max()
         print(f"labels {a:g}, {b:g}: largest |D - formula| {gap:.1e};  D far in the fakes {d[-1]:.3f}")
         axis.plot(X, d, label=f"labels {a:g} and {b:g}")

@@ -2,7 +2,7 @@
 
     WGAN: w <- clip(w, -c, c). And the penalty is SQUARED, at x_hat between real and fake, not unsquared at real x
 
-Run it:  python -m minigan.examples.34_slide_clip_gradients
+Run it:  python -m minigan.examples.34_slide_clip_gradients --steps 100
 """
 
 import click
@@ -10,20 +10,22 @@ import numpy as np
 
 import minigan as mg
 from minigan import optim
-from minigan.examples._figure import panels, save
+from minigan.examples._figure import device_option, panels, save
 from minigan.gan.penalties import penalty
 
 
 @click.command()
+@click.option("--steps", default=100, show_default=True, help="Critic steps.")
+@device_option
 @click.option("--out", default="slide_clip_gradients.png", show_default=True)
-def main(out: str) -> None:
+def main(steps: int, device: str, out: str) -> None:
     """Claim, computation, verdict."""
     real, fake = mg.ones(64, 1), -mg.ones(64, 1)
     figure, (left, right) = panels(2)
     for clip in ("gradients", "weights"):
         w, path = mg.zeros(1, 1, requires_grad=True), []
         sgd = optim.SGD([w], lr=0.05)
-        for _ in range(100):
+        for _ in range(steps):
             w.grad = mg.grad((fake @ w).mean() - (real @ w).mean(), w)[0]
             if clip == "gradients":
                 optim.clip_grad_value_([w], 0.01)
@@ -31,7 +33,7 @@ def main(out: str) -> None:
             if clip == "weights":
                 optim.clip_weights_([w], 0.01)
             path.append(abs(w.item()))
-        print(f"clip {clip:9}: slope of f after 100 steps {path[-1]:.4f}")
+        print(f"clip {clip:9}: slope of f after {steps} steps {path[-1]:.4f}")
         left.semilogy(path, label=f"clip {clip}")
     left.set_title("slope of f(x) = w x")
     left.legend()
@@ -42,7 +44,7 @@ def main(out: str) -> None:
     between = penalty("two-sided")(f, real, fake, mg.rand(64, 1))[0].item()
     print(f"unsquared at real x: {at_real:.4f};  squared between real and fake: {between:.4f}")
     print("verdict: weights are clipped; and a penalty at reals alone misses slopes where the fakes have to travel")
-    right.plot(x, f(mg.tensor(x[:, None])).data)
+    right.plot(x, f(mg.tensor(x[:, None])).numpy())
     right.set_title("a critic that is steep only in between")
     save(figure, out)
 

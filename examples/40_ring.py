@@ -11,6 +11,7 @@ import numpy as np
 
 import minigan as mg
 from minigan import nn, optim, viz
+from minigan.examples._figure import device_option
 from minigan.gan import toydata
 from minigan.gan.penalties import gradient_penalty
 
@@ -25,17 +26,16 @@ def network(inputs: int, outputs: int, width: int = 128) -> nn.Module:
 
 @click.command()
 @click.option("--steps", default=1500, show_default=True, help="Generator steps.")
-@click.option("--device", default="cpu", show_default=True)
+@device_option
 @click.option("--out", default="ring.png", show_default=True, help="PNG of samples as they move.")
 @click.option("--seed", default=0, show_default=True)
 def main(steps: int, device: str, out: str, seed: int) -> None:
     """Train, and print how many of the modes are found and how many samples lie on one."""
-    mg.device(device)
     mg.manual_seed(seed)
     points = toydata.load("ring")
     data = points.sample(50_000, seed)  # the ring has mean 0; dividing by its spread makes the variance 1
     spread, rng = data.std(), np.random.default_rng(seed)
-    g, f, real = network(2, 2), network(2, 1), mg.zeros(BATCH, 2)
+    g, f, real = network(2, 2).to(device), network(2, 1).to(device), mg.zeros(BATCH, 2)
     optim_g, optim_f = (optim.Adam(n.parameters(), lr=1e-3, betas=(0.0, 0.9)) for n in (g, f))
 
     @mg.capture  # recorded once, then replayed

@@ -1,8 +1,23 @@
-"""What the examples' pictures share: a row of axes, plain and of one style, and where they are written."""
+"""What the examples share: the device of their tensors; pictures, a row of plain axes, and where they are written."""
 
 from __future__ import annotations
 
+import click
 import numpy as np
+
+from minigan.backend import device
+
+
+def device_option(command):
+    """The option --device: tensors are made there from the start of the command to its end."""
+
+    def use(context: click.Context, _, name: str) -> str:
+        try:
+            return context.with_resource(device(name))
+        except (ValueError, RuntimeError) as error:
+            raise click.BadParameter(str(error)) from error
+
+    return click.option("--device", default="cpu", show_default=True, callback=use, help="Where to compute.")(command)
 
 
 def panels(count: int, width: float = 4.6, height: float = 4.2):

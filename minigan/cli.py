@@ -160,13 +160,17 @@ def sample(run, count, out, seed, scale) -> dict:
 
 @_command(main, "eval")
 @click.argument("run")
-@click.option(
-    "-n", "--count", default=5000, show_default=True, type=click.IntRange(2), help="How many samples to judge."
-)
+@click.option("-n", "--count", type=click.IntRange(2), help="How many samples to judge: 5000, of a toy run 2500.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the latents.")
 def evaluate(run, count, seed) -> dict:
-    """Score a trained generator's samples with the shipped classifier. RUN is a run folder, a checkpoint file, or
-    latest."""
+    """Score a trained generator's samples: images with the shipped classifier, points by their modes. RUN is a run
+    folder (of train or toy), a checkpoint file, or latest."""
+    if (Path(run) / "figures.json").is_file():
+        from .gan import toyrun
+
+        figures = toyrun.evaluate(run, count or 2500, seed)
+        click.echo(toyrun.line(figures))
+        return figures
     from . import data
     from .gan import classifier, metrics
     from .gan.run import append_metric, load_generator
@@ -174,7 +178,7 @@ def evaluate(run, count, seed) -> dict:
 
     generator, options, found = load_generator(run)
     model, made = classifier.load(options.data)
-    report = metrics.evaluate(draw(generator, count, seed), model, data.load(options.data))
+    report = metrics.evaluate(draw(generator, count or 5000, seed), model, data.load(options.data))
     append_metric(found.path.parent, found.step, report)
     click.echo(
         f"step {found.step} of {found.path.parent}, judged by a classifier with"
@@ -214,7 +218,7 @@ def train_classifier(data_name, epochs, seed, out) -> dict:
 @click.option("--steps", type=int, help="Generator steps.")
 @click.option("--batch-size", type=int, help="Points per step.")
 @click.option("--seed", type=int, help="The same seed gives the same run, bit for bit.")
-@click.option("--device", help="Where to compute (cpu).")
+@click.option("--device", help="Where to compute: cpu, cuda, cudasim or cudasim:check.")
 @click.option("--n-critic", type=int, help="Critic steps per generator step.")
 @click.option("--gp-weight", type=float, help="Weight lambda of the gradient penalty.")
 @click.option("--pack", type=int, help="Samples judged together by trick packing.")
@@ -238,15 +242,16 @@ def toy(name, system, trick, published, out, **given) -> dict:
 @click.option("--steps", type=click.IntRange(1), help="Generator steps a cell.")
 @click.option("--seeds", type=click.IntRange(1), help="Seeds a pair.")
 @click.option("--device", default="cpu", show_default=True, help="Where to compute.")
+@click.option("--jobs", default=2, show_default=True, type=click.IntRange(1), help="Cells at a time, a process each.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the cells; scoreboard-SETTING by default.")
-def scoreboard(size, steps, seeds, device, out) -> dict:
+def scoreboard(size, steps, seeds, device, jobs, out) -> dict:
     """Losses x tricks on the ring, the best pairs on the grid. Call it again to go on with an interrupted one."""
     from .gan import scoreboard as board
 
     out = out or Path(f"scoreboard-{size}")
-    figures = board.run(size, out, device, lambda line: click.echo(line, err=True), steps=steps, seeds=seeds)
+    figures = board.run(size, out, device, lambda line: click.echo(line, err=True), jobs, steps=steps, seeds=seeds)
     click.echo(board.text(figures))
-    click.echo(f"written: {out / 'scoreboard.json'}, {out / 'scoreboard.txt'}")
+    click.echo(f"written: {', '.join(str(out / f'scoreboard.{kind}') for kind in ('json', 'txt', 'md'))}")
     return figures
 
 

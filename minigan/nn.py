@@ -12,7 +12,7 @@ import numpy as np
 from . import functional as F
 from . import init
 from .autograd import Tensor, in_place, no_grad
-from .backend import float32, namespace
+from .backend import Generator, float32, namespace
 from .module import Module, ModuleList, Parameter, Sequential, functional_call  # noqa: F401
 from .ops_basic import sum_to
 from .ops_conv import Pair, pair_of
@@ -299,14 +299,20 @@ def _four(padding) -> tuple[int, ...]:
 
 
 def spectral_norm(
-    module: Module, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None
+    module: Module,
+    name: str = "weight",
+    n_power_iterations: int = 1,
+    eps: float = 1e-12,
+    dim: int | None = None,
+    *,
+    generator: Generator | None = None,
 ) -> Module:
     """Divide the module's weight by its largest singular value sigma = u^T W v (Miyato et al. 2018), and return the
     module.
 
-    u and v follow the leading singular vectors by power iteration in training; they are constants of the graph. As in
-    torch.nn.utils.spectral_norm the trained parameter becomes `weight_orig`, beside the buffers `weight_u` and
-    `weight_v`.
+    u and v, drawn from `generator` (the default one if None), follow the leading singular vectors by power iteration in
+    training; they are constants of the graph. As in torch.nn.utils.spectral_norm the trained parameter becomes
+    `weight_orig`, beside the buffers `weight_u` and `weight_v`.
     """
     weight = module._parameters.get(name)
     if weight is None:
@@ -342,7 +348,7 @@ def spectral_norm(
     del module._parameters[name]
     module.register_parameter(f"{name}_orig", weight)
     for letter, size in (("u", rows), ("v", columns)):
-        start = init.normal_(Tensor(np.empty(size, weight.dtype)))
+        start = init.normal_(Tensor(np.empty(size, weight.dtype)), generator=generator)
         module.register_buffer(f"{name}_{letter}", Tensor(unit(start.data)))
     module.register_forward_pre_hook(refresh)
     with no_grad():

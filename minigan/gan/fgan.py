@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import nn, optim
-from ..autograd import Tensor, grad, no_grad
-from ..backend import Generator
+from ..autograd import Tensor, grad, no_grad, tensor
+from ..backend import Generator, default_device
 from ..ops_basic import exp
 from ..ops_reduce import mean
 from ..ops_shape import stack
@@ -82,13 +82,13 @@ def train(name: str, seed: int = 0, steps: int = 600, batch: int = 512, n_critic
     if name not in NAMES:
         raise nearest("divergence of the f-GAN table", name, NAMES)
     row, random, draws = CONJUGATES[name], Generator(seed, 0), np.random.default_rng(seed)
-    mu, log_sigma = (Tensor(np.array([v])).requires_grad_() for v in (0.0, 0.7))
+    mu, log_sigma = (tensor(np.array([v]), requires_grad=True) for v in (0.0, 0.7))
     net = nn.Sequential(nn.Linear(2, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1))
     for p in net.parameters():
         bound = 1 / np.sqrt(p.shape[-1])
         p.assign(bound * (2 * random.uniform(p.shape) - 1))
     net[4].weight.assign(np.zeros(net[4].weight.shape))
-    net = net.double()
+    net = net.double().to(default_device())
     critic = list(net.parameters())
     optim_g, optim_d = optim.Adam([mu, log_sigma], 2e-2, (0.5, 0.99)), optim.Adam(critic, 4e-3, (0.5, 0.99))
 
@@ -96,7 +96,7 @@ def train(name: str, seed: int = 0, steps: int = 600, batch: int = 512, n_critic
         return row_start(name) + net(features(x))[:, 0]
 
     def fakes() -> Tensor:
-        return mu + exp(log_sigma) * Tensor(draws.standard_normal(batch))
+        return mu + exp(log_sigma) * tensor(draws.standard_normal(batch))
 
     total, count = np.zeros(2), 0
     for step in range(steps):
@@ -105,7 +105,7 @@ def train(name: str, seed: int = 0, steps: int = 600, batch: int = 512, n_critic
         for _ in range(n_critic):
             with no_grad():
                 fake = fakes()
-            objective = mean(row.conjugate(v(fake))) - mean(row.activation(v(Tensor(mixture_samples(batch, draws)))))
+            objective = mean(row.conjugate(v(fake))) - mean(row.activation(v(tensor(mixture_samples(batch, draws)))))
             for p, g in zip(critic, grad(objective, critic), strict=True):
                 p.grad = g
             optim_d.step()

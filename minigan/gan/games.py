@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..autograd import Tensor, grad
+from ..backend import host
 from ..functional import softplus
 from ..ops_basic import abs, square
 from ..ops_reduce import sum
@@ -75,7 +76,9 @@ def jacobian_of(field: Sequence[Tensor], params: Sequence[Tensor]) -> np.ndarray
             rows.append(np.zeros(np.sum([p.data.size for p in params])))
             continue
         found = grad(flat[i], list(params))
-        parts = [np.zeros(p.data.size) if g is None else g.data.ravel() for g, p in zip(found, params, strict=True)]
+        parts = [
+            np.zeros(p.data.size) if g is None else host(g.data).ravel() for g, p in zip(found, params, strict=True)
+        ]
         rows.append(np.concatenate(parts).astype(np.float64))
     return np.stack(rows)
 

@@ -3,9 +3,11 @@
 Every cell is one training run of a printed, fixed number of generator steps, judged by PacGAN's protocol
 (gan/toydata.py). A cell is written whole when it is done, under a name that holds everything it depends on, so an
 interrupted scoreboard goes on where it stopped. The best pairs are those with the most modes on the ring, then the
-highest high-quality share. Intervals are Student's 95 % of the mean over seeds.
+highest high-quality share; beside them the grid has the published pair, plain and packing. Intervals are Student's 95 %
+of the mean over seeds.
 
-An impossible pair is shown with its reason (gan/tricks.py) and not run.
+Networks of this size gain little from a second thread, so cells run side by side, each in a process with one thread.
+A cell's figures do not depend on that. An impossible pair is shown with its reason (gan/tricks.py) and not run.
 """
 
 from __future__ import annotations
@@ -14,12 +16,17 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
+from ..backend import device as check_device
+from ..backend import set_num_threads
 from ..checkpoint import atomic_write
 from .losses import LOSSES
 from .toy import PUBLISHED, TRICKS, ToyOptions, ToyTrainer, options_for
@@ -56,6 +63,21 @@ PUBLISHED_SCORES = (
 )
 
 
+CLAIMS = (
+    # (losses, trick, than which, figure, better is, published in)
+    (("minimax", "non-saturating"), "packing", "plain", "modes", 1, "Lin et al. 2018"),
+    (("minimax", "non-saturating"), "packing", "plain", "reverse_kl", -1, "Lin et al. 2018"),
+    (("minimax", "non-saturating"), "unrolled", "plain", "modes", 1, "Metz et al. 2017"),
+    (("minimax", "non-saturating"), "minibatch", "plain", "modes", 1, "Salimans et al. 2016"),
+    (("wasserstein",), "gp", "plain", "modes", 1, "Gulrajani et al. 2017"),
+    (("wasserstein",), "gp", "plain", "high_quality", 1, "Gulrajani et al. 2017"),
+)
+"""Published orderings. The Wasserstein loss's plain is weight clipping."""
+
+SHOWN = {"modes": ("modes", 1), "high_quality": ("high quality", 3), "reverse_kl": ("reverse KL", 2), "w1": ("W1", 3)}
+"""Columns of the table: name of the figure -> (title, digits)."""
+
+
 def cell(options: ToyOptions, folder: Path) -> dict:
     """The figures of one run, from its file or by running it. A run that diverges is a result too: `diverged` says
     where."""
@@ -90,15 +112,17 @@ def run(
     out: str | os.PathLike,
     device: str = "cpu",
     show: Callable[[str], None] = lambda _: None,
+    jobs: int = 1,
     **changes,
 ) -> dict:
     """All cells of a setting ("quick", "standard", "full"), resumed from `out`; the table as JSON-able figures.
 
-    changes override the setting's options and, by the names steps, seeds, losses, best, the setting itself. Raises
-    ValueError for an unknown setting.
+    jobs: cells run at a time; above 1 in processes of one thread each. changes override the setting's options and, by
+    the names steps, seeds, losses, best, the setting itself. Raises ValueError for an unknown setting or device.
     """
     if size not in SETTINGS:
         raise ValueError(f"scoreboard: unknown setting {size!r}; known: {', '.join(SETTINGS)}")
+    check_device(device)
     setting = SETTINGS[size]
     fields = {k: changes.pop(k) for k in ("steps", "seeds", "losses", "best") if changes.get(k) is not None}
     setting = Setting(**{**asdict(setting), **fields, "changes": {**setting.changes, **changes, "device": device}})
@@ -106,45 +130,93 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     show(f"{setting.steps:,} generator steps a cell, {setting.seeds} seeds, on {', '.join(setting.losses)}")
     start = time.perf_counter()
-    ring = [_row("ring", a, b, setting, folder, show) for a in setting.losses for b in TRICKS]
-    ranked = sorted((r for r in ring if r["refused"] is None), key=lambda r: (-r["modes"][0], -r["high_quality"][0]))
-    grid = [_row("grid", r["loss"], r["trick"], setting, folder, show) for r in ranked[: setting.best]]
+    with _cells(folder, jobs, show) as cells:
+        ring = _rows("ring", [(a, b) for a in setting.losses for b in TRICKS], setting, cells)
+        ran = [r for r in ring if r["refused"] is None]
+        ranked = sorted(ran, key=lambda r: (-r["modes"][0], -r["high_quality"][0]))
+        pairs = [(r["loss"], r["trick"]) for r in ranked[: setting.best]]
+        published = [("non-saturating", trick) for trick in ("plain", "packing") if "non-saturating" in setting.losses]
+        grid = _rows("grid", list(dict.fromkeys(pairs + published)), setting, cells)
     figures = {
         "setting": size,
         "steps": setting.steps,
         "seeds": setting.seeds,
         "options": setting.changes,
         "seconds": round(time.perf_counter() - start, 1),
+        "cell_seconds": round(sum(r["seconds"] for r in ring + grid if r["refused"] is None), 1),
         "rows": ring + grid,
         "orderings": orderings(ring + grid),
         "published": [list(row) for row in PUBLISHED_SCORES],
     }
     atomic_write(folder / "scoreboard.json", json.dumps(figures, indent=1))
     atomic_write(folder / "scoreboard.txt", text(figures) + "\n")
+    atomic_write(folder / "scoreboard.md", markdown(figures))
     return figures
 
 
-def _row(data: str, loss: str, trick: str, setting: Setting, folder: Path, show: Callable[[str], None]) -> dict:
-    row = {"data": data, "loss": loss, "trick": trick, "refused": None}
-    found = []
-    for seed in range(setting.seeds):
+@contextmanager
+def _cells(folder: Path, jobs: int, show: Callable[[str], None]) -> Iterator[Callable[[Sequence], list[dict]]]:
+    """A function from options to their cells' figures, in that order, `jobs` at a time."""
+
+    def named(options: ToyOptions) -> str:
+        return f"{options.data} {options.loss} {options.trick} seed {options.seed}"
+
+    if jobs == 1:
+
+        def one_by_one(wanted: Sequence[ToyOptions]) -> list[dict]:
+            found = []
+            for options in wanted:
+                show(named(options))
+                found.append(cell(options, folder))
+            return found
+
+        yield one_by_one
+        return
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))  # read by the libraries of a process when it starts
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), set_num_threads, (1,))
+    try:
+
+        def side_by_side(wanted: Sequence[ToyOptions]) -> list[dict]:
+            found = []
+            for options, figures in zip(wanted, pool.map(cell, wanted, [folder] * len(wanted)), strict=True):
+                show(f"{named(options)}: {figures['modes']} modes, {figures['high_quality']:.1%} high quality")
+                found.append(figures)
+            return found
+
+        yield side_by_side
+    finally:
+        pool.shutdown(cancel_futures=True)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _rows(data: str, pairs: Sequence[tuple[str, str]], setting: Setting, cells: Callable) -> list[dict]:
+    rows, wanted = [], []
+    for loss, trick in pairs:
         # The published packs: 2 on the ring, 4 on the grid.
         more = {"pack": 4} if data == "grid" and trick == "packing" else {}
+        changes = {**setting.changes, **more, "steps": setting.steps}
+        row = {"data": data, "loss": loss, "trick": trick, "refused": None}
         try:
-            options = options_for(
-                data, loss, trick, **{**setting.changes, **more, "steps": setting.steps, "seed": seed}
-            )
+            wanted += [options_for(data, loss, trick, **changes, seed=seed) for seed in range(setting.seeds)]
         except ValueError as error:
-            return row | {"refused": str(error)}
-        show(f"{data} {loss} {trick} seed {seed}")
-        found.append(cell(options, folder))
-    for name in ("modes", "high_quality", "reverse_kl", "w1"):
-        values = [f[name] for f in found if f.get(name) is not None]
-        row[name] = interval(values) if values else None
-    return row | {
-        "diverged": [f["diverged"] for f in found if f["diverged"]],
-        "seconds": sum(f["seconds"] for f in found),
-    }
+            row["refused"] = str(error)
+        rows.append(row)
+    found = iter(cells(wanted))
+    for row in rows:
+        if row["refused"] is None:
+            figures = [next(found) for _ in range(setting.seeds)]
+            for name in SHOWN:
+                values = [f[name] for f in figures if f.get(name) is not None]
+                row[name] = interval(values) if values else None
+            row["diverged"] = [f["diverged"] for f in figures if f["diverged"]]
+            row["seconds"] = round(sum(f["seconds"] for f in figures), 2)
+    return rows
 
 
 def interval(values: list[float]) -> tuple[float, float | None]:
@@ -159,18 +231,21 @@ def interval(values: list[float]) -> tuple[float, float | None]:
 
 
 def orderings(rows: list[dict]) -> list[dict]:
-    """The published orderings, tried on these rows: by how much, and whether the intervals stay apart."""
+    """The published orderings, tried on these rows: reproduced or reversed where the intervals stay apart, else not
+    separated."""
     by_name = {(r["data"], r["loss"], r["trick"]): r for r in rows if r["refused"] is None}
     found = []
     for data in ("ring", "grid"):
-        for loss in ("minimax", "non-saturating"):
-            for trick in ("packing", "unrolled"):
-                plain, other = by_name.get((data, loss, "plain")), by_name.get((data, loss, trick))
-                if plain and other and plain["modes"][1] is not None:
-                    (a, half_a), (b, half_b) = plain["modes"], other["modes"]
-                    verdict = "reproduced" if b - a > half_a + half_b else "not separated" if b >= a else "reversed"
-                    found.append({"data": data, "loss": loss, "claim": f"{trick} finds more modes than plain",
-                                  "plain": a, trick: b, "verdict": verdict})  # fmt: skip
+        for losses, trick, other, figure, better, source in CLAIMS:
+            for loss in losses:
+                ours, theirs = (by_name.get((data, loss, name), {}).get(figure) for name in (trick, other))
+                if ours is None or theirs is None or ours[1] is None or theirs[1] is None:
+                    continue
+                gap, width = better * (ours[0] - theirs[0]), ours[1] + theirs[1]
+                verdict = "reproduced" if gap > width else "reversed" if gap < -width else "not separated"
+                claim = f"{trick}: {'more' if better > 0 else 'less'} {SHOWN[figure][0]} than {other}"
+                found.append({"data": data, "loss": loss, "claim": claim, "source": source,
+                              trick: ours, other: theirs, "verdict": verdict})  # fmt: skip
     return found
 
 
@@ -194,8 +269,41 @@ def text(figures: dict) -> str:
     for data, system, modes, half, share, kl in figures["published"]:
         lines.append(f"{data:<5} {system:<33} {modes:>6.1f}+-{half:<4.1f} {share:>15.3f} {kl:>14.2f}")
     lines.append("published orderings:")
-    lines += [f"{o['data']:<5} {o['loss']:<18} {o['claim']}: {o['verdict']}" for o in figures["orderings"]]
+    lines += [
+        f"{o['data']:<5} {o['loss']:<18} {o['claim']} ({o['source']}): {o['verdict']}" for o in figures["orderings"]
+    ]
     return "\n".join(lines)
+
+
+def markdown(figures: dict) -> str:
+    """The table as a page of Markdown: what was run, every row, the published numbers, the orderings and verdicts."""
+    changes = ", ".join(f"{k} {v}" for k, v in figures["options"].items())
+    lines = [
+        f"# Scoreboard, setting {figures['setting']}",
+        "",
+        f"`minigan scoreboard --{figures['setting']}`: {figures['steps']:,} generator steps a cell, {figures['seeds']}"
+        f" seeds, {changes}. Mean and half width of Student's 95 % interval over the seeds; 2,500 samples; perfect ones"
+        f" are 98.9 % of high quality. The cells took {figures['cell_seconds']:,.0f} seconds of a single thread.",
+        "",
+        "| set | loss | trick | " + " | ".join(title for title, _ in SHOWN.values()) + " |",
+        "|---|---|---|" + "---|" * len(SHOWN),
+    ]
+    for r in figures["rows"]:
+        cells = (
+            [f"refused: {r['refused'].partition(': ')[2]}", *[""] * (len(SHOWN) - 1)]
+            if r["refused"]
+            else [_pm(r[name], digits) for name, (_, digits) in SHOWN.items()]
+        )
+        if r.get("diverged"):
+            cells[0] += f", {len(r['diverged'])} diverged"
+        lines.append(f"| {r['data']} | {r['loss']} | {r['trick']} | " + " | ".join(cells) + " |")
+    for data, system, modes, half, share, kl in figures["published"]:
+        lines.append(f"| {data} | published | {system} | {modes:.1f}+-{half:.1f} | {share:.3f} | {kl:.2f} | |")
+    lines += ["", "Published by Lin et al. 2018, whose networks and number of updates are larger.", ""]
+    lines += ["| set | loss | published ordering | source | here |", "|---|---|---|---|---|"]
+    for o in figures["orderings"]:
+        lines.append(f"| {o['data']} | {o['loss']} | {o['claim']} | {o['source']} | {o['verdict']} |")
+    return "\n".join(lines) + "\n"
 
 
 def _pm(value: tuple[float, float | None] | None, digits: int) -> str:

@@ -15,9 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
-
 from ..autograd import Tensor, grad, no_grad
+from ..creation import zeros_like
 from ..ops_basic import square
 from ..ops_reduce import sum
 from ..optim import Adam, Optimizer
@@ -35,9 +34,7 @@ def field(
     found = []
     for loss, params in zip(losses, players, strict=True):
         gradients = grad(loss, list(params), create_graph=create_graph)
-        found.append(
-            [Tensor(np.zeros(p.shape, p.dtype)) if g is None else g for g, p in zip(gradients, params, strict=True)]
-        )
+        found.append([zeros_like(p) if g is None else g for g, p in zip(gradients, params, strict=True)])
     return found
 
 

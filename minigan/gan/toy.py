@@ -19,6 +19,7 @@ With the Wasserstein loss and no trick that bounds the critic's slope, its weigh
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
@@ -30,7 +31,7 @@ from .. import nn, optim
 from ..autograd import Tensor, grad, no_grad
 from ..backend import Generator, device
 from ..capture import capture
-from ..creation import rand, randn
+from ..creation import rand, randn, zeros
 from ..ops_shape import cat
 from . import toydata, toynets
 from .losses import LOSSES, loss
@@ -161,7 +162,8 @@ def _known(what: str, value: str, names) -> None:
 
 
 class ToyTrainer:
-    """A generator and a critic of points, their optimisers and random numbers."""
+    """A generator and a critic of points, their optimisers and random numbers. Networks, batches and latents lie on the
+    options' device; samples and landscapes are computed on the CPU from a copy."""
 
     def __init__(self, options: ToyOptions, points: toydata.Points | None = None) -> None:
         self.options, self.steps_done = options, 0
@@ -174,8 +176,8 @@ class ToyTrainer:
         self.pool = ((pool - self.centre) / self.spread).astype(np.float32)
         self.rows = np.random.default_rng((options.seed, 2))
         self.pack = options.pack if options.trick == "packing" else 1
-        self.generator, self.critic = self._networks()
-        self.real = Tensor(np.zeros((options.batch_size, 2), np.float32))
+        self.generator, self.critic = (network.to(options.device) for network in self._networks())
+        self.real = zeros(options.batch_size, 2, device=options.device)
         betas = (options.beta1, options.beta2)
         self.optim_d = optim.Adam(self.critic.parameters(), options.lr_d, betas)
         self.optim_g = optim.Adam(self.generator.parameters(), options.lr_g, betas)
@@ -191,9 +193,10 @@ class ToyTrainer:
         made = toynets.generator(options.latent, options.width, options.depth, start)
         return made, toynets.critic(self.pack, options.width, options.depth, start, joint, spectral)
 
-    def latent(self, count: int, random: Generator) -> Tensor:
-        """Standard normal latents (count, latent)."""
-        return randn(count, self.options.latent, generator=random)
+    def latent(self, random: Generator) -> Tensor:
+        """A batch of standard normal latents (batch_size, latent)."""
+        with device(self.options.device):
+            return randn(self.options.batch_size, self.options.latent, generator=random)
 
     def packed(self, x: Tensor) -> Tensor:
         """Points (N, 2) as the critic's inputs (N / pack, 2 pack)."""
@@ -207,13 +210,14 @@ class ToyTrainer:
         """D's loss on the batch in `real` and fresh fakes, its gradient and an optimiser step."""
         options = self.options
         with no_grad():
-            fake = self.generator(self.latent(options.batch_size, self.random["latent_d"]))
+            fake = self.generator(self.latent(self.random["latent_d"]))
         real, fake = self.packed(self.real), self.packed(fake)
         d_real, d_fake = self.judged(real), self.judged(fake)
         objective = self.loss.discriminator(d_real, d_fake)
         figures = {"d_loss": objective, "d_real": d_real.detach().mean(), "d_fake": d_fake.detach().mean()}
         if options.trick == "gp":
-            eps = rand(real.shape[0], 1, generator=self.random["eps"])
+            with device(options.device):
+                eps = rand(real.shape[0], 1, generator=self.random["eps"])
             penalty, figures["gradient_norm"] = gradient_penalty(self.judged, real, fake, eps)
             objective = objective + options.gp_weight * penalty
         self.optim_d.zero_grad()
@@ -225,7 +229,7 @@ class ToyTrainer:
 
     def generator_step(self) -> dict[str, Tensor]:
         """G's loss on fresh latents, its gradient, an optimiser step, and the average's step."""
-        fake = self.packed(self.generator(self.latent(self.options.batch_size, self.random["latent_g"])))
+        fake = self.packed(self.generator(self.latent(self.random["latent_g"])))
         if self.options.trick == "unrolled":
             objective = self._unrolled(fake)
         else:
@@ -253,8 +257,12 @@ class ToyTrainer:
         ahead = unroll(dict(self.critic.named_parameters()), objective, options.unroll, options.unroll_lr)
         return self.loss.generator(judged(ahead, fake))
 
+    @np.errstate(over="ignore", invalid="ignore")
     def step(self) -> dict[str, Tensor]:
-        """One generator step with its critic steps; the last ones' figures, as tensors."""
+        """One generator step with its critic steps; the last ones' figures, as tensors.
+
+        Numbers that overflow are left to `train`, which looks for them, so NumPy's warnings of them are off here.
+        """
         options = self.options
         if options.falling:
             left = (1 + cos(pi * self.steps_done / options.steps)) / 2
@@ -282,15 +290,19 @@ class ToyTrainer:
                 seen(self.steps_done, values)
                 yield self.steps_done
 
+    @np.errstate(over="ignore", invalid="ignore")
     def sample(self, count: int, seed: int = 0, average: bool = True) -> np.ndarray:
         """`count` generated points (count, 2) in the data's own units, by the averaged generator in evaluation mode."""
-        network = self.average.module if average else self.generator
+        network = self._on_cpu(self.average.module if average else self.generator)
         was_training = network.training
         network.eval()
-        with no_grad():
-            points = network(self.latent(count, Generator(seed, SAMPLE_STREAM))).data
+        with no_grad(), device("cpu"):
+            points = network(randn(count, self.options.latent, generator=Generator(seed, SAMPLE_STREAM))).data
         network.train(was_training)
         return points * self.spread + self.centre
+
+    def _on_cpu(self, network: nn.Module) -> nn.Module:
+        return network if self.options.device == "cpu" else copy.deepcopy(network).to("cpu")
 
     def landscape(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(D(x), its gradient) at points (N, 2) in the data's own units: (N,) and (N, 2), with the sign that is higher
@@ -301,11 +313,12 @@ class ToyTrainer:
         if self.options.trick == "minibatch":
             raise ValueError("landscape: a critic with minibatch discrimination judges a whole batch, not a point")
         x = Tensor(((points - self.centre) / self.spread).astype(np.float32)).requires_grad_()
-        was_training = self.critic.training
-        self.critic.eval()
-        value = self.judged(cat([x] * self.pack, 1))
+        critic = self._on_cpu(self.critic)
+        was_training = critic.training
+        critic.eval()
+        value = self.loss.head(critic(cat([x] * self.pack, 1)))
         (slope,) = grad(value.sum(), x)
-        self.critic.train(was_training)
+        critic.train(was_training)
         return self.loss.sign * value.data[:, 0], self.loss.sign * slope.data / self.spread
 
     def figures(self, seed: int = 0) -> dict:

@@ -30,7 +30,7 @@ def critic(
     layers = _hidden(2 * pack, width, depth, random)
     layers += _joint(width, random) if joint else []
     layers.append(_linear(width + (KERNELS if joint else 0), 1, random))
-    return _normed(layers, spectral)
+    return _normed(layers, spectral, random)
 
 
 def published_generator(random: Generator, latent: int = 2, width: int = 400) -> nn.Sequential:
@@ -51,7 +51,7 @@ def published_critic(
     last = nn.Linear(width + (KERNELS if joint else 0), 1)
     network = _small(nn.Sequential(*layers, last), random)
     layers = [*list(network)[:-1], *(_joint(width, random) if joint else []), last]
-    return _normed(layers, spectral)
+    return _normed(layers, spectral, random)
 
 
 def _joint(width: int, random: Generator) -> list[nn.Module]:
@@ -80,6 +80,6 @@ def _small(network: nn.Sequential, random: Generator) -> nn.Sequential:
     return network
 
 
-def _normed(layers: list[nn.Module], spectral: bool) -> nn.Sequential:
+def _normed(layers: list[nn.Module], spectral: bool, random: Generator) -> nn.Sequential:
     network = nn.Sequential(*layers)
-    return spectral_norm_(network) if spectral else network
+    return spectral_norm_(network, random) if spectral else network

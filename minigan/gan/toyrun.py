@@ -4,6 +4,7 @@ samples.png    2,500 samples on reals; the critic's landscape with its gradient 
 curves.png     losses, outputs and scores by generator step
 training.gif   samples and landscape as they move
 figures.json   options and scores
+generator.safetensors   weights of the generator that samples come from, which `minigan eval` judges again
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import os
 import re
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
+
 from .. import viz
-from ..checkpoint import atomic_write
+from ..checkpoint import CheckpointError, atomic_write
 from . import toydata, toyviz
 from .losses import loss
 from .toy import ToyOptions, ToyTrainer
@@ -30,6 +33,7 @@ def run(options: ToyOptions, out: str | os.PathLike | None = None, quiet: bool =
 
     Raises ValueError where `out` holds something else than an earlier run, TrainingError when training diverges.
     """
+    from safetensors.numpy import save
     from tqdm import tqdm
 
     points = toydata.load(options.data)
@@ -65,7 +69,7 @@ def run(options: ToyOptions, out: str | os.PathLike | None = None, quiet: bool =
         "steps": options.steps,
         "seconds": round(seconds, 1),
         "out": str(folder),
-        **toydata.scores(samples, points),
+        **_scores(samples, points),
     }
     row = loss(options.loss)
     title = f"{points.name}, {options.loss}, {options.trick}, {options.steps:,} steps, seed {options.seed}"
@@ -74,17 +78,44 @@ def run(options: ToyOptions, out: str | os.PathLike | None = None, quiet: bool =
     formulas = {"d_loss": d_formula.removeprefix("D: "), "g_loss": g_formula.strip().removeprefix("G: ")}
     toyviz.save_curves(folder / "curves.png", history, title, formulas)
     viz.save_gif(folder / "training.gif", frames)
+    atomic_write(folder / "generator.safetensors", save(trainer.average.module.state_dict()))
     atomic_write(folder / "figures.json", json.dumps({"options": asdict(options), "figures": figures}, indent=1))
     return figures
+
+
+def evaluate(folder: str | os.PathLike, count: int = toydata.SAMPLES, seed: int = 0) -> dict:
+    """The scores of `count` new samples of a run that `run` wrote.
+
+    Raises CheckpointError, naming the file, where the folder holds no such run or another's weights.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    folder = Path(folder)
+    try:
+        options = ToyOptions(**json.loads((folder / "figures.json").read_text())["options"])
+        trainer = ToyTrainer(replace(options, device="cpu"))
+        trainer.average.module.load_state_dict(load_file(folder / "generator.safetensors"))
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise CheckpointError(f"{folder} holds no toy run that can be judged: {error}") from error
+    figures = {"data": options.data, "loss": options.loss, "trick": options.trick, "steps": options.steps}
+    return figures | _scores(trainer.sample(count, seed), trainer.points, seed)
+
+
+def _scores(samples: np.ndarray, points: toydata.Points, seed: int = 0) -> dict:
+    """The scores, ready for JSON: a reverse KL that is infinite, for want of any good sample, is None."""
+    found = toydata.scores(samples, points, seed)
+    return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in found.items()}
 
 
 def line(figures: dict) -> str:
     """The scores in one line for a person."""
     parts = []
     if "modes" in figures:
+        kl = figures["reverse_kl"]
         parts.append(
             f"{figures['modes']} of {len(figures['histogram'])} modes, {figures['high_quality']:.1%} high quality"
-            f" (ceiling {toydata.CEILING:.1%}), reverse KL {figures['reverse_kl']:.3f}"
+            f" (ceiling {toydata.CEILING:.1%}), reverse KL {'infinite' if kl is None else f'{kl:.3f}'}"
         )
     if "w1" in figures:
         parts.append(f"W1 {figures['w1']:.4f} (reals among themselves {figures['w1_floor']:.4f})")

@@ -16,7 +16,9 @@ from ..checkpoint import atomic_write
 from ..viz import BLUE, INK, ORANGE, Panel, plot_curves
 from .toy import ToyTrainer
 
-FINE, COARSE, FRAME = 120, 22, 360
+FINE, COARSE, FRAME = 120, 22, 320
+GREYS = 12
+"""Levels of an animation's landscape: bands of one grey are contours, and take a tenth of a smooth picture's bytes."""
 
 
 def window(real: np.ndarray, margin: float = 0.25) -> tuple[np.ndarray, np.ndarray]:
@@ -104,7 +106,7 @@ def save_curves(path: str | os.PathLike, history: Sequence[dict], title: str, fo
 
 
 def frame(trainer: ToyTrainer, samples: np.ndarray, real: np.ndarray, caption: str) -> np.ndarray:
-    """One uint8 picture (382, 360, 3) for the animation: the landscape in grey, reals orange, samples blue."""
+    """One uint8 picture (342, 320, 3) for the animation: the landscape in bands of grey, reals orange, samples blue."""
     from PIL import Image, ImageDraw, ImageFont
 
     corners = window(real)
@@ -112,8 +114,9 @@ def frame(trainer: ToyTrainer, samples: np.ndarray, real: np.ndarray, caption: s
     if trainer.options.trick != "minibatch":
         value, _ = trainer.landscape(lattice(corners, 60))
         value = (value - value.min()) / max(float(np.ptp(value)), 1e-30)
-        grey = (90 + 150 * np.flipud(value.reshape(60, 60))).astype(np.uint8)
-        picture = Image.fromarray(grey).resize((FRAME, FRAME), Image.Resampling.BICUBIC).convert("RGB")
+        smooth = Image.fromarray((255 * np.flipud(value.reshape(60, 60))).astype(np.uint8))
+        bands = np.asarray(smooth.resize((FRAME, FRAME), Image.Resampling.BICUBIC)) // (256 // GREYS + 1)
+        picture = Image.fromarray((90 + 150 // (GREYS - 1) * bands).astype(np.uint8)).convert("RGB")
     draw = ImageDraw.Draw(picture)
     for points, colour in ((real, ORANGE), (samples, BLUE)):
         places = (points - corners[0]) / (corners[1] - corners[0]) * FRAME

@@ -193,6 +193,7 @@ class Trainer:
         norm = "d_weight_gradient" if optimiser is self.optim_d else "g_weight_gradient"
         return objective, figures | {norm: optim.grad_norm(gradients)}
 
+    @np.errstate(over="ignore", invalid="ignore")  # what overflows is looked for here, and an error
     def _half_step(self, what: str, before: dict, gradients: Callable, optimiser: optim.Adam) -> dict[str, float]:
         """Gradients, a look at them, an optimiser step; `before` are the counters to go back to."""
         objective, tensors = gradients()

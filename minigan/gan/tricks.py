@@ -196,12 +196,13 @@ class VirtualReference(nn.Module):
         return made
 
 
-def spectral_norm_(network: nn.Module) -> nn.Module:
+def spectral_norm_(network: nn.Module, generator: Generator | None = None) -> nn.Module:
     """Spectral norm on every linear and convolutional layer (Miyato et al. 2018): the critic's Lipschitz constant is
-    then at most 1 times those of its nonlinearities. Returns the network."""
+    then at most 1 times those of its nonlinearities. The power iterations start from `generator`'s numbers. Returns the
+    network."""
     for layer in list(network.modules()):
         if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
-            nn.spectral_norm(layer)
+            nn.spectral_norm(layer, generator=generator)
     return network
 
 
