@@ -9,9 +9,6 @@
 //                    and writes the channel's coefficients k, in double until they are stored.
 //     normalise, combine:  thread i owns elements i, i + T, ... of out.
 //
-// row_norm serves instance and layer norm: block i owns row i of (rows, n), sums it twice (mean, then centred squares) by
-// warp shuffles, and writes it.
-//
 // Bytes in float32: forward 12 an element (x read twice, y written), gradient 20, second derivative 32 (two results);
 // operations: 6, 12 and 25 an element. Memory decides; on an H100 (3.35 TB/s) 3.6, 6.0 and 9.6 us a million elements.
 #include "common.cuh"
@@ -175,17 +172,4 @@ extern "C" __global__ void combine_rows_kernel(const real* x, const real* g, con
         if (terms > 4) value += k[4 * channels + c] * a[i];
         out[i] = value;
     }
-}
-
-// out = (x - mean) / sqrt(var + eps) of each row of x (rows, n).
-extern "C" __global__ void __launch_bounds__(256) row_norm_kernel(const real* x, double eps, real* out, int n) {
-    __shared__ double part[WARPS];
-    const real* row = x + (long long)blockIdx.x * n;
-    double sum = 0;
-    for (int i = threadIdx.x; i < n; i += THREADS) sum += row[i];
-    const double mean = block_sum(sum, part) / n;
-    sum = 0;
-    for (int i = threadIdx.x; i < n; i += THREADS) sum += (row[i] - mean) * (row[i] - mean);
-    const double r = 1 / sqrt(block_sum(sum, part) / n + eps);
-    for (int i = threadIdx.x; i < n; i += THREADS) out[(long long)blockIdx.x * n + i] = (real)((row[i] - mean) * r);
 }

@@ -1,7 +1,8 @@
 """Optimiser steps: one pass over memory, in place on all parameters p of an optimiser and their state arrays.
 
 The formulas are those of torch.optim: SGD; RMSprop (Hinton's lecture 6e); Adam (Kingma and Ba 2015,
-algorithm 1); AdamW (Loshchilov and Hutter 2019, algorithm 2).
+algorithm 1); AdamW (Loshchilov and Hutter 2019, algorithm 2). `Flat.clip` is WGAN's constraint on the critic's weights
+(Arjovsky et al. 2017, algorithm 1), over the same table.
 
 `Flat` treats many arrays as one long vector without moving them: a table lists pieces of at most CHUNK
 numbers by their addresses, and one parallel loop over the table is the whole step. Most parameters
@@ -123,6 +124,24 @@ def _adam_all(table, like, scalars):
         _adam_pieces(table, q, q + 1, like, scalars)
 
 
+@njit
+def _clip(p, bound):
+    for i in range(p.size):
+        p[i] = -bound if p[i] < -bound else bound if p[i] > bound else p[i]
+
+
+@njit
+def _clip_pieces(table, lo, hi, like, bound):
+    for q in range(lo, hi):
+        _clip(_piece(table, q, P, like), bound)
+
+
+@njit(parallel=True)
+def _clip_all(table, like, bound):
+    for q in prange(table.shape[0]):
+        _clip_pieces(table, q, q + 1, like, bound)
+
+
 def _check(p: Array, array: Array) -> None:
     if array.shape != p.shape or array.dtype != p.dtype:
         raise ValueError(f"optim: parameter {p.dtype} {p.shape}, its state or g {array.dtype} {array.shape}")
@@ -200,6 +219,14 @@ class Flat:
             loops[0](table, 0, len(table), self.like, rounded)
         else:
             loops[1](table, self.like, rounded)
+
+    def clip(self, bound: float) -> None:
+        """Every parameter is limited to [-bound, bound], in place; NaN stays NaN. States play no part."""
+        table, c = np.ascontiguousarray(self.table[:, :GRADIENT]), self.like.dtype.type(bound)
+        if self.serial:
+            _clip_pieces(table, 0, len(table), self.like, c)
+        else:
+            _clip_all(table, self.like, c)
 
     def sgd(
         self,

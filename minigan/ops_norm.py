@@ -11,6 +11,10 @@ The mean and variance depend on x, so the gradient has three terms, <.> being th
 `BatchNormGrad` is that as an op of (x, w, g); it recomputes m and r from x, because a kept statistic would be a
 constant to the next order. Its own gradient is the hand-written `BatchNormGradGrad`. That op's gradient, and all
 further ones, come from its reference.
+
+Instance and layer norm are h along axes of their own, m and v being each sample's. `Standardise` is that, its gradient
+dx = r (g - <g> - h <g h>) is `StandardiseGrad`, and what follows comes from that one's reference. Weight and bias are
+ordinary products and sums.
 """
 
 from __future__ import annotations
@@ -223,7 +227,8 @@ def instance_norm(
         raise ValueError(f"{op}: input must be (N, C, ...), got shape {input.shape}")
     if int(np.prod(input.shape[2:])) <= 1:
         raise ValueError(f"{op}: needs more than one value per sample and channel, got input {input.shape}")
-    return _affine(op, _over(input, tuple(range(2, input.ndim)), eps), weight, bias, (input.shape[1],), input.ndim - 2)
+    h = Standardise(tuple(range(2, input.ndim)), eps)(input)
+    return _affine(op, h, weight, bias, (input.shape[1],), input.ndim - 2)
 
 
 def layer_norm(
@@ -238,12 +243,66 @@ def layer_norm(
     if not shape or input.shape[-len(shape) :] != shape:
         raise ValueError(f"layer_norm: the last axes of input {input.shape} are not {shape}")
     axes = tuple(range(input.ndim - len(shape), input.ndim))
-    return _affine("layer_norm", _over(input, axes, eps), weight, bias, shape, 0)
+    return _affine("layer_norm", Standardise(axes, eps)(input), weight, bias, shape, 0)
 
 
 def _over(x: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
+    """h along the axes, composed of basic ops."""
     centred = x - mean(x, axes, keepdim=True)
     return centred / sqrt(mean(centred * centred, axes, keepdim=True) + eps)
+
+
+class Standardise(Op):
+    """h = (x - m) r along `axes`, with their own mean and biased variance."""
+
+    name = "standardise"
+
+    def __init__(self, axes: tuple[int, ...], eps: float) -> None:
+        self.axes, self.eps = axes, eps
+
+    def forward(self, x):
+        from minigan import kernels
+
+        return kernels.layernorm.standardise(x, self.axes, self.eps)
+
+    def prepare(self, work, inputs, outputs):
+        from minigan import kernels
+
+        kernels.layernorm.standardise(*inputs, self.axes, self.eps, out=outputs[0], work=work)
+
+    def vjp(self, node, need, g):
+        return (StandardiseGrad(self.axes, self.eps)(node.inputs[0], g),)
+
+    def reference(self, x):
+        return _over(x, self.axes, self.eps)
+
+
+class StandardiseGrad(Op):
+    """(x, g) -> dx = r (g - <g> - h <g h>) along `axes`."""
+
+    name = "standardise_grad"
+
+    def __init__(self, axes: tuple[int, ...], eps: float) -> None:
+        self.axes, self.eps = axes, eps
+
+    def forward(self, x, g):
+        from minigan import kernels
+
+        return kernels.layernorm.standardise_grad(x, g, self.axes, self.eps)
+
+    def prepare(self, work, inputs, outputs):
+        from minigan import kernels
+
+        kernels.layernorm.standardise_grad(*inputs, self.axes, self.eps, out=outputs[0], work=work)
+
+    def reference(self, x, g):
+        def average(t: Tensor) -> Tensor:
+            return mean(t, self.axes, keepdim=True)
+
+        centred = x - average(x)
+        r = rsqrt(average(centred * centred) + self.eps)
+        h = centred * r
+        return r * (g - average(g) - h * average(g * h))
 
 
 def _affine(

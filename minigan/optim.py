@@ -16,7 +16,7 @@ import numpy as np
 
 from minigan import kernels
 
-from .autograd import Op, Tensor, array_of, in_place, no_grad, overwrite
+from .autograd import Op, Tensor, array_of, in_place, no_grad
 from .backend import host, namespace, on
 from .module import Module
 from .ops_basic import cast, clip, minimum, sqrt
@@ -99,6 +99,23 @@ class Optimizer:
     def update(self, flat: kernels.optim.Flat, grads: Sequence[np.ndarray], kind: Hashable, group: dict) -> None:
         """Change `flat` in place: parameters for which `begin` returned `kind`, with their state `arrays`."""
         raise NotImplementedError
+
+    def remember(self) -> dict:
+        """The state as it is, arrays copied where they lie: what `go_back` takes."""
+        return {
+            key: {k: v if isinstance(v, int) else v.copy() for k, v in entry.items()}
+            for key, entry in self.state.items()
+        }
+
+    def go_back(self, remembered: dict) -> None:
+        """The state as it was at `remember`, in the arrays that there are."""
+        self.state = {key: entry for key, entry in self.state.items() if key in remembered}
+        for key, entry in self.state.items():
+            for name, value in remembered[key].items():
+                if isinstance(value, int):
+                    entry[name] = value
+                else:
+                    entry[name][...] = value
 
     def state_dict(self) -> dict:
         """{"state": {index: {name: array or int}}, "param_groups": settings with parameter indices}, as torch's."""
@@ -287,8 +304,23 @@ def clip_weights_(parameters: Iterable[Tensor], clip_value: float) -> None:
     al. 2017)."""
     if not clip_value > 0:
         raise ValueError(f"clip_weights_: the bound must be positive, got {clip_value}")
+    by_dtype: dict[np.dtype, list[Tensor]] = {}
     for p in parameters:
-        in_place(lambda array: overwrite(array, namespace(array).clip(array, -clip_value, clip_value)), [p])
+        by_dtype.setdefault(p.dtype, []).append(p)
+    for params in by_dtype.values():
+        in_place(_clipping(clip_value), params)
+
+
+def _clipping(bound: float):
+    """A kernel for `in_place`: limits all arrays by one pass over their flat list, which it keeps."""
+    flat: list[kernels.optim.Flat] = []
+
+    def clip_all(*arrays: np.ndarray) -> None:
+        if not flat:
+            flat.append(kernels.optim.Flat(arrays))
+        flat[0].clip(bound)
+
+    return clip_all
 
 
 class WeightAverage:

@@ -16,6 +16,7 @@ from minigan.kernels.geometry import ConvGeometry
 CONV = {name: getattr(kernels.conv, name) for name in ("conv_forward", "conv_input", "conv_weight")}
 NORM = {name: getattr(kernels.norm, name) for name in ("batch_norm", "batch_norm_grad", "batch_norm_grad_grad")}
 POOL = kernels.pool.max_pool_index
+STANDARDISE = {name: getattr(kernels.layernorm, name) for name in ("standardise", "standardise_grad")}
 CALLS = count()
 TANH, MATMUL = kernels.act.tanh, kernels.matmul.matmul
 
@@ -118,6 +119,28 @@ def _(x, g, geometry, out=None):
 def _(x, weight, bias, eps):
     m = x.size // x.shape[1]
     return NORM["batch_norm"](x, np.asarray(weight) * np.sqrt((m - 1) / m), bias, eps)
+
+
+@mutant("layer norm: unbiased variance", kernels.layernorm, "standardise", "values", "layer_norm", "instance_norm")
+def _(x, axes, eps, out=None):
+    n = np.prod([x.shape[axis] for axis in axes])
+    return STANDARDISE["standardise"](x, axes, eps) * np.sqrt((n - 1) / n).astype(x.dtype)
+
+
+@mutant(
+    "layer norm gradient: axes of one sample taken for all",
+    kernels.layernorm,
+    "standardise_grad",
+    "gradient",
+    "layer_norm",
+)
+def _(x, g, axes, eps, out=None):
+    return STANDARDISE["standardise_grad"](x, g, (0, *axes), eps)
+
+
+@mutant("layer norm gradient: eps forgotten", kernels.layernorm, "standardise_grad", "gradient", "layer_norm")
+def _(x, g, axes, eps, out=None):
+    return STANDARDISE["standardise_grad"](x, g, axes, 0.0)
 
 
 @mutant("batch norm gradient: dw averaged", kernels.norm, "batch_norm_grad", "gradient", "batch_norm.train")

@@ -13,7 +13,7 @@ from minigan.kernels.cuda import random as cuda_random
 from minigan.kernels.geometry import ConvGeometry
 
 pytestmark = pytest.mark.usefixtures("few_blocks")
-FILES = ("act", "conv", "norm", "optim", "pool", "random", "reduce")
+FILES = ("act", "bias", "conv", "im2col", "layernorm", "mix", "norm", "optim", "pool", "random", "reduce")
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-10}
 DTYPES = pytest.mark.parametrize("dtype", TOLERANCE, ids=lambda d: d.__name__)
 GEOMETRIES = {
@@ -130,6 +130,152 @@ def test_optimisers(xp, rng, dtype, name, states, settings):
         same(tuple(ours), tuple(theirs), TOLERANCE[dtype])
 
 
+@DTYPES
+def test_weight_clipping(xp, rng, dtype):
+    """One launch over the flat list; what lies inside stays, bit for bit, and NaN stays NaN."""
+    ours = [rng.standard_normal(s).astype(dtype) for s in ((3, 4), (40000,), (1,))]
+    ours[0][0, 0] = np.nan
+    theirs = [xp.asarray(a) for a in ours]
+    expected = [np.clip(a, -0.5, 0.5) for a in ours]
+    kernels.optim.Flat(ours).clip(0.5)
+    flat, before = kernels.optim.Flat(theirs), getattr(xp, "launches", None)
+    flat.clip(0.5)
+    assert before is None or xp.launches == before + 1
+    for a, b, e in zip(ours, theirs, expected, strict=True):
+        assert a.tobytes() == b.get().tobytes() == e.tobytes()
+
+
+@DTYPES
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [
+        ((3, 40), (1,)),
+        ((2, 3, 700), (2,)),
+        ((2, 3, 5, 7), (1, 2, 3)),
+        ((2, 40, 5, 7), (2, 3)),
+        ((4, 3, 5), (1,)),
+        ((2, 3, 4, 5), (0, 2)),
+        ((1, 1, 1, 2), (2, 3)),
+    ],
+    ids=str,
+)
+def test_layer_and_instance_norm(xp, rng, dtype, shape, axes):
+    """In C order and in NHWC memory, with and without a place for the result, and gradient likewise."""
+    x, g = rng.standard_normal((2, *shape)).astype(dtype)
+    x += dtype(3)
+    norm, tolerance = kernels.layernorm, TOLERANCE[dtype] * (20 if x.size < 4 else 1)
+    wide = x.astype(np.float64)
+    h = (wide - wide.mean(axes, keepdims=True)) / np.sqrt(wide.var(axes, keepdims=True) + 1e-5)
+    for lay in (lambda a: a, channels_last):
+        a, b = (xp.asarray(t) if lay is not channels_last else _channels_last(xp, t) for t in (x, g))
+        y = norm.standardise(lay(x), axes, 1e-5)
+        assert np.abs(y - h).max() <= tolerance * 5
+        same(y, norm.standardise(a, axes, 1e-5), tolerance)
+        dx = norm.standardise_grad(lay(x), lay(g), axes, 1e-5)
+        same(dx, norm.standardise_grad(a, b, axes, 1e-5), tolerance)
+        ours, theirs = np.empty_like(x), xp.empty(shape, dtype)
+        norm.standardise_grad(lay(x), lay(g), axes, 1e-5, ours)
+        norm.standardise_grad(a, b, axes, 1e-5, theirs)
+        assert np.abs(ours - dx).max() <= tolerance
+        same(ours, theirs, tolerance)
+
+
+def channels_last(x):
+    """x (N, C, ...), channels innermost in memory."""
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+
+
+def _channels_last(xp, x):
+    """x (N, C, ...) on the device, channels innermost in memory."""
+    there = xp.asarray(np.ascontiguousarray(np.moveaxis(x, 1, -1)))
+    return there.transpose(0, x.ndim - 1, *range(1, x.ndim - 1))
+
+
+def test_layer_norm_of_unlike_arrays():
+    with pytest.raises(ValueError, match=r"standardise_grad: x is float32 \(2, 3\), g float64 \(2, 3\)"):
+        kernels.layernorm.standardise_grad(np.ones((2, 3), np.float32), np.ones((2, 3)), (1,), 1e-5)
+
+
+@DTYPES
+@pytest.mark.parametrize("shape", [(4, 2), (3, 5, 9, 7), (2, 1, 300, 90)], ids=str)
+def test_points_between_two_batches(xp, rng, dtype, shape):
+    """The real batch in C order, the fake one in NHWC memory, as a generator makes it; and with a place for them."""
+    x, fake = rng.standard_normal((2, *shape)).astype(dtype)
+    eps = rng.random(shape[0]).astype(dtype)
+    device_fake = _channels_last(xp, fake)
+    ours = kernels.mix.mix(x, fake, eps)
+    mean = eps.reshape(-1, *(1,) * (x.ndim - 1))
+    assert np.abs(ours - (mean * x + (1 - mean) * fake)).max() <= TOLERANCE[dtype] * 4
+    same(ours, kernels.mix.mix(xp.asarray(x), device_fake, xp.asarray(eps)), TOLERANCE[dtype])
+    theirs = xp.empty(shape, dtype)
+    kernels.mix.mix(xp.asarray(x), device_fake, xp.asarray(eps), theirs)
+    same(kernels.mix.mix(x, fake, eps, np.empty_like(x)), theirs, TOLERANCE[dtype])
+    with pytest.raises(ValueError, match=r"mix: x .* must be alike"):
+        kernels.mix.mix(x, fake, eps[:-1])
+
+
+@DTYPES
+@pytest.mark.parametrize("shape", [(1, 1), (5, 7), (600, 70)], ids=str)
+@pytest.mark.parametrize("slope", [0.0, 0.2, 1.0])
+def test_bias_and_activation_in_one_pass(xp, rng, dtype, shape, slope):
+    x, mask = rng.standard_normal((2, *shape)).astype(dtype)
+    bias = rng.standard_normal(shape[1]).astype(dtype)
+    d, m, b = map(xp.asarray, (x, mask, bias))
+    bias_act = kernels.bias.bias_act
+    plain = kernels.act.leaky_relu(x + bias, slope)
+    assert np.array_equal(bias_act(x, bias, slope), plain)
+    same(plain, bias_act(d, b, slope), TOLERANCE[dtype])
+    masked = kernels.act.leaky_relu_grad(mask, x + bias, slope)
+    assert np.array_equal(bias_act(x, bias, slope, mask=mask), masked)
+    same(masked, bias_act(d, b, slope, mask=m), TOLERANCE[dtype])
+    same(bias_act(x, None, slope, x.copy()), bias_act(d, None, slope, d), TOLERANCE[dtype])
+    with pytest.raises(ValueError, match=r"bias_act: bias is .* needs"):
+        bias_act(x, np.ones(shape[1] + 1, dtype), slope)
+
+
+@DTYPES
+@pytest.mark.parametrize("add", [False, True], ids=["new", "added"])
+def test_products_and_what_comes_after(xp, rng, dtype, add):
+    """cuBLAS multiplies; bias, activation or mask follow in one launch; the result may lie across the way."""
+    a, b = rng.standard_normal((5, 7)).astype(dtype), rng.standard_normal((7, 3)).astype(dtype)
+    bias, mask = rng.standard_normal(3).astype(dtype), rng.standard_normal((5, 3)).astype(dtype)
+    held = rng.standard_normal((5, 3)).astype(dtype)
+    matmul, (da, db, dbias, dmask) = kernels.matmul.matmul, map(xp.asarray, (a, b, bias, mask))
+    extras = (
+        ({}, {"slope": 0.2})
+        if add
+        else ({}, {"bias": "bias"}, {"bias": "bias", "slope": 0.0}, {"mask": "mask", "slope": 0.2})
+    )
+    for extra in extras:
+        ours = {k: {"bias": bias, "mask": mask}.get(v, v) if isinstance(v, str) else v for k, v in extra.items()}
+        theirs = {k: {"bias": dbias, "mask": dmask}.get(v, v) if isinstance(v, str) else v for k, v in extra.items()}
+        for turned in (False, True):
+            mine, other = held.copy(), xp.asarray(held)
+            if turned:
+                mine, other = np.ascontiguousarray(held.T).T, xp.asarray(np.ascontiguousarray(held.T)).T
+            same(matmul(a, b, mine, add=add, **ours), matmul(da, db, other, add=add, **theirs), TOLERANCE[dtype])
+        if not add:
+            same(matmul(a, b, **ours), matmul(da, db, **theirs), TOLERANCE[dtype])
+
+
+@DTYPES
+@pytest.mark.parametrize("geometry", GEOMETRIES.values(), ids=GEOMETRIES)
+def test_windows_as_a_matrix(xp, rng, dtype, geometry):
+    """The same bits on the device; and its product with the weights is the convolution, group by group."""
+    x, w = (rng.standard_normal(s).astype(dtype) for s in (geometry.x_shape, geometry.w_shape))
+    columns = kernels.im2col.im2col(x, geometry)
+    assert columns.tobytes() == kernels.im2col.im2col(xp.asarray(x), geometry).get().tobytes()
+    batch, outs, out_y, out_x = geometry.y_shape
+    groups, channels = geometry.groups, geometry.w_shape[1]
+    taps = columns.reshape(len(columns), -1, groups, channels).transpose(2, 0, 1, 3).reshape(groups, len(columns), -1)
+    by = w.reshape(groups, outs // groups, channels, -1).transpose(0, 3, 2, 1).reshape(groups, -1, outs // groups)
+    y = (taps @ by).transpose(1, 0, 2).reshape(batch, out_y, out_x, outs).transpose(0, 3, 1, 2)
+    expected = kernels.conv.conv_forward(x, w, geometry)
+    assert np.abs(y - expected).max() <= TOLERANCE[dtype] * np.abs(expected).max()
+    with pytest.raises(ValueError, match="im2col: x has shape"):
+        kernels.im2col.im2col(x[:, :, :-1], geometry)
+
+
 def test_max_pooling(xp, rng):
     x = rng.standard_normal((2, 3, 7, 8))
     x[0, 0, 2, 2] = np.nan
@@ -147,7 +293,7 @@ TWINS = {
     "sum_lines": "sum_pieces",
     "sum_rows": "sum_rows",
 }
-ALONE = {"uniform", "add_parts", "row_norm"}
+ALONE = {"uniform", "add_parts"}
 RENAMED = {"parts": "dw", "s": "s"}
 
 

@@ -1,4 +1,4 @@
-"""Whole training steps on a device: the CPU's weights, one wait a half-step, captured or not."""
+"""Whole training steps on a device: the CPU's weights, one wait a step, captured or not."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import minigan as mg
 from minigan import data
 from minigan.backend import module_of
 from minigan.data import Dataset
-from minigan.gan.train import Trainer, generate, options_for
+from minigan.gan.train import Trainer, TrainingError, generate, options_for
 
 INFO = data.Info("noise", "random images", "none", 16, (16, 16, 1), 0, 0)
 SETTINGS = {"batch_size": 4, "base": 4, "size": 16, "latent": 8}
@@ -20,33 +20,85 @@ def trainer(system, device, capture):
     return Trainer(options, Dataset(INFO, images, None, None, np.arange(16), np.arange(0)))
 
 
+def widened(made):
+    """The trainer in float64: weights, data and random numbers."""
+    for module in made.networks().values():
+        module.double()
+    made.real = made.real.to(np.float64)
+    made.latent = lambda n, random: mg.randn(n, made.options.latent, generator=random, dtype=np.float64)
+    return made
+
+
+TOLERANCE = {np.float32: 2e-5, np.float64: 1e-10}
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=lambda d: d.__name__)
 @pytest.mark.parametrize("capture", [False, True], ids=["eager", "captured"])
 @pytest.mark.parametrize("system", ["wgan-gp", "dcgan"])
-def test_weights_after_two_steps_are_the_cpus(system, capture, device):
+def test_weights_after_two_steps_are_the_cpus(system, capture, dtype, device):
+    """Weights, running statistics and Adam's averages, relative to the largest number of each (at least 1)."""
     ours, theirs = (trainer(system, name, capture) for name in ("cpu", device))
+    if dtype == np.float64:
+        ours, theirs = widened(ours), widened(theirs)
     for _ in range(2):
         figures = ours.step(), theirs.step()
         for name in figures[0]:
-            assert figures[1][name] == pytest.approx(figures[0][name], rel=1e-4, abs=1e-6)
+            assert figures[1][name] == pytest.approx(figures[0][name], rel=5 * TOLERANCE[dtype], abs=1e-6)
     a, b = ours.state()[0], theirs.state()[0]
     assert a.keys() == b.keys()
     moved = 0
     for name in a:
-        assert isinstance(b[name], np.ndarray) and np.isfinite(b[name]).all()
-        assert np.abs(a[name] - b[name]).max(initial=0) <= 2e-5 * max(1, np.abs(a[name]).max(initial=0)), name
+        assert isinstance(b[name], np.ndarray) and np.isfinite(b[name]).all() and a[name].dtype == b[name].dtype
+        assert a[name].dtype in (dtype, np.int64), name
+        limit = TOLERANCE[dtype] * max(1, np.abs(a[name]).max(initial=0))
+        assert np.abs(a[name] - b[name]).max(initial=0) <= limit, name
         moved += a[name].size
     assert moved > 1000
 
 
-def test_one_wait_a_half_step(device):
+@pytest.mark.parametrize("capture", [False, True], ids=["eager", "captured"])
+@pytest.mark.parametrize("system", ["wgan-gp", "dcgan"])
+def test_one_wait_a_step(system, capture, device):
+    """All critic half-steps, the generator's and the average: the host waits once, for the figures."""
     xp = module_of(device)
     if not hasattr(xp, "syncs"):
         pytest.skip("only the stand-in counts waits")
-    made = trainer("wgan-gp", device, True)
+    made = trainer(system, device, capture)
     made.step()
     before = xp.syncs
     made.step()
-    assert xp.syncs - before == made.options.n_critic + 1
+    assert xp.syncs - before == 1
+
+
+@pytest.mark.parametrize("capture", [False, True], ids=["eager", "captured"])
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_what_is_not_finite_stops_the_step_as_on_the_cpu(capture, device):
+    """The generator's loss is infinite in the second step. The one look comes after all optimisers have acted: all goes
+    back, the critic's half-steps are taken again, and the error and what has moved are the CPU's."""
+    messages, states = [], []
+    for name in ("cpu", device):
+        made = trainer("wgan-gp", name, capture)
+        made.step()
+        original = made.generator_loss
+        with mg.device(name):
+            too_much = mg.full((), 3e38)
+
+        def broken(original=original, too_much=too_much):
+            objective, figures = original()
+            return (objective + 1e3) * too_much, figures
+
+        plan = mg.capture if capture else lambda step: step
+        made._generator_gradients = plan(lambda made=made, broken=broken: made._gradients(broken, made.optim_g))
+        with pytest.raises(TrainingError, match="step 2, generator step: mul made an infinity") as caught:
+            made.step()
+        messages.append(str(caught.value))
+        arrays, rest = made.state()
+        states.append((arrays, {k: rest[k] for k in ("steps_done", "counters", "optimisers", "average_updates")}))
+    assert messages[0] == messages[1]
+    (ours, our_rest), (theirs, their_rest) = states
+    assert our_rest == their_rest
+    for key in ours:
+        assert np.abs(ours[key] - theirs[key]).max(initial=0) <= 2e-5 * max(1, np.abs(ours[key]).max(initial=0)), key
 
 
 def test_a_run_goes_on_where_it_was_saved(device):

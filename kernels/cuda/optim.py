@@ -1,4 +1,4 @@
-"""Launches of optim.cu: `Flat` and its three steps, as in `kernels/optim.py`, on arrays of a device.
+"""Launches of optim.cu: `Flat`, its three steps and clipping, as in `kernels/optim.py`, on arrays of a device.
 
 The table of addresses is made on the CPU and copied to the device when the gradients lie elsewhere than the step
 before; a copy to the device does not wait for it.
@@ -82,6 +82,13 @@ class Flat:
         reached = (*self.params, *self.blocks, *(a for state in self.states[:states] for a in state))
         table = self.on_device[columns]
         launch(self.xp, "optim", name, self.dtype, (len(self.table),), table, columns, *scalars, reaches=reached)
+
+    def clip(self, bound) -> None:
+        if GRADIENT not in self.on_device:
+            self.on_device[GRADIENT] = self.xp.asarray(np.ascontiguousarray(self.table[:, :GRADIENT]))
+        table = self.on_device[GRADIENT]
+        arguments = (table, GRADIENT, bound)
+        launch(self.xp, "optim", "clip_kernel", self.dtype, (len(self.table),), *arguments, reaches=self.params)
 
     def sgd(self, grads, lr, momentum, dampening, weight_decay, nesterov, first) -> None:
         if momentum == 0:

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..autograd import Tensor, array_of, grad, no_grad
+from minigan import kernels
+
+from ..autograd import Op, Tensor, array_of, grad, no_grad
 from ..backend import on
 from ..functional import relu
 from ..ops_basic import square
@@ -34,8 +36,32 @@ def interpolate(real: Tensor, fake: Tensor, eps: Tensor) -> Tensor:
             f"interpolate: eps must have shape {(real.shape[0],) + (1,) * (real.ndim - 1)}, got {eps.shape}"
         )
     with no_grad():
-        mixed = fake + eps * (real - fake)
+        mixed = Mix()(real, fake, eps)
     return mixed.requires_grad_()
+
+
+class Mix(Op):
+    """(x, fake, eps) -> fake + eps (x - fake), eps being one number a sample: the penalty's points, in one pass."""
+
+    name = "mix"
+
+    def forward(self, x, fake, eps):
+        return kernels.mix.mix(*_alike(x, fake, eps))
+
+    def prepare(self, work, inputs, outputs):
+        if len({array.dtype for array in (*inputs, *outputs)}) > 1:
+            super().prepare(work, inputs, outputs)
+        else:
+            kernels.mix.mix(*_alike(*inputs), out=outputs[0], work=work)
+
+    def reference(self, x, fake, eps):
+        return fake + eps * (x - fake)
+
+
+def _alike(x: np.ndarray, fake: np.ndarray, eps: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The arrays in one dtype, eps as a line."""
+    dtype = np.result_type(x.dtype, fake.dtype, eps.dtype)
+    return tuple(a if a.dtype == dtype else a.astype(dtype) for a in (x, fake, eps.reshape(-1)))
 
 
 def gradient_norm(critic: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

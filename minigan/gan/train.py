@@ -12,7 +12,7 @@ stream, draw number).
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial, wraps
 
@@ -104,13 +104,13 @@ def options_for(system: str, **changes) -> Options:
     return replace(SYSTEMS[system], **changes)
 
 
-def _on_device(method: Callable) -> Callable:
-    """The method, its tensors made on the device of the trainer's options (given to __init__ as the first argument)."""
+def on_device(method: Callable) -> Callable:
+    """A trainer's method, its tensors made on the device of its options (given to __init__ as the first argument)."""
 
     @wraps(method)
-    def run(self, *args):
+    def run(self, *args, **settings):
         with device((args[0] if method.__name__ == "__init__" else self.options).device):
-            return method(self, *args)
+            return method(self, *args, **settings)
 
     return run
 
@@ -119,7 +119,7 @@ class Trainer:
     """A generator, a critic, their optimisers, data and random numbers; `step()` trains, `state()` and `restore()`
     carry it over."""
 
-    @_on_device
+    @on_device
     def __init__(self, options: Options, dataset: Dataset) -> None:
         self.options, self.steps_done = options, 0
         where = options.device
@@ -140,22 +140,60 @@ class Trainer:
         self._critic_gradients = plan(partial(self._gradients, self.critic_loss, self.optim_d))
         self._generator_gradients = plan(partial(self._gradients, self.generator_loss, self.optim_g))
 
-    @_on_device
+    @on_device
     def step(self) -> dict[str, float]:
         """One generator step with its critic steps; returns the last critic step's figures and the generator's.
 
         Raises TrainingError, with no weight moved by the half-step at fault, when a loss or a gradient is not finite.
         """
-        for k in range(self.options.n_critic):
-            before = self._counters()
-            self.real.assign(next(self.loader)[0])
-            what = f"critic step {k + 1} of {self.options.n_critic}"
-            figures = self._half_step(what, before, self._critic_gradients, self.optim_d)
-        before = self._counters()
-        figures |= self._half_step("generator step", before, self._generator_gradients, self.optim_g)
+        figures = self._one_by_one() if self.options.device == "cpu" else self._at_once()
         self.average.update(self.generator)
         self.steps_done += 1
         return figures
+
+    def _half_steps(self) -> Iterator[tuple[str, dict, Callable, optim.Adam]]:
+        """Each half-step, its data in `real`: its name, the counters before it, its gradients, its optimiser."""
+        for k in range(self.options.n_critic):
+            before = self._counters()
+            self.real.assign(next(self.loader)[0])
+            yield f"critic step {k + 1} of {self.options.n_critic}", before, self._critic_gradients, self.optim_d
+        yield "generator step", self._counters(), self._generator_gradients, self.optim_g
+
+    @np.errstate(over="ignore", invalid="ignore")  # what overflows is looked for here, and an error
+    def _one_by_one(self) -> dict[str, float]:
+        """The half-steps, each one's figures looked at before its optimiser acts."""
+        figures: dict[str, float] = {}
+        for what, before, gradients, optimiser in self._half_steps():
+            found = gradients()
+            values = _numbers(found)
+            if not np.isfinite(list(values.values())).all():
+                self._set_counters(before)
+                raise TrainingError(f"step {self.steps_done + 1}, {what}: {self._culprit(gradients)}")
+            optimiser.step()
+            figures |= {name: values[name] for name in found if name != "objective"}
+        return figures
+
+    def _at_once(self) -> dict[str, float]:
+        """All half-steps, then one look at all their figures, for which a device is waited for.
+
+        Where one is not finite, everything goes back to where the step began, and the half-steps are taken one by one:
+        the same numbers come again, up to the half-step at fault.
+        """
+        tensors = [t for module in (self.generator, self.critic) for t in (*module.parameters(), *module.buffers())]
+        arrays, states = [t.data.copy() for t in tensors], [o.remember() for o in self._optimisers().values()]
+        counters, found = self._counters(), {}
+        for number, (_, _, gradients, optimiser) in enumerate(self._half_steps()):
+            found |= {(number, name): value for name, value in gradients().items()}
+            optimiser.step()
+        values = _numbers(found)
+        if np.isfinite(list(values.values())).all():
+            return {name: value for (_, name), value in values.items() if name != "objective"}
+        for t, array in zip(tensors, arrays, strict=True):
+            t.assign(Tensor(array))
+        for optimiser, state in zip(self._optimisers().values(), states, strict=True):
+            optimiser.go_back(state)
+        self._set_counters(counters)
+        return self._one_by_one()
 
     def critic_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """What the critic minimises on the batch in `real`, and figures to report."""
@@ -183,28 +221,15 @@ class Trainer:
         objective = self.loss.generator(self.loss.head(self.critic(fake)))
         return objective, {"g_loss": objective}
 
-    def _gradients(self, compute: Callable, optimiser: optim.Adam) -> tuple[Tensor, dict[str, Tensor]]:
-        """Put the gradient of what `compute` minimises into the parameters' .grad; returns it, with the figures."""
+    def _gradients(self, compute: Callable, optimiser: optim.Adam) -> dict[str, Tensor]:
+        """Put the gradient of what `compute` minimises into the parameters' .grad; the figures, "objective" first."""
         objective, figures = compute()
         params = optimiser.param_groups[0]["params"]
         gradients = grad(objective, params)
         for p, g in zip(params, gradients, strict=True):
             p.grad = g
         norm = "d_weight_gradient" if optimiser is self.optim_d else "g_weight_gradient"
-        return objective, figures | {norm: optim.grad_norm(gradients)}
-
-    @np.errstate(over="ignore", invalid="ignore")  # what overflows is looked for here, and an error
-    def _half_step(self, what: str, before: dict, gradients: Callable, optimiser: optim.Adam) -> dict[str, float]:
-        """Gradients, a look at them, an optimiser step; `before` are the counters to go back to."""
-        objective, tensors = gradients()
-        with no_grad():  # all of them in one array: a device is waited for once
-            values = host(stack([cast(t, float64) for t in (objective, *tensors.values())]).data)
-        figures = dict(zip(tensors, values[1:].tolist(), strict=True))
-        if not np.isfinite(values).all():
-            self._set_counters(before)
-            raise TrainingError(f"step {self.steps_done + 1}, {what}: {self._culprit(gradients)}")
-        optimiser.step()
-        return figures
+        return {"objective": objective, **figures, norm: optim.grad_norm(gradients)}
 
     def _culprit(self, gradients: Callable) -> str:
         """Run a half-step again, op by op, on the unchanged weights, random numbers and data: the first op that leaves
@@ -227,7 +252,7 @@ class Trainer:
         with device("cpu"):  # the simulator takes minutes for the images of an evaluation
             return generate(copy.deepcopy(self.average.module).to("cpu"), z.to("cpu"), batch)
 
-    @_on_device
+    @on_device
     def preview(self, count: int) -> np.ndarray:
         """Images for the same `count` latents every time: what the grids of a run show."""
         return self.sample(self.latent(count, Generator(self.options.seed, PREVIEW_STREAM)))
@@ -293,6 +318,13 @@ def generate(generator, z: Tensor, batch: int = 100) -> np.ndarray:
         images = [host(generator(Tensor(z.data[i : i + batch])).data) for i in range(0, len(z), batch)]
     generator.train(was_training)
     return np.concatenate(images)
+
+
+def _numbers(tensors: dict[Hashable, Tensor]) -> dict[Hashable, float]:
+    """The values of tensors of no axes, fetched as one array: a device is waited for once."""
+    with no_grad():
+        values = host(stack([cast(t, float64) for t in tensors.values()]).data)
+    return dict(zip(tensors, values.tolist(), strict=True))
 
 
 def _under(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
