@@ -23,9 +23,9 @@ def main(steps: int, device: str, out: str) -> None:
     """Data on a circle; generators that draw a circle too, off by 0.1, 0.4, 1 and 2: no two overlap."""
     numbers, offsets, rows = np.random.default_rng(0), (0.1, 0.4, 1.0, 2.0), []
 
-    def circle(radius: float, count: int = 256) -> np.ndarray:
-        angle = numbers.uniform(0, 2 * np.pi, count)
-        return radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    def directions() -> np.ndarray:
+        angle = numbers.uniform(0, 2 * np.pi, 256)
+        return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
     for offset in offsets:
         mg.manual_seed(0)
@@ -33,12 +33,13 @@ def main(steps: int, device: str, out: str) -> None:
         d = nn.Sequential(*layers).to(device)
         adam = optim.Adam(d.parameters(), lr=5e-3)
         for _ in range(steps):
-            real, fake = (mg.tensor(circle(r), dtype=mg.float32) for r in (1, 1 + offset))
+            real, fake = (mg.tensor(r * directions(), dtype=mg.float32) for r in (1, 1 + offset))
             loss = softplus(-d(real)).mean() + softplus(d(fake)).mean()
             adam.zero_grad()
             loss.backward()
             adam.step()
-        rows.append((np.log(2) - loss.item() / 2, w1(circle(1), circle(1 + offset))))
+        unit = directions()  # the same ones for both: the distance of the circles, not of two draws
+        rows.append((np.log(2) - loss.item() / 2, w1(unit, (1 + offset) * unit)))
         print(f"off by {offset:3.1f}: JS by D {rows[-1][0]:.4f} (ln 2 = {np.log(2):.4f})   exact W1 {rows[-1][1]:.4f}")
     figure, (axis,) = panels(1, 6)
     axis.plot(offsets, rows, "o-", label=["JS as a trained D sees it", "exact W1"])

@@ -114,6 +114,18 @@ def _torch_batch_norm_grad_grad(torch, x, w, g, *cotangents, eps=1e-5, present=A
         return torch.autograd.grad(outputs, by, cotangents, create_graph=True)
 
 
+def _standardise_grad(x, g, axes=(1,), eps=1e-5):
+    return ops_norm.StandardiseGrad(axes, eps)(x, g)
+
+
+def _torch_standardise_grad(torch, x, g, axes=(1,), eps=1e-5):
+    with torch.enable_grad():
+        x = x if x.requires_grad else x.requires_grad_()
+        centred = x - x.mean(axes, keepdim=True)
+        h = centred * ((centred * centred).mean(axes, keepdim=True) + eps) ** -0.5
+        return torch.autograd.grad(h, x, g, create_graph=True)[0]
+
+
 STATISTICS = {"running_mean": np.array([0.5, -0.25]), "running_var": np.array([0.75, 1.5])}
 SPREAD = Values(-2.0, 2.0, distinct=True)
 
@@ -212,6 +224,13 @@ NORMALISATION = (
         _torch_batch_norm_grad,
         values=SPREAD,
         edge=(call((1, 2, 1, 2), (2,), (1, 2, 1, 2)),),
+    ),
+    OpCase(
+        "standardise_grad",
+        _standardise_grad,
+        (call((3, 4), (3, 4)), call((2, 2, 2, 3), (2, 2, 2, 3), axes=(2, 3)), call((2, 3, 2), (2, 3, 2), axes=(1, 2))),
+        _torch_standardise_grad,
+        values=SPREAD,
     ),
     OpCase(
         "batch_norm_grad_grad",

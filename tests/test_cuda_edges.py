@@ -79,11 +79,25 @@ def test_row_norm(xp, rng, dtype, shape):
     """Against the formula in float64; its twin is an op of several kernels."""
     x = rng.standard_normal(shape).astype(dtype) + dtype(3)
     d, out = xp.asarray(x), xp.empty(shape, dtype)
-    load.launch(xp, "norm", "row_norm_kernel", dtype, shape[:1], d, 1e-5, out, shape[1])
+    load.launch(xp, "layernorm", "row_norm_kernel", dtype, shape[:1], d, 1e-5, out, shape[1])
     wide = x.astype(np.float64)
     centred = wide - wide.mean(1, keepdims=True)
     expected = centred / np.sqrt((centred**2).mean(1, keepdims=True) + 1e-5)
     same(expected.astype(dtype), out, TOLERANCE[dtype])
+
+
+@DTYPES
+@pytest.mark.parametrize("nhwc", [False, True])
+@pytest.mark.parametrize("axes", [(1, 2, 3), (2, 3), (3,)], ids=str)
+def test_standardise(xp, rng, dtype, axes, nhwc):
+    """Layer and instance norm and their gradient in both memory orders, so by rows and by columns, against the twin."""
+    x, g = (rng.standard_normal((2, 4, 5, 3)).astype(dtype) for _ in range(2))
+    if nhwc:
+        x, g = (t.transpose(0, 3, 1, 2) for t in (x, g))
+    layernorm = kernels.layernorm
+    same(layernorm.standardise(x, axes, 1e-5), layernorm.standardise(xp.asarray(x), axes, 1e-5), TOLERANCE[dtype])
+    found = layernorm.standardise_grad(xp.asarray(x), xp.asarray(g), axes, 1e-5)
+    same(layernorm.standardise_grad(x, g, axes, 1e-5), found, TOLERANCE[dtype])
 
 
 def pooled_alike(xp, x, *settings):

@@ -116,7 +116,7 @@ def test_every_example_runs_and_draws(name, tmp_path):
 
 def figures(pattern: str, shown: str) -> np.ndarray:
     """The numbers that the pattern's groups find, a row a match."""
-    return np.array([[float(n.rstrip("%")) for n in row] for row in re.findall(pattern, shown)])
+    return np.array([[float(n.rstrip("%")) for n in row] for row in map(re.Match.groups, re.finditer(pattern, shown))])
 
 
 N = r"([-+.\de]+%?)"
@@ -135,7 +135,7 @@ def test_js_saturates_where_w_does_not(tmp_path):
     shown = example("19_js_tells_little", "--steps", "200", cwd=tmp_path)
     offset, seen, distance = figures(f"off by +{N}: JS by D {N} .* exact W1 {N}", shown).T
     assert (abs(seen / np.log(2) - 1) < 0.05).all() and (np.diff(distance) > 0).all()
-    assert len(seen) == 4 and distance == pytest.approx(offset, abs=0.1) and distance[-1] > 10 * distance[0]
+    assert len(seen) == 4 and distance == pytest.approx(offset, abs=1e-4) and distance[-1] > 10 * distance[0]
 
 
 def test_clipping_vanishes_or_explodes_and_piles_up(tmp_path):
@@ -156,7 +156,7 @@ def test_failures_on_purpose(tmp_path):
     ((held,),) = figures(f"keeps {N} of 8 modes", shown)
     assert held <= 4
     ((radius,),) = figures(f"the radius is {N} after 40 steps", shown)
-    assert radius == pytest.approx(2**20, rel=1e-3)
+    assert radius == pytest.approx(2**20, rel=5e-3)  # printed to three digits
 
 
 def test_diversity_is_seen(tmp_path):

@@ -10,7 +10,7 @@ from minigan.kernels.layernorm import split
 from minigan.kernels.work import NOW
 
 
-def _run(name: str, operands: tuple, axes, eps, out, work):
+def _run(names: tuple[str, str], operands: tuple, axes, eps, out, work):
     x, xp = operands[0], module_of(operands[0])
     order, (outer, n, inner) = split(x if out is None else out, axes)
     lines = [contiguous(a.transpose(order), work) for a in operands]
@@ -19,10 +19,10 @@ def _run(name: str, operands: tuple, axes, eps, out, work):
     shape = lines[0].shape
     result = block if direct else xp.empty(shape, x.dtype) if out is None else empty(xp, shape, x.dtype, work)
     if n and inner == 1:
-        launch(xp, "layernorm", f"row_{name}", x.dtype, (outer,), *lines, eps, result, n, work=work)
+        launch(xp, "layernorm", names[0], x.dtype, (outer,), *lines, eps, result, n, work=work)
     elif n:
         grid = (outer, -(-inner // 32))
-        launch(xp, "layernorm", f"column_{name}", x.dtype, grid, *lines, eps, result, n, inner, work=work)
+        launch(xp, "layernorm", names[1], x.dtype, grid, *lines, eps, result, n, inner, work=work)
     if direct:
         return out
     made = result.transpose(np.argsort(order).tolist())
@@ -34,9 +34,9 @@ def _run(name: str, operands: tuple, axes, eps, out, work):
 
 def standardise(x, axes, eps, out=None, *, work=NOW):
     """As `kernels.layernorm.standardise`, on a device."""
-    return _run("norm_kernel", (x,), axes, eps, out, work)
+    return _run(("row_norm_kernel", "column_norm_kernel"), (x,), axes, eps, out, work)
 
 
 def standardise_grad(x, g, axes, eps, out=None, *, work=NOW):
     """As `kernels.layernorm.standardise_grad`, on a device."""
-    return _run("norm_grad_kernel", (x, g), axes, eps, out, work)
+    return _run(("row_norm_grad_kernel", "column_norm_grad_kernel"), (x, g), axes, eps, out, work)
