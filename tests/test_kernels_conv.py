@@ -16,7 +16,7 @@ from kernel_testing import on_threads
 
 from minigan.kernels import conv, fast, layout, matmul
 from minigan.kernels.fast import conv as fast_conv
-from minigan.kernels.fast import winograd
+from minigan.kernels.fast import gemm, tables, winograd
 from minigan.kernels.geometry import ConvGeometry
 
 ROOMS = [0, 8, 16]
@@ -377,3 +377,16 @@ def test_choice_of_room(monkeypatch):
     with pytest.raises(ValueError, match="MINIGAN_VECTOR is '512'"):
         fast.lanes()
     fast.lanes.cache_clear()
+
+
+@pytest.mark.parametrize("wanted", [1, 2, 7, 33, 1000])
+def test_chunks_share_the_work(wanted):
+    """The phases of an input gradient, whose border rows have shorter sums: chunks follow each other without a gap, and
+    none takes longer than an equal share and one tile."""
+    geometry = ConvGeometry((32, 24, 8, 8), (40, 24, 4, 4), (2, 2), (1, 1), (1, 1), 1)
+    product = tables.phases(geometry)
+    ends = gemm._chunks(product, wanted)
+    assert ends[0] == 0 and ends[-1] == product.kinds.size and (np.diff(ends) > 0).all() and len(ends) <= wanted + 1
+    steps = ((product.cuts[:, :, 1] - product.cuts[:, :, 0]).sum(axis=1) + gemm.STORED)[product.kinds]
+    work = np.add.reduceat(steps, ends[:-1])
+    assert work.max() <= steps.sum() / wanted + steps.max()
