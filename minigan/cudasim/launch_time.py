@@ -57,10 +57,10 @@ def seconds(kernel: Kernel, blocks: int, threads: int) -> tuple[float, float]:
     kernel((blocks,), (threads,), args)
     times, passed, worked = [], 0.0, 0.0
     for _ in range(ROUNDS):
-        count, before, processor = 0, time.perf_counter(), time.process_time()
-        while (now := time.perf_counter()) - before < BURST:
+        count, now, before, processor = 0, 0.0, time.perf_counter(), time.process_time()
+        while not count or now - before < BURST:
             kernel((blocks,), (threads,), args)
-            count += 1
+            count, now = count + 1, time.perf_counter()
         times.append((now - before) / count)
         passed, worked = passed + now - before, worked + time.process_time() - processor
     return median(times), worked / passed

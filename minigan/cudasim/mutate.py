@@ -219,7 +219,8 @@ def _survey_all(files: list[Path], plan: Plan, given: argparse.Namespace) -> lis
         finally:
             checkout.remove()
     if given.out:
-        given.out.write_text("".join(f"{json.dumps(asdict(o))}\n" for o in outcomes))
+        others = [o for o in known.values() if o.file not in {f.name for f in files}]
+        given.out.write_text("".join(f"{json.dumps(asdict(o))}\n" for o in [*others, *outcomes]))
     return outcomes
 
 
