@@ -16,8 +16,8 @@ from minigan.examples._figure import panels, save
 from minigan.gan import toydata
 from minigan.gan.toy import ToyTrainer, options_for
 
-RATES = {"lr_d": 1e-4, "lr_g": 1e-3, "falling": False, "average": 0.0}  # Metz et al.'s rates
-NETS = {"width": 64, "depth": 2, "batch_size": 128, "latent": 16, "unroll": 5}
+RATES = {"lr_d": 1e-4, "lr_g": 1e-3, "average": 0.0, "unroll": 5, "unroll_lr": 0.03}
+NETS = {"width": 64, "depth": 2, "batch_size": 128, "latent": 16}
 
 
 def held(samples: np.ndarray, modes: np.ndarray) -> int:
