@@ -20,7 +20,7 @@ EXAMPLES = sorted(path.stem for path in FOLDER.glob("[0-9]*.py"))
 # What an example must print in its quick setting; it also runs whole and draws its picture.
 SHOWS = {
     "40_ring": "of 8 modes, .* of high quality",
-    "41_tricks_against_collapse": "unrolled  reverse KL",
+    "41_tricks_against_collapse": "unrolled  seed 0: modes held",
     "42_critic_too_strong": "last / first",
     "43_mode_collapse": "spread",
     "44_diverging_rates": "diverged: ",
@@ -48,7 +48,7 @@ SHOWS = {
 def example(name: str, *args: str, cwd) -> str:
     """What `python -m minigan.examples.NAME` prints."""
     command = [sys.executable, "-m", f"minigan.examples.{name}", *args]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=580)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -156,7 +156,7 @@ def test_failures_on_purpose(tmp_path):
     ((held,),) = figures(f"keeps {N} of 8 modes", shown)
     assert held <= 4
     ((radius,),) = figures(f"the radius is {N} after 40 steps", shown)
-    assert radius == pytest.approx(2**20, rel=5e-3)  # printed to three digits
+    assert radius == pytest.approx(2**20, rel=5e-3)  # three digits are printed
 
 
 def test_diversity_is_seen(tmp_path):
@@ -189,6 +189,14 @@ def test_a_gan_has_no_blobs(tmp_path):
     shown = example("22_mixture_by_likelihood", "--steps", "50", cwd=tmp_path)
     (few, few_w1), (many, _), (gan, gan_w1) = figures(f"off the ring {N}, W1 {N}", shown)
     assert few > 60 and gan < many < few and gan_w1 < few_w1
+
+
+@pytest.mark.slow
+def test_vanilla_loses_modes_and_tricks_recover_them(tmp_path):
+    """Example 41, three seeds: at its worst look plain holds at most half of the modes, packing and unrolling all."""
+    shown = example("41_tricks_against_collapse", "--seeds", "3", cwd=tmp_path)
+    worst = figures(f"worst {N};", shown)[:, 0].reshape(3, 3)
+    assert (worst[0] <= 4).all() and (worst[1:] == 8).all(), shown
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -194,6 +194,19 @@ def test_the_scoreboard_resumes(tmp_path, monkeypatch):
     assert page == scoreboard.markdown(second) and page.count("\n| ring |") == 12 + 2 + len(second["orderings"])
 
 
+def test_the_scoreboard_command(tmp_path, monkeypatch):
+    """Cells are run, not refused; only the setting's size is changed here. An unknown device is an error."""
+    tiny = scoreboard.Setting(("wasserstein",), 2, 2, 1, {"width": 8, "batch_size": 8})
+    monkeypatch.setitem(scoreboard.SETTINGS, "quick", tiny)
+    result = run("scoreboard", "--quick", "--jobs", "1", "--seeds", "1", "--out", str(tmp_path / "s"), "--json")
+    assert result.exit_code == 0, result.output
+    figures = json.loads(result.stdout.splitlines()[-1])
+    assert [r["trick"] for r in figures["rows"] if r["refused"]] == ["unrolled"] and figures["seeds"] == 1
+    assert all("modes" in r for r in figures["rows"] if not r["refused"])
+    refused = run("scoreboard", "--quick", "--device", "gpu", "--out", str(tmp_path / "t"))
+    assert refused.exit_code == 2 and "unknown device 'gpu'" in refused.output and not (tmp_path / "t").exists()
+
+
 def test_cells_side_by_side(tmp_path):
     """Two processes of one thread give the figures that one gives."""
     changes = {"losses": ("non-saturating",), "steps": 2, "seeds": 1, "best": 1, "width": 8, "batch_size": 8}

@@ -31,6 +31,7 @@ from ..checkpoint import atomic_write
 from .losses import LOSSES
 from .toy import PUBLISHED, TRICKS, ToyOptions, ToyTrainer, options_for
 from .train import TrainingError
+from .tricks import ImpossiblePair
 
 SIX = ("minimax", "non-saturating", "least-squares", "hinge", "wasserstein", "f-pearson")
 
@@ -48,8 +49,8 @@ class Setting:
 
 SMALL = {"batch_size": 128, "width": 96, "depth": 3, "unroll": 3}
 SETTINGS = {
-    "quick": Setting(SIX, 2, 150, 2, {"batch_size": 64, "width": 32, "depth": 2, "unroll": 2}),
-    "standard": Setting(SIX, 3, 1500, 6, SMALL),
+    "quick": Setting(SIX, 2, 1000, 2, {"batch_size": 64, "width": 32, "depth": 2, "unroll": 3}),
+    "standard": Setting(SIX, 3, 4000, 6, SMALL),
     "full": Setting(tuple(LOSSES), 10, 50_000, 6, PUBLISHED),
 }
 """quick: some five minutes on two cores; standard: within an hour; full: the published protocol, overnight or more."""
@@ -124,7 +125,8 @@ def run(
         raise ValueError(f"scoreboard: unknown setting {size!r}; known: {', '.join(SETTINGS)}")
     check_device(device)
     setting = SETTINGS[size]
-    fields = {k: changes.pop(k) for k in ("steps", "seeds", "losses", "best") if changes.get(k) is not None}
+    fields = {k: changes.pop(k, None) for k in ("steps", "seeds", "losses", "best")}
+    fields = {k: v for k, v in fields.items() if v is not None}
     setting = Setting(**{**asdict(setting), **fields, "changes": {**setting.changes, **changes, "device": device}})
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -204,7 +206,7 @@ def _rows(data: str, pairs: Sequence[tuple[str, str]], setting: Setting, cells: 
         row = {"data": data, "loss": loss, "trick": trick, "refused": None}
         try:
             wanted += [options_for(data, loss, trick, **changes, seed=seed) for seed in range(setting.seeds)]
-        except ValueError as error:
+        except ImpossiblePair as error:
             row["refused"] = str(error)
         rows.append(row)
     found = iter(cells(wanted))

@@ -60,7 +60,7 @@ class ToyOptions:
     data: str = "ring"
     loss: str = "wasserstein"
     trick: str = "gp"
-    steps: int = 16_000
+    steps: int = 8_000
     batch_size: int = 256
     seed: int = 0
     device: str = "cpu"

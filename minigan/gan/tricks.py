@@ -50,6 +50,11 @@ TRICKS = {
     "packing": "the critic judges m samples as one",
 }
 
+
+class ImpossiblePair(ValueError):
+    """A trick and a loss, or two tricks, that do not go together; the message says why."""
+
+
 SLOPES = ("two-sided", "one-sided", "zero-centred", "r1", "r2")
 _TIED = "ties the samples of a batch together, so there is no slope per sample to penalise"
 _LABEL = "has no label to change: it takes scores, not probabilities"
@@ -80,7 +85,7 @@ INCOMPATIBLE: tuple[tuple[str, str, str], ...] = (
 
 
 def check(loss: str, tricks: Iterable[str]) -> None:
-    """Raises ValueError for an unknown trick or a pair in INCOMPATIBLE, with the reason."""
+    """Raises ValueError for an unknown trick, ImpossiblePair, with the reason, for a pair in INCOMPATIBLE."""
     tricks = list(tricks)
     for name in tricks:
         if name not in TRICKS:
@@ -88,7 +93,7 @@ def check(loss: str, tricks: Iterable[str]) -> None:
     for trick, other, reason in INCOMPATIBLE:
         found = [name for name in (loss, *tricks) if fnmatch(name, other)]
         if trick in tricks and found:
-            raise ValueError(f"{trick} does not go with {found[0]}: {reason}")
+            raise ImpossiblePair(f"{trick} does not go with {found[0]}: {reason}")
 
 
 def feature_matching(real: Tensor, fake: Tensor, covariance: bool = False) -> Tensor:
