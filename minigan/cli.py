@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from . import __version__
+from . import __version__, cli_data
 
 
 @contextmanager
@@ -106,7 +106,7 @@ def train(system, out, resume, dry_run, fast_dev_run, **given) -> dict:
         if dry_run:
             from . import data
 
-            trainer = Trainer(options, data.load(options.data))
+            trainer = Trainer(options, data.load(options.data, size=options.size))
             counts = {name: sum(p.data.size for p in m.parameters()) for name, m in trainer.networks().items()}
             figures = {"options": asdict(options), "parameters": counts}
             click.echo(json.dumps(figures, indent=1))
@@ -174,7 +174,7 @@ def evaluate(run, count, seed) -> dict:
 
     generator, options, found = load_generator(run)
     model, made = classifier.load(options.data)
-    report = metrics.evaluate(draw(generator, count, seed), model, data.load(options.data))
+    report = metrics.evaluate(draw(generator, count, seed), model, data.load(options.data, size=options.size))
     append_metric(found.path.parent, found.step, report)
     click.echo(
         f"step {found.step} of {found.path.parent}, judged by a classifier with"
@@ -250,38 +250,7 @@ def scoreboard(size, steps, seeds, device, out) -> dict:
     return figures
 
 
-@main.group("data")
-def data_group() -> None:
-    """The data sets."""
-
-
-@_command(data_group, "list")
-def data_list() -> list:
-    """List the data sets."""
-    from . import data
-
-    rows = []
-    for info in data.DATASETS.values():
-        height, width, channels = info.shape
-        click.echo(
-            f"{info.name:<10} {info.count:>6} images {height}x{width}x{channels}  {info.description} ({info.licence})"
-        )
-        rows.append({"name": info.name, "count": info.count, "shape": info.shape, "licence": info.licence})
-    return rows
-
-
-@_command(data_group, "show")
-@click.argument("name")
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="PNG to write; NAME.png by default.")
-def data_show(name, out) -> dict:
-    """Draw a labelled sheet of a data set's images."""
-    from . import data, viz
-
-    out = out or Path(f"{name}.png")
-    dataset = data.load(name)
-    viz.save_data_sheet(out, dataset)
-    click.echo(f"{dataset.info.description}: {out}")
-    return {"out": str(out)}
+cli_data.register(main, _command)
 
 
 @_command(main, "examples")
