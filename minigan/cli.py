@@ -174,7 +174,8 @@ def evaluate(run, count, seed) -> dict:
 
     generator, options, found = load_generator(run)
     model, made = classifier.load(options.data)
-    report = metrics.evaluate(draw(generator, count, seed), model, data.load(options.data, size=options.size))
+    images, dataset = draw(generator, count, seed), data.load(options.data, size=options.size)
+    report = metrics.evaluate(images, model, dataset)
     append_metric(found.path.parent, found.step, report)
     click.echo(
         f"step {found.step} of {found.path.parent}, judged by a classifier with"
@@ -183,7 +184,14 @@ def evaluate(run, count, seed) -> dict:
     click.echo(report.line())
     shares = "  ".join(f"{name} {share:.1%}" for name, share in zip(made["classes"], report.histogram, strict=True))
     click.echo(f"shares: {shares}")
-    return {"step": found.step, "held_out_accuracy": made["held_out_accuracy"], **report.as_dict()}
+    figures = {"step": found.step, "held_out_accuracy": made["held_out_accuracy"], **report.as_dict()}
+    if count < 10:
+        click.echo("distances with intervals need 10 samples")
+        return figures
+    details = metrics.examine(images, model, dataset, seed)
+    for line in details.lines():
+        click.echo(line)
+    return figures | {"details": details.as_dict()}
 
 
 @_command(main, "classifier")

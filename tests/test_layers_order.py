@@ -71,6 +71,7 @@ LAYERS = [
     "gan.toydata",
     "gan.toynets",
     "gan.classifier",
+    "gan.distances",
     "gan.metrics",
     "gan.train",
     "gan.run",
