@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from . import __version__
+from . import __version__, cli_data
 
 
 @contextmanager
@@ -106,7 +106,7 @@ def train(system, out, resume, dry_run, fast_dev_run, **given) -> dict:
         if dry_run:
             from . import data
 
-            trainer = Trainer(options, data.load(options.data))
+            trainer = Trainer(options, data.load(options.data, size=options.size))
             counts = {name: sum(p.data.size for p in m.parameters()) for name, m in trainer.networks().items()}
             figures = {"options": asdict(options), "parameters": counts}
             click.echo(json.dumps(figures, indent=1))
@@ -178,7 +178,8 @@ def evaluate(run, count, seed) -> dict:
 
     generator, options, found = load_generator(run)
     model, made = classifier.load(options.data)
-    report = metrics.evaluate(draw(generator, count or 5000, seed), model, data.load(options.data))
+    images, dataset = draw(generator, count or 5000, seed), data.load(options.data, size=options.size)
+    report = metrics.evaluate(images, model, dataset)
     append_metric(found.path.parent, found.step, report)
     click.echo(
         f"step {found.step} of {found.path.parent}, judged by a classifier with"
@@ -187,7 +188,14 @@ def evaluate(run, count, seed) -> dict:
     click.echo(report.line())
     shares = "  ".join(f"{name} {share:.1%}" for name, share in zip(made["classes"], report.histogram, strict=True))
     click.echo(f"shares: {shares}")
-    return {"step": found.step, "held_out_accuracy": made["held_out_accuracy"], **report.as_dict()}
+    figures = {"step": found.step, "held_out_accuracy": made["held_out_accuracy"], **report.as_dict()}
+    if count < 10:
+        click.echo("distances with intervals need 10 samples")
+        return figures
+    details = metrics.examine(images, model, dataset, seed)
+    for line in details.lines():
+        click.echo(line)
+    return figures | {"details": details.as_dict()}
 
 
 @_command(main, "classifier")
@@ -255,38 +263,7 @@ def scoreboard(size, steps, seeds, device, jobs, out) -> dict:
     return figures
 
 
-@main.group("data")
-def data_group() -> None:
-    """The data sets."""
-
-
-@_command(data_group, "list")
-def data_list() -> list:
-    """List the data sets."""
-    from . import data
-
-    rows = []
-    for info in data.DATASETS.values():
-        height, width, channels = info.shape
-        click.echo(
-            f"{info.name:<10} {info.count:>6} images {height}x{width}x{channels}  {info.description} ({info.licence})"
-        )
-        rows.append({"name": info.name, "count": info.count, "shape": info.shape, "licence": info.licence})
-    return rows
-
-
-@_command(data_group, "show")
-@click.argument("name")
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="PNG to write; NAME.png by default.")
-def data_show(name, out) -> dict:
-    """Draw a labelled sheet of a data set's images."""
-    from . import data, viz
-
-    out = out or Path(f"{name}.png")
-    dataset = data.load(name)
-    viz.save_data_sheet(out, dataset)
-    click.echo(f"{dataset.info.description}: {out}")
-    return {"out": str(out)}
+cli_data.register(main, _command)
 
 
 @_command(main, "examples")

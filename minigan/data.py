@@ -1,4 +1,4 @@
-"""Data sets in the wheel, their one fixed split, and a shuffled loader that resumes at any step.
+"""Data sets by name, their one fixed split, and a shuffled loader that resumes at any step.
 
 A `Dataset` keeps its images as they are stored: uint8, (N, H, W, C). A `Loader` hands out what a
 network eats: float32 in [-1, 1], (N, C, H, W) as a view of NHWC memory. Batch t is a pure function
@@ -8,79 +8,24 @@ permutation of (seed, SHUFFLE_STREAM, epoch). Nothing has to be replayed to resu
 
 from __future__ import annotations
 
-import difflib
 import operator
-import zipfile
-import zlib
+import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from minigan import kernels
 
-ASSETS = Path(__file__).parent / "assets"
+from . import data_sources
+from .data_folder import shown
+from .data_sets import DATASETS, EMBEDDED, Info, unknown
+from .data_sources import ASSETS
+
+__all__ = ["ASSETS", "DATASETS", "EMBEDDED", "Dataset", "Info", "Loader", "info", "load", "shown", "slug", "split"]
 SHUFFLE_STREAM = 0x64617461  # "data": the random stream of the loader's shuffles
-
-
-@dataclass(frozen=True)
-class Info:
-    """What is known of a data set before it is read; one row of the table `DATASETS`.
-
-    `class_names` names the values of `labels`; `attributes` maps the columns of the attribute
-    matrix to the names of their values. A set has either, or both. `background` is the grey level
-    that pads a smaller image to a larger size. `held_out` images are kept from training.
-    """
-
-    name: str
-    description: str
-    licence: str
-    count: int
-    shape: tuple[int, int, int]
-    held_out: int
-    background: int
-    class_names: tuple[str, ...] = ()
-    attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-_NO_YES = ("no", "yes")
-_SKIN = "#ffdbac #f5cfa0 #eac393 #e0b687 #cb9e6e #b68655 #a26d3d #8d5524"
-_HAIR = "#009bbd #28150a #603015 #603a14 #611c17 #612616 #83623b #91cb15 #a78961 #bd1700 #cab188"
-
-DATASETS: dict[str, Info] = {
-    info.name: info
-    for info in (
-        Info(
-            name="digits",
-            description="handwritten digits: the 10,000 images of the MNIST test split",
-            licence="CC BY-SA 3.0, Yann LeCun and Corinna Cortes",
-            count=10_000,
-            shape=(28, 28, 1),
-            held_out=1_000,
-            background=0,
-            class_names=tuple("0123456789"),
-        ),
-        Info(
-            name="avatars",
-            description="pixel-art faces drawn by DiceBear, with exact attributes",
-            licence="CC0 1.0",
-            count=9_000,
-            shape=(16, 16, 3),
-            held_out=1_000,
-            background=255,
-            attributes={
-                "glasses": _NO_YES,
-                "beard": _NO_YES,
-                "hat": _NO_YES,
-                "long_hair": _NO_YES,
-                "smile": _NO_YES,
-                "skin": tuple(_SKIN.split()),
-                "hair": tuple(_HAIR.split()),
-            },
-        ),
-    )
-}
 
 
 @dataclass(frozen=True)
@@ -89,7 +34,9 @@ class Dataset:
 
     images (N, H, W, C) uint8; labels (N,) int64 or None; attributes (N, A) int64 or None, one
     column for each entry of `info.attributes`; train and held_out: sorted int64 indices that
-    together name every image once.
+    together name every image once. pairs (P, K) int64 or None: rows of held-out images that show
+    the same thing in the K ways of `info.pair_names`. notes: what was skipped or changed, a line
+    each. where: the file or folder it was read from.
     """
 
     info: Info
@@ -98,6 +45,9 @@ class Dataset:
     attributes: np.ndarray | None
     train: np.ndarray
     held_out: np.ndarray
+    pairs: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+    where: Path | None = None
 
     @property
     def name(self) -> str:
@@ -112,30 +62,74 @@ class Dataset:
         """What a loader yields beside the images: the labels, or else the attributes."""
         return self.attributes if self.labels is None else self.labels
 
+    def rows(self, part: str = "train", label: str | None = None, **attributes: str) -> np.ndarray:
+        """Indices of the images of a part ("train" or "held_out") with a class name and attribute values.
 
-def info(name: str) -> Info:
-    """The table row of a data set; ValueError names the known sets and the nearest match."""
+        So rows(label="noto") is one domain of an unpaired translation, rows(bold="yes") another.
+        Raises ValueError for names that the set does not know.
+        """
+        if part not in ("train", "held_out"):
+            raise ValueError(f"rows: part {part!r} is not train or held_out")
+        index = getattr(self, part)
+        if label is not None:
+            index = index[self.labels[index] == _place(label, self.class_names, f"classes of {self.name!r}")]
+        for key, value in attributes.items():
+            column = _place(key, tuple(self.info.attributes), f"attributes of {self.name!r}")
+            number = _place(value, self.info.attributes[key], f"values of {key}")
+            index = index[self.attributes[index, column] == number]
+        return index
+
+
+def _place(name: str, names: tuple[str, ...], what: str) -> int:
+    if name not in names:
+        raise ValueError(f"rows: {name!r} is not among the {what}: {', '.join(names) or 'there are none'}")
+    return names.index(name)
+
+
+def info(name: str, size: int | None = None) -> Info:
+    """What is known of a data set before it is read; ValueError names the known sets and the nearest match."""
+    if str(name).startswith("folder:"):
+        return data_sources.folder_row(name, size)
     if name in DATASETS:
         return DATASETS[name]
-    near = difflib.get_close_matches(str(name), DATASETS, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"unknown data set {name!r}{hint} (known sets: {', '.join(DATASETS)})")
+    raise unknown(name)
 
 
-def load(name: str) -> Dataset:
-    """Read a data set by name. Its split is the same for every user, GAN or classifier."""
-    row = info(name)
-    path = ASSETS / f"{row.name}.npz"
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-        images = arrays["images"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"data set {name!r}: cannot read {path} ({error}); reinstall minigan") from error
-    labels = arrays["labels"].astype(np.int64) if "labels" in arrays else None
-    attributes = arrays["attributes"].astype(np.int64) if "attributes" in arrays else None
-    train, held_out = split(len(images), row.held_out, labels)
-    return Dataset(row, images, labels, attributes, train, held_out)
+def slug(name: str) -> str:
+    """The name as a part of file names: folder:PATH becomes folder- and PATH's last part."""
+    if not name.startswith("folder:"):
+        return name
+    last = data_sources.data_folder.parse(name).path.resolve().name
+    return "folder-" + (re.sub(r"[^A-Za-z0-9._-]+", "_", last).strip("._") or "images")
+
+
+def load(name: str, path: str | os.PathLike | None = None, size: int | None = None, fetch: bool = True) -> Dataset:
+    """Read a data set by name, or folder:PATH. Its split is the same for every user, GAN or classifier.
+
+    path: where it lies; by default $MINIGAN_DATA, the cache, system folders and the package are searched in this order,
+    and it is downloaded otherwise if `fetch`. size: height and width that photographs are read at. Raises ValueError,
+    data_sources.NotFound (a ValueError) and download.DownloadError (an OSError).
+    """
+    row = info(name, size)
+    if row.kind == "folder":
+        if path is not None:
+            raise ValueError(f"data set {name!r} names its own folder; leave out path {path}")
+        row, raw = data_sources.folder_set(name, size)
+    else:
+        try:
+            raw = data_sources.read(row, path, size, fetch)
+        except data_sources.NotFound:
+            raise
+        except ValueError as error:
+            raise ValueError(f"data set {name!r}: {error}") from error
+    images, count = raw.images, len(raw.images)
+    if raw.held_out is None:
+        share = row.held_out if count == row.count else count // 10
+        train, held_out = split(count, share, raw.labels)
+    else:
+        train, held_out = np.flatnonzero(~raw.held_out), np.flatnonzero(raw.held_out)
+    row = replace(row, count=count, shape=images.shape[1:], held_out=len(held_out), **(raw.changes or {}))
+    return Dataset(row, images, raw.labels, raw.attributes, train, held_out, raw.pairs, raw.notes, raw.where)
 
 
 def split(count: int, held_out: int, labels: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:

@@ -67,7 +67,11 @@ def test_list_sample_eval(there, tmp_path):
     result = run("eval", "latest", "-n", "50", "--json")
     figures = json.loads(result.stdout.splitlines()[-1])
     assert figures["samples"] == 50 and figures["held_out_accuracy"] >= 0.98
-    assert "classes present" in result.stdout
+    assert "classes present" in result.stdout and "precision, recall" in result.stdout
+    details = figures["details"]
+    assert details["samples"] == 50 and details["real"]["coverage"] > 0.5 > details["coverage"]
+    assert details["real"]["recall"] > 0.5 > details["recall"]
+    assert details["frechet"]["low"] > details["real"]["frechet"]["high"] and details["kernel"]["low"] > 0
 
 
 def test_resume_takes_only_steps(there):

@@ -46,6 +46,11 @@ LAYERS = [
     "capture",
     "nn",
     "optim",
+    "data_sets",
+    "archives",
+    "download",
+    "data_folder",
+    "data_sources",
     "data",
     "checkpoint",
     "viz",
@@ -70,6 +75,7 @@ LAYERS = [
     "gan.toydata",
     "gan.toynets",
     "gan.classifier",
+    "gan.distances",
     "gan.metrics",
     "gan.train",
     "gan.run",
@@ -89,6 +95,7 @@ LAYERS = [
     "bench.accuracy",
     "bench.rules",
     "bench.report",
+    "cli_data",
     "cli",
     "__main__",
 ]
@@ -98,7 +105,7 @@ FACES = {"__init__", "gan.__init__", "bench.__init__", "cudasim.__init__"}
 
 # Loaded when first needed, so that `import minigan` stays quick and runs without them.
 LAZY = {"numba", "scipy", "matplotlib", "PIL", "click", "tqdm", "safetensors", "torch", "hypothesis"}
-HEAVY_ALLOWED = {"cli": {"click"}, "strategies": {"hypothesis"}, "bench.in_torch": {"torch"}}
+HEAVY_ALLOWED = {"cli": {"click"}, "cli_data": {"click"}, "strategies": {"hypothesis"}, "bench.in_torch": {"torch"}}
 
 
 def modules() -> dict[str, Path]:

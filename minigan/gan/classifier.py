@@ -16,7 +16,7 @@ import numpy as np
 from .. import checkpoint, init, nn, optim
 from ..autograd import Tensor, no_grad
 from ..backend import Generator
-from ..data import ASSETS, Dataset, Loader, resize, to_unit
+from ..data import ASSETS, Dataset, Loader, resize, slug, to_unit
 from ..functional import cross_entropy, dropout, leaky_relu
 
 SIZE = 32
@@ -131,7 +131,7 @@ def load(data: str, folder: Path | None = None) -> tuple[Classifier, dict]:
 
     Raises ValueError if none is shipped for this data set, CheckpointError if the file is damaged.
     """
-    folder = folder or ASSETS / f"classifier-{data}"
+    folder = folder or ASSETS / f"classifier-{slug(data)}"
     if not folder.is_dir():
         raise ValueError(
             f"no classifier is shipped for data set {data!r}; train one with: minigan classifier {data} --out FOLDER"

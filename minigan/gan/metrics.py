@@ -4,21 +4,33 @@ With p(y|x) its probabilities and p(y) their mean over the samples:
     confident share    of samples whose largest p(y|x) exceeds 0.9
     class histogram    share of samples per class, by largest p(y|x); a class is present above 0.5 %
     classifier score   exp E KL(p(y|x) || p(y)), between 1 and the number of classes: the inception score's form
-    (Salimans et al. 2016) Frechet distance   |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) between Gaussians fitted to 64
-    features (Heusel et al. 2017)
+                       (Salimans et al. 2016)
+    distances          of the 64 features before the last layer: Frechet, kernel, precision and recall, density and
+                       coverage, nearest training image; and of the images' spectra (gan/distances.py)
 
-Neither score is comparable with published ones, which use another network; the held-out real images are the yardstick
-instead.
+`evaluate` gives the first half, quickly; `examine` the distances with their intervals. No score is comparable with
+published ones, which use another network; the held-out real images are the yardstick instead.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
 from ..data import Dataset
 from .classifier import Classifier, judge, prepared, shrunk
+from .distances import (
+    Interval,
+    density_coverage,
+    frechet_distance,
+    frechet_interval,
+    kernel_distance,
+    nearest_training,
+    precision_recall,
+    share_interval,
+    spectral_distance,
+)
 
 CONFIDENT, PRESENT = 0.9, 0.005
 
@@ -60,22 +72,6 @@ def classifier_score(probabilities: np.ndarray) -> float:
     return float(np.exp((p * (log_p - np.log(np.maximum(p.mean(0), 1e-300)))).sum(1).mean()))
 
 
-def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Between Gaussians fitted to two sets of features (N, F) and (M, F). Raises ValueError for fewer than two rows."""
-    if min(len(a), len(b)) < 2 or a.shape[1:] != b.shape[1:]:
-        raise ValueError(
-            f"frechet_distance: need two sets of at least 2 rows of equal width, got {a.shape} and {b.shape}"
-        )
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
-    # tr (S1 S2)^(1/2) = tr (R S2 R)^(1/2) with R = S1^(1/2): symmetric, so eigenvalues do, also where features never
-    # fire.
-    values, vectors = np.linalg.eigh(cov_a)
-    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ cov_b @ root), 0)).sum()
-    return float(np.square(a.mean(0) - b.mean(0)).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross)
-
-
 def evaluate(images: np.ndarray, model: Classifier, dataset: Dataset) -> Report:
     """Judge images (N, C, S, S) in [-1, 1] against `dataset`, S a multiple of 32. Raises ValueError below two."""
     if len(images) < 2:
@@ -100,6 +96,94 @@ def evaluate(images: np.ndarray, model: Classifier, dataset: Dataset) -> Report:
         real_score=classifier_score(held_probabilities),
         real_frechet=frechet_distance(held_features[:count], train_features),
     )
+
+
+@dataclass(frozen=True)
+class Details:
+    """The distances of one set of samples to the real images; `real` holds the same figures of held-out images.
+
+    frechet and kernel: to the training images, with 95 % intervals; precision, recall, density, coverage: against as
+    many training images; nearest_ratio and copies: see `distances.Nearest`; spectral: decibels between the spectra.
+    confident: the share of confident samples with its interval.
+    """
+
+    samples: int
+    frechet: Interval
+    kernel: Interval
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+    nearest_ratio: float
+    copies: float
+    spectral: float
+    confident: Interval
+    real: Details | None = None
+
+    def lines(self) -> list[str]:
+        """A line for each figure, beside the held-out images' own."""
+        real = self.real
+        shown = [
+            ("Frechet distance", "{0.value:.2f}  [{0.low:.2f}, {0.high:.2f}]", "frechet"),
+            ("kernel distance x 1000", "{0.value:.3f}  [{0.low:.3f}, {0.high:.3f}]", "kernel"),
+            ("confident", "{0.value:.1%}  [{0.low:.1%}, {0.high:.1%}]", "confident"),
+            ("precision, recall", "{0:.3f}", "precision recall"),
+            ("density, coverage", "{0:.3f}", "density coverage"),
+            ("nearest training image, ratio to held-out", "{0:.3f}", "nearest_ratio"),
+            ("nearer than 99 % of held-out are", "{0:.1%}", "copies"),
+            ("spectrum, mean dB apart", "{0:.2f}", "spectral"),
+        ]
+        rows = []
+        for name, form, keys in shown:
+            ours, theirs = (", ".join(form.format(_shown(x, k)) for k in keys.split()) for x in (self, real))
+            rows.append(f"{name:<42} {ours}   (real {theirs})")
+        return rows
+
+    def as_dict(self) -> dict:
+        """The figures, ready for JSON; an interval is {value, low, high}."""
+        found = {k: v._asdict() if isinstance(v, Interval) else v for k, v in vars(self).items() if k != "real"}
+        return found | ({} if self.real is None else {"real": self.real.as_dict()})
+
+
+def _shown(details: Details, key: str) -> float | Interval:
+    value = getattr(details, key)
+    return Interval(*(1000 * v for v in value)) if key == "kernel" else value
+
+
+def examine(images: np.ndarray, model: Classifier, dataset: Dataset, seed: int = 0) -> Details:
+    """All distances of images (N, C, S, S) in [-1, 1] to `dataset`, S a multiple of 32, and of its held-out images.
+
+    The samples and the held-out images are cut to the same number, since most figures depend on it. Raises ValueError
+    for fewer than 10 of either.
+    """
+    fakes, held, train = shrunk(images), prepared(dataset, dataset.held_out), prepared(dataset, dataset.train)
+    count = min(len(fakes), len(held), len(train))
+    if count < 10:
+        raise ValueError(f"examine: need at least 10 samples and 10 held-out images, got {len(fakes)} and {len(held)}")
+    train_features, _ = _judged(model, train)
+    some = np.linspace(0, len(train) - 1, count).round().astype(int)  # as many training images, from all of the file
+    judged = [_judged(model, x[:count]) for x in (fakes, held)]
+    found = []
+    for (features, probabilities), x in zip(judged, (fakes, held), strict=True):
+        precision, recall = precision_recall(features, train_features[some])
+        density, coverage = density_coverage(features, train_features[some])
+        near = nearest_training(features, train_features, judged[1][0])
+        found.append(
+            Details(
+                samples=count,
+                frechet=frechet_interval(features, train_features, seed=seed),
+                kernel=kernel_distance(features, train_features, subsets=50, seed=seed),
+                precision=precision,
+                recall=recall,
+                density=density,
+                coverage=coverage,
+                nearest_ratio=near.ratio,
+                copies=near.copies,
+                spectral=spectral_distance(x[:count], train[some]),
+                confident=share_interval(int((probabilities.max(1) > CONFIDENT).sum()), count),
+            )
+        )
+    return replace(found[0], real=found[1])
 
 
 def _judged(model: Classifier, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

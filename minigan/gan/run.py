@@ -45,7 +45,7 @@ class Run:
 
     def __init__(self, folder: Path, options: Options, found: Checkpoint | None = None) -> None:
         self.folder, self.options = folder, options
-        self.dataset = data.load(options.data)
+        self.dataset = data.load(options.data, size=options.size)
         self.trainer = Trainer(options, self.dataset)
         if found is not None:
             self.trainer.restore(found.arrays, found.state)
@@ -137,6 +137,8 @@ class Run:
             f"{options.system} on {options.data}: generator {generator:,} and critic {critic:,} parameters,"
             f" steps {self.trainer.steps_done} to {options.steps}, in {self.folder}"
         )
+        for note in data.shown(self.dataset.notes):
+            self.say(note)
         if not (self.folder / "fakes_init.png").exists():
             reals = classifier.prepared(self.dataset, self.dataset.train[:PREVIEWS], self.options.size)
             viz.save_grid(self.folder / "reals.png", reals, scale=2)
@@ -247,7 +249,7 @@ def load_generator(spec: str, root: str | os.PathLike = "runs") -> tuple[network
     CheckpointError."""
     found = checkpoint.resolve(spec, root)
     options = options_of(found)
-    channels = data.info(options.data).shape[-1]
+    channels = data.info(options.data, options.size).shape[-1]
     generator = networks.DCGANGenerator(options.latent, channels, options.size, options.base)
     try:
         generator.load_state_dict(
@@ -312,7 +314,7 @@ def _new_folder(options: Options, out: str | os.PathLike | None, root: Path) -> 
     root.mkdir(parents=True, exist_ok=True)
     while True:
         taken = [int(m[1]) for p in root.iterdir() if (m := re.match(r"(\d{5})-", p.name))]
-        folder = root / f"{max(taken, default=-1) + 1:05d}-{options.system}-{options.data}"
+        folder = root / f"{max(taken, default=-1) + 1:05d}-{options.system}-{data.slug(options.data)}"
         try:
             folder.mkdir()
         except FileExistsError:  # another process took the number

@@ -1,0 +1,220 @@
+"""A user's own images: `folder:PATH`, any format that Pillow reads, sub-folders as classes.
+
+    folder:PATH[,size=64][,fit=crop|pad|stretch][,grey][,flip]
+
+Each image becomes size x size by Lanczos: `crop` cuts the middle square, `pad` adds a border of the background,
+`stretch` ignores the proportions. `flip` adds the mirror image of each training image. Sub-folders called trainA,
+trainB, testA, testB (CycleGAN) or train and test hold the published split; otherwise every tenth image of a class, at
+least one, is held out. What cannot be used is skipped, with its name and the reason in `Images.notes`.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+SMALLEST_SIDE = 4
+MOST_PIXELS = 1 << 27  # 134 million: an image beyond is taken for a decompression bomb
+SIZES = (8, 16, 32, 64, 128, 256, 512)
+FITS = ("crop", "pad", "stretch")
+SPLITS = {"train": False, "test": True, "val": True, "valid": True, "validation": True}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """How the images of a folder are read; `size` None leaves the choice to the caller."""
+
+    path: Path
+    size: int | None = None
+    fit: str = "crop"
+    grey: bool = False
+    flip: bool = False
+
+
+@dataclass(frozen=True)
+class Images:
+    """images (N, S, S, C) uint8; class names; labels (N,) or None; held_out (N,) bool; notes, a line each."""
+
+    images: np.ndarray
+    classes: tuple[str, ...]
+    labels: np.ndarray | None
+    held_out: np.ndarray
+    notes: tuple[str, ...] = field(default=())
+
+
+def parse(name: str) -> Spec:
+    """The Spec that folder:PATH,... stands for. Raises ValueError."""
+    rest = name.removeprefix("folder:")
+    options = {}
+    while found := re.fullmatch(r"(.*),(size=[^,]*|fit=[^,]*|grey|gray|flip)", rest, re.DOTALL):
+        rest = found[1]
+        key, _, value = found[2].partition("=")
+        options.setdefault("grey" if key == "gray" else key, value or True)
+    if not rest:
+        raise ValueError("folder: names no folder; write folder:PATH, for example folder:~/pictures,size=64")
+    if "size" in options:
+        options["size"] = checked_size(options["size"])
+    if options.get("fit", "crop") not in FITS:
+        raise ValueError(f"folder: fit={options['fit']} is not one of {', '.join(FITS)}")
+    return Spec(Path(rest).expanduser(), **options)
+
+
+def checked_size(size: int | str) -> int:
+    """The size as a number. Raises ValueError unless networks can halve it down to 4."""
+    if str(size) not in map(str, SIZES):
+        raise ValueError(
+            f"size {size} cannot be halved down to 4 x 4, as the networks do; choose one of"
+            f" {', '.join(map(str, SIZES))}"
+        )
+    return int(size)
+
+
+def read_folder(spec: Spec, default: int = 32) -> Images:
+    """The images of a folder. Raises ValueError where there is nothing to train on, naming what was skipped."""
+    if not spec.path.is_dir():
+        raise ValueError(f"folder: {spec.path} is not a folder")
+    paths = sorted(p for p in spec.path.rglob("*") if p.is_file())
+    files = ((p.relative_to(spec.path).as_posix(), p) for p in paths)
+    return read_images(files, spec, default, spec.path)
+
+
+def read_images(files: Iterable[tuple[str, Path | bytes]], spec: Spec, default: int, where: object) -> Images:
+    """The same for (relative name, path or bytes) pairs, in their order. Hidden files are left out without a note."""
+    size = spec.size or checked_size(default)
+    images, places, notes = [], [], []
+    for name, source in files:
+        if any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts):
+            continue
+        try:
+            image, remarks = decode(source, size, spec.fit, spec.grey)
+        except ValueError as error:
+            notes.append(f"{name}: skipped, {error}")
+            continue
+        images.append(image)
+        places.append(PurePosixPath(name).parts[:-1])
+        notes += [f"{name}: {remark}" for remark in remarks]
+    if not images:
+        told = "; ".join(notes[:3]) or "it holds no files"
+        raise ValueError(f"{where} has no image that can be used ({told})")
+    classes, labels, held_out = _classes(places, where)
+    pixels = np.stack(images)
+    if spec.flip:
+        kept = ~held_out
+        pixels = np.concatenate([pixels, pixels[kept][:, :, ::-1]])
+        labels = None if labels is None else np.concatenate([labels, labels[kept]])
+        held_out = np.concatenate([held_out, held_out[kept]])
+    return Images(pixels, classes, labels, held_out, tuple(notes))
+
+
+def decode(source: Path | bytes, size: int, fit: str = "crop", grey: bool = False) -> tuple[np.ndarray, list[str]]:
+    """(uint8 (size, size, C), remarks) of one image file. Raises ValueError with the reason why it is of no use."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's own remark on large images: the limit here is ours
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as file:
+                width, height = file.size
+                if width * height > MOST_PIXELS:
+                    raise ValueError(f"{width}x{height} pixels are more than the {MOST_PIXELS:,} that are decoded")
+                if min(width, height) < SMALLEST_SIDE:
+                    raise ValueError(f"{width}x{height} is smaller than {SMALLEST_SIDE}x{SMALLEST_SIDE}")
+                frames, mode = getattr(file, "n_frames", 1), file.mode
+                file.load()
+                image = ImageOps.exif_transpose(file)
+                image, remarks = _eight_bit(image, mode)
+    except UnidentifiedImageError:
+        raise ValueError("not an image that Pillow can read") from None
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"too large to decode: {error}") from error
+    except (OSError, SyntaxError, EOFError, struct.error, OverflowError, MemoryError) as error:
+        raise ValueError(f"broken: {error}") from error
+    if frames > 1:
+        remarks.append(f"animated, the first of {frames} frames is used")
+    image = image.convert("L" if grey else "RGB")
+    if fit == "crop":
+        image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
+    elif fit == "pad":
+        image = ImageOps.pad(image, (size, size), Image.Resampling.LANCZOS, color="white")
+    else:
+        image = image.resize((size, size), Image.Resampling.LANCZOS)
+    pixels = np.asarray(image, np.uint8)
+    return pixels.reshape(size, size, 1 if grey else 3), remarks
+
+
+def _eight_bit(image, mode: str):
+    """(image of 8 bits a channel without transparency, remarks). Raises ValueError for numbers without a scale."""
+    from PIL import Image
+
+    if mode.startswith("I;16") or mode == "I":
+        levels = np.asarray(image).astype(np.int64)
+        if levels.min() < 0 or levels.max() > 65535:
+            raise ValueError("32-bit integers outside 0..65535 have no known white")
+        return Image.fromarray(((levels * 255 + 32767) // 65535).astype(np.uint8)), ["16 bits a pixel, scaled to 8"]
+    if mode == "F":
+        raise ValueError("floating-point pixels have no known white")
+    if mode == "CMYK":
+        return image.convert("RGB"), ["CMYK, converted to RGB without its colour profile"]
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB"), []
+    return image, []
+
+
+def _classes(places: list[tuple[str, ...]], where: object) -> tuple[tuple[str, ...], np.ndarray | None, np.ndarray]:
+    """(class names, labels or None, held out) from the folders in which the images lie. Raises ValueError."""
+    places = _without_common(places)
+    held_out, told = np.zeros(len(places), bool), False
+    firsts = {p[0] if p else "" for p in places}
+    if firsts <= {"trainA", "trainB", "testA", "testB"}:
+        held_out, told = np.array([p[0].startswith("test") for p in places]), True
+        places = [(p[0][-1],) for p in places]
+    elif firsts <= set(SPLITS) and "train" in firsts and len(firsts) > 1:
+        held_out, told = np.array([SPLITS[p[0]] for p in places]), True
+        places = [p[1:] for p in places]
+    names = sorted({p[0] for p in places if p})
+    if names and not all(places):
+        loose = sum(not p for p in places)
+        raise ValueError(
+            f"{where} holds {loose} images beside sub-folders of images ({', '.join(names[:3])}); sub-folders are"
+            " classes, so put every image into one, or none"
+        )
+    labels = np.array([names.index(p[0]) for p in places], np.int64) if names else None
+    groups = np.zeros(len(places), np.int64) if labels is None else labels
+    for k in range(max(len(names), 1)):
+        rows = np.flatnonzero(groups == k)
+        called = f"class {names[k]!r} of {where}" if names else str(where)
+        if len(rows) < 2:
+            raise ValueError(
+                f"{called} has 1 image that can be used; one is trained on and one held out, so add more, or remove it"
+            )
+        if not told:
+            share = max(1, len(rows) // 10)
+            every = len(rows) // share
+            held_out[rows[every - 1 :: every][:share]] = True
+        elif held_out[rows].all():
+            raise ValueError(f"{called} has no image to train on: all {len(rows)} lie in the test folder")
+    return tuple(names), labels, held_out
+
+
+def _without_common(places: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """The folders without the one that all lie in, as archives have it."""
+    while all(places) and len({p[0] for p in places}) == 1 and all(len(p) > 1 for p in places):
+        places = [p[1:] for p in places]
+    return places
+
+
+def shown(notes: Iterable[str], most: int = 10) -> Iterator[str]:
+    """The notes for a person: the first `most`, and how many more."""
+    notes = list(notes)
+    yield from notes[:most]
+    if len(notes) > most:
+        yield f"... and {len(notes) - most} more"
