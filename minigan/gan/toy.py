@@ -28,15 +28,15 @@ import numpy as np
 
 from .. import nn, optim
 from ..autograd import Tensor, grad, no_grad
-from ..backend import Generator, device
+from ..backend import Generator, device, host, moved
 from ..capture import capture
-from ..creation import rand, randn
+from ..creation import rand, randn, zeros
 from ..ops_shape import cat
 from . import toydata, toynets
 from .losses import LOSSES, loss
 from .penalties import gradient_penalty
 from .steps import unroll
-from .train import TrainingError
+from .train import TrainingError, on_device
 from .tricks import check, pack
 
 TRICKS = ("plain", "gp", "spectral-norm", "packing", "unrolled", "minibatch")
@@ -163,6 +163,7 @@ def _known(what: str, value: str, names) -> None:
 class ToyTrainer:
     """A generator and a critic of points, their optimisers and random numbers."""
 
+    @on_device
     def __init__(self, options: ToyOptions, points: toydata.Points | None = None) -> None:
         self.options, self.steps_done = options, 0
         self.points = points or toydata.load(options.data)
@@ -174,8 +175,10 @@ class ToyTrainer:
         self.pool = ((pool - self.centre) / self.spread).astype(np.float32)
         self.rows = np.random.default_rng((options.seed, 2))
         self.pack = options.pack if options.trick == "packing" else 1
-        self.generator, self.critic = self._networks()
-        self.real = Tensor(np.zeros((options.batch_size, 2), np.float32))
+        with device("cpu"):
+            networks = self._networks()
+        self.generator, self.critic = (network.to(options.device) for network in networks)
+        self.real = zeros(options.batch_size, 2)
         betas = (options.beta1, options.beta2)
         self.optim_d = optim.Adam(self.critic.parameters(), options.lr_d, betas)
         self.optim_g = optim.Adam(self.generator.parameters(), options.lr_g, betas)
@@ -253,6 +256,7 @@ class ToyTrainer:
         ahead = unroll(dict(self.critic.named_parameters()), objective, options.unroll, options.unroll_lr)
         return self.loss.generator(judged(ahead, fake))
 
+    @on_device
     def step(self) -> dict[str, Tensor]:
         """One generator step with its critic steps; the last ones' figures, as tensors."""
         options = self.options
@@ -282,16 +286,18 @@ class ToyTrainer:
                 seen(self.steps_done, values)
                 yield self.steps_done
 
+    @on_device
     def sample(self, count: int, seed: int = 0, average: bool = True) -> np.ndarray:
         """`count` generated points (count, 2) in the data's own units, by the averaged generator in evaluation mode."""
         network = self.average.module if average else self.generator
         was_training = network.training
         network.eval()
         with no_grad():
-            points = network(self.latent(count, Generator(seed, SAMPLE_STREAM))).data
+            points = host(network(self.latent(count, Generator(seed, SAMPLE_STREAM))).data)
         network.train(was_training)
         return points * self.spread + self.centre
 
+    @on_device
     def landscape(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(D(x), its gradient) at points (N, 2) in the data's own units: (N,) and (N, 2), with the sign that is higher
         on reals. A packing critic is asked for a pack of equal points.
@@ -300,13 +306,14 @@ class ToyTrainer:
         """
         if self.options.trick == "minibatch":
             raise ValueError("landscape: a critic with minibatch discrimination judges a whole batch, not a point")
-        x = Tensor(((points - self.centre) / self.spread).astype(np.float32)).requires_grad_()
+        x = ((points - self.centre) / self.spread).astype(np.float32)
+        x = Tensor(moved(x, self.options.device)).requires_grad_()
         was_training = self.critic.training
         self.critic.eval()
         value = self.judged(cat([x] * self.pack, 1))
         (slope,) = grad(value.sum(), x)
         self.critic.train(was_training)
-        return self.loss.sign * value.data[:, 0], self.loss.sign * slope.data / self.spread
+        return self.loss.sign * host(value.data)[:, 0], self.loss.sign * host(slope.data) / self.spread
 
     def figures(self, seed: int = 0) -> dict:
         """The protocol's scores of 2,500 samples (gan/toydata.py)."""
