@@ -15,7 +15,7 @@ import numpy as np
 
 from . import nn
 from .autograd import Tensor
-from .backend import default_generator
+from .backend import default_device, default_generator, device, moved
 from .gan.losses import loss
 from .gan.networks import DCGANCritic, DCGANGenerator
 from .gan.penalties import gradient_penalty
@@ -84,7 +84,7 @@ class Certificate:
 def certify(
     ops: Sequence[str] | None = None, seed: int = 0, show: Callable[[str], object] | None = None
 ) -> Certificate:
-    """Check the named ops (all if None). show: called with each line of the table as it is ready.
+    """Check the named ops (all if None) on the default device. show: called with each line of the table as it is ready.
 
     Raises ValueError for a name that is not in the table.
     """
@@ -97,14 +97,16 @@ def certify(
 
 def certify_model(name: str, seed: int = 0, show: Callable[[str], object] | None = None) -> Certificate:
     """Check every parameter's gradient in each loss of a whole step of the system `name`, in float64 on a small
-    network.
+    network, run on the default device.
 
     Raises ValueError, naming the known ones, for an unknown system.
     """
     if name not in MODELS:
         raise ValueError(f"unknown model {name!r}; known models: {', '.join(MODELS)}")
     drawn = default_generator.state_dict()  # building layers draws weights, which are then overwritten
-    steps = MODELS[name](seed)
+    where = default_device()
+    with device("cpu"):  # drawn there, then moved: the same numbers on every device
+        steps = MODELS[name](seed, where)
     default_generator.load_state_dict(drawn)
     return _collect((row for step in steps for row in _step_rows(step, seed)), seed, show)
 
@@ -166,7 +168,7 @@ class Step:
 def _step_rows(step: Step, seed: int) -> list[Row]:
     """One row per parameter; all are differentiated together, so that mixed derivatives count too."""
     rows = [Row(f"{step.label} {name} {p.shape}", 1) for name, p in zip(step.names, step.parameters, strict=True)]
-    inputs = [Tensor(p).requires_grad_() for p in step.parameters]
+    inputs = [Tensor(moved(p, default_device())).requires_grad_() for p in step.parameters]
     try:
         for order in ORDERS:
             errors = order_errors(step.fn, inputs, order, seed=seed, name=step.label)
@@ -189,7 +191,7 @@ MARGIN = 1e-3
 1e-5 then never cross one, where a gradient penalty jumps."""
 
 
-def _wgan_gp(seed: int) -> list[Step]:
+def _wgan_gp(seed: int, where: str) -> list[Step]:
     """The critic's step: E f(fake) - E f(real) + 10 times the gradient penalty."""
     for rng in _draws(seed):
         critic = _drawn(DCGANCritic(1, 16, 2), rng)
@@ -199,13 +201,15 @@ def _wgan_gp(seed: int) -> list[Step]:
         if all(_margin(critic.main, x) > MARGIN for x in (real, fake, mixed)):
             break
     names, parameters = _parameters(critic)
+    critic.to(where)
+    x, z, at = (t.to(where) for t in (real, fake, eps))
 
     def step(*tensors):
         def f(x):
             return nn.functional_call(critic, dict(zip(names, tensors, strict=True)), x)
 
-        penalty, _ = gradient_penalty(f, real, fake, eps)
-        return loss("wasserstein").discriminator(f(real), f(fake)) + 10 * penalty
+        penalty, _ = gradient_penalty(f, x, z, at)
+        return loss("wasserstein").discriminator(f(x), f(z)) + 10 * penalty
 
     def torch_step(*tensors):
         import torch
@@ -221,7 +225,7 @@ def _wgan_gp(seed: int) -> list[Step]:
     return [Step("critic", names, parameters, step, torch_step)]
 
 
-def _dcgan(seed: int) -> list[Step]:
+def _dcgan(seed: int, where: str) -> list[Step]:
     """Both players' steps with batch norm and the non-saturating loss."""
     for rng in _draws(seed):
         generator, critic = _drawn(DCGANGenerator(2, 1, 16, 2), rng), _drawn(DCGANCritic(1, 16, 2, norm=True), rng)
@@ -232,13 +236,15 @@ def _dcgan(seed: int) -> list[Step]:
     row = loss("non-saturating")
     d_names, d_parameters = _parameters(critic)
     g_names, g_parameters = _parameters(generator)
+    generator.to(where), critic.to(where)
+    reals, fakes, latents = (t.to(where) for t in (real, fake, z))
 
     def d_step(*tensors):
         own = dict(zip(d_names, tensors, strict=True))
-        return row.discriminator(nn.functional_call(critic, own, real), nn.functional_call(critic, own, fake))
+        return row.discriminator(nn.functional_call(critic, own, reals), nn.functional_call(critic, own, fakes))
 
     def g_step(*tensors):
-        images = nn.functional_call(generator.main, _inner(g_names, tensors), z)
+        images = nn.functional_call(generator.main, _inner(g_names, tensors), latents)
         return row.generator(critic(images))
 
     def torch_d_step(*tensors):
@@ -261,7 +267,7 @@ def _dcgan(seed: int) -> list[Step]:
     ]
 
 
-MODELS: dict[str, Callable[[int], list[Step]]] = {"wgan-gp": _wgan_gp, "dcgan": _dcgan}
+MODELS: dict[str, Callable[[int, str], list[Step]]] = {"wgan-gp": _wgan_gp, "dcgan": _dcgan}
 
 
 def _draws(seed: int) -> Iterator[np.random.Generator]:

@@ -54,6 +54,9 @@ def _command(group: click.Group, name: str) -> Callable:
     return register
 
 
+DEVICES = "Where to compute: cpu, cuda, cudasim or cudasim:check."
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="minigan")
 def main() -> None:
@@ -66,7 +69,7 @@ def main() -> None:
 @click.option("--steps", type=int, help="Total number of generator steps, also with --resume.")
 @click.option("--batch-size", type=int, help="Images per step.")
 @click.option("--seed", type=int, help="The same seed gives the same run, bit for bit.")
-@click.option("--device", help="Where to compute: cpu, cuda, cudasim or cudasim:check.")
+@click.option("--device", help=DEVICES)
 @click.option("--lr", type=float, help="Learning rate of both Adams.")
 @click.option("--beta1", type=float, help="Adam's decay of the average gradient.")
 @click.option("--beta2", type=float, help="Adam's decay of the average squared gradient.")
@@ -146,13 +149,16 @@ def list_(runs) -> list:
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of the latents.")
 @click.option("--scale", default=2, show_default=True, type=click.IntRange(1), help="Pixels per pixel.")
-def sample(run, count, out, seed, scale) -> dict:
+@click.option("--device", default="cpu", show_default=True, help=DEVICES)
+def sample(run, count, out, seed, scale, device) -> dict:
     """Draw images from a trained generator. RUN is a run folder, a checkpoint file, or latest."""
-    from . import viz
+    from . import backend, viz
     from .gan.run import load_generator
     from .gan.run import sample as draw
 
+    where = backend.device(device)
     generator, _, found = load_generator(run)
+    generator.to(where)
     viz.save_grid(out, draw(generator, count, seed), scale=scale)
     click.echo(f"{count} images from step {found.step} of {found.path.parent} in {out}")
     return {"out": str(out), "count": count, "step": found.step}
@@ -162,21 +168,25 @@ def sample(run, count, out, seed, scale) -> dict:
 @click.argument("run")
 @click.option("-n", "--count", type=click.IntRange(2), help="How many samples to judge: 5000, of a toy run 2500.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the latents.")
-def evaluate(run, count, seed) -> dict:
+@click.option("--device", default="cpu", show_default=True, help=f"{DEVICES} Samples are judged on the CPU.")
+def evaluate(run, count, seed, device) -> dict:
     """Score a trained generator's samples: images with the shipped classifier, points by their modes. RUN is a run
     folder (of train or toy), a checkpoint file, or latest."""
+    from . import backend, data
+
+    where = backend.device(device)
     if (Path(run) / "figures.json").is_file():
         from .gan import toyrun
 
         figures = toyrun.evaluate(run, count or 2500, seed)
         click.echo(toyrun.line(figures))
         return figures
-    from . import data
     from .gan import classifier, metrics
     from .gan.run import append_metric, load_generator
     from .gan.run import sample as draw
 
     generator, options, found = load_generator(run)
+    generator.to(where)
     model, made = classifier.load(options.data)
     images, dataset = draw(generator, count or 5000, seed), data.load(options.data, size=options.size)
     report = metrics.evaluate(images, model, dataset)
@@ -226,7 +236,7 @@ def train_classifier(data_name, epochs, seed, out) -> dict:
 @click.option("--steps", type=int, help="Generator steps.")
 @click.option("--batch-size", type=int, help="Points per step.")
 @click.option("--seed", type=int, help="The same seed gives the same run, bit for bit.")
-@click.option("--device", help="Where to compute: cpu, cuda, cudasim or cudasim:check.")
+@click.option("--device", help=DEVICES)
 @click.option("--n-critic", type=int, help="Critic steps per generator step.")
 @click.option("--gp-weight", type=float, help="Weight lambda of the gradient penalty.")
 @click.option("--pack", type=int, help="Samples judged together by trick packing.")
@@ -249,13 +259,15 @@ def toy(name, system, trick, published, out, **given) -> dict:
 @click.option("--full", "size", flag_value="full", help="Every loss, the published protocol, overnight.")
 @click.option("--steps", type=click.IntRange(1), help="Generator steps a cell.")
 @click.option("--seeds", type=click.IntRange(1), help="Seeds a pair.")
-@click.option("--device", default="cpu", show_default=True, help="Where to compute.")
+@click.option("--device", default="cpu", show_default=True, help=DEVICES)
 @click.option("--jobs", default=2, show_default=True, type=click.IntRange(1), help="Cells at a time, a process each.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the cells; scoreboard-SETTING by default.")
 def scoreboard(size, steps, seeds, device, jobs, out) -> dict:
     """Losses x tricks on the ring, the best pairs on the grid. Call it again to go on with an interrupted one."""
+    from . import backend
     from .gan import scoreboard as board
 
+    device = backend.device(device)
     out = out or Path(f"scoreboard-{size}")
     figures = board.run(size, out, device, lambda line: click.echo(line, err=True), jobs, steps=steps, seeds=seeds)
     click.echo(board.text(figures))
@@ -286,14 +298,16 @@ def examples() -> list:
 @click.argument("ops", nargs=-1)
 @click.option("--model", help="Certify a whole system's step instead (wgan-gp, dcgan).")
 @click.option("--seed", default=0, show_default=True, help="Seed of the cases.")
-def gradcheck(ops, model, seed) -> dict:
+@click.option("--device", default="cpu", show_default=True, help=DEVICES)
+def gradcheck(ops, model, seed, device) -> dict:
     """Check every op's derivatives (or only OPS) to third order, and against PyTorch where it is installed."""
-    from . import certificate
+    from . import backend, certificate
 
-    if model:
-        result = certificate.certify_model(model, seed=seed, show=click.echo)
-    else:
-        result = certificate.certify(ops or None, seed=seed, show=click.echo)
+    with backend.device(device):
+        if model:
+            result = certificate.certify_model(model, seed=seed, show=click.echo)
+        else:
+            result = certificate.certify(ops or None, seed=seed, show=click.echo)
     click.echo(result.text())
     return result.as_dict()
 
@@ -339,9 +353,15 @@ def cudasim(file, kernel, grid, block, args, shared, defines, check, order, seed
 @click.option("--accept-load", is_flag=True, help="Keep bursts that other processes disturbed.")
 @click.option("--list", "only_list", is_flag=True, help="List workloads and peers, and stop.")
 @click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    help="cuda: time its kernels against their roofline and PyTorch's; cudasim: see that each runs.",
+)
+@click.option(
     "--out", default="bench", show_default=True, type=click.Path(path_type=Path), help="Folder of the results."
 )
-def bench(workloads, peers, rounds, threads, ops, costs, quick, accept_load, only_list, out) -> dict:
+def bench(workloads, peers, rounds, threads, ops, costs, quick, accept_load, only_list, device, out) -> dict:
     """Time training steps against the frameworks that are installed. A WORKLOAD is one of --list."""
     from .bench import report, run
     from .bench.workloads import WORKLOADS, workload
@@ -353,6 +373,12 @@ def bench(workloads, peers, rounds, threads, ops, costs, quick, accept_load, onl
         for name in run.CONTESTANTS:
             click.echo(f"{name:<20} {missing.get(name, 'installed')}")
         return {"workloads": list(WORKLOADS), "contestants": list(run.CONTESTANTS), "missing": missing}
+    if device != "cpu":
+        if workloads or peers or ops or costs:
+            raise ValueError(
+                f"bench --device {device} times single kernels: leave out WORKLOADS, --peers, --ops, --costs"
+            )
+        return _bench_device(device, quick, out)
     names = run.contestants(peers)
     steps = [workload(name).name for name in workloads or (() if ops or costs else WORKLOADS)]
     length = {"rounds": 1, "seconds": 0.1} if quick else {"rounds": rounds}
@@ -362,6 +388,21 @@ def bench(workloads, peers, rounds, threads, ops, costs, quick, accept_load, onl
     _status("")
     click.echo(report.text(figures))
     click.echo(f"written: {out / 'bench.json'}, {out / 'bench.png'}")
+    return figures
+
+
+def _bench_device(name: str, quick: bool, out: Path) -> dict:
+    from . import backend
+    from .bench import device
+    from .checkpoint import atomic_write
+
+    where = backend.device(name)
+    figures = device.run(where, _status, quick or where.startswith("cudasim"))
+    _status("")
+    out.mkdir(parents=True, exist_ok=True)
+    atomic_write(out / "bench-device.json", json.dumps(figures, indent=1))
+    click.echo(device.text(figures))
+    click.echo(f"written: {out / 'bench-device.json'}")
     return figures
 
 

@@ -19,6 +19,8 @@ with it. Where phi_(n-1) has few elements, its whole Jacobian is compared row by
 Why the tolerance. With step h = 1e-5 in float64 the difference carries about 1e-16 / h = 1e-11 of rounding and h^2 / 6
 = 2e-11 of truncation, each times the size of f and of its third derivative. 1e-6 leaves those sizes room up to about
 1e4, and an actual mistake is rarely smaller than 1e-2. PyTorch's numbers differ by the order of summation only: 1e-9.
+
+The function is run where its inputs lie, on a GPU too; the differences are taken on the CPU.
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .autograd import Tensor, enable_grad, grad
-from .backend import FLOATS, float64
+from .autograd import Tensor, array_of, enable_grad, grad
+from .backend import FLOATS, default_device, device, device_of, float64, host, moved
 
 EPS, TOLERANCE, TORCH_TOLERANCE = 1e-5, 1e-6, 1e-9
 Key = int | tuple[int, int]
@@ -93,7 +95,17 @@ def order_errors(
     name = name or _name(fn)
     if order < 1:
         raise ValueError(f"{name}: the order to check must be at least 1, got {order}")
-    point, wanted = {i: x.data for i, x in enumerate(inputs)}, _wanted(inputs)
+    with _home(inputs):
+        return _order_errors(fn, inputs, order, eps, atol, rtol, seed, full, name)
+
+
+def _home(inputs: Sequence[Tensor]) -> device:
+    """The device of the inputs, as a context in which further tensors are made there."""
+    return device_of(array_of(inputs[0])) if inputs else default_device()
+
+
+def _order_errors(fn, inputs, order, eps, atol, rtol, seed, full, name) -> dict[Key, float]:
+    point, wanted = {i: host(x.data) for i, x in enumerate(inputs)}, _wanted(inputs)
     if not wanted:
         raise ValueError(f"{name}: none of the inputs requires a gradient, so there is nothing to check")
     for i in wanted:
@@ -107,7 +119,7 @@ def order_errors(
         raise GradcheckError(f"{name}: two calls on the same inputs differ, so differences mean nothing", order - 1)
 
     by = [*wanted, *(key for key in leaves if key not in point)]
-    point = {key: leaf.data for key, leaf in leaves.items()}
+    point = {key: host(leaf.data) for key, leaf in leaves.items()}
     jacobian = _differences(fn, point, by, wanted, order - 1, seed, before, eps)
     cotangents = [_cotangents(before, order, seed)]
     size = sum(0 if y is None else y.data.size for y in before)
@@ -120,7 +132,7 @@ def order_errors(
         numeric = np.concatenate([u.ravel() for u in rows if u is not None] or [np.zeros(0)]) @ jacobian
         ends = np.cumsum([point[key].size for key in by])[:-1]
         for key, a, n in zip(by, analytic, np.split(numeric, ends), strict=True):
-            a = np.zeros(point[key].shape) if a is None else a.data
+            a = np.zeros(point[key].shape) if a is None else host(a.data)
             error = compare(name, order, key, a, n.reshape(a.shape), atol, rtol, "finite differences say")
             errors[key] = max(errors[key], error)
     return errors
@@ -154,8 +166,9 @@ def torch_errors(
     torch_fn takes torch tensors. Raises GradcheckError where they differ, ModuleNotFoundError without PyTorch.
     """
     name = name or _name(fn)
-    arrays, wanted = [x.data for x in inputs], _wanted(inputs)
-    ours = _evaluate(fn, dict(enumerate(arrays)), wanted, order, seed)[0]
+    arrays, wanted = [host(x.data) for x in inputs], _wanted(inputs)
+    with _home(inputs):
+        ours = _evaluate(fn, dict(enumerate(arrays)), wanted, order, seed)[0]
     theirs = torch_derivatives(torch_fn, arrays, wanted, order, seed)
     if len(ours) != len(theirs):
         raise GradcheckError(f"{name}: {len(ours)} outputs, PyTorch has {len(theirs)}", order)
@@ -174,8 +187,10 @@ def torch_errors(
 def derivatives(fn: Callable, inputs: Sequence[Tensor], order: int, seed: int = 0) -> list[np.ndarray | None]:
     """phi_order at `inputs`, for the cotangents of `seed`: the outputs for order 0, else one array (or None for zero)
     per input that requires a gradient."""
-    values = _evaluate(fn, {i: x.data for i, x in enumerate(inputs)}, _wanted(inputs), order, seed)[0]
-    return [None if y is None else y.data for y in values]
+    point = {i: host(x.data) for i, x in enumerate(inputs)}
+    with _home(inputs):
+        values = _evaluate(fn, point, _wanted(inputs), order, seed)[0]
+    return [None if y is None else host(y.data) for y in values]
 
 
 def torch_derivatives(
@@ -242,7 +257,7 @@ def _evaluate(fn: Callable, point: dict[Key, np.ndarray], wanted, order: int, se
     point: the inputs by position and, by (order, position), cotangents to use in place of those of `seed`.
     """
     inputs = {key: a for key, a in point.items() if isinstance(key, int)}
-    leaves = {key: Tensor(a).requires_grad_(key in wanted) for key, a in inputs.items()}
+    leaves = {key: Tensor(moved(a, default_device())).requires_grad_(key in wanted) for key, a in inputs.items()}
     with enable_grad():
         values = list(_sequence(fn(*leaves.values()), Tensor))
         if order:
@@ -252,7 +267,8 @@ def _evaluate(fn: Callable, point: dict[Key, np.ndarray], wanted, order: int, se
             for i, y in enumerate(values):
                 if y is not None:
                     u = point.get((level, i), cotangent(seed, level, i, y.shape))
-                    rows[i] = leaves[level, i] = Tensor(u.astype(y.dtype)).requires_grad_()
+                    u = moved(u.astype(y.dtype), default_device())
+                    rows[i] = leaves[level, i] = Tensor(u).requires_grad_()
             values = _backward(values, [leaves[i] for i in wanted], rows, create_graph=True)
     return values, leaves
 
@@ -262,7 +278,8 @@ def _backward(values, leaves, rows, create_graph: bool) -> list[Tensor | None]:
     pairs = [(y, u) for y, u in zip(values, rows, strict=True) if u is not None and y.requires_grad]
     if not pairs:
         return [None] * len(leaves)
-    outputs, seeds = zip(*pairs, strict=True)
+    outputs = [y for y, _ in pairs]
+    seeds = [u if isinstance(u, Tensor) else Tensor(moved(u, default_device())) for _, u in pairs]
     return list(grad(outputs, leaves, seeds, create_graph=create_graph))
 
 
@@ -294,7 +311,7 @@ def _differences(fn, point, by, wanted, order: int, seed: int, before, eps: floa
                 moved[element] += sign * step
                 values = _evaluate(fn, {**point, key: moved}, wanted, order, seed)[0]
                 kept = [y for y, b in zip(values, before, strict=True) if b is not None]
-                flat = [np.zeros(s) if y is None else y.data for y, s in zip(kept, shapes, strict=True)]
+                flat = [np.zeros(s) if y is None else host(y.data) for y, s in zip(kept, shapes, strict=True)]
                 sides.append((moved[element], np.concatenate([f.ravel() for f in flat]) if flat else np.zeros(0)))
             (high, above), (low, below) = sides
             columns.append((above - below) / (high - low))
@@ -304,7 +321,7 @@ def _differences(fn, point, by, wanted, order: int, seed: int, before, eps: floa
 
 def _require_finite(name: str, order: int, values: Sequence[Tensor | None]) -> None:
     for i, y in enumerate(values):
-        if y is not None and not np.isfinite(y.data).all():
+        if y is not None and not np.isfinite(host(y.data)).all():
             what = "output" if order == 0 else f"order-{order} derivative, input"
             raise GradcheckError(f"{name}: {what} {i} of shape {y.shape} is not finite", order, i)
 
@@ -317,7 +334,7 @@ def _array(value) -> np.ndarray | None:
     """The array of a minigan or torch tensor."""
     if value is None:
         return None
-    return value.data if isinstance(value, Tensor) else value.detach().numpy(force=True)
+    return host(value.data) if isinstance(value, Tensor) else value.detach().numpy(force=True)
 
 
 def _sequence(value, kind: type) -> Sequence:

@@ -15,7 +15,7 @@ from operator import attrgetter
 import numpy as np
 
 from .autograd import Tensor
-from .backend import float32, float64
+from .backend import default_device, float32, float64, moved
 
 Shape = tuple[int, ...]
 
@@ -133,16 +133,18 @@ class OpCase:
         return [(x if isinstance(x, np.ndarray) else next(drawn)).astype(dtype) for x in sample.inputs]
 
     def tensors(self, sample: Sample, dtype=float64) -> list[Tensor]:
-        """The inputs as leaves that require a gradient."""
-        return [Tensor(a).requires_grad_() for a in self.arrays(sample, dtype)]
+        """The inputs as leaves that require a gradient, on the default device."""
+        return [Tensor(moved(a, default_device())).requires_grad_() for a in self.arrays(sample, dtype)]
 
     def bound(self, sample: Sample, fn: Callable | None = None) -> Callable:
         """The op (or another function `fn`) as a function of its Tensors alone, the settings filled in."""
 
         def run(*tensors: Tensor):
             dtype = tensors[0].dtype if tensors else float64
+            there = tensors[0].device if tensors else default_device()
+            settings = _in_dtype(sample, dtype)
             return (fn or self.fn)(
-                *tensors, **{k: Tensor(v) if isinstance(v, np.ndarray) else v for k, v in _in_dtype(sample, dtype)}
+                *tensors, **{k: Tensor(moved(v, there)) if isinstance(v, np.ndarray) else v for k, v in settings}
             )
 
         return run

@@ -10,7 +10,8 @@ From the record of a step (`capture`) to the loops, in four passes:
    others have none. Packed weights and the like are made once for all steps that ask, until the weights change.
 4. The arena. Two buffers may share memory unless their lives overlap: largest first, each takes the lowest place that
    is free for as long as it lives (Pisarchyk & Lee 2020, "greedy by size"). Then the ops are asked again, with arrays
-   in the arena, and the loops they name are the plan.
+   in the arena, and the loops they name are the plan. On a GPU, what a stream can capture becomes a CUDA graph
+   (`graph`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from minigan.kernels.work import LINE, aligned
 from .autograd import Tensor
 from .backend import namespace
 from .fusion import fused
+from .graph import graphed
 from .program import Effect, Step, Value
 
 
@@ -54,7 +56,8 @@ class Plan:
         kept = [*wanted, *(value for _, value in grads if value is not None)]
         self.fits = fits
         self.steps = fused(_alive(record, kept), kept)
-        arrays, self.arena, self.calls = _placed(self.steps, kept)
+        arrays, self.arena, calls = _placed(self.steps, kept)
+        self.calls = calls if isinstance(self.arena, np.ndarray) else graphed(calls, namespace(self.arena))
         self._result, self._wanted = result, [arrays[value] for value in wanted]
         self._entries = [(t, before.data) for t, before in entries if before is not None]
         self._grads = [(t, None if value is None else Tensor(arrays[value])) for t, value in grads]

@@ -1,6 +1,7 @@
 """Settings of the whole suite: hypothesis profiles, one torch thread, `slow` tests only when asked for.
 
-HYPOTHESIS_PROFILE=dev (the default) tries new examples every time, ci more, the same every time, long several hundred.
+HYPOTHESIS_PROFILE=dev (the default) tries new examples every time, ci more, the same every time, long several hundred;
+device, the default with --device, a few.
 """
 
 import os
@@ -16,12 +17,22 @@ HEALTH = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_to
 settings.register_profile("dev", max_examples=20, deadline=None, suppress_health_check=HEALTH, database=None)
 settings.register_profile("ci", max_examples=50, deadline=None, suppress_health_check=HEALTH, derandomize=True)
 settings.register_profile("long", max_examples=400, deadline=None, suppress_health_check=HEALTH, database=None)
+settings.register_profile("device", max_examples=3, deadline=None, suppress_health_check=HEALTH, derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+ON_A_DEVICE = (
+    *("test_broadcasting", "test_dtypes", "test_empty", "test_forward", "test_gradients", "test_higher_orders"),
+    *("test_kinks", "test_layout", "test_memory", "test_need", "test_purity"),
+)
+"""Files whose tests over the op table run on the device of --device; their other tests look into the CPU's arrays."""
 
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--device", default="cudasim", help="Where the tests of the GPU path run: cudasim, cudasim:check or cuda."
+        "--device",
+        help="cudasim, cudasim:check or cuda: run the tests of the GPU path, and the op table's properties, there and"
+        " nothing else. By default the whole suite runs, with the GPU path on cudasim.",
     )
 
 
@@ -30,7 +41,7 @@ def device(request) -> str:
     """The device of --device; tests that ask for it are skipped, with the reason, where it cannot be used."""
     from minigan.backend import DeviceError, module_of
 
-    name = request.config.getoption("--device")
+    name = request.config.getoption("--device") or "cudasim"
     try:
         module_of(name)
     except DeviceError as error:
@@ -54,7 +65,36 @@ def few_blocks(monkeypatch):
     monkeypatch.setattr(load, "BLOCKS", 2)
 
 
+def _over_the_table(item) -> bool:
+    """Whether the test is one of a row of the op table, in a file that runs on a device."""
+    from minigan.opcase import OpCase
+
+    case = getattr(item, "callspec", None) and item.callspec.params.get("case")
+    return isinstance(case, OpCase) and item.module.__name__ in ON_A_DEVICE
+
+
+@pytest.fixture(autouse=True)
+def where_tensors_are_made(request):
+    """With --device, the op table's tensors are made on that device, and so everything is computed there."""
+    if request.config.getoption("--device") is None or not _over_the_table(request.node):
+        yield
+        return
+    from minigan import backend
+
+    with backend.device(request.getfixturevalue("device")):
+        yield
+
+
+def pytest_configure(config):
+    if config.getoption("--device") is not None and "HYPOTHESIS_PROFILE" not in os.environ:
+        settings.load_profile("device")
+
+
 def pytest_collection_modifyitems(config, items):
+    if config.getoption("--device") is not None:
+        chosen = [item for item in items if _over_the_table(item) or "device" in item.fixturenames]
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
+        items[:] = chosen
     if not config.option.markexpr:
         for item in items:
             if "slow" in item.keywords:

@@ -15,7 +15,7 @@ import numpy as np
 import minigan as mg
 from minigan import gradcheck
 from minigan.autograd import Op, Tensor
-from minigan.backend import FLOATS, float32, float64
+from minigan.backend import FLOATS, default_device, float32, float64, host, moved, namespace, opened
 from minigan.opcase import OpCase, Sample
 from minigan.strategies import LAYOUTS
 
@@ -36,10 +36,37 @@ def outputs(value) -> tuple:
 
 
 def require_close(what: str, ours: np.ndarray, theirs: np.ndarray, tolerance: float = EXACT) -> None:
-    """Equal shapes, equal non-finite elements, and |a - b| <= tolerance * max(1, |b|)."""
-    ours, theirs = np.asarray(ours), np.asarray(theirs)
+    """Equal shapes, equal non-finite elements, and |a - b| <= tolerance * max(1, |b|); arrays of any device."""
+    ours, theirs = (host(x) if type(x) in opened else np.asarray(x) for x in (ours, theirs))
     require(ours.shape == theirs.shape, f"{what}: shape {ours.shape}, expected {theirs.shape}")
     gradcheck.compare(what, 0, 0, ours, theirs, tolerance, tolerance, "expected is")
+
+
+def placed(x: np.ndarray):
+    """x on the default device, in the memory layout it has: axes in its order, steps, reversals, strides of zero."""
+    if (where := default_device()) == "cpu":
+        return x
+    flips = tuple(slice(None, None, -1) if stride < 0 else slice(None) for stride in x.strides)
+    single = tuple(
+        slice(0, 1) if stride == 0 and size > 1 else slice(None)
+        for stride, size in zip(x.strides, x.shape, strict=True)
+    )
+    core = x[flips][single]
+    order = sorted(range(core.ndim), key=lambda axis: -core.strides[axis])
+    lines = core.transpose(order)
+    there = moved(np.ascontiguousarray(lines).reshape(lines.shape), where)
+    if not lines.flags.c_contiguous:
+        wide = namespace(there).zeros(tuple(2 * size + 1 for size in lines.shape), x.dtype)
+        inner = wide[(slice(1, None, 2),) * x.ndim]
+        inner[...] = there
+        there = inner
+    there = there.transpose(np.argsort(order).tolist()) if x.ndim else there
+    return namespace(there).broadcast_to(there, x.shape)[flips]
+
+
+def value(case: OpCase, sample: Sample) -> np.ndarray:
+    """The first output of one call."""
+    return host(outputs(case.bound(sample)(*case.tensors(sample)))[0].data)
 
 
 def gradients(case: OpCase, sample: Sample, tensors, seed: int = 1, wanted=None, layout=None) -> list:
@@ -48,7 +75,7 @@ def gradients(case: OpCase, sample: Sample, tensors, seed: int = 1, wanted=None,
     if not ys or not tensors:
         return [None] * len(tensors if wanted is None else wanted)
     seeds = [gradcheck.cotangent(seed, 1, i, y.shape).astype(y.dtype) for i, y in enumerate(ys)]
-    seeds = [Tensor(g if layout is None else layout(g)) for g in seeds]
+    seeds = [Tensor(placed(g if layout is None else layout(g))) for g in seeds]
     return list(mg.grad(ys, tensors if wanted is None else wanted, seeds))
 
 
@@ -82,7 +109,7 @@ def values(case: OpCase, sample: Sample) -> None:
         tensors = case.tensors(sample, dtype)
         ours = outputs(case.bound(sample)(*tensors))
         if case.torch_fn is not None:
-            theirs = gradcheck.torch_derivatives(case.bound_torch(sample), [t.data for t in tensors], [], 0)
+            theirs = gradcheck.torch_derivatives(case.bound_torch(sample), [host(t.data) for t in tensors], [], 0)
             require(len(ours) == len(theirs), f"{case}({sample}): {len(ours)} outputs, PyTorch has {len(theirs)}")
             for a, b in zip(ours, theirs, strict=True):
                 b = b.numpy()
@@ -225,7 +252,7 @@ def in_layout(case: OpCase, sample: Sample, layout) -> None:
     plain = [np.array(a, order="C") for a in arrays]
     results = []
     for given, arrange in ((arrays, layout), (plain, lambda g: np.array(layout(g), order="C"))):
-        tensors = [Tensor(a).requires_grad_() for a in given]
+        tensors = [Tensor(placed(a)).requires_grad_() for a in given]
         ys = [y.data for y in outputs(case.bound(sample)(*tensors))]
         results.append((ys, gradients(case, sample, tensors, layout=arrange)))
     for a, b in zip(results[0][0], results[1][0], strict=True):
@@ -270,18 +297,18 @@ def pure(case: OpCase, sample: Sample) -> None:
         runs = []
         for _ in range(2):
             tensors = case.tensors(sample, dtype)
-            kept = [t.data.copy() for t in tensors]
+            kept = [host(t.data).copy() for t in tensors]
             made = outputs(case.bound(sample)(*tensors))
-            values_before = [y.data.copy() for y in made]
+            values_before = [host(y.data).copy() for y in made]
             got = [*values_before]
             for order in range(1, min(case.max_order, 2) + 1):
                 got += [g for g in gradcheck.derivatives(case.bound(sample), tensors, order) if g is not None]
             gradients(case, sample, tensors)
             for i, (t, k) in enumerate(zip(tensors, kept, strict=True)):
-                require(np.array_equal(t.data, k, equal_nan=True), f"{case}({sample}): input {i} was changed")
+                require(np.array_equal(host(t.data), k, equal_nan=True), f"{case}({sample}): input {i} was changed")
             for i, (y, k) in enumerate(zip(made, values_before, strict=True)):
                 require(
-                    np.array_equal(y.data, k, equal_nan=k.dtype.kind == "f"),
+                    np.array_equal(host(y.data), k, equal_nan=k.dtype.kind == "f"),
                     f"{case}({sample}): output {i} was changed by the gradient",
                 )
             runs.append(got)
@@ -299,9 +326,10 @@ def leaves_cotangents_alone(case: OpCase, sample: Sample) -> None:
     kept = [g.copy() for g in arrays]
     for g in arrays:
         g.flags.writeable = False
-    mg.grad(ys, tensors, [Tensor(g) for g in arrays])
+    seeds = [Tensor(moved(g, default_device())) for g in arrays]
+    mg.grad(ys, tensors, seeds)
     require(
-        all(np.array_equal(g, k) for g, k in zip(arrays, kept, strict=True)),
+        all(np.array_equal(host(g.data), k) for g, k in zip(seeds, kept, strict=True)),
         f"{case}({sample}): a cotangent was changed",
     )
 
@@ -318,7 +346,7 @@ def freed(case: OpCase, sample: Sample) -> None:
         ys = [y for y in outputs(case.bound(sample)(*tensors)) if y.requires_grad]
         alive += [weakref.ref(y) for y in ys]
         if ys:
-            seeds = [Tensor(gradcheck.cotangent(2, 1, i, y.shape).astype(y.dtype)) for i, y in enumerate(ys)]
+            seeds = [Tensor(placed(gradcheck.cotangent(2, 1, i, y.shape).astype(y.dtype))) for i, y in enumerate(ys)]
             first = [g for g in mg.grad(ys, tensors, seeds, create_graph=True) if g is not None]
             alive += [weakref.ref(g) for g in first]
             second = [g for g in first if g.requires_grad]

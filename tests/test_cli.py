@@ -194,3 +194,88 @@ def test_the_installed_command_and_the_module_are_the_same():
     heavy = "numba scipy matplotlib PIL click tqdm safetensors torch hypothesis"
     code = f"import sys, minigan; print([m for m in {heavy.split()!r} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+COMPUTES = {
+    "train": ["train", "--steps", "1", *SMALL],
+    "sample": ["sample", "latest"],
+    "eval": ["eval", "latest"],
+    "toy": ["toy", "ring", "--steps", "1"],
+    "scoreboard": ["scoreboard", "--quick"],
+    "gradcheck": ["gradcheck", "tanh"],
+    "bench": ["bench"],
+}
+
+
+@pytest.mark.parametrize("command", COMPUTES)
+def test_a_device_that_cannot_be_used_is_one_line_everywhere(command, tmp_path, monkeypatch):
+    """An unknown name is wrong usage and lists the known ones; cuda without a GPU says what the driver or CuPy said."""
+    from minigan import backend
+
+    monkeypatch.chdir(tmp_path)
+    result = run(*COMPUTES[command], "--device", "tpu")
+    assert result.exit_code == 2 and "unknown device 'tpu'; known devices: 'cpu', 'cuda'" in result.output
+
+    def refuse():
+        raise backend.DeviceError("device 'cuda' cannot be used: the driver says 'no CUDA-capable device'; use 'cpu'")
+
+    monkeypatch.setattr(backend, "_cupy", refuse)
+    monkeypatch.delitem(backend._modules, "cuda", raising=False)
+    result = run(*COMPUTES[command], "--device", "cuda")
+    assert result.exit_code == 1 and "Error: device 'cuda' cannot be used: the driver says" in result.output
+    assert "Traceback" not in result.output and not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="the simulator compiles kernels with g++: not installed")
+def test_commands_on_the_simulated_device(there, tmp_path):
+    """The sheet that a GPU's kernels draw is the CPU's but for the rounding of a grey value; gradcheck passes there."""
+    sheets = []
+    for device in ("cpu", "cudasim"):
+        out = tmp_path / f"{device}.png"
+        result = run("sample", "latest", "-n", "4", "-o", str(out), "--device", device)
+        assert result.exit_code == 0, result.output
+        sheets.append(np.asarray(Image.open(out)).astype(int))
+    assert np.abs(sheets[0] - sheets[1]).max() <= 1 and sheets[0].std() > 1
+    scores = [
+        json.loads(run("eval", "latest", "-n", "8", "--device", d, "--json").stdout.splitlines()[-1])
+        for d in ("cpu", "cudasim")
+    ]
+    assert scores[0]["histogram"] == scores[1]["histogram"]
+    assert scores[1]["confident"] == pytest.approx(scores[0]["confident"])
+    result = run("gradcheck", "tanh", "layer_norm", "--device", "cudasim", "--json")
+    assert result.exit_code == 0 and json.loads(result.stdout.splitlines()[-1])["passed"], result.output
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="the simulator compiles kernels with g++: not installed")
+def test_toy_on_the_simulated_device(tmp_path):
+    """Points, too, are trained where --device says: the same scores as on the CPU, to rounding."""
+    figures = []
+    for device in ("cpu", "cudasim"):
+        out = tmp_path / device
+        result = run(
+            "toy", "ring", "--steps", "2", "--batch-size", "16", "--device", device, "--out", str(out), "--json"
+        )
+        assert result.exit_code == 0, result.output
+        figures.append(json.loads(result.stdout.splitlines()[-1]))
+        assert json.loads((out / "figures.json").read_text())["options"]["device"] == device
+    assert figures[0]["modes"] == figures[1]["modes"]
+    assert figures[1]["high_quality"] == pytest.approx(figures[0]["high_quality"], abs=2e-3)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="the simulator compiles kernels with g++: not installed")
+def test_bench_of_a_device(tmp_path):
+    """On the simulator every row runs, and no roofline is claimed; what times whole steps is not taken along."""
+    from minigan.bench.device import Limits, works
+
+    result = run("bench", "--device", "cudasim", "--out", str(tmp_path), "--json")
+    assert result.exit_code == 0 and "say nothing about a GPU" in result.output, result.output
+    figures = json.loads(result.stdout.splitlines()[-1])
+    assert set(figures["rows"]) == {work.name for work in works()} and len(figures["rows"]) > 15
+    assert all(row["us"] > 0 and row["least_us"] is None for row in figures["rows"].values())
+    assert json.loads((tmp_path / "bench-device.json").read_text()) == figures
+    result = run("bench", "wgan-gp", "--device", "cudasim")
+    assert result.exit_code == 2 and "leave out WORKLOADS" in result.output
+    h100 = Limits("H100", 3.35e12, 67e12)
+    least = {work.name: h100.least_us(work) for work in works()}
+    assert least["leaky_relu"] == pytest.approx(8 * 2048 * 4096 / 3.35e6)
+    assert least["matrix product, cuBLAS"] == pytest.approx(2 * 2048**3 / 67e6)

@@ -24,10 +24,7 @@ def test_edges(case):
         if not (case.name in TORCH_FAILS and _zero_size(sample)):
             properties.values(case, sample)
             properties.torch_orders(case, sample)
-        if (
-            case.max_order
-            and np.isfinite(case.bound(sample)(*case.tensors(sample)).data if case.op in ("var", "std") else 0).all()
-        ):
+        if case.max_order and np.isfinite(properties.value(case, sample) if case.op in ("var", "std") else 0).all():
             properties.gradient(case, sample)
             properties.higher_orders(case, sample)
         properties.need(case, sample)

@@ -81,6 +81,7 @@ OPERATORS = _words(
 IN_PLACE = {"iadd": "add", "isub": "subtract", "imul": "multiply", "itruediv": "true_divide"}
 """Operators that write into their left side, and the ufuncs that do it."""
 
+VIEWS = ("reshape", "transpose", "swapaxes", "squeeze", "ravel", "view")
 WAITS = ("get", "item", "tolist", "__float__", "__int__", "__bool__")
 """Methods for whose answer the host waits."""
 

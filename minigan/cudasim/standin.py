@@ -7,7 +7,8 @@ It is stricter than CuPy where a GPU would give wrong numbers in silence: `empty
 their largest number), a NumPy array among the arguments is a TypeError, a kernel's arguments must be of its C types and
 contiguous, and an empty grid is a ValueError. Like CuPy, ufuncs answer in C order, reductions give arrays of no axes,
 and arguments that CuPy's functions do not take are refused. `syncs` counts how often the host waited for the device:
-get, item, tolist, float, int, bool, asnumpy, synchronize.
+get, item, tolist, float, int, bool, asnumpy, synchronize. While a stream is captured into a graph, launches, copies and
+ufuncs with `out` are noted, and what a graph cannot hold is an error: waiting, and whatever allocates.
 
 Names and signatures are compared with the real module's by `differences`, which needs no GPU: `import cupy` does not.
 """
@@ -16,6 +17,8 @@ from __future__ import annotations
 
 import inspect
 import numbers
+from functools import partial
+from time import perf_counter
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -38,7 +41,8 @@ class StandIn(ModuleType):
     def __init__(self, check: bool = False, order: str = "forward") -> None:
         super().__init__("cudasim:check" if check else "cudasim")
         self.check, self.order, self.syncs, self.launches = check, order, 0, 0
-        self.ndarray = array_class(self)
+        self.capturing: list | None = None
+        self.ndarray, self.RawKernel = array_class(self), RawKernel
         for name in UFUNCS:
             setattr(self, name, self._ufunc(getattr(np, name)))
         for name, allowed in FUNCTIONS.items():
@@ -48,13 +52,29 @@ class StandIn(ModuleType):
         self.special = SimpleNamespace(erf=self._erf)
         self.cuda = SimpleNamespace(
             Device=lambda i=0: SimpleNamespace(synchronize=self.waited),
+            Event=lambda: Event(self),
+            Stream=lambda non_blocking=False: Stream(self),
             get_current_stream=lambda: SimpleNamespace(synchronize=self.waited),
+            get_elapsed_time=lambda start, stop: 1e3 * (stop.time - start.time),
             runtime=SimpleNamespace(getDeviceCount=lambda: 1),
         )
 
     def waited(self) -> None:
         """The host waits for the device."""
+        self.not_capturing("waiting for the device")
         self.syncs += 1
+
+    def not_capturing(self, what: str) -> None:
+        """RuntimeError while a stream is captured: what a graph cannot hold, or CuPy would not put into it."""
+        if self.capturing is not None:
+            raise RuntimeError(f"cudaErrorStreamCaptureUnsupported: {what} while a stream is captured")
+
+    def issue(self, run, *arguments) -> None:
+        """Work for the device: done at once, or noted while a stream is captured."""
+        if self.capturing is None:
+            run(*arguments)
+        else:
+            self.capturing.append((run, arguments))
 
     def wrap(self, made):
         """What NumPy made, as this module's arrays."""
@@ -85,16 +105,21 @@ class StandIn(ModuleType):
             given = {} if dtype is None else {"dtype": dtype}
             if isinstance(out, tuple):
                 (out,) = out
+            operands = self.unwrap(args)
             with np.errstate(all="ignore"):
-                made = ufunc(*self.unwrap(args), **given)
+                made = ufunc(*operands, **given)
             if out is None:
+                self.not_capturing(f"{ufunc.__name__} without out, which allocates")
                 return self.wrap(np.array(made, order="C"))
             target = self.unwrap(out)
             if made.shape != target.shape or not np.can_cast(made.dtype, target.dtype, "same_kind"):
                 raise ValueError(
                     f"{ufunc.__name__}: cannot put {made.dtype} {made.shape} into {target.dtype} {target.shape}"
                 )
-            target[...] = made
+            if self.capturing is None:
+                target[...] = made
+            else:
+                self.capturing.append((_put, (target, ufunc, operands, given)))
             return out
 
         call.__name__ = ufunc.__name__
@@ -107,6 +132,9 @@ class StandIn(ModuleType):
             for key in kwargs:
                 if key not in allowed:
                     raise TypeError(f"{name}() got an unexpected keyword argument {key!r}")
+            if name == "copyto":
+                return self.issue(partial(np.copyto, **self.unwrap(kwargs)), *self.unwrap(args))
+            self.not_capturing(f"{name}, which may allocate")
             with np.errstate(all="ignore"):
                 return self.wrap(function(*self.unwrap(args), **self.unwrap(kwargs)))
 
@@ -123,6 +151,7 @@ class StandIn(ModuleType):
 
     def empty(self, shape, dtype=float, order="C"):
         """An array of NaN, or of the largest integer: nobody may read it before writing."""
+        self.not_capturing("an allocation")
         return self.wrap(_poisoned(np.empty(shape, dtype, order)))
 
     def empty_like(self, prototype, dtype=None, order="K"):
@@ -152,6 +181,7 @@ class StandIn(ModuleType):
 
     def array(self, obj, dtype=None, copy=True):
         """A device array in memory of its own, C order."""
+        self.not_capturing("an allocation")
         return self.wrap(np.array(obj._a if type(obj) is self.ndarray else obj, dtype, order="C"))
 
     def asnumpy(self, a):
@@ -210,9 +240,71 @@ class RawKernel:
             if not arg.flags.c_contiguous:
                 raise ValueError(f"{name}: {parameter.name} is not C-contiguous: the kernel would read its neighbours")
             given.append(arg._a)
-        self._xp.launches += 1
         reaches = tuple(a._a for a in self._reaches)
-        self._kernel(grid, block, tuple(given), shared_mem, reaches)
+        self._xp.issue(self._run, grid, block, tuple(given), shared_mem, reaches)
+
+    def _run(self, *launch) -> None:
+        self._xp.launches += 1
+        self._kernel(*launch)
+
+
+def _put(target: np.ndarray, ufunc: np.ufunc, operands: tuple, given: dict) -> None:
+    """target = ufunc(*operands), an operand being the target or not."""
+    with np.errstate(all="ignore"):
+        target[...] = ufunc(*operands, **given)
+
+
+class Event:
+    """What xp.cuda.Event() gives: a point in time."""
+
+    def __init__(self, xp: StandIn) -> None:
+        self._xp, self.time = xp, 0.0
+
+    def record(self, stream=None) -> None:
+        self.time = perf_counter()
+
+    def synchronize(self) -> None:
+        self._xp.waited()
+
+
+class Stream:
+    """What xp.cuda.Stream() gives: a context in which its work may be captured."""
+
+    def __init__(self, xp: StandIn) -> None:
+        self._xp = xp
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *error) -> None:
+        pass
+
+    def synchronize(self) -> None:
+        self._xp.waited()
+
+    def is_capturing(self) -> bool:
+        return self._xp.capturing is not None
+
+    def begin_capture(self, mode=None) -> None:
+        self._xp.not_capturing("another capture")
+        self._xp.capturing = []
+
+    def end_capture(self) -> Graph:
+        if self._xp.capturing is None:
+            raise RuntimeError("the stream is not captured")
+        graph, self._xp.capturing = Graph(self._xp, self._xp.capturing), None
+        return graph
+
+
+class Graph:
+    """What a captured stream gives: the work noted, done anew at each launch, on the arrays it was noted with."""
+
+    def __init__(self, xp: StandIn, work: list) -> None:
+        self._xp, self.work = xp, work
+
+    def launch(self, stream=None) -> None:
+        for run, arguments in self.work:
+            run(*arguments)
 
 
 def differences(cupy: ModuleType) -> list[str]:
@@ -222,6 +314,11 @@ def differences(cupy: ModuleType) -> list[str]:
         n for n in vars(array_class(StandIn())) if n not in ("__slots__", "__module__", "__doc__", "__weakref__")
     ]
     found += [f"cupy.ndarray has no {n}" for n in members if n != "_a" and not hasattr(cupy.ndarray, n)]
+    there = {"cuda": cupy.cuda, "Stream": cupy.cuda.Stream, "Event": cupy.cuda.Event, "Graph": cupy.cuda.Graph}
+    ours = {"cuda": StandIn().cuda, "Stream": Stream, "Event": Event, "Graph": Graph}
+    for name, theirs in there.items():
+        public = (n for n in vars(ours[name]) if not n.startswith("__") and n not in ("work", "time"))
+        found += [f"cupy's {name} has no {n}" for n in public if n[0] != "_" and not hasattr(theirs, n)]
     found += [f"cupy's flags have no {n}" for n in FLAGS if not hasattr(cupy._core.flags.Flags, n)]
     makers = {n: tuple(inspect.signature(getattr(StandIn, n)).parameters)[1:] for n in MAKERS}
     for name, ours in {**FUNCTIONS, **makers}.items():

@@ -11,7 +11,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 
-from .cupy_names import FLAGS, IN_PLACE, METHODS, OPERATORS, WAITS
+from .cupy_names import FLAGS, IN_PLACE, METHODS, OPERATORS, VIEWS, WAITS
 
 
 class Flags:
@@ -68,6 +68,7 @@ def array_class(xp: ModuleType) -> type:
             return xp.wrap(self._a[xp.unwrap(key)])
 
         def __setitem__(self, key, value):
+            xp.not_capturing("an assignment, which may allocate")
             self._a[xp.unwrap(key)] = xp.unwrap(value)
 
         def __repr__(self):
@@ -91,6 +92,7 @@ def array_class(xp: ModuleType) -> type:
         def call(self, other):
             if isinstance(other, np.ndarray) or not isinstance(other, (ndarray, numbers.Number, np.generic)):
                 raise TypeError(f"Unsupported type {type(other)}")
+            xp.not_capturing(f"{name}, which allocates")
             with np.errstate(all="ignore"):
                 return xp.wrap(np.array(getattr(self._a, name)(xp.unwrap(other)), order="C"))
 
@@ -110,6 +112,8 @@ def array_class(xp: ModuleType) -> type:
             for key in kwargs:
                 if key not in allowed:
                     raise TypeError(f"{name}() got an unexpected keyword argument {key!r}")
+            if name not in VIEWS:
+                xp.not_capturing(f"{name}, which may allocate")
             with np.errstate(all="ignore"):
                 return xp.wrap(getattr(self._a, name)(*xp.unwrap(args), **xp.unwrap(kwargs)))
 
