@@ -188,7 +188,8 @@ def evaluate(run, count, seed, device) -> dict:
     generator, options, found = load_generator(run)
     generator.to(where)
     model, made = classifier.load(options.data)
-    images, dataset = draw(generator, count or 5000, seed), data.load(options.data, size=options.size)
+    count = count or 5000
+    images, dataset = draw(generator, count, seed), data.load(options.data, size=options.size)
     report = metrics.evaluate(images, model, dataset)
     append_metric(found.path.parent, found.step, report)
     click.echo(
