@@ -71,6 +71,7 @@ LAYERS = [
     "gan.toydata",
     "gan.toynets",
     "gan.classifier",
+    "gan.attributes",
     "gan.distances",
     "gan.metrics",
     "gan.train",
