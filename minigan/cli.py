@@ -190,6 +190,10 @@ def evaluate(run, count, seed, device) -> dict:
     model, made = classifier.load(options.data)
     count = count or 5000
     images, dataset = draw(generator, count, seed), data.load(options.data, size=options.size)
+    if list(dataset.class_names) != made["classes"]:
+        raise ValueError(
+            f"the classifier knows {made['classes']}, {options.data!r} has {list(dataset.class_names)} now"
+        )
     report = metrics.evaluate(images, model, dataset)
     append_metric(found.path.parent, found.step, report)
     click.echo(
@@ -213,20 +217,28 @@ def evaluate(run, count, seed, device) -> dict:
 @click.argument("data_name", metavar="DATA")
 @click.option("--epochs", default=20, show_default=True, type=click.IntRange(1), help="Passes over the training split.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the weights, the order and the dropout.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write the classifier to.")
-def train_classifier(data_name, epochs, seed, out) -> dict:
+@click.option("--attributes", "by_attributes", is_flag=True, help="Of attributes; for a set without classes always.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to; by default one in the user's cache.")
+def train_classifier(data_name, epochs, seed, by_attributes, out) -> dict:
     """Train the classifier that judges samples of DATA."""
     from . import data
-    from .gan import classifier
+    from .gan import attributes, classifier
 
     dataset = data.load(data_name)
-    model = classifier.train(
+    by_attributes |= dataset.labels is None and dataset.attributes is not None
+    kind = attributes if by_attributes else classifier
+    model = kind.train(
         dataset, epochs, seed, lambda epoch, value: click.echo(f"epoch {epoch}/{epochs}  loss {value:.4f}")
     )
-    path = classifier.save(model, dataset, out, epochs)
-    figures = {"held_out_accuracy": classifier.accuracy(model, dataset), "out": str(path)}
-    click.echo(f"{figures['held_out_accuracy']:.2%} of the held-out images right; written to {path}")
-    return figures
+    folder = classifier.kept(data_name)
+    if by_attributes:
+        folder = folder.with_name(f"{folder.name}-attributes")
+    path = kind.save(model, dataset, out or folder, epochs)
+    right = kind.accuracy(model, dataset)
+    for name, share in (right if by_attributes else {"class": right}).items():
+        click.echo(f"{name}: {share:.2%} of the {len(dataset.held_out)} held-out images right")
+    click.echo(f"written to {path}")
+    return {"held_out_accuracy": right, "out": str(path)}
 
 
 @_command(main, "toy")

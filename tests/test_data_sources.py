@@ -24,7 +24,7 @@ RNG = np.random.default_rng(3)
 @pytest.fixture(autouse=True)
 def alone(tmp_path, monkeypatch):
     """No place at hand holds anything, and the cache is a new folder."""
-    monkeypatch.setenv("MINIGAN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(data_sources, "cache_folder", lambda: tmp_path / "cache/data")
     monkeypatch.delenv("MINIGAN_DATA", raising=False)
     monkeypatch.setattr(data_sources, "SYSTEM", (tmp_path / "system",))
 

@@ -76,6 +76,7 @@ LAYERS = [
     "gan.toydata",
     "gan.toynets",
     "gan.classifier",
+    "gan.attributes",
     "gan.distances",
     "gan.metrics",
     "gan.train",

@@ -3,7 +3,7 @@
     image (N, C, 32, 32) -> 16 x 16 x 16 -> 32 x 8 x 8 -> 64 x 4 x 4 -> 64 features -> one logit a class
 
 It sees only the data set's training split, the same one that GANs see; its accuracy is measured on the held-out images.
-The one for `digits` is shipped; `minigan classifier digits --out FOLDER` trains it again.
+The one for `digits` is shipped; `minigan classifier NAME` trains one for any set with classes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from .. import checkpoint, init, nn, optim
 from ..autograd import Tensor, no_grad
 from ..backend import Generator
 from ..data import ASSETS, Dataset, Loader, resize, slug, to_unit
+from ..data_sources import cache_folder
 from ..functional import cross_entropy, dropout, leaky_relu
 
 SIZE = 32
@@ -126,16 +127,22 @@ def save(model: Classifier, dataset: Dataset, folder: Path, epochs: int) -> Path
     return checkpoint.save(folder, epochs, model.state_dict(), state)
 
 
-def load(data: str, folder: Path | None = None) -> tuple[Classifier, dict]:
-    """(classifier, what was saved about it) for a data set: the shipped one, or the one in `folder`.
+def kept(data: str) -> Path:
+    """Where `minigan classifier` leaves the classifier of a data set for later runs: a folder of the user's cache."""
+    return cache_folder().parent / "classifiers" / slug(data)
 
-    Raises ValueError if none is shipped for this data set, CheckpointError if the file is damaged.
+
+def load(data: str, folder: Path | None = None) -> tuple[Classifier, dict]:
+    """(classifier, what was saved about it) for a data set: the one in `folder`, else the shipped one, else the one
+    that `minigan classifier` trained here.
+
+    Raises ValueError if there is none for this data set, CheckpointError if the file is damaged.
     """
-    folder = folder or ASSETS / f"classifier-{slug(data)}"
+    if folder is None:
+        shipped = ASSETS / f"classifier-{slug(data)}"
+        folder = shipped if shipped.is_dir() else kept(data)
     if not folder.is_dir():
-        raise ValueError(
-            f"no classifier is shipped for data set {data!r}; train one with: minigan classifier {data} --out FOLDER"
-        )
+        raise ValueError(f"no classifier is shipped for data set {data!r}; train one with: minigan classifier {data}")
     found = checkpoint.latest(folder)
     if found.state["data"] != data:
         raise ValueError(f"{folder} holds a classifier for {found.state['data']!r}, not for {data!r}")
