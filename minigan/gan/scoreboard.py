@@ -285,7 +285,8 @@ def markdown(figures: dict) -> str:
         "",
         f"`minigan scoreboard --{figures['setting']}`: {figures['steps']:,} generator steps a cell, {figures['seeds']}"
         f" seeds, {changes}. Mean and half width of Student's 95 % interval over the seeds; 2,500 samples; perfect ones"
-        f" are 98.9 % of high quality. The cells took {figures['cell_seconds']:,.0f} seconds of a single thread.",
+        f" are 98.9 % of high quality. The cells took {figures['cell_seconds']:,.0f} seconds by the clock, each on one"
+        " thread.",
         "",
         "| set | loss | trick | " + " | ".join(title for title, _ in SHOWN.values()) + " |",
         "|---|---|---|" + "---|" * len(SHOWN),
