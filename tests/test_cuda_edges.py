@@ -1,6 +1,6 @@
 """The CUDA kernels where the shapes, the values or the operands are unusual, against their Numba twins.
 
-Most of these were asked for by mutants of the kernels that nothing else noticed, see cuda/mutation.txt.
+They are for mistakes that the plain cases do not see, see cuda/mutation.txt.
 """
 
 from itertools import product

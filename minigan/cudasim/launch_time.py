@@ -2,10 +2,10 @@
 
     python -m minigan.cudasim.launch_time
 
-Times a few small kernels from Python, as a program launches them, in fast and in check mode: the time of one launch,
-and what is left of it a thread once the time of a launch of a single thread is taken off. Each figure is the median of
-ROUNDS bursts. The first line says how busy the machine was: where the processor time of the bursts is less than the
-time that passed, other processes had the rest, and the figures are too high.
+Times a few small kernels from Python, as a program launches them, in fast and in check mode: the processor time of one
+launch, and what is left of it a thread once that of a launch of a single thread is taken off. Each figure is the median
+of ROUNDS bursts. Time in which other processes had the processor does not count; what they do to its caches does, so
+the first line says how busy the machine was.
 """
 
 from __future__ import annotations
@@ -50,20 +50,20 @@ ROUNDS, BURST = 7, 0.02
 
 
 def seconds(kernel: Kernel, blocks: int, threads: int) -> tuple[float, float]:
-    """Time of one launch, median of ROUNDS bursts of at least BURST seconds; and the processor time of all bursts as a
-    share of the time that passed."""
+    """Processor time of one launch, median of ROUNDS bursts of at least BURST seconds; and the processor time of all
+    bursts as a share of the time that passed."""
     x = np.zeros(blocks * threads, np.float32)
     args = [x if p.const else np.zeros_like(x) for p in kernel.parameters]
     kernel((blocks,), (threads,), args)
-    times, passed, worked = [], 0.0, 0.0
+    times, began, worked = [], time.perf_counter(), 0.0
     for _ in range(ROUNDS):
-        count, now, before, processor = 0, 0.0, time.perf_counter(), time.process_time()
+        count, now, before = 0, 0.0, time.process_time()
         while not count or now - before < BURST:
             kernel((blocks,), (threads,), args)
-            count, now = count + 1, time.perf_counter()
+            count, now = count + 1, time.process_time()
         times.append((now - before) / count)
-        passed, worked = passed + now - before, worked + time.process_time() - processor
-    return median(times), worked / passed
+        worked += now - before
+    return median(times), worked / (time.perf_counter() - began)
 
 
 def table() -> tuple[list[str], float]:
