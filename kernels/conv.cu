@@ -127,8 +127,23 @@ __device__ __forceinline__ void load4(const real* from, int first, int last, int
     for (int j = 0; j < 4; ++j) to[j] = first + j < last ? from[j] : (real)0;
 }
 
-// acc[i][j] += left[k][4 row + i] right[k][4 column + j] over the DEPTH steps k in shared memory.
-__device__ __forceinline__ void multiply_tiles(const real* left, const real* right, int row, int column, real (&acc)[4][4]) {
+// Taps `first` to first + 3 of row k of the matrix w (KY KX, G, inner, width) of a group; 0 beyond its depth and width.
+__device__ __forceinline__ void load_taps(const real* w, int k, int depth, int groups, int group, int inner, int width,
+                                          int first, int wide, real (&four)[4]) {
+#pragma unroll
+    for (int j = 0; j < 4; ++j) four[j] = 0;
+    if (k >= depth || first >= width) return;
+    const int tap = k / inner, inside = k % inner;
+    load4(w + (((long long)tap * groups + group) * inner + inside) * width + first, first, width, wide && width % 4 == 0, four);
+}
+
+// acc[i][j] += left[k][4 row + i] right[k][4 column + j] over the DEPTH steps k in shared memory. Each thread has written its
+// share of `left`; `four` is its share of `right`: step `row`, from 4 column on.
+__device__ __forceinline__ void multiply_tiles(const real* left, real* right, int row, int column, const real (&four)[4],
+                                               real (&acc)[4][4]) {
+#pragma unroll
+    for (int j = 0; j < 4; ++j) right[row * TILE + 4 * column + j] = four[j];
+    __syncthreads();
 #pragma unroll
     for (int k = 0; k < DEPTH; ++k) {
         real a[4];
@@ -142,6 +157,7 @@ __device__ __forceinline__ void multiply_tiles(const real* left, const real* rig
 #pragma unroll
             for (int j = 0; j < 4; ++j) acc[i][j] += a[i] * b[j];
     }
+    __syncthreads();  // before the next step is written over this one
 }
 
 extern "C" __global__ void __launch_bounds__(256)
@@ -182,18 +198,8 @@ forward_tile_kernel(const real* x, const real* w, const real* bias, real slope, 
         }
 #pragma unroll
         for (int j = 0; j < 4; ++j) left[(t % 4 * 4 + j) * LINE + t / 4] = four[j];
-#pragma unroll
-        for (int j = 0; j < 4; ++j) four[j] = 0;
-        if (k0 + row < depth && first < outs) {
-            const int tap = (k0 + row) / channels, inside = (k0 + row) % channels;
-            load4(w + (((long long)tap * groups + group) * channels + inside) * outs + first, first, outs,
-                  wide && outs % 4 == 0, four);
-        }
-#pragma unroll
-        for (int j = 0; j < 4; ++j) right[row * TILE + 4 * column + j] = four[j];
-        __syncthreads();
-        multiply_tiles(left, right, row, column, acc);
-        __syncthreads();
+        load_taps(w, k0 + row, depth, groups, group, channels, outs, first, wide, four);
+        multiply_tiles(left, right, row, column, four, acc);
     }
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
@@ -246,18 +252,8 @@ input_tile_kernel(const real* g, const real* w, const real* bias, const real* ma
         }
 #pragma unroll
         for (int j = 0; j < 4; ++j) left[(t % 4 * 4 + j) * LINE + t / 4] = four[j];
-#pragma unroll
-        for (int j = 0; j < 4; ++j) four[j] = 0;
-        if (k0 + row < depth && first < channels) {
-            const int tap = (k0 + row) / outs, inside = (k0 + row) % outs;
-            load4(w + (((long long)tap * groups + group) * outs + inside) * channels + first, first, channels,
-                  wide && channels % 4 == 0, four);
-        }
-#pragma unroll
-        for (int j = 0; j < 4; ++j) right[row * TILE + 4 * column + j] = four[j];
-        __syncthreads();
-        multiply_tiles(left, right, row, column, acc);
-        __syncthreads();
+        load_taps(w, k0 + row, depth, groups, group, outs, channels, first, wide, four);
+        multiply_tiles(left, right, row, column, four, acc);
     }
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
@@ -316,11 +312,7 @@ weight_tile_kernel(const real* x, const real* g, real* parts,
         for (int j = 0; j < 4; ++j) four[j] = 0;
         if (pixel < end && first < outs)
             load4(g + (pixel * groups + group) * outs + first, first, outs, wide && outs % 4 == 0, four);
-#pragma unroll
-        for (int j = 0; j < 4; ++j) right[row * TILE + 4 * column + j] = four[j];
-        __syncthreads();
-        multiply_tiles(left, right, row, column, acc);
-        __syncthreads();
+        multiply_tiles(left, right, row, column, four, acc);
     }
 #pragma unroll
     for (int i = 0; i < 4; ++i) {

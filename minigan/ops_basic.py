@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from .autograd import Cast, Op, Tensor, array_of, as_tensor
-from .backend import FLOATS, bool_, float32, namespace, on, special
+from .backend import FLOATS, bool_, float32, namespace, on, opened, special
 
 
 class SumTo(Op):
@@ -502,7 +502,7 @@ def where(condition: Tensor | np.ndarray, input: Tensor | float, other: Tensor |
     bool."""
     if not isinstance(condition, Tensor):
         like = next((array_of(t) for t in (input, other) if isinstance(t, Tensor)), np.empty(0))
-        condition = Tensor(on(like, np.asarray(condition)))
+        condition = Tensor(condition if type(condition) in opened else on(like, np.asarray(condition)))
     if condition.dtype != bool:
         raise TypeError(
             f"where: the condition must be bool, not {condition.dtype}; compare it with something, e.g. x > 0"
