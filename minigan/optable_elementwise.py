@@ -152,7 +152,7 @@ OTHERS = (
             call((2, 2, 3), (), condition=CONDITION[0]),
         ),
         lambda torch, a, b, condition: torch.where(condition, a, b),
-        lambda a, b, condition: a * make(condition.data.astype(a.dtype)) + b * make(1 - condition.data.astype(a.dtype)),
+        lambda a, b, condition: a * condition.to(a.dtype) + b * (1 - condition.to(a.dtype)),
         edge=(call((0, 3), (3,), condition=CONDITION[:1]), call((), (), condition=np.array(True))),
         error_inputs=(
             BadCall(

@@ -7,7 +7,7 @@ import numpy as np
 from . import functional as F
 from .autograd import grad
 from .autograd import tensor as make
-from .backend import Generator
+from .backend import Generator, device
 from .opcase import POSITIVE, REAL, BadCall, OpCase, Values, call
 from .ops_reduce import sum
 from .optable_elementwise import ZERO
@@ -103,7 +103,8 @@ LOSSES = (
 
 def _dropout(x, p=0.5, training=True):
     """What survives is scaled so that the mean stays; at p = 1 nothing does."""
-    kept = (Generator(7).uniform(x.shape) >= p) / (1 - p) if p < 1 else np.zeros(x.shape)
+    with device("cpu"):
+        kept = (Generator(7).uniform(x.shape) >= p) / (1 - p) if p < 1 else np.zeros(x.shape)
     return x * make(kept.astype(x.dtype)) if training else x
 
 
