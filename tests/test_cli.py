@@ -146,7 +146,7 @@ USAGE = [
     (["data", "show", "nothing"], "known sets"),
     (["gradcheck", "no_such_op"], "no_such_op"),
     (["gradcheck", "--model", "nothing"], "nothing"),
-    (["classifier", "avatars", "--out", "c"], "no class labels"),
+    (["classifier", "digits", "--attributes", "--out", "c"], "no attributes"),
     (["frobnicate"], "No such command"),
 ]
 
