@@ -16,7 +16,7 @@ from pathlib import Path
 
 import click
 
-from . import __version__, cli_data
+from . import __version__, cli_data, cli_interpolate
 from .gan.options import Options
 
 
@@ -219,10 +219,7 @@ def train_classifier(data_name, epochs, seed, by_attributes, out) -> dict:
     model = kind.train(
         dataset, epochs, seed, lambda epoch, value: click.echo(f"epoch {epoch}/{epochs}  loss {value:.4f}")
     )
-    folder = classifier.kept(data_name)
-    if by_attributes:
-        folder = folder.with_name(f"{folder.name}-attributes")
-    path = kind.save(model, dataset, out or folder, epochs)
+    path = kind.save(model, dataset, out or kind.kept(data_name), epochs)
     right = kind.accuracy(model, dataset)
     for name, share in (right if by_attributes else {"class": right}).items():
         click.echo(f"{name}: {share:.2%} of the {len(dataset.held_out)} held-out images right")
@@ -278,6 +275,7 @@ def scoreboard(size, steps, seeds, device, jobs, out) -> dict:
 
 
 cli_data.register(main, _command)
+cli_interpolate.register(main, _command)
 
 
 @_command(main, "examples")

@@ -75,7 +75,7 @@ LAYERS = [
     "gan.networks",
     "gan.resnets",
     "gan.perceptrons",
-    "gan.ebgan",
+    "gan.pairs",
     "gan.toydata",
     "gan.toynets",
     "gan.classifier",
@@ -84,8 +84,10 @@ LAYERS = [
     "gan.metrics",
     "gan.options",
     "gan.train",
+    "gan.ebgan",
     "gan.systems",
     "gan.run",
+    "gan.paths",
     "gan.toy",
     "gan.toyviz",
     "gan.toyrun",
@@ -104,6 +106,7 @@ LAYERS = [
     "bench.rules",
     "bench.report",
     "cli_data",
+    "cli_interpolate",
     "cli",
     "__main__",
 ]
@@ -113,7 +116,13 @@ FACES = {"__init__", "gan.__init__", "bench.__init__", "cudasim.__init__"}
 
 # Loaded when first needed, so that `import minigan` stays quick and runs without them.
 LAZY = {"numba", "scipy", "matplotlib", "PIL", "click", "tqdm", "safetensors", "torch", "hypothesis"}
-HEAVY_ALLOWED = {"cli": {"click"}, "cli_data": {"click"}, "strategies": {"hypothesis"}, "bench.in_torch": {"torch"}}
+HEAVY_ALLOWED = {
+    "cli": {"click"},
+    "cli_data": {"click"},
+    "cli_interpolate": {"click"},
+    "strategies": {"hypothesis"},
+    "bench.in_torch": {"torch"},
+}
 
 
 def modules() -> dict[str, Path]:

@@ -16,8 +16,9 @@ import numpy as np
 
 from .. import checkpoint, optim
 from ..autograd import Tensor, no_grad
-from ..data import Dataset, Loader
+from ..data import ASSETS, Dataset, Loader, slug
 from ..functional import cross_entropy
+from . import classifier
 from .classifier import SIZE, Classifier, prepared
 
 
@@ -86,6 +87,27 @@ def save(model: Classifier, dataset: Dataset, folder: Path, epochs: int) -> Path
     }
     folder.mkdir(parents=True, exist_ok=True)
     return checkpoint.save(folder, epochs, model.state_dict(), state)
+
+
+def kept(data: str) -> Path:
+    """Where `minigan classifier DATA --attributes` leaves its classifier for later runs."""
+    folder = classifier.kept(data)
+    return folder.with_name(f"{folder.name}-attributes")
+
+
+def at_hand(dataset: Dataset) -> tuple[Classifier, dict]:
+    """(classifier, what was saved about it): the shipped one, else the one that `minigan classifier` trained here.
+
+    Raises ValueError if there is neither, CheckpointError if the file is damaged.
+    """
+    shipped = ASSETS / f"classifier-{slug(dataset.name)}-attributes"
+    folder = shipped if shipped.is_dir() else kept(dataset.name)
+    if not folder.is_dir():
+        raise ValueError(
+            f"no classifier of attributes is at hand for data set {dataset.name!r}; train one with:"
+            f" minigan classifier {dataset.name} --attributes"
+        )
+    return load(folder, dataset)
 
 
 def load(folder: Path, dataset: Dataset) -> tuple[Classifier, dict]:
