@@ -118,3 +118,16 @@ def test_samples_leave_the_device(device):
     assert isinstance(images, np.ndarray) and images.shape == (3, 1, 16, 16) and np.isfinite(images).all()
     latents = mg.randn(3, 8, generator=mg.Generator(0))
     assert isinstance(generate(trainer("dcgan", device, True).average.module, latents), np.ndarray)
+
+
+def test_layers_made_on_a_device_lie_there_with_the_cpus_numbers(device):
+    def made(where):
+        mg.manual_seed(3)
+        with mg.device(where):
+            layers = mg.nn.Conv2d(1, 4, 3), mg.nn.BatchNorm2d(4), mg.nn.LayerNorm(4), mg.nn.Embedding(3, 4)
+            return mg.nn.Sequential(*layers, mg.nn.spectral_norm(mg.nn.Linear(4, 2)))
+
+    ours, theirs = made("cpu"), made(device)
+    assert {t.device for t in (*theirs.parameters(), *theirs.buffers())} == {device}
+    for name, array in ours.state_dict().items():
+        np.testing.assert_allclose(theirs.state_dict()[name], array, rtol=2e-5, err_msg=name)
