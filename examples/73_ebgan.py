@@ -67,8 +67,8 @@ def main(steps: int, out: str, seed: int, device: str) -> None:
 
     images, held = samples(g, LATENT, 1000), prepared(dataset, dataset.held_out, SIZE)
     with mg.no_grad():
-        energy = [d(mg.tensor(x)).cpu().numpy() for x in (held, images)]
-        back = d.reconstruct(mg.tensor(images[:16])).cpu().numpy()
+        energy = [d(mg.tensor(x)).to("cpu").numpy() for x in (held, images)]
+        back = d.reconstruct(mg.tensor(images[:16])).to("cpu").numpy()
     print(separation(*energy))
     viz.save_grid(out, np.concatenate([images[:48], images[:16], back]), columns=16, scale=2)
     print(by_class(images))

@@ -13,7 +13,7 @@ def samples(g, latent: int, count: int, batch: int = 100) -> np.ndarray:
     """`count` images (count, C, S, S) of a generator in evaluation mode, for fresh latents."""
     g.eval()
     with mg.no_grad():
-        images = [g(mg.randn(min(batch, count - i), latent)).cpu().numpy() for i in range(0, count, batch)]
+        images = [g(mg.randn(min(batch, count - i), latent)).to("cpu").numpy() for i in range(0, count, batch)]
     g.train()
     return np.concatenate(images)
 
