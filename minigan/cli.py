@@ -207,18 +207,20 @@ def evaluate(run, count, seed, device) -> dict:
 @click.option("--epochs", default=20, show_default=True, type=click.IntRange(1), help="Passes over the training split.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the weights, the order and the dropout.")
 @click.option("--attributes", "by_attributes", is_flag=True, help="Of attributes; for a set without classes always.")
+@click.option("--device", default="cpu", show_default=True, help=DEVICES)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write to; by default one in the user's cache.")
-def train_classifier(data_name, epochs, seed, by_attributes, out) -> dict:
+def train_classifier(data_name, epochs, seed, by_attributes, device, out) -> dict:
     """Train the classifier that judges samples of DATA."""
-    from . import data
+    from . import backend, data
     from .gan import attributes, classifier
 
     dataset = data.load(data_name)
     by_attributes |= dataset.labels is None and dataset.attributes is not None
     kind = attributes if by_attributes else classifier
-    model = kind.train(
-        dataset, epochs, seed, lambda epoch, value: click.echo(f"epoch {epoch}/{epochs}  loss {value:.4f}")
-    )
+    with backend.device(device):
+        model = kind.train(
+            dataset, epochs, seed, lambda epoch, value: click.echo(f"epoch {epoch}/{epochs}  loss {value:.4f}")
+        )
     folder = classifier.kept(data_name)
     if by_attributes:
         folder = folder.with_name(f"{folder.name}-attributes")
