@@ -279,6 +279,24 @@ def scoreboard(size, steps, seeds, device, jobs, out) -> dict:
     return figures
 
 
+@_command(main, "results")
+@click.argument("names", nargs=-1)
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1), help="Runs of each system.")
+@click.option("--steps", type=click.IntRange(1), help="Generator steps of every run; by default each system's own.")
+@click.option("--root", default="results", show_default=True, type=click.Path(path_type=Path), help="Of the runs.")
+@click.option(
+    "--out", default="RESULTS.md", show_default=True, type=click.Path(path_type=Path), help="Page; pictures beside it."
+)
+def results(names, seeds, steps, root, out) -> list:
+    """Train every system (or only the rows NAMES) at its defaults and write the results page. Call it again to go on
+    with an interrupted one."""
+    from .gan import results as page
+
+    made = page.build(page.rows(names), seeds, root, out, click.echo, steps)
+    click.echo(f"{len(made)} rows in {out}")
+    return made
+
+
 cli_data.register(main, _command)
 
 

@@ -83,6 +83,7 @@ LAYERS = [
     "gan.train",
     "gan.systems",
     "gan.run",
+    "gan.results",
     "gan.toy",
     "gan.toyviz",
     "gan.toyrun",
