@@ -185,6 +185,13 @@ class CycleGAN(Trainer):
         network = self.average.module.a if to == self.domains()[0] else self.average.module.b
         return translated(network, images)
 
+    def translate_as(self, images: np.ndarray, to: str | None, settings: dict[str, str]) -> tuple[np.ndarray, str]:
+        """(translated images, what was done) for the options of `minigan translate`. Raises ValueError."""
+        if settings:
+            raise ValueError(f"a run of cyclegan has no attributes to set; use --to {' or --to '.join(self.domains())}")
+        to = to or self.domains()[1]
+        return self.translate(images, to), f"translated to {to}"
+
     def preview(self, count: int) -> np.ndarray:
         """Held-out images in columns of four: a, G(a), b, F(b); 2 `count` images in rows of the grid's width."""
         width = max(1, int(np.ceil(np.sqrt(count))))

@@ -65,9 +65,7 @@ class StarGAN(Trainer):
         for name in ("has", "wanted"):
             self.batch[name] = zeros(options.batch_size, count)
         halvings = 2 if options.size >= 32 else 1
-        translator = Translator(
-            channels, options.size, options.base, options.blocks, halvings, conditions=count, affine=True
-        )
+        translator = Translator(channels, options.size, options.base, options.blocks, halvings, conditions=count)
         critic = AttributeCritic(count, channels, options.size, 2 * options.base, halvings + 1)
         return tuple(init_(network, self.random["init"]) for network in (translator, critic))
 
@@ -122,6 +120,23 @@ class StarGAN(Trainer):
         """Images (N, C, S, S) with the attributes `values` (N, K) of 0 and 1, in the order of `chosen`, in [-1, 1], by
         the averaged translator."""
         return translated(self.average.module, images, np.asarray(values, np.float32))
+
+    def translate_as(self, images: np.ndarray, to: str | None, settings: dict[str, str]) -> tuple[np.ndarray, str]:
+        """(translated images, what was done) for the options of `minigan translate`; attributes that are not set stay
+        as the critic sees them in each image. Raises ValueError."""
+        known = list(self.chosen())
+        if to is not None or not settings:
+            raise ValueError(
+                f"a run of stargan takes --set ATTRIBUTE=yes or =no, not --to; it sets: {', '.join(known)}"
+            )
+        home = next(self.critic.parameters()).device
+        with no_grad():
+            values = (host(self.critic(Tensor(images).to(home))[1].data) > 0).astype(np.float32)
+        for name, value in settings.items():
+            if name not in known or value not in NO_YES:
+                raise ValueError(f"--set {name}={value}: set one of {', '.join(known)} to yes or no")
+            values[:, known.index(name)] = NO_YES.index(value)
+        return self.translate(images, values), "with " + ", ".join(f"{k} {v}" for k, v in settings.items())
 
     def preview(self, count: int) -> np.ndarray:
         """Held-out images, each followed by itself with one attribute turned over, for each attribute."""

@@ -1,10 +1,10 @@
 """Networks that turn images into images, and the critics that go with them: CycleGAN's and StarGAN's.
 
     translator  (Johnson et al. 2016, as Zhu et al. 2017, section 7.2, have it), for H x H images, width b, d halvings:
-        x (N, C, H, H) [+ c (N, K) as K constant planes] [+ 2 planes of coordinates]
+        x (N, C, H, H) [+ a condition (N, K) as K constant planes] [+ 2 planes of coordinates]
           -> 7x7 conv, b  -> d times 4x4 conv of stride 2, channels doubled
           -> R residual blocks of two 3x3 convs                                  (all with instance norm and ReLU)
-          -> d times 4x4 transposed conv of stride 2, channels halved            -> 7x7 conv, C -> tanh
+          -> d times 4x4 transposed conv of stride 2, channels halved  -> 7x7 conv, C -> tanh, or added to x
     patch critic  (Isola et al. 2017, section 3.2.2):
         x -> d times 4x4 conv of stride 2, b, 2b, 4b ... channels                (leaky ReLU 0.2; instance norm or none)
           -> 3x3 conv: one number for each place of an H/2^d x H/2^d map, each of which judges a patch of the image
@@ -25,33 +25,64 @@ from ..functional import tanh
 from ..ops_shape import cat
 
 
+class ConditionalNorm(nn.Module):
+    """Instance norm whose scale and shift are those of a condition c (N, K): h (1 + A c) + B c + b, A and B (C, K)."""
+
+    def __init__(self, channels: int, conditions: int) -> None:
+        super().__init__()
+        self.norm = nn.InstanceNorm2d(channels)
+        self.scale, self.shift = nn.Linear(conditions, channels, bias=False), nn.Linear(conditions, channels)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """x (N, C, H, W) normalised, then scaled and shifted as the condition says."""
+        scale, shift = (layer(condition).reshape(len(x), -1, 1, 1) for layer in (self.scale, self.shift))
+        h = self.norm(x)
+        return h + h * scale + shift
+
+
+class Chain(nn.Sequential):
+    """Layers in a row, of which those that take a condition are given it."""
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """x through all layers."""
+        for layer in self:
+            takes = condition is not None and isinstance(layer, (ConditionalNorm, ResidualBlock))
+            x = layer(x, condition) if takes else layer(x)
+        return x
+
+
 class ResidualBlock(nn.Module):
     """x + norm(conv(ReLU(norm(conv(x))))), (N, C, H, W) to the same shape; mirrored borders."""
 
-    def __init__(self, channels: int, affine: bool = False) -> None:
+    def __init__(self, channels: int, conditions: int = 0) -> None:
         super().__init__()
-        self.body = nn.Sequential(
+        self.body = Chain(
             nn.ReflectionPad2d(1),
             nn.Conv2d(channels, channels, 3, bias=False),
-            nn.InstanceNorm2d(channels, affine=affine),
+            _norm(channels, conditions),
             nn.ReLU(),
             nn.ReflectionPad2d(1),
             nn.Conv2d(channels, channels, 3, bias=False),
-            nn.InstanceNorm2d(channels, affine=affine),
+            _norm(channels, conditions),
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """x and what the block adds to it."""
-        return x + self.body(x)
+        return x + self.body(x, condition)
 
 
 class Translator(nn.Module):
-    """Images (N, channels, size, size) in [-1, 1] to images of the same shape in (-1, 1).
+    """Images (N, channels, size, size) in [-1, 1] to images of the same shape.
 
     base: channels at full size. blocks: residual blocks at the smallest size. halvings: how often the size is halved.
-    conditions: numbers a sample that say what to translate to, given as K constant planes. affine: norms with a scale
-    and a shift. coordinates: two more planes with each pixel's x and y in [-1, 1] (Liu et al. 2018), without which a
-    convolution cannot tell the middle from the rim. Raises ValueError for a size that cannot be halved so often.
+    conditions: numbers a sample that say what to translate to. They come as K constant planes beside the image, whose
+    convolution then has no norm, and as the scale and shift of all norms (Dumoulin et al. 2017): instance norm takes
+    away what is constant over an image, and between mirrored borders a plane is nothing but constant.
+    coordinates: two more planes with each pixel's x and y in [-1, 1] (Liu et al. 2018), without which a convolution
+    between mirrored borders cannot tell the middle from the rim.
+    skip: the output is added to the input, without tanh, so that the network starts as the identity map and learns what
+    to change. kernel: of the first and the last convolution. Raises ValueError for a size that cannot be halved so
+    often.
     """
 
     def __init__(
@@ -62,7 +93,6 @@ class Translator(nn.Module):
         blocks: int = 4,
         halvings: int = 2,
         conditions: int = 0,
-        affine: bool = False,
         coordinates: bool = False,
         skip: bool = True,
         kernel: int = 7,
@@ -70,24 +100,20 @@ class Translator(nn.Module):
         super().__init__()
         _fits("Translator", size, halvings)
         self.channels, self.size, self.conditions, self.skip = channels, size, conditions, skip
-        rim = kernel // 2
         self.register_buffer("coordinates", Tensor(_coordinates(size)) if coordinates else None)
-        width = base
-        layers = [
-            nn.ReflectionPad2d(rim),
-            nn.Conv2d(channels + conditions + 2 * coordinates, width, kernel, bias=False),
-        ]
-        layers += [nn.InstanceNorm2d(width, affine=affine), nn.ReLU()]
+        rim, width, seen = kernel // 2, base, channels + conditions + 2 * coordinates
+        layers = [nn.ReflectionPad2d(rim), nn.Conv2d(seen, width, kernel, bias=conditions > 0)]
+        layers += [nn.ReLU()] if conditions else [_norm(width), nn.ReLU()]
         for _ in range(halvings):
             layers += [nn.ReflectionPad2d(1), nn.Conv2d(width, 2 * width, 4, 2, bias=False)]
-            layers += [nn.InstanceNorm2d(2 * width, affine=affine), nn.ReLU()]
+            layers += [_norm(2 * width, conditions), nn.ReLU()]
             width *= 2
-        layers += [ResidualBlock(width, affine) for _ in range(blocks)]
+        layers += [ResidualBlock(width, conditions) for _ in range(blocks)]
         for _ in range(halvings):
             layers += [nn.ConvTranspose2d(width, width // 2, 4, 2, 1, bias=False)]
-            layers += [nn.InstanceNorm2d(width // 2, affine=affine), nn.ReLU()]
+            layers += [_norm(width // 2, conditions), nn.ReLU()]
             width //= 2
-        self.main = nn.Sequential(*layers, nn.ReflectionPad2d(rim))
+        self.main = Chain(*layers, nn.ReflectionPad2d(rim))
         self.last = nn.Conv2d(width, channels, kernel)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -104,7 +130,7 @@ class Translator(nn.Module):
             parts.append(planes(condition, self.size))
         if self.coordinates is not None:
             parts.append(self.coordinates.expand(len(x), 2, self.size, self.size))
-        made = self.last(self.main(cat(parts, 1) if len(parts) > 1 else x))
+        made = self.last(self.main(cat(parts, 1) if len(parts) > 1 else x, condition))
         return x + made if self.skip else tanh(made)
 
 
@@ -157,16 +183,20 @@ def planes(condition: Tensor, size: int) -> Tensor:
 
 
 def init_(module: nn.Module, generator: Generator) -> nn.Module:
-    """The papers' start: convolutions normal(0, 0.02), biases zero; a translator that skips starts as the identity map,
-    its last convolution zero. Returns the module."""
+    """The papers' start: convolutions normal(0, 0.02), biases zero; what a condition does normal(0, 0.2). A translator
+    that skips starts as the identity map, its last convolution zero. Returns the module."""
     for m in module.modules():
-        if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)):
-            init.normal_(m.weight, 0.0, 0.02, generator)
+        if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+            init.normal_(m.weight, 0.0, 0.2 if isinstance(m, nn.Linear) else 0.02, generator)
             if m.bias is not None:
                 init.zeros_(m.bias)
     if isinstance(module, Translator) and module.skip:
         init.zeros_(module.last.weight)
     return module
+
+
+def _norm(channels: int, conditions: int = 0) -> nn.Module:
+    return ConditionalNorm(channels, conditions) if conditions else nn.InstanceNorm2d(channels)
 
 
 def _coordinates(size: int) -> np.ndarray:
