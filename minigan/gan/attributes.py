@@ -16,9 +16,9 @@ import numpy as np
 
 from .. import checkpoint, optim
 from ..autograd import Tensor, no_grad, tensor
-from ..data import Dataset, Loader
+from ..data import ASSETS, Dataset, Loader, slug
 from ..functional import cross_entropy
-from .classifier import SIZE, Classifier, prepared
+from .classifier import SIZE, Classifier, kept, prepared
 
 
 def groups(dataset: Dataset) -> dict[str, slice]:
@@ -97,3 +97,20 @@ def load(folder: Path, dataset: Dataset) -> tuple[Classifier, dict]:
     model = Classifier(found.state["channels"], list(groups(dataset).values())[-1].stop)
     model.load_state_dict(found.arrays)
     return model.eval(), found.state
+
+
+def folder_for(data: str) -> Path:
+    """Where the classifier of a data set's attributes is: the shipped one's folder, else one in the user's cache."""
+    shipped = ASSETS / f"classifier-{slug(data)}-attributes"
+    return shipped if shipped.is_dir() else kept(data).with_name(f"{kept(data).name}-attributes")
+
+
+def load_for(dataset: Dataset) -> tuple[Classifier, dict]:
+    """`load` from where it is by default. Raises ValueError, with the command that trains it, where there is none."""
+    folder = folder_for(dataset.name)
+    if not folder.is_dir():
+        raise ValueError(
+            f"no classifier of the attributes of {dataset.name!r} is at hand; train one with: minigan classifier"
+            f" {dataset.name} --attributes"
+        )
+    return load(folder, dataset)
