@@ -224,7 +224,7 @@ def judged(tmp_path, monkeypatch):
     monkeypatch.setattr(attributes, "ASSETS", tmp_path / "assets")
     dataset = data.load("avatars")
     model = classifier.Classifier(3, list(attributes.groups(dataset).values())[-1].stop)
-    return dataset, model, attributes.save(model.eval(), dataset, attributes.kept("avatars"), 0)
+    return dataset, model, attributes.save(model.eval(), dataset, attributes.folder_for("avatars"), 0)
 
 
 def test_a_set_without_classes_is_judged_by_its_attributes(judged):

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 from ..data import Dataset, Info
+from .cyclegan import CycleGAN
 from .ebgan import EnergyTrainer
 from .losses import nearest
 from .options import Options
+from .stargan import StarGAN
 from .train import Trainer
 
 COMMON = frozenset(
@@ -110,6 +112,47 @@ SYSTEMS: dict[str, System] = {
             "Zhao et al. 2017",
             EnergyTrainer,
             ENERGY,
+        ),
+        System(
+            Options(
+                "cyclegan",
+                data="emoji",
+                loss="least-squares",
+                batch_size=8,
+                lr=5e-4,
+                beta1=0.5,
+                beta2=0.999,
+                n_critic=1,
+                gp_weight=0.0,
+                base=16,
+                blocks=3,
+                steps=2000,
+            ),
+            "two domains without pairs: a translator each way, there and back is the identity",
+            "Zhu et al. 2017",
+            CycleGAN,
+            COMMON | frozenset(["source", "target", "blocks", "cycle_weight", "identity_weight", "pool"]),
+        ),
+        System(
+            Options(
+                "stargan",
+                data="avatars",
+                attributes="glasses,hat,long_hair,smile",
+                batch_size=16,
+                lr=5e-4,
+                beta1=0.5,
+                beta2=0.999,
+                n_critic=2,
+                base=16,
+                blocks=2,
+                size=16,
+                steps=4000,
+            ),
+            "one translator sets several attributes, one critic also names them",
+            "Choi et al. 2018",
+            StarGAN,
+            COMMON
+            | frozenset(["attributes", "blocks", "class_weight", "cycle_weight", "gp_weight", "n_critic", "penalty"]),
         ),
     )
 }

@@ -285,7 +285,7 @@ class Trainer:
 
     def _by_attributes(self, images: np.ndarray) -> Observed:
         """All distances, on the features of a classifier of attributes."""
-        model, made = attributes.at_hand(self.dataset)
+        model, made = attributes.load_for(self.dataset)
         groups = attributes.groups(self.dataset).values()
         found = metrics.examine(images, model, self.dataset, self.options.seed, groups)
         right = float(np.mean(list(made["held_out_accuracy"].values())))
