@@ -73,6 +73,7 @@ LAYERS = [
     "gan.games",
     "gan.fgan",
     "gan.networks",
+    "gan.translators",
     "gan.toydata",
     "gan.toynets",
     "gan.classifier",
@@ -81,8 +82,11 @@ LAYERS = [
     "gan.metrics",
     "gan.options",
     "gan.train",
+    "gan.cyclegan",
+    "gan.stargan",
     "gan.systems",
     "gan.run",
+    "gan.results",
     "gan.toy",
     "gan.toyviz",
     "gan.toyrun",
@@ -101,6 +105,7 @@ LAYERS = [
     "bench.rules",
     "bench.report",
     "cli_data",
+    "cli_translate",
     "cli",
     "__main__",
 ]
@@ -110,7 +115,13 @@ FACES = {"__init__", "gan.__init__", "bench.__init__", "cudasim.__init__"}
 
 # Loaded when first needed, so that `import minigan` stays quick and runs without them.
 LAZY = {"numba", "scipy", "matplotlib", "PIL", "click", "tqdm", "safetensors", "torch", "hypothesis"}
-HEAVY_ALLOWED = {"cli": {"click"}, "cli_data": {"click"}, "strategies": {"hypothesis"}, "bench.in_torch": {"torch"}}
+HEAVY_ALLOWED = {
+    "cli": {"click"},
+    "cli_data": {"click"},
+    "cli_translate": {"click"},
+    "strategies": {"hypothesis"},
+    "bench.in_torch": {"torch"},
+}
 
 
 def modules() -> dict[str, Path]:
