@@ -126,9 +126,7 @@ class StarGAN(Trainer):
         as the critic sees them in each image. Raises ValueError."""
         known = list(self.chosen())
         if to is not None or not settings:
-            raise ValueError(
-                f"a run of stargan takes --set ATTRIBUTE=yes or =no, not --to; it sets: {', '.join(known)}"
-            )
+            raise ValueError(f"a run of stargan takes --set ATTRIBUTE=yes or no, not --to; it knows {', '.join(known)}")
         home = next(self.critic.parameters()).device
         with no_grad():
             values = (host(self.critic(Tensor(images).to(home))[1].data) > 0).astype(np.float32)
