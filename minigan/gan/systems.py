@@ -81,7 +81,9 @@ SYSTEMS: dict[str, System] = {
             "Goodfellow et al. 2014",
         ),
         System(
-            Options("wgan", gp_weight=0.0, clip=0.01, optimizer="rmsprop", lr=5e-5, critic_norm=True, steps=3000),
+            Options(
+                "wgan", gp_weight=0.0, clip=0.01, optimizer="rmsprop", lr=2e-4, base=16, critic_norm=True, steps=2000
+            ),
             "Wasserstein distance by a critic of bounded weights",
             "Arjovsky et al. 2017",
         ),
@@ -89,6 +91,8 @@ SYSTEMS: dict[str, System] = {
             Options(
                 "lsgan",
                 loss="least-squares",
+                lr=5e-4,
+                base=16,
                 beta1=0.5,
                 beta2=0.999,
                 n_critic=1,
@@ -100,7 +104,9 @@ SYSTEMS: dict[str, System] = {
             "Mao et al. 2017",
         ),
         System(
-            Options("hinge", loss="hinge", beta1=0.5, n_critic=1, gp_weight=0.0, spectral=True, steps=3000),
+            Options(
+                "hinge", loss="hinge", lr=5e-4, base=16, beta1=0.5, n_critic=1, gp_weight=0.0, spectral=True, steps=3000
+            ),
             "margins of the hinge, a critic under spectral norm",
             "Miyato et al. 2018",
         ),
