@@ -14,11 +14,14 @@ from importlib.util import find_spec
 import numpy as np
 
 from . import nn
-from .autograd import Tensor
+from .autograd import Tensor, no_grad
 from .backend import default_device, default_generator, device, moved
+from .data import Dataset, info
 from .gan.losses import loss
 from .gan.networks import DCGANCritic, DCGANGenerator
 from .gan.penalties import gradient_penalty
+from .gan.systems import options_for, system, trainer_for
+from .gan.train import Trainer
 from .gradcheck import GradcheckError, check_order, order_errors, torch_errors
 from .opdb import OpCase, cases
 
@@ -101,12 +104,11 @@ def certify_model(name: str, seed: int = 0, show: Callable[[str], object] | None
 
     Raises ValueError, naming the known ones, for an unknown system.
     """
-    if name not in MODELS:
-        raise ValueError(f"unknown model {name!r}; known models: {', '.join(MODELS)}")
+    system(name)
     drawn = default_generator.state_dict()  # building layers draws weights, which are then overwritten
     where = default_device()
     with device("cpu"):  # drawn there, then moved: the same numbers on every device
-        steps = MODELS[name](seed, where)
+        steps = WITH_TORCH[name](seed, where) if name in WITH_TORCH else _steps_of(name, seed, where)
     default_generator.load_state_dict(drawn)
     return _collect((row for step in steps for row in _step_rows(step, seed)), seed, show)
 
@@ -162,7 +164,7 @@ class Step:
     names: tuple[str, ...]
     parameters: tuple[np.ndarray, ...]
     fn: Callable[..., Tensor]
-    torch_fn: Callable
+    torch_fn: Callable | None = None
 
 
 def _step_rows(step: Step, seed: int) -> list[Row]:
@@ -174,7 +176,7 @@ def _step_rows(step: Step, seed: int) -> list[Row]:
             errors = order_errors(step.fn, inputs, order, seed=seed, name=step.label)
             for i, row in enumerate(rows):
                 _keep(row.differences, order, errors[i])
-        if find_spec("torch") is not None:
+        if step.torch_fn is not None and find_spec("torch") is not None:
             for order in TORCH_ORDERS:
                 errors = torch_errors(step.fn, step.torch_fn, inputs, order, seed=seed, name=step.label)
                 for row, error in zip(rows, errors if order else errors * len(rows), strict=True):
@@ -186,6 +188,9 @@ def _step_rows(step: Step, seed: int) -> list[Row]:
 
 # The systems. Each entry makes the losses of one training step from a seed.
 
+COUNT, ATTEMPTS = 12, 1000
+COMPARED = frozenset({"minimum", "maximum"})
+KINKED = COMPARED | {"leaky_relu", "relu", "abs"}
 MARGIN = 1e-3
 """Networks and data are drawn until every input of a rectifier is this far from its kink; the differences' steps of
 1e-5 then never cross one, where a gradient penalty jumps."""
@@ -267,7 +272,94 @@ def _dcgan(seed: int, where: str) -> list[Step]:
     ]
 
 
-MODELS: dict[str, Callable[[int, str], list[Step]]] = {"wgan-gp": _wgan_gp, "dcgan": _dcgan}
+# Systems whose steps were written down for PyTorch too.
+WITH_TORCH: dict[str, Callable[[int, str], list[Step]]] = {"wgan-gp": _wgan_gp, "dcgan": _dcgan}
+
+
+def _steps_of(name: str, seed: int, where: str) -> list[Step]:
+    """Both players' losses of any system, by a small trainer of it on random images."""
+    for attempt in range(ATTEMPTS):
+        trainer = _tiny(name, seed, attempt)
+        steps, counters = [], trainer.random
+        begin = {stream: random.state_dict() for stream, random in counters.items()}
+        far = np.inf
+        for player, loss_of in (("critic", trainer.critic_loss), ("generator", trainer.generator_loss)):
+            module = getattr(trainer, player)
+            names, parameters = _parameters(module)
+            fn = _loss_as_function(trainer, module, names, loss_of, begin)
+            steps.append(Step(player, names, parameters, fn))
+            far = min(far, _kink_distance(fn(*(Tensor(p).requires_grad_() for p in parameters))))
+        if far > MARGIN / 10:
+            break
+    else:
+        raise RuntimeError(f"{name}: no weights found in {ATTEMPTS} draws with all rectifiers away from their kinks")
+    for player in ("generator", "critic"):
+        getattr(trainer, player).to(where)
+    for table in (trainer.batch, trainer.memory):
+        table.update({key: t.to(where) for key, t in table.items()})
+    return steps
+
+
+def _tiny(name: str, seed: int, attempt: int) -> Trainer:
+    """A small float64 trainer of a system, its batch filled with noise, its weights drawn so that activations are near
+    1."""
+    row = system(name)
+    small = {"size": 16, "base": 2, "batch_size": 3, "latent": 2, "n_critic": 1, "capture": False, "seed": seed}
+    options = options_for(name, **{key: value for key, value in small.items() if key in row.takes})
+    known = info(options.data)
+    rng = np.random.default_rng((seed, attempt))
+    images = rng.integers(0, 256, (COUNT, options.size, options.size, known.shape[-1])).astype(np.uint8)
+    labels = np.arange(COUNT) % len(known.class_names) if known.class_names else None
+    values = [rng.integers(0, len(values), COUNT) for values in known.attributes.values()]
+    dataset = Dataset(
+        replace(known, count=COUNT, shape=images.shape[1:], held_out=0),
+        images,
+        labels,
+        np.stack(values, 1) if values else None,
+        np.arange(COUNT),
+        np.arange(0),
+    )
+    trainer = trainer_for(options, dataset)
+    for module in (trainer.generator, trainer.critic):
+        _drawn(module, rng)
+    trainer.double()
+    for player in ("critic", "generator"):
+        trainer.feed(player)
+    for layer in (*trainer.generator.modules(), *trainer.critic.modules()):
+        if isinstance(getattr(layer, "weight_u", None), Tensor):  # spectral norm: its vectors converge and stand still
+            with no_grad():
+                for _ in range(100):
+                    layer.run_pre_hooks()
+            layer.eval()
+    return trainer
+
+
+def _loss_as_function(trainer: Trainer, module: nn.Module, names, loss_of: Callable, begin: dict) -> Callable:
+    """The objective as a function of one player's parameters; each call draws the same random numbers."""
+
+    def objective(*tensors):
+        for stream, state in begin.items():
+            trainer.random[stream].load_state_dict(state)
+        with nn.substituted(module, dict(zip(names, tensors, strict=True))):
+            return loss_of()[0]
+
+    return objective
+
+
+def _kink_distance(y: Tensor) -> float:
+    """How near any op that y was made by comes to a kink: the smallest |x| of a rectifier's or absolute value's input,
+    the smallest gap of two compared numbers."""
+    least, seen, waiting = np.inf, set(), [y.node]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        waiting.extend(x.node for x in node.inputs)
+        if node.op.name in KINKED:
+            gap = node.inputs[0].data if node.op.name not in COMPARED else node.inputs[0].data - node.inputs[1].data
+            least = min(least, float(np.abs(gap).min(initial=np.inf)))
+    return least
 
 
 def _draws(seed: int) -> Iterator[np.random.Generator]:

@@ -10,12 +10,14 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, fields
 from functools import partial, wraps
 from pathlib import Path
 
 import click
 
 from . import __version__, cli_data
+from .gan.options import Options
 
 
 @contextmanager
@@ -63,24 +65,24 @@ def main() -> None:
     """Train, look at and check GANs built from scratch."""
 
 
+def _system_options(function: Callable) -> Callable:
+    """An option of the command for every field of `gan.options.Options`."""
+    kinds = {"int": int, "float": float, "str": str}
+    for f in reversed(fields(Options)):
+        if "help" not in f.metadata:
+            continue
+        name = f.name.replace("_", "-")
+        flag = {"capture": "--capture/--eager"}.get(
+            f.name, f"--{name}/--no-{name}" if f.type == "bool" else f"--{name}"
+        )
+        settings = {} if f.type == "bool" else {"type": kinds[f.type]}
+        function = click.option(flag, default=None, help=f.metadata["help"], **settings)(function)
+    return function
+
+
 @_command(main, "train")
 @click.argument("system", required=False)
-@click.option("--data", help="Data set (see: minigan data list).")
-@click.option("--steps", type=int, help="Total number of generator steps, also with --resume.")
-@click.option("--batch-size", type=int, help="Images per step.")
-@click.option("--seed", type=int, help="The same seed gives the same run, bit for bit.")
-@click.option("--device", help=DEVICES)
-@click.option("--lr", type=float, help="Learning rate of both Adams.")
-@click.option("--beta1", type=float, help="Adam's decay of the average gradient.")
-@click.option("--beta2", type=float, help="Adam's decay of the average squared gradient.")
-@click.option("--n-critic", type=int, help="Critic steps per generator step.")
-@click.option("--gp-weight", type=float, help="Weight lambda of the gradient penalty; 0 for none.")
-@click.option("--loss", help="A row of the table of losses (minigan.gan.losses), such as wasserstein or hinge.")
-@click.option("--latent", type=int, help="Size of the latent vector.")
-@click.option("--base", type=int, help="Channels of the widest feature maps; deeper ones have multiples.")
-@click.option("--size", type=int, help="Height and width of the images, a power of two.")
-@click.option("--average", type=float, help="Decay of the average of the generator's weights.")
-@click.option("--capture/--eager", default=None, help="Replay recorded steps (the default), or run them op by op.")
+@_system_options
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder; by default the next number in runs/.")
 @click.option(
     "--resume", metavar="latest|DIR|FILE", help="Go on with a run from its newest whole checkpoint, or from FILE."
@@ -88,11 +90,9 @@ def main() -> None:
 @click.option("-n", "--dry-run", is_flag=True, help="Show the options and the parameter counts, and stop.")
 @click.option("--fast-dev-run", is_flag=True, help="Two steps on small batches: does everything work?")
 def train(system, out, resume, dry_run, fast_dev_run, **given) -> dict:
-    """Train a GAN: SYSTEM is wgan-gp (the default) or dcgan."""
-    from dataclasses import asdict
-
+    """Train a GAN: SYSTEM is wgan-gp (the default) or another of `minigan systems`."""
     from .gan.run import Run, Stopped
-    from .gan.train import Trainer, options_for
+    from .gan.systems import options_for, trainer_for
 
     changes = {k: v for k, v in given.items() if v is not None}
     if resume:
@@ -109,7 +109,7 @@ def train(system, out, resume, dry_run, fast_dev_run, **given) -> dict:
         if dry_run:
             from . import data
 
-            trainer = Trainer(options, data.load(options.data, size=options.size))
+            trainer = trainer_for(options, data.load(options.data, size=options.size))
             counts = {name: sum(p.data.size for p in m.parameters()) for name, m in trainer.networks().items()}
             figures = {"options": asdict(options), "parameters": counts}
             click.echo(json.dumps(figures, indent=1))
@@ -119,6 +119,19 @@ def train(system, out, resume, dry_run, fast_dev_run, **given) -> dict:
         return run.train()
     except Stopped as stopped:
         sys.exit(stopped.code)
+
+
+@_command(main, "systems")
+def systems() -> list:
+    """List the systems that `minigan train` knows, with their default data sets and the options they take."""
+    from .gan.systems import SYSTEMS
+
+    for row in SYSTEMS.values():
+        click.echo(f"{row.name:<10} {row.what} ({row.paper}); data {row.options.data}")
+    return [
+        {"name": row.name, "what": row.what, "paper": row.paper, "data": row.options.data, "takes": sorted(row.takes)}
+        for row in SYSTEMS.values()
+    ]
 
 
 @_command(main, "list")
@@ -153,13 +166,10 @@ def list_(runs) -> list:
 def sample(run, count, out, seed, scale, device) -> dict:
     """Draw images from a trained generator. RUN is a run folder, a checkpoint file, or latest."""
     from . import backend, viz
-    from .gan.run import load_generator
-    from .gan.run import sample as draw
+    from .gan.run import SAMPLE_STREAM, load_trainer
 
-    where = backend.device(device)
-    generator, _, found = load_generator(run)
-    generator.to(where)
-    viz.save_grid(out, draw(generator, count, seed), scale=scale)
+    trainer, found = load_trainer(run, device=backend.device(device), with_data=False)
+    viz.save_grid(out, trainer.draw(count, backend.Generator(seed, SAMPLE_STREAM)), scale=scale)
     click.echo(f"{count} images from step {found.step} of {found.path.parent} in {out}")
     return {"out": str(out), "count": count, "step": found.step}
 
@@ -172,7 +182,7 @@ def sample(run, count, out, seed, scale, device) -> dict:
 def evaluate(run, count, seed, device) -> dict:
     """Score a trained generator's samples: images with the shipped classifier, points by their modes. RUN is a run
     folder (of train or toy), a checkpoint file, or latest."""
-    from . import backend, data
+    from . import backend
 
     where = backend.device(device)
     if (Path(run) / "figures.json").is_file():
@@ -181,36 +191,15 @@ def evaluate(run, count, seed, device) -> dict:
         figures = toyrun.evaluate(run, count or 2500, seed)
         click.echo(toyrun.line(figures))
         return figures
-    from .gan import classifier, metrics
-    from .gan.run import append_metric, load_generator
-    from .gan.run import sample as draw
+    from .gan.run import SAMPLE_STREAM, append_metric, load_trainer
 
-    generator, options, found = load_generator(run)
-    generator.to(where)
-    model, made = classifier.load(options.data)
-    count = count or 5000
-    images, dataset = draw(generator, count, seed), data.load(options.data, size=options.size)
-    if list(dataset.class_names) != made["classes"]:
-        raise ValueError(
-            f"the classifier knows {made['classes']}, {options.data!r} has {list(dataset.class_names)} now"
-        )
-    report = metrics.evaluate(images, model, dataset)
-    append_metric(found.path.parent, found.step, report)
-    click.echo(
-        f"step {found.step} of {found.path.parent}, judged by a classifier with"
-        f" {made['held_out_accuracy']:.1%} held-out accuracy"
-    )
-    click.echo(report.line())
-    shares = "  ".join(f"{name} {share:.1%}" for name, share in zip(made["classes"], report.histogram, strict=True))
-    click.echo(f"shares: {shares}")
-    figures = {"step": found.step, "held_out_accuracy": made["held_out_accuracy"], **report.as_dict()}
-    if count < 10:
-        click.echo("distances with intervals need 10 samples")
-        return figures
-    details = metrics.examine(images, model, dataset, seed)
-    for line in details.lines():
+    trainer, found = load_trainer(run, device=where)
+    seen = trainer.observe(count or 5000, backend.Generator(seed, SAMPLE_STREAM), details=True)
+    append_metric(found.path.parent, found.step, seen)
+    click.echo(f"step {found.step} of {found.path.parent}:")
+    for line in seen.lines:
         click.echo(line)
-    return figures | {"details": details.as_dict()}
+    return {"step": found.step, **seen.figures}
 
 
 @_command(main, "classifier")

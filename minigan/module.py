@@ -7,6 +7,7 @@ arrays under PyTorch's names, so the same file loads into the equivalent torch.n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -86,9 +87,13 @@ class Module:
         """What the module computes; a sub-class defines it."""
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
-    def __call__(self, *args, **kwargs):
+    def run_pre_hooks(self) -> None:
+        """What is called before every forward."""
         for hook in tuple(self._pre_hooks.values()):
             hook(self)
+
+    def __call__(self, *args, **kwargs):
+        self.run_pre_hooks()
         return self.forward(*args, **kwargs)
 
     def children(self) -> Iterator[Module]:
@@ -274,24 +279,32 @@ class ModuleList(Sequential):
         raise NotImplementedError("ModuleList has no forward; call its modules one by one")
 
 
+@contextmanager
+def substituted(module: Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
+    """Within it, the named parameters and buffers of the module are the given tensors. Raises KeyError for a name it
+    does not have."""
+    places = {}
+    for prefix, inner in module.named_modules():
+        for table in (inner._parameters, inner._buffers):
+            places.update({f"{prefix}.{n}" if prefix else n: (table, n) for n in table})
+    unknown = tensors.keys() - places.keys()
+    if unknown:
+        raise KeyError(f"{type(module).__name__} has no parameter or buffer {sorted(unknown)}")
+    saved = {name: places[name][0][places[name][1]] for name in tensors}
+    try:
+        for name, t in tensors.items():
+            places[name][0][places[name][1]] = t
+        yield
+    finally:
+        for name, t in saved.items():
+            places[name][0][places[name][1]] = t
+
+
 def functional_call(module: Module, parameters: Mapping[str, Tensor], args: tuple = (), kwargs: Mapping | None = None):
     """module(*args, **kwargs) with the named parameters and buffers replaced by the given tensors for this one call.
 
     The tensors may carry a graph, so a gradient can flow through an optimiser step. Raises KeyError for a name it does
     not have.
     """
-    places = {}
-    for prefix, inner in module.named_modules():
-        for table in (inner._parameters, inner._buffers):
-            places.update({f"{prefix}.{n}" if prefix else n: (table, n) for n in table})
-    unknown = parameters.keys() - places.keys()
-    if unknown:
-        raise KeyError(f"functional_call: {type(module).__name__} has no {sorted(unknown)}")
-    saved = {name: places[name][0][places[name][1]] for name in parameters}
-    try:
-        for name, t in parameters.items():
-            places[name][0][places[name][1]] = t
+    with substituted(module, parameters):
         return module(*(args if isinstance(args, tuple) else (args,)), **(kwargs or {}))
-    finally:
-        for name, t in saved.items():
-            places[name][0][places[name][1]] = t

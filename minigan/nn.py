@@ -13,7 +13,7 @@ from . import functional as F
 from . import init
 from .autograd import Tensor, in_place, no_grad
 from .backend import Generator, float32, namespace
-from .module import Module, ModuleList, Parameter, Sequential, functional_call  # noqa: F401
+from .module import Module, ModuleList, Parameter, Sequential, functional_call, substituted  # noqa: F401
 from .ops_basic import sum_to
 from .ops_conv import Pair, pair_of
 from .ops_matmul import matmul

@@ -138,7 +138,7 @@ def test_a_failed_certificate_exits_with_1_and_still_prints_its_figures(monkeypa
 
 
 USAGE = [
-    (["train", "wgna-gp"], "known systems: wgan-gp, dcgan"),
+    (["train", "wgna-gp"], "did you mean 'wgan-gp'"),
     (["train", "--steps", "many"], "not a valid integer"),
     (["train", "--data", "digit"], "did you mean 'digits'"),
     (["train", "--size", "48"], "power of two"),

@@ -7,7 +7,8 @@ import minigan as mg
 from minigan import data
 from minigan.backend import module_of
 from minigan.data import Dataset
-from minigan.gan.train import Trainer, TrainingError, generate, options_for
+from minigan.gan.systems import options_for
+from minigan.gan.train import Trainer, TrainingError, generate
 
 INFO = data.Info("noise", "random images", "none", 16, (16, 16, 1), 0, 0)
 SETTINGS = {"batch_size": 4, "base": 4, "size": 16, "latent": 8}
@@ -20,15 +21,6 @@ def trainer(system, device, capture):
     return Trainer(options, Dataset(INFO, images, None, None, np.arange(16), np.arange(0)))
 
 
-def widened(made):
-    """The trainer in float64: weights, data and random numbers."""
-    for module in made.networks().values():
-        module.double()
-    made.real = made.real.to(np.float64)
-    made.latent = lambda n, random: mg.randn(n, made.options.latent, generator=random, dtype=np.float64)
-    return made
-
-
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-10}
 
 
@@ -39,7 +31,7 @@ def test_weights_after_two_steps_are_the_cpus(system, capture, dtype, device):
     """Weights, running statistics and Adam's averages, relative to the largest number of each (at least 1)."""
     ours, theirs = (trainer(system, name, capture) for name in ("cpu", device))
     if dtype == np.float64:
-        ours, theirs = widened(ours), widened(theirs)
+        ours, theirs = ours.double(), theirs.double()
     for _ in range(2):
         figures = ours.step(), theirs.step()
         for name in figures[0]:
@@ -88,7 +80,7 @@ def test_what_is_not_finite_stops_the_step_as_on_the_cpu(capture, device):
             return (objective + 1e3) * too_much, figures
 
         plan = mg.capture if capture else lambda step: step
-        made._generator_gradients = plan(lambda made=made, broken=broken: made._gradients(broken, made.optim_g))
+        made.gradients["generator"] = plan(lambda made=made, broken=broken: made._gradients(broken, made.optim_g))
         with pytest.raises(TrainingError, match="step 2, generator step: mul made an infinity") as caught:
             made.step()
         messages.append(str(caught.value))

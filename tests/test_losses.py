@@ -10,7 +10,8 @@ from scipy.special import lambertw
 import minigan as mg
 from minigan import data
 from minigan.gan.losses import CONJUGATES, EXP_LIMIT, LOSSES, alternative, ebgan, loss
-from minigan.gan.train import Trainer, options_for
+from minigan.gan.systems import options_for
+from minigan.gan.train import Trainer
 
 CHANCE = mg.zeros(4, dtype="float64")
 

@@ -20,7 +20,8 @@ import minigan as mg
 from minigan import checkpoint, data, kernels
 from minigan.gan import run as runs
 from minigan.gan.run import Run, list_runs, load_generator, read_stats
-from minigan.gan.train import SYSTEMS, Trainer, TrainingError, options_for
+from minigan.gan.systems import SYSTEMS, options_for, trainer_for
+from minigan.gan.train import Trainer, TrainingError
 
 SMALL = {"batch_size": 8, "base": 4, "latent": 8, "size": 32}
 
@@ -40,15 +41,15 @@ def test_resume_is_bit_for_bit(system, tmp_path):
     data order, random numbers. With 9,000 images and batches of 4,000 the cut falls inside an epoch."""
     options = small(system, steps=6, batch_size=4000, base=1, n_critic=1)
     dataset = data.load("digits")
-    whole = Trainer(options, dataset)
+    whole = trainer_for(options, dataset)
     for _ in range(6):
         whole.step()
-    first = Trainer(options, dataset)
+    first = trainer_for(options, dataset)
     for _ in range(3):
         first.step()
     arrays, rest = first.state()
     found = checkpoint.load(checkpoint.save(tmp_path, 3, arrays, rest))
-    second = Trainer(options, dataset)
+    second = trainer_for(options, dataset)
     second.restore(found.arrays, found.state)
     for _ in range(3):
         second.step()
@@ -99,7 +100,7 @@ def test_overflow_in_a_gradient_is_named():
         p = trainer.optim_d.param_groups[0]["params"][0]
         return mg.sqrt((p * 0.0).sum()), {}
 
-    trainer._critic_gradients = partial(trainer._gradients, compute, trainer.optim_d)
+    trainer.gradients["critic"] = partial(trainer._gradients, compute, trainer.optim_d)
     with pytest.raises(TrainingError, match=r"div made an infinity .* in the gradient of sqrt"):
         trainer.step()
 
@@ -218,7 +219,8 @@ def test_signals_end_with_a_checkpoint(number, code, tmp_path):
 def test_second_signal_leaves_at_once(tmp_path):
     """While the first waits for a long step, the second ends the process by the signal itself."""
     script = (
-        "import time, sys\nfrom minigan.gan.run import Run\nfrom minigan.gan.train import options_for, Trainer\n"
+        "import time, sys\nfrom minigan.gan.run import Run\n"
+        "from minigan.gan.systems import options_for\nfrom minigan.gan.train import Trainer\n"
         "Trainer.step = lambda self: (print('step', flush=True), time.sleep(60))\n"
         f"Run.create(options_for('wgan-gp', batch_size=8, base=4), {str(tmp_path / 'run')!r}).train()\n"
     )

@@ -13,8 +13,10 @@ from minigan import data, nn, optim
 from minigan.backend import Generator
 from minigan.gan import steps, tricks
 from minigan.gan.losses import LOSSES, loss
+from minigan.gan.options import Options
 from minigan.gan.penalties import PENALTIES, penalty
-from minigan.gan.train import Options, Trainer, options_for
+from minigan.gan.systems import options_for
+from minigan.gan.train import Trainer
 
 
 def double(rng, *shape, grad=False):

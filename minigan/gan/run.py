@@ -20,13 +20,13 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import checkpoint, data, viz
-from ..autograd import Tensor
+from .. import checkpoint, data, nn, viz
 from ..backend import Generator
 from ..checkpoint import Checkpoint, CheckpointError, atomic_write
-from . import classifier, metrics, networks
-from .losses import loss
-from .train import Options, Trainer, generate
+from .classifier import prepared
+from .options import Options
+from .systems import trainer_for
+from .train import Observed, Trainer
 
 TICK, SNAP, KEEP, PREVIEWS, METRIC_SAMPLES = 25, 250, 3, 64, 5000
 SAMPLE_STREAM, METRIC_STREAM = 6, 7
@@ -46,7 +46,7 @@ class Run:
     def __init__(self, folder: Path, options: Options, found: Checkpoint | None = None) -> None:
         self.folder, self.options = folder, options
         self.dataset = data.load(options.data, size=options.size)
-        self.trainer = Trainer(options, self.dataset)
+        self.trainer = trainer_for(options, self.dataset)
         if found is not None:
             self.trainer.restore(found.arrays, found.state)
         self.seconds = 0.0 if found is None else found.state["seconds"]
@@ -140,12 +140,16 @@ class Run:
         for note in data.shown(self.dataset.notes):
             self.say(note)
         if not (self.folder / "fakes_init.png").exists():
-            reals = classifier.prepared(self.dataset, self.dataset.train[:PREVIEWS], self.options.size)
+            reals = prepared(self.dataset, self.dataset.train[:PREVIEWS], self.options.size)
             viz.save_grid(self.folder / "reals.png", reals, scale=2)
             self._save_fakes("fakes_init.png")
 
     def _save_fakes(self, name: str) -> None:
-        viz.save_grid(self.folder / name, self.trainer.preview(PREVIEWS), scale=2)
+        viz.save_grid(self.folder / name, self._sampler().preview(PREVIEWS), scale=2)
+
+    def _sampler(self) -> Trainer:
+        """The trainer that draws pictures and is judged: the simulator would take minutes for it."""
+        return self.trainer.twin("cpu") if self.options.device.startswith("cudasim") else self.trainer
 
     def _tick(self, figures: dict[str, float]) -> None:
         slope = "gradient_norm" if "gradient_norm" in figures else "g_weight_gradient"
@@ -184,32 +188,23 @@ class Run:
             self._snapshot()
         stats = read_stats(self.folder)
         if stats:
-            row = loss(self.options.loss)
-            formulas = dict(
-                zip(
-                    ("d_loss", "g_loss"),
-                    (part.partition(":")[2].strip() for part in row.formula.split(";")),
-                    strict=True,
-                )
-            )
             title = f"{self.options.system} on {self.options.data}"
-            viz.plot_curves(self.folder / "curves.png", stats, formulas, title)
+            viz.plot_curves(self.folder / "curves.png", stats, self.trainer.formulas(), title)
         viz.save_gif(self.folder / "training.gif", viz.run_frames(self.folder))
         figures = {"run": str(self.folder), "steps": self.trainer.steps_done, "seconds": round(self.seconds, 1)}
+        reached = f"reached step {figures['steps']} in {figures['seconds']:.0f} s"
         try:
-            model, _ = classifier.load(self.options.data)
+            seen = self._sampler().observe(METRIC_SAMPLES, Generator(self.options.seed, METRIC_STREAM))
         except CheckpointError:
             raise
         except ValueError as error:
-            self.say(f"reached step {figures['steps']} in {figures['seconds']:.0f} s; samples not scored: {error}")
+            self.say(f"{reached}; samples not scored: {error}")
             return figures
-        report = metrics.evaluate(self._samples(METRIC_SAMPLES), model, self.dataset)
-        append_metric(self.folder, self.trainer.steps_done, report)
-        self.say(f"reached step {figures['steps']} in {figures['seconds']:.0f} s: {report.line()}")
-        return figures | report.as_dict()
-
-    def _samples(self, count: int) -> np.ndarray:
-        return self.trainer.sample(self.trainer.latent(count, Generator(self.options.seed, METRIC_STREAM)))
+        append_metric(self.folder, self.trainer.steps_done, seen)
+        self.say(f"{reached}: {seen.lines[0]}")
+        for line in seen.lines[1:]:
+            self.say(line)
+        return figures | seen.figures
 
     def _write_json(self, name: str, content: dict) -> None:
         atomic_write(self.folder / name, json.dumps(content, indent=1) + "\n")
@@ -244,33 +239,35 @@ def options_of(found: Checkpoint) -> Options:
         raise CheckpointError(f"{found.path} was written by another version of minigan: {error}") from error
 
 
-def load_generator(spec: str, root: str | os.PathLike = "runs") -> tuple[networks.DCGANGenerator, Options, Checkpoint]:
-    """The averaged generator of a run (latest, a folder or a checkpoint file), its options, and the checkpoint. Raises
-    CheckpointError."""
+def load_trainer(
+    spec: str, root: str | os.PathLike = "runs", device: str = "cpu", with_data: bool = True
+) -> tuple[Trainer, Checkpoint]:
+    """The whole system of a run (latest, a folder or a checkpoint file), on a device, and its checkpoint.
+
+    with_data: False where its data set need not be read: the trainer can then sample but not train or be judged. Raises
+    CheckpointError.
+    """
     found = checkpoint.resolve(spec, root)
-    options = options_of(found)
-    channels = data.info(options.data, options.size).shape[-1]
-    generator = networks.DCGANGenerator(options.latent, channels, options.size, options.base)
+    options = replace(options_of(found), device=device)
+    known = data.load(options.data, size=options.size) if with_data else data.info(options.data, options.size)
+    trainer = trainer_for(options, known)
     try:
-        generator.load_state_dict(
-            {k.removeprefix("average."): v for k, v in found.arrays.items() if k.startswith("average.")}
-        )
+        trainer.restore(found.arrays, found.state)
     except (KeyError, ValueError) as error:
-        raise CheckpointError(f"{found.path} does not fit the generator its options describe: {error}") from error
-    return generator.eval(), options, found
+        raise CheckpointError(f"{found.path} does not fit the networks its options describe: {error}") from error
+    return trainer, found
 
 
-def sample(generator: networks.DCGANGenerator, count: int, seed: int = 0) -> np.ndarray:
-    """`count` images (N, C, H, W) in (-1, 1); the same seed gives the same latents, and more of them the same first
-    ones."""
-    z = Generator(seed, SAMPLE_STREAM).normal((count, generator.latent))
-    return generate(generator, Tensor(z))
+def load_generator(spec: str, root: str | os.PathLike = "runs") -> tuple[nn.Module, Options, Checkpoint]:
+    """The averaged generator of a run in evaluation mode, its options, and the checkpoint. Raises CheckpointError."""
+    trainer, found = load_trainer(spec, root, with_data=False)
+    return trainer.average.module.eval(), trainer.options, found
 
 
-def append_metric(folder: Path, step: int, report: metrics.Report) -> None:
+def append_metric(folder: Path, step: int, seen: Observed) -> None:
     """A row of metric-classifier.jsonl."""
     with open(folder / "metric-classifier.jsonl", "a") as file:
-        file.write(json.dumps({"step": step, "results": report.as_dict()}) + "\n")
+        file.write(json.dumps({"step": step, "results": seen.figures}) + "\n")
 
 
 def read_stats(folder: Path) -> list[dict]:
@@ -299,7 +296,7 @@ def list_runs(root: str | os.PathLike = "runs") -> list[dict]:
         steps = [checkpoint.step_of(p) for p in checkpoint.paths(folder)]
         metric = folder / "metric-classifier.jsonl"
         last = metric.read_text().splitlines()[-1:] if metric.exists() else []
-        confident = json.loads(last[0])["results"]["confident"] if last else None
+        confident = json.loads(last[0])["results"].get("confident") if last else None
         found.append(row | {"steps_done": max(steps, default=0), "confident": confident})
     return found
 

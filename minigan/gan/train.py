@@ -4,35 +4,35 @@
         n_critic times:  minimise d_loss (+ lambda * gradient penalty) over the critic's weights
         once:            minimise g_loss over the generator's weights; no gradient of the critic's weights is computed
 
-`Trainer` knows nothing of folders, terminals or clocks (gan/run.py does). Its state is arrays and small integers, so a
-run that is stopped and resumed equals an uninterrupted one bit for bit: every random number is a function of (seed,
-stream, draw number).
+`Trainer` is the plain system, and the base of all others: they override what they change of `build`, `feed`, `inputs`,
+`critic_loss`, `generator_loss`, `preview` and `observe`. It knows nothing of folders, terminals or clocks (gan/run.py
+does). Its state is arrays and small integers, so a run that is stopped and resumed equals an uninterrupted one bit for
+bit: every random number is a function of (seed, stream, draw number).
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Hashable, Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import partial, wraps
+from typing import ClassVar
 
 import numpy as np
 
-from .. import optim
+from .. import nn, optim
 from ..autograd import Tensor, detect_anomaly, grad, no_grad
-from ..backend import Generator, device, float64, host
+from ..backend import Generator, device, float32, float64, host
 from ..capture import capture
 from ..creation import rand, randn, zeros
-from ..data import Dataset, Loader
+from ..data import Dataset, Info, Loader
 from ..ops_basic import cast
 from ..ops_reduce import mean
 from ..ops_shape import stack
-from . import networks
+from . import classifier, metrics, networks
 from .losses import loss
+from .options import Options
 from .penalties import penalty
 
-# One random stream for each use, so that changing how often one is drawn from leaves the others as they were.
-STREAMS = {"init": 1, "latent_d": 2, "latent_g": 3, "eps": 4}
 PREVIEW_STREAM = 5
 
 
@@ -41,67 +41,11 @@ class TrainingError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Options:
-    """What a run is made of; `training_options.json` holds it. Raises ValueError for values that make no sense.
+class Observed:
+    """What a trained system shows: figures ready for JSON, and lines for a person, the most telling first."""
 
-    steps: the total number of generator steps. base: channels of the first level. gp_weight: lambda of the gradient
-        penalty, 0 for none.
-    penalty: which slope it pulls at (a row of gan/penalties.py). critic_norm: batch norm in the critic.
-    average: decay of the average of the generator's weights, which samples are drawn from. capture: replay each
-        half-step from a plan (`minigan.capture`) instead of op by op.
-    """
-
-    system: str = "wgan-gp"
-    data: str = "digits"
-    steps: int = 1000
-    batch_size: int = 64
-    seed: int = 0
-    device: str = "cpu"
-    loss: str = "wasserstein"
-    lr: float = 2e-4
-    beta1: float = 0.0
-    beta2: float = 0.9
-    n_critic: int = 5
-    gp_weight: float = 10.0
-    critic_norm: bool = False
-    latent: int = 100
-    base: int = 32
-    size: int = 32
-    average: float = 0.99
-    capture: bool = True
-    penalty: str = "two-sided"
-
-    def __post_init__(self) -> None:
-        for name, low in {"steps": 0, "batch_size": 1, "n_critic": 1, "latent": 1, "base": 1, "gp_weight": 0}.items():
-            if not getattr(self, name) >= low:
-                raise ValueError(f"{name} must be at least {low}, got {getattr(self, name)}")
-        if not 0 < self.lr < float("inf"):
-            raise ValueError(f"lr must be positive and finite, got {self.lr}")
-        if self.critic_norm and self.gp_weight:
-            raise ValueError(
-                "a critic with batch norm has no gradient per sample to penalise; use gp_weight 0 or critic_norm False"
-            )
-        device(self.device)
-        loss(self.loss)
-        penalty(self.penalty)
-
-
-SYSTEMS: dict[str, Options] = {
-    "wgan-gp": Options(steps=2000, batch_size=32, lr=3e-4),
-    "dcgan": Options(
-        "dcgan", loss="non-saturating", beta1=0.5, beta2=0.999, n_critic=1, gp_weight=0.0, critic_norm=True, steps=3000
-    ),
-}
-
-
-def options_for(system: str, **changes) -> Options:
-    """The defaults of a system with the given changes. Raises ValueError for an unknown system or option."""
-    if system not in SYSTEMS:
-        raise ValueError(f"unknown system {system!r}; known systems: {', '.join(SYSTEMS)}")
-    unknown = changes.keys() - {f.name for f in fields(Options)}
-    if unknown:
-        raise ValueError(f"unknown options {sorted(unknown)}")
-    return replace(SYSTEMS[system], **changes)
+    figures: dict
+    lines: list[str]
 
 
 def on_device(method: Callable) -> Callable:
@@ -117,28 +61,105 @@ def on_device(method: Callable) -> Callable:
 
 class Trainer:
     """A generator, a critic, their optimisers, data and random numbers; `step()` trains, `state()` and `restore()`
-    carry it over."""
+    carry it over.
+
+    dataset: what to train on. With only what is known of it (`data.info`), the trainer can sample but not train.
+
+    batch: the tensors that `feed` fills and the losses read. memory: tensors that a system keeps between steps, saved
+        with the weights. dtype: of the random numbers.
+    """
+
+    # One random stream for each use, so that changing how often one is drawn from leaves the others as they were.
+    streams: ClassVar[Mapping[str, int]] = {"init": 1, "latent_d": 2, "latent_g": 3, "eps": 4}
 
     @on_device
-    def __init__(self, options: Options, dataset: Dataset) -> None:
-        self.options, self.steps_done = options, 0
-        where = options.device
+    def __init__(self, options: Options, dataset: Dataset | Info) -> None:
+        self.options, self.dataset, self.steps_done, self.dtype = options, dataset, 0, float32
+        self.info = dataset.info if isinstance(dataset, Dataset) else dataset
         self.loss = loss(options.loss)
-        self.random = {name: Generator(options.seed, stream) for name, stream in STREAMS.items()}
-        self.loader = Loader(dataset, options.batch_size, options.seed, size=options.size)
-        channels = dataset.images.shape[-1]
-        self.real = zeros(options.batch_size, channels, options.size, options.size)
-        self.generator = networks.DCGANGenerator(options.latent, channels, options.size, options.base).to(where)
-        self.critic = networks.DCGANCritic(channels, options.size, options.base, options.critic_norm).to(where)
-        networks.dcgan_init_(self.generator, self.random["init"])
-        networks.dcgan_init_(self.critic, self.random["init"])
+        self.random = {name: Generator(options.seed, stream) for name, stream in self.streams.items()}
+        self.loader = self.load() if isinstance(dataset, Dataset) else None
+        self.batch = {"real": zeros(options.batch_size, self.info.shape[-1], options.size, options.size)}
+        self.memory: dict[str, Tensor] = {}
+        self.generator, self.critic = (module.to(options.device) for module in self.build())
         betas = (options.beta1, options.beta2)
         self.optim_g = optim.Adam(self.generator.parameters(), options.lr, betas)
         self.optim_d = optim.Adam(self.critic.parameters(), options.lr, betas)
         self.average = optim.WeightAverage(self.generator, options.average)
         plan = capture if options.capture else lambda step: step
-        self._critic_gradients = plan(partial(self._gradients, self.critic_loss, self.optim_d))
-        self._generator_gradients = plan(partial(self._gradients, self.generator_loss, self.optim_g))
+        self.gradients = {
+            "critic": plan(partial(self._gradients, self.critic_loss, self.optim_d)),
+            "generator": plan(partial(self._gradients, self.generator_loss, self.optim_g)),
+        }
+
+    # What a system is made of.
+
+    def load(self) -> Loader:
+        """The batches of real images."""
+        return Loader(self.dataset, self.options.batch_size, self.options.seed, size=self.options.size)
+
+    def build(self) -> tuple[nn.Module, nn.Module]:
+        """(generator, critic), their weights drawn; adds what the system needs to `batch` and `memory`."""
+        options, channels = self.options, self.info.shape[-1]
+        generator = networks.DCGANGenerator(options.latent, channels, options.size, options.base)
+        critic = networks.DCGANCritic(channels, options.size, options.base, options.critic_norm)
+        return tuple(networks.dcgan_init_(network, self.random["init"]) for network in (generator, critic))
+
+    def schedule(self) -> Iterator[tuple[str, str]]:
+        """The half-steps of one step: what an error calls it, and whose it is ("critic" or "generator")."""
+        for k in range(self.options.n_critic):
+            yield f"critic step {k + 1} of {self.options.n_critic}", "critic"
+        yield "generator step", "generator"
+
+    def feed(self, player: str) -> None:
+        """Put what the next half-step of `player` reads into `batch`."""
+        if player == "critic":
+            self.batch["real"].assign(next(self.loader)[0])
+
+    def inputs(self, count: int, random: Generator) -> Tensor:
+        """What the generator takes for `count` samples (count, width), drawn from `random`: standard normal latents."""
+        return randn(count, self.options.latent, generator=random, dtype=self.dtype)
+
+    def critic_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
+        """What the critic minimises on the batch in `real`, and figures to report."""
+        batch, real = self.options.batch_size, self.batch["real"]
+        with no_grad():
+            fake = self.generator(self.inputs(batch, self.random["latent_d"]))
+        d_real, d_fake = (self.loss.head(self.critic(images)) for images in (real, fake))
+        objective = self.loss.discriminator(d_real, d_fake)
+        figures = {"d_loss": objective, **self.critic_figures(d_real, d_fake)}
+        if self.options.gp_weight:
+            value, norm = self.slope(self.critic, real, fake)
+            figures |= {"penalty": value, "gradient_norm": norm}
+            objective = objective + self.options.gp_weight * value
+        return objective, figures
+
+    def generator_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
+        """What the generator minimises on fresh latents, and figures to report."""
+        fake = self.generator(self.inputs(self.options.batch_size, self.random["latent_g"]))
+        objective = self.loss.generator(self.loss.head(self.critic(fake)))
+        return objective, {"g_loss": objective}
+
+    def critic_figures(self, d_real: Tensor, d_fake: Tensor) -> dict[str, Tensor]:
+        """What the critic's outputs (N,) mean, as far as the loss says."""
+        if self.loss.probability is not None:
+            means = (mean(self.loss.probability(d.detach())) for d in (d_real, d_fake))
+            return dict(zip(("d_real", "d_fake"), means, strict=True))
+        if self.loss.name == "wasserstein":
+            return {"critic_estimate": mean(d_real.detach()) - mean(d_fake.detach())}
+        return {}
+
+    def slope(self, critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """(the gradient penalty without its weight, the mean norm), at points drawn from the stream "eps"."""
+        eps = rand(real.shape[0], 1, 1, 1, generator=self.random["eps"], dtype=self.dtype)
+        return penalty(self.options.penalty)(critic, real, fake, eps)
+
+    def formulas(self) -> dict[str, str]:
+        """Loss -> its formula, for the curves of a run."""
+        parts = (part.partition(":")[2].strip() for part in self.loss.formula.split(";"))
+        return dict(zip(("d_loss", "g_loss"), parts, strict=True))
+
+    # What it does.
 
     @on_device
     def step(self) -> dict[str, float]:
@@ -151,25 +172,19 @@ class Trainer:
         self.steps_done += 1
         return figures
 
-    def _half_steps(self) -> Iterator[tuple[str, dict, Callable, optim.Adam]]:
-        """Each half-step, its data in `real`: its name, the counters before it, its gradients, its optimiser."""
-        for k in range(self.options.n_critic):
-            before = self._counters()
-            self.real.assign(next(self.loader)[0])
-            yield f"critic step {k + 1} of {self.options.n_critic}", before, self._critic_gradients, self.optim_d
-        yield "generator step", self._counters(), self._generator_gradients, self.optim_g
-
     @np.errstate(over="ignore", invalid="ignore")  # what overflows is looked for here, and an error
     def _one_by_one(self) -> dict[str, float]:
         """The half-steps, each one's figures looked at before its optimiser acts."""
         figures: dict[str, float] = {}
-        for what, before, gradients, optimiser in self._half_steps():
-            found = gradients()
+        for what, player in self.schedule():
+            before = self._place()
+            self.feed(player)
+            found = self.gradients[player]()
             values = _numbers(found)
             if not np.isfinite(list(values.values())).all():
-                self._set_counters(before)
-                raise TrainingError(f"step {self.steps_done + 1}, {what}: {self._culprit(gradients)}")
-            optimiser.step()
+                self._go_back(before)
+                raise TrainingError(f"step {self.steps_done + 1}, {what}: {self._culprit(self.gradients[player])}")
+            self._optimiser(player).step()
             figures |= {name: values[name] for name in found if name != "objective"}
         return figures
 
@@ -181,10 +196,11 @@ class Trainer:
         """
         tensors = [t for module in (self.generator, self.critic) for t in (*module.parameters(), *module.buffers())]
         arrays, states = [t.data.copy() for t in tensors], [o.remember() for o in self._optimisers().values()]
-        counters, found = self._counters(), {}
-        for number, (_, _, gradients, optimiser) in enumerate(self._half_steps()):
-            found |= {(number, name): value for name, value in gradients().items()}
-            optimiser.step()
+        before, found = self._place(), {}
+        for number, (_, player) in enumerate(self.schedule()):
+            self.feed(player)
+            found |= {(number, name): value for name, value in self.gradients[player]().items()}
+            self._optimiser(player).step()
         values = _numbers(found)
         if np.isfinite(list(values.values())).all():
             return {name: value for (_, name), value in values.items() if name != "objective"}
@@ -192,34 +208,8 @@ class Trainer:
             t.assign(Tensor(array))
         for optimiser, state in zip(self._optimisers().values(), states, strict=True):
             optimiser.go_back(state)
-        self._set_counters(counters)
+        self._go_back(before)
         return self._one_by_one()
-
-    def critic_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
-        """What the critic minimises on the batch in `real`, and figures to report."""
-        batch = self.options.batch_size
-        with no_grad():
-            fake = self.generator(self.latent(batch, self.random["latent_d"]))
-        d_real, d_fake = (self.loss.head(self.critic(images)) for images in (self.real, fake))
-        objective = self.loss.discriminator(d_real, d_fake)
-        figures = {"d_loss": objective}
-        if self.loss.probability is not None:
-            means = (mean(self.loss.probability(d.detach())) for d in (d_real, d_fake))
-            figures |= dict(zip(("d_real", "d_fake"), means, strict=True))
-        elif self.loss.name == "wasserstein":
-            figures["critic_estimate"] = mean(d_real.detach()) - mean(d_fake.detach())
-        if self.options.gp_weight:
-            eps = rand(batch, 1, 1, 1, generator=self.random["eps"])
-            value, norm = penalty(self.options.penalty)(self.critic, self.real, fake, eps)
-            figures |= {"penalty": value, "gradient_norm": norm}
-            objective = objective + self.options.gp_weight * value
-        return objective, figures
-
-    def generator_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
-        """What the generator minimises on fresh latents, and figures to report."""
-        fake = self.generator(self.latent(self.options.batch_size, self.random["latent_g"]))
-        objective = self.loss.generator(self.loss.head(self.critic(fake)))
-        return objective, {"g_loss": objective}
 
     def _gradients(self, compute: Callable, optimiser: optim.Adam) -> dict[str, Tensor]:
         """Put the gradient of what `compute` minimises into the parameters' .grad; the figures, "objective" first."""
@@ -241,27 +231,67 @@ class Trainer:
             return str(error)
         return "the loss or a gradient is not finite, but every op is when run again"
 
-    def latent(self, count: int, random: Generator) -> Tensor:
-        """`count` standard normal latent vectors (count, latent) from one of the random streams."""
-        return randn(count, self.options.latent, generator=random)
-
+    @on_device
     def sample(self, z: Tensor, batch: int = 100) -> np.ndarray:
-        """Images (N, C, H, W) in (-1, 1) for latents z (N, latent), by the averaged generator in evaluation mode."""
-        if not self.options.device.startswith("cudasim"):
-            return generate(self.average.module, z, batch)
-        with device("cpu"):  # the simulator takes minutes for the images of an evaluation
-            return generate(copy.deepcopy(self.average.module).to("cpu"), z.to("cpu"), batch)
+        """Images (N, C, H, W) in (-1, 1) for what `inputs` gives (N, width), by the averaged generator in evaluation
+        mode."""
+        return generate(self.average.module, z, batch)
 
     @on_device
+    def draw(self, count: int, random: Generator) -> np.ndarray:
+        """`count` images (count, C, H, W) for inputs drawn from `random`."""
+        return self.sample(self.inputs(count, random))
+
     def preview(self, count: int) -> np.ndarray:
         """Images for the same `count` latents every time: what the grids of a run show."""
-        return self.sample(self.latent(count, Generator(self.options.seed, PREVIEW_STREAM)))
+        return self.draw(count, Generator(self.options.seed, PREVIEW_STREAM))
+
+    def observe(self, count: int, random: Generator, details: bool = False) -> Observed:
+        """What `count` samples for inputs drawn from `random` show, by judges that were trained on real images only;
+        with all their distances if `details`. Raises ValueError where there is no judge for the data set."""
+        model, made = classifier.load(self.options.data)
+        if list(self.info.class_names) != made["classes"]:
+            raise ValueError(
+                f"the classifier knows {made['classes']}, {self.options.data!r} has {list(self.info.class_names)} now"
+            )
+        images = self.draw(count, random)
+        report, accuracy = metrics.evaluate(images, model, self.dataset), made["held_out_accuracy"]
+        seen = Observed(
+            {"held_out_accuracy": accuracy, **report.as_dict()},
+            [f"{report.line()}; the judge is right on {accuracy:.1%} of the held-out images"],
+        )
+        if details:
+            shares = zip(made["classes"], report.histogram, strict=True)
+            seen.lines.append("shares: " + "  ".join(f"{name} {share:.1%}" for name, share in shares))
+        if details and count >= 10:
+            found = metrics.examine(images, model, self.dataset, self.options.seed)
+            seen.lines.extend(found.lines())
+            seen.figures["details"] = found.as_dict()
+        return seen
+
+    def twin(self, device: str) -> Trainer:
+        """The same system in the same state on another device."""
+        other = type(self)(replace(self.options, device=device), self.dataset)
+        other.restore(*self.state())
+        return other
+
+    def double(self) -> Trainer:
+        """Weights, data and random numbers in float64 from here on, for comparisons; returns self."""
+        self.dtype = float64
+        for module in self.networks().values():
+            module.double()
+        for table in (self.batch, self.memory):
+            table.update({name: t.to(float64) for name, t in table.items() if t.dtype == float32})
+        return self
+
+    # What a restart needs.
 
     def state(self) -> tuple[dict[str, np.ndarray], dict]:
         """(arrays, JSON-able rest): everything `restore` needs."""
         arrays, optimisers = {}, {}
         for name, module in self.networks().items():
             arrays |= {f"{name}.{k}": v for k, v in module.state_dict().items()}
+        arrays |= {f"memory.{name}": host(t.data) for name, t in self.memory.items()}
         for name, optimiser in self._optimisers().items():
             saved = optimiser.state_dict()
             for i, entry in saved["state"].items():
@@ -281,6 +311,8 @@ class Trainer:
         """Continue from `state()`. Raises ValueError or KeyError if it belongs to other networks."""
         for name, module in self.networks().items():
             module.load_state_dict(_under(arrays, name))
+        for name, t in self.memory.items():
+            t.assign(arrays[f"memory.{name}"])
         for name, optimiser in self._optimisers().items():
             state = {int(i): dict(counts) for i, counts in rest["optimisers"][name].items()}
             for key, array in _under(arrays, name).items():
@@ -297,14 +329,29 @@ class Trainer:
     def _optimisers(self) -> dict:
         return {"optim_g": self.optim_g, "optim_d": self.optim_d}
 
+    def _optimiser(self, player: str) -> optim.Adam:
+        return self.optim_d if player == "critic" else self.optim_g
+
     def _counters(self) -> dict:
-        """The random streams and the loader: all that moves besides the weights."""
-        return {"loader": self.loader.state_dict(), **{name: g.state_dict() for name, g in self.random.items()}}
+        """The random streams and the loader."""
+        streams = {name: stream.state_dict() for name, stream in self.random.items()}
+        return streams if self.loader is None else {"loader": self.loader.state_dict(), **streams}
 
     def _set_counters(self, counters: dict) -> None:
-        self.loader.load_state_dict(counters["loader"])
+        if self.loader is not None:
+            self.loader.load_state_dict(counters["loader"])
         for name, stream in self.random.items():
             stream.load_state_dict(counters[name])
+
+    def _place(self) -> tuple[dict, dict]:
+        """All that moves besides the weights: what `_go_back` takes."""
+        return self._counters(), {name: t.data.copy() for name, t in self.memory.items()}
+
+    def _go_back(self, place: tuple[dict, dict]) -> None:
+        counters, memory = place
+        self._set_counters(counters)
+        for name, array in memory.items():
+            self.memory[name].assign(Tensor(array))
 
 
 def generate(generator, z: Tensor, batch: int = 100) -> np.ndarray:

@@ -1,0 +1,58 @@
+"""What a run is made of: the options of every system, in one flat record that `training_options.json` holds.
+
+Each field's help text is in its metadata; `minigan train` makes its own options from them. Which of them mean something
+to which system is in gan/systems.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..backend import device
+from .losses import loss
+from .penalties import penalty
+
+
+def _option(default, text: str, least: int | None = None):
+    """A field with its help text and its least value."""
+    return field(default=default, metadata={"help": text, "least": least})
+
+
+@dataclass(frozen=True)
+class Options:
+    """Raises ValueError for values that make no sense."""
+
+    system: str = "wgan-gp"
+    data: str = _option("digits", "Data set (see: minigan data list).")
+    steps: int = _option(1000, "Total number of generator steps, also with --resume.", 0)
+    batch_size: int = _option(64, "Images per step.", 1)
+    seed: int = _option(0, "The same seed gives the same run, bit for bit.")
+    device: str = _option("cpu", "Where to compute: cpu, cuda, cudasim or cudasim:check.")
+    loss: str = _option("wasserstein", "A row of the table of losses (minigan.gan.losses), such as hinge.")
+    lr: float = _option(2e-4, "Learning rate of both Adams.")
+    beta1: float = _option(0.0, "Adam's decay of the average gradient.")
+    beta2: float = _option(0.9, "Adam's decay of the average squared gradient.")
+    n_critic: int = _option(5, "Critic steps per generator step.", 1)
+    gp_weight: float = _option(10.0, "Weight lambda of the gradient penalty; 0 for none.", 0)
+    critic_norm: bool = _option(False, "Batch norm in the critic.")
+    latent: int = _option(100, "Size of the latent vector.", 1)
+    base: int = _option(32, "Channels of the widest feature maps; deeper ones have multiples.", 1)
+    size: int = _option(32, "Height and width of the images, a power of two.")
+    average: float = _option(0.99, "Decay of the average of the generator's weights, which samples are drawn from.")
+    capture: bool = _option(True, "Replay recorded steps (the default), or run them op by op.")
+    penalty: str = _option("two-sided", "Which slope the gradient penalty pulls at (minigan.gan.penalties).")
+
+    def __post_init__(self) -> None:
+        for name, row in self.__dataclass_fields__.items():
+            least = row.metadata.get("least")
+            if least is not None and not getattr(self, name) >= least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if not 0 < self.lr < float("inf"):
+            raise ValueError(f"lr must be positive and finite, got {self.lr}")
+        if self.critic_norm and self.gp_weight:
+            raise ValueError(
+                "a critic with batch norm has no gradient per sample to penalise; use gp_weight 0 or critic_norm False"
+            )
+        device(self.device)
+        loss(self.loss)
+        penalty(self.penalty)

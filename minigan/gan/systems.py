@@ -1,0 +1,81 @@
+"""The table of systems that `minigan train` knows: each one's options, trainer and paper."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+from ..data import Dataset, Info
+from .losses import nearest
+from .options import Options
+from .train import Trainer
+
+COMMON = frozenset(
+    ["data", "steps", "batch_size", "seed", "device", "lr", "beta1", "beta2", "base", "size", "average", "capture"]
+)
+PLAIN = COMMON | frozenset(["loss", "n_critic", "gp_weight", "penalty", "critic_norm", "latent"])
+
+
+@dataclass(frozen=True)
+class System:
+    """One row of SYSTEMS. options: the defaults, tuned for the data set they name. takes: the options it reads, all
+    others being refused."""
+
+    options: Options
+    what: str
+    paper: str
+    trainer: type[Trainer] = Trainer
+    takes: frozenset[str] = PLAIN
+
+    @property
+    def name(self) -> str:
+        return self.options.system
+
+
+SYSTEMS: dict[str, System] = {
+    row.name: row
+    for row in (
+        System(
+            Options("wgan-gp", steps=2000, batch_size=32, lr=3e-4),
+            "Wasserstein distance by a critic of slope 1, held there by a gradient penalty",
+            "Gulrajani et al. 2017",
+        ),
+        System(
+            Options(
+                "dcgan",
+                loss="non-saturating",
+                beta1=0.5,
+                beta2=0.999,
+                n_critic=1,
+                gp_weight=0.0,
+                critic_norm=True,
+                steps=3000,
+            ),
+            "strided convolutions with batch norm in both networks",
+            "Radford et al. 2016",
+        ),
+    )
+}
+
+
+def system(name: str) -> System:
+    """The row called `name`. Raises ValueError, with the nearest name, if there is none."""
+    if name not in SYSTEMS:
+        raise nearest("system", name, SYSTEMS)
+    return SYSTEMS[name]
+
+
+def options_for(name: str, **changes) -> Options:
+    """The defaults of a system with the given changes. Raises ValueError for an unknown system or option, and for one
+    that the system does not read."""
+    row = system(name)
+    for key in changes:
+        if key not in {f.name for f in fields(Options)}:
+            raise nearest("option", key, sorted(row.takes))
+        if key not in row.takes:
+            raise ValueError(f"{name} has no option {key!r}; it takes: {', '.join(sorted(row.takes))}")
+    return replace(row.options, **changes)
+
+
+def trainer_for(options: Options, dataset: Dataset | Info) -> Trainer:
+    """The trainer of the system that `options` names."""
+    return system(options.system).trainer(options, dataset)
