@@ -16,7 +16,7 @@ from pathlib import Path
 
 import click
 
-from . import __version__, cli_data
+from . import __version__, cli_data, cli_traverse
 from .gan.options import Options
 
 
@@ -278,6 +278,7 @@ def scoreboard(size, steps, seeds, device, jobs, out) -> dict:
 
 
 cli_data.register(main, _command)
+cli_traverse.register(main, _command)
 
 
 @_command(main, "examples")

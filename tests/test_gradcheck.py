@@ -231,7 +231,7 @@ def test_a_certificate_of_dcgan():
 
 
 def test_an_unknown_model():
-    with pytest.raises(ValueError, match="unknown system 'stylegan'):
+    with pytest.raises(ValueError, match="unknown system 'stylegan'"):
         certificate.certify_model("stylegan")
 
 

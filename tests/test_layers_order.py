@@ -73,6 +73,8 @@ LAYERS = [
     "gan.games",
     "gan.fgan",
     "gan.networks",
+    "gan.heads",
+    "gan.pairs",
     "gan.toydata",
     "gan.toynets",
     "gan.classifier",
@@ -81,8 +83,11 @@ LAYERS = [
     "gan.metrics",
     "gan.options",
     "gan.train",
+    "gan.conditional",
+    "gan.infogan",
     "gan.systems",
     "gan.run",
+    "gan.traverse",
     "gan.toy",
     "gan.toyviz",
     "gan.toyrun",
@@ -101,6 +106,7 @@ LAYERS = [
     "bench.rules",
     "bench.report",
     "cli_data",
+    "cli_traverse",
     "cli",
     "__main__",
 ]
@@ -110,7 +116,8 @@ FACES = {"__init__", "gan.__init__", "bench.__init__", "cudasim.__init__"}
 
 # Loaded when first needed, so that `import minigan` stays quick and runs without them.
 LAZY = {"numba", "scipy", "matplotlib", "PIL", "click", "tqdm", "safetensors", "torch", "hypothesis"}
-HEAVY_ALLOWED = {"cli": {"click"}, "cli_data": {"click"}, "strategies": {"hypothesis"}, "bench.in_torch": {"torch"}}
+HEAVY_ALLOWED = {name: {"click"} for name in ("cli", "cli_data", "cli_traverse")}
+HEAVY_ALLOWED |= {"strategies": {"hypothesis"}, "bench.in_torch": {"torch"}}
 
 
 def modules() -> dict[str, Path]:

@@ -25,6 +25,7 @@ from ..functional import cross_entropy
 from ..ops_shape import cat
 from . import classifier, heads, networks
 from .distances import share_interval
+from .losses import nearest
 from .train import Observed, Trainer
 
 CRITICS: dict[str, type[nn.Module]] = {"concat": heads.ConcatCritic, "projection": heads.ProjectionCritic}
@@ -50,6 +51,8 @@ class ConditionalTrainer(Trainer):
     def make_critic(self) -> nn.Module:
         """The critic, its weights not yet drawn."""
         options = self.options
+        if options.condition not in CRITICS:
+            raise nearest("condition", options.condition, CRITICS)
         kind = CRITICS[options.condition]
         return kind(self.info.shape[-1], self.classes, options.size, options.base, options.critic_norm)
 
@@ -103,19 +106,20 @@ class ConditionalTrainer(Trainer):
 
     def observe(self, count: int, random: Generator, details: bool = False) -> Observed:
         """The plain figures, and how often the independent classifier sees the class that was asked for."""
+        model, accuracy = self.judge()
         images = self.draw(count, random)
-        seen = self.scores(images, details)
-        asked, found = self.labels(count), classifier.classes(classifier.load(self.options.data)[0], images)
+        seen = self.scores(images, model, accuracy, details)
+        asked, found = self.labels(count), classifier.classes(model, images)
         hits = asked == found
         share = share_interval(int(hits.sum()), count)
         each = {name: float(hits[asked == k].mean()) for k, name in enumerate(self.info.class_names[:count])}
         line = (
             f"{share.value:.1%} [{share.low:.1%}, {share.high:.1%}] of {count} samples agree with their label by the"
-            f" judge, which agrees with {seen.figures['held_out_accuracy']:.1%} of the held-out images' labels"
+            f" judge, which agrees with {accuracy:.1%} of the held-out images' labels"
         )
         worst = min(each, key=each.get)
         seen.lines[:0] = [line, f"least for {worst}: {each[worst]:.1%}"]
-        seen.figures |= {"agreement": share._asdict(), "agreement_by_class": each}
+        seen.figures.update({"agreement": share._asdict(), "agreement_by_class": each})
         return seen
 
 
@@ -124,9 +128,7 @@ class AuxiliaryTrainer(ConditionalTrainer):
 
     def make_critic(self) -> nn.Module:
         options = self.options
-        return heads.AuxiliaryCritic(
-            self.info.shape[-1], self.classes, options.size, options.base, options.critic_norm
-        )
+        return heads.AuxiliaryCritic(self.info.shape[-1], self.classes, options.size, options.base, options.critic_norm)
 
     def critic_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         with no_grad():

@@ -82,7 +82,7 @@ class AuxiliaryCritic(nn.Module):
 
 class CodeCritic(nn.Module):
     """Images to (a number each (N,), logits of the categorical code (N, classes), means of the continuous ones (N,
-    continuous)); the last two are Q."""
+    continuous)); the last two are Q. finer: clusters of a second, finer reading of the same features, 0 for none."""
 
     def __init__(
         self,
@@ -92,6 +92,7 @@ class CodeCritic(nn.Module):
         size: int = 32,
         base: int = 64,
         norm: bool = False,
+        finer: int = 0,
         hidden: int = 128,
     ) -> None:
         super().__init__()
@@ -100,10 +101,22 @@ class CodeCritic(nn.Module):
         self.score = nn.Conv2d(width, 1, 4)
         self.hidden, self.norm = nn.Conv2d(width, hidden, 4, bias=not norm), nn.BatchNorm2d(hidden) if norm else None
         self.codes = nn.Linear(hidden, classes + continuous)
+        self.finer = nn.Linear(hidden, finer) if finer else None
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Score, logits and means."""
         phi = self.body(x)
-        hidden = self.hidden(phi).reshape(x.shape[0], -1)
-        codes = self.codes(leaky_relu(hidden if self.norm is None else self.norm(hidden), 0.2))
+        codes = self.codes(self.features(phi))
         return self.score(phi).reshape(x.shape[0]), codes[:, : self.classes], codes[:, self.classes :]
+
+    def features(self, phi: Tensor) -> Tensor:
+        """What Q reads the codes from (N, hidden), for the body's features."""
+        hidden = self.hidden(phi).reshape(phi.shape[0], -1)
+        return leaky_relu(hidden if self.norm is None else self.norm(hidden), 0.2)
+
+    def clusters(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the categorical code and of the finer clusters. Raises ValueError where there are none."""
+        if self.finer is None:
+            raise ValueError("CodeCritic: made without finer clusters")
+        features = self.features(self.body(x))
+        return self.codes(features)[:, : self.classes], self.finer(features)

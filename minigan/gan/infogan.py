@@ -6,38 +6,79 @@ The code c is one categorical variable, uniform on K values, and C continuous on
 critic's body (gan/heads.py). For the categorical code -log Q is a cross-entropy. For a continuous one Q is a normal
 density of fixed width about its mean, so that -log Q is a squared error up to constants. The generator takes z, the
 one-hot category and the continuous codes, in this order. Both players minimise Q's losses, as in the authors' code.
+
+Nothing in this says which partition of the images the category is to be, and a quick Q settles with G on a chance one
+while the images are still blobs. Two changes, each of which an option takes back, bind it to the classes:
+    real_weight   Q's category tells of pairs of alike reals (gan/pairs.py), and so does a finer clustering of the same
+                  features (overclustering: Ji et al. 2019, section 3.3); 0 is Chen et al.'s InfoGAN
+    ramp          the weight of the codes rises from 0 over so many steps; 0 has it whole from the start
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 
 from .. import nn
 from ..autograd import Tensor, no_grad
 from ..backend import Generator
-from ..creation import rand, randint, randn, zeros
-from ..functional import cross_entropy, mse_loss, one_hot
+from ..creation import ones, rand, randint, randn, zeros
+from ..functional import cross_entropy, mse_loss, one_hot, softmax
 from ..ops_basic import cast
+from ..ops_reduce import sum
 from ..ops_shape import cat
-from . import classifier, networks
+from . import classifier, networks, pairs
 from .distances import share_interval
 from .heads import CodeCritic
-from .train import Observed, Trainer
+from .train import Observed, Trainer, on_device
+
+FINER = 3
+"""Finer clusters for each value of the categorical code."""
 
 
 class InfoTrainer(Trainer):
     """`infogan`."""
 
+    streams: ClassVar[Mapping[str, int]] = {**Trainer.streams, "pairs": 9}
+
     def build(self) -> tuple[nn.Module, nn.Module]:
         options, channels = self.options, self.info.shape[-1]
         width = options.latent + options.categories + options.continuous
         generator = networks.DCGANGenerator(width, channels, options.size, options.base)
-        critic = CodeCritic(
-            channels, options.categories, options.continuous, options.size, options.base, options.critic_norm
-        )
+        shape = channels, options.categories, options.continuous, options.size, options.base, options.critic_norm
+        critic = CodeCritic(*shape, finer=FINER * options.categories if options.real_weight else 0)
+        self.batch["share"] = ones(1)
+        if options.real_weight:
+            images = zeros(options.batch_size, channels, options.size, options.size)
+            self.batch |= {"first": images, "second": images.clone()}
+            self.alike: np.ndarray | None = None
         return tuple(networks.dcgan_init_(network, self.random["init"]) for network in (generator, critic))
+
+    def feed(self, player: str) -> None:
+        options = self.options
+        super().feed(player)
+        if options.ramp:
+            self.batch["share"].assign(np.array([min(1.0, self.steps_done / options.ramp)]))
+        if player == "critic" and options.real_weight:
+            for name, images in zip(("first", "second"), self.pairs(), strict=True):
+                self.batch[name].assign(images)
+
+    def pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Batches of two moved images each that are the same or neighbours."""
+        random, train = self.random["pairs"], self.dataset.train
+        if self.alike is None:
+            self.alike = pairs.neighbours(self.real_images(train), min(self.options.neighbours, len(train) - 1))
+        picked = (random.uniform(self.options.batch_size) * len(train)).astype(np.int64)
+        column = (random.uniform(self.options.batch_size) * self.alike.shape[1]).astype(np.int64)
+        both = picked, self.alike[picked, column]
+        return tuple(pairs.moved(self.real_images(train[rows]), random) for rows in both)
+
+    def real_images(self, rows: np.ndarray) -> np.ndarray:
+        """Images of the data set as the critic sees them."""
+        return classifier.prepared(self.dataset, rows, self.options.size)
 
     def inputs(self, count: int, random: Generator) -> Tensor:
         """Latents, categories in turn, continuous codes: (count, latent + categories + continuous)."""
@@ -66,9 +107,14 @@ class InfoTrainer(Trainer):
     def code_loss(self, logits: Tensor, means: Tensor, category: Tensor, continuous: Tensor) -> tuple[Tensor, dict]:
         """(the weighted losses of Q, the figures): the bound in nats and the mean squared error."""
         options = self.options
-        entropy, error = cross_entropy(logits, category), mse_loss(means, continuous)
-        figures = {"bound": math.log(options.categories) - entropy.detach(), "code_error": error.detach()}
-        return options.category_weight * entropy + options.continuous_weight * error, figures
+        entropy = cross_entropy(logits, category)
+        objective = options.category_weight * entropy
+        figures = {"bound": math.log(options.categories) - entropy.detach()}
+        if options.continuous:
+            error = mse_loss(means, continuous)
+            objective = objective + options.continuous_weight * error
+            figures["code_error"] = error.detach()
+        return objective, figures
 
     def critic_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         with no_grad():
@@ -77,34 +123,51 @@ class InfoTrainer(Trainer):
         scores = self.loss.head(d_real[0]), self.loss.head(d_fake[0])
         adversarial = self.loss.discriminator(*scores)
         codes, figures = self.code_loss(*d_fake[1:], category, continuous)
-        return adversarial + codes, {"d_loss": adversarial, **figures, **self.critic_figures(*scores)}
+        figures = {"d_loss": adversarial, **figures, **self.critic_figures(*scores)}
+        objective = adversarial + sum(self.batch["share"]) * codes
+        if not self.options.real_weight:
+            return objective, figures
+        first, second = (self.critic.clusters(self.batch[name]) for name in ("first", "second"))
+        told, finer = (
+            pairs.mutual_information(softmax(a, 1), softmax(b, 1)) for a, b in zip(first, second, strict=True)
+        )
+        figures["real_information"] = told.detach()
+        return objective - self.options.real_weight * (told + finer), figures
 
     def generator_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         fake, category, continuous = self.coded("latent_g")
         score, logits, means = self.critic(fake)
         adversarial = self.loss.generator(self.loss.head(score))
         codes, _ = self.code_loss(logits, means, category, continuous)
-        return adversarial + codes, {"g_loss": adversarial, "code_loss": codes}
+        return adversarial + sum(self.batch["share"]) * codes, {"g_loss": adversarial, "code_loss": codes}
 
+    @on_device
+    def draw_coded(self, count: int, random: Generator) -> tuple[np.ndarray, np.ndarray]:
+        """(what the generator takes, its images) for `count` samples."""
+        inputs = self.inputs(count, random)
+        return inputs.numpy(), self.sample(inputs)
+
+    @on_device
     def read(self, images: np.ndarray, batch: int = 250) -> tuple[np.ndarray, np.ndarray]:
-        """What Q says of images (N, C, size, size): (log probabilities (N, categories), means (N, continuous))."""
-        was_training, found = self.critic.training, []
-        self.critic.eval()
-        with no_grad():
+        """What Q says of images (N, C, size, size): (log probabilities (N, categories), means (N, continuous)).
+
+        Batch norm takes each batch's own statistics, as in training: Q never read a mixture of fakes and reals.
+        """
+        found = []
+        with no_grad(), nn.frozen_statistics(self.critic):
             for i in range(0, len(images), batch):
                 part = zeros(*images[i : i + batch].shape, dtype=self.dtype).assign(images[i : i + batch])
                 _, logits, means = self.critic(part)
                 found.append((logits.log_softmax(1).numpy(), means.numpy()))
-        self.critic.train(was_training)
         return tuple(np.concatenate(part) for part in zip(*found, strict=True))
 
     def observe(self, count: int, random: Generator, details: bool = False) -> Observed:
         """The plain figures; what the independent classifier sees for each category; what Q reads from the samples."""
-        inputs = self.inputs(count, random)
-        images = self.sample(inputs)
-        seen = self.scores(images, details)
+        model, accuracy = self.judge()
+        inputs, images = self.draw_coded(count, random)
+        seen = self.scores(images, model, accuracy, details)
         category = self.categories(count)
-        found = classifier.classes(classifier.load(self.options.data)[0], images)
+        found = classifier.classes(model, images)
         table = np.zeros((self.options.categories, len(self.info.class_names)), np.int64)
         np.add.at(table, (category, found), 1)
         pure, matched = purity(table), matching(table)
@@ -114,16 +177,18 @@ class InfoTrainer(Trainer):
         share = share_interval(int(table.max(1).sum()), count)
         seen.lines[:0] = [
             f"purity {pure:.1%} [{share.low:.1%}, {share.high:.1%}] over {count} samples, one class to one category"
-            f" {matched:.1%}; the judge is right on {seen.figures['held_out_accuracy']:.1%} of held-out images",
+            f" {matched:.1%}; the judge is right on {accuracy:.1%} of held-out images",
             f"E log Q(c|x) + H(c) = {bound:.3f}, H(c) = log {self.options.categories} = {entropy:.3f}",
             "category -> class: "
             + ", ".join(f"{k} -> {self.info.class_names[c]}" for k, c in enumerate(table.argmax(1))),
         ]
-        seen.figures |= {"purity": pure, "matched": matched, "bound": bound, "table": table.tolist()}
+        seen.figures.update({"purity": pure, "matched": matched, "bound": bound, "table": table.tolist()})
         if self.options.continuous:
-            asked = inputs.numpy()[:, -self.options.continuous :]
+            asked = inputs[:, -self.options.continuous :]
             fits = [float(np.corrcoef(a, b)[0, 1]) for a, b in zip(asked.T, means.T, strict=True)]
-            seen.lines.insert(2, "correlation of each continuous code with Q's mean: " + ", ".join(f"{r:.3f}" for r in fits))
+            seen.lines.insert(
+                2, "correlation of each continuous code with Q's mean: " + ", ".join(f"{r:.3f}" for r in fits)
+            )
             seen.figures["correlation"] = fits
         return seen
 

@@ -42,6 +42,17 @@ class Options:
     capture: bool = _option(True, "Replay recorded steps (the default), or run them op by op.")
     penalty: str = _option("two-sided", "Which slope the gradient penalty pulls at (minigan.gan.penalties).")
 
+    condition: str = _option("concat", "How the critic is told the class: concat or projection.")
+    class_weight: float = _option(1.0, "Weight of the auxiliary classifier's loss.", 0)
+    categories: int = _option(10, "Values of the categorical code.", 2)
+    continuous: int = _option(2, "Number of continuous codes.", 0)
+    category_weight: float = _option(1.0, "Weight of the categorical code's information.", 0)
+    continuous_weight: float = _option(0.1, "Weight of the continuous codes' information.", 0)
+
+    real_weight: float = _option(1.0, "Weight of what the category tells of pairs of alike reals; 0 for none.", 0)
+    neighbours: int = _option(0, "Nearest images that an image is paired with besides itself.", 0)
+    ramp: int = _option(1000, "Steps over which the weight of the codes rises to its full value.", 0)
+
     def __post_init__(self) -> None:
         for name, row in self.__dataclass_fields__.items():
             least = row.metadata.get("least")

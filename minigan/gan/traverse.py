@@ -1,6 +1,6 @@
 """Walks through what a generator eats: its codes, its classes, or directions of its latents.
 
-    any latents     z turns on its sphere towards a random direction u of the same norm:  cos(t) z + sin(t) u
+    any latents     z turns on its sphere towards a random u of the same norm, at right angles:  cos(t) z + sin(t) u
     cgan, acgan     each row one latent, each column one class
     infogan         each row one latent, each column one category; then each row one category, each column one value of
                     a continuous code, with the latent shared (Chen et al. 2016, figure 2)
@@ -47,7 +47,8 @@ def walks(trainer: Trainer, rows: int, columns: int, random: Generator) -> list[
             " see: minigan translate"
         )
     start, towards = ends[:1], ends[1:]
-    towards = towards * np.linalg.norm(start) / np.linalg.norm(towards, axis=1, keepdims=True)
+    towards = towards - (towards @ start.T) * start / np.maximum((start * start).sum(), 1e-12)
+    towards = towards * np.linalg.norm(start) / np.maximum(np.linalg.norm(towards, axis=1, keepdims=True), 1e-12)
     angles = np.linspace(-math.pi / 2, math.pi / 2, columns)[:, None]
     inputs = np.concatenate([np.cos(angles) * start + np.sin(angles) * u for u in towards])
     return [Walk("one latent turned by -90 to 90 degrees, each row towards another direction", inputs, columns)]
