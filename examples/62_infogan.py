@@ -1,6 +1,6 @@
 """InfoGAN finds the ten digits without being told: codes that G must keep readable (Chen et al. 2016).
 
-    min_{G,Q} max_D  V(D, G) - lambda (E ln Q(c | G(z, c)) + H(c)),      c = (one of 10 categories, 2 numbers in [-1, 1])
+    min_{G,Q} max_D  V(D, G) - lambda (E ln Q(c | G(z, c)) + H(c)),   c = (one of 10 categories, 2 numbers in [-1, 1])
 
 Nothing in this says which ten parts the category shall name. Here Q also reads pairs of moved real images, and is to
 say the same of both while it uses all categories alike: their mutual information (Ji et al. 2019; gan/pairs.py).

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import click
 
-from . import __version__, cli_data, cli_traverse
+from . import __version__, cli_data, cli_translate, cli_traverse
 from .gan.options import Options
 
 
@@ -207,18 +207,20 @@ def evaluate(run, count, seed, device) -> dict:
 @click.option("--epochs", default=20, show_default=True, type=click.IntRange(1), help="Passes over the training split.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the weights, the order and the dropout.")
 @click.option("--attributes", "by_attributes", is_flag=True, help="Of attributes; for a set without classes always.")
+@click.option("--device", default="cpu", show_default=True, help=DEVICES)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write to; by default one in the user's cache.")
-def train_classifier(data_name, epochs, seed, by_attributes, out) -> dict:
+def train_classifier(data_name, epochs, seed, by_attributes, device, out) -> dict:
     """Train the classifier that judges samples of DATA."""
-    from . import data
+    from . import backend, data
     from .gan import attributes, classifier
 
     dataset = data.load(data_name)
     by_attributes |= dataset.labels is None and dataset.attributes is not None
     kind = attributes if by_attributes else classifier
-    model = kind.train(
-        dataset, epochs, seed, lambda epoch, value: click.echo(f"epoch {epoch}/{epochs}  loss {value:.4f}")
-    )
+    with backend.device(device):
+        model = kind.train(
+            dataset, epochs, seed, lambda epoch, value: click.echo(f"epoch {epoch}/{epochs}  loss {value:.4f}")
+        )
     folder = classifier.kept(data_name)
     if by_attributes:
         folder = folder.with_name(f"{folder.name}-attributes")
@@ -277,8 +279,27 @@ def scoreboard(size, steps, seeds, device, jobs, out) -> dict:
     return figures
 
 
+@_command(main, "results")
+@click.argument("names", nargs=-1)
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1), help="Runs of each system.")
+@click.option("--steps", type=click.IntRange(1), help="Generator steps of every run; by default each system's own.")
+@click.option("--root", default="results", show_default=True, type=click.Path(path_type=Path), help="Of the runs.")
+@click.option(
+    "--out", default="RESULTS.md", show_default=True, type=click.Path(path_type=Path), help="Page; pictures beside it."
+)
+def results(names, seeds, steps, root, out) -> list:
+    """Train every system (or only the rows NAMES) at its defaults and write the results page. Call it again to go on
+    with an interrupted one."""
+    from .gan import results as page
+
+    made = page.build(page.rows(names), seeds, root, out, click.echo, steps)
+    click.echo(f"{len(made)} rows in {out}")
+    return made
+
+
 cli_data.register(main, _command)
 cli_traverse.register(main, _command)
+cli_translate.register(main, _command)
 
 
 @_command(main, "examples")

@@ -12,7 +12,8 @@ import numpy as np
 from . import functional as F
 from . import init
 from .autograd import Tensor, in_place, no_grad
-from .backend import Generator, float32, namespace
+from .backend import Generator, int64, namespace
+from .creation import empty, ones, zeros
 from .module import Module, ModuleList, Parameter, Sequential, functional_call, substituted  # noqa: F401
 from .ops_basic import sum_to
 from .ops_conv import Pair, pair_of
@@ -123,12 +124,12 @@ class BatchNorm2d(Module):
     ) -> None:
         super().__init__()
         self.num_features, self.eps, self.momentum, self.moves_statistics = num_features, eps, momentum, True
-        self.register_parameter("weight", Parameter(np.ones(num_features, float32)) if affine else None)
-        self.register_parameter("bias", Parameter(np.zeros(num_features, float32)) if affine else None)
+        self.register_parameter("weight", Parameter(ones(num_features)) if affine else None)
+        self.register_parameter("bias", Parameter(zeros(num_features)) if affine else None)
         tracked = track_running_stats
-        self.register_buffer("running_mean", Tensor(np.zeros(num_features, float32)) if tracked else None)
-        self.register_buffer("running_var", Tensor(np.ones(num_features, float32)) if tracked else None)
-        self.register_buffer("num_batches_tracked", Tensor(np.zeros((), np.int64)) if tracked else None)
+        self.register_buffer("running_mean", zeros(num_features) if tracked else None)
+        self.register_buffer("running_var", ones(num_features) if tracked else None)
+        self.register_buffer("num_batches_tracked", zeros(dtype=int64) if tracked else None)
 
     def forward(self, x):
         batch_statistics = self.training or self.running_mean is None
@@ -171,8 +172,8 @@ class InstanceNorm2d(Module):
     def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = False) -> None:
         super().__init__()
         self.eps = eps
-        self.register_parameter("weight", Parameter(np.ones(num_features, float32)) if affine else None)
-        self.register_parameter("bias", Parameter(np.zeros(num_features, float32)) if affine else None)
+        self.register_parameter("weight", Parameter(ones(num_features)) if affine else None)
+        self.register_parameter("bias", Parameter(zeros(num_features)) if affine else None)
 
     def forward(self, x):
         return F.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
@@ -188,8 +189,8 @@ class LayerNorm(Module):
         self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
         self.eps = eps
         affine = elementwise_affine
-        self.register_parameter("weight", Parameter(np.ones(self.normalized_shape, float32)) if affine else None)
-        self.register_parameter("bias", Parameter(np.zeros(self.normalized_shape, float32)) if affine else None)
+        self.register_parameter("weight", Parameter(ones(self.normalized_shape)) if affine else None)
+        self.register_parameter("bias", Parameter(zeros(self.normalized_shape)) if affine else None)
 
     def forward(self, x):
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
@@ -200,7 +201,7 @@ class Embedding(Module):
 
     def __init__(self, num_embeddings: int, embedding_dim: int) -> None:
         super().__init__()
-        self.weight = Parameter(init.normal_(Tensor(np.empty((num_embeddings, embedding_dim), float32))))
+        self.weight = Parameter(init.normal_(empty(num_embeddings, embedding_dim)))
 
     def forward(self, x):
         return F.embedding(x, self.weight)
@@ -348,7 +349,7 @@ def spectral_norm(
     del module._parameters[name]
     module.register_parameter(f"{name}_orig", weight)
     for letter, size in (("u", rows), ("v", columns)):
-        start = init.normal_(Tensor(np.empty(size, weight.dtype)), generator=generator)
+        start = init.normal_(empty(size, dtype=weight.dtype, device=weight.device), generator=generator)
         module.register_buffer(f"{name}_{letter}", Tensor(unit(start.data)))
     module.register_forward_pre_hook(refresh)
     with no_grad():
@@ -361,7 +362,7 @@ def _weight_and_bias(module: Module, shape: tuple[int, ...], outputs: int, bias:
     if min(shape) < 1:
         raise ValueError(f"{type(module).__name__}: every size must be positive, the weight would be {shape}")
     bound = 1 / math.sqrt(math.prod(shape[1:]))
-    weight = init.uniform_(Tensor(np.empty(shape, float32)), -bound, bound)
+    weight = init.uniform_(empty(shape), -bound, bound)
     module.weight = Parameter(weight)
-    drawn = init.uniform_(Tensor(np.empty(outputs, float32)), -bound, bound) if bias else None
+    drawn = init.uniform_(empty(outputs), -bound, bound) if bias else None
     module.register_parameter("bias", Parameter(drawn) if bias else None)

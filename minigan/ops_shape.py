@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from minigan.kernels import layout
+
 from .autograd import Op, Tensor, array_of, as_tensor
 from .backend import namespace, on
 from .ops_basic import alike
@@ -144,6 +146,65 @@ def axis_index(dim: int, ndim: int, op: str) -> int:
     if not -ndim <= dim < max(ndim, 1):
         raise IndexError(f"{op}: dimension {dim} is out of range for a tensor of {ndim} dimensions")
     return dim % max(ndim, 1)
+
+
+class Mirror(Linear):
+    """A border mirrored about the edge, which itself is not repeated: 2 1 | 0 1 2 3 | 2 1.
+
+    widths: (low, high) of each axis. Slices only, axis by axis: what lies in a corner is mirrored twice.
+    """
+
+    def __init__(self, widths: tuple[tuple[int, int], ...]) -> None:
+        self.widths = widths
+
+    def forward(self, x):
+        xp, order = namespace(x), layout.memory_order(x)
+        shape = [low + size + high for (low, high), size in zip(self.widths, x.shape, strict=True)]
+        y = xp.empty([shape[axis] for axis in order], x.dtype).transpose([order.index(a) for a in range(x.ndim)])
+        self._into(y, x)
+        return y
+
+    def prepare(self, work, inputs, outputs):
+        work.call(self._into, outputs[0], inputs[0])
+
+    def _into(self, y, x) -> None:
+        y[tuple(slice(low, low + size) for (low, _), size in zip(self.widths, x.shape, strict=True))] = x
+        for border, inner in self.folds(x.shape):
+            y[border] = y[inner]
+
+    def folds(self, shape: Sequence[int]) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+        """(the border, what it is the mirror image of), keys of the padded array, in the order they are filled."""
+        found = []
+        for axis, ((low, high), size) in enumerate(zip(self.widths, shape, strict=True)):
+            lead, end = (slice(None),) * axis, low + size
+            if low:
+                found.append(((*lead, slice(0, low)), (*lead, slice(2 * low, low, -1))))
+            if high:
+                stop = end - 2 - high
+                inner = slice(end - 2, stop if stop >= 0 else None, -1)
+                found.append(((*lead, slice(end, end + high)), (*lead, inner)))
+        # Where an axis is filled, the borders of later ones are not yet: each sees the whole of those before it.
+        return found
+
+    def vjp(self, node, need, g):
+        return (Unmirror(self.widths)(g),)
+
+
+class Unmirror(Linear):
+    """Each border value added to what it was the mirror image of, and the border cut off; the adjoint of Mirror."""
+
+    def __init__(self, widths: tuple[tuple[int, int], ...]) -> None:
+        self.widths = widths
+
+    def forward(self, g):
+        shape = [size - low - high for size, (low, high) in zip(g.shape, self.widths, strict=True)]
+        y = g.copy(order="K")
+        for border, inner in reversed(Mirror(self.widths).folds(shape)):
+            y[inner] += y[border]
+        return y[tuple(slice(low, low + size) for (low, _), size in zip(self.widths, shape, strict=True))]
+
+    def vjp(self, node, need, g):
+        return (Mirror(self.widths)(g),)
 
 
 def sizes_of(shape: tuple) -> tuple[int, ...]:
@@ -329,10 +390,10 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         size = input.shape[axis]
         if min(low, high) < 0 or (mode != "replicate" and max(low, high) > size - (mode == "reflect")):
             raise ValueError(f"pad: widths {(low, high)} do not fit axis {axis} of size {size} in mode {mode!r}")
-        if low or high:
+        if (low or high) and mode != "reflect":
             source = np.pad(np.arange(size), (low, high), numpy_mode)
             input = Index((slice(None),) * axis + (ARRAY,))(input, Tensor(on(array_of(input), source)))
-    return input
+    return Mirror(tuple(widths))(input) if mode == "reflect" and any(pad) else input
 
 
 Tensor.__getitem__ = getitem

@@ -316,6 +316,14 @@ PAD = (
         lambda torch, x, index, shape: torch.zeros(shape, dtype=x.dtype).index_add(0, index, x),
         edge=(call((0, 2), index=np.zeros(0, np.int64), shape=(4, 2)),),
     ),
+    OpCase(
+        "unmirror",
+        lambda x, low, high: ops_shape.Unmirror(((low, high), (0, 0)))(x),
+        (call((6, 2), low=1, high=2), call((5, 2), low=0, high=2)),
+        lambda torch, x, low, high: torch.zeros(len(x) - low - high, 2, dtype=x.dtype).index_add(
+            0, torch.as_tensor(np.pad(np.arange(len(x) - low - high), (low, high), "reflect")), x
+        ),
+    ),
     OpCase("detach", Tensor.detach, (call((2, 3)),), lambda torch, x: x.detach(), max_order=0),
 )
 

@@ -61,7 +61,7 @@ def save_grid(
     padding: int = 2,
 ) -> None:
     """Write `image_grid` of the images as a PNG."""
-    _save_png(path, _picture(image_grid(images, columns, scale, padding)))
+    _save_png(path, to_picture(image_grid(images, columns, scale, padding)))
 
 
 def save_grids(path: str | os.PathLike, grids: Mapping[str, np.ndarray], scale: int = 2) -> None:
@@ -74,7 +74,7 @@ def save_grids(path: str | os.PathLike, grids: Mapping[str, np.ndarray], scale: 
     if not grids:
         raise ValueError(f"save_grids: there are no grids for {path}")
     pictures = {
-        title: _picture(image_grid(g.reshape(-1, *g.shape[2:]), g.shape[1], scale)) for title, g in grids.items()
+        title: to_picture(image_grid(g.reshape(-1, *g.shape[2:]), g.shape[1], scale)) for title, g in grids.items()
     }
     font, line = ImageFont.load_default(13), 22
     width = max(*(p.width for p in pictures.values()), *(math.ceil(font.getlength(t)) + 8 for t in pictures))
@@ -158,13 +158,13 @@ def data_sheet(dataset: Dataset, columns: int = 12, scale: int | None = None) ->
         label = (left - 12, y + h * scale / 2)
         draw.text(label, name, INK, ImageFont.load_default(15), anchor="rm")
         strip = image_grid(dataset.images[index], columns, scale, padding=4, fill=255)
-        sheet.paste(_picture(strip[4:, 4:]), (left, y))
+        sheet.paste(to_picture(strip[4:, 4:]), (left, y))
     return np.asarray(sheet)
 
 
 def save_data_sheet(path: str | os.PathLike, dataset: Dataset, columns: int = 12, scale: int | None = None) -> None:
     """Write `data_sheet` as a PNG."""
-    _save_png(path, _picture(data_sheet(dataset, columns, scale)))
+    _save_png(path, to_picture(data_sheet(dataset, columns, scale)))
 
 
 @dataclass(frozen=True)
@@ -319,7 +319,8 @@ def _as_uint8(images: np.ndarray) -> np.ndarray:
     return images
 
 
-def _picture(array: np.ndarray) -> Image:
+def to_picture(array: np.ndarray) -> Image:
+    """An array as `image_grid` makes it, as a Pillow image."""
     from PIL import Image
 
     return Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
@@ -335,7 +336,7 @@ def _gif_frame(source: str | os.PathLike | np.ndarray, caption: str, width: int)
     """A picture at most `width` wide, a line of text below it, in the few colours of a GIF."""
     from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-    picture = _picture(source) if isinstance(source, np.ndarray) else Image.open(source)
+    picture = to_picture(source) if isinstance(source, np.ndarray) else Image.open(source)
     picture.load()
     picture = picture.reduce(math.ceil(picture.width / width))
     if caption:

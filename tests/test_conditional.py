@@ -182,6 +182,12 @@ def test_walks(system, grids, digits):
         traverse(t, 0, 5)
 
 
+def test_a_translator_has_no_latents():
+    small = options_for("cyclegan", batch_size=2, base=2, blocks=0)
+    with pytest.raises(ValueError, match="cyclegan translates images, so there are no latents to walk through"):
+        traverse(trainer_for(small, data.load("emoji")))
+
+
 def test_a_walk_changes_what_it_says(digits):
     """Rows of a class walk share z, columns the class; a continuous walk moves one code and nothing else."""
     from minigan.gan.traverse import walks

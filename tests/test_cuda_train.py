@@ -1,5 +1,7 @@
 """Whole training steps on a device: the CPU's weights, one wait a step, captured or not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ import minigan as mg
 from minigan import data
 from minigan.backend import module_of
 from minigan.data import Dataset
+from minigan.gan import attributes, classifier
 from minigan.gan.systems import options_for
 from minigan.gan.train import Trainer, TrainingError, generate
 
@@ -118,3 +121,30 @@ def test_samples_leave_the_device(device):
     assert isinstance(images, np.ndarray) and images.shape == (3, 1, 16, 16) and np.isfinite(images).all()
     latents = mg.randn(3, 8, generator=mg.Generator(0))
     assert isinstance(generate(trainer("dcgan", device, True).average.module, latents), np.ndarray)
+
+
+def test_layers_made_on_a_device_lie_there_with_the_cpus_numbers(device):
+    def made(where):
+        mg.manual_seed(3)
+        with mg.device(where):
+            layers = mg.nn.Conv2d(1, 4, 3), mg.nn.BatchNorm2d(4), mg.nn.LayerNorm(4), mg.nn.Embedding(3, 4)
+            return mg.nn.Sequential(*layers, mg.nn.spectral_norm(mg.nn.Linear(4, 2)))
+
+    ours, theirs = made("cpu"), made(device)
+    assert {t.device for t in (*theirs.parameters(), *theirs.buffers())} == {device}
+    for name, array in ours.state_dict().items():
+        np.testing.assert_allclose(theirs.state_dict()[name], array, rtol=2e-5, err_msg=name)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("digits", classifier), ("avatars", attributes)])
+def test_a_classifier_trained_on_the_device_is_the_cpus(name, kind, device):
+    dataset = data.load(name)
+    dataset = replace(dataset, train=dataset.train[:64])
+    states = []
+    for where in ("cpu", device):
+        with mg.device(where):
+            model = kind.train(dataset, 1, seed=0)
+        assert {p.device for p in model.parameters()} == {"cpu"}
+        states.append(model.state_dict())
+    for key, array in states[0].items():
+        np.testing.assert_allclose(states[1][key], array, atol=2e-5, err_msg=key)

@@ -75,6 +75,7 @@ LAYERS = [
     "gan.networks",
     "gan.heads",
     "gan.pairs",
+    "gan.translators",
     "gan.toydata",
     "gan.toynets",
     "gan.classifier",
@@ -85,9 +86,12 @@ LAYERS = [
     "gan.train",
     "gan.conditional",
     "gan.infogan",
+    "gan.cyclegan",
+    "gan.stargan",
     "gan.systems",
     "gan.run",
     "gan.traverse",
+    "gan.results",
     "gan.toy",
     "gan.toyviz",
     "gan.toyrun",
@@ -107,6 +111,7 @@ LAYERS = [
     "bench.report",
     "cli_data",
     "cli_traverse",
+    "cli_translate",
     "cli",
     "__main__",
 ]
@@ -116,7 +121,7 @@ FACES = {"__init__", "gan.__init__", "bench.__init__", "cudasim.__init__"}
 
 # Loaded when first needed, so that `import minigan` stays quick and runs without them.
 LAZY = {"numba", "scipy", "matplotlib", "PIL", "click", "tqdm", "safetensors", "torch", "hypothesis"}
-HEAVY_ALLOWED = {name: {"click"} for name in ("cli", "cli_data", "cli_traverse")}
+HEAVY_ALLOWED = {name: {"click"} for name in ("cli", "cli_data", "cli_translate", "cli_traverse")}
 HEAVY_ALLOWED |= {"strategies": {"hypothesis"}, "bench.in_torch": {"torch"}}
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from .. import checkpoint, optim
-from ..autograd import Tensor, no_grad
-from ..data import Dataset, Loader
+from ..autograd import Tensor, no_grad, tensor
+from ..data import ASSETS, Dataset, Loader, slug
 from ..functional import cross_entropy
-from .classifier import SIZE, Classifier, prepared
+from .classifier import SIZE, Classifier, kept, prepared
 
 
 def groups(dataset: Dataset) -> dict[str, slice]:
@@ -37,7 +37,7 @@ def train(
 ) -> Classifier:
     """Train on the training split by Adam with a rate falling from 2e-3 to 0; tick(epoch, loss) after each epoch.
 
-    Raises ValueError for a data set without attributes.
+    It is trained on the default device, and left on the CPU. Raises ValueError for a data set without attributes.
     """
     columns = list(groups(dataset).values())
     model = Classifier(dataset.images.shape[-1], columns[-1].stop, seed)
@@ -47,16 +47,16 @@ def train(
     for step in range(total):
         x, values = next(loader)
         optimiser.param_groups[0]["lr"] = 2e-3 * (1 - step / total)
-        logits = model(Tensor(x))
-        loss = cross_entropy(logits[:, columns[0]], Tensor(values[:, 0]))
+        logits = model(tensor(x))
+        loss = cross_entropy(logits[:, columns[0]], tensor(values[:, 0]))
         for k, part in enumerate(columns[1:], 1):
-            loss = loss + cross_entropy(logits[:, part], Tensor(values[:, k]))
+            loss = loss + cross_entropy(logits[:, part], tensor(values[:, k]))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         if (step + 1) % loader.steps_per_epoch == 0:
             tick((step + 1) // loader.steps_per_epoch, loss.item())
-    return model.eval()
+    return model.to("cpu").eval()
 
 
 def judge(model: Classifier, images: np.ndarray, dataset: Dataset, batch: int = 250) -> np.ndarray:
@@ -97,3 +97,20 @@ def load(folder: Path, dataset: Dataset) -> tuple[Classifier, dict]:
     model = Classifier(found.state["channels"], list(groups(dataset).values())[-1].stop)
     model.load_state_dict(found.arrays)
     return model.eval(), found.state
+
+
+def folder_for(data: str) -> Path:
+    """Where the classifier of a data set's attributes is: the shipped one's folder, else one in the user's cache."""
+    shipped = ASSETS / f"classifier-{slug(data)}-attributes"
+    return shipped if shipped.is_dir() else kept(data).with_name(f"{kept(data).name}-attributes")
+
+
+def load_for(dataset: Dataset) -> tuple[Classifier, dict]:
+    """`load` from where it is by default. Raises ValueError, with the command that trains it, where there is none."""
+    folder = folder_for(dataset.name)
+    if not folder.is_dir():
+        raise ValueError(
+            f"no classifier of the attributes of {dataset.name!r} is at hand; train one with: minigan classifier"
+            f" {dataset.name} --attributes"
+        )
+    return load(folder, dataset)

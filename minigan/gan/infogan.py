@@ -10,8 +10,10 @@ one-hot category and the continuous codes, in this order. Both players minimise 
 Nothing in this says which partition of the images the category is to be, and a quick Q settles with G on a chance one
 while the images are still blobs. Two changes, each of which an option takes back, bind it to the classes:
     real_weight   Q's category tells of pairs of alike reals (gan/pairs.py), and so does a finer clustering of the same
-                  features (overclustering: Ji et al. 2019, section 3.3); 0 is Chen et al.'s InfoGAN
-    ramp          the weight of the codes rises from 0 over so many steps; 0 has it whole from the start
+                  features (overclustering: Ji et al. 2019, section 3.3); 0 for none
+    ramp          for R steps Q reads reals only; then the codes' weight rises within R/2, for the generator first, and
+                  from step 2 R on for the category that Q reads from fakes too, lest it read them by their faults;
+                  0 for the whole weight from the start. Both 0 is Chen et al.'s InfoGAN
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ class InfoTrainer(Trainer):
         generator = networks.DCGANGenerator(width, channels, options.size, options.base)
         shape = channels, options.categories, options.continuous, options.size, options.base, options.critic_norm
         critic = CodeCritic(*shape, finer=FINER * options.categories if options.real_weight else 0)
-        self.batch["share"] = ones(1)
+        self.batch |= {"share": ones(1), "share_q": ones(1)}
         if options.real_weight:
             images = zeros(options.batch_size, channels, options.size, options.size)
             self.batch |= {"first": images, "second": images.clone()}
@@ -61,7 +63,9 @@ class InfoTrainer(Trainer):
         options = self.options
         super().feed(player)
         if options.ramp:
-            self.batch["share"].assign(np.array([min(1.0, self.steps_done / options.ramp)]))
+            for k, name in enumerate(("share", "share_q"), 1):
+                share = np.clip(2 * (self.steps_done / options.ramp - k), 0, 1)
+                self.batch[name].assign(np.array([share]))
         if player == "critic" and options.real_weight:
             for name, images in zip(("first", "second"), self.pairs(), strict=True):
                 self.batch[name].assign(images)
@@ -104,27 +108,31 @@ class InfoTrainer(Trainer):
         inputs, continuous = self.join(options.batch_size, category, random)
         return self.generator(inputs), category, continuous
 
-    def code_loss(self, logits: Tensor, means: Tensor, category: Tensor, continuous: Tensor) -> tuple[Tensor, dict]:
-        """(the weighted losses of Q, the figures): the bound in nats and the mean squared error."""
-        options = self.options
-        entropy = cross_entropy(logits, category)
-        objective = options.category_weight * entropy
+    def code_loss(self, read: tuple[Tensor, Tensor], codes: tuple[Tensor, Tensor], share: str) -> tuple[Tensor, dict]:
+        """(the weighted losses of Q, the figures: the bound in nats and the mean squared error).
+
+        read: Q's logits and means. codes: one-hot categories and continuous codes. share: which share of the weight the
+        category has.
+        """
+        options, shares = self.options, self.batch
+        entropy = cross_entropy(read[0], codes[0])
+        objective = sum(shares[share]) * options.category_weight * entropy
         figures = {"bound": math.log(options.categories) - entropy.detach()}
         if options.continuous:
-            error = mse_loss(means, continuous)
-            objective = objective + options.continuous_weight * error
+            error = mse_loss(read[1], codes[1])
+            objective = objective + sum(shares["share"]) * options.continuous_weight * error
             figures["code_error"] = error.detach()
         return objective, figures
 
     def critic_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         with no_grad():
-            fake, category, continuous = self.coded("latent_d")
+            fake, *drawn = self.coded("latent_d")
         d_real, d_fake = self.critic(self.batch["real"]), self.critic(fake)
         scores = self.loss.head(d_real[0]), self.loss.head(d_fake[0])
         adversarial = self.loss.discriminator(*scores)
-        codes, figures = self.code_loss(*d_fake[1:], category, continuous)
+        codes, figures = self.code_loss(d_fake[1:], drawn, "share_q")
         figures = {"d_loss": adversarial, **figures, **self.critic_figures(*scores)}
-        objective = adversarial + sum(self.batch["share"]) * codes
+        objective = adversarial + codes
         if not self.options.real_weight:
             return objective, figures
         first, second = (self.critic.clusters(self.batch[name]) for name in ("first", "second"))
@@ -135,11 +143,11 @@ class InfoTrainer(Trainer):
         return objective - self.options.real_weight * (told + finer), figures
 
     def generator_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
-        fake, category, continuous = self.coded("latent_g")
-        score, logits, means = self.critic(fake)
+        fake, *drawn = self.coded("latent_g")
+        score, *read = self.critic(fake)
         adversarial = self.loss.generator(self.loss.head(score))
-        codes, _ = self.code_loss(logits, means, category, continuous)
-        return adversarial + sum(self.batch["share"]) * codes, {"g_loss": adversarial, "code_loss": codes}
+        codes, _ = self.code_loss(read, drawn, "share")
+        return adversarial + codes, {"g_loss": adversarial, "code_loss": codes}
 
     @on_device
     def draw_coded(self, count: int, random: Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -182,7 +190,7 @@ class InfoTrainer(Trainer):
             "category -> class: "
             + ", ".join(f"{k} -> {self.info.class_names[c]}" for k, c in enumerate(table.argmax(1))),
         ]
-        seen.figures.update({"purity": pure, "matched": matched, "bound": bound, "table": table.tolist()})
+        seen.figures.update(purity=pure, matched=matched, bound=bound, entropy=entropy, table=table.tolist())
         if self.options.continuous:
             asked = inputs[:, -self.options.continuous :]
             fits = [float(np.corrcoef(a, b)[0, 1]) for a, b in zip(asked.T, means.T, strict=True)]

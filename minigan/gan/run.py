@@ -144,8 +144,12 @@ class Run:
             viz.save_grid(self.folder / "reals.png", reals, scale=2)
             self._save_fakes("fakes_init.png")
 
+    def preview(self, count: int = PREVIEWS) -> np.ndarray:
+        """Images (count, C, H, W) for the same inputs every time."""
+        return self._sampler().preview(count)
+
     def _save_fakes(self, name: str) -> None:
-        viz.save_grid(self.folder / name, self._sampler().preview(PREVIEWS), scale=2)
+        viz.save_grid(self.folder / name, self.preview(), scale=2)
 
     def _sampler(self) -> Trainer:
         """The trainer that draws pictures and is judged: the simulator would take minutes for it."""

@@ -6,9 +6,11 @@ from dataclasses import dataclass, fields, replace
 
 from ..data import Dataset, Info
 from .conditional import AuxiliaryTrainer, ConditionalTrainer
+from .cyclegan import CycleGAN
 from .infogan import InfoTrainer
 from .losses import nearest
 from .options import Options
+from .stargan import StarGAN
 from .train import Trainer
 
 COMMON = frozenset(
@@ -54,25 +56,66 @@ SYSTEMS: dict[str, System] = {
             "Radford et al. 2016",
         ),
         System(
-            replace(DCGAN, system="cgan", base=16, lr=4e-4, latent=64, steps=1500),
+            replace(DCGAN, system="cgan", base=16, lr=4e-4, latent=16, steps=3000),
             "asked for a class, which both networks see",
             "Mirza & Osindero 2014; projection: Miyato & Koyama 2018",
             ConditionalTrainer,
             PLAIN | {"condition"},
         ),
         System(
-            replace(DCGAN, system="acgan", base=16, lr=4e-4, latent=64, steps=1500),
+            replace(DCGAN, system="acgan", base=16, lr=4e-4, latent=16, steps=3000),
             "asked for a class, which the critic names",
             "Odena et al. 2017",
             AuxiliaryTrainer,
             PLAIN | {"class_weight"},
         ),
         System(
-            replace(DCGAN, system="infogan", base=16, latent=62, steps=3000),
+            replace(DCGAN, system="infogan", base=16, lr=5e-4, latent=16, steps=3000),
             "finds classes and continuous factors of unlabelled images by codes that stay readable",
             "Chen et al. 2016",
             InfoTrainer,
             INFO,
+        ),
+        System(
+            Options(
+                "cyclegan",
+                data="emoji",
+                loss="least-squares",
+                batch_size=8,
+                lr=5e-4,
+                beta1=0.5,
+                beta2=0.999,
+                n_critic=1,
+                gp_weight=0.0,
+                base=16,
+                blocks=3,
+                steps=2000,
+            ),
+            "two domains without pairs: a translator each way, there and back is the identity",
+            "Zhu et al. 2017",
+            CycleGAN,
+            COMMON | frozenset(["source", "target", "blocks", "cycle_weight", "identity_weight", "pool"]),
+        ),
+        System(
+            Options(
+                "stargan",
+                data="avatars",
+                attributes="glasses,hat,long_hair,smile",
+                batch_size=16,
+                lr=5e-4,
+                beta1=0.5,
+                beta2=0.999,
+                n_critic=2,
+                base=16,
+                blocks=2,
+                size=16,
+                steps=4000,
+            ),
+            "one translator sets several attributes, one critic also names them",
+            "Choi et al. 2018",
+            StarGAN,
+            COMMON
+            | frozenset(["attributes", "blocks", "class_weight", "cycle_weight", "gp_weight", "n_critic", "penalty"]),
         ),
     )
 }

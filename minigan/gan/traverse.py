@@ -20,6 +20,7 @@ from ..autograd import Tensor
 from ..backend import Generator
 from .conditional import ConditionalTrainer
 from .infogan import InfoTrainer
+from .systems import system
 from .train import Trainer
 
 TRAVERSE_STREAM = 8
@@ -36,16 +37,8 @@ class Walk:
 
 @singledispatch
 def walks(trainer: Trainer, rows: int, columns: int, random: Generator) -> list[Walk]:
-    """The walks of a system. rows, columns: of each grid, where the system leaves them free; at least 1 and 2.
-
-    Raises ValueError for a system whose generator takes no vectors.
-    """
+    """The walks of a system. rows, columns: of each grid, where the system leaves them free; at least 1 and 2."""
     ends = trainer.inputs(rows + 1, random).numpy()
-    if ends.ndim != 2:
-        raise ValueError(
-            f"{trainer.options.system} translates images, so there are no latents to walk through;"
-            " see: minigan translate"
-        )
     start, towards = ends[:1], ends[1:]
     towards = towards - (towards @ start.T) * start / np.maximum((start * start).sum(), 1e-12)
     towards = towards * np.linalg.norm(start) / np.maximum(np.linalg.norm(towards, axis=1, keepdims=True), 1e-12)
@@ -86,6 +79,9 @@ def traverse(trainer: Trainer, rows: int = 8, columns: int = 10, seed: int = 0) 
     """
     if rows < 1 or columns < 2:
         raise ValueError(f"traverse: needs at least 1 row and 2 columns, got {rows} and {columns}")
+    name = trainer.options.system
+    if "latent" not in system(name).takes:
+        raise ValueError(f"{name} translates images, so there are no latents to walk through; see: minigan translate")
     found = {}
     for walk in walks(trainer, rows, columns, Generator(seed, TRAVERSE_STREAM)):
         images = trainer.sample(Tensor(walk.inputs.astype(trainer.dtype)))

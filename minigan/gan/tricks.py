@@ -17,7 +17,7 @@ import numpy as np
 from .. import nn
 from ..autograd import Tensor, no_grad
 from ..backend import Generator
-from ..creation import rand, randn
+from ..creation import empty, ones, rand, randn, zeros
 from ..functional import softplus
 from ..init import normal_
 from ..ops_basic import abs, cast, exp, sqrt, square, where
@@ -136,7 +136,7 @@ class MinibatchDiscrimination(nn.Module):
         if distance not in ("l1", "l2"):
             raise nearest("distance", distance, ("l1", "l2"))
         self.kernels, self.dim, self.distance = kernels, dim, distance
-        self.weight = nn.Parameter(np.empty((features, kernels * dim), np.float32))
+        self.weight = nn.Parameter(empty(features, kernels * dim))
         normal_(self.weight, 0.0, 1 / np.sqrt(features), generator)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -159,8 +159,8 @@ class VirtualBatchNorm(nn.Module):
         super().__init__()
         self.eps, self.reference = eps, None
         self.collecting = False
-        self.weight = nn.Parameter(np.ones(features, np.float32))
-        self.bias = nn.Parameter(np.zeros(features, np.float32))
+        self.weight = nn.Parameter(ones(features))
+        self.bias = nn.Parameter(zeros(features))
 
     def forward(self, x: Tensor) -> Tensor:
         """The normalised x. Raises RuntimeError if no reference batch has been shown."""

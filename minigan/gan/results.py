@@ -1,0 +1,149 @@
+"""The results page: every system trained at its defaults, one row each, written to RESULTS.md beside small pictures.
+
+    results/dcgan-0/ results/dcgan-1/ ...     a run folder for each system and seed; what is there already goes on
+    RESULTS.md    picture, command, minutes, observable of each seed, paper
+    pictures/dcgan.png                        samples of the first seed, at most PICTURE_BYTES
+
+A row's observable is what `Trainer.observe` found at the end of the run, in the words of `ROWS`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .. import checkpoint, viz
+from ..checkpoint import atomic_write
+from .losses import nearest
+from .run import Run
+from .systems import options_for, system
+
+PICTURE_BYTES = 40_000
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the page. shows: a format of the run's figures. changes: options other than the system's defaults."""
+
+    system: str
+    shows: str
+    changes: dict = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return "-".join([self.system, *map(str, self.changes.values())])
+
+    @property
+    def command(self) -> str:
+        """What a user types to get this row."""
+        given = [f"--{key.replace('_', '-')} {value}" for key, value in self.changes.items()]
+        return " ".join(["minigan train", self.system, *given])
+
+
+CLASSES = (
+    "{confident:.1%} confident (real {real_confident:.1%}), {present} of {classes} classes, Frechet {frechet:.1f}"
+    " (real {real_frechet:.1f}); judge right on {held_out_accuracy:.1%}"
+)
+AGREEMENT = (
+    "{agreement[value]:.1%} agree with their label; judge right on {held_out_accuracy:.1%}; Frechet {frechet:.1f}"
+)
+INFORMATION = (
+    "purity {purity:.1%}, one to one {matched:.1%}; bound {bound:.3f} of {entropy:.3f};"
+    " judge right on {held_out_accuracy:.1%}"
+)
+ROWS: dict[str, Row] = {
+    row.name: row
+    for row in (
+        Row("wgan-gp", CLASSES),
+        Row("dcgan", CLASSES),
+        Row("cgan", AGREEMENT),
+        Row("cgan", AGREEMENT, {"condition": "projection"}),
+        Row("acgan", AGREEMENT),
+        Row("infogan", INFORMATION),
+    )
+}
+
+
+def rows(names: Iterable[str] = ()) -> list[Row]:
+    """The rows called `names`, all if none. Raises ValueError, with the nearest name, for an unknown one."""
+    for name in names:
+        if name not in ROWS:
+            raise nearest("row of the results", name, ROWS)
+    return [ROWS[name] for name in names] or list(ROWS.values())
+
+
+def trained(row: Row, seed: int, root: Path, steps: int | None = None) -> tuple[Run, dict]:
+    """The row's run of one seed in `root`, trained to its end if it is not yet, and its figures."""
+    folder = root / f"{row.name}-{seed}"
+    changes = row.changes | ({} if steps is None else {"steps": steps})
+    options = options_for(row.system, seed=seed, **changes)
+    run = Run.resume(str(folder), steps=options.steps) if checkpoint.paths(folder) else Run.create(options, folder)
+    return run, run.train()
+
+
+def build(
+    chosen: Iterable[Row],
+    seeds: int,
+    root: Path,
+    page: Path,
+    say: Callable[[str], object] = print,
+    steps: int | None = None,
+) -> list[dict]:
+    """Train the rows, and write the page and its pictures after each; returns the figures.
+
+    steps: of every run, in place of the systems' own. Raises what training does.
+    """
+    made: list[dict] = []
+    for row in chosen:
+        say(f"{row.command}: seeds 0 to {seeds - 1}")
+        found = [trained(row, seed, root, steps) for seed in range(seeds)]
+        picture = page.parent / "pictures" / f"{row.name}.png"
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(picture, small_picture(found[0][0]))
+        figures = [f for _, f in found]
+        made.append(
+            {
+                "name": row.name,
+                "command": row.command + ("" if steps is None else f" --steps {steps}"),
+                "minutes": round(sum(f["seconds"] for f in figures) / len(figures) / 60, 1),
+                "shown": [row.shows.format(**f) for f in figures],
+                "figures": figures,
+                "paper": system(row.system).paper,
+            }
+        )
+        atomic_write(page, markdown(made))
+    return made
+
+
+def small_picture(run: Run, count: int = 64) -> bytes:
+    """A sheet of samples as a PNG of at most PICTURE_BYTES: fewer images where they do not fit."""
+    while True:
+        file = io.BytesIO()
+        sheet = viz.to_picture(viz.image_grid(run.preview(count)))
+        (sheet if sheet.mode == "L" else sheet.quantize(256)).save(file, "PNG", optimize=True)
+        if file.tell() <= PICTURE_BYTES or count == 1:
+            return file.getvalue()
+        count = max(1, count * 3 // 4)
+
+
+def markdown(made: list[dict]) -> str:
+    """The page."""
+    lines = [
+        "# Results",
+        "",
+        "Every system at its defaults, as `minigan results` trains and judges it; nothing is picked out. Judges are"
+        " classifiers that saw real images only; minutes are by the clock, the mean over the seeds. One line of figures"
+        " a seed, from seed 0 on.",
+        "",
+        "| samples | system | minutes | what an independent judge says | paper |",
+        "|---|---|---|---|---|",
+    ]
+    for row in made:
+        shown = "<br>".join(row["shown"])
+        lines.append(
+            f"| ![{row['name']}](pictures/{row['name']}.png) | `{row['command']}` | {row['minutes']} | {shown} |"
+            f" {row['paper']} |"
+        )
+    return "\n".join(lines) + "\n"
