@@ -7,7 +7,7 @@ Two ways for D = sigmoid(t) to see y (gan/heads.py):
     concat        t(x, y) = t([x, y as constant planes])
     projection    t(x, y) = psi(phi(x)) + y^T V phi(x)         Miyato & Koyama 2018, eq. 8
 
-Run it:  python -m minigan.examples.60_conditional_gan --steps 1200
+Run it:  python -m minigan.examples.60_conditional_gan --steps 1500
 """
 
 import click
@@ -21,12 +21,12 @@ from minigan.gan import classifier
 from minigan.gan.heads import ConcatCritic, ProjectionCritic
 from minigan.gan.networks import DCGANGenerator, dcgan_init_
 
-LATENT, BATCH, BASE, SIZE = 64, 64, 16, 32
+LATENT, BATCH, BASE, SIZE = 16, 64, 16, 32
 CRITICS = {"concat": ConcatCritic, "projection": ProjectionCritic}
 
 
 @click.command()
-@click.option("--steps", default=1200, show_default=True, help="Steps of each network.")
+@click.option("--steps", default=1500, show_default=True, help="Steps of each network.")
 @click.option("--condition", type=click.Choice(list(CRITICS)), default="concat", show_default=True)
 @device_option
 @click.option("--out", default="conditional_gan.png", show_default=True, help="PNG: a class a column.")

@@ -5,7 +5,7 @@
 D maximises L_C + L_S, G maximises L_C - L_S (here as -ln P(real | G(z, y)), which does not saturate). Both answers come
 from one network with two heads (gan/heads.py); -ln P(y | x) is the cross-entropy of the second one's logits.
 
-Run it:  python -m minigan.examples.61_acgan --steps 1200
+Run it:  python -m minigan.examples.61_acgan --steps 1500
 """
 
 import click
@@ -19,11 +19,11 @@ from minigan.gan import classifier
 from minigan.gan.heads import AuxiliaryCritic
 from minigan.gan.networks import DCGANGenerator, dcgan_init_
 
-LATENT, BATCH, BASE, SIZE = 64, 64, 16, 32
+LATENT, BATCH, BASE, SIZE = 16, 64, 16, 32
 
 
 @click.command()
-@click.option("--steps", default=1200, show_default=True, help="Steps of each network.")
+@click.option("--steps", default=1500, show_default=True, help="Steps of each network.")
 @device_option
 @click.option("--out", default="acgan.png", show_default=True, help="PNG: a class a column.")
 @click.option("--seed", default=0, show_default=True)

@@ -22,7 +22,7 @@ from minigan.gan.heads import CodeCritic
 from minigan.gan.infogan import purity
 from minigan.gan.networks import DCGANGenerator, dcgan_init_
 
-LATENT, BATCH, BASE, SIZE, K = 32, 64, 16, 32, 10
+LATENT, BATCH, BASE, SIZE, K = 16, 64, 16, 32, 10
 
 
 def join(z, category, continuous) -> mg.Tensor:

@@ -227,3 +227,48 @@ def test_a_run_shows_its_observable(system, tmp_path, monkeypatch):
     assert done.exit_code == 0, done.output
     with Image.open(out) as image:
         assert image.size[0] >= 10 * 66 and "step 1 of" in done.output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("system", "changes"), [("cgan", {}), ("cgan", {"condition": "projection"}), ("acgan", {})], ids=str
+)
+def test_digits_agree_with_their_label(system, changes, digits):
+    """At the defaults at least 95 % of samples are taken for the digit that was asked for, by a judge that is right on
+    98.8 % of held-out digits."""
+    t = trainer_for(options_for(system, **changes), digits)
+    for _ in range(t.options.steps):
+        t.step()
+    figures = t.observe(5000, Generator(0, 7)).figures
+    assert figures["agreement"]["value"] >= 0.95, figures["agreement_by_class"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", ["cgan", "acgan"])
+def test_garments_agree_with_their_label(system, tmp_path, monkeypatch):
+    """On Fashion-MNIST at least 80 %, by a judge that is trained here on the same training images."""
+    from minigan.data_sources import NotFound
+    from minigan.gan import classifier
+
+    try:
+        garments = data.load("fashion_mnist", fetch=False)
+    except NotFound as error:
+        pytest.skip(f"fashion_mnist is not on this machine: {error}")
+    monkeypatch.setattr(classifier, "kept", lambda name: tmp_path / name)
+    classifier.save(classifier.train(garments), garments, classifier.kept("fashion_mnist"), 20)
+    t = trainer_for(options_for(system, data="fashion_mnist"), garments)
+    for _ in range(t.options.steps):
+        t.step()
+    figures = t.observe(5000, Generator(0, 7)).figures
+    assert figures["held_out_accuracy"] > 0.85
+    assert figures["agreement"]["value"] >= 0.80, figures["agreement_by_class"]
+
+
+@pytest.mark.slow
+def test_infogan_finds_the_digits(digits):
+    """At the defaults: purity at least 90 %, and the bound within 0.1 of log 10."""
+    t = trainer_for(options_for("infogan"), digits)
+    for _ in range(t.options.steps):
+        t.step()
+    figures = t.observe(5000, Generator(0, 7)).figures
+    assert figures["purity"] >= 0.90 and figures["bound"] > math.log(10) - 0.1, figures["table"]
