@@ -46,6 +46,13 @@ CLASSES = (
     "{confident:.1%} confident (real {real_confident:.1%}), {present} of {classes} classes, Frechet {frechet:.1f}"
     " (real {real_frechet:.1f}); judge right on {held_out_accuracy:.1%}"
 )
+AGREEMENT = (
+    "{agreement[value]:.1%} agree with their label; judge right on {held_out_accuracy:.1%}; Frechet {frechet:.1f}"
+)
+INFORMATION = (
+    "purity {purity:.1%}, one to one {matched:.1%}; bound {bound:.3f} of {entropy:.3f};"
+    " judge right on {held_out_accuracy:.1%}"
+)
 ROWS: dict[str, Row] = {
     row.name: row
     for row in (
@@ -63,6 +70,10 @@ ROWS: dict[str, Row] = {
             " reconstruction L1 {reconstruction_l1:.4f}; judge right on {judge[glasses]:.1%} (glasses) to"
             " {judge[long_hair]:.1%} (long hair)",
         ),
+        Row("cgan", AGREEMENT),
+        Row("cgan", AGREEMENT, {"condition": "projection"}),
+        Row("acgan", AGREEMENT),
+        Row("infogan", INFORMATION),
     )
 }
 
