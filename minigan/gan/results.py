@@ -54,6 +54,13 @@ ENERGY = (
     "energy {energy[fake]:.3f}, of held-out images {energy[real]:.3f}: the higher one in {energy[auc]:.1%} of pairs; "
     + CLASSES
 )
+AGREEMENT = (
+    "{agreement[value]:.1%} agree with their label; judge right on {held_out_accuracy:.1%}; Frechet {frechet:.1f}"
+)
+INFORMATION = (
+    "purity {purity:.1%}, one to one {matched:.1%}; bound {bound:.3f} of {entropy:.3f};"
+    " judge right on {held_out_accuracy:.1%}"
+)
 ROWS: dict[str, Row] = {
     row.name: row
     for row in (
@@ -77,6 +84,10 @@ ROWS: dict[str, Row] = {
             " reconstruction L1 {reconstruction_l1:.4f}; judge right on {judge[glasses]:.1%} (glasses) to"
             " {judge[long_hair]:.1%} (long hair)",
         ),
+        Row("cgan", AGREEMENT),
+        Row("cgan", AGREEMENT, {"condition": "projection"}),
+        Row("acgan", AGREEMENT),
+        Row("infogan", INFORMATION),
     )
 }
 

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 from ..data import Dataset, Info
+from .conditional import AuxiliaryTrainer, ConditionalTrainer
 from .cyclegan import CycleGAN
 from .ebgan import EnergyTrainer
+from .infogan import InfoTrainer
 from .losses import nearest
 from .options import Options
 from .stargan import StarGAN
@@ -43,6 +45,14 @@ class System:
         return self.options.system
 
 
+DCGAN = Options(
+    "dcgan", loss="non-saturating", beta1=0.5, beta2=0.999, n_critic=1, gp_weight=0.0, critic_norm=True, steps=3000
+)
+CODES = frozenset(["categories", "continuous", "category_weight", "continuous_weight"])
+PAIRS = frozenset(["real_weight", "neighbours", "ramp"])
+CODED = PLAIN - {"network", "dropout", "spectral"}
+INFO = (CODED | CODES | PAIRS) - {"gp_weight", "penalty"}
+
 SYSTEMS: dict[str, System] = {
     row.name: row
     for row in (
@@ -52,18 +62,30 @@ SYSTEMS: dict[str, System] = {
             "Gulrajani et al. 2017",
         ),
         System(
-            Options(
-                "dcgan",
-                loss="non-saturating",
-                beta1=0.5,
-                beta2=0.999,
-                n_critic=1,
-                gp_weight=0.0,
-                critic_norm=True,
-                steps=3000,
-            ),
+            DCGAN,
             "strided convolutions with batch norm in both networks",
             "Radford et al. 2016",
+        ),
+        System(
+            replace(DCGAN, system="cgan", base=16, lr=4e-4, latent=16, steps=3000),
+            "asked for a class, which both networks see",
+            "Mirza & Osindero 2014; projection: Miyato & Koyama 2018",
+            ConditionalTrainer,
+            CODED | {"condition"},
+        ),
+        System(
+            replace(DCGAN, system="acgan", base=16, lr=4e-4, latent=16, steps=3000),
+            "asked for a class, which the critic names",
+            "Odena et al. 2017",
+            AuxiliaryTrainer,
+            CODED | {"class_weight"},
+        ),
+        System(
+            replace(DCGAN, system="infogan", base=16, lr=5e-4, latent=16, steps=3000),
+            "finds classes and continuous factors of unlabelled images by codes that stay readable",
+            "Chen et al. 2016",
+            InfoTrainer,
+            INFO,
         ),
         System(
             Options(
