@@ -5,7 +5,7 @@
 
 Samples come from the average of G's weights over the last thousand steps or so, which forgets the noise of single ones.
 
-Run it:  python -m minigan.examples.75_colour_dcgan --steps 5000
+Run it:  python -m minigan.examples.75_colour_dcgan --steps 4000
 """
 
 import click
@@ -21,7 +21,7 @@ LATENT, BATCH, SIZE, BASE = 100, 64, 16, 64
 
 
 @click.command()
-@click.option("--steps", default=5000, show_default=True, help="Steps of each network.")
+@click.option("--steps", default=4000, show_default=True, help="Steps of each network.")
 @click.option("--out", default="colour_dcgan.png", show_default=True, help="PNG of samples.")
 @click.option("--seed", default=0, show_default=True)
 @device_option
@@ -30,7 +30,7 @@ def main(steps: int, out: str, seed: int, device: str) -> None:
     random = mg.manual_seed(seed)
     g = dcgan_init_(DCGANGenerator(LATENT, 3, SIZE, BASE), random).to(device)
     d = dcgan_init_(DCGANCritic(3, SIZE, BASE, norm=True), random).to(device)
-    optim_g, optim_d = (optim.Adam(n.parameters(), lr=2e-4, betas=(0.5, 0.999)) for n in (g, d))
+    optim_g, optim_d = (optim.Adam(n.parameters(), lr=5e-4, betas=(0.5, 0.999)) for n in (g, d))
     average = optim.WeightAverage(g, 0.999)
     batches = data.Loader(data.load("avatars"), BATCH, seed, size=SIZE)
     real = mg.zeros(BATCH, 3, SIZE, SIZE)
