@@ -225,9 +225,10 @@ class CycleGAN(Trainer):
             if paired:
                 found |= {"pair_l1": _l1(there, real[1 - k]), "identity_l1": _l1(real[k], real[1 - k])}
                 found["below_identity"] = 1 - found["pair_l1"] / found["identity_l1"]
+                side = "below" if found["below_identity"] >= 0 else "above"
                 line += (
-                    f", L1 to the {len(real[k])} true pairs {found['pair_l1']:.4f}, that is"
-                    f" {found['below_identity']:.1%} below the identity map's {found['identity_l1']:.4f}"
+                    f", L1 to the {len(real[k])} true pairs {found['pair_l1']:.4f},"
+                    f" {abs(found['below_identity']):.1%} {side} the identity map's {found['identity_l1']:.4f}"
                 )
             figures[f"{name}_to_{other}"] = found
             lines.append(line)
