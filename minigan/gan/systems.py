@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 from ..data import Dataset, Info
 from .cyclegan import CycleGAN
+from .ebgan import EnergyTrainer
 from .losses import nearest
 from .options import Options
 from .stargan import StarGAN
@@ -14,7 +16,15 @@ from .train import Trainer
 COMMON = frozenset(
     ["data", "steps", "batch_size", "seed", "device", "lr", "beta1", "beta2", "base", "size", "average", "capture"]
 )
-PLAIN = COMMON | frozenset(["loss", "n_critic", "gp_weight", "penalty", "critic_norm", "latent"])
+SHAPED = frozenset(["n_critic", "latent", "network", "optimizer"])
+PLAIN = COMMON | SHAPED | frozenset(["loss", "gp_weight", "penalty", "critic_norm", "clip", "spectral", "dropout"])
+ENERGY = COMMON | SHAPED | frozenset(["margin", "pull", "code"])
+# An option that another's value makes idle: giving it is refused.
+IDLE: tuple[tuple[str, Callable[[Options], bool], str], ...] = (
+    ("penalty", lambda o: not o.gp_weight, "gp_weight is 0"),
+    ("beta1", lambda o: o.optimizer != "adam", "it is Adam's, and optimizer is not adam"),
+    ("beta2", lambda o: o.optimizer != "adam", "it is Adam's, and optimizer is not adam"),
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,54 @@ SYSTEMS: dict[str, System] = {
             ),
             "strided convolutions with batch norm in both networks",
             "Radford et al. 2016",
+        ),
+        System(
+            Options(
+                "gan",
+                loss="non-saturating",
+                network="mlp",
+                beta1=0.5,
+                beta2=0.999,
+                n_critic=1,
+                gp_weight=0.0,
+                dropout=0.3,
+                steps=6000,
+            ),
+            "the first: perceptrons, a maxout critic with dropout",
+            "Goodfellow et al. 2014",
+        ),
+        System(
+            Options("wgan", gp_weight=0.0, clip=0.01, optimizer="rmsprop", lr=5e-5, critic_norm=True, steps=3000),
+            "Wasserstein distance by a critic of bounded weights",
+            "Arjovsky et al. 2017",
+        ),
+        System(
+            Options(
+                "lsgan",
+                loss="least-squares",
+                beta1=0.5,
+                beta2=0.999,
+                n_critic=1,
+                gp_weight=0.0,
+                critic_norm=True,
+                steps=3000,
+            ),
+            "targets 1 and 0 for the critic's output, met in least squares",
+            "Mao et al. 2017",
+        ),
+        System(
+            Options("hinge", loss="hinge", beta1=0.5, n_critic=1, gp_weight=0.0, spectral=True, steps=3000),
+            "margins of the hinge, a critic under spectral norm",
+            "Miyato et al. 2018",
+        ),
+        System(
+            Options(
+                "ebgan", loss="ebgan", beta1=0.5, beta2=0.999, n_critic=1, gp_weight=0.0, steps=3000, lr=5e-4, base=16
+            ),
+            "the critic is an autoencoder, its error the energy",
+            "Zhao et al. 2017",
+            EnergyTrainer,
+            ENERGY,
         ),
         System(
             Options(
@@ -112,14 +170,18 @@ def system(name: str) -> System:
 
 def options_for(name: str, **changes) -> Options:
     """The defaults of a system with the given changes. Raises ValueError for an unknown system or option, and for one
-    that the system does not read."""
+    that the system does not read, or that the others' values make idle."""
     row = system(name)
     for key in changes:
         if key not in {f.name for f in fields(Options)}:
             raise nearest("option", key, sorted(row.takes))
         if key not in row.takes:
             raise ValueError(f"{name} has no option {key!r}; it takes: {', '.join(sorted(row.takes))}")
-    return replace(row.options, **changes)
+    options = replace(row.options, **changes)
+    for key, idle, reason in IDLE:
+        if key in changes and idle(options):
+            raise ValueError(f"option {key!r} means nothing here: {reason}")
+    return options
 
 
 def trainer_for(options: Options, dataset: Dataset | Info) -> Trainer:
