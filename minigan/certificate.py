@@ -158,21 +158,25 @@ def _op_row(op: str, group: Iterable[OpCase], seed: int) -> Row:
 
 @dataclass(frozen=True)
 class Step:
-    """One loss of a training step as a function of its parameters: fn(*tensors), torch_fn(*torch tensors)."""
+    """One loss of a training step as a function of its parameters: fn(*tensors), torch_fn(*torch tensors).
+
+    orders: those checked against differences.
+    """
 
     label: str
     names: tuple[str, ...]
     parameters: tuple[np.ndarray, ...]
     fn: Callable[..., Tensor]
     torch_fn: Callable | None = None
+    orders: tuple[int, ...] = ORDERS
 
 
 def _step_rows(step: Step, seed: int) -> list[Row]:
     """One row per parameter; all are differentiated together, so that mixed derivatives count too."""
-    rows = [Row(f"{step.label} {name} {p.shape}", 1) for name, p in zip(step.names, step.parameters, strict=True)]
+    rows = [Row(f"{step.label} {name}", 1) for name in step.names]
     inputs = [Tensor(moved(p, default_device())).requires_grad_() for p in step.parameters]
     try:
-        for order in ORDERS:
+        for order in step.orders:
             errors = order_errors(step.fn, inputs, order, seed=seed, name=step.label)
             for i, row in enumerate(rows):
                 _keep(row.differences, order, errors[i])
@@ -227,7 +231,7 @@ def _wgan_gp(seed: int, where: str) -> list[Step]:
         penalty = ((slope.flatten(1).norm(dim=1) - 1) ** 2).mean()
         return f(torch.tensor(fake.data)).mean() - f(torch.tensor(real.data)).mean() + 10 * penalty
 
-    return [Step("critic", names, parameters, step, torch_step)]
+    return [Step("critic", _shown(names, parameters), parameters, step, torch_step)]
 
 
 def _dcgan(seed: int, where: str) -> list[Step]:
@@ -267,8 +271,8 @@ def _dcgan(seed: int, where: str) -> list[Step]:
         return torch.nn.functional.softplus(-_torch_forward(critic.main, frozen, images)).mean()
 
     return [
-        Step("critic", d_names, d_parameters, d_step, torch_d_step),
-        Step("generator", g_names, g_parameters, g_step, torch_g_step),
+        Step("critic", _shown(d_names, d_parameters), d_parameters, d_step, torch_d_step),
+        Step("generator", _shown(g_names, g_parameters), g_parameters, g_step, torch_g_step),
     ]
 
 
@@ -277,44 +281,55 @@ WITH_TORCH: dict[str, Callable[[int, str], list[Step]]] = {"wgan-gp": _wgan_gp, 
 
 
 def _steps_of(name: str, seed: int, where: str) -> list[Step]:
-    """Both players' losses of any system, by a small trainer of it on random images."""
+    """Both players' losses of any system, by a small trainer of it on random images, to second order.
+
+    A step is a function of one number for each parameter p: how far p is moved along a random direction of length 1. So
+    a network of thousands of weights takes two evaluations a parameter, and each derivative has all its weights in it.
+    """
     for attempt in range(ATTEMPTS):
         trainer = _tiny(name, seed, attempt)
-        steps, counters = [], trainer.random
-        begin = {stream: random.state_dict() for stream, random in counters.items()}
-        far = np.inf
-        for player, loss_of in (("critic", trainer.critic_loss), ("generator", trainer.generator_loss)):
-            module = getattr(trainer, player)
-            names, parameters = _parameters(module)
-            fn = _loss_as_function(trainer, module, names, loss_of, begin)
-            steps.append(Step(player, names, parameters, fn))
-            far = min(far, _kink_distance(fn(*(Tensor(p).requires_grad_() for p in parameters))))
-        if far > MARGIN / 10:
+        begin = {stream: random.state_dict() for stream, random in trainer.random.items()}
+        losses = {"critic": trainer.critic_loss, "generator": trainer.generator_loss}
+        rngs = (np.random.default_rng((seed, attempt, i)) for i in range(2))
+        steps = [_step_along(trainer, *of, begin, rng) for of, rng in zip(losses.items(), rngs, strict=True)]
+        if all(_kink_distance(s.fn(*(Tensor(p).requires_grad_() for p in s.parameters))) > MARGIN / 10 for s in steps):
             break
     else:
         raise RuntimeError(f"{name}: no weights found in {ATTEMPTS} draws with all rectifiers away from their kinks")
-    for player in ("generator", "critic"):
-        getattr(trainer, player).to(where)
+    for module in (trainer.generator, trainer.critic):
+        module.to(where)
     for table in (trainer.batch, trainer.memory):
         table.update({key: t.to(where) for key, t in table.items()})
     return steps
+
+
+def _step_along(trainer: Trainer, player: str, loss_of: Callable, begin: dict, rng: np.random.Generator) -> Step:
+    """A player's objective as a function of how far each of its parameters is moved along a random direction; each call
+    draws the same random numbers."""
+    module = getattr(trainer, player)
+    names, parameters = _parameters(module)
+    directions = [rng.standard_normal(p.shape) for p in parameters]
+    directions = [d / np.linalg.norm(d) for d in directions]
+
+    def objective(*lengths):
+        for stream, state in begin.items():
+            trainer.random[stream].load_state_dict(state)
+        moved_to = {
+            name: Tensor(moved(p, default_device())) + t * Tensor(moved(d, default_device()))
+            for name, p, d, t in zip(names, parameters, directions, lengths, strict=True)
+        }
+        with nn.substituted(module, moved_to):
+            return loss_of()[0]
+
+    return Step(player, _shown(names, parameters), tuple(np.zeros(()) for _ in names), objective, orders=(1, 2))
 
 
 def _tiny(name: str, seed: int, attempt: int) -> Trainer:
     """A small float64 trainer of a system, its batch filled with noise, its weights drawn so that activations are near
     1."""
     row = system(name)
-    small = {
-        "size": 16,
-        "base": 2,
-        "batch_size": 3,
-        "latent": 2,
-        "n_critic": 1,
-        "capture": False,
-        "ramp": 0,
-        "seed": seed,
-    }
-    options = options_for(name, **{key: value for key, value in small.items() if key in row.takes})
+    small = {"size": 16, "base": 2, "batch_size": 3, "latent": 2, "n_critic": 1, "blocks": 1, "ramp": 0, "seed": seed}
+    options = options_for(name, capture=False, **{key: value for key, value in small.items() if key in row.takes})
     known = info(options.data)
     rng = np.random.default_rng((seed, attempt))
     images = rng.integers(0, 256, (COUNT, options.size, options.size, known.shape[-1])).astype(np.uint8)
@@ -341,18 +356,6 @@ def _tiny(name: str, seed: int, attempt: int) -> Trainer:
                     layer.run_pre_hooks()
             layer.eval()
     return trainer
-
-
-def _loss_as_function(trainer: Trainer, module: nn.Module, names, loss_of: Callable, begin: dict) -> Callable:
-    """The objective as a function of one player's parameters; each call draws the same random numbers."""
-
-    def objective(*tensors):
-        for stream, state in begin.items():
-            trainer.random[stream].load_state_dict(state)
-        with nn.substituted(module, dict(zip(names, tensors, strict=True))):
-            return loss_of()[0]
-
-    return objective
 
 
 def _kink_distance(y: Tensor) -> float:
@@ -387,6 +390,11 @@ def _drawn(network: nn.Module, rng: np.random.Generator) -> nn.Module:
 def _parameters(network: nn.Module) -> tuple[tuple[str, ...], tuple[np.ndarray, ...]]:
     names, tensors = zip(*network.named_parameters(), strict=True)
     return names, tuple(t.data for t in tensors)
+
+
+def _shown(names: Sequence[str], parameters: Sequence[np.ndarray]) -> tuple[str, ...]:
+    """Parameters as rows of the table name them."""
+    return tuple(f"{name} {p.shape}" for name, p in zip(names, parameters, strict=True))
 
 
 def _inner(names: Sequence[str], tensors: Sequence[Tensor]) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 
 import minigan as mg
@@ -102,6 +103,24 @@ def test_classifier_score_bounds():
     assert metrics.classifier_score(np.full((8, 5), 0.2)) == pytest.approx(1)
     assert metrics.classifier_score(np.eye(5)[[2] * 8]) == pytest.approx(1)
     assert metrics.classifier_score(np.eye(5)) == pytest.approx(5)
+
+
+def test_classifier_score_is_torchmetrics_inception_score():
+    """torchmetrics' InceptionScore.compute with one split, on the same logits, to 1e-6; also where classes are all but
+    impossible."""
+    for scale in (0.1, 1.0, 30.0):
+        logits = torch.tensor(scale * RNG.standard_normal((200, 10)))
+        prob, log_prob = logits.softmax(1), logits.log_softmax(1)
+        mean_prob = prob.mean(0, keepdim=True)
+        expected = (prob * (log_prob - mean_prob.log())).sum(1).mean().exp()
+        assert metrics.classifier_score(prob.numpy()) == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_classifier_score_is_the_first_inception_score():
+    """The formula of Salimans et al.'s own code with scipy's relative entropy."""
+    p = RNG.dirichlet(np.full(7, 0.3), 90)
+    expected = np.exp(np.mean([scipy.stats.entropy(row, p.mean(0)) for row in p]))
+    assert metrics.classifier_score(p) == pytest.approx(expected, rel=1e-6)
 
 
 def test_frechet_distance_of_gaussians():

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 
 import minigan as mg
-from minigan import certificate, gradcheck, opcase, strategies
+from minigan import certificate, gradcheck, opcase, ops_act, strategies
+from minigan.gan import systems
 from minigan.gradcheck import GradcheckError, check_order, compare_with_torch, gradgradcheck, order_errors
 from minigan.opdb import TABLE, BadCall, OpCase, call
 
@@ -228,6 +229,31 @@ def test_a_wrong_kernel_fails_the_critic_s_certificate(monkeypatch):
 def test_a_certificate_of_dcgan():
     made = certificate.certify_model("dcgan", seed=1)
     assert made.passed and {r.name.split()[0] for r in made.rows} == {"critic", "generator"}
+
+
+SYSTEMS = [
+    pytest.param(name, marks=() if name == "stargan" else pytest.mark.slow)
+    for name in systems.SYSTEMS
+    if name not in certificate.WITH_TORCH
+]
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_certificate_of_any_system(name):
+    """Every weight of both players, to second order; and it can fail: not with a wrong second derivative in it."""
+    made = certificate.certify_model(name)
+    assert made.passed, made.text()
+    assert {r.name.split()[0] for r in made.rows} == {"critic", "generator"}
+    assert all(r.differences.keys() == {1, 2} for r in made.rows)
+
+
+def test_a_wrong_derivative_fails_any_system_s_certificate(monkeypatch):
+    right = ops_act.LeakyReluGrad.vjp
+    monkeypatch.setattr(
+        ops_act.LeakyReluGrad, "vjp", lambda *args: tuple(g if g is None else 1.01 * g for g in right(*args))
+    )
+    made = certificate.certify_model("stargan")
+    assert not made.passed and "order-2" in made.text()
 
 
 def test_an_unknown_model():

@@ -74,6 +74,9 @@ LAYERS = [
     "gan.fgan",
     "gan.networks",
     "gan.heads",
+    "gan.alike",
+    "gan.resnets",
+    "gan.perceptrons",
     "gan.pairs",
     "gan.translators",
     "gan.toydata",
@@ -86,12 +89,14 @@ LAYERS = [
     "gan.train",
     "gan.conditional",
     "gan.infogan",
+    "gan.ebgan",
     "gan.cyclegan",
     "gan.stargan",
     "gan.systems",
     "gan.run",
     "gan.traverse",
     "gan.results",
+    "gan.paths",
     "gan.toy",
     "gan.toyviz",
     "gan.toyrun",
@@ -111,6 +116,7 @@ LAYERS = [
     "bench.report",
     "cli_data",
     "cli_traverse",
+    "cli_interpolate",
     "cli_translate",
     "cli",
     "__main__",
@@ -121,7 +127,7 @@ FACES = {"__init__", "gan.__init__", "bench.__init__", "cudasim.__init__"}
 
 # Loaded when first needed, so that `import minigan` stays quick and runs without them.
 LAZY = {"numba", "scipy", "matplotlib", "PIL", "click", "tqdm", "safetensors", "torch", "hypothesis"}
-HEAVY_ALLOWED = {name: {"click"} for name in ("cli", "cli_data", "cli_translate", "cli_traverse")}
+HEAVY_ALLOWED = {f"cli{name}": {"click"} for name in ("", "_data", "_interpolate", "_translate", "_traverse")}
 HEAVY_ALLOWED |= {"strategies": {"hypothesis"}, "bench.in_torch": {"torch"}}
 
 

@@ -306,6 +306,7 @@ def test_spherical_and_slerp(rng):
         assert np.linalg.norm(tricks.slerp(a, b, t)) == pytest.approx(np.sqrt(8), rel=1e-6)
     np.testing.assert_allclose(tricks.slerp(a, b, 0), a)
     np.testing.assert_allclose(tricks.slerp(a, a, 0.4), a)
+    np.testing.assert_allclose(tricks.slerp(a, -3 * a, 0.25), 0 * a, atol=1e-12)
 
 
 def test_pack():

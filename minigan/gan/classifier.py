@@ -92,14 +92,19 @@ def prepared(dataset: Dataset, index: np.ndarray, size: int = SIZE) -> np.ndarra
 
 
 def shrunk(images: np.ndarray) -> np.ndarray:
-    """Images (N, C, S, S) as (N, C, 32, 32), by the mean of blocks: what undoes the enlarging of the data set's own
-    images.
+    """Images (N, C, S, S) as (N, C, 32, 32): larger ones by the mean of blocks, which undoes the enlarging of the data
+    set's own images, smaller ones by repeating pixels, as it enlarges them.
 
-    Raises ValueError unless S is a multiple of 32.
+    Raises ValueError unless S is a multiple of 32, or 32 of S.
     """
     n, channels, height, width = images.shape
+    if height == width and height < SIZE and SIZE % height == 0:
+        return images.repeat(SIZE // height, 2).repeat(SIZE // height, 3)
     if height != width or height % SIZE:
-        raise ValueError(f"the classifier judges square images of a multiple of {SIZE} pixels, got {height}x{width}")
+        raise ValueError(
+            f"the classifier judges square images of {SIZE} pixels, a multiple or a whole part of it, got"
+            f" {height}x{width}"
+        )
     if height == SIZE:
         return images
     block = height // SIZE

@@ -9,7 +9,7 @@ one-hot category and the continuous codes, in this order. Both players minimise 
 
 Nothing in this says which partition of the images the category is to be, and a quick Q settles with G on a chance one
 while the images are still blobs. Two changes, each of which an option takes back, bind it to the classes:
-    real_weight   Q's category tells of pairs of alike reals (gan/pairs.py), and so does a finer clustering of the same
+    real_weight   Q's category tells of pairs of alike reals (gan/alike.py), and so does a finer clustering of the same
                   features (overclustering: Ji et al. 2019, section 3.3); 0 for none
     ramp          for R steps Q reads reals only; then the codes' weight rises within R/2, for the generator first, and
                   from step 2 R on for the category that Q reads from fakes too, lest it read them by their faults;
@@ -32,9 +32,9 @@ from ..functional import cross_entropy, mse_loss, one_hot, softmax
 from ..ops_basic import cast
 from ..ops_reduce import sum
 from ..ops_shape import cat
-from . import classifier, networks, pairs
+from . import alike, classifier, networks
 from .distances import share_interval
-from .heads import CodeCritic
+from .heads import CodeCritic, started
 from .train import Observed, Trainer, on_device
 
 FINER = 3
@@ -57,7 +57,7 @@ class InfoTrainer(Trainer):
             images = zeros(options.batch_size, channels, options.size, options.size)
             self.batch |= {"first": images, "second": images.clone()}
             self.alike: np.ndarray | None = None
-        return tuple(networks.dcgan_init_(network, self.random["init"]) for network in (generator, critic))
+        return started(generator, critic, options.spectral, self.random["init"])
 
     def feed(self, player: str) -> None:
         options = self.options
@@ -74,11 +74,11 @@ class InfoTrainer(Trainer):
         """Batches of two moved images each that are the same or neighbours."""
         random, train = self.random["pairs"], self.dataset.train
         if self.alike is None:
-            self.alike = pairs.neighbours(self.real_images(train), min(self.options.neighbours, len(train) - 1))
+            self.alike = alike.neighbours(self.real_images(train), min(self.options.neighbours, len(train) - 1))
         picked = (random.uniform(self.options.batch_size) * len(train)).astype(np.int64)
         column = (random.uniform(self.options.batch_size) * self.alike.shape[1]).astype(np.int64)
         both = picked, self.alike[picked, column]
-        return tuple(pairs.moved(self.real_images(train[rows]), random) for rows in both)
+        return tuple(alike.moved(self.real_images(train[rows]), random) for rows in both)
 
     def real_images(self, rows: np.ndarray) -> np.ndarray:
         """Images of the data set as the critic sees them."""
@@ -137,7 +137,7 @@ class InfoTrainer(Trainer):
             return objective, figures
         first, second = (self.critic.clusters(self.batch[name]) for name in ("first", "second"))
         told, finer = (
-            pairs.mutual_information(softmax(a, 1), softmax(b, 1)) for a, b in zip(first, second, strict=True)
+            alike.mutual_information(softmax(a, 1), softmax(b, 1)) for a, b in zip(first, second, strict=True)
         )
         figures["real_information"] = told.detach()
         return objective - self.options.real_weight * (told + finer), figures

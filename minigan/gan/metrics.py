@@ -14,6 +14,7 @@ published ones, which use another network; the held-out real images are the yard
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -120,6 +121,15 @@ class Details:
     confident: Interval
     real: Details | None = None
 
+    def line(self) -> str:
+        """One line for a person, where there are no classes to speak of."""
+        real = self.real
+        return (
+            f"precision {self.precision:.3f} and recall {self.recall:.3f} of {self.samples} samples (real"
+            f" {real.precision:.3f}, {real.recall:.3f}); Frechet distance {self.frechet.value:.1f} (real"
+            f" {real.frechet.value:.1f})"
+        )
+
     def lines(self) -> list[str]:
         """A line for each figure, beside the held-out images' own."""
         real = self.real
@@ -150,21 +160,27 @@ def _shown(details: Details, key: str) -> float | Interval:
     return Interval(*(1000 * v for v in value)) if key == "kernel" else value
 
 
-def examine(images: np.ndarray, model: Classifier, dataset: Dataset, seed: int = 0) -> Details:
-    """All distances of images (N, C, S, S) in [-1, 1] to `dataset`, S a multiple of 32, and of its held-out images.
+def examine(
+    images: np.ndarray, model: Classifier, dataset: Dataset, seed: int = 0, groups: Iterable[slice] | None = None
+) -> Details:
+    """All distances of images (N, C, S, S) in [-1, 1] to `dataset`, and of its held-out images. S is a multiple of 32,
+    or 32 of it.
 
-    The samples and the held-out images are cut to the same number, since most figures depend on it. Raises ValueError
-    for fewer than 10 of either.
+    groups: the columns of each attribute for a classifier of attributes (`attributes.groups`); a sample is confident
+    where every attribute is. The samples and the held-out images are cut to the same number, since most figures depend
+    on it. Raises ValueError for fewer than 10 of either.
     """
     fakes, held, train = shrunk(images), prepared(dataset, dataset.held_out), prepared(dataset, dataset.train)
     count = min(len(fakes), len(held), len(train))
     if count < 10:
         raise ValueError(f"examine: need at least 10 samples and 10 held-out images, got {len(fakes)} and {len(held)}")
     train_features, _ = _judged(model, train)
+    groups = [slice(None)] if groups is None else list(groups)
     some = np.linspace(0, len(train) - 1, count).round().astype(int)  # as many training images, from all of the file
     judged = [_judged(model, x[:count]) for x in (fakes, held)]
     found = []
     for (features, probabilities), x in zip(judged, (fakes, held), strict=True):
+        sure = np.min([_within(probabilities[:, part]) for part in groups], 0)
         precision, recall = precision_recall(features, train_features[some])
         density, coverage = density_coverage(features, train_features[some])
         near = nearest_training(features, train_features, judged[1][0])
@@ -180,7 +196,7 @@ def examine(images: np.ndarray, model: Classifier, dataset: Dataset, seed: int =
                 nearest_ratio=near.ratio,
                 copies=near.copies,
                 spectral=spectral_distance(x[:count], train[some]),
-                confident=share_interval(int((probabilities.max(1) > CONFIDENT).sum()), count),
+                confident=share_interval(int((sure > CONFIDENT).sum()), count),
             )
         )
     return replace(found[0], real=found[1])
@@ -189,6 +205,11 @@ def examine(images: np.ndarray, model: Classifier, dataset: Dataset, seed: int =
 def _judged(model: Classifier, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     features, probabilities = zip(*judge(model, images), strict=True)
     return np.concatenate(features), np.concatenate(probabilities)
+
+
+def _within(probabilities: np.ndarray) -> np.ndarray:
+    """The largest probability of each row (N,), the row taken as all there is."""
+    return probabilities.max(1) / np.maximum(probabilities.sum(1), np.finfo(probabilities.dtype).tiny)
 
 
 def _confident(probabilities: np.ndarray) -> float:

@@ -18,8 +18,9 @@ from ..autograd import Tensor
 from ..backend import Generator
 
 
-def _levels(size: int, what: str) -> int:
-    levels = size.bit_length() - 3  # doublings from 4
+def levels_of(size: int, what: str) -> int:
+    """How often 4 doubles up to an image size. Raises ValueError, naming `what`, for one that does not halve to 4."""
+    levels = size.bit_length() - 3
     if size < 8 or size != 4 << levels:
         raise ValueError(f"{what}: the image size must be a power of two, at least 8, got {size}")
     return levels
@@ -31,7 +32,7 @@ class DCGANGenerator(nn.Module):
 
     def __init__(self, latent: int = 100, channels: int = 1, size: int = 32, base: int = 64) -> None:
         super().__init__()
-        levels = _levels(size, "DCGANGenerator")
+        levels = levels_of(size, "DCGANGenerator")
         self.latent = latent
         width = base << (levels - 1)
         layers = [nn.ConvTranspose2d(latent, width, 4, 1, 0, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
@@ -57,7 +58,7 @@ class DCGANCritic(nn.Module):
 
     def __init__(self, channels: int = 1, size: int = 32, base: int = 64, norm: bool = False) -> None:
         super().__init__()
-        levels = _levels(size, "DCGANCritic")
+        levels = levels_of(size, "DCGANCritic")
         layers = [nn.Conv2d(channels, base, 4, 2, 1), nn.LeakyReLU(0.2)]
         width = base
         for _ in range(levels - 1):

@@ -9,8 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..backend import device
-from .losses import loss
+from .losses import loss, nearest
+from .pairs import pair
 from .penalties import penalty
+from .tricks import check
+
+OPTIMIZERS = ("adam", "rmsprop")
 
 
 def _option(default, text: str, least: int | None = None):
@@ -57,6 +61,14 @@ class Options:
     real_weight: float = _option(1.0, "Weight of what the category tells of pairs of alike reals; 0 for none.", 0)
     neighbours: int = _option(0, "Nearest images that an image is paired with besides itself.", 0)
     ramp: int = _option(800, "Steps until the weight of the codes begins to rise.", 0)
+    network: str = _option("dcgan", "Both networks: dcgan, resnet (residual blocks) or mlp (perceptrons).")
+    optimizer: str = _option("adam", "adam or rmsprop, of both players.")
+    clip: float = _option(0.0, "Bound on every weight of the critic, applied after each of its steps; 0 for none.", 0)
+    spectral: bool = _option(False, "Spectral norm on every layer of the critic.")
+    dropout: float = _option(0.0, "Share of its inputs and units that an mlp critic drops in training.", 0)
+    margin: float = _option(0.2, "Energy below which EBGAN's critic pushes samples up.")
+    pull: float = _option(0.1, "Weight of EBGAN's pulling-away term.", 0)
+    code: int = _option(64, "Numbers in the code of EBGAN's autoencoder.", 1)
 
     def __post_init__(self) -> None:
         for name, row in self.__dataclass_fields__.items():
@@ -65,10 +77,20 @@ class Options:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if not 0 < self.lr < float("inf"):
             raise ValueError(f"lr must be positive and finite, got {self.lr}")
+        loss(self.loss)
+        penalty(self.penalty)
         if self.critic_norm and self.gp_weight:
             raise ValueError(
                 "a critic with batch norm has no gradient per sample to penalise; use gp_weight 0 or critic_norm False"
             )
+        if self.optimizer not in OPTIMIZERS:
+            raise nearest("optimizer", self.optimizer, OPTIMIZERS)
+        if not self.dropout < 1:
+            raise ValueError(f"dropout must be below 1, got {self.dropout}")
+        if not 0 < self.margin < float("inf"):
+            raise ValueError(f"margin must be positive and finite, got {self.margin}")
+        if self.dropout and not pair(self.network).dropout:
+            raise ValueError(f"network {self.network!r} has no dropout; leave dropout 0, or take network mlp")
+        used = {self.penalty: self.gp_weight, "clip": self.clip, "spectral": self.spectral}
+        check(self.loss, [trick for trick, on in used.items() if on])
         device(self.device)
-        loss(self.loss)
-        penalty(self.penalty)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 from ..data import Dataset, Info
 from .conditional import AuxiliaryTrainer, ConditionalTrainer
 from .cyclegan import CycleGAN
+from .ebgan import EnergyTrainer
 from .infogan import InfoTrainer
 from .losses import nearest
 from .options import Options
@@ -16,7 +18,15 @@ from .train import Trainer
 COMMON = frozenset(
     ["data", "steps", "batch_size", "seed", "device", "lr", "beta1", "beta2", "base", "size", "average", "capture"]
 )
-PLAIN = COMMON | frozenset(["loss", "n_critic", "gp_weight", "penalty", "critic_norm", "latent"])
+SHAPED = frozenset(["n_critic", "latent", "network", "optimizer"])
+PLAIN = COMMON | SHAPED | frozenset(["loss", "gp_weight", "penalty", "critic_norm", "clip", "spectral", "dropout"])
+ENERGY = COMMON | SHAPED | frozenset(["margin", "pull", "code"])
+# An option that another's value makes idle: giving it is refused.
+IDLE: tuple[tuple[str, Callable[[Options], bool], str], ...] = (
+    ("penalty", lambda o: not o.gp_weight, "gp_weight is 0"),
+    ("beta1", lambda o: o.optimizer != "adam", "it is Adam's, and optimizer is not adam"),
+    ("beta2", lambda o: o.optimizer != "adam", "it is Adam's, and optimizer is not adam"),
+)
 
 
 @dataclass(frozen=True)
@@ -38,9 +48,10 @@ class System:
 DCGAN = Options(
     "dcgan", loss="non-saturating", beta1=0.5, beta2=0.999, n_critic=1, gp_weight=0.0, critic_norm=True, steps=3000
 )
+TOLD = PLAIN - {"network", "dropout"}
 CODES = frozenset(["categories", "continuous", "category_weight", "continuous_weight"])
-PAIRS = frozenset(["real_weight", "neighbours", "ramp"])
-INFO = (PLAIN | CODES | PAIRS) - {"gp_weight", "penalty"}
+ALIKE = frozenset(["real_weight", "neighbours", "ramp"])
+INFO = (TOLD | CODES | ALIKE) - {"gp_weight", "penalty"}
 
 SYSTEMS: dict[str, System] = {
     row.name: row
@@ -60,14 +71,14 @@ SYSTEMS: dict[str, System] = {
             "asked for a class, which both networks see",
             "Mirza & Osindero 2014; projection: Miyato & Koyama 2018",
             ConditionalTrainer,
-            PLAIN | {"condition"},
+            TOLD | {"condition"},
         ),
         System(
             replace(DCGAN, system="acgan", base=16, lr=4e-4, latent=16, steps=3000),
             "asked for a class, which the critic names",
             "Odena et al. 2017",
             AuxiliaryTrainer,
-            PLAIN | {"class_weight"},
+            TOLD | {"class_weight"},
         ),
         System(
             replace(DCGAN, system="infogan", base=16, lr=5e-4, latent=16, steps=3000),
@@ -75,6 +86,54 @@ SYSTEMS: dict[str, System] = {
             "Chen et al. 2016",
             InfoTrainer,
             INFO,
+        ),
+        System(
+            Options(
+                "gan",
+                loss="non-saturating",
+                network="mlp",
+                beta1=0.5,
+                beta2=0.999,
+                n_critic=1,
+                gp_weight=0.0,
+                dropout=0.3,
+                steps=6000,
+            ),
+            "the first: perceptrons, a maxout critic with dropout",
+            "Goodfellow et al. 2014",
+        ),
+        System(
+            Options("wgan", gp_weight=0.0, clip=0.01, optimizer="rmsprop", lr=5e-5, critic_norm=True, steps=3000),
+            "Wasserstein distance by a critic of bounded weights",
+            "Arjovsky et al. 2017",
+        ),
+        System(
+            Options(
+                "lsgan",
+                loss="least-squares",
+                beta1=0.5,
+                beta2=0.999,
+                n_critic=1,
+                gp_weight=0.0,
+                critic_norm=True,
+                steps=3000,
+            ),
+            "targets 1 and 0 for the critic's output, met in least squares",
+            "Mao et al. 2017",
+        ),
+        System(
+            Options("hinge", loss="hinge", beta1=0.5, n_critic=1, gp_weight=0.0, spectral=True, steps=3000),
+            "margins of the hinge, a critic under spectral norm",
+            "Miyato et al. 2018",
+        ),
+        System(
+            Options(
+                "ebgan", loss="ebgan", beta1=0.5, beta2=0.999, n_critic=1, gp_weight=0.0, steps=3000, lr=5e-4, base=16
+            ),
+            "the critic is an autoencoder, its error the energy",
+            "Zhao et al. 2017",
+            EnergyTrainer,
+            ENERGY,
         ),
         System(
             Options(
@@ -130,14 +189,18 @@ def system(name: str) -> System:
 
 def options_for(name: str, **changes) -> Options:
     """The defaults of a system with the given changes. Raises ValueError for an unknown system or option, and for one
-    that the system does not read."""
+    that the system does not read, or that the others' values make idle."""
     row = system(name)
     for key in changes:
         if key not in {f.name for f in fields(Options)}:
             raise nearest("option", key, sorted(row.takes))
         if key not in row.takes:
             raise ValueError(f"{name} has no option {key!r}; it takes: {', '.join(sorted(row.takes))}")
-    return replace(row.options, **changes)
+    options = replace(row.options, **changes)
+    for key, idle, reason in IDLE:
+        if key in changes and idle(options):
+            raise ValueError(f"option {key!r} means nothing here: {reason}")
+    return options
 
 
 def trainer_for(options: Options, dataset: Dataset | Info) -> Trainer:

@@ -28,12 +28,14 @@ from ..data import Dataset, Info, Loader
 from ..ops_basic import cast
 from ..ops_reduce import mean
 from ..ops_shape import stack
-from . import classifier, metrics, networks
+from . import attributes, classifier, metrics
 from .losses import loss
 from .options import Options
+from .pairs import pair
 from .penalties import penalty
+from .tricks import spectral_norm_
 
-PREVIEW_STREAM = 5
+PREVIEW_STREAM, DROPOUT_STREAM = 5, 8
 
 
 class TrainingError(RuntimeError):
@@ -82,9 +84,7 @@ class Trainer:
         self.batch = {"real": zeros(options.batch_size, self.info.shape[-1], options.size, options.size)}
         self.memory: dict[str, Tensor] = {}
         self.generator, self.critic = (module.to(options.device) for module in self.build())
-        betas = (options.beta1, options.beta2)
-        self.optim_g = optim.Adam(self.generator.parameters(), options.lr, betas)
-        self.optim_d = optim.Adam(self.critic.parameters(), options.lr, betas)
+        self.optim_g, self.optim_d = (self._optimiser_of(module) for module in (self.generator, self.critic))
         self.average = optim.WeightAverage(self.generator, options.average)
         plan = capture if options.capture else lambda step: step
         self.gradients = {
@@ -101,9 +101,15 @@ class Trainer:
     def build(self) -> tuple[nn.Module, nn.Module]:
         """(generator, critic), their weights drawn; adds what the system needs to `batch` and `memory`."""
         options, channels = self.options, self.info.shape[-1]
-        generator = networks.DCGANGenerator(options.latent, channels, options.size, options.base)
-        critic = networks.DCGANCritic(channels, options.size, options.base, options.critic_norm)
-        return tuple(networks.dcgan_init_(network, self.random["init"]) for network in (generator, critic))
+        row, extra = pair(options.network), {}
+        if options.dropout:
+            self.random["dropout"] = Generator(options.seed, DROPOUT_STREAM)
+            extra = {"rate": options.dropout, "random": self.random["dropout"]}
+        generator = row.generator(options.latent, channels, options.size, options.base)
+        critic = row.critic(channels, options.size, options.base, options.critic_norm, **extra)
+        for network in (generator, critic):
+            row.init_(network, self.random["init"])
+        return generator, spectral_norm_(critic, self.random["init"]) if options.spectral else critic
 
     def schedule(self) -> Iterator[tuple[str, str]]:
         """The half-steps of one step: what an error calls it, and whose it is ("critic" or "generator")."""
@@ -115,6 +121,12 @@ class Trainer:
         """Put what the next half-step of `player` reads into `batch`."""
         if player == "critic":
             self.batch["real"].assign(next(self.loader)[0])
+
+    def move(self, player: str) -> None:
+        """Change the weights of `player` by its gradients; the critic's stay within the bound, where there is one."""
+        self._optimiser(player).step()
+        if player == "critic" and self.options.clip:
+            optim.clip_weights_(self.critic.parameters(), self.options.clip)
 
     def inputs(self, count: int, random: Generator) -> Tensor:
         """What the generator takes for `count` samples (count, width), drawn from `random`: standard normal latents."""
@@ -184,7 +196,7 @@ class Trainer:
             if not np.isfinite(list(values.values())).all():
                 self._go_back(before)
                 raise TrainingError(f"step {self.steps_done + 1}, {what}: {self._culprit(self.gradients[player])}")
-            self._optimiser(player).step()
+            self.move(player)
             figures |= {name: values[name] for name in found if name != "objective"}
         return figures
 
@@ -200,7 +212,7 @@ class Trainer:
         for number, (_, player) in enumerate(self.schedule()):
             self.feed(player)
             found |= {(number, name): value for name, value in self.gradients[player]().items()}
-            self._optimiser(player).step()
+            self.move(player)
         values = _numbers(found)
         if np.isfinite(list(values.values())).all():
             return {name: value for (_, name), value in values.items() if name != "objective"}
@@ -211,7 +223,7 @@ class Trainer:
         self._go_back(before)
         return self._one_by_one()
 
-    def _gradients(self, compute: Callable, optimiser: optim.Adam) -> dict[str, Tensor]:
+    def _gradients(self, compute: Callable, optimiser: optim.Optimizer) -> dict[str, Tensor]:
         """Put the gradient of what `compute` minimises into the parameters' .grad; the figures, "objective" first."""
         objective, figures = compute()
         params = optimiser.param_groups[0]["params"]
@@ -249,6 +261,8 @@ class Trainer:
     def observe(self, count: int, random: Generator, details: bool = False) -> Observed:
         """What `count` samples for inputs drawn from `random` show, by judges that were trained on real images only;
         with all their distances if `details`. Raises ValueError where there is no judge for the data set."""
+        if self.dataset.labels is None and self.dataset.attributes is not None:
+            return self._by_attributes(self.draw(count, random))
         judge = self.judge()
         return self.scores(self.draw(count, random), *judge, details)
 
@@ -278,6 +292,16 @@ class Trainer:
             seen.lines.extend(found.lines())
             seen.figures["details"] = found.as_dict()
         return seen
+
+    def _by_attributes(self, images: np.ndarray) -> Observed:
+        """All distances, on the features of a classifier of attributes."""
+        model, made = attributes.load_for(self.dataset)
+        groups = attributes.groups(self.dataset).values()
+        found = metrics.examine(images, model, self.dataset, self.options.seed, groups)
+        right = float(np.mean(list(made["held_out_accuracy"].values())))
+        line = f"{found.line()}; the judge is right on {right:.1%} of the held-out images' attributes"
+        scores = {"held_out_accuracy": right, "precision": found.precision, "recall": found.recall}
+        return Observed({**scores, "details": found.as_dict()}, [line, *found.lines()])
 
     def twin(self, device: str) -> Trainer:
         """The same system in the same state on another device."""
@@ -336,10 +360,16 @@ class Trainer:
         """The generator, the critic, and the average of the generator."""
         return {"generator": self.generator, "critic": self.critic, "average": self.average.module}
 
+    def _optimiser_of(self, module: nn.Module) -> optim.Optimizer:
+        options = self.options
+        if options.optimizer == "rmsprop":
+            return optim.RMSprop(module.parameters(), options.lr)
+        return optim.Adam(module.parameters(), options.lr, (options.beta1, options.beta2))
+
     def _optimisers(self) -> dict:
         return {"optim_g": self.optim_g, "optim_d": self.optim_d}
 
-    def _optimiser(self, player: str) -> optim.Adam:
+    def _optimiser(self, player: str) -> optim.Optimizer:
         return self.optim_d if player == "critic" else self.optim_g
 
     def _counters(self) -> dict:

@@ -269,10 +269,10 @@ def spherical(z: Tensor) -> Tensor:
 
 def slerp(a: np.ndarray, b: np.ndarray, t: float) -> np.ndarray:
     """The point at t in [0, 1] on the great circle from a to b (both (d,)): the way between spherical latents (White
-    2016)."""
+    2016). On the line from a to b where they point the same way, or opposite ways and no circle is named."""
     cosine = np.dot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b))
     angle = np.arccos(np.clip(cosine, -1, 1))
-    if angle < 1e-7:
+    if min(angle, np.pi - angle) < 1e-7:
         return (1 - t) * a + t * b
     return (np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle)
 

@@ -8,13 +8,13 @@ import pytest
 import minigan as mg
 from minigan import data
 from minigan.backend import Generator
-from minigan.gan import pairs
+from minigan.gan import alike
 from minigan.gan.classifier import prepared
 from minigan.gan.systems import options_for, trainer_for
 
 
 def told(first, second) -> float:
-    return pairs.mutual_information(*(mg.tensor(np.asarray(p, np.float64)) for p in (first, second))).item()
+    return alike.mutual_information(*(mg.tensor(np.asarray(p, np.float64)) for p in (first, second))).item()
 
 
 def test_information_of_what_is_known():
@@ -48,7 +48,7 @@ def test_neighbours_are_the_nearest(shape):
     channels, side = shape
     images = np.random.default_rng(1).standard_normal((60, channels, side, side)).astype(np.float32)
     images[7] = images[3]
-    found = pairs.neighbours(images, 4, chunk=25)
+    found = alike.neighbours(images, 4, chunk=25)
     block = side // 16 if side > 16 else 1
     coarse = images.reshape(60, channels, side // block, block, side // block, block).mean((3, 5)).reshape(60, -1)
     distance = ((coarse[:, None] - coarse) ** 2).sum(2)
@@ -56,14 +56,14 @@ def test_neighbours_are_the_nearest(shape):
     assert (found == np.arange(60)[:, None]).sum(1).tolist() == [1] * 60 and 7 in found[3]
     assert np.sort(np.take_along_axis(distance, found, 1), 1) == pytest.approx(nearest, abs=1e-3)
     with pytest.raises(ValueError, match="cannot find 60 others of each of 60 images"):
-        pairs.neighbours(images, 60)
+        alike.neighbours(images, 60)
 
 
 def test_no_move_leaves_an_image(monkeypatch):
     for name in ("TURN", "SHEAR", "SCALE", "SHIFT"):
-        monkeypatch.setattr(pairs, name, 0.0)
+        monkeypatch.setattr(alike, name, 0.0)
     images = np.random.default_rng(2).uniform(-1, 1, (3, 2, 9, 12)).astype(np.float32)
-    assert pairs.moved(images, Generator(0, 1)) == pytest.approx(images, abs=1e-5)
+    assert alike.moved(images, Generator(0, 1)) == pytest.approx(images, abs=1e-5)
 
 
 def test_moves_are_small_maps_of_the_plane():
@@ -73,13 +73,13 @@ def test_moves_are_small_maps_of_the_plane():
     ramp = np.linspace(-1, 1, side, dtype=np.float32)
     images = np.stack([np.broadcast_to(ramp, (side, side)), np.broadcast_to(ramp[:, None], (side, side))])
     images = np.broadcast_to(images, (50, 2, side, side))
-    found = pairs.moved(images, Generator(3, 1))
+    found = alike.moved(images, Generator(3, 1))
     assert found.shape == images.shape and found.dtype == np.float32 and abs(found).max() <= 1 + 1e-6
     middle = found[:, :, 12:20, 12:20].astype(np.float64)
     assert abs(np.diff(middle, 2, axis=2)).max() < 1e-5 and abs(np.diff(middle, 2, axis=3)).max() < 1e-5
     shift = abs(found[:, :, 15:17, 15:17].mean((2, 3)))
-    assert shift.max() < 2 * side * pairs.SHIFT / (side - 1) + 1e-5 and shift.max() > 0.05
-    assert len({f.tobytes() for f in found}) == 50 and (pairs.moved(images, Generator(3, 1)) == found).all()
+    assert shift.max() < 2 * side * alike.SHIFT / (side - 1) + 1e-5 and shift.max() > 0.05
+    assert len({f.tobytes() for f in found}) == 50 and (alike.moved(images, Generator(3, 1)) == found).all()
 
 
 def test_feed_gives_pairs_and_shares():

@@ -1,0 +1,37 @@
+"""What the image examples share: samples of a generator, and what an independent classifier says of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import minigan as mg
+from minigan import data
+from minigan.gan import attributes, classifier, metrics
+
+
+def samples(g, latent: int, count: int, batch: int = 100) -> np.ndarray:
+    """`count` images (count, C, S, S) of a generator in evaluation mode, for fresh latents."""
+    g.eval()
+    with mg.no_grad():
+        images = [g(mg.randn(min(batch, count - i), latent)).to("cpu").numpy() for i in range(0, count, batch)]
+    g.train()
+    return np.concatenate(images)
+
+
+def by_class(images: np.ndarray, name: str = "digits") -> str:
+    """One line: classes present, confident samples, Frechet distance, by the classifier of a set with classes."""
+    model, made = classifier.load(name)
+    report = metrics.evaluate(images, model, data.load(name))
+    return f"judged by a classifier right on {made['held_out_accuracy']:.1%} of held-out images: {report.line()}"
+
+
+def by_attributes(images: np.ndarray, name: str = "avatars", epochs: int = 3) -> str:
+    """Precision and recall on the features of a classifier of attributes, trained here on the real images."""
+    dataset = data.load(name)
+    model = attributes.train(dataset, epochs)
+    right = np.mean(list(attributes.accuracy(model, dataset).values()))
+    found = metrics.examine(images, model, dataset)
+    return (
+        f"judged by a classifier right on {right:.1%} of held-out attributes: precision {found.precision:.3f} (real"
+        f" {found.real.precision:.3f}), recall {found.recall:.3f} (real {found.real.recall:.3f})"
+    )
