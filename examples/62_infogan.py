@@ -3,7 +3,7 @@
     min_{G,Q} max_D  V(D, G) - lambda (E ln Q(c | G(z, c)) + H(c)),   c = (one of 10 categories, 2 numbers in [-1, 1])
 
 Nothing in this says which ten parts the category shall name. Here Q also reads pairs of moved real images, and is to
-say the same of both while it uses all categories alike: their mutual information (Ji et al. 2019; gan/pairs.py).
+say the same of both while it uses all categories alike: their mutual information (Ji et al. 2019; gan/alike.py).
 
 Run it:  python -m minigan.examples.62_infogan --steps 2000
 """
@@ -17,7 +17,7 @@ import minigan as mg
 from minigan import data, nn, optim, viz
 from minigan.examples._figure import device_option
 from minigan.functional import cross_entropy, mse_loss, one_hot, softplus
-from minigan.gan import classifier, pairs
+from minigan.gan import alike, classifier
 from minigan.gan.heads import CodeCritic
 from minigan.gan.infogan import purity
 from minigan.gan.networks import DCGANGenerator, dcgan_init_
@@ -64,7 +64,7 @@ def main(steps: int, device: str, out: str, seed: int) -> None:
         (t_real, *_), (t_fake, *codes) = d(x), d(images)
         loss, bound = code_loss(*codes, c, u)
         both = zip(d.clusters(first), d.clusters(second), strict=True)
-        told, finer = (pairs.mutual_information(a.softmax(1), b.softmax(1)) for a, b in both)
+        told, finer = (alike.mutual_information(a.softmax(1), b.softmax(1)) for a, b in both)
         optim_d.zero_grad()
         (softplus(-t_real).mean() + softplus(t_fake).mean() + loss - told - finer).backward()
         optim_d.step()
@@ -81,8 +81,8 @@ def main(steps: int, device: str, out: str, seed: int) -> None:
     for step in range(1, steps + 1):
         images, _ = next(batches)  # the labels stay unseen
         x.assign(images)
-        first.assign(pairs.moved(images, random))
-        second.assign(pairs.moved(images, random))
+        first.assign(alike.moved(images, random))
+        second.assign(alike.moved(images, random))
         share.assign(np.array([min(1.0, step / 1000)]))
         bound, told = critic_step()
         generator_step()

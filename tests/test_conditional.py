@@ -114,6 +114,20 @@ def test_the_gradient_penalty_sees_the_label(condition, digits):
     assert figures["gradient_norm"] > 0 and math.isfinite(figures["penalty"])
 
 
+@pytest.mark.parametrize("system", ["cgan", "acgan", "infogan"])
+def test_spectral_norm_and_hinge(system, digits):
+    """Every layer of the critic has slope at most 1 (to the power iteration), and the step is finite."""
+    t = trainer(system, digits, spectral=True, loss="hinge", critic_norm=False)
+    for _ in range(2):
+        figures = t.step()
+    assert all(math.isfinite(v) for v in figures.values())
+    layers = [m for m in t.critic.modules() if isinstance(m, (mg.nn.Conv2d, mg.nn.Linear))]
+    assert len(layers) >= 4
+    for layer in layers:
+        w = layer.weight.detach().numpy().reshape(layer.weight.shape[0], -1)
+        assert np.linalg.norm(w, 2) < 2
+
+
 def test_auxiliary_losses_are_the_paper_s(digits):
     """Both players add the cross-entropy of the class, on reals and fakes for D, on fakes for G."""
     t = trainer("acgan", digits, capture=False, class_weight=3.0)

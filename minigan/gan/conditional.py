@@ -25,6 +25,7 @@ from ..functional import cross_entropy
 from ..ops_shape import cat
 from . import classifier, heads, networks
 from .distances import share_interval
+from .heads import started
 from .losses import nearest
 from .train import Observed, Trainer
 
@@ -46,7 +47,7 @@ class ConditionalTrainer(Trainer):
         generator = networks.DCGANGenerator(
             options.latent + self.classes, self.info.shape[-1], options.size, options.base
         )
-        return tuple(networks.dcgan_init_(network, self.random["init"]) for network in (generator, self.make_critic()))
+        return started(generator, self.make_critic(), options.spectral, self.random["init"])
 
     def make_critic(self) -> nn.Module:
         """The critic, its weights not yet drawn."""

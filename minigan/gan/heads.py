@@ -15,17 +15,26 @@ from __future__ import annotations
 
 from .. import nn
 from ..autograd import Tensor
+from ..backend import Generator
 from ..creation import ones
 from ..functional import leaky_relu
 from ..ops_reduce import sum
 from ..ops_shape import cat
-from .networks import DCGANCritic
+from .networks import DCGANCritic, dcgan_init_
+from .tricks import spectral_norm_
 
 
 def body(channels: int, size: int, base: int, norm: bool) -> tuple[nn.Sequential, int]:
     """(DCGAN's critic without its last layer, W): images (N, channels, size, size) to features (N, W, 4, 4)."""
     whole = DCGANCritic(channels, size, base, norm).main
     return whole[:-1], whole[-1].in_channels
+
+
+def started(generator: nn.Module, critic: nn.Module, spectral: bool, random: Generator) -> tuple[nn.Module, nn.Module]:
+    """Both with DCGAN's start drawn from `random`; under spectral norm every layer of the critic if `spectral`."""
+    for network in (generator, critic):
+        dcgan_init_(network, random)
+    return generator, spectral_norm_(critic, random) if spectral else critic
 
 
 def _check(what: str, y: Tensor, x: Tensor, classes: int) -> None:

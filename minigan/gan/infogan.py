@@ -34,7 +34,7 @@ from ..ops_reduce import sum
 from ..ops_shape import cat
 from . import alike, classifier, networks
 from .distances import share_interval
-from .heads import CodeCritic
+from .heads import CodeCritic, started
 from .train import Observed, Trainer, on_device
 
 FINER = 3
@@ -57,7 +57,7 @@ class InfoTrainer(Trainer):
             images = zeros(options.batch_size, channels, options.size, options.size)
             self.batch |= {"first": images, "second": images.clone()}
             self.alike: np.ndarray | None = None
-        return tuple(networks.dcgan_init_(network, self.random["init"]) for network in (generator, critic))
+        return started(generator, critic, options.spectral, self.random["init"])
 
     def feed(self, player: str) -> None:
         options = self.options
