@@ -4,7 +4,8 @@
     every weight W of f is used as W / sigma(W), sigma the largest singular value, by one power iteration a step
 
 Then every linear layer has slope at most 1, as a map of vectors; with the leaky-ReLUs' slopes f is Lipschitz without a
-penalty, for next to no time.
+penalty, for next to no time. As only W's direction counts, its size divides the learning rate: the critic starts with
+larger weights than DCGAN's.
 
 Run it:  python -m minigan.examples.72_hinge_spectral --steps 1500
 """
@@ -17,7 +18,7 @@ from minigan import data, nn, optim, viz
 from minigan.examples._figure import device_option
 from minigan.examples._judge import by_class, samples
 from minigan.functional import relu
-from minigan.gan.networks import DCGANCritic, DCGANGenerator, dcgan_init_
+from minigan.gan.networks import DCGANCritic, DCGANGenerator, dcgan_init_, glorot_init_
 from minigan.gan.tricks import spectral_norm_
 
 LATENT, BATCH, SIZE, BASE = 64, 64, 32, 16
@@ -38,7 +39,7 @@ def main(steps: int, out: str, seed: int, device: str) -> None:
     """Train, print the critic's margins and singular values, draw samples and have them judged."""
     random = mg.manual_seed(seed)
     g = dcgan_init_(DCGANGenerator(LATENT, 1, SIZE, BASE), random).to(device)
-    f = spectral_norm_(dcgan_init_(DCGANCritic(1, SIZE, BASE), random), random).to(device)
+    f = spectral_norm_(glorot_init_(DCGANCritic(1, SIZE, BASE), random), random).to(device)
     optim_g, optim_f = (optim.Adam(n.parameters(), lr=5e-4, betas=(0.5, 0.9)) for n in (g, f))
     batches = data.Loader(data.load("digits"), BATCH, seed, size=SIZE)
     real = mg.zeros(BATCH, 1, SIZE, SIZE)

@@ -30,6 +30,7 @@ from ..ops_reduce import mean
 from ..ops_shape import stack
 from . import attributes, classifier, metrics
 from .losses import loss
+from .networks import glorot_init_
 from .options import Options
 from .pairs import pair
 from .penalties import penalty
@@ -107,9 +108,11 @@ class Trainer:
             extra = {"rate": options.dropout, "random": self.random["dropout"]}
         generator = row.generator(options.latent, channels, options.size, options.base)
         critic = row.critic(channels, options.size, options.base, options.critic_norm, **extra)
-        for network in (generator, critic):
-            row.init_(network, self.random["init"])
-        return generator, spectral_norm_(critic, self.random["init"]) if options.spectral else critic
+        random = self.random["init"]
+        row.init_(generator, random)
+        if options.spectral:
+            return generator, spectral_norm_(glorot_init_(critic, random), random)
+        return generator, row.init_(critic, random)
 
     def schedule(self) -> Iterator[tuple[str, str]]:
         """The half-steps of one step: what an error calls it, and whose it is ("critic" or "generator")."""
