@@ -5,7 +5,7 @@
 
 Samples come from the average of G's weights over the last thousand steps or so, which forgets the noise of single ones.
 
-Run it:  python -m minigan.examples.75_colour_dcgan --steps 4000
+Run it:  python -m minigan.examples.75_colour_dcgan --steps 5000
 """
 
 import click
@@ -21,7 +21,7 @@ LATENT, BATCH, SIZE, BASE = 100, 64, 16, 64
 
 
 @click.command()
-@click.option("--steps", default=4000, show_default=True, help="Steps of each network.")
+@click.option("--steps", default=5000, show_default=True, help="Steps of each network.")
 @click.option("--out", default="colour_dcgan.png", show_default=True, help="PNG of samples.")
 @click.option("--seed", default=0, show_default=True)
 @device_option
