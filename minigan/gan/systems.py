@@ -149,13 +149,24 @@ SYSTEMS: dict[str, System] = {
                 blocks=2,
                 cycle_weight=5.0,
                 size=16,
-                steps=8000,
+                steps=2800,
             ),
             "one translator sets several attributes, one critic also names them",
             "Choi et al. 2018",
             StarGAN,
             COMMON
-            | frozenset(["attributes", "blocks", "class_weight", "cycle_weight", "gp_weight", "n_critic", "penalty"]),
+            | frozenset(
+                [
+                    "attributes",
+                    "blocks",
+                    "class_weight",
+                    "source_weight",
+                    "cycle_weight",
+                    "gp_weight",
+                    "n_critic",
+                    "penalty",
+                ]
+            ),
         ),
     )
 }
