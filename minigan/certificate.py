@@ -328,7 +328,7 @@ def _tiny(name: str, seed: int, attempt: int) -> Trainer:
     """A small float64 trainer of a system, its batch filled with noise, its weights drawn so that activations are near
     1."""
     row = system(name)
-    small = {"size": 16, "base": 2, "batch_size": 3, "latent": 2, "n_critic": 1, "blocks": 1, "seed": seed}
+    small = {"size": 16, "base": 2, "batch_size": 3, "latent": 2, "n_critic": 1, "blocks": 1, "ramp": 0, "seed": seed}
     options = options_for(name, capture=False, **{key: value for key, value in small.items() if key in row.takes})
     known = info(options.data)
     rng = np.random.default_rng((seed, attempt))

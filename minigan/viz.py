@@ -64,6 +64,29 @@ def save_grid(
     _save_png(path, to_picture(image_grid(images, columns, scale, padding)))
 
 
+def save_grids(path: str | os.PathLike, grids: Mapping[str, np.ndarray], scale: int = 2) -> None:
+    """Write grids one below the other as a PNG: title -> images (rows, columns, C, H, W), floats in [-1, 1].
+
+    Raises ValueError where there are none.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    if not grids:
+        raise ValueError(f"save_grids: there are no grids for {path}")
+    pictures = {
+        title: to_picture(image_grid(g.reshape(-1, *g.shape[2:]), g.shape[1], scale)) for title, g in grids.items()
+    }
+    font, line = ImageFont.load_default(13), 22
+    width = max(*(p.width for p in pictures.values()), *(math.ceil(font.getlength(t)) + 8 for t in pictures))
+    sheet = Image.new("RGB", (width, sum(p.height + line for p in pictures.values())), "white")
+    draw, y = ImageDraw.Draw(sheet), 0
+    for title, picture in pictures.items():
+        draw.text((4, y + 3), title, INK, font)
+        sheet.paste(picture, (0, y + line))
+        y += picture.height + line
+    _save_png(path, sheet)
+
+
 def run_frames(folder: str | os.PathLike) -> dict[str, Path]:
     """The sample grids of a run folder in the order of training: caption -> PNG file.
 

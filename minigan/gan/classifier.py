@@ -82,7 +82,7 @@ def train(
 
 def accuracy(model: Classifier, dataset: Dataset) -> float:
     """The share of held-out images whose largest logit is their class."""
-    guesses = np.concatenate([p.argmax(1) for _, p in judge(model, prepared(dataset, dataset.held_out))])
+    guesses = classes(model, prepared(dataset, dataset.held_out))
     return float((guesses == dataset.labels[dataset.held_out]).mean())
 
 
@@ -117,6 +117,11 @@ def judge(model: Classifier, images: np.ndarray, batch: int = 250) -> Iterator[t
         for i in range(0, len(images), batch):
             features = model.features(Tensor(images[i : i + batch]))
             yield features.data, model.last(features).softmax(1).data
+
+
+def classes(model: Classifier, images: np.ndarray) -> np.ndarray:
+    """The most likely class (N,) of images (N, C, S, S) in [-1, 1], S a multiple of 32."""
+    return np.concatenate([p.argmax(1) for _, p in judge(model, shrunk(images))])
 
 
 def save(model: Classifier, dataset: Dataset, folder: Path, epochs: int) -> Path:

@@ -50,7 +50,7 @@ class Options:
     blocks: int = _option(4, "Residual blocks of a translator.", 0)
     cycle_weight: float = _option(10.0, "Weight of the error of going there and back.", 0)
     identity_weight: float = _option(0.5, "Weight of leaving the target's own images as they are, in cycle weights.", 0)
-    class_weight: float = _option(1.0, "Weight of the classification of attributes.", 0)
+    class_weight: float = _option(1.0, "Weight of the critic's classification.", 0)
     source_weight: float = _option(0.5, "Weight of finding out what a translation was made of, in class weights.", 0)
     pool: int = _option(50, "Earlier translations of each domain that the critics are shown again; 0 for none.", 0)
     penalty: str = _option("two-sided", "Which slope the gradient penalty pulls at (minigan.gan.penalties).")
@@ -62,6 +62,14 @@ class Options:
     margin: float = _option(0.2, "Energy below which EBGAN's critic pushes samples up.")
     pull: float = _option(0.1, "Weight of EBGAN's pulling-away term.", 0)
     code: int = _option(64, "Numbers in the code of EBGAN's autoencoder.", 1)
+    condition: str = _option("concat", "How the critic is told the class: concat or projection.")
+    categories: int = _option(10, "Values of the categorical code.", 2)
+    continuous: int = _option(2, "Number of continuous codes.", 0)
+    category_weight: float = _option(1.0, "Weight of the categorical code's information.", 0)
+    continuous_weight: float = _option(0.5, "Weight of the continuous codes' information.", 0)
+    real_weight: float = _option(1.0, "Weight of what the category tells of pairs of alike reals; 0 for none.", 0)
+    neighbours: int = _option(0, "Nearest images that an image is paired with besides itself.", 0)
+    ramp: int = _option(800, "Steps until the weight of the codes begins to rise.", 0)
 
     def __post_init__(self) -> None:
         for name, row in self.__dataclass_fields__.items():

@@ -33,7 +33,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        return "-".join([self.system, *map(str, self.changes.values())])
+        return "-".join([self.system, *(v for v in self.changes.values() if isinstance(v, str))])
 
     @property
     def command(self) -> str:
@@ -46,11 +46,32 @@ CLASSES = (
     "{confident:.1%} confident (real {real_confident:.1%}), {present} of {classes} classes, Frechet {frechet:.1f}"
     " (real {real_frechet:.1f}); judge right on {held_out_accuracy:.1%}"
 )
+NEIGHBOURS = (
+    "precision {precision:.3f} (real {details[real][precision]:.3f}), recall {recall:.3f} (real"
+    " {details[real][recall]:.3f}); judge right on {held_out_accuracy:.1%} of attributes"
+)
+ENERGY = (
+    "energy {energy[fake]:.3f}, of held-out images {energy[real]:.3f}: the higher one in {energy[auc]:.1%} of pairs; "
+    + CLASSES
+)
+AGREEMENT = (
+    "{agreement[value]:.1%} agree with their label; judge right on {held_out_accuracy:.1%}; Frechet {frechet:.1f}"
+)
+INFORMATION = (
+    "purity {purity:.1%}, one to one {matched:.1%}; bound {bound:.3f} of {entropy:.3f};"
+    " judge right on {held_out_accuracy:.1%}"
+)
 ROWS: dict[str, Row] = {
     row.name: row
     for row in (
         Row("wgan-gp", CLASSES),
         Row("dcgan", CLASSES),
+        Row("dcgan", NEIGHBOURS, {"data": "avatars", "size": 16, "base": 64, "average": 0.999, "steps": 6000}),
+        Row("gan", CLASSES),
+        Row("wgan", CLASSES),
+        Row("lsgan", CLASSES),
+        Row("hinge", CLASSES),
+        Row("ebgan", ENERGY),
         Row(
             "cyclegan",
             "L1 to held-out true pairs below the identity map's by {noto_to_twemoji[below_identity]:.1%} (noto to"
@@ -63,6 +84,10 @@ ROWS: dict[str, Row] = {
             " reconstruction L1 {reconstruction_l1:.4f}; judge right on {judge[glasses]:.1%} (glasses) to"
             " {judge[long_hair]:.1%} (long hair)",
         ),
+        Row("cgan", AGREEMENT),
+        Row("cgan", AGREEMENT, {"condition": "projection"}),
+        Row("acgan", AGREEMENT),
+        Row("infogan", INFORMATION),
     )
 }
 

@@ -263,21 +263,31 @@ class Trainer:
         with all their distances if `details`. Raises ValueError where there is no judge for the data set."""
         if self.dataset.labels is None and self.dataset.attributes is not None:
             return self._by_attributes(self.draw(count, random))
+        judge = self.judge()
+        return self.scores(self.draw(count, random), *judge, details)
+
+    def judge(self) -> tuple[classifier.Classifier, float]:
+        """(the classifier of the data set, its accuracy on held-out images). Raises ValueError where there is none."""
         model, made = classifier.load(self.options.data)
         if list(self.info.class_names) != made["classes"]:
             raise ValueError(
                 f"the classifier knows {made['classes']}, {self.options.data!r} has {list(self.info.class_names)} now"
             )
-        images = self.draw(count, random)
-        report, accuracy = metrics.evaluate(images, model, self.dataset), made["held_out_accuracy"]
+        return model, made["held_out_accuracy"]
+
+    def scores(
+        self, images: np.ndarray, model: classifier.Classifier, accuracy: float, details: bool = False
+    ) -> Observed:
+        """How the judge finds images (N, C, size, size)."""
+        report = metrics.evaluate(images, model, self.dataset)
         seen = Observed(
             {"held_out_accuracy": accuracy, **report.as_dict()},
             [f"{report.line()}; the judge is right on {accuracy:.1%} of the held-out images"],
         )
         if details:
-            shares = zip(made["classes"], report.histogram, strict=True)
+            shares = zip(self.info.class_names, report.histogram, strict=True)
             seen.lines.append("shares: " + "  ".join(f"{name} {share:.1%}" for name, share in shares))
-        if details and count >= 10:
+        if details and len(images) >= 10:
             found = metrics.examine(images, model, self.dataset, self.options.seed)
             seen.lines.extend(found.lines())
             seen.figures["details"] = found.as_dict()
