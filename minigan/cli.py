@@ -298,8 +298,8 @@ def results(names, seeds, steps, root, out) -> list:
 
 
 cli_data.register(main, _command)
-cli_traverse.register(main, _command)
 cli_interpolate.register(main, _command)
+cli_traverse.register(main, _command)
 cli_translate.register(main, _command)
 
 

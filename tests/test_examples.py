@@ -41,6 +41,9 @@ SHOWS = {
     "33_slide_critic_sign": "minimise: E_r f - E_g f ends at \\+2.042; W is 2.042",
     "34_slide_clip_gradients": "clip weights  : slope of f after 100 steps 0.0100",
     "35_slide_loop_count": ": 6 steps",
+    "65_cyclegan": "twemoji to noto: L1 to 159 true pairs .*, identity map 0.2991",
+    "66_stargan": "hat: turned over in .*, the other attributes kept in .* judge is right on 99.9%",
+    "67_paired_bound": "twemoji to noto, trained on 638 pairs: L1 to 159 held-out pairs .*, identity map 0.2991",
     "37_slide_one_sided": "labels 0.9, 0.1: .* on fakes alone 0.10",
     "60_conditional_gan": "% of 1000 samples agree with their label, by a classifier that is right on 98.8%",
     "61_acgan": "% of 1000 samples agree with their label, .* D itself says",
@@ -104,7 +107,17 @@ def test_the_penalty_of_the_example_is_the_library_s():
 def test_every_example_runs_and_draws(name, tmp_path):
     """In a quick setting, with `--device cpu` where it trains: a picture that is not blank, and what SHOWS names."""
     source = (FOLDER / f"{name}.py").read_text()
-    steps = {"13": "500", "18": "60", "20": "0", "25": "60", "33": "40", "34": "100"}.get(name[:2], "3")
+    steps = {
+        "13": "500",
+        "60": "40",
+        "61": "40",
+        "62": "40",
+        "18": "60",
+        "20": "0",
+        "25": "60",
+        "33": "40",
+        "34": "100",
+    }.get(name[:2], "3")
     args = ["--steps", steps] if '"--steps"' in source else []
     args += ["--seeds", "2"] if '"--seeds"' in source else []
     args += ["--device", "cpu"] if '"--device"' in source or "@device_option" in source else []

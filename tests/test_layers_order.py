@@ -73,11 +73,11 @@ LAYERS = [
     "gan.games",
     "gan.fgan",
     "gan.networks",
-    "gan.heads",
-    "gan.alike",
     "gan.resnets",
     "gan.perceptrons",
+    "gan.heads",
     "gan.pairs",
+    "gan.alike",
     "gan.translators",
     "gan.toydata",
     "gan.toynets",
@@ -87,9 +87,9 @@ LAYERS = [
     "gan.metrics",
     "gan.options",
     "gan.train",
+    "gan.ebgan",
     "gan.conditional",
     "gan.infogan",
-    "gan.ebgan",
     "gan.cyclegan",
     "gan.stargan",
     "gan.systems",
@@ -115,8 +115,8 @@ LAYERS = [
     "bench.rules",
     "bench.report",
     "cli_data",
-    "cli_traverse",
     "cli_interpolate",
+    "cli_traverse",
     "cli_translate",
     "cli",
     "__main__",
@@ -127,8 +127,15 @@ FACES = {"__init__", "gan.__init__", "bench.__init__", "cudasim.__init__"}
 
 # Loaded when first needed, so that `import minigan` stays quick and runs without them.
 LAZY = {"numba", "scipy", "matplotlib", "PIL", "click", "tqdm", "safetensors", "torch", "hypothesis"}
-HEAVY_ALLOWED = {f"cli{name}": {"click"} for name in ("", "_data", "_interpolate", "_translate", "_traverse")}
-HEAVY_ALLOWED |= {"strategies": {"hypothesis"}, "bench.in_torch": {"torch"}}
+HEAVY_ALLOWED = {
+    "cli": {"click"},
+    "cli_data": {"click"},
+    "cli_interpolate": {"click"},
+    "cli_translate": {"click"},
+    "cli_traverse": {"click"},
+    "strategies": {"hypothesis"},
+    "bench.in_torch": {"torch"},
+}
 
 
 def modules() -> dict[str, Path]:

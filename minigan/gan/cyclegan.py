@@ -111,7 +111,7 @@ class CycleGAN(Trainer):
         del self.batch["real"]
         settings = {"channels": channels, "size": options.size, "base": options.base, "blocks": options.blocks}
         translators = Both(*(Translator(**settings, coordinates=True) for _ in "ab"))
-        critics = Both(*(PatchCritic(channels, options.size, 2 * options.base) for _ in "ab"))
+        critics = Both(*(PatchCritic(channels, options.size, 2 * options.base, 3, norm=False) for _ in "ab"))
         for network in (translators.a, translators.b, critics.a, critics.b):
             init_(network, self.random["init"])
         return translators, critics
@@ -193,14 +193,12 @@ class CycleGAN(Trainer):
         return self.translate(images, to), f"translated to {to}"
 
     def preview(self, count: int) -> np.ndarray:
-        """Held-out images in columns of four: a, G(a), b, F(b); 2 `count` images in rows of the grid's width."""
-        width = max(1, int(np.ceil(np.sqrt(count))))
-        names = self.domains()
-        rows = []
-        for start in range(0, max(1, width // 4) * width, width):
-            for k, to in ((0, names[1]), (1, names[0])):
-                held = self.dataset.rows("held_out", label=names[k])
-                real = prepared(self.dataset, np.resize(held, start + width)[start:], self.options.size)
+        """Rows of a grid: held-out images of A, their translations, images of B, theirs; then the next images."""
+        width, names, rows = max(1, int(np.ceil(np.sqrt(count)))), self.domains(), []
+        for start in range(0, count, 4 * width):
+            for name, to in (names, names[::-1]):
+                held = np.resize(self.dataset.rows("held_out", label=name), start + width)[start:]
+                real = prepared(self.dataset, held, self.options.size)
                 rows += [real, self.translate(real, to)]
         return np.concatenate(rows)[:count]
 

@@ -131,6 +131,8 @@ class EnergyTrainer(Trainer):
     def build(self) -> tuple[nn.Module, nn.Module]:
         """(generator, autoencoder)."""
         options, channels = self.options, self.info.shape[-1]
+        if options.pull and options.batch_size < 2:
+            raise ValueError("ebgan: the pulling-away term compares the samples of a batch: at least 2, or pull 0")
         self.loss = replace(
             ebgan(options.margin), head=identity
         )  # the autoencoder's energies are none of them negative

@@ -58,6 +58,18 @@ ROWS: dict[str, Row] = {
     for row in (
         Row("wgan-gp", CLASSES),
         Row("dcgan", CLASSES),
+        Row(
+            "cyclegan",
+            "L1 to held-out true pairs below the identity map's by {noto_to_twemoji[below_identity]:.1%} (noto to"
+            " twemoji) and {twemoji_to_noto[below_identity]:.1%} (back); cycle L1 {noto_to_twemoji[cycle_l1]:.4f} and"
+            " {twemoji_to_noto[cycle_l1]:.4f}",
+        ),
+        Row(
+            "stargan",
+            "each attribute turned over in at least {least_present:.1%}, the others kept in at least {least_kept:.1%};"
+            " reconstruction L1 {reconstruction_l1:.4f}; judge right on {judge[glasses]:.1%} (glasses) to"
+            " {judge[long_hair]:.1%} (long hair)",
+        ),
         Row("cgan", AGREEMENT),
         Row("cgan", AGREEMENT, {"condition": "projection"}),
         Row("acgan", AGREEMENT),

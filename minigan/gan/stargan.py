@@ -126,9 +126,7 @@ class StarGAN(Trainer):
         as the critic sees them in each image. Raises ValueError."""
         known = list(self.chosen())
         if to is not None or not settings:
-            raise ValueError(
-                f"a run of stargan takes --set ATTRIBUTE=yes or =no, not --to; it sets: {', '.join(known)}"
-            )
+            raise ValueError(f"a run of stargan takes --set ATTRIBUTE=yes or no, not --to; it knows {', '.join(known)}")
         home = next(self.critic.parameters()).device
         with no_grad():
             values = (host(self.critic(Tensor(images).to(home))[1].data) > 0).astype(np.float32)
@@ -139,17 +137,15 @@ class StarGAN(Trainer):
         return self.translate(images, values), "with " + ", ".join(f"{k} {v}" for k, v in settings.items())
 
     def preview(self, count: int) -> np.ndarray:
-        """Held-out images, each followed by itself with one attribute turned over, for each attribute."""
-        columns = list(self.chosen().values())
-        width = max(1, int(np.ceil(np.sqrt(count))))
-        held = np.resize(self.dataset.held_out, width)
-        real, values = self._held(held)
-        strips = [real]
-        for k in range(len(columns)):
-            strips.append(self.translate(real, _turned(values, k)))
-        while len(strips) * width < count:
-            strips.append(real)
-        return np.concatenate(strips)[:count]
+        """Rows of a grid: held-out images, then the same with the first attribute turned over, the second, ...; then
+        the next images."""
+        width, changes = max(1, int(np.ceil(np.sqrt(count)))), 1 + len(self.chosen())
+        rows = []
+        for start in range(0, count, width * changes):
+            group = np.resize(self.dataset.held_out, start + width)[start:]
+            real, values = self._held(group)
+            rows += [real, *(self.translate(real, _turned(values, k)) for k in range(changes - 1))]
+        return np.concatenate(rows)[:count]
 
     def draw(self, count: int, random: Generator) -> np.ndarray:
         """A translator has no samples without images: raises ValueError, which says what to do instead."""

@@ -48,10 +48,10 @@ class System:
 DCGAN = Options(
     "dcgan", loss="non-saturating", beta1=0.5, beta2=0.999, n_critic=1, gp_weight=0.0, critic_norm=True, steps=3000
 )
-TOLD = PLAIN - {"network", "dropout"}
 CODES = frozenset(["categories", "continuous", "category_weight", "continuous_weight"])
-ALIKE = frozenset(["real_weight", "neighbours", "ramp"])
-INFO = (TOLD | CODES | ALIKE) - {"gp_weight", "penalty"}
+PAIRS = frozenset(["real_weight", "neighbours", "ramp"])
+CODED = PLAIN - {"network", "dropout"}
+INFO = (CODED | CODES | PAIRS) - {"gp_weight", "penalty"}
 
 SYSTEMS: dict[str, System] = {
     row.name: row
@@ -71,14 +71,14 @@ SYSTEMS: dict[str, System] = {
             "asked for a class, which both networks see",
             "Mirza & Osindero 2014; projection: Miyato & Koyama 2018",
             ConditionalTrainer,
-            TOLD | {"condition"},
+            CODED | {"condition"},
         ),
         System(
             replace(DCGAN, system="acgan", base=16, lr=4e-4, latent=16, steps=3000),
             "asked for a class, which the critic names",
             "Odena et al. 2017",
             AuxiliaryTrainer,
-            TOLD | {"class_weight"},
+            CODED | {"class_weight"},
         ),
         System(
             replace(DCGAN, system="infogan", base=16, lr=5e-4, latent=16, steps=3000),
@@ -140,20 +140,22 @@ SYSTEMS: dict[str, System] = {
                 "cyclegan",
                 data="emoji",
                 loss="least-squares",
-                batch_size=8,
-                lr=5e-4,
+                batch_size=4,
+                lr=7e-4,
                 beta1=0.5,
                 beta2=0.999,
-                n_critic=1,
+                n_critic=2,
                 gp_weight=0.0,
                 base=16,
                 blocks=3,
+                cycle_weight=1.0,
+                identity_weight=0.1,
                 steps=2000,
             ),
             "two domains without pairs: a translator each way, there and back is the identity",
             "Zhu et al. 2017",
             CycleGAN,
-            COMMON | frozenset(["source", "target", "blocks", "cycle_weight", "identity_weight", "pool"]),
+            COMMON | frozenset(["source", "target", "blocks", "cycle_weight", "identity_weight", "pool", "n_critic"]),
         ),
         System(
             Options(
@@ -167,8 +169,9 @@ SYSTEMS: dict[str, System] = {
                 n_critic=2,
                 base=16,
                 blocks=2,
+                cycle_weight=5.0,
                 size=16,
-                steps=4000,
+                steps=8000,
             ),
             "one translator sets several attributes, one critic also names them",
             "Choi et al. 2018",

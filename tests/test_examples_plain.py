@@ -1,0 +1,81 @@
+"""The examples of the plain systems (70 to 75) run in a quick setting, and what they show is so."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+FOLDER = Path(importlib.util.find_spec("minigan.examples").origin).parent
+N = r"([-+]?\d[\d.]*)"
+# What each prints in its quick setting.
+SHOWS = {
+    "70_gan_mlp": "classes present",
+    "71_lsgan": r"puts out -5.0: least squares -6.000, minimax -0.007",
+    "72_hinge_spectral": "largest singular value of each layer of f: ",
+    "73_ebgan": r"energy of real images .* the higher of the two in [\d.]+% of pairs",
+    "74_residual_wgan_gp": r"W estimate .* mean slope",
+    "75_colour_dcgan": r"precision [\d.]+ \(real [\d.]+\), recall",
+}
+
+
+def example(name: str, *args: str, cwd) -> str:
+    """What `python -m minigan.examples.NAME` prints."""
+    command = [sys.executable, "-m", f"minigan.examples.{name}", *args]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", SHOWS)
+def test_runs_and_draws(name, tmp_path):
+    """Three steps: a sheet that is not blank, and the observable's words."""
+    extra = ["--epochs", "1"] if name == "75_colour_dcgan" else []
+    shown = example(name, "--steps", "3", *extra, cwd=tmp_path)
+    assert "step    3" in shown and re.search(SHOWS[name], shown), shown
+    (picture,) = tmp_path.glob("*.png")
+    with Image.open(picture) as image:
+        assert image.size[0] > 200 and len(image.convert("RGB").getcolors(1 << 24)) > 5
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_ebgan_s_energy_tells_samples_from_held_out_digits(tmp_path):
+    """Example 73: a sample's energy is above a held-out digit's in at least 80 % of pairs; every class is there."""
+    shown = example("73_ebgan", cwd=tmp_path)
+    share = float(re.search(rf"the higher of the two in {N}% of pairs", shown)[1])
+    assert share > 80 and "10 of 10 classes present" in shown, shown
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_residual_critic_reaches_slope_one(tmp_path):
+    """Example 74: the mean slope ends within 0.25 of 1, and the estimate of the distance falls to below half of its
+    first value."""
+    shown = example("74_residual_wgan_gp", cwd=tmp_path)
+    estimate, slope = np.array(
+        [[float(x) for x in found] for found in re.findall(rf"W estimate +{N} +mean slope {N}", shown)]
+    ).T
+    assert abs(slope[-1] - 1) < 0.25 and estimate[-1] < estimate[0] / 2, shown
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_avatars_look_real_and_are_covered(tmp_path):
+    """Example 75: precision and recall of DCGAN on the avatars, at least 0.7 each."""
+    shown = example("75_colour_dcgan", cwd=tmp_path)
+    precision, recall = (float(re.search(rf"{what} {N}", shown)[1]) for what in ("precision", "recall"))
+    assert min(precision, recall) >= 0.7, shown
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_spectral_critic_stays_at_one(tmp_path):
+    """Example 72: after training the largest singular value of each layer is 1 within 5 %."""
+    shown = example("72_hinge_spectral", cwd=tmp_path)
+    values = [float(v) for v in shown.split("each layer of f: ")[1].splitlines()[0].split()]
+    assert len(values) == 4 and all(abs(v - 1) < 0.05 for v in values), shown

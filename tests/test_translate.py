@@ -1,0 +1,102 @@
+"""minigan translate: images of any format through a trained network, each bad one named, and what is refused."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from minigan.cli import main
+
+SMALL = ["--steps", "2", "--batch-size", "4", "--base", "2", "--blocks", "1"]
+
+
+def run(*args: str):
+    return CliRunner().invoke(main, list(args))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with the runs cyc, star and plain, and images: good, grey of 16 bits, animated, broken, tiny."""
+    folder = tmp_path_factory.mktemp("translate")
+    here = os.getcwd()
+    os.chdir(folder)
+    try:
+        for system, name in (("cyclegan", "cyc"), ("stargan", "star")):
+            done = run("train", system, *SMALL, "--out", name)
+            assert done.exit_code == 0, done.output
+        done = run("train", "wgan-gp", "--steps", "0", "--base", "2", "--batch-size", "4", "--out", "plain")
+        assert done.exit_code == 0, done.output
+    finally:
+        os.chdir(here)
+    rng = np.random.default_rng(0)
+    picture = Image.fromarray(rng.integers(0, 256, (40, 60, 3), np.uint8))
+    picture.save(folder / "good.png")
+    picture.save(folder / "good.webp")
+    Image.fromarray(rng.integers(0, 65536, (20, 20)).astype(np.uint16)).save(folder / "deep.png")
+    picture.save(folder / "moving.gif", save_all=True, append_images=[picture.rotate(90)])
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff not much of a picture")
+    Image.new("RGB", (1, 1)).save(folder / "tiny.png")
+    return folder
+
+
+@pytest.fixture
+def there(trained, monkeypatch):
+    monkeypatch.chdir(trained)
+    return trained
+
+
+@pytest.mark.parametrize("wish", [["cyc"], ["cyc", "--to", "noto"], ["star", "--set", "hat=yes", "--set", "smile=no"]])
+def test_translations_are_written_and_bad_images_named(wish, there):
+    """Two rows, the images above what became of them; what cannot be used or is changed is said, a line each."""
+    name, *options = wish
+    images = ["good.png", "broken.jpg", "deep.png", "tiny.png", "moving.gif", "good.webp", "absent.png", "cyc"]
+    done = run("translate", name, *images, *options, "-o", "out.png", "--json")
+    assert done.exit_code == 0, done.output
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert figures["translated"] == ["good.png", "deep.png", "moving.gif", "good.webp"]
+    assert set(figures["skipped"]) == {"broken.jpg", "tiny.png", "absent.png", "cyc"}
+    for line in (
+        "tiny.png: skipped, 1x1 is smaller than 4x4",
+        "absent.png: skipped, no such file",
+        "cyc: skipped, a folder",
+        "deep.png: 16 bits a pixel, scaled to 8",
+        "moving.gif: animated, the first of 2 frames is used",
+    ):
+        assert line in done.output
+    assert "broken.jpg: skipped, " in done.output
+    size = 4 * (16 if name == "star" else 32)
+    with Image.open(there / "out.png") as sheet:
+        assert sheet.size == (4 * (size + 2) + 2, 2 * (size + 2) + 2)
+
+
+def test_only_the_translation(there):
+    done = run("translate", "cyc", "good.png", "--only", "--scale", "1", "-o", "one.png")
+    assert done.exit_code == 0, done.output
+    with Image.open(there / "one.png") as sheet:
+        assert sheet.size == (36, 36)
+
+
+@pytest.mark.parametrize(
+    ("args", "match", "code"),
+    [
+        (["cyc", "good.png", "--to", "apple"], "translates to noto or twemoji, not to 'apple'", 2),
+        (["cyc", "good.png", "--set", "hat=yes"], "a run of cyclegan has no attributes to set; use --to noto or", 2),
+        (["star", "good.png"], "takes --set ATTRIBUTE=yes or no, not --to; it knows glasses, hat", 2),
+        (["star", "good.png", "--set", "hat=blue"], "--set hat=blue: set one of glasses, hat", 2),
+        (["star", "good.png", "--set", "hat"], "--set hat: write each attribute once", 2),
+        (["plain", "good.png"], "a run of wgan-gp, which makes images of noise", 2),
+        (["cyc", "tiny.png"], "none of the images can be used", 1),
+        (["nowhere", "good.png"], "nowhere", 1),
+    ],
+)
+def test_wrong_use_is_one_line(args, match, code, there):
+    done = run("translate", *args)
+    assert done.exit_code == code and match in done.output and "Traceback" not in done.output
+
+
+def test_sample_says_that_a_translator_needs_images(there):
+    done = run("sample", "cyc")
+    assert done.exit_code == 2 and "use minigan translate" in done.output.replace("\n", " ")
