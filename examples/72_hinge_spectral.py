@@ -26,7 +26,7 @@ LATENT, BATCH, SIZE, BASE = 64, 64, 32, 16
 def largest_singular_values(network: nn.Module) -> list[float]:
     """Of every convolution's weight as a matrix (outputs, everything else), as it is used."""
     layers = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
-    return [float(np.linalg.norm(m.weight.to("cpu").numpy().reshape(m.out_channels, -1), 2)) for m in layers]
+    return [float(np.linalg.norm(m.weight.detach().to("cpu").numpy().reshape(m.out_channels, -1), 2)) for m in layers]
 
 
 @click.command()

@@ -24,9 +24,8 @@ LATENT, BATCH, SIZE, BASE = 100, 64, 16, 64
 @click.option("--steps", default=5000, show_default=True, help="Steps of each network.")
 @click.option("--out", default="colour_dcgan.png", show_default=True, help="PNG of samples.")
 @click.option("--seed", default=0, show_default=True)
-@click.option("--epochs", default=10, show_default=True, help="Passes over the real images for the judge.")
 @device_option
-def main(steps: int, out: str, seed: int, epochs: int, device: str) -> None:
+def main(steps: int, out: str, seed: int, device: str) -> None:
     """Train, print how real each side looks to D (0.5 is chance), draw samples and have them judged."""
     random = mg.manual_seed(seed)
     g = dcgan_init_(DCGANGenerator(LATENT, 3, SIZE, BASE), random).to(device)
@@ -65,7 +64,7 @@ def main(steps: int, out: str, seed: int, epochs: int, device: str) -> None:
 
     images = samples(average.module, LATENT, 1000)
     viz.save_grid(out, images[:64], scale=4)
-    print(by_attributes(images, epochs=epochs))
+    print(by_attributes(images))
     print(f"64 samples in {out}")
 
 

@@ -10,7 +10,7 @@ from minigan import data
 from minigan.backend import module_of
 from minigan.data import Dataset
 from minigan.gan import attributes, classifier
-from minigan.gan.systems import options_for
+from minigan.gan.systems import options_for, trainer_for
 from minigan.gan.train import Trainer, TrainingError, generate
 
 INFO = data.Info("noise", "random images", "none", 16, (16, 16, 1), 0, 0)
@@ -49,6 +49,32 @@ def test_weights_after_two_steps_are_the_cpus(system, capture, dtype, device):
         assert np.abs(a[name] - b[name]).max(initial=0) <= limit, name
         moved += a[name].size
     assert moved > 1000
+
+
+@pytest.mark.parametrize(
+    ("system", "changes"),
+    [
+        ("gan", {}),
+        ("wgan", {"n_critic": 1}),
+        ("hinge", {}),
+        ("ebgan", {}),
+        ("wgan-gp", {"network": "resnet", "n_critic": 1}),
+    ],
+)  # fmt: skip
+def test_other_plain_systems_are_the_cpus(system, changes, device):
+    """Dropout, clipped RMSProp, power iterations, an autoencoder, residual blocks: figures and weights of a step in
+    float64, to 1e-9 of the largest number."""
+    images = np.random.default_rng(0).integers(0, 255, (16, 16, 16, 1)).astype(np.uint8)
+    dataset = Dataset(INFO, images, None, None, np.arange(16), np.arange(0))
+    settings = SETTINGS | {"base": 2, "capture": False} | changes
+    ours, theirs = (
+        trainer_for(options_for(system, device=name, **settings), dataset).double() for name in ("cpu", device)
+    )
+    first, second = ours.step(), theirs.step()
+    assert second == pytest.approx(first, rel=1e-8, abs=1e-9)
+    a, b = ours.state()[0], theirs.state()[0]
+    for name in a:
+        assert np.abs(a[name] - b[name]).max(initial=0) <= 1e-9 * max(1, np.abs(a[name]).max(initial=0)), name
 
 
 @pytest.mark.parametrize("capture", [False, True], ids=["eager", "captured"])

@@ -110,7 +110,7 @@ class CycleGAN(Trainer):
             self.memory[f"pool_{k}"] = zeros(max(options.pool, options.batch_size), *shape)
         del self.batch["real"]
         settings = {"channels": channels, "size": options.size, "base": options.base, "blocks": options.blocks}
-        translators = Both(*(Translator(**settings, coordinates=True) for _ in "ab"))
+        translators = Both(*(Translator(**settings, halvings=1, coordinates=True, skip=False) for _ in "ab"))
         critics = Both(*(PatchCritic(channels, options.size, 2 * options.base, 3, norm=False) for _ in "ab"))
         for network in (translators.a, translators.b, critics.a, critics.b):
             init_(network, self.random["init"])
@@ -225,9 +225,10 @@ class CycleGAN(Trainer):
             if paired:
                 found |= {"pair_l1": _l1(there, real[1 - k]), "identity_l1": _l1(real[k], real[1 - k])}
                 found["below_identity"] = 1 - found["pair_l1"] / found["identity_l1"]
+                side = "below" if found["below_identity"] >= 0 else "above"
                 line += (
-                    f", L1 to the {len(real[k])} true pairs {found['pair_l1']:.4f}, that is"
-                    f" {found['below_identity']:.1%} below the identity map's {found['identity_l1']:.4f}"
+                    f", L1 to the {len(real[k])} true pairs {found['pair_l1']:.4f},"
+                    f" {abs(found['below_identity']):.1%} {side} the identity map's {found['identity_l1']:.4f}"
                 )
             figures[f"{name}_to_{other}"] = found
             lines.append(line)

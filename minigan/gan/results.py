@@ -33,7 +33,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        return "-".join([self.system, *map(str, self.changes.values())])
+        return "-".join([self.system, *(v for v in self.changes.values() if isinstance(v, str))])
 
     @property
     def command(self) -> str:
@@ -45,6 +45,14 @@ class Row:
 CLASSES = (
     "{confident:.1%} confident (real {real_confident:.1%}), {present} of {classes} classes, Frechet {frechet:.1f}"
     " (real {real_frechet:.1f}); judge right on {held_out_accuracy:.1%}"
+)
+NEIGHBOURS = (
+    "precision {precision:.3f} (real {details[real][precision]:.3f}), recall {recall:.3f} (real"
+    " {details[real][recall]:.3f}); judge right on {held_out_accuracy:.1%} of attributes"
+)
+ENERGY = (
+    "energy {energy[fake]:.3f}, of held-out images {energy[real]:.3f}: the higher one in {energy[auc]:.1%} of pairs; "
+    + CLASSES
 )
 AGREEMENT = (
     "{agreement[value]:.1%} agree with their label; judge right on {held_out_accuracy:.1%}; Frechet {frechet:.1f}"
@@ -58,6 +66,12 @@ ROWS: dict[str, Row] = {
     for row in (
         Row("wgan-gp", CLASSES),
         Row("dcgan", CLASSES),
+        Row("dcgan", NEIGHBOURS, {"data": "avatars", "size": 16, "base": 64, "average": 0.999, "steps": 6000}),
+        Row("gan", CLASSES),
+        Row("wgan", CLASSES),
+        Row("lsgan", CLASSES),
+        Row("hinge", CLASSES),
+        Row("ebgan", ENERGY),
         Row(
             "cyclegan",
             "L1 to held-out true pairs below the identity map's by {noto_to_twemoji[below_identity]:.1%} (noto to"

@@ -48,10 +48,10 @@ class System:
 DCGAN = Options(
     "dcgan", loss="non-saturating", beta1=0.5, beta2=0.999, n_critic=1, gp_weight=0.0, critic_norm=True, steps=3000
 )
+TOLD = PLAIN - {"network", "dropout"}
 CODES = frozenset(["categories", "continuous", "category_weight", "continuous_weight"])
-PAIRS = frozenset(["real_weight", "neighbours", "ramp"])
-CODED = PLAIN - {"network", "dropout"}
-INFO = (CODED | CODES | PAIRS) - {"gp_weight", "penalty"}
+ALIKE = frozenset(["real_weight", "neighbours", "ramp"])
+INFO = (TOLD | CODES | ALIKE) - {"gp_weight", "penalty"}
 
 SYSTEMS: dict[str, System] = {
     row.name: row
@@ -71,14 +71,14 @@ SYSTEMS: dict[str, System] = {
             "asked for a class, which both networks see",
             "Mirza & Osindero 2014; projection: Miyato & Koyama 2018",
             ConditionalTrainer,
-            CODED | {"condition"},
+            TOLD | {"condition"},
         ),
         System(
             replace(DCGAN, system="acgan", base=16, lr=4e-4, latent=16, steps=3000),
             "asked for a class, which the critic names",
             "Odena et al. 2017",
             AuxiliaryTrainer,
-            CODED | {"class_weight"},
+            TOLD | {"class_weight"},
         ),
         System(
             replace(DCGAN, system="infogan", base=16, lr=5e-4, latent=16, steps=3000),
@@ -103,7 +103,9 @@ SYSTEMS: dict[str, System] = {
             "Goodfellow et al. 2014",
         ),
         System(
-            Options("wgan", gp_weight=0.0, clip=0.01, optimizer="rmsprop", lr=5e-5, critic_norm=True, steps=3000),
+            Options(
+                "wgan", gp_weight=0.0, clip=0.01, optimizer="rmsprop", lr=2e-4, base=16, critic_norm=True, steps=2000
+            ),
             "Wasserstein distance by a critic of bounded weights",
             "Arjovsky et al. 2017",
         ),
@@ -111,6 +113,8 @@ SYSTEMS: dict[str, System] = {
             Options(
                 "lsgan",
                 loss="least-squares",
+                lr=5e-4,
+                base=16,
                 beta1=0.5,
                 beta2=0.999,
                 n_critic=1,
@@ -122,7 +126,9 @@ SYSTEMS: dict[str, System] = {
             "Mao et al. 2017",
         ),
         System(
-            Options("hinge", loss="hinge", beta1=0.5, n_critic=1, gp_weight=0.0, spectral=True, steps=3000),
+            Options(
+                "hinge", loss="hinge", lr=5e-4, base=16, beta1=0.5, n_critic=1, gp_weight=0.0, spectral=True, steps=3000
+            ),
             "margins of the hinge, a critic under spectral norm",
             "Miyato et al. 2018",
         ),
