@@ -10,6 +10,7 @@ import minigan as mg
 from minigan import data
 from minigan.backend import Generator
 from minigan.gan import heads
+from minigan.gan.conditional import squared
 from minigan.gan.infogan import matching, purity
 from minigan.gan.run import Run
 from minigan.gan.systems import options_for, trainer_for
@@ -165,6 +166,14 @@ def test_no_continuous_code(digits):
     t.step()
     seen = t.observe(50, Generator(0, 1))
     assert "correlation" not in seen.figures and 0 < seen.figures["purity"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("count", "classes", "expected"), [(64, 10, 100), (64, 2, 64), (64, 5, 100), (64, 26, 64), (4, 10, 4), (9, 3, 9)]
+)
+def test_previews_line_up(count, classes, expected):
+    """A square whose side is a multiple of the classes, unless that is far too many images."""
+    assert squared(count, classes) == expected
 
 
 def test_purity_and_matching():
