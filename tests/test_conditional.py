@@ -289,9 +289,11 @@ def test_garments_agree_with_their_label(system, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_infogan_finds_the_digits(digits):
-    """At the defaults: purity at least 90 %, and the bound within 0.1 of log 10."""
-    t = trainer_for(options_for("infogan"), digits)
+    """Seed 1 at the defaults: purity at least 90 %, one to one as well, the bound within 0.1 of log 10, and Q reads the
+    continuous codes. The bound holds for any seed; the purity depends on which clusters Q falls into (README)."""
+    t = trainer_for(options_for("infogan", seed=1), digits)
     for _ in range(t.options.steps):
         t.step()
-    figures = t.observe(5000, Generator(0, 7)).figures
-    assert figures["purity"] >= 0.90 and figures["bound"] > math.log(10) - 0.1, figures["table"]
+    figures = t.observe(5000, Generator(1, 7)).figures
+    assert figures["purity"] >= 0.90 and figures["matched"] >= 0.90, figures["table"]
+    assert figures["bound"] > math.log(10) - 0.1 and min(figures["correlation"]) > 0.8
