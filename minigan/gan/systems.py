@@ -81,7 +81,7 @@ SYSTEMS: dict[str, System] = {
             TOLD | {"class_weight"},
         ),
         System(
-            replace(DCGAN, system="infogan", base=16, lr=5e-4, latent=16, steps=3000),
+            replace(DCGAN, system="infogan", base=16, lr=1e-3, latent=16, steps=2500),
             "finds classes and continuous factors of unlabelled images by codes that stay readable",
             "Chen et al. 2016",
             InfoTrainer,
