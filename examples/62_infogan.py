@@ -2,8 +2,9 @@
 
     min_{G,Q} max_D  V(D, G) - lambda (E ln Q(c | G(z, c)) + H(c)),   c = (one of 10 categories, 2 numbers in [-1, 1])
 
-Nothing in this says which ten parts the category shall name. Here Q also reads pairs of moved real images, and is to
+Nothing in this says which ten parts the category shall name. Here Q learns it from pairs of moved real images: it is to
 say the same of both while it uses all categories alike: their mutual information (Ji et al. 2019; gan/alike.py).
+After 800 steps G begins to write what Q reads as c; the two numbers both learn, as in the paper.
 
 Run it:  python -m minigan.examples.62_infogan --steps 2000
 """
@@ -41,51 +42,47 @@ def main(steps: int, device: str, out: str, seed: int) -> None:
     digits = data.load("digits")
     g = dcgan_init_(DCGANGenerator(LATENT + K + 2, 1, SIZE, BASE), random).to(device)
     d = dcgan_init_(CodeCritic(1, K, 2, SIZE, BASE, norm=True, finer=3 * K), random).to(device)
-    optim_g, optim_d = (optim.Adam(n.parameters(), lr=5e-4, betas=(0.5, 0.999)) for n in (g, d))
+    optim_g, optim_d = (optim.Adam(n.parameters(), lr=1e-3, betas=(0.5, 0.999)) for n in (g, d))
     average = optim.WeightAverage(g, 0.99)
     batches = data.Loader(digits, BATCH, seed, size=SIZE)
     x, first, second = (mg.zeros(BATCH, 1, SIZE, SIZE) for _ in range(3))
-    share = mg.zeros(1)  # of lambda, which rises: at first there are only blobs to tell apart
+    share = mg.zeros(1)  # of lambda: 0 while there are but blobs to tell apart, then rising
 
     def coded():
-        c = one_hot(mg.randint(0, K, (BATCH,)), K).to("float32")
+        c = one_hot(mg.randint(0, K, (BATCH,)), K).to(mg.float32)
         u = 2 * mg.rand(BATCH, 2) - 1
         return g(join(mg.randn(BATCH, LATENT), c, u)), c, u
-
-    def code_loss(logits, means, c, u):
-        """-ln Q: a cross-entropy, and a squared error for the numbers."""
-        named = cross_entropy(logits, c)
-        return share.sum() * (named + 0.1 * mse_loss(means, u)), math.log(K) - named.detach()
 
     @mg.capture  # recorded once, then replayed
     def critic_step():
         with mg.no_grad():
-            images, c, u = coded()
-        (t_real, *_), (t_fake, *codes) = d(x), d(images)
-        loss, bound = code_loss(*codes, c, u)
+            images, _, u = coded()
+        (t_real, *_), (t_fake, _, means) = d(x), d(images)
+        numbers = share.sum() * 0.5 * mse_loss(means, u)
         both = zip(d.clusters(first), d.clusters(second), strict=True)
         told, finer = (alike.mutual_information(a.softmax(1), b.softmax(1)) for a, b in both)
         optim_d.zero_grad()
-        (softplus(-t_real).mean() + softplus(t_fake).mean() + loss - told - finer).backward()
+        (softplus(-t_real).mean() + softplus(t_fake).mean() + numbers - told - finer).backward()
         optim_d.step()
-        return bound, told.detach()
+        return told.detach()
 
     @mg.capture
     def generator_step():
         images, c, u = coded()
-        t, *codes = d(images)
+        t, logits, means = d(images)
+        named = cross_entropy(logits, c)  # -E ln Q(c | G(z, c))
         optim_g.zero_grad()
-        (softplus(-t).mean() + code_loss(*codes, c, u)[0]).backward(inputs=list(g.parameters()))
+        (softplus(-t).mean() + share.sum() * (named + 0.5 * mse_loss(means, u))).backward(inputs=list(g.parameters()))
         optim_g.step()
+        return math.log(K) - named.detach()
 
     for step in range(1, steps + 1):
         images, _ = next(batches)  # the labels stay unseen
         x.assign(images)
         first.assign(alike.moved(images, random))
         second.assign(alike.moved(images, random))
-        share.assign(np.array([min(1.0, step / 1000)]))
-        bound, told = critic_step()
-        generator_step()
+        share.assign(np.clip(np.array([step / 400 - 2]), 0, 1))
+        told, bound = critic_step(), generator_step()
         average.update(g)
         if step % 100 == 0 or step == steps:
             print(f"step {step:5d}   E ln Q + H {bound.item():.3f}   of pairs of reals {told.item():.3f}", flush=True)

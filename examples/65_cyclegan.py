@@ -20,7 +20,7 @@ from minigan.examples._figure import device_option
 from minigan.functional import l1_loss
 from minigan.gan.translators import PatchCritic, Translator, init_
 
-BATCH, LAMBDA, MU, KEPT = 4, 1.0, 0.1, 50
+BATCH, LAMBDA, MU, KEPT = 4, 5.0, 0.1, 50
 
 
 class Pool:
@@ -62,8 +62,8 @@ def main(steps: int, seed: int, out: str, device: str) -> None:
     draw = Generator(seed, 1)
     to_a, to_b = (init_(Translator(blocks=3, halvings=1, coordinates=True, skip=False), draw).to(device) for _ in "ab")
     d_a, d_b = (init_(PatchCritic(halvings=3, norm=False), draw).to(device) for _ in "ab")
-    optim_g = optim.Adam([*to_a.parameters(), *to_b.parameters()], lr=7e-4, betas=(0.5, 0.999))
-    optim_d = optim.Adam([*d_a.parameters(), *d_b.parameters()], lr=7e-4, betas=(0.5, 0.999))
+    optim_g = optim.Adam([*to_a.parameters(), *to_b.parameters()], lr=1e-3, betas=(0.5, 0.999))
+    optim_d = optim.Adam([*d_a.parameters(), *d_b.parameters()], lr=1e-3, betas=(0.5, 0.999))
     a, b, old_a, old_b = (mg.zeros(BATCH, 3, 32, 32) for _ in range(4))
     pools = Pool(seed), Pool(seed + 1)
 

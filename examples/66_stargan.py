@@ -1,7 +1,10 @@
 """StarGAN: one translator puts glasses on pixel faces, hats, long hair, or takes them off (Choi et al. 2018).
 
-    critic:      E f(G(x, c')) - E f(x) + 10 (||grad f|| - 1)^2 + BCE(p(x), c)        f scores, p names attributes
-    translator:  -E f(G(x, c')) + BCE(p(G(x, c')), c') + lambda |G(G(x, c'), c) - x|  c' wanted, c what was there
+    critic:      E f(G(x, c')) - E f(x) + 10 (||grad f|| - 1)^2 + BCE(p(x), c) + BCE(p(G(x, c')), c) / 2
+    translator:  -E f(G(x, c')) + BCE(p(G(x, c')), c') + lambda |G(G(x, c'), c) - x|
+
+f scores, p names attributes; c is what was there, c' what is wanted. The critic's last term is not the paper's: without
+it the translator soon paints what p alone takes for a hat (minigan/gan/stargan.py).
 
 Run it:  python -m minigan.examples.66_stargan --steps 600      (minutes; `minigan train stargan` does it properly)
 """
@@ -57,10 +60,10 @@ def main(steps: int, seed: int, out: str, device: str) -> None:
     def critic_step():
         with mg.no_grad():
             fake = generator(x, wanted)
-        (f_real, named), (f_fake, _) = critic(x), critic(fake)
+        (f_real, named), (f_fake, found) = critic(x), critic(fake)
         slope, _ = gradient_penalty(lambda images: critic(images)[0], x, fake, mg.rand(BATCH, 1, 1, 1))
         distance = f_real.mean() - f_fake.mean()
-        gradients_of(10 * slope - distance + bce(named, has), optim_d)
+        gradients_of(10 * slope - distance + bce(named, has) + bce(found, has) / 2, optim_d)
         return distance
 
     @mg.capture

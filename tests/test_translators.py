@@ -12,6 +12,7 @@ from minigan.gan.translators import (
     ResidualBlock,
     Translator,
     init_,
+    planes,
 )
 
 
@@ -43,6 +44,17 @@ def test_the_condition_arrives():
         condition = np.zeros((1, 2), np.float32)
         condition[0, k] = 1
         assert abs(network(x, mg.tensor(condition)).data - plain).max() > 1e-3
+
+
+def test_planes_alone_do_not_arrive():
+    """Why there are conditional norms: between mirrored borders a plane shifts a convolution by a constant, which
+    instance norm takes away, to rounding."""
+    layers = mg.nn.Sequential(mg.nn.ReflectionPad2d(1), mg.nn.Conv2d(5, 4, 3), mg.nn.InstanceNorm2d(4))
+    x = images(1)
+    first, second = (
+        layers(mg.cat([x, planes(mg.tensor(np.array([c], np.float32)), 16)], 1)).data for c in ([0, 0], [1, -2])
+    )
+    assert np.allclose(first, second, atol=1e-5)
 
 
 def test_a_conditional_norm_is_its_formula():

@@ -33,6 +33,13 @@ CRITICS: dict[str, type[nn.Module]] = {"concat": heads.ConcatCritic, "projection
 """Ways for the critic to know the label; the option `condition` names one."""
 
 
+def squared(count: int, classes: int) -> int:
+    """How many images near `count` make a square in which each of `classes` in turn has columns of its own; `count`
+    where that would be more than four times as many."""
+    side = classes * max(1, round(math.sqrt(count) / classes))
+    return side * side if side * side <= 4 * count else count
+
+
 class ConditionalTrainer(Trainer):
     """`cgan`. Raises ValueError for a data set without classes."""
 
@@ -101,9 +108,8 @@ class ConditionalTrainer(Trainer):
         return objective + self.options.gp_weight * value, figures | {"penalty": value, "gradient_norm": norm}
 
     def preview(self, count: int) -> np.ndarray:
-        """A square of images, one class a column, one latent a row; about `count` of them if the classes allow."""
-        side = self.classes * max(1, round(math.sqrt(count) / self.classes))
-        return super().preview(side * side if side * side <= 4 * count else count)
+        """A square of images, one class a column; about `count` of them if the classes allow."""
+        return super().preview(squared(count, self.classes))
 
     def observe(self, count: int, random: Generator, details: bool = False) -> Observed:
         """The plain figures, and how often the independent classifier sees the class that was asked for."""

@@ -33,6 +33,7 @@ from ..ops_basic import cast
 from ..ops_reduce import sum
 from ..ops_shape import cat
 from . import alike, classifier, networks
+from .conditional import squared
 from .distances import share_interval
 from .heads import CodeCritic, started
 from .train import Observed, Trainer, on_device
@@ -168,6 +169,10 @@ class InfoTrainer(Trainer):
                 _, logits, means = self.critic(part)
                 found.append((logits.log_softmax(1).numpy(), means.numpy()))
         return tuple(np.concatenate(part) for part in zip(*found, strict=True))
+
+    def preview(self, count: int) -> np.ndarray:
+        """A square of images, one category a column; about `count` of them if the categories allow."""
+        return super().preview(squared(count, self.options.categories))
 
     def observe(self, count: int, random: Generator, details: bool = False) -> Observed:
         """The plain figures; what the independent classifier sees for each category; what Q reads from the samples."""

@@ -1,11 +1,16 @@
 """StarGAN (Choi et al. 2018): one translator that sets several attributes of an image, one critic that also names them.
 
     x a real image, c its attributes, c' those of another image of the batch; f critic, p its class head, G translator
-    critic:      E f(G(x, c')) - E f(x) + lambda_gp (||grad f|| - 1)^2 + lambda_cls BCE(p(x), c)        (eq. 5, 8, 2)
+    critic:      E f(G(x, c')) - E f(x) + lambda_gp (||grad f|| - 1)^2
+                 + lambda_cls (BCE(p(x), c) + mu BCE(p(G(x, c')), c))                                   (eq. 5, 8, 2)
     translator:  -E f(G(x, c')) + lambda_cls BCE(p(G(x, c')), c') + lambda_rec |G(G(x, c'), c) - x|_1   (eq. 6, 3, 4)
 
-BCE is summed over the attributes, |.|_1 is the mean over pixels, c and c' reach G as constant planes. The learning rate
-falls to zero over the second half (section 4).
+BCE is summed over the attributes, |.|_1 is the mean over pixels, c and c' reach G as constant planes and through its
+norms. The learning rate falls to zero over the second half (section 4).
+
+The term with mu is not in the paper; mu = 0 leaves it out. In it the class head also learns to find out what a
+translation was made of (the discriminative classifier of Hou et al. 2022). Without it, at this size, the translator
+learns to paint what the head takes for a hat and nobody else does: the head is satisfied and the judge sees no hat.
 
 The observable: one attribute of each held-out image is turned over; a judge of its own (gan/attributes.py), trained on
 real images only, says how often the new value is there and the others are what they were.
@@ -33,8 +38,8 @@ NO_YES = ("no", "yes")
 
 
 class StarGAN(Trainer):
-    """Options of its own: attributes (their names, parted by commas), blocks, class_weight (lambda_cls), cycle_weight
-    (lambda_rec), gp_weight, n_critic."""
+    """Options of its own: attributes (their names, parted by commas), blocks, class_weight (lambda_cls), source_weight
+    (mu), cycle_weight (lambda_rec), gp_weight, n_critic."""
 
     streams: ClassVar = {"init": 1, "eps": 4, "target": 8}
 
@@ -92,11 +97,15 @@ class StarGAN(Trainer):
         options, real = self.options, self.batch["real"]
         with no_grad():
             fake = self.generator(real, self.batch["wanted"])
-        (d_real, logits), (d_fake, _) = self.critic(real), self.critic(fake)
+        (d_real, logits), (d_fake, fake_logits) = self.critic(real), self.critic(fake)
         d_loss = self.loss.discriminator(d_real, d_fake)
         named = self._named(logits, self.batch["has"])
         figures = {"d_loss": d_loss, **self.critic_figures(d_real, d_fake), "class_loss": named}
         objective = d_loss + options.class_weight * named
+        if options.source_weight:
+            found_out = self._named(fake_logits, self.batch["has"])
+            objective = objective + options.class_weight * options.source_weight * found_out
+            figures["source_loss"] = found_out
         if options.gp_weight:
             value, norm = self.slope(lambda x: self.critic(x)[0], real, fake)
             figures |= {"penalty": value, "gradient_norm": norm}
