@@ -127,7 +127,7 @@ SYSTEMS: dict[str, System] = {
         ),
         System(
             Options(
-                "hinge", loss="hinge", lr=5e-4, base=16, beta1=0.5, n_critic=1, gp_weight=0.0, spectral=True, steps=3000
+                "hinge", loss="hinge", lr=1e-3, base=16, beta1=0.5, n_critic=2, gp_weight=0.0, spectral=True, steps=3000
             ),
             "margins of the hinge, a critic under spectral norm",
             "Miyato et al. 2018",
