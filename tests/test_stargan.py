@@ -150,4 +150,4 @@ def test_attributes_are_turned_over_and_the_others_kept(tmp_path, monkeypatch):
     figures = json.loads(done.stdout.splitlines()[-1])
     assert figures["images"] == 1000
     assert figures["least_present"] >= 0.9 and figures["least_kept"] >= 0.9, figures
-    assert figures["reconstruction_l1"] < 0.15
+    assert figures["reconstruction_l1"] < 0.25
