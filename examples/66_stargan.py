@@ -1,7 +1,7 @@
 """StarGAN: one translator puts glasses on pixel faces, hats, long hair, or takes them off (Choi et al. 2018).
 
-    critic:      E f(G(x, c')) - E f(x) + 10 (||grad f|| - 1)^2 + BCE(p(x), c) + BCE(p(G(x, c')), c) / 2
-    translator:  -E f(G(x, c')) + BCE(p(G(x, c')), c') + lambda |G(G(x, c'), c) - x|
+    critic:      E f(G(x, c')) - E f(x) + 10 (||grad f|| - 1)^2 + 2 (BCE(p(x), c) + BCE(p(G(x, c')), c) / 2)
+    translator:  -E f(G(x, c')) + 2 BCE(p(G(x, c')), c') + lambda |G(G(x, c'), c) - x|
 
 f scores, p names attributes; c is what was there, c' what is wanted. The critic's last term is not the paper's: without
 it the translator soon paints what p alone takes for a hat (minigan/gan/stargan.py).
@@ -23,7 +23,7 @@ from minigan.gan import attributes
 from minigan.gan.penalties import gradient_penalty
 from minigan.gan.translators import AttributeCritic, Translator, init_
 
-NAMES, BATCH, N_CRITIC, LAMBDA = ("glasses", "hat", "long_hair"), 16, 2, 5.0
+NAMES, BATCH, N_CRITIC, CLASS, LAMBDA = ("glasses", "hat", "long_hair"), 16, 2, 2.0, 3.0
 
 
 def bce(logits: mg.Tensor, values: mg.Tensor) -> mg.Tensor:
@@ -63,7 +63,7 @@ def main(steps: int, seed: int, out: str, device: str) -> None:
         (f_real, named), (f_fake, found) = critic(x), critic(fake)
         slope, _ = gradient_penalty(lambda images: critic(images)[0], x, fake, mg.rand(BATCH, 1, 1, 1))
         distance = f_real.mean() - f_fake.mean()
-        gradients_of(10 * slope - distance + bce(named, has) + bce(found, has) / 2, optim_d)
+        gradients_of(10 * slope - distance + CLASS * (bce(named, has) + bce(found, has) / 2), optim_d)
         return distance
 
     @mg.capture
@@ -71,7 +71,7 @@ def main(steps: int, seed: int, out: str, device: str) -> None:
         fake = generator(x, wanted)
         score, named = critic(fake)
         named_loss, back = bce(named, wanted), l1_loss(generator(fake, has), x)
-        gradients_of(named_loss - score.mean() + LAMBDA * back, optim_g)
+        gradients_of(CLASS * named_loss - score.mean() + LAMBDA * back, optim_g)
         return named_loss, back
 
     for step in range(1, steps + 1):

