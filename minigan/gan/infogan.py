@@ -14,6 +14,8 @@ while the images are still blobs. Two changes, each of which an option takes bac
     ramp          for R steps Q reads reals only; then the codes' weight rises within R/2, for the generator first, and
                   from step 2 R on for the category that Q reads from fakes too, lest it read them by their faults;
                   0 for the whole weight from the start. Both 0 is Chen et al.'s InfoGAN
+
+The clustering of the reals has local optima; a run that fell into one shows it by less `real_information`.
 """
 
 from __future__ import annotations
