@@ -267,3 +267,13 @@ def test_small_samples_are_judged_enlarged(size):
     assert np.array_equal(classifier.shrunk(large.repeat(2, 2).repeat(2, 3)), large)
     with pytest.raises(ValueError, match=r"a multiple or a whole part of it, got 24x24"):
         classifier.shrunk(np.zeros((1, 3, 24, 24), np.float32))
+
+
+def test_a_data_set_that_was_tuned_for_has_its_own_defaults():
+    """What is given counts more than what was tuned for the set, and that more than the system's defaults."""
+    tuned = options_for("dcgan", data="avatars")
+    assert (tuned.size, tuned.base, tuned.beta1) == (16, 64, options_for("dcgan").beta1)
+    assert options_for("dcgan", data="avatars", size=32).size == 32 and options_for("dcgan", data="emoji").size == 32
+    for row in SYSTEMS.values():
+        for name, changes in row.presets.items():
+            assert row.takes.issuperset(changes) and options_for(row.name, data=name, **changes).data == name

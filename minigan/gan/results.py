@@ -66,11 +66,7 @@ ROWS: dict[str, Row] = {
     for row in (
         Row("wgan-gp", CLASSES),
         Row("dcgan", CLASSES),
-        Row(
-            "dcgan",
-            NEIGHBOURS,
-            {"data": "avatars", "size": 16, "base": 64, "lr": 5e-4, "average": 0.999, "steps": 4000},
-        ),
+        Row("dcgan", NEIGHBOURS, {"data": "avatars"}),
         Row("gan", CLASSES),
         Row("wgan", CLASSES),
         Row("lsgan", CLASSES),

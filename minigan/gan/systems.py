@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 
 from ..data import Dataset, Info
 from .conditional import AuxiliaryTrainer, ConditionalTrainer
@@ -32,13 +32,14 @@ IDLE: tuple[tuple[str, Callable[[Options], bool], str], ...] = (
 @dataclass(frozen=True)
 class System:
     """One row of SYSTEMS. options: the defaults, tuned for the data set they name. takes: the options it reads, all
-    others being refused."""
+    others being refused. presets: data set -> what is other than the defaults where it was tuned for that set too."""
 
     options: Options
     what: str
     paper: str
     trainer: type[Trainer] = Trainer
     takes: frozenset[str] = PLAIN
+    presets: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -65,6 +66,7 @@ SYSTEMS: dict[str, System] = {
             DCGAN,
             "strided convolutions with batch norm in both networks",
             "Radford et al. 2016",
+            presets={"avatars": {"size": 16, "base": 64, "lr": 5e-4, "average": 0.999, "steps": 4000}},
         ),
         System(
             replace(DCGAN, system="cgan", base=16, lr=4e-4, latent=16, steps=3000),
@@ -209,15 +211,18 @@ def system(name: str) -> System:
 
 
 def options_for(name: str, **changes) -> Options:
-    """The defaults of a system with the given changes. Raises ValueError for an unknown system or option, and for one
-    that the system does not read, or that the others' values make idle."""
+    """The defaults of a system, tuned for the data set that `changes` may name, with the given changes.
+
+    Raises ValueError for an unknown system or option, and for one that the system does not read, or that the others'
+    values make idle.
+    """
     row = system(name)
     for key in changes:
         if key not in {f.name for f in fields(Options)}:
             raise nearest("option", key, sorted(row.takes))
         if key not in row.takes:
             raise ValueError(f"{name} has no option {key!r}; it takes: {', '.join(sorted(row.takes))}")
-    options = replace(row.options, **changes)
+    options = replace(row.options, **{**row.presets.get(changes.get("data"), {}), **changes})
     for key, idle, reason in IDLE:
         if key in changes and idle(options):
             raise ValueError(f"option {key!r} means nothing here: {reason}")
