@@ -228,15 +228,24 @@ def test_intervals():
     assert scoreboard.interval([4]) == (4.0, None)
 
 
-def test_orderings_are_judged_by_intervals():
-    def row(trick, modes):
-        return {"data": "ring", "loss": "minimax", "trick": trick, "refused": None, "modes": modes, "reverse_kl": None}
+def test_orderings_are_judged_by_the_interval_of_the_difference():
+    """Welch's: (6, 7, 8) and (8, 8, 9) differ by 1.33 +- 2.05; equal seeds need no interval."""
 
-    verdicts = [
-        scoreboard.orderings([row("plain", (6.0, 0.5)), row("packing", other)])[0]["verdict"]
-        for other in ((7.9, 0.1), (6.2, 0.1), (5.8, 0.1), (4.0, 0.1))
-    ]
-    assert verdicts == ["reproduced", "not separated", "not separated", "reversed"]
+    def row(trick, modes):
+        values = {"modes": modes, "reverse_kl": [], "w1": [], "high_quality": []}
+        return {"data": "ring", "loss": "minimax", "trick": trick, "refused": None, "values": values}
+
+    def judged(plain, packing):
+        return scoreboard.orderings([row("plain", plain), row("packing", packing)])[0]
+
+    assert judged([6, 7, 8], [8, 8, 9])["verdict"] == "not separated"
+    low, high = judged([6, 7, 8], [8, 8, 9])["difference"]
+    assert (low + high) / 2 == pytest.approx(4 / 3, abs=1e-4) and (high - low) / 2 == pytest.approx(2.05, abs=0.02)
+    assert judged([5, 6, 6], [8, 8, 9])["verdict"] == "reproduced"
+    assert judged([8, 8, 8], [5, 6, 6])["verdict"] == "reversed"
+    assert judged([7, 7, 7], [8, 8, 8])["verdict"] == "reproduced"
+    assert judged([8, 8, 8], [8, 8, 8])["verdict"] == "not separated"
+    assert not scoreboard.orderings([row("plain", [7]), row("packing", [8])])
 
 
 @pytest.mark.slow
