@@ -155,7 +155,7 @@ def test_shipped_classifier_and_its_judgement():
     large = classifier.prepared(dataset, dataset.held_out, 64)
     np.testing.assert_allclose(classifier.shrunk(large), classifier.prepared(dataset, dataset.held_out), atol=1e-6)
     assert metrics.evaluate(large, model, dataset).frechet == pytest.approx(real.frechet, rel=1e-3)
-    with pytest.raises(ValueError, match="multiple of 32 pixels, got 16x16"):
-        metrics.evaluate(large[:, :, :16, :16], model, dataset)
+    with pytest.raises(ValueError, match="a multiple or a whole part of it, got 24x24"):
+        metrics.evaluate(large[:, :, :24, :24], model, dataset)
     with pytest.raises(ValueError, match="no classifier is shipped for data set 'avatars'"):
         classifier.load("avatars")
