@@ -89,6 +89,7 @@ LAYERS = [
     "gan.train",
     "gan.ebgan",
     "gan.conditional",
+    "gan.partition",
     "gan.infogan",
     "gan.cyclegan",
     "gan.stargan",

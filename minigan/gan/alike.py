@@ -73,10 +73,17 @@ def moved(images: np.ndarray, random: Generator) -> np.ndarray:
     each = (slice(None), None, None)
     at_x = cos[each] * x + (shear - sin)[each] * y + (SHIFT * width * draws[3])[each] + (width - 1) / 2
     at_y = sin[each] * x + cos[each] * y + (SHIFT * height * draws[4])[each] + (height - 1) / 2
+    return read_at(images, at_x, at_y)
+
+
+def read_at(images: np.ndarray, at_x: np.ndarray, at_y: np.ndarray) -> np.ndarray:
+    """Images (N, C, H, W) read at columns and rows (N, H, W), bilinear; beyond the edge the edge is repeated."""
+    height, width = images.shape[2:]
+    each = (slice(None), None, None)
     left, above = (np.clip(at, 0, size - 1) for at, size in ((at_x, width), (at_y, height)))
     x0, y0 = (np.minimum(at.astype(np.int64), size - 2) for at, size in ((left, width), (above, height)))
     fx, fy = (left - x0)[..., None], (above - y0)[..., None]
-    pixels, n_ = images.transpose(0, 2, 3, 1), np.arange(n)[each]
+    pixels, n_ = images.transpose(0, 2, 3, 1), np.arange(len(images))[each]
     upper = (1 - fx) * pixels[n_, y0, x0] + fx * pixels[n_, y0, x0 + 1]
     lower = (1 - fx) * pixels[n_, y0 + 1, x0] + fx * pixels[n_, y0 + 1, x0 + 1]
     return ((1 - fy) * upper + fy * lower).astype(images.dtype).transpose(0, 3, 1, 2)

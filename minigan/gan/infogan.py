@@ -8,14 +8,17 @@ density of fixed width about its mean, so that -log Q is a squared error up to c
 one-hot category and the continuous codes, in this order. Both players minimise Q's losses, as in the authors' code.
 
 Nothing in this says which partition of the images the category is to be, and a quick Q settles with G on a chance one
-while the images are still blobs. Two changes, each of which an option takes back, bind it to the classes:
+while the images are still blobs. Three changes, each of which an option takes back, bind it to the classes:
     real_weight   Q's category tells of pairs of alike reals (gan/alike.py), and so does a finer clustering of the same
                   features (overclustering: Ji et al. 2019, section 3.3); 0 for none
+    settle        before the first step Q learns, for so many steps, a partition of the reals that the spectrum of their
+                  graph of neighbours gives (gan/partition.py), and keeps the pairs as above; 0 for none
     ramp          for R steps Q reads reals only; then the codes' weight rises within R/2, for the generator first, and
                   from step 2 R on for the category that Q reads from fakes too, lest it read them by their faults;
-                  0 for the whole weight from the start. Both 0 is Chen et al.'s InfoGAN
+                  0 for the whole weight from the start. real_weight and ramp 0 is Chen et al.'s InfoGAN
 
-The clustering of the reals has local optima; a run that fell into one shows it by less `real_information`.
+By pairs alone Q's clustering of the reals has local optima, two classes in one category and one in two; a run in one
+shows it by less `real_information`. The partition starts it in a better one, which the pairs then refine.
 """
 
 from __future__ import annotations
@@ -26,9 +29,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from .. import nn
-from ..autograd import Tensor, no_grad
+from .. import nn, optim
+from ..autograd import Tensor, grad, no_grad
 from ..backend import Generator
+from ..capture import capture
 from ..creation import ones, rand, randint, randn, zeros
 from ..functional import cross_entropy, mse_loss, one_hot, softmax
 from ..ops_basic import cast
@@ -38,6 +42,7 @@ from . import alike, classifier, networks
 from .conditional import squared
 from .distances import share_interval
 from .heads import CodeCritic, started
+from .partition import partition
 from .train import Observed, Trainer, on_device
 
 FINER = 3
@@ -62,6 +67,32 @@ class InfoTrainer(Trainer):
             self.alike: np.ndarray | None = None
         return started(generator, critic, options.spectral, self.random["init"])
 
+    def begin(self) -> None:
+        """Teach Q the partition: cross-entropy on both of a pair, and the information of pairs. Moves no other head."""
+        options, random = self.options, self.random["pairs"]
+        if not (options.real_weight and options.settle):
+            return
+        label, _ = partition(self.real_images(self.dataset.train), options.categories, random)
+        target = zeros(options.batch_size, options.categories, dtype=self.dtype)
+        params = [p for name, p in self.critic.named_parameters() if not name.startswith("score.")]
+        optimiser = self._optimiser_of(params)
+
+        def gradients() -> Tensor:
+            (first, second), told = self.alike_read()
+            named = cross_entropy(first, target) + cross_entropy(second, target)
+            objective = named - options.real_weight * told
+            for p, g in zip(params, grad(objective, params), strict=True):
+                p.grad = g
+            return objective
+
+        learn = capture(gradients) if options.capture else gradients
+        for _ in range(options.settle):
+            target.assign(np.eye(options.categories)[label[self.feed_pairs()]])
+            learn()
+            optimiser.step()
+            if options.clip:
+                optim.clip_weights_(params, options.clip)
+
     def feed(self, player: str) -> None:
         options = self.options
         super().feed(player)
@@ -70,18 +101,19 @@ class InfoTrainer(Trainer):
                 share = np.clip(2 * (self.steps_done / options.ramp - k), 0, 1)
                 self.batch[name].assign(np.array([share]))
         if player == "critic" and options.real_weight:
-            for name, images in zip(("first", "second"), self.pairs(), strict=True):
-                self.batch[name].assign(images)
+            self.feed_pairs()
 
-    def pairs(self) -> tuple[np.ndarray, np.ndarray]:
-        """Batches of two moved images each that are the same or neighbours."""
+    def feed_pairs(self) -> np.ndarray:
+        """Put two moved images that are the same or neighbours into each row of `first` and `second`; the places of the
+        first ones among the training images (batch_size,)."""
         random, train = self.random["pairs"], self.dataset.train
         if self.alike is None:
             self.alike = alike.neighbours(self.real_images(train), min(self.options.neighbours, len(train) - 1))
         picked = (random.uniform(self.options.batch_size) * len(train)).astype(np.int64)
         column = (random.uniform(self.options.batch_size) * self.alike.shape[1]).astype(np.int64)
-        both = picked, self.alike[picked, column]
-        return tuple(alike.moved(self.real_images(train[rows]), random) for rows in both)
+        for name, rows in (("first", picked), ("second", self.alike[picked, column])):
+            self.batch[name].assign(alike.moved(self.real_images(train[rows]), random))
+        return picked
 
     def real_images(self, rows: np.ndarray) -> np.ndarray:
         """Images of the data set as the critic sees them."""
@@ -138,12 +170,19 @@ class InfoTrainer(Trainer):
         objective = adversarial + codes
         if not self.options.real_weight:
             return objective, figures
+        _, told = self.alike_read(figures)
+        return objective - self.options.real_weight * told, figures
+
+    def alike_read(self, figures: dict | None = None) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        """(the category's logits of both of the pairs, what one tells of the other, in categories and finer clusters);
+        the first of the two is put into `figures`."""
         first, second = (self.critic.clusters(self.batch[name]) for name in ("first", "second"))
         told, finer = (
             alike.mutual_information(softmax(a, 1), softmax(b, 1)) for a, b in zip(first, second, strict=True)
         )
-        figures["real_information"] = told.detach()
-        return objective - self.options.real_weight * (told + finer), figures
+        if figures is not None:
+            figures["real_information"] = told.detach()
+        return (first[0], second[0]), told + finer
 
     def generator_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         fake, *drawn = self.coded("latent_g")

@@ -69,6 +69,7 @@ class Options:
     continuous_weight: float = _option(0.5, "Weight of the continuous codes' information.", 0)
     real_weight: float = _option(1.0, "Weight of what the category tells of pairs of alike reals; 0 for none.", 0)
     neighbours: int = _option(0, "Nearest images that an image is paired with besides itself.", 0)
+    settle: int = _option(300, "Steps that Q learns a partition of the reals before the first step; 0 for none.", 0)
     ramp: int = _option(800, "Steps until the weight of the codes begins to rise.", 0)
 
     def __post_init__(self) -> None:

@@ -26,6 +26,7 @@ IDLE: tuple[tuple[str, Callable[[Options], bool], str], ...] = (
     ("penalty", lambda o: not o.gp_weight, "gp_weight is 0"),
     ("beta1", lambda o: o.optimizer != "adam", "it is Adam's, and optimizer is not adam"),
     ("beta2", lambda o: o.optimizer != "adam", "it is Adam's, and optimizer is not adam"),
+    ("settle", lambda o: not o.real_weight, "real_weight is 0"),
 )
 
 
@@ -51,7 +52,7 @@ DCGAN = Options(
 )
 TOLD = PLAIN - {"network", "dropout"}
 CODES = frozenset(["categories", "continuous", "category_weight", "continuous_weight"])
-ALIKE = frozenset(["real_weight", "neighbours", "ramp"])
+ALIKE = frozenset(["real_weight", "neighbours", "settle", "ramp"])
 INFO = (TOLD | CODES | ALIKE) - {"gp_weight", "penalty"}
 
 SYSTEMS: dict[str, System] = {

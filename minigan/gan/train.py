@@ -4,15 +4,15 @@
         n_critic times:  minimise d_loss (+ lambda * gradient penalty) over the critic's weights
         once:            minimise g_loss over the generator's weights; no gradient of the critic's weights is computed
 
-`Trainer` is the plain system, and the base of all others: they override what they change of `build`, `feed`, `inputs`,
-`critic_loss`, `generator_loss`, `preview` and `observe`. It knows nothing of folders, terminals or clocks (gan/run.py
-does). Its state is arrays and small integers, so a run that is stopped and resumed equals an uninterrupted one bit for
-bit: every random number is a function of (seed, stream, draw number).
+`Trainer` is the plain system, and the base of all others: they override what they change of `build`, `begin`, `feed`,
+`inputs`, `critic_loss`, `generator_loss`, `preview` and `observe`. It knows nothing of folders, terminals or clocks
+(gan/run.py does). Its state is arrays and small integers, so a run that is stopped and resumed equals an uninterrupted
+one bit for bit: every random number is a function of (seed, stream, draw number).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial, wraps
 from typing import ClassVar
@@ -85,7 +85,7 @@ class Trainer:
         self.batch = {"real": zeros(options.batch_size, self.info.shape[-1], options.size, options.size)}
         self.memory: dict[str, Tensor] = {}
         self.generator, self.critic = (module.to(options.device) for module in self.build())
-        self.optim_g, self.optim_d = (self._optimiser_of(module) for module in (self.generator, self.critic))
+        self.optim_g, self.optim_d = (self._optimiser_of(m.parameters()) for m in (self.generator, self.critic))
         self.average = optim.WeightAverage(self.generator, options.average)
         plan = capture if options.capture else lambda step: step
         self.gradients = {
@@ -113,6 +113,9 @@ class Trainer:
         if options.spectral:
             return generator, spectral_norm_(glorot_init_(critic, random), random)
         return generator, row.init_(critic, random)
+
+    def begin(self) -> None:
+        """What comes before the first step of a new run, once; nothing by default."""
 
     def schedule(self) -> Iterator[tuple[str, str]]:
         """The half-steps of one step: what an error calls it, and whose it is ("critic" or "generator")."""
@@ -182,6 +185,8 @@ class Trainer:
 
         Raises TrainingError, with no weight moved by the half-step at fault, when a loss or a gradient is not finite.
         """
+        if not self.steps_done:
+            self.begin()
         figures = self._one_by_one() if self.options.device == "cpu" else self._at_once()
         self.average.update(self.generator)
         self.steps_done += 1
@@ -363,11 +368,11 @@ class Trainer:
         """The generator, the critic, and the average of the generator."""
         return {"generator": self.generator, "critic": self.critic, "average": self.average.module}
 
-    def _optimiser_of(self, module: nn.Module) -> optim.Optimizer:
+    def _optimiser_of(self, params: Iterable[nn.Parameter]) -> optim.Optimizer:
         options = self.options
         if options.optimizer == "rmsprop":
-            return optim.RMSprop(module.parameters(), options.lr)
-        return optim.Adam(module.parameters(), options.lr, (options.beta1, options.beta2))
+            return optim.RMSprop(params, options.lr)
+        return optim.Adam(params, options.lr, (options.beta1, options.beta2))
 
     def _optimisers(self) -> dict:
         return {"optim_g": self.optim_g, "optim_d": self.optim_d}
