@@ -107,7 +107,7 @@ def test_the_penalty_of_the_example_is_the_library_s():
 def test_every_example_runs_and_draws(name, tmp_path):
     """In a quick setting, with `--device cpu` where it trains: a picture that is not blank, and what SHOWS names."""
     source = (FOLDER / f"{name}.py").read_text()
-    quick = {"13": "500", "18": "60", "20": "0", "25": "60", "33": "40", "34": "100"}
+    quick = {"71": "20", "13": "500", "18": "60", "20": "0", "25": "60", "33": "40", "34": "100"}
     steps = (quick | dict.fromkeys(("60", "61", "62"), "40")).get(name[:2], "3")
     args = ["--steps", steps] if '"--steps"' in source else []
     args += ["--seeds", "2"] if '"--seeds"' in source else []
