@@ -13,7 +13,8 @@ from minigan import functional as F
 from minigan.capture import CaptureError
 from minigan.data import Dataset
 from minigan.gan import networks, penalties
-from minigan.gan.train import Trainer, options_for
+from minigan.gan.systems import options_for
+from minigan.gan.train import Trainer
 
 RNG = np.random.default_rng(0)
 
