@@ -60,7 +60,7 @@ def main(steps: int, seed: int, out: str, device: str) -> None:
     names = emoji.class_names
     loaders = [data.Loader(emoji.images[emoji.rows(label=name)], BATCH, seed + k) for k, name in enumerate(names)]
     draw = Generator(seed, 1)
-    to_a, to_b = (init_(Translator(blocks=3, halvings=1, coordinates=True, skip=False), draw).to(device) for _ in "ab")
+    to_a, to_b = (init_(Translator(blocks=3, halvings=1, coordinates=True), draw).to(device) for _ in "ab")
     d_a, d_b = (init_(PatchCritic(halvings=3, norm=False), draw).to(device) for _ in "ab")
     optim_g = optim.Adam([*to_a.parameters(), *to_b.parameters()], lr=1e-3, betas=(0.5, 0.999))
     optim_d = optim.Adam([*d_a.parameters(), *d_b.parameters()], lr=1e-3, betas=(0.5, 0.999))

@@ -1,10 +1,10 @@
 """StarGAN: one translator puts glasses on pixel faces, hats, long hair, or takes them off (Choi et al. 2018).
 
-    critic:      E f(G(x, c')) - E f(x) + 10 (||grad f|| - 1)^2 + 2 (BCE(p(x), c) + BCE(p(G(x, c')), c) / 2)
-    translator:  -E f(G(x, c')) + 2 BCE(p(G(x, c')), c') + lambda |G(G(x, c'), c) - x|
+    critic:      E f(G(x, c')) - E f(x) + 10 (||grad f|| - 1)^2 + 4 (BCE(p(x), c) + BCE(p(G(x, c')), c) / 2)
+    translator:  -E f(G(x, c')) + 4 BCE(p(G(x, c')), c') + 10 |G(G(x, c'), c) - x| + 10 |G(x, c') - x|
 
-f scores, p names attributes; c is what was there, c' what is wanted. The critic's last term is not the paper's: without
-it the translator soon paints what p alone takes for a hat (minigan/gan/stargan.py).
+f scores, p names attributes; c is what was there, c' what is wanted. The last term of each is not the paper's: without
+the critic's, the translator soon paints what p alone takes for a hat; without its own, it changes what it likes.
 
 Run it:  python -m minigan.examples.66_stargan --steps 600      (minutes; `minigan train stargan` does it properly)
 """
@@ -23,7 +23,7 @@ from minigan.gan import attributes
 from minigan.gan.penalties import gradient_penalty
 from minigan.gan.translators import AttributeCritic, Translator, init_
 
-NAMES, BATCH, N_CRITIC, CLASS, LAMBDA = ("glasses", "hat", "long_hair"), 16, 2, 2.0, 3.0
+NAMES, BATCH, N_CRITIC, CLASS, LAMBDA = ("glasses", "hat", "long_hair"), 16, 2, 4.0, 10.0
 
 
 def bce(logits: mg.Tensor, values: mg.Tensor) -> mg.Tensor:
@@ -49,7 +49,7 @@ def main(steps: int, seed: int, out: str, device: str) -> None:
     columns = [list(avatars.info.attributes).index(name) for name in NAMES]
     batches = data.Loader(replace(avatars, labels=None), BATCH, seed)  # so that attributes come beside the images
     draw = Generator(seed, 1)
-    generator = init_(Translator(3, 16, 16, 2, halvings=1, conditions=len(NAMES)), draw).to(device)
+    generator = init_(Translator(3, 16, 16, 2, halvings=1, conditions=len(NAMES), mask=True), draw).to(device)
     critic = init_(AttributeCritic(len(NAMES), 3, 16, 32, halvings=2), draw).to(device)
     optim_g = optim.Adam(generator.parameters(), lr=5e-4, betas=(0.5, 0.999))
     optim_d = optim.Adam(critic.parameters(), lr=5e-4, betas=(0.5, 0.999))
@@ -71,7 +71,7 @@ def main(steps: int, seed: int, out: str, device: str) -> None:
         fake = generator(x, wanted)
         score, named = critic(fake)
         named_loss, back = bce(named, wanted), l1_loss(generator(fake, has), x)
-        gradients_of(CLASS * named_loss - score.mean() + LAMBDA * back, optim_g)
+        gradients_of(CLASS * named_loss - score.mean() + LAMBDA * (back + l1_loss(fake, x)), optim_g)
         return named_loss, back
 
     for step in range(1, steps + 1):

@@ -39,9 +39,7 @@ def main(steps: int, seed: int, out: str, device: str) -> None:
     images, (train, held), rows = data.to_unit(emoji.images), pairs(emoji), []
     for k, other in ((0, 1), (1, 0)):
         rng = np.random.default_rng(seed)
-        translator = init_(Translator(blocks=3, halvings=1, coordinates=True, skip=False), Generator(seed, 1)).to(
-            device
-        )
+        translator = init_(Translator(blocks=3, halvings=1, coordinates=True), Generator(seed, 1)).to(device)
         optimiser = optim.Adam(translator.parameters(), lr=RATE, betas=(0.5, 0.999))
         average = optim.WeightAverage(translator, 0.99)
         a, b = mg.zeros(BATCH, 3, 32, 32), mg.zeros(BATCH, 3, 32, 32)

@@ -234,8 +234,10 @@ def _emoji(row: Info, folder: Path, size: int | None, own: bool) -> Raw | None:
     path = _first(folder, *names, "emoji32.npz", *(["emoji.npz"] if folder == ASSETS else []))
     if path is None:
         return None
-    arrays = load_npz(path, "noto", "twemoji", "category", "categories", "tone", "base")
+    arrays = load_npz(path, "category", "categories", "tone", "base")
     vendors = tuple(k for k, v in arrays.items() if v.ndim == 4)
+    if not vendors:
+        raise ValueError(f"cannot read {path} (it has no images, but {', '.join(arrays)})")
     images = np.concatenate([arrays[v] for v in vendors])
     kinds, tones = _ints(arrays["category"]), _ints(arrays["tone"])
     attributes = {"category": tuple(str(c) for c in arrays["categories"])}

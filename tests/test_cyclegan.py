@@ -12,6 +12,7 @@ from minigan.backend import Generator
 from minigan.cli import main
 from minigan.gan.cyclegan import CycleGAN
 from minigan.gan.systems import options_for
+from minigan.gan.translators import Translator
 
 
 def small(steps: int = 6, **changes) -> CycleGAN:
@@ -123,13 +124,11 @@ def test_the_rate_falls_to_zero_over_the_second_half():
     assert rates == [1, 1, 1, 0.5]
 
 
-def test_it_observes_the_identity_map_as_such():
+def test_it_observes_the_identity_map_as_such(monkeypatch):
     """With translators that leave images as they are: no L1 to go there and back, and the identity map's own L1 to the
     pairs."""
     trainer = small()
-    for network in (trainer.average.module.a, trainer.average.module.b):
-        network.skip = True
-        network.last.weight.assign(0 * network.last.weight.data)
+    monkeypatch.setattr(Translator, "forward", lambda self, x: x)
     seen = trainer.observe(50, Generator(0, 7))
     assert seen.figures["images"] == 50 and len(seen.lines) == 2
     for there in ("noto_to_twemoji", "twemoji_to_noto"):

@@ -1,4 +1,4 @@
-"""The networks that turn images into images: shapes, a start at the identity map, conditions that arrive, refusals."""
+"""The networks that turn images into images: shapes, masks, conditions that arrive, refusals."""
 
 import numpy as np
 import pytest
@@ -21,23 +21,29 @@ def images(count: int, channels: int = 3, size: int = 16, seed: int = 0) -> mg.T
 
 
 @pytest.mark.parametrize(("channels", "size", "halvings", "conditions"), [(3, 16, 1, 0), (1, 32, 2, 3), (3, 8, 2, 1)])
-def test_a_translator_keeps_the_shape_and_starts_as_the_identity(channels, size, halvings, conditions):
-    """Exactly, because its last convolution starts at zero."""
-    network = init_(Translator(channels, size, 4, 2, halvings, conditions, coordinates=True), Generator(0, 1))
+def test_under_a_mask_the_shape_stays_and_the_start_is_near_the_identity(channels, size, halvings, conditions):
+    """m is about 0.05 at the start, so no pixel moves by more than 0.05 of the way to what the network draws there; and
+    where the mask is shut for good, nothing does."""
+    network = init_(
+        Translator(channels, size, 4, 2, halvings, conditions, coordinates=True, mask=True), Generator(0, 1)
+    )
     x = images(2, channels, size)
     condition = (mg.rand(2, conditions),) if conditions else ()
+    made = network(x, *condition).data
+    assert made.shape == x.shape and 0 < abs(made - x.data).max() < 0.15
+    network.last.bias.assign(np.array([0] * channels + [-1e4], np.float32))
     assert np.array_equal(network(x, *condition).data, x.data)
 
 
-def test_without_skip_the_images_lie_between_minus_one_and_one():
-    network = init_(Translator(3, 16, 4, 1, 1, skip=False), Generator(0, 1))
+def test_without_a_mask_the_images_lie_between_minus_one_and_one():
+    network = init_(Translator(3, 16, 4, 1, 1), Generator(0, 1))
     made = network(images(2))
     assert made.shape == (2, 3, 16, 16) and (abs(made.data) < 1).all() and made.data.std() > 0
 
 
 def test_the_condition_arrives():
     """Every condition moves the output; through mirrored borders and plain instance norm it would not."""
-    network = init_(Translator(3, 16, 4, 1, 1, conditions=2, skip=False), Generator(0, 1))
+    network = init_(Translator(3, 16, 4, 1, 1, conditions=2), Generator(0, 1))
     x = images(1)
     plain = network(x, mg.zeros(1, 2)).data
     for k in range(2):
@@ -97,7 +103,7 @@ def test_coordinates_tell_the_middle_from_the_rim():
     """A constant image becomes one that is not constant with coordinates, and stays constant without."""
     x = mg.zeros(1, 3, 16, 16)
     for coordinates, varies in ((True, True), (False, False)):
-        network = init_(Translator(3, 16, 4, 0, 1, coordinates=coordinates, skip=False, kernel=3), Generator(0, 1))
+        network = init_(Translator(3, 16, 4, 0, 1, coordinates=coordinates, kernel=3), Generator(0, 1))
         made = network(x).data[:, :, 2:-2, 2:-2]
         assert (made.std() > 1e-4) == varies
 

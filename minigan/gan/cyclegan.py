@@ -110,7 +110,7 @@ class CycleGAN(Trainer):
             self.memory[f"pool_{k}"] = zeros(max(options.pool, options.batch_size), *shape)
         del self.batch["real"]
         settings = {"channels": channels, "size": options.size, "base": options.base, "blocks": options.blocks}
-        translators = Both(*(Translator(**settings, halvings=1, coordinates=True, skip=False) for _ in "ab"))
+        translators = Both(*(Translator(**settings, halvings=1, coordinates=True) for _ in "ab"))
         critics = Both(*(PatchCritic(channels, options.size, 2 * options.base, 3, norm=False) for _ in "ab"))
         for network in (translators.a, translators.b, critics.a, critics.b):
             init_(network, self.random["init"])

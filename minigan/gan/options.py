@@ -49,6 +49,7 @@ class Options:
     attributes: str = _option("", "Attributes to set, parted by commas: yes/no ones of the data set.")
     blocks: int = _option(4, "Residual blocks of a translator.", 0)
     cycle_weight: float = _option(10.0, "Weight of the error of going there and back.", 0)
+    change_weight: float = _option(0.0, "Weight of what an image is changed by, as the mean over its pixels.", 0)
     identity_weight: float = _option(0.5, "Weight of leaving the target's own images as they are, in cycle weights.", 0)
     class_weight: float = _option(1.0, "Weight of the critic's classification.", 0)
     source_weight: float = _option(0.5, "Weight of finding out what a translation was made of, in class weights.", 0)

@@ -80,9 +80,10 @@ ROWS: dict[str, Row] = {
         ),
         Row(
             "stargan",
-            "each attribute turned over in at least {least_present:.1%}, the others kept in at least {least_kept:.1%};"
-            " reconstruction L1 {reconstruction_l1:.4f}; judge right on {judge[glasses]:.1%} (glasses) to"
-            " {judge[long_hair]:.1%} (long hair)",
+            "each of four attributes turned over in at least {least_present:.1%}, the other three kept in at least"
+            " {least_kept:.1%}; of those not set, skin kept in at least {kept[skin]:.1%} (judge right on real ones in"
+            " {judge[skin]:.1%}), beard {kept[beard]:.1%} ({judge[beard]:.1%}), hair, which hats hide,"
+            " {kept[hair]:.1%} ({judge[hair]:.1%}); reconstruction L1 {reconstruction_l1:.4f}",
         ),
         Row("cgan", AGREEMENT),
         Row("cgan", AGREEMENT, {"condition": "projection"}),

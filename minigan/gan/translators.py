@@ -4,7 +4,7 @@
         x (N, C, H, H) [+ a condition (N, K) as K constant planes] [+ 2 planes of coordinates]
           -> 7x7 conv, b  -> d times 4x4 conv of stride 2, channels doubled
           -> R residual blocks of two 3x3 convs                                  (all with instance norm and ReLU)
-          -> d times 4x4 transposed conv of stride 2, channels halved  -> 7x7 conv, C -> tanh, or added to x
+          -> d times 4x4 transposed conv of stride 2, channels halved  -> 7x7 conv, C -> tanh, under a mask or not
     patch critic  (Isola et al. 2017, section 3.2.2):
         x -> d times 4x4 conv of stride 2, b, 2b, 4b ... channels                (leaky ReLU 0.2; instance norm or none)
           -> 3x3 conv: one number for each place of an H/2^d x H/2^d map, each of which judges a patch of the image
@@ -21,7 +21,7 @@ import numpy as np
 from .. import init, nn
 from ..autograd import Tensor
 from ..backend import Generator, float32
-from ..functional import tanh
+from ..functional import sigmoid, tanh
 from ..ops_shape import cat
 
 
@@ -80,9 +80,10 @@ class Translator(nn.Module):
     away what is constant over an image, and between mirrored borders a plane is nothing but constant.
     coordinates: two more planes with each pixel's x and y in [-1, 1] (Liu et al. 2018), without which a convolution
     between mirrored borders cannot tell the middle from the rim.
-    skip: the output is added to the input, without tanh, so that the network starts as the identity map and learns what
-    to change. kernel: of the first and the last convolution. Raises ValueError for a size that cannot be halved so
-    often.
+    mask: the network also says how much of each pixel to change, m = sigmoid(h - 3) of one more channel h, and the
+    output is x + m (tanh(...) - x) (Pumarola et al. 2018, eq. 1): where m is 0 the image stays as it is, and at the
+    start m is 0.05 everywhere. kernel: of the first and the last convolution. Raises ValueError for a size that cannot
+    be halved so often.
     """
 
     def __init__(
@@ -94,12 +95,12 @@ class Translator(nn.Module):
         halvings: int = 2,
         conditions: int = 0,
         coordinates: bool = False,
-        skip: bool = True,
+        mask: bool = False,
         kernel: int = 7,
     ) -> None:
         super().__init__()
         _fits("Translator", size, halvings)
-        self.channels, self.size, self.conditions, self.skip = channels, size, conditions, skip
+        self.channels, self.size, self.conditions, self.mask = channels, size, conditions, mask
         self.register_buffer("coordinates", Tensor(_coordinates(size)) if coordinates else None)
         rim, width, seen = kernel // 2, base, channels + conditions + 2 * coordinates
         layers = [nn.ReflectionPad2d(rim), nn.Conv2d(seen, width, kernel, bias=conditions > 0)]
@@ -114,7 +115,7 @@ class Translator(nn.Module):
             layers += [_norm(width // 2, conditions), nn.ReLU()]
             width //= 2
         self.main = Chain(*layers, nn.ReflectionPad2d(rim))
-        self.last = nn.Conv2d(width, channels, kernel)
+        self.last = nn.Conv2d(width, channels + mask, kernel)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """The translation of x (N, C, H, W); condition (N, K) where the network takes one."""
@@ -131,7 +132,9 @@ class Translator(nn.Module):
         if self.coordinates is not None:
             parts.append(self.coordinates.expand(len(x), 2, self.size, self.size))
         made = self.last(self.main(cat(parts, 1) if len(parts) > 1 else x, condition))
-        return x + made if self.skip else tanh(made)
+        if not self.mask:
+            return tanh(made)
+        return x + sigmoid(made[:, self.channels :] - 3) * (tanh(made[:, : self.channels]) - x)
 
 
 class PatchCritic(nn.Module):
@@ -183,15 +186,13 @@ def planes(condition: Tensor, size: int) -> Tensor:
 
 
 def init_(module: nn.Module, generator: Generator) -> nn.Module:
-    """The papers' start: convolutions normal(0, 0.02), biases zero; what a condition does normal(0, 0.2). A translator
-    that skips starts as the identity map, its last convolution zero. Returns the module."""
+    """The papers' start: convolutions normal(0, 0.02), biases zero; what a condition does normal(0, 0.2). Returns the
+    module."""
     for m in module.modules():
         if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
             init.normal_(m.weight, 0.0, 0.2 if isinstance(m, nn.Linear) else 0.02, generator)
             if m.bias is not None:
                 init.zeros_(m.bias)
-    if isinstance(module, Translator) and module.skip:
-        init.zeros_(module.last.weight)
     return module
 
 
