@@ -1,7 +1,7 @@
 """StarGAN: one translator puts glasses on pixel faces, hats, long hair, or takes them off (Choi et al. 2018).
 
-    critic:      E f(G(x, c')) - E f(x) + 10 (||grad f|| - 1)^2 + 4 (BCE(p(x), c) + BCE(p(G(x, c')), c) / 2)
-    translator:  -E f(G(x, c')) + 4 BCE(p(G(x, c')), c') + 10 |G(G(x, c'), c) - x| + 10 |G(x, c') - x|
+    critic:      E f(G(x, c')) - E f(x) + 10 (||grad f|| - 1)^2 + 6 (BCE(p(x), c) + BCE(p(G(x, c')), c) / 2)
+    translator:  -E f(G(x, c')) + 6 BCE(p(G(x, c')), c') + 10 |G(G(x, c'), c) - x| + 10 |G(x, c') - x|
 
 f scores, p names attributes; c is what was there, c' what is wanted. The last term of each is not the paper's: without
 the critic's, the translator soon paints what p alone takes for a hat; without its own, it changes what it likes.
@@ -23,7 +23,7 @@ from minigan.gan import attributes
 from minigan.gan.penalties import gradient_penalty
 from minigan.gan.translators import AttributeCritic, Translator, init_
 
-NAMES, BATCH, N_CRITIC, CLASS, LAMBDA = ("glasses", "hat", "long_hair"), 16, 2, 4.0, 10.0
+NAMES, BATCH, N_CRITIC, CLASS, LAMBDA = ("glasses", "hat", "long_hair"), 16, 2, 6.0, 10.0
 
 
 def bce(logits: mg.Tensor, values: mg.Tensor) -> mg.Tensor:

@@ -65,7 +65,7 @@ class Dataset:
     def rows(self, part: str = "train", label: str | None = None, **attributes: str) -> np.ndarray:
         """Indices of the images of a part ("train" or "held_out") with a class name and attribute values.
 
-        So rows(label="noto") is one domain of an unpaired translation, rows(bold="yes") another.
+        So rows(label="twemoji") is one domain of an unpaired translation, rows(bold="yes") another.
         Raises ValueError for names that the set does not know.
         """
         if part not in ("train", "held_out"):

@@ -131,7 +131,7 @@ def test_it_observes_the_identity_map_as_such(monkeypatch):
     monkeypatch.setattr(Translator, "forward", lambda self, x: x)
     seen = trainer.observe(50, Generator(0, 7))
     assert seen.figures["images"] == 50 and len(seen.lines) == 2
-    for there in ("noto_to_twemoji", "twemoji_to_noto"):
+    for there in ("twemoji_to_openmoji", "openmoji_to_twemoji"):
         found = seen.figures[there]
         assert found["cycle_l1"] == found["moved_l1"] == 0
         assert found["pair_l1"] == pytest.approx(found["identity_l1"]) and found["identity_l1"] > 0.2
@@ -143,7 +143,7 @@ def test_no_training_image_is_in_a_true_pair_and_domains_are_apart():
     trainer = small()
     dataset = trainer.dataset
     assert not set(dataset.pairs.ravel()) & set(dataset.train)
-    for loader, name in ((trainer.loader.a, "noto"), (trainer.loader.b, "twemoji")):
+    for loader, name in ((trainer.loader.a, "twemoji"), (trainer.loader.b, "openmoji")):
         assert np.array_equal(loader.images, dataset.images[dataset.rows(label=name)])
 
 
@@ -154,8 +154,8 @@ def test_previews_fill_the_grid():
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"source": "apple"}, "'emoji' has no class 'apple'; it has: noto, twemoji"),
-        ({"source": "noto", "target": "noto"}, "source and target are both 'noto'"),
+        ({"source": "apple"}, "'emoji' has no class 'apple'; it has: twemoji, openmoji"),
+        ({"source": "twemoji", "target": "twemoji"}, "source and target are both 'twemoji'"),
         ({"data": "avatars"}, "'avatars' has no two classes"),
         ({"size": 16}, "size 16 is smaller than the images of 'emoji', 32"),
     ],
@@ -166,9 +166,9 @@ def test_wrong_domains_are_refused(changes, match):
 
 
 def test_the_other_direction():
-    trainer = small(source="twemoji")
-    assert trainer.domains() == ("twemoji", "noto")
-    with pytest.raises(ValueError, match="translates to twemoji or noto, not to 'x'"):
+    trainer = small(source="openmoji")
+    assert trainer.domains() == ("openmoji", "twemoji")
+    with pytest.raises(ValueError, match="translates to openmoji or twemoji, not to 'x'"):
         trainer.translate(np.zeros((1, 3, 32, 32), np.float32), "x")
 
 

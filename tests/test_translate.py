@@ -48,7 +48,7 @@ def there(trained, monkeypatch):
     return trained
 
 
-@pytest.mark.parametrize("wish", [["cyc"], ["cyc", "--to", "noto"], ["star", "--set", "hat=yes", "--set", "smile=no"]])
+@pytest.mark.parametrize("wish", [["cyc"], ["cyc", "--to", "openmoji"], ["star", "--set", "hat=yes", "--set", "smile=no"]])
 def test_translations_are_written_and_bad_images_named(wish, there):
     """Two rows, the images above what became of them; what cannot be used or is changed is said, a line each."""
     name, *options = wish
@@ -82,8 +82,8 @@ def test_only_the_translation(there):
 @pytest.mark.parametrize(
     ("args", "match", "code"),
     [
-        (["cyc", "good.png", "--to", "apple"], "translates to noto or twemoji, not to 'apple'", 2),
-        (["cyc", "good.png", "--set", "hat=yes"], "a run of cyclegan has no attributes to set; use --to noto or", 2),
+        (["cyc", "good.png", "--to", "apple"], "translates to twemoji or openmoji, not to 'apple'", 2),
+        (["cyc", "good.png", "--set", "hat=yes"], "a run of cyclegan has no attributes to set; use --to twemoji or", 2),
         (["star", "good.png"], "takes --set ATTRIBUTE=yes or no, not --to; it knows glasses, hat", 2),
         (["star", "good.png", "--set", "hat=blue"], "--set hat=blue: set one of glasses, hat", 2),
         (["star", "good.png", "--set", "hat"], "--set hat: write each attribute once", 2),

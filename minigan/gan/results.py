@@ -74,9 +74,9 @@ ROWS: dict[str, Row] = {
         Row("ebgan", ENERGY),
         Row(
             "cyclegan",
-            "L1 to held-out true pairs below the identity map's by {noto_to_twemoji[below_identity]:.1%} (noto to"
-            " twemoji) and {twemoji_to_noto[below_identity]:.1%} (back); cycle L1 {noto_to_twemoji[cycle_l1]:.4f} and"
-            " {twemoji_to_noto[cycle_l1]:.4f}",
+            "L1 to held-out true pairs below the identity map's by {twemoji_to_openmoji[below_identity]:.1%} (twemoji"
+            " to openmoji) and {openmoji_to_twemoji[below_identity]:.1%} (back); cycle L1"
+            " {twemoji_to_openmoji[cycle_l1]:.4f} and {openmoji_to_twemoji[cycle_l1]:.4f}",
         ),
         Row(
             "stargan",
