@@ -1,6 +1,6 @@
 """StarGAN: one translator puts glasses on pixel faces, hats, long hair, or takes them off (Choi et al. 2018).
 
-    critic:      E f(G(x, c')) - E f(x) + 10 (||grad f|| - 1)^2 + 6 (BCE(p(x), c) + BCE(p(G(x, c')), c) / 2)
+    critic:      E f(G(x, c')) - E f(x) + 10 (||grad f|| - 1)^2 + 6 (BCE(p(x), c) + BCE(p(G(x, c')), c))
     translator:  -E f(G(x, c')) + 6 BCE(p(G(x, c')), c') + 10 |G(G(x, c'), c) - x| + 10 |G(x, c') - x|
 
 f scores, p names attributes; c is what was there, c' what is wanted. The last term of each is not the paper's: without
@@ -63,7 +63,7 @@ def main(steps: int, seed: int, out: str, device: str) -> None:
         (f_real, named), (f_fake, found) = critic(x), critic(fake)
         slope, _ = gradient_penalty(lambda images: critic(images)[0], x, fake, mg.rand(BATCH, 1, 1, 1))
         distance = f_real.mean() - f_fake.mean()
-        gradients_of(10 * slope - distance + CLASS * (bce(named, has) + bce(found, has) / 2), optim_d)
+        gradients_of(10 * slope - distance + CLASS * (bce(named, has) + bce(found, has)), optim_d)
         return distance
 
     @mg.capture

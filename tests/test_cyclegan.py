@@ -183,12 +183,12 @@ def test_any_two_classes_of_a_labelled_set():
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_translations_come_nearer_to_the_true_pairs(tmp_path, monkeypatch):
-    """1,200 steps, seed 0: nearer than the identity map in both directions, by at least 5 % from twemoji to noto, there
-    and back within 0.13. (Trained ON pairs the same network is 11 and 23 % below: examples/67_paired_bound.py.)"""
+    """1,200 steps, seed 0: nearer than the identity map, by at least 15 % from twemoji to openmoji and 10 % back, and
+    there and back within 0.2. (Trained ON pairs the same network is 50 and 30 % below: examples/67_paired_bound.py.)"""
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(main, ["train", "cyclegan", "--steps", "1200", "--json"])
     assert done.exit_code == 0, done.output
     figures = json.loads(done.stdout.splitlines()[-1])
-    there, back = figures["noto_to_twemoji"], figures["twemoji_to_noto"]
-    assert there["below_identity"] > 0 and back["below_identity"] >= 0.05, figures
-    assert max(there["cycle_l1"], back["cycle_l1"]) < 0.13, figures
+    there, back = figures["twemoji_to_openmoji"], figures["openmoji_to_twemoji"]
+    assert there["below_identity"] >= 0.15 and back["below_identity"] >= 0.1, figures
+    assert max(there["cycle_l1"], back["cycle_l1"]) < 0.2, figures

@@ -48,7 +48,9 @@ def there(trained, monkeypatch):
     return trained
 
 
-@pytest.mark.parametrize("wish", [["cyc"], ["cyc", "--to", "openmoji"], ["star", "--set", "hat=yes", "--set", "smile=no"]])
+@pytest.mark.parametrize(
+    "wish", [["cyc"], ["cyc", "--to", "openmoji"], ["star", "--set", "hat=yes", "--set", "smile=no"]]
+)
 def test_translations_are_written_and_bad_images_named(wish, there):
     """Two rows, the images above what became of them; what cannot be used or is changed is said, a line each."""
     name, *options = wish

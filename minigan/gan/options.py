@@ -52,7 +52,7 @@ class Options:
     change_weight: float = _option(0.0, "Weight of what an image is changed by, as the mean over its pixels.", 0)
     identity_weight: float = _option(0.5, "Weight of leaving the target's own images as they are, in cycle weights.", 0)
     class_weight: float = _option(1.0, "Weight of the critic's classification.", 0)
-    source_weight: float = _option(0.5, "Weight of finding out what a translation was made of, in class weights.", 0)
+    source_weight: float = _option(1.0, "Weight of finding out what a translation was made of, in class weights.", 0)
     pool: int = _option(50, "Earlier translations of each domain that the critics are shown again; 0 for none.", 0)
     penalty: str = _option("two-sided", "Which slope the gradient penalty pulls at (minigan.gan.penalties).")
     network: str = _option("dcgan", "Both networks: dcgan, resnet (residual blocks) or mlp (perceptrons).")

@@ -182,7 +182,7 @@ SYSTEMS: dict[str, System] = {
                 cycle_weight=10.0,
                 change_weight=10.0,
                 size=16,
-                steps=6000,
+                steps=1500,
             ),
             "one translator sets several attributes, one critic also names them",
             "Choi et al. 2018",
