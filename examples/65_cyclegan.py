@@ -20,7 +20,7 @@ from minigan.examples._figure import device_option
 from minigan.functional import l1_loss
 from minigan.gan.translators import PatchCritic, Translator, init_
 
-BATCH, LAMBDA, MU, KEPT = 4, 5.0, 0.1, 50
+BATCH, LAMBDA, MU, KEPT = 4, 3.0, 0.1, 50
 
 
 class Pool:

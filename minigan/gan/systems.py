@@ -157,7 +157,7 @@ SYSTEMS: dict[str, System] = {
                 gp_weight=0.0,
                 base=16,
                 blocks=3,
-                cycle_weight=5.0,
+                cycle_weight=3.0,
                 identity_weight=0.1,
                 steps=8000,
             ),
