@@ -13,7 +13,7 @@ The term with mu is not in the paper; mu = 0 leaves it out. In it the class head
 translation was made of (the discriminative classifier of Hou et al. 2022). Without it, at this size, the translator
 learns to paint what the head takes for a hat and nobody else does: the head is satisfied and the judge sees no hat.
 
-Nor are the term with lambda_change (Shen & Liu 2017, eq. 5) and the mask by which the translator says how much of each
+Nor are the term with lambda_change (Shen & Liu 2017) and the mask by which the translator says how much of each
 pixel it changes (Pumarola et al. 2018). A face may turn pale there and dark again on the way back, at no cost: without
 the two, skin was kept in 65 to 75 % of faces.
 

@@ -81,7 +81,7 @@ class Translator(nn.Module):
     coordinates: two more planes with each pixel's x and y in [-1, 1] (Liu et al. 2018), without which a convolution
     between mirrored borders cannot tell the middle from the rim.
     mask: the network also says how much of each pixel to change, m = sigmoid(h - 3) of one more channel h, and the
-    output is x + m (tanh(...) - x) (Pumarola et al. 2018, eq. 1): where m is 0 the image stays as it is, and at the
+    output is x + m (tanh(...) - x) (Pumarola et al. 2018): where m is 0 the image stays as it is, and at the
     start m is 0.05 everywhere. kernel: of the first and the last convolution. Raises ValueError for a size that cannot
     be halved so often.
     """
