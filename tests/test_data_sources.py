@@ -289,6 +289,17 @@ def test_emoji_pairs_are_true_and_held_out():
     assert sorted(dataset.rows(label="twemoji")) == [n for n in dataset.train if n < count]
 
 
+def test_an_emoji_file_may_hold_any_vendors_but_not_none(tmp_path):
+    rows = {k: np.zeros(10, np.uint8) for k in ("category", "tone")}
+    rows |= {"base": np.arange(10).astype(str), "categories": np.array(["Objects"])}
+    drawn = np.arange(10 * 32 * 32 * 3).reshape(10, 32, 32, 3).astype(np.uint8)
+    np.savez(tmp_path / "emoji32.npz", mine=drawn, yours=255 - drawn, **rows)
+    assert data.load("emoji", tmp_path).info.pair_names == ("mine", "yours")
+    np.savez(tmp_path / "emoji32.npz", **rows)
+    with pytest.raises(ValueError, match=r"emoji32\.npz \(it has no images, but category, tone, base, categories\)"):
+        data.load("emoji", tmp_path)
+
+
 def test_glyph_pairs_are_regular_and_bold():
     dataset = data.load("glyphs")
     regular, bold = dataset.pairs.T
