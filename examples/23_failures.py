@@ -20,6 +20,7 @@ CENTRES = np.array([(np.cos(a), np.sin(a)) for a in np.arange(8) * np.pi / 4])
 
 
 def mlp(*widths: int) -> nn.Module:
+    """Linear layers of these widths, leaky ReLU between them."""
     layers = []
     for a, b in itertools.pairwise(widths):
         layers += [nn.Linear(a, b), nn.LeakyReLU(0.2)]

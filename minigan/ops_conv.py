@@ -367,6 +367,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
 
 
 def pair_of(op: str, what: str, value: Pair, least: int) -> tuple[int, int]:
+    """`value` for height and width, given once or for each. Raises ValueError that names op and argument."""
     pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
     if len(pair) != 2 or any(isinstance(v, bool) or not isinstance(v, (int, np.integer)) or v < least for v in pair):
         raise ValueError(f"{op}: {what} must be an integer or a pair of integers, at least {least}, got {value!r}")

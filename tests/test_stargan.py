@@ -98,6 +98,22 @@ def test_under_a_shut_mask_nothing_is_turned_over_and_everything_kept(monkeypatc
     assert seen.figures["reconstruction_l1"] == 0 and seen.figures["least_present"] == 0
 
 
+@pytest.mark.parametrize(("chosen", "least"), [("hat,smile", 0.8), ("hat", None)])
+def test_the_least_share_kept_is_of_the_set_attributes_and_the_worst_change(chosen, least, monkeypatch):
+    """A judge that is wrong about a fifth of smiles whenever it looks, and about all skins: smiles count where they are
+    among the attributes that are set, a skin never, and no attribute counts for its own change."""
+    trainer = small(attributes=chosen)
+    held = trainer.dataset.held_out[:30]
+    names, found = list(trainer.info.attributes), trainer.dataset.attributes[held].copy()
+    found[:6, names.index("smile")] ^= 1
+    found[:, names.index("skin")] += 1
+    monkeypatch.setattr(attributes, "load_for", lambda dataset: (None, {"held_out_accuracy": {"hat": 1.0}}))
+    monkeypatch.setattr(attributes, "judge", lambda model, images, dataset: found)
+    figures = trainer.observe(30, Generator(0, 7)).figures
+    assert figures["least_kept"] == least and figures["kept"]["smile"] == 0.8 and figures["kept"]["skin"] == 0
+    assert ("hat" in figures["kept"]) == (chosen != "hat")
+
+
 def test_the_shipped_judge_is_as_good_as_it_says():
     """Its accuracy on the held-out images is recomputed; the attributes that are set by default are above 99 %."""
     dataset = data.load("avatars")

@@ -63,6 +63,7 @@ def _machine() -> str:
 
 
 def run(command: list[str]) -> str:
+    """What a compiler prints. Raises KernelError, with its reasons, where it refuses."""
     english = {**os.environ, "LC_ALL": "C"}  # for text_of.refusal, which reads the messages
     done = subprocess.run(command, capture_output=True, text=True, env=english)
     if done.returncode:

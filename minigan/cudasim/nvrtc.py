@@ -79,6 +79,7 @@ def available() -> bool:
 
 
 def version() -> str:
+    """NVRTC's version, as "13.0"."""
     major, minor = ctypes.c_int(), ctypes.c_int()
     library().nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
     return f"{major.value}.{minor.value}"

@@ -70,6 +70,7 @@ _STATIC = re.compile(
 
 
 def read(path: Path) -> str:
+    """The text of a source file. Raises KernelError for one that cannot be read or is not text."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:

@@ -187,13 +187,11 @@ class StarGAN(Trainer):
                 for j, other in enumerate(self.info.attributes)
                 if j != column
             }
-            mine = [kept[other] for other in self.chosen() if other != name]
             seen = {
                 "present": float(right.mean()),
                 "added": float(right[on].mean()) if on.any() else None,
                 "removed": float(right[~on].mean()) if not on.all() else None,
                 "kept": kept,
-                "least_kept": min(mine, default=None),
             }
             figures["attributes"][name] = seen
             shown = ", ".join(f"{other} {share:.1%}" for other, share in kept.items())
@@ -202,14 +200,15 @@ class StarGAN(Trainer):
                 f" {_share(seen['removed'])}); kept: {shown}"
             )
         figures["reconstruction_l1"] = float(np.mean(errors))
-        least = min(row["present"] for row in figures["attributes"].values())
-        kept = [row["least_kept"] for row in figures["attributes"].values() if row["least_kept"] is not None]
-        figures |= {"least_present": least, "least_kept": min(kept, default=None)}
+        turned = figures["attributes"]
+        least = min(row["present"] for row in turned.values())
         figures["kept"] = {
-            other: min(row["kept"][other] for name, row in figures["attributes"].items() if name != other)
+            other: min(row["kept"][other] for name, row in turned.items() if name != other)
             for other in self.info.attributes
-            if set(figures["attributes"]) != {other}
+            if set(turned) != {other}
         }
+        mine = [figures["kept"][name] for name in self.chosen() if name in figures["kept"]]
+        figures |= {"least_present": least, "least_kept": min(mine, default=None)}
         lines.insert(
             0,
             f"every attribute turned over in at least {least:.1%} of {len(held)} held-out images, the others of"
