@@ -11,7 +11,7 @@ Run it:  python -m minigan.examples.02_your_own_op
 import numpy as np
 
 import minigan as mg
-from minigan.gradcheck import GradcheckError, check_order
+from minigan.testing.gradcheck import GradcheckError, check_order
 
 
 class Swish(mg.Op):

@@ -12,7 +12,7 @@ import minigan as mg
 from minigan import nn, optim
 from minigan.examples._figure import device_option, panels, save
 from minigan.functional import softplus
-from minigan.gan.divergences import js, normal, optimal_discriminator, value
+from minigan.gan.theory.divergences import js, normal, optimal_discriminator, value
 
 X = np.linspace(-9, 9, 1441)
 DX = X[1] - X[0]

@@ -8,7 +8,7 @@ Run it:  python -m minigan.examples.12_bilinear_game --eta 0.1
 import click
 
 from minigan.examples._figure import arrows, panels, save
-from minigan.gan.games import BILINEAR, BILINEAR_THEORY, METHODS, radius, trajectory, update_eigenvalues
+from minigan.gan.theory.games import BILINEAR, BILINEAR_THEORY, METHODS, radius, trajectory, update_eigenvalues
 
 
 @click.command()

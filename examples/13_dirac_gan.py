@@ -9,7 +9,7 @@ import click
 import numpy as np
 
 from minigan.examples._figure import arrows, panels, save
-from minigan.gan.games import dirac, trajectory
+from minigan.gan.theory.games import dirac, trajectory
 
 
 @click.command()

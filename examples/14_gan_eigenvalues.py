@@ -12,9 +12,9 @@ import minigan as mg
 from minigan import nn, optim
 from minigan.examples._figure import device_option, panels, save
 from minigan.gan import steps as moves
-from minigan.gan.games import gan_jacobian
 from minigan.gan.losses import loss
 from minigan.gan.penalties import penalty
+from minigan.gan.theory.games import gan_jacobian
 
 
 @click.command()

@@ -9,7 +9,7 @@ import click
 import numpy as np
 
 from minigan.examples._figure import panels, save
-from minigan.gan.divergences import earth_mover, earth_mover_1d
+from minigan.gan.theory.divergences import earth_mover, earth_mover_1d
 
 
 @click.command()

@@ -9,7 +9,7 @@ import click
 import numpy as np
 
 from minigan.examples._figure import panels, save
-from minigan.gan import divergences as dv
+from minigan.gan.theory import divergences as dv
 
 X = np.linspace(-12, 12, 4001)
 DX = X[1] - X[0]

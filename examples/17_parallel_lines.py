@@ -9,7 +9,7 @@ import click
 import numpy as np
 
 from minigan.examples._figure import panels, save
-from minigan.gan.divergences import parallel_lines
+from minigan.gan.theory.divergences import parallel_lines
 
 
 @click.command()

@@ -10,7 +10,7 @@ import numpy as np
 
 import minigan as mg
 from minigan.examples._figure import device_option, panels, save
-from minigan.gan.divergences import js, normal, optimal_discriminator
+from minigan.gan.theory.divergences import js, normal, optimal_discriminator
 
 X = np.linspace(-8, 8, 2001)
 DX = X[1] - X[0]

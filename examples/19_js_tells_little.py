@@ -12,7 +12,7 @@ import minigan as mg
 from minigan import nn, optim
 from minigan.examples._figure import device_option, panels, save
 from minigan.functional import softplus
-from minigan.gan.divergences import w1
+from minigan.gan.theory.divergences import w1
 
 
 @click.command()

@@ -8,8 +8,8 @@ Run it:  python -m minigan.examples.20_fgan_table --steps 600
 import click
 
 from minigan.examples._figure import device_option, panels, save
-from minigan.gan import fgan
-from minigan.gan.divergences import normal
+from minigan.gan.theory import fgan
+from minigan.gan.theory.divergences import normal
 
 
 @click.command()

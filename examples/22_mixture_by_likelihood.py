@@ -10,9 +10,9 @@ import click
 import numpy as np
 
 from minigan.examples._figure import device_option, panels, save
-from minigan.gan.divergences import w1
+from minigan.gan.theory.divergences import w1
 from minigan.gan.toy import ToyTrainer, options_for
-from minigan.gan.toydata import Points
+from minigan.gan.toy.data import Points
 
 
 def em(x: np.ndarray, parts: int, steps: int, random: np.random.Generator):

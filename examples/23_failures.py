@@ -13,8 +13,8 @@ import numpy as np
 import minigan as mg
 from minigan import nn, optim
 from minigan.examples._figure import device_option, panels, save
-from minigan.gan.games import BILINEAR, trajectory
 from minigan.gan.losses import loss
+from minigan.gan.theory.games import BILINEAR, trajectory
 
 CENTRES = np.array([(np.cos(a), np.sin(a)) for a in np.arange(8) * np.pi / 4])
 

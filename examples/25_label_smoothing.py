@@ -10,8 +10,8 @@ import numpy as np
 
 import minigan as mg
 from minigan.examples._figure import device_option, panels, save
-from minigan.gan.divergences import normal
 from minigan.gan.losses import loss
+from minigan.gan.theory.divergences import normal
 from minigan.gan.tricks import smoothed
 
 X = np.linspace(-4, 6, 201)

@@ -13,8 +13,9 @@ import numpy as np
 import minigan as mg
 from minigan import nn, optim
 from minigan.examples._figure import device_option, panels, save
-from minigan.gan import toydata, toynets
 from minigan.gan.losses import loss
+from minigan.gan.toy import data as toydata
+from minigan.gan.toy import networks as toynets
 from minigan.gan.tricks import decayed, feature_matching, noisy, smoothed, spherical
 
 TRICKS = ("plain", "smoothing", "noise", "sphere", "features", "two rates", "noisy")

@@ -13,8 +13,9 @@ import numpy as np
 import minigan as mg
 from minigan import data, nn, optim
 from minigan.examples._figure import device_option, panels, save
-from minigan.gan import classifier, metrics
 from minigan.gan.losses import loss
+from minigan.gan.metrics import classifier
+from minigan.gan.metrics import report as metrics
 from minigan.gan.networks import DCGANGenerator, dcgan_init_
 
 LATENT, BATCH, BASE = 32, 64, 16

@@ -10,7 +10,7 @@ import click
 import numpy as np
 
 from minigan.examples._figure import panels, save
-from minigan.gan.games import BILINEAR, radius, trajectory, update_eigenvalues
+from minigan.gan.theory.games import BILINEAR, radius, trajectory, update_eigenvalues
 
 
 @click.command()

@@ -9,7 +9,7 @@ import click
 import numpy as np
 
 from minigan.examples._figure import panels, save
-from minigan.gan.divergences import js, kl
+from minigan.gan.theory.divergences import js, kl
 
 
 @click.command()

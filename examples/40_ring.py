@@ -12,8 +12,8 @@ import numpy as np
 import minigan as mg
 from minigan import nn, optim, viz
 from minigan.examples._figure import device_option
-from minigan.gan import toydata
 from minigan.gan.penalties import gradient_penalty
+from minigan.gan.toy import data as toydata
 
 BATCH, N_CRITIC, LAMBDA = 256, 2, 0.1
 

@@ -13,8 +13,8 @@ import click
 import numpy as np
 
 from minigan.examples._figure import panels, save
-from minigan.gan import toydata
 from minigan.gan.toy import ToyTrainer, options_for
+from minigan.gan.toy import data as toydata
 
 RATES = {"lr_d": 1e-4, "lr_g": 1e-3, "average": 0.0, "unroll": 5, "unroll_lr": 0.03}
 NETS = {"width": 64, "depth": 2, "batch_size": 128, "latent": 16}

@@ -11,7 +11,7 @@ Run it:  python -m minigan.examples.42_critic_too_strong --steps 500
 import click
 
 from minigan.gan.toy import ToyTrainer, options_for
-from minigan.gan.toyviz import save_picture
+from minigan.gan.toy.viz import save_picture
 
 
 @click.command()

@@ -7,9 +7,9 @@ Run it:  python -m minigan.examples.43_mode_collapse --steps 1500
 
 import click
 
-from minigan.gan import toydata
 from minigan.gan.toy import ToyTrainer, options_for
-from minigan.gan.toyviz import save_picture
+from minigan.gan.toy import data as toydata
+from minigan.gan.toy.viz import save_picture
 
 
 @click.command()

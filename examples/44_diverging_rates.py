@@ -8,9 +8,9 @@ Run it:  python -m minigan.examples.44_diverging_rates --steps 400
 import click
 import numpy as np
 
-from minigan.gan import toydata
 from minigan.gan.toy import ToyTrainer, options_for
-from minigan.gan.toyviz import save_picture
+from minigan.gan.toy import data as toydata
+from minigan.gan.toy.viz import save_picture
 from minigan.gan.train import TrainingError
 
 

@@ -2,7 +2,7 @@
 
     D: minimise  -ln D(x, y) - ln(1 - D(G(z, y), y))          G: minimise  -ln D(G(z, y), y)
 
-Two ways for D = sigmoid(t) to see y (gan/heads.py):
+Two ways for D = sigmoid(t) to see y (gan/networks/heads.py):
 
     concat        t(x, y) = t([x, y as constant planes])
     projection    t(x, y) = psi(phi(x)) + y^T V phi(x)         Miyato & Koyama 2018, eq. 8
@@ -17,9 +17,9 @@ import minigan as mg
 from minigan import data, optim, viz
 from minigan.examples._figure import device_option
 from minigan.functional import softplus
-from minigan.gan import classifier
-from minigan.gan.heads import ConcatCritic, ProjectionCritic
+from minigan.gan.metrics import classifier
 from minigan.gan.networks import DCGANGenerator, dcgan_init_
+from minigan.gan.networks.heads import ConcatCritic, ProjectionCritic
 
 LATENT, BATCH, BASE, SIZE = 16, 64, 16, 32
 CRITICS = {"concat": ConcatCritic, "projection": ProjectionCritic}

@@ -3,7 +3,7 @@
     L_S = E ln P(real | x) + E ln P(fake | G(z, y))           L_C = E ln P(y | x) + E ln P(y | G(z, y))
 
 D maximises L_C + L_S, G maximises L_C - L_S (here as -ln P(real | G(z, y)), which does not saturate). Both answers come
-from one network with two heads (gan/heads.py); -ln P(y | x) is the cross-entropy of the second one's logits.
+from one network with two heads (gan/networks/heads.py); -ln P(y | x) is the cross-entropy of the second one's logits.
 
 Run it:  python -m minigan.examples.61_acgan --steps 1500
 """
@@ -15,9 +15,9 @@ import minigan as mg
 from minigan import data, optim, viz
 from minigan.examples._figure import device_option
 from minigan.functional import cross_entropy, softplus
-from minigan.gan import classifier
-from minigan.gan.heads import AuxiliaryCritic
+from minigan.gan.metrics import classifier
 from minigan.gan.networks import DCGANGenerator, dcgan_init_
+from minigan.gan.networks.heads import AuxiliaryCritic
 
 LATENT, BATCH, BASE, SIZE = 16, 64, 16, 32
 

@@ -3,8 +3,8 @@
     min_{G,Q} max_D  V(D, G) - lambda (E ln Q(c | G(z, c)) + H(c)),   c = (one of 10 categories, 2 numbers in [-1, 1])
 
 Nothing in this says which ten parts the category shall name. Here Q learns it from pairs of moved real images: it is to
-say the same of both while it uses all categories alike: their mutual information (Ji et al. 2019; gan/alike.py).
-After 800 steps G begins to write what Q reads as c; the two numbers both learn, as in the paper.
+say the same of both while it uses all categories alike: their mutual information (Ji et al. 2019;
+gan/systems/alike.py). After 800 steps G begins to write what Q reads as c; the two numbers both learn, as in the paper.
 
 Run it:  python -m minigan.examples.62_infogan --steps 2000
 """
@@ -18,10 +18,11 @@ import minigan as mg
 from minigan import data, nn, optim, viz
 from minigan.examples._figure import device_option
 from minigan.functional import cross_entropy, mse_loss, one_hot, softplus
-from minigan.gan import alike, classifier
-from minigan.gan.heads import CodeCritic
-from minigan.gan.infogan import purity
+from minigan.gan.metrics import classifier
 from minigan.gan.networks import DCGANGenerator, dcgan_init_
+from minigan.gan.networks.heads import CodeCritic
+from minigan.gan.systems import alike
+from minigan.gan.systems.infogan import purity
 
 LATENT, BATCH, BASE, SIZE, K = 16, 64, 16, 32, 10
 

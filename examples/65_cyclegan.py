@@ -18,7 +18,7 @@ from minigan import data, optim, viz
 from minigan.backend import Generator
 from minigan.examples._figure import device_option
 from minigan.functional import l1_loss
-from minigan.gan.translators import PatchCritic, Translator, init_
+from minigan.gan.networks.translators import PatchCritic, Translator, init_
 
 BATCH, LAMBDA, MU, KEPT = 4, 3.0, 0.1, 50
 

@@ -19,9 +19,9 @@ from minigan import data, optim, viz
 from minigan.backend import Generator
 from minigan.examples._figure import device_option
 from minigan.functional import binary_cross_entropy_with_logits, l1_loss
-from minigan.gan import attributes
+from minigan.gan.metrics import attributes
+from minigan.gan.networks.translators import AttributeCritic, Translator, init_
 from minigan.gan.penalties import gradient_penalty
-from minigan.gan.translators import AttributeCritic, Translator, init_
 
 NAMES, BATCH, N_CRITIC, CLASS, LAMBDA = ("glasses", "hat", "long_hair"), 16, 2, 6.0, 10.0
 

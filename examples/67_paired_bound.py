@@ -16,7 +16,7 @@ from minigan import data, optim, viz
 from minigan.backend import Generator
 from minigan.examples._figure import device_option
 from minigan.functional import l1_loss
-from minigan.gan.translators import Translator, init_
+from minigan.gan.networks.translators import Translator, init_
 
 BATCH, RATE = 16, 1e-3
 

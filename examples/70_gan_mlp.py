@@ -14,7 +14,7 @@ from minigan import data, optim, viz
 from minigan.examples._figure import device_option
 from minigan.examples._judge import by_class, samples
 from minigan.functional import softplus
-from minigan.gan.perceptrons import PerceptronCritic, PerceptronGenerator, perceptron_init_
+from minigan.gan.networks.mlp import PerceptronCritic, PerceptronGenerator, perceptron_init_
 
 LATENT, BATCH, SIZE = 64, 64, 32
 

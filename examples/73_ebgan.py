@@ -16,9 +16,9 @@ from minigan import data, optim, viz
 from minigan.examples._figure import device_option
 from minigan.examples._judge import by_class, samples
 from minigan.functional import relu
-from minigan.gan.classifier import prepared
-from minigan.gan.ebgan import AutoencoderCritic, autoencoder_init_, pulling_away, separation
+from minigan.gan.metrics.classifier import prepared
 from minigan.gan.networks import DCGANGenerator, dcgan_init_
+from minigan.gan.systems.ebgan import AutoencoderCritic, autoencoder_init_, pulling_away, separation
 
 LATENT, BATCH, SIZE, BASE, MARGIN = 64, 64, 32, 16, 0.2
 

@@ -18,10 +18,10 @@ import minigan as mg
 from minigan import data, optim, viz
 from minigan.examples._figure import device_option
 from minigan.examples._judge import samples
-from minigan.gan.classifier import prepared
-from minigan.gan.distances import spectral_distance
+from minigan.gan.metrics.classifier import prepared
+from minigan.gan.metrics.distances import spectral_distance
+from minigan.gan.networks.resnet import ResidualCritic, ResidualGenerator, residual_init_
 from minigan.gan.penalties import gradient_penalty
-from minigan.gan.resnets import ResidualCritic, ResidualGenerator, residual_init_
 
 LATENT, BATCH, SIZE, BASE, N_CRITIC, LAMBDA = 64, 32, 32, 8, 3, 10.0
 

@@ -6,7 +6,8 @@ import numpy as np
 
 import minigan as mg
 from minigan import data
-from minigan.gan import attributes, classifier, metrics
+from minigan.gan.metrics import attributes, classifier
+from minigan.gan.metrics import report as metrics
 
 
 def samples(g, latent: int, count: int, batch: int = 100) -> np.ndarray:

@@ -16,6 +16,7 @@ if not (_Path(__file__).parent / "kernels").is_dir():
     __path__.append(str(_Path(__file__).parent.parent))
 
 from . import creation, functional, methods
+from ._doors import open_doors as _open_doors
 from .autograd import (
     Node,
     Op,
@@ -29,21 +30,12 @@ from .autograd import (
     no_grad,
     tensor,
 )
-from .backend import (
-    Generator,
-    bool_,
-    device,
-    float32,
-    float64,
-    get_num_threads,
-    int64,
-    manual_seed,
-    set_num_threads,
-)
+from .backend import Generator, bool_, device, float32, float64, get_num_threads, int64, manual_seed, set_num_threads
 from .capture import CaptureError, capture
 from .creation import *  # noqa: F403
 
 globals().update(methods.PUBLIC)
+_open_doors(__name__)
 __version__ = "0.1.0"
 __all__ = [
     "CaptureError",

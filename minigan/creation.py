@@ -6,7 +6,7 @@ import numpy as np
 
 from .autograd import Op, Tensor, tensor_of
 from .backend import Generator, default_device, default_generator, device, float32, float64, int64, moved
-from .ops_shape import sizes_of
+from .ops.shape import sizes_of
 
 __all__ = [
     "arange",

@@ -12,13 +12,13 @@ import numpy as np
 from .autograd import Op, Tensor, array_of
 from .backend import Generator, namespace, on
 from .creation import rand
-from .ops_act import elu, leaky_relu, logsigmoid, maxout, relu, sigmoid, softplus, tanh
-from .ops_basic import abs, cast, square, where
-from .ops_conv import avg_pool2d, conv2d, conv_transpose2d, interpolate, max_pool2d, pixel_shuffle
-from .ops_matmul import linear
-from .ops_norm import batch_norm, instance_norm, layer_norm
-from .ops_reduce import log_softmax, mean, safe_norm, softmax, sum
-from .ops_shape import ARRAY, Index, gather, pad, unsqueeze
+from .ops.act import elu, leaky_relu, logsigmoid, maxout, relu, sigmoid, softplus, tanh
+from .ops.basic import abs, cast, square, where
+from .ops.conv import avg_pool2d, conv2d, conv_transpose2d, interpolate, max_pool2d, pixel_shuffle
+from .ops.matmul import linear
+from .ops.norm import batch_norm, instance_norm, layer_norm
+from .ops.reduce import log_softmax, mean, safe_norm, softmax, sum
+from .ops.shape import ARRAY, Index, gather, pad, unsqueeze
 
 __all__ = [
     "avg_pool2d",
@@ -117,7 +117,7 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
     """input / max(||input||_p, eps) along `dim`. Only p = 2 is offered."""
     if p != 2:
         raise ValueError(f"normalize: only p=2 is supported, got {p}")
-    from .ops_basic import maximum
+    from .ops.basic import maximum
 
     return input / maximum(safe_norm(input, dim, keepdim=True), eps)
 

@@ -7,23 +7,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import ops_act, ops_basic, ops_matmul, ops_reduce, ops_shape
 from .autograd import Op, Tensor, copied
 from .backend import device as check_device
 from .backend import float32, float64, moved
+from .ops import act, basic, matmul, reduce, shape
 
 # fmt: off
 METHODS = {
-    ops_basic: (
+    basic: (
         "abs add broadcast_to clamp clip cos div eq erf exp expm1 ge gt isfinite isnan le log log1p lt maximum minimum"
         " mul ne neg pow rsqrt sign sin sqrt square sub sum_to"
     ),
-    ops_act: "elu leaky_relu logsigmoid maxout relu sigmoid softplus tanh",
-    ops_reduce: "amax amin argmax log_softmax logsumexp mean norm safe_norm softmax std sum var",
-    ops_shape: "chunk flatten flip gather index_select permute reshape split squeeze transpose unsqueeze view",
-    ops_matmul: "matmul",
+    act: "elu leaky_relu logsigmoid maxout relu sigmoid softplus tanh",
+    reduce: "amax amin argmax log_softmax logsumexp mean norm safe_norm softmax std sum var",
+    shape: "chunk flatten flip gather index_select permute reshape split squeeze transpose unsqueeze view",
+    matmul: "matmul",
 }
-FUNCTIONS = {ops_basic: "where", ops_shape: "cat concat stack pad", ops_matmul: "einsum"}
+FUNCTIONS = {basic: "where", shape: "cat concat stack pad", matmul: "einsum"}
 # fmt: on
 
 PUBLIC = {
@@ -72,21 +72,21 @@ def to(self: Tensor, *args, dtype=None, device=None) -> Tensor:
             dtype = value
     if device is not None and check_device(device) != self.device:
         self = ToDevice(check_device(device))(self)
-    return self if dtype is None else ops_basic.cast(self, np.dtype(dtype))
+    return self if dtype is None else basic.cast(self, np.dtype(dtype))
 
 
 def expand(self: Tensor, *sizes) -> Tensor:
     """A view repeated to `sizes`; -1 keeps an axis."""
-    sizes = ops_shape.sizes_of(sizes)
+    sizes = shape.sizes_of(sizes)
     lead = len(sizes) - self.ndim
-    return ops_basic.broadcast_to(self, tuple(self.shape[i - lead] if s == -1 else s for i, s in enumerate(sizes)))
+    return basic.broadcast_to(self, tuple(self.shape[i - lead] if s == -1 else s for i, s in enumerate(sizes)))
 
 
 Tensor.to = to
 Tensor.expand = expand
-Tensor.float = lambda self: ops_basic.cast(self, float32)
-Tensor.double = lambda self: ops_basic.cast(self, float64)
-Tensor.long = lambda self: ops_basic.cast(self, np.int64)
+Tensor.float = lambda self: basic.cast(self, float32)
+Tensor.double = lambda self: basic.cast(self, float64)
+Tensor.long = lambda self: basic.cast(self, np.int64)
 Tensor.size = lambda self, dim=None: self.shape if dim is None else self.shape[dim]
 Tensor.numel = lambda self: self.data.size
 Tensor.clone = lambda self: copied(self)

@@ -18,8 +18,8 @@ from minigan import kernels
 
 from .autograd import Op, Tensor, array_of, in_place, no_grad
 from .backend import host, namespace, on
-from .module import Module
-from .ops_basic import cast, clip, minimum, sqrt
+from .nn.module import Module
+from .ops.basic import cast, clip, minimum, sqrt
 
 
 class Optimizer:

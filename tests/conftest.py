@@ -67,10 +67,10 @@ def few_blocks(monkeypatch):
 
 def _over_the_table(item) -> bool:
     """Whether the test is one of a row of the op table, in a file that runs on a device."""
-    from minigan.opcase import OpCase
+    from minigan.testing.opcase import OpCase
 
     case = getattr(item, "callspec", None) and item.callspec.params.get("case")
-    return isinstance(case, OpCase) and item.module.__name__ in ON_A_DEVICE
+    return isinstance(case, OpCase) and item.path.stem in ON_A_DEVICE
 
 
 @pytest.fixture(autouse=True)

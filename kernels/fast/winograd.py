@@ -102,8 +102,9 @@ def tile_size(geometry: ConvGeometry) -> int:
     """m, the side of an output tile: 4, 2, or 0 where a direct convolution is faster or there is no other.
 
     Each point has a copy of the weights, C * O * stride^2 numbers in V, as many in V^T and in dV, which pays when many
-    tiles meet it. F(4, r) multiplies least, F(2, r) makes the smaller errors (tests/test_winograd.py). Measured on one
-    AVX-512 core, in turns with the direct kernels: time of all three faces, V and V^T included, over the direct time.
+    tiles meet it. F(4, r) multiplies least, F(2, r) makes the smaller errors (tests/kernels/test_winograd.py). Measured
+    on one AVX-512 core, in turns with the direct kernels: time of all three faces, V and V^T included, over the direct
+    time.
 
     | kernel | images | x            | outputs | tiles of 4, of 2 | F(4, r) | F(2, r) | m |
     |--------|--------|--------------|---------|------------------|---------|---------|---|

@@ -110,7 +110,9 @@ def main() -> int:
     """The command; the exit status is 1 where something is wrong."""
     parser = argparse.ArgumentParser(description="Compile every kernel for every architecture, without a GPU.")
     parser.add_argument("files", nargs="*", type=Path, help="sources; by default the engine's own")
-    parser.add_argument("--expected", type=Path, default=KERNELS.parent / "tests" / "cuda_expected.json")
+    parser.add_argument(
+        "--expected", type=Path, default=KERNELS.parent / "tests" / "kernels" / "cuda" / "expected.json"
+    )
     parser.add_argument("--write", action="store_true", help="take what is found as the expected figures")
     options = parser.parse_args()
     try:

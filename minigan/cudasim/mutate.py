@@ -1,7 +1,7 @@
 """Mutation of kernels: how many small mistakes, put into a .cu file one at a time, does a set of tests notice?
 
-    python -m minigan.cudasim.mutate kernels/*.cu --plan tests/cuda/mutation.toml --limit 25 --out outcomes.jsonl
-    python -m minigan.cudasim.mutate kernels/act.cu --tests tests/test_cuda_kernels.py --limit 40
+    python -m minigan.cudasim.mutate kernels/*.cu --plan tests/kernels/cuda/mutation.toml --limit 25 --out out.jsonl
+    python -m minigan.cudasim.mutate kernels/act.cu --tests tests/kernels/cuda/test_cuda_kernels.py --limit 40
 
 Each mutant takes the file's place in a copy of the checkout, and the tests run in check mode (`trial`); one of them is
 to fail. A mutant that g++ cannot compile is not counted. From Python, `survey` takes any callable in place of pytest.
@@ -10,7 +10,7 @@ The plan, a TOML file, says which tests matter to which file, and why a mutant t
 
     options = ["-DWIDE_LOADS"]                          # with which the tests compile their first library
     [tests]
-    act = ["tests/test_cuda_kernels.py::test_activations"]
+    act = ["tests/kernels/cuda/test_cuda_kernels.py::test_activations"]
     [[equivalent]]
     mutants = ["act.cu: out[i] = x[i] >= 0 ? x[i] : 0;"]    # the line as the mistake makes it
     why = "0 either way at 0"

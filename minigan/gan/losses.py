@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 
 from ..autograd import Tensor
 from ..functional import relu, sigmoid, softplus, tanh
-from ..ops_basic import exp, minimum, square
-from ..ops_reduce import mean
+from ..ops.basic import exp, minimum, square
+from ..ops.reduce import mean
 
 # exp(v) is continued by its tangent from here on, so that float32 holds it, its square and its slope at any logit.
 EXP_LIMIT = 30.0

@@ -1,7 +1,7 @@
 """What a run is made of: the options of every system, in one flat record that `training_options.json` holds.
 
 Each field's help text is in its metadata; `minigan train` makes its own options from them. Which of them mean something
-to which system is in gan/systems.py.
+to which system is in gan/systems/table.py.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from ..backend import device
 from .losses import loss, nearest
-from .pairs import pair
+from .networks.table import pair
 from .penalties import penalty
 from .tricks import check
 

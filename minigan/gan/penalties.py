@@ -19,8 +19,8 @@ from minigan import kernels
 from ..autograd import Op, Tensor, array_of, grad, no_grad
 from ..backend import on
 from ..functional import relu
-from ..ops_basic import square
-from ..ops_reduce import mean, safe_norm, sum
+from ..ops.basic import square
+from ..ops.reduce import mean, safe_norm, sum
 from .losses import nearest
 
 

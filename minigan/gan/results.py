@@ -18,7 +18,7 @@ from .. import checkpoint, viz
 from ..checkpoint import atomic_write
 from .losses import nearest
 from .run import Run
-from .systems import options_for, system
+from .systems.table import options_for, system
 
 PICTURE_BYTES = 40_000
 

@@ -23,9 +23,9 @@ import numpy as np
 from .. import checkpoint, data, nn, viz
 from ..backend import Generator
 from ..checkpoint import Checkpoint, CheckpointError, atomic_write
-from .classifier import prepared
+from .metrics.classifier import prepared
 from .options import Options
-from .systems import trainer_for
+from .systems.table import trainer_for
 from .train import Observed, Trainer
 
 TICK, SNAP, KEEP, PREVIEWS, METRIC_SAMPLES = 25, 250, 3, 64, 5000

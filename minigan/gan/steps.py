@@ -17,8 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ..autograd import Tensor, grad, no_grad
 from ..creation import zeros_like
-from ..ops_basic import square
-from ..ops_reduce import sum
+from ..ops.basic import square
+from ..ops.reduce import sum
 from ..optim import Adam, Optimizer
 
 Params = Mapping[str, Tensor]

@@ -25,14 +25,15 @@ from ..backend import Generator, device, float32, float64, host
 from ..capture import capture
 from ..creation import rand, randn, zeros
 from ..data import Dataset, Info, Loader
-from ..ops_basic import cast
-from ..ops_reduce import mean
-from ..ops_shape import stack
-from . import attributes, classifier, metrics
+from ..ops.basic import cast
+from ..ops.reduce import mean
+from ..ops.shape import stack
 from .losses import loss
-from .networks import glorot_init_
+from .metrics import attributes, classifier
+from .metrics import report as metrics
+from .networks.dcgan import glorot_init_
+from .networks.table import pair
 from .options import Options
-from .pairs import pair
 from .penalties import penalty
 from .tricks import spectral_norm_
 

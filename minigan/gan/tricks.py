@@ -19,11 +19,11 @@ from ..autograd import Tensor, no_grad
 from ..backend import Generator
 from ..creation import empty, ones, rand, randn, zeros
 from ..functional import softplus
-from ..init import normal_
-from ..ops_basic import abs, cast, exp, sqrt, square, where
-from ..ops_matmul import matmul
-from ..ops_reduce import mean, safe_norm, sum
-from ..ops_shape import cat
+from ..nn.init import normal_
+from ..ops.basic import abs, cast, exp, sqrt, square, where
+from ..ops.matmul import matmul
+from ..ops.reduce import mean, safe_norm, sum
+from ..ops.shape import cat
 from .losses import Loss, nearest
 
 TRICKS = {

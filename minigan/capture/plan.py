@@ -1,0 +1,220 @@
+"""A plan: a recorded step as a list of compiled loops over one block of memory.
+
+From the record of a step (`capture`) to the loops, in four passes:
+
+1. Dead code. A step whose values nobody reads, and which changes nothing in place, goes.
+2. Rewrites (`fusion`): a bias, an activation or a mask joins the product that feeds it; gradients of one weight add up
+   where the first one lies.
+3. Buffers. Each op is asked which loops it would call (`Op.prepare`), with arrays that have shapes but no numbers. What
+   it wants for itself, and the values it makes, become buffers with a first and a last step. Values that are views of
+   others have none. Packed weights and the like are made once for all steps that ask, until the weights change.
+4. The arena. Two buffers may share memory unless their lives overlap: largest first, each takes the lowest place that
+   is free for as long as it lives (Pisarchyk & Lee 2020, "greedy by size"). Then the ops are asked again, with arrays
+   in the arena, and the loops they name are the plan. On a GPU, what a stream can capture becomes a CUDA graph
+   (`graph`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from minigan.kernels.work import LINE, aligned
+
+from ..autograd import Tensor
+from ..backend import namespace
+from .cuda_graph import graphed
+from .fusion import fused
+from .program import Effect, Step, Value
+
+
+@dataclass
+class Buffer:
+    """Bytes that are needed from step `first` to step `last`, at `offset` in the arena."""
+
+    nbytes: int
+    first: int
+    last: int
+    offset: int = 0
+
+
+class Plan:
+    """A recorded step, ready to run. `steps` is what is left of the record, `calls` the loops, `arena` the memory."""
+
+    def __init__(
+        self,
+        record: Sequence[Step | Effect],
+        wanted: Sequence[Value],
+        result: Callable[[Iterator[np.ndarray]], object],
+        entries: Sequence[tuple[Tensor, Tensor | None]],
+        grads: Sequence[tuple[Tensor, Value | None]],
+        flags: Sequence[tuple[Tensor, bool]],
+        fits: Callable[[], bool],
+    ) -> None:
+        kept = [*wanted, *(value for _, value in grads if value is not None)]
+        self.fits = fits
+        self.steps = fused(_alive(record, kept), kept)
+        arrays, self.arena, calls = _placed(self.steps, kept)
+        self.calls = calls if isinstance(self.arena, np.ndarray) else graphed(calls, namespace(self.arena))
+        self._result, self._wanted = result, [arrays[value] for value in wanted]
+        self._entries = [(t, before.data) for t, before in entries if before is not None]
+        self._grads = [(t, None if value is None else Tensor(arrays[value])) for t, value in grads]
+        self._flags = flags
+        self._versions = [v for step in self.steps if isinstance(step, Effect) for v in step.versions]
+
+    def run(self):
+        """Run the step; returns what the recorded function returned."""
+        for t, array in self._entries:
+            if t.grad.data is not array:
+                np.copyto(array, t.grad.data)
+        for function, arguments in self.calls:
+            function(*arguments)
+        for version in self._versions:
+            version[0] += 1
+        for t, g in self._grads:
+            t.grad = g
+        for t, flag in self._flags:
+            t._leaf_grad = flag
+        return self._result(iter(self._wanted))
+
+
+def _alive(record: Sequence[Step | Effect], kept: Sequence[Value]) -> list[Step | Effect]:
+    """The steps that something depends on: a kept value, or a change in place."""
+    needed = set(kept)
+    alive = []
+    for step in reversed(record):
+        if isinstance(step, Effect) or step.op.generator is not None or not needed.isdisjoint(step.outputs):
+            needed.update(step.reads)
+            alive.append(step)
+    return alive[::-1]
+
+
+class _Requests:
+    """The work (see kernels/work.py) of planning: hands out the buffers that ops ask for, and keeps what they call.
+
+    Without an arena the buffers are memory of their own, never touched, so never really there; each becomes a Buffer
+    with its life. With the arena the same requests come again in the same order, and get their places.
+    """
+
+    def __init__(self, memory: Callable, buffers: list[Buffer] | None = None, arena: np.ndarray | None = None) -> None:
+        self.memory = memory
+        self.buffers, self.arena = [] if buffers is None else buffers, arena
+        self.asked, self.now, self.calls, self.made, self.held = 0, 0, [], {}, []
+
+    def take(self, nbytes: int, last: int) -> tuple[np.ndarray, Buffer]:
+        """(memory for nbytes from the present step to `last`, its Buffer)."""
+        if self.arena is None:
+            self.buffers.append(Buffer(nbytes, self.now, last))
+            memory = self.memory(nbytes, np.uint8)
+            self.held.append(memory)  # or its address would be another's
+        else:
+            start = self.buffers[self.asked].offset
+            memory = self.arena[start : start + nbytes]
+        self.asked += 1
+        self.written(memory)
+        return memory, self.buffers[self.asked - 1]
+
+    def empty(self, shape: int | tuple[int, ...], dtype=np.float32) -> np.ndarray:
+        return self._scratch(shape, np.dtype(dtype))[0]
+
+    def _scratch(self, shape, dtype: np.dtype) -> tuple[np.ndarray, Buffer]:
+        nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        memory, buffer = self.take(nbytes, self.now)
+        return memory.view(dtype).reshape(shape), buffer
+
+    def call(self, function: Callable, *arguments) -> None:
+        self.calls.append((function, arguments))
+
+    def derived(self, key: Hashable, source: np.ndarray, shape, fill: Callable[[np.ndarray], None]) -> np.ndarray:
+        key = key, source.ctypes.data, source.shape, source.strides
+        if key not in self.made:
+            made = self._scratch(shape, np.dtype(np.float32))
+            self.made[key] = (*made, source)
+            fill(made[0])
+        array, buffer, _ = self.made[key]
+        if self.arena is None:
+            buffer.last = self.now
+        return array
+
+    def written(self, array: np.ndarray) -> None:
+        """Forget what was derived from memory that now changes."""
+        self.made = {k: made for k, made in self.made.items() if not np.may_share_memory(made[2], array)}
+
+
+def _memory(steps: Sequence[Step | Effect]) -> Callable:
+    """Allocates where the step's tensors lie: `aligned` for the CPU, else the device's `empty`."""
+    device = (
+        v.array for step in steps for v in step.reads if v.array is not None and not isinstance(v.array, np.ndarray)
+    )
+    array = next(device, None)
+    return aligned if array is None else namespace(array).empty
+
+
+def _placed(steps: Sequence[Step | Effect], kept: Sequence[Value]) -> tuple[dict, np.ndarray, list]:
+    """(value -> array, the arena, the calls), the arrays of all values being in the arena or leaves."""
+    last: dict[Value, int] = {}
+    for now, step in enumerate(steps):
+        for value in (*step.reads, *step.outputs):
+            last[value.root] = now
+    for value in kept:
+        last[value.root] = len(steps)
+    memory = _memory(steps)
+    dry = _Requests(memory)
+    _bind(steps, last, dry)
+    size = _assign(dry.buffers)
+    wet = _Requests(memory, dry.buffers, memory(size, np.uint8))
+    arrays = _bind(steps, last, wet)
+    for value in kept:
+        arrays.setdefault(value, value.array)
+    return arrays, wet.arena, wet.calls
+
+
+def _bind(steps: Sequence[Step | Effect], last: dict[Value, int], work: _Requests) -> dict[Value, np.ndarray]:
+    """Ask every step for its loops; returns value -> array."""
+    arrays: dict[Value, np.ndarray] = {}
+
+    def array_of(value: Value) -> np.ndarray:
+        return arrays.get(value, value.array)
+
+    for now, step in enumerate(steps):
+        work.now = now
+        inputs = [array_of(value) for value in step.reads]
+        if isinstance(step, Effect):
+            work.call(step.kernel, *inputs)
+            for array in inputs[: len(step.targets)]:
+                work.written(array)
+            continue
+        if step.is_view:
+            made = step.op.forward(*inputs)
+            arrays.update(zip(step.outputs, made if type(made) is tuple else (made,), strict=True))
+            continue
+        for value in step.outputs:
+            if value in arrays or value.array is not None:
+                continue
+            if step.into is not None:
+                arrays[value] = inputs[-1]
+            else:
+                arrays[value] = value.laid_out(work.take(value.nbytes, last[value.root])[0])
+        outputs = [arrays[value] for value in step.outputs]
+        step.op.prepare(work, inputs[: len(step.inputs)], outputs)
+    return arrays
+
+
+def _assign(buffers: Sequence[Buffer]) -> int:
+    """Give every buffer its offset; returns the size of the arena in bytes."""
+    placed: list[Buffer] = []
+    for buffer in sorted(buffers, key=lambda b: -b.nbytes):
+        offset = 0
+        for other in sorted((b for b in placed if b.first <= buffer.last and buffer.first <= b.last), key=_offset):
+            if offset + buffer.nbytes <= other.offset:
+                break
+            offset = max(offset, -(-(other.offset + other.nbytes) // LINE) * LINE)
+        buffer.offset = offset
+        placed.append(buffer)
+    return max((b.offset + b.nbytes for b in buffers), default=0)
+
+
+def _offset(buffer: Buffer) -> int:
+    return buffer.offset

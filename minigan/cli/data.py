@@ -1,0 +1,100 @@
+"""`minigan data`: list the data sets, fetch and check one by its name, draw a sheet of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+
+class _Names(click.Group):
+    """A group in which any other word is the name of a data set: `minigan data mnist` is `minigan data get mnist`."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]):
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            args = ["get", *args]
+        return super().resolve_command(ctx, args)
+
+
+def register(main: click.Group, command: Callable) -> None:
+    """Add the group to the command; `command` makes a sub-command as minigan/cli/main.py does."""
+    group = _Names(
+        "data", help="The data sets: list, show NAME, or NAME itself (mnist, folder:PATH, ...) to fetch and check it."
+    )
+    main.add_command(group)
+    command(group, "list")(data_list)
+    where = click.option("--path", type=click.Path(path_type=Path), help="Where the set lies; else it is searched for.")
+    size = click.option("--size", type=int, help="Height and width that photographs are read at.")
+    out = click.option("-o", "--out", type=click.Path(path_type=Path), help="PNG to write.")
+    name = click.argument("name")
+    offline = click.option("--no-download", is_flag=True, help="Only look in the places at hand.")
+    command(group, "get")(name(where(size(out(offline(data_get))))))
+    command(group, "show")(name(where(size(out(data_show)))))
+
+
+def data_list() -> list:
+    """List the data sets."""
+    from .. import data
+
+    rows = []
+    for info in data.DATASETS.values():
+        height, width, channels = info.shape
+        click.echo(
+            f"{info.name:<13} {info.count:>7} images {height}x{width}x{channels}  {info.description} ({info.licence})"
+        )
+        embedded = info.name in data.EMBEDDED
+        rows.append(
+            {
+                "name": info.name,
+                "count": info.count,
+                "shape": info.shape,
+                "licence": info.licence,
+                "embedded": embedded,
+            }
+        )
+    click.echo(f"in the package: {', '.join(data.EMBEDDED)}; the others by: minigan data NAME; yours: folder:PATH")
+    return rows
+
+
+def data_get(name, path, size, out, no_download) -> dict:
+    """Find a data set, download it where it is nowhere at hand, check it, and say what it holds."""
+    from .. import data, viz
+
+    dataset = data.load(name, path, size, fetch=not no_download)
+    info = dataset.info
+    for note in data.shown(dataset.notes):
+        click.echo(note)
+    height, width, channels = info.shape
+    click.echo(
+        f"{info.name}: {info.description}\n{len(dataset.train):,} images {height}x{width}x{channels} to train on,"
+        f" {len(dataset.held_out):,} held out; {info.licence}\nread from {dataset.where}"
+    )
+    if info.class_names:
+        click.echo(f"classes: {', '.join(info.class_names)}")
+    if dataset.pairs is not None:
+        click.echo(f"true pairs held out: {len(dataset.pairs)} of {', '.join(info.pair_names)}")
+    if out:
+        viz.save_data_sheet(out, dataset)
+        click.echo(f"sheet: {out}")
+    return {
+        "name": info.name,
+        "where": str(dataset.where),
+        "shape": info.shape,
+        "train": len(dataset.train),
+        "held_out": len(dataset.held_out),
+        "classes": list(info.class_names),
+        "pairs": 0 if dataset.pairs is None else len(dataset.pairs),
+        "notes": list(dataset.notes),
+    }
+
+
+def data_show(name, path, size, out) -> dict:
+    """Draw a labelled sheet of a data set's images, NAME.png by default."""
+    from .. import data, viz
+
+    out = out or Path(f"{data.slug(name)}.png")
+    dataset = data.load(name, path, size)
+    viz.save_data_sheet(out, dataset)
+    click.echo(f"{dataset.info.description}: {out}")
+    return {"out": str(out)}

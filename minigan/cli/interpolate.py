@@ -1,0 +1,49 @@
+"""`minigan interpolate`: walk a trained generator from one latent to another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+
+def register(main: click.Group, command: Callable) -> None:
+    """Add the command; `command` makes a sub-command as minigan/cli/main.py does."""
+    wrapped = interpolate
+    for option in (
+        click.option("--device", default="cpu", show_default=True, help="Where to compute."),
+        click.option("--scale", default=2, show_default=True, type=click.IntRange(1), help="Pixels per pixel."),
+        click.option("--seed", default=0, show_default=True, help="Seed of the pairs."),
+        click.option("--columns", default=10, show_default=True, type=click.IntRange(2), help="Points on a path."),
+        click.option("--rows", default=8, show_default=True, type=click.IntRange(1), help="Pairs, a row each."),
+        click.option("-o", "--out", default="interpolate.png", show_default=True, type=click.Path(path_type=Path)),
+        click.argument("run"),
+    ):
+        wrapped = option(wrapped)
+    command(main, "interpolate")(wrapped)
+
+
+def interpolate(run, out, rows, columns, seed, scale, device) -> dict:
+    """Draw the way between pairs of latents, a row a pair: the latents move on a great circle, codes and labels stay.
+    RUN is a run folder, a checkpoint file, or latest."""
+    from .. import backend, viz
+    from ..autograd import Tensor
+    from ..gan import latents
+    from ..gan.run import SAMPLE_STREAM, load_trainer
+    from ..gan.systems.table import system
+
+    trainer, found = load_trainer(run, device=backend.device(device), with_data=False)
+    options = trainer.options
+    if "latent" not in system(options.system).takes:
+        raise ValueError(f"{options.system} translates images and has no latents; see: minigan translate")
+    drawn = trainer.inputs(2 * rows, backend.Generator(seed, SAMPLE_STREAM))
+    points = latents.between(backend.host(drawn.data), options.latent, columns)
+    images = trainer.sample(Tensor(points))
+    viz.save_grid(out, images, columns=columns, scale=scale)
+    largest = latents.largest_step(images, columns)
+    click.echo(
+        f"{rows} pairs of step {found.step} of {found.path.parent} in {out}; the largest of {columns - 1} steps is"
+        f" {largest.mean():.1%} of a way on average, {largest.max():.1%} at most ({1 / (columns - 1):.1%}: all equal)"
+    )
+    return {"out": str(out), "step": found.step, "rows": rows, "columns": columns, "largest_step": largest.tolist()}

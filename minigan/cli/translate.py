@@ -1,0 +1,105 @@
+"""`minigan translate`: a user's own images through a trained CycleGAN or StarGAN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from ..data.folder import FITS
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def register(main: click.Group, command: Callable) -> None:
+    """Add the command; `command` makes a sub-command as minigan/cli/main.py does."""
+    options = (
+        click.argument("run"),
+        click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path)),
+        click.option("-o", "--out", default="translated.png", show_default=True, type=_FILE, help="PNG to write."),
+        click.option("--to", help="Of cyclegan: the domain to translate to; by default the run's target."),
+        click.option("--set", "settings", multiple=True, metavar="ATTRIBUTE=VALUE", help="Of stargan; repeatable."),
+        click.option("--fit", default="pad", show_default=True, type=click.Choice(FITS), help="How to make squares."),
+        click.option("--only", is_flag=True, help="The translations alone, without the images above them."),
+        click.option("--scale", default=4, show_default=True, type=click.IntRange(1), help="Pixels per pixel."),
+        click.option("--device", default="cpu", show_default=True, help="Where to compute: cpu, cuda, cudasim ..."),
+    )
+    function = translate
+    for option in reversed(options):
+        function = option(function)
+    command(main, "translate")(function)
+
+
+def translate(run, images, out, to, settings, fit, only, scale, device) -> dict:
+    """Translate images with a trained network. RUN is a run folder of cyclegan or stargan, a checkpoint file, or
+    latest; IMAGE... are files of any format that Pillow reads."""
+    import numpy as np
+
+    from .. import backend, viz
+    from ..data import to_unit
+
+    trainer, found = _trainer(run, backend.device(device))
+    changes = _settings(settings)
+    kept, pixels, skipped = _read(images, trainer.options.size, fit, trainer.info.shape[-1] == 1)
+    if not kept:
+        raise OSError("none of the images can be used")
+    real = to_unit(np.stack(pixels))
+    made, what = trainer.translate_as(real, to, changes)
+    rows = [made] if only else [real, made]
+    viz.save_grid(out, np.concatenate(rows), columns=len(kept), scale=scale)
+    click.echo(f"{len(kept)} images {what}, by step {found.step} of {found.path.parent}, in {out}")
+    return {
+        "out": str(out),
+        "step": found.step,
+        "translated": [str(path) for path in kept],
+        "skipped": skipped,
+        "what": what,
+    }
+
+
+def _trainer(run: str, device: str):
+    """The trainer of the run, without its data set where that is not needed to know what it translates."""
+    from ..gan.run import load_trainer
+
+    try:
+        trainer, found = load_trainer(run, device=device, with_data=False)
+    except ValueError:  # what the data set's row does not tell, the data set does
+        trainer, found = load_trainer(run, device=device)
+    if not hasattr(trainer, "translate_as"):
+        raise ValueError(
+            f"{found.path.parent} is a run of {trainer.options.system}, which makes images of noise; translate takes"
+            " runs of cyclegan and stargan"
+        )
+    return trainer, found
+
+
+def _settings(given: tuple[str, ...]) -> dict[str, str]:
+    settings = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value) or name in settings:
+            raise ValueError(f"--set {text}: write each attribute once, as in --set hat=yes")
+        settings[name] = value
+    return settings
+
+
+def _read(paths: tuple[Path, ...], size: int, fit: str, grey: bool):
+    """(paths that can be used, their pixels (S, S, C), path -> why it is skipped); says what is skipped or changed."""
+    from ..data.folder import decode
+
+    kept, pixels, skipped = [], [], {}
+    for path in paths:
+        try:
+            if not path.is_file():
+                raise ValueError("a folder" if path.is_dir() else "no such file")
+            image, remarks = decode(path, size, fit, grey)
+        except ValueError as error:
+            skipped[str(path)] = str(error)
+            click.echo(f"{path}: skipped, {error}")
+            continue
+        kept.append(path)
+        pixels.append(image)
+        for remark in remarks:
+            click.echo(f"{path}: {remark}")
+    return kept, pixels, skipped

@@ -1,0 +1,39 @@
+"""`minigan traverse`: what the codes, the classes or the latents of a trained generator do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+
+def register(main: click.Group, command: Callable) -> None:
+    """Add the command; `command` makes a sub-command as minigan/cli/main.py does."""
+    run = click.argument("run")
+    out = click.option(
+        "-o", "--out", default="traverse.png", show_default=True, type=click.Path(path_type=Path), help="PNG to write."
+    )
+    rows = click.option("--rows", default=8, show_default=True, type=click.IntRange(1), help="Latents, or directions.")
+    columns = click.option(
+        "--columns", default=10, show_default=True, type=click.IntRange(2), help="Values along a continuous walk."
+    )
+    seed = click.option("--seed", default=0, show_default=True, help="Seed of the latents and directions.")
+    scale = click.option("--scale", default=2, show_default=True, type=click.IntRange(1), help="Pixels per pixel.")
+    command(main, "traverse")(run(out(rows(columns(seed(scale(traverse)))))))
+
+
+def traverse(run, out, rows, columns, seed, scale) -> dict:
+    """Draw grids along the codes, classes or latents of a trained generator. RUN is a run folder, a checkpoint file, or
+    latest."""
+    from .. import viz
+    from ..gan.latents import traverse as walk
+    from ..gan.run import load_trainer
+
+    trainer, found = load_trainer(run)
+    grids = walk(trainer, rows, columns, seed)
+    viz.save_grids(out, grids, scale)
+    for title in grids:
+        click.echo(title)
+    click.echo(f"step {found.step} of {found.path.parent}: {out}")
+    return {"out": str(out), "step": found.step, "grids": list(grids)}

@@ -1,0 +1,35 @@
+"""Images: sets by name, folders, archives and downloads; the split, and a loader that resumes at any step."""
+
+from .dataset import (
+    ASSETS,
+    DATASETS,
+    EMBEDDED,
+    Dataset,
+    Info,
+    Loader,
+    info,
+    load,
+    resize,
+    shown,
+    slug,
+    split,
+    to_uint8,
+    to_unit,
+)
+
+__all__ = [
+    "ASSETS",
+    "DATASETS",
+    "Dataset",
+    "EMBEDDED",
+    "Info",
+    "Loader",
+    "info",
+    "load",
+    "resize",
+    "shown",
+    "slug",
+    "split",
+    "to_uint8",
+    "to_unit",
+]

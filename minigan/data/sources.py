@@ -1,0 +1,392 @@
+"""Where a data set is found, and the readers that make arrays of it.
+
+    --path / path=  ->  $MINIGAN_DATA  ->  user cache  ->  system package folders  ->  embedded  ->  download
+
+A place holds a set in any of the forms below, in the folder itself or in a sub-folder called like the set:
+    idx        the four idx files, plain or .gz (also torchvision's MNIST/raw), or NAME.npz with x_train, y_train,
+               x_test, y_test (Keras's mnist.npz), or NAME_t10k.npz with x, y
+    cifar10    cifar-10-batches-py/ or cifar-10-python.tar.gz         flowers   flowers32.npz, flower_photos/ or .tgz
+    emoji      emoji32.npz, emoji64_noto_twemoji.npz                  glyphs    glyphs32.npz
+    cyclegan   NAME/ with trainA, trainB, testA, testB, or NAME.zip   celeba    a folder of images
+An explicit path that does not hold the set is an error; the other places are passed over. Published digests are
+checked wherever the published bytes can be had, also through an npz.
+"""
+
+from __future__ import annotations
+
+import lzma
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from . import archives, download, folder
+from .sets import EMBEDDED, IDX_NAMES, Info
+
+ASSETS = Path(__file__).parents[1] / "assets"
+SYSTEM = (Path("/usr/share/datasets"), Path("/usr/local/share/datasets"), Path("/usr/share"))
+
+VENDORS = {
+    "noto": "noto: Apache-2.0, Google",
+    "twemoji": "twemoji: CC BY 4.0, Twitter and contributors",
+    "openmoji": "openmoji: CC BY-SA 4.0, openmoji.org",
+    "fluent3d": "fluent3d: MIT, Microsoft",
+}
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What a reader found: images (N, H, W, C) uint8; labels (N,), attributes (N, A), pairs (P, K) int64 or None.
+
+    held_out (N,) bool is the published split, None where minigan splits. `changes` are what differs from the set's row
+    of the table. notes: a line for each image that was skipped or changed. where: the place it was read from.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray | None
+    where: Path
+    attributes: np.ndarray | None = None
+    held_out: np.ndarray | None = None
+    pairs: np.ndarray | None = None
+    changes: Mapping[str, object] | None = None
+    notes: tuple[str, ...] = ()
+
+
+class NotFound(ValueError):
+    """No place holds the data set, and it is not to be downloaded."""
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: data/ in $MINIGAN_CACHE, else in $XDG_CACHE_HOME/minigan or ~/.cache/minigan."""
+    root = os.environ.get("MINIGAN_CACHE")
+    if not root:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minigan"
+    return Path(root) / "data"
+
+
+def read(row: Info, path: str | os.PathLike | None = None, size: int | None = None, fetch: bool = True) -> Raw:
+    """A data set from the first place that holds it.
+
+    size: height and width that photographs are read at; the default is the row's. fetch: download where no place holds
+    it. Raises NotFound, DownloadError, ValueError for damaged files and for a path that does not hold the set.
+    """
+    size = folder.checked_size(size or row.shape[0]) if row.kind in ("cyclegan", "celeba", "flowers") else size
+    if path is not None:
+        place = Path(path).expanduser()
+        found = _at(row, place, size, own=True)
+        if found is None:
+            raise NotFound(f"{place} does not hold data set {row.name!r}: {_expected(row)}")
+        return found
+    for place in places(row):
+        try:
+            found = _at(row, place, size, own=False)
+        except ValueError:
+            if place == cache_folder() and row.files and fetch:
+                break  # a damaged download is fetched again
+            raise
+        if found is not None:
+            return found
+    if row.name in EMBEDDED:
+        return READERS[row.kind](row, ASSETS, size, True)
+    if row.manual:
+        raise NotFound(f"data set {row.name!r} cannot be downloaded by a program: {row.manual}")
+    if not fetch:
+        looked = ", ".join(str(p) for p in places(row))
+        raise NotFound(f"data set {row.name!r} is in none of {looked}; get it with: minigan data {row.name}")
+    home = cache_folder() / row.name
+    for file in row.files:
+        download.fetch(file.name, file.urls, home, lambda p, f=file: _published(p, f), most=file.most)
+    return READERS[row.kind](row, home, size, True)
+
+
+def places(row: Info) -> list[Path]:
+    """The folders that are searched, in their order; digits and avatars are only in the package."""
+    if row.kind == "embedded":
+        return []
+    own = [Path(p).expanduser() for p in os.environ.get("MINIGAN_DATA", "").split(os.pathsep) if p]
+    return [*own, cache_folder(), *SYSTEM]
+
+
+def _at(row: Info, place: Path, size: int | None, own: bool) -> Raw | None:
+    """The set if `place`, or the sub-folder that is called like the set, holds it.
+
+    own: `place` was named for this very set, so that files which do not say their set (idx, trainA) are taken from it.
+    """
+    if row.kind == "embedded":
+        return None
+    if place.is_file():
+        found = READERS[row.kind](row, place.parent, size, True)
+        return found if found is not None and place in (found.where, found.where / place.name) else None
+    dashed = row.name.replace("_", "-")
+    names = (row.name, dashed, f"dataset-{dashed}", f"{row.name}_t10k", f"{_camel(row.name)}/raw")
+    for candidate in (place, *dict.fromkeys(place / n for n in names)):
+        mine = own or candidate != place
+        if candidate.is_dir() and (found := READERS[row.kind](row, candidate, size, mine)) is not None:
+            return found
+    return None
+
+
+def _camel(name: str) -> str:
+    """torchvision's folder: mnist MNIST, kmnist KMNIST, fashion_mnist FashionMNIST."""
+    return name.replace("fashion_", "Fashion").replace("mnist", "MNIST").replace("kMNIST", "KMNIST")
+
+
+def _expected(row: Info) -> str:
+    files = ", ".join(f.name for f in row.files)
+    return f"expected its files ({files}) or one of the forms in minigan/data/sources.py" if files else row.description
+
+
+def _published(path: Path, file) -> None:
+    """Raises ValueError unless the file has its published digest."""
+    if file.md5:
+        archives.check_file(path, file.md5, "md5")
+    if file.name.endswith(".gz") and not file.name.endswith(".tar.gz"):
+        archives.check_digest(path, archives.contents(path, file.most), file.sha256)
+    else:
+        archives.check_file(path, file.sha256)
+
+
+def load_npz(path: Path, *needed: str) -> dict[str, np.ndarray]:
+    """The arrays of an npz, never a pickle. Raises ValueError that names the file."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in archive.files}
+        missing = [k for k in needed if k not in arrays]
+        if missing:
+            raise ValueError(f"it has no array {missing[0]!r}, but {', '.join(arrays)}")
+    except (ValueError, KeyError, lzma.LZMAError, *archives.DAMAGE) as error:
+        hint = "; reinstall minigan" if path.parent == ASSETS else ""
+        raise ValueError(f"cannot read {path} ({error}){hint}") from error
+    return arrays
+
+
+def _ints(array: np.ndarray) -> np.ndarray:
+    return np.asarray(array).astype(np.int64)
+
+
+def _embedded(row: Info, folder: Path, size: int | None, own: bool) -> Raw:
+    """digits, avatars: images with labels or attributes, as the package holds them."""
+    path = folder / f"{row.name}.npz"
+    arrays = load_npz(path, "images")
+    found = {k: _ints(arrays[k]) if k in arrays else None for k in ("labels", "attributes")}
+    return Raw(arrays["images"], found["labels"], path, found["attributes"])
+
+
+def _idx(row: Info, folder: Path, size: int | None, own: bool) -> Raw | None:
+    """MNIST and its kin."""
+    whole, part = folder / f"{row.name}.npz", folder / f"{row.name}_t10k.npz"
+    paths = [next((p for p in (folder / f"{n}.gz", folder / n) if p.is_file()), None) for n in IDX_NAMES]
+    if own and all(paths):
+        raw = [archives.contents(p, f.most) for p, f in zip(paths, row.files, strict=True)]
+        for path, data, file in zip(paths, raw, row.files, strict=True):
+            archives.check_digest(path, data, file.sha256)
+        parts = [archives.idx(p, data) for p, data in zip(paths, raw, strict=True)]
+    elif whole.is_file():
+        paths = [whole] * 4
+        arrays = load_npz(whole, *(keys := ("x_train", "y_train", "x_test", "y_test")))
+        parts = [arrays[k] for k in keys]
+        for array, key, file in zip(parts, keys, row.files, strict=True):
+            archives.check_digest(f"{whole}, {key}", archives.idx_bytes(array), file.sha256)
+    elif part.is_file():
+        arrays = load_npz(part, "x", "y")
+        for key, file in zip(("x", "y"), row.files[2:], strict=True):
+            archives.check_digest(f"{part}, {key}", archives.idx_bytes(arrays[key]), file.sha256)
+        changes = {"description": row.description.split(";")[0] + ": the images of the published test split"}
+        return Raw(arrays["x"][..., None], _ints(arrays["y"]), part, changes=changes)
+    else:
+        return None
+    train, train_labels, test, test_labels = parts
+    for images, labels, path in ((train, train_labels, paths[0]), (test, test_labels, paths[2])):
+        if images.ndim != 3 or labels.shape != images.shape[:1]:
+            raise ValueError(f"{path}: images {images.shape} and labels {labels.shape} do not belong together")
+    images = np.concatenate([train, test])[..., None]
+    labels = _ints(np.concatenate([train_labels, test_labels]))
+    where = folder if paths[0] != paths[1] else whole
+    return Raw(images, labels, where, held_out=np.arange(len(images)) >= len(train))
+
+
+def _cifar10(row: Info, folder: Path, size: int | None, own: bool) -> Raw | None:
+    """Six batches, from the archive or unpacked."""
+    wanted = [*(f"data_batch_{k}" for k in range(1, 6)), "test_batch"]
+    archive, where = folder / row.files[0].name, folder
+    if archive.is_file():
+        where = archive
+        found = {name.rpartition("/")[2]: data for name, data in archives.members(archive, row.files[0].most)}
+    else:
+        where = next((f for f in (folder / "cifar-10-batches-py", folder) if (f / "test_batch").is_file()), None)
+        if where is None:
+            return None
+        found = {n: archives.contents(where / n, row.files[0].most) for n in wanted if (where / n).is_file()}
+    missing = [n for n in wanted if n not in found]
+    if missing:
+        raise ValueError(f"{where} lacks {', '.join(missing)}")
+    images, labels = zip(*(archives.cifar_batch(f"{where}, {n}", found[n]) for n in wanted), strict=True)
+    held_out = np.repeat([False] * 5 + [True], [len(i) for i in images])
+    return Raw(np.concatenate(images), np.concatenate(labels), where, held_out=held_out)
+
+
+def _emoji(row: Info, folder: Path, size: int | None, own: bool) -> Raw | None:
+    """Vendors are classes; every fifth emoji, with all its skin tones, is held out in every vendor as a true pair."""
+    large = folder / "emoji64_noto_twemoji.npz"
+    names = [large.name] if size is not None and size >= 64 else []
+    path = _first(folder, *names, "emoji32.npz", *(["emoji.npz"] if folder == ASSETS else []))
+    if path is None:
+        return None
+    arrays = load_npz(path, "category", "categories", "tone", "base")
+    vendors = tuple(k for k, v in arrays.items() if v.ndim == 4)
+    if not vendors:
+        raise ValueError(f"cannot read {path} (it has no images, but {', '.join(arrays)})")
+    images = np.concatenate([arrays[v] for v in vendors])
+    kinds, tones = _ints(arrays["category"]), _ints(arrays["tone"])
+    attributes = {"category": tuple(str(c) for c in arrays["categories"])}
+    columns = [kinds]
+    if tones.any():
+        attributes["tone"] = ("none", "light", "medium light", "medium", "medium dark", "dark")
+        columns.append(tones)
+    licences = [VENDORS.get(v, f"{v}: unknown") for v in vendors]
+    kept = _every_fifth(arrays["base"])
+    count = len(kept)
+    pairs = np.flatnonzero(kept)[:, None] + count * np.arange(len(vendors))
+    return Raw(
+        images,
+        np.repeat(np.arange(len(vendors)), count),
+        path,
+        np.tile(np.stack(columns, 1), (len(vendors), 1)),
+        np.tile(kept, len(vendors)),
+        pairs,
+        {
+            "class_names": vendors,
+            "pair_names": vendors,
+            "attributes": attributes,
+            "licence": "; ".join(licences),
+            "description": f"{count} emoji, each drawn by {len(vendors)} vendors; true pairs are held out",
+        },
+    )
+
+
+def _glyphs(row: Info, folder: Path, size: int | None, own: bool) -> Raw | None:
+    """Characters are classes; every fifth font family is held out, with its pairs of regular and bold."""
+    path = _first(folder, "glyphs32.npz", *(["glyphs.npz"] if folder == ASSETS else []))
+    if path is None:
+        return None
+    arrays = load_npz(path, "x", "char", "chars", "font", "font_family", "font_style", "font_bold", "font_italic")
+    char, font = _ints(arrays["char"]), _ints(arrays["font"])
+    style, bold, italic = (_ints(arrays[f"font_{k}"])[font] for k in ("style", "bold", "italic"))
+    families = arrays["font_family"]
+    kept = _every_fifth(families)[font]
+    keys = (font, char, bold, italic)
+    place = {(str(families[f]), c, b): n for n, (f, c, b, i) in enumerate(zip(*keys, strict=True)) if not i}
+    pairs = [(place[f, c, 0], n) for (f, c, b), n in place.items() if b and (f, c, 0) in place and kept[n]]
+    used = np.unique(char)
+    return Raw(
+        arrays["x"][..., None],
+        np.searchsorted(used, char),
+        path,
+        np.stack([style, bold, italic], 1),
+        kept,
+        np.array(pairs, np.int64),
+        {
+            "class_names": tuple(str(arrays["chars"][c]) for c in used),
+            "description": f"{len(used)} characters in {len(np.unique(font))} fonts, white on black; true pairs"
+            " regular to bold are held out",
+        },
+    )
+
+
+def _every_fifth(keys: np.ndarray) -> np.ndarray:
+    """Which rows belong to every fifth of the distinct keys, counted by first appearance."""
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    rank = np.argsort(np.argsort(first))
+    return rank[inverse] % 5 == 4
+
+
+def _first(folder: Path, *names: str) -> Path | None:
+    return next((folder / n for n in names if (folder / n).is_file()), None)
+
+
+def _flowers(row: Info, folder: Path, size: int | None, own: bool) -> Raw | None:
+    """Five classes from the photographs, or from flowers32.npz at 32 and below."""
+    prepared = folder / "flowers32.npz"
+    found = _photographs(row, folder, ("flower_photos", *(f.name for f in row.files)), size, row.class_names)
+    if found is None and prepared.is_file() and size <= 32:
+        arrays = load_npz(prepared, "x", "y", "classes")
+        if size == 32:
+            return Raw(
+                arrays["x"], _ints(arrays["y"]), prepared, changes={"class_names": tuple(map(str, arrays["classes"]))}
+            )
+        raise ValueError(f"{prepared} holds images of 32x32, not {size}x{size}")
+    if found is None and (pair := folder / "flowers64_daisy_sunflowers.npz").is_file() and size == 64:
+        arrays = load_npz(pair, "x", "y", "classes")
+        used, labels = np.unique(arrays["y"], return_inverse=True)
+        names = tuple(str(arrays["classes"][k]) for k in used)
+        changes = {"class_names": names, "description": f"photographs of {' and '.join(names)}"}
+        return Raw(arrays["x"], _ints(labels), pair, changes=changes)
+    return found
+
+
+def _cyclegan(row: Info, folder: Path, size: int | None, own: bool) -> Raw | None:
+    """Two unpaired domains, A and B, with the published split."""
+    split = own and all((folder / n).is_dir() for n in ("trainA", "trainB"))
+    found = _photographs(row, folder, (".",) if split else (f"{row.name}.zip",), size, ("A", "B"))
+    if found is None:
+        return None
+    return Raw(found.images, found.labels, found.where, held_out=found.held_out, notes=found.notes)
+
+
+def _celeba(row: Info, folder: Path, size: int | None, own: bool) -> Raw | None:
+    return _photographs(row, folder, ("img_align_celeba", "."), size, ()) if own else None
+
+
+def _photographs(row: Info, folder: Path, names: tuple[str, ...], size: int, classes: tuple[str, ...]) -> Raw | None:
+    """The first of `names` in `folder` that is a folder or an archive of images in these classes."""
+    path = next((folder / n for n in names if (folder / n).exists()), None)
+    if path is None:
+        return None
+    spec = folder.Spec(path, size)
+    if path.is_dir():
+        found = folder.read_folder(spec)
+    else:
+        most = next(f.most for f in row.files if f.name == path.name)
+        files = ((n, d) for n, d in archives.members(path, most) if not n.endswith(".txt"))
+        found = folder.read_images(_in_order(files), spec, size, path)
+    if found.classes != classes:
+        raise ValueError(f"{path} holds the folders {found.classes}, expected {classes}")
+    held_out = found.held_out if row.kind == "cyclegan" else None
+    return Raw(found.images, found.labels, path, held_out=held_out, notes=found.notes)
+
+
+def _in_order(files: Iterator[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    """Sorted by name, as a folder is, so that an archive and its unpacked folder are the same data set."""
+    return sorted(files)
+
+
+def folder_set(name: str, size: int | None = None) -> tuple[Info, Raw]:
+    """The row and the content of folder:PATH (minigan/data/folder.py has its options). Raises ValueError."""
+    spec = folder.parse(name)
+    found = folder.read_folder(spec, size or 32)
+    row = folder_row(name, size)
+    changes = {"class_names": found.classes}
+    return row, Raw(found.images, found.labels, spec.path, None, found.held_out, None, changes, found.notes)
+
+
+def folder_row(name: str, size: int | None = None) -> Info:
+    """What is known of folder:PATH before its images are read."""
+    spec = folder.parse(name)
+    side = spec.size or folder.checked_size(size or 32)
+    return Info(
+        name, f"your images in {spec.path}", "yours", 0, (side, side, 1 if spec.grey else 3), 0, 255, kind="folder"
+    )
+
+
+READERS = {
+    "embedded": _embedded,
+    "idx": _idx,
+    "cifar10": _cifar10,
+    "emoji": _emoji,
+    "glyphs": _glyphs,
+    "cyclegan": _cyclegan,
+    "flowers": _flowers,
+    "celeba": _celeba,
+}

@@ -1,0 +1,116 @@
+"""A classifier of all of a data set's attributes at once: the judge of translated images (StarGAN's, for one).
+
+    image (N, C, 32, 32) -> the features of gan/metrics/classifier.py -> one group of logits for each attribute
+
+The loss is the sum of the groups' cross-entropies. It sees only the training split; the accuracy of each attribute is
+measured on the held-out images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ... import checkpoint, optim
+from ...autograd import Tensor, no_grad, tensor
+from ...data import ASSETS, Dataset, Loader, slug
+from ...functional import cross_entropy
+from .classifier import SIZE, Classifier, kept, prepared
+
+
+def groups(dataset: Dataset) -> dict[str, slice]:
+    """Attribute -> its columns among the logits. Raises ValueError for a data set without attributes."""
+    if dataset.attributes is None or not dataset.info.attributes:
+        raise ValueError(f"attributes: data set {dataset.name!r} has no attributes")
+    found, start = {}, 0
+    for name, values in dataset.info.attributes.items():
+        found[name] = slice(start, start + len(values))
+        start += len(values)
+    return found
+
+
+def train(
+    dataset: Dataset, epochs: int = 20, seed: int = 0, tick: Callable[[int, float], None] = lambda *_: None
+) -> Classifier:
+    """Train on the training split by Adam with a rate falling from 2e-3 to 0; tick(epoch, loss) after each epoch.
+
+    It is trained on the default device, and left on the CPU. Raises ValueError for a data set without attributes.
+    """
+    columns = list(groups(dataset).values())
+    model = Classifier(dataset.images.shape[-1], columns[-1].stop, seed)
+    loader = Loader(replace(dataset, labels=None), 64, seed, size=SIZE)  # so that attributes are its targets
+    optimiser = optim.Adam(model.parameters(), 2e-3)
+    total = epochs * loader.steps_per_epoch
+    for step in range(total):
+        x, values = next(loader)
+        optimiser.param_groups[0]["lr"] = 2e-3 * (1 - step / total)
+        logits = model(tensor(x))
+        loss = cross_entropy(logits[:, columns[0]], tensor(values[:, 0]))
+        for k, part in enumerate(columns[1:], 1):
+            loss = loss + cross_entropy(logits[:, part], tensor(values[:, k]))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        if (step + 1) % loader.steps_per_epoch == 0:
+            tick((step + 1) // loader.steps_per_epoch, loss.item())
+    return model.to("cpu").eval()
+
+
+def judge(model: Classifier, images: np.ndarray, dataset: Dataset, batch: int = 250) -> np.ndarray:
+    """The most likely value of each attribute (N, A) of images (N, C, 32, 32) in [-1, 1]."""
+    found = []
+    with no_grad():
+        for i in range(0, len(images), batch):
+            logits = model(Tensor(images[i : i + batch])).data
+            found.append(np.stack([logits[:, part].argmax(1) for part in groups(dataset).values()], 1))
+    return np.concatenate(found)
+
+
+def accuracy(model: Classifier, dataset: Dataset) -> dict[str, float]:
+    """Attribute -> the share of held-out images whose value the classifier names."""
+    right = judge(model, prepared(dataset, dataset.held_out), dataset) == dataset.attributes[dataset.held_out]
+    return {name: float(share) for name, share in zip(groups(dataset), right.mean(0), strict=True)}
+
+
+def save(model: Classifier, dataset: Dataset, folder: Path, epochs: int) -> Path:
+    """Write the classifier as a checkpoint, with the accuracy of each attribute and how it was made."""
+    state = {
+        "data": dataset.name,
+        "attributes": {k: list(v) for k, v in dataset.info.attributes.items()},
+        "channels": dataset.images.shape[-1],
+        "held_out_accuracy": accuracy(model, dataset),
+        "command": f"minigan classifier {dataset.name} --attributes --epochs {epochs}",
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    return checkpoint.save(folder, epochs, model.state_dict(), state)
+
+
+def load(folder: Path, dataset: Dataset) -> tuple[Classifier, dict]:
+    """(classifier, what was saved about it). Raises ValueError where it is for other attributes, CheckpointError."""
+    found = checkpoint.latest(folder)
+    wanted = {k: list(v) for k, v in dataset.info.attributes.items()}
+    if found.state.get("attributes") != wanted:
+        raise ValueError(f"{folder} holds no classifier for the attributes {', '.join(wanted)} of {dataset.name!r}")
+    model = Classifier(found.state["channels"], list(groups(dataset).values())[-1].stop)
+    model.load_state_dict(found.arrays)
+    return model.eval(), found.state
+
+
+def folder_for(data: str) -> Path:
+    """Where the classifier of a data set's attributes is: the shipped one's folder, else one in the user's cache."""
+    shipped = ASSETS / f"classifier-{slug(data)}-attributes"
+    return shipped if shipped.is_dir() else kept(data).with_name(f"{kept(data).name}-attributes")
+
+
+def load_for(dataset: Dataset) -> tuple[Classifier, dict]:
+    """`load` from where it is by default. Raises ValueError, with the command that trains it, where there is none."""
+    folder = folder_for(dataset.name)
+    if not folder.is_dir():
+        raise ValueError(
+            f"no classifier of the attributes of {dataset.name!r} is at hand; train one with: minigan classifier"
+            f" {dataset.name} --attributes"
+        )
+    return load(folder, dataset)

@@ -1,0 +1,162 @@
+"""A small classifier of a data set's classes, trained by minigan itself: the judge of generated images.
+
+    image (N, C, 32, 32) -> 16 x 16 x 16 -> 32 x 8 x 8 -> 64 x 4 x 4 -> 64 features -> one logit a class
+
+It sees only the data set's training split, the same one that GANs see; its accuracy is measured on the held-out images.
+The one for `digits` is shipped; `minigan classifier NAME` trains one for any set with classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ... import checkpoint, nn, optim
+from ...autograd import Tensor, no_grad, tensor
+from ...backend import Generator
+from ...data import ASSETS, Dataset, Loader, resize, slug, to_unit
+from ...data.sources import cache_folder
+from ...functional import cross_entropy, dropout, leaky_relu
+from ...nn import init
+
+SIZE = 32
+STREAM = 101
+
+
+class Classifier(nn.Module):
+    """Logits (N, classes) for images (N, C, 32, 32) in [-1, 1]; `features` gives the layer before the last."""
+
+    def __init__(self, channels: int, classes: int, seed: int = 0) -> None:
+        super().__init__()
+        self.random = Generator(seed, STREAM)
+        self.conv = nn.Sequential(
+            nn.Conv2d(channels, 16, 4, 2, 1),
+            nn.LeakyReLU(0.1),
+            nn.Conv2d(16, 32, 4, 2, 1),
+            nn.LeakyReLU(0.1),
+            nn.Conv2d(32, 64, 4, 2, 1),
+            nn.LeakyReLU(0.1),
+        )
+        self.hidden, self.last = nn.Linear(64 * 16, 64), nn.Linear(64, classes)
+        for layer in (*self.conv, self.hidden, self.last):
+            if isinstance(layer, (nn.Conv2d, nn.Linear)):
+                init.kaiming_normal_(layer.weight, 0.1, generator=self.random)
+                init.zeros_(layer.bias)
+
+    def features(self, x: Tensor) -> Tensor:
+        """(N, 64): what the Frechet distance compares."""
+        x = dropout(self.conv(x).flatten(1), 0.3, self.training, self.random)
+        return leaky_relu(self.hidden(x), 0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (N, classes)."""
+        return self.last(dropout(self.features(x), 0.3, self.training, self.random))
+
+
+def train(
+    dataset: Dataset, epochs: int = 20, seed: int = 0, tick: Callable[[int, float], None] = lambda *_: None
+) -> Classifier:
+    """Train a classifier on the training split by Adam with a rate falling from 2e-3 to 0; tick(epoch, loss) after each
+    epoch.
+
+    It is trained on the default device, and left on the CPU. Raises ValueError for a data set without labels.
+    """
+    if dataset.labels is None:
+        raise ValueError(f"classifier: data set {dataset.name!r} has no class labels")
+    model = Classifier(dataset.images.shape[-1], len(dataset.class_names), seed)
+    loader = Loader(dataset, 64, seed, size=SIZE)
+    optimiser = optim.Adam(model.parameters(), 2e-3)
+    total = epochs * loader.steps_per_epoch
+    for step in range(total):
+        x, labels = next(loader)
+        optimiser.param_groups[0]["lr"] = 2e-3 * (1 - step / total)
+        loss = cross_entropy(model(tensor(x)), tensor(labels))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        if (step + 1) % loader.steps_per_epoch == 0:
+            tick((step + 1) // loader.steps_per_epoch, loss.item())
+    return model.to("cpu").eval()
+
+
+def accuracy(model: Classifier, dataset: Dataset) -> float:
+    """The share of held-out images whose largest logit is their class."""
+    guesses = classes(model, prepared(dataset, dataset.held_out))
+    return float((guesses == dataset.labels[dataset.held_out]).mean())
+
+
+def prepared(dataset: Dataset, index: np.ndarray, size: int = SIZE) -> np.ndarray:
+    """Some images of a data set as a classifier or critic sees them: (N, C, size, size) in [-1, 1]."""
+    return to_unit(resize(dataset.images[index], size, dataset.info.background))
+
+
+def shrunk(images: np.ndarray) -> np.ndarray:
+    """Images (N, C, S, S) as (N, C, 32, 32): larger ones by the mean of blocks, which undoes the enlarging of the data
+    set's own images, smaller ones by repeating pixels, as it enlarges them.
+
+    Raises ValueError unless S is a multiple of 32, or 32 of S.
+    """
+    n, channels, height, width = images.shape
+    if height == width and height < SIZE and SIZE % height == 0:
+        return images.repeat(SIZE // height, 2).repeat(SIZE // height, 3)
+    if height != width or height % SIZE:
+        raise ValueError(
+            f"the classifier judges square images of {SIZE} pixels, a multiple or a whole part of it, got"
+            f" {height}x{width}"
+        )
+    if height == SIZE:
+        return images
+    block = height // SIZE
+    return images.reshape(n, channels, SIZE, block, SIZE, block).mean((3, 5))
+
+
+def judge(model: Classifier, images: np.ndarray, batch: int = 250) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(features, class probabilities) of images (N, C, 32, 32), a batch at a time."""
+    with no_grad():
+        for i in range(0, len(images), batch):
+            features = model.features(Tensor(images[i : i + batch]))
+            yield features.data, model.last(features).softmax(1).data
+
+
+def classes(model: Classifier, images: np.ndarray) -> np.ndarray:
+    """The most likely class (N,) of images (N, C, S, S) in [-1, 1], S a multiple of 32."""
+    return np.concatenate([p.argmax(1) for _, p in judge(model, shrunk(images))])
+
+
+def save(model: Classifier, dataset: Dataset, folder: Path, epochs: int) -> Path:
+    """Write the classifier as a checkpoint, with its accuracy and how it was made."""
+    state = {
+        "data": dataset.name,
+        "classes": list(dataset.class_names),
+        "channels": dataset.images.shape[-1],
+        "held_out_accuracy": accuracy(model, dataset),
+        "command": f"minigan classifier {dataset.name} --epochs {epochs}",
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    return checkpoint.save(folder, epochs, model.state_dict(), state)
+
+
+def kept(data: str) -> Path:
+    """Where `minigan classifier` leaves the classifier of a data set for later runs: a folder of the user's cache."""
+    return cache_folder().parent / "classifiers" / slug(data)
+
+
+def load(data: str, folder: Path | None = None) -> tuple[Classifier, dict]:
+    """(classifier, what was saved about it) for a data set: the one in `folder`, else the shipped one, else the one
+    that `minigan classifier` trained here.
+
+    Raises ValueError if there is none for this data set, CheckpointError if the file is damaged.
+    """
+    if folder is None:
+        shipped = ASSETS / f"classifier-{slug(data)}"
+        folder = shipped if shipped.is_dir() else kept(data)
+    if not folder.is_dir():
+        raise ValueError(f"no classifier is shipped for data set {data!r}; train one with: minigan classifier {data}")
+    found = checkpoint.latest(folder)
+    if found.state["data"] != data:
+        raise ValueError(f"{folder} holds a classifier for {found.state['data']!r}, not for {data!r}")
+    model = Classifier(found.state["channels"], len(found.state["classes"]))
+    model.load_state_dict(found.arrays)
+    return model.eval(), found.state

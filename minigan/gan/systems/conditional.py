@@ -1,0 +1,158 @@
+"""GANs that are told the class: `cgan`, whose critic sees the label, and `acgan`, whose critic names it.
+
+    conditional GAN   V(D, G) with D(x, y) and G(z, y)                                   Mirza & Osindero 2014, eq. 2
+                      D by concatenation or by projection (gan/networks/heads.py)
+    AC-GAN            L_S = E log P(real | x) + E log P(fake | Gz)                       Odena et al. 2017, eq. 2 and 3
+                      L_C = E log P(y | x) + E log P(y | G(z, y))
+                      D maximises L_C + L_S, G maximises L_C - L_S
+
+The generator takes z with the one-hot label behind it. Labels of fakes in a step are those of the batch of reals, so
+the two differ in nothing but the images.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from ... import nn
+from ...autograd import Tensor, no_grad
+from ...backend import Generator
+from ...creation import randn, zeros
+from ...functional import cross_entropy
+from ...ops.shape import cat
+from ..losses import nearest
+from ..metrics import classifier
+from ..metrics.distances import share_interval
+from ..networks import dcgan as networks
+from ..networks import heads
+from ..networks.heads import started
+from ..train import Observed, Trainer
+
+CRITICS: dict[str, type[nn.Module]] = {"concat": heads.ConcatCritic, "projection": heads.ProjectionCritic}
+"""Ways for the critic to know the label; the option `condition` names one."""
+
+
+def squared(count: int, classes: int) -> int:
+    """How many images near `count` make a square in which each of `classes` in turn has columns of its own; `count`
+    where that would be more than four times as many."""
+    side = classes * max(1, round(math.sqrt(count) / classes))
+    return side * side if side * side <= 4 * count else count
+
+
+class ConditionalTrainer(Trainer):
+    """`cgan`. Raises ValueError for a data set without classes."""
+
+    def build(self) -> tuple[nn.Module, nn.Module]:
+        options, self.classes = self.options, len(self.info.class_names)
+        if self.classes < 2:
+            raise ValueError(
+                f"{options.system}: data set {self.info.name!r} has no classes to tell apart; take one that has"
+                " (see: minigan data list), or a folder with a sub-folder for each class"
+            )
+        self.batch["labels"] = zeros(options.batch_size, self.classes)
+        generator = networks.DCGANGenerator(
+            options.latent + self.classes, self.info.shape[-1], options.size, options.base
+        )
+        return started(generator, self.make_critic(), options.spectral, self.random["init"])
+
+    def make_critic(self) -> nn.Module:
+        """The critic, its weights not yet drawn."""
+        options = self.options
+        if options.condition not in CRITICS:
+            raise nearest("condition", options.condition, CRITICS)
+        kind = CRITICS[options.condition]
+        return kind(self.info.shape[-1], self.classes, options.size, options.base, options.critic_norm)
+
+    def feed(self, player: str) -> None:
+        if player == "critic":
+            images, labels = next(self.loader)
+            self.batch["real"].assign(images)
+            self.batch["labels"].assign(np.eye(self.classes)[labels])
+
+    def inputs(self, count: int, random: Generator) -> Tensor:
+        """Latents with one-hot labels behind them (count, latent + classes), the classes in turn."""
+        labels = zeros(count, self.classes, dtype=self.dtype).assign(np.eye(self.classes)[self.labels(count)])
+        return cat([super().inputs(count, random), labels], 1)
+
+    def labels(self, count: int) -> np.ndarray:
+        """The classes (count,) that `inputs` asks for."""
+        return np.arange(count) % self.classes
+
+    def fake(self, stream: str) -> Tensor:
+        """Images for the labels of the batch."""
+        options = self.options
+        z = randn(options.batch_size, options.latent, generator=self.random[stream], dtype=self.dtype)
+        return self.generator(cat([z, self.batch["labels"]], 1))
+
+    def critic_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
+        with no_grad():
+            fake = self.fake("latent_d")
+        real, labels = self.batch["real"], self.batch["labels"]
+        d_real, d_fake = (self.loss.head(self.critic(images, labels)) for images in (real, fake))
+        objective = self.loss.discriminator(d_real, d_fake)
+        figures = {"d_loss": objective, **self.critic_figures(d_real, d_fake)}
+        return self.with_slope(objective, figures, lambda x: self.critic(x, labels), fake)
+
+    def generator_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
+        objective = self.loss.generator(self.loss.head(self.critic(self.fake("latent_g"), self.batch["labels"])))
+        return objective, {"g_loss": objective}
+
+    def with_slope(
+        self, objective: Tensor, figures: dict[str, Tensor], critic: Callable[[Tensor], Tensor], fake: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The objective with the gradient penalty on images x -> critic(x), where the options ask for one."""
+        if not self.options.gp_weight:
+            return objective, figures
+        value, norm = self.slope(critic, self.batch["real"], fake)
+        return objective + self.options.gp_weight * value, figures | {"penalty": value, "gradient_norm": norm}
+
+    def preview(self, count: int) -> np.ndarray:
+        """A square of images, one class a column; about `count` of them if the classes allow."""
+        return super().preview(squared(count, self.classes))
+
+    def observe(self, count: int, random: Generator, details: bool = False) -> Observed:
+        """The plain figures, and how often the independent classifier sees the class that was asked for."""
+        model, accuracy = self.judge()
+        images = self.draw(count, random)
+        seen = self.scores(images, model, accuracy, details)
+        asked, found = self.labels(count), classifier.classes(model, images)
+        hits = asked == found
+        share = share_interval(int(hits.sum()), count)
+        each = {name: float(hits[asked == k].mean()) for k, name in enumerate(self.info.class_names[:count])}
+        line = (
+            f"{share.value:.1%} [{share.low:.1%}, {share.high:.1%}] of {count} samples agree with their label by the"
+            f" judge, which agrees with {accuracy:.1%} of the held-out images' labels"
+        )
+        worst = min(each, key=each.get)
+        seen.lines[:0] = [line, f"least for {worst}: {each[worst]:.1%}"]
+        seen.figures.update({"agreement": share._asdict(), "agreement_by_class": each})
+        return seen
+
+
+class AuxiliaryTrainer(ConditionalTrainer):
+    """`acgan`: the critic names the class of reals and fakes, and does not see the label."""
+
+    def make_critic(self) -> nn.Module:
+        options = self.options
+        return heads.AuxiliaryCritic(self.info.shape[-1], self.classes, options.size, options.base, options.critic_norm)
+
+    def critic_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
+        with no_grad():
+            fake = self.fake("latent_d")
+        (d_real, c_real), (d_fake, c_fake) = (self.critic(images) for images in (self.batch["real"], fake))
+        d_real, d_fake = self.loss.head(d_real), self.loss.head(d_fake)
+        adversarial = self.loss.discriminator(d_real, d_fake)
+        on_real, on_fake = (cross_entropy(logits, self.batch["labels"]) for logits in (c_real, c_fake))
+        objective = adversarial + self.options.class_weight * (on_real + on_fake)
+        figures = {"d_loss": adversarial, "class_real": on_real, "class_fake": on_fake}
+        figures |= self.critic_figures(d_real, d_fake)
+        return self.with_slope(objective, figures, lambda x: self.critic(x)[0], fake)
+
+    def generator_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
+        score, logits = self.critic(self.fake("latent_g"))
+        adversarial = self.loss.generator(self.loss.head(score))
+        named = cross_entropy(logits, self.batch["labels"])
+        return adversarial + self.options.class_weight * named, {"g_loss": adversarial, "class_g": named}

@@ -1,0 +1,261 @@
+"""InfoGAN: a GAN that finds the classes of unlabelled images by keeping a code readable (Chen et al. 2016).
+
+    min_{G,Q} max_D  V(D, G) - lambda L_I(G, Q),    L_I = E log Q(c | G(z, c)) + H(c) <= I(c; G(z, c))       (eq. 5, 6)
+
+The code c is one categorical variable, uniform on K values, and C continuous ones, uniform on [-1, 1]. Q shares the
+critic's body (networks/heads.py). For the categorical code -log Q is a cross-entropy. For a continuous one Q is a
+normal density of fixed width about its mean, so that -log Q is a squared error up to constants. The generator takes z,
+the one-hot category and the continuous codes, in this order. Both players minimise Q's losses, as in the authors' code.
+
+Nothing in this says which partition of the images the category is to be, and a quick Q settles with G on a chance one
+while the images are still blobs. Three changes, each of which an option takes back, bind it to the classes:
+    real_weight   Q's category tells of pairs of alike reals (alike.py), and so does a finer clustering of the same
+                  features (overclustering: Ji et al. 2019, section 3.3); 0 for none
+    settle        before the first step Q learns, for so many steps, a partition of the reals that the spectrum of their
+                  graph of neighbours gives (partition.py), and keeps the pairs as above; 0 for none
+    ramp          for R steps Q reads reals only; then the codes' weight rises within R/2, for the generator first, and
+                  from step 2 R on for the category that Q reads from fakes too, lest it read them by their faults;
+                  0 for the whole weight from the start. real_weight and ramp 0 is Chen et al.'s InfoGAN
+
+By pairs alone Q's clustering of the reals has local optima, two classes in one category and one in two; a run in one
+shows it by less `real_information`. The partition starts it in a better one, which the pairs then refine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+
+from ... import nn, optim
+from ...autograd import Tensor, grad, no_grad
+from ...backend import Generator
+from ...capture import capture
+from ...creation import ones, rand, randint, randn, zeros
+from ...functional import cross_entropy, mse_loss, one_hot, softmax
+from ...ops.basic import cast
+from ...ops.reduce import sum
+from ...ops.shape import cat
+from ..metrics import classifier
+from ..metrics.distances import share_interval
+from ..networks import dcgan as networks
+from ..networks.heads import CodeCritic, started
+from ..train import Observed, Trainer, on_device
+from . import alike
+from .conditional import squared
+from .partition import partition
+
+FINER = 3
+"""Finer clusters for each value of the categorical code."""
+
+
+class InfoTrainer(Trainer):
+    """`infogan`."""
+
+    streams: ClassVar[Mapping[str, int]] = {**Trainer.streams, "pairs": 9}
+
+    def build(self) -> tuple[nn.Module, nn.Module]:
+        options, channels = self.options, self.info.shape[-1]
+        width = options.latent + options.categories + options.continuous
+        generator = networks.DCGANGenerator(width, channels, options.size, options.base)
+        shape = channels, options.categories, options.continuous, options.size, options.base, options.critic_norm
+        critic = CodeCritic(*shape, finer=FINER * options.categories if options.real_weight else 0)
+        self.batch |= {"share": ones(1), "share_q": ones(1)}
+        if options.real_weight:
+            images = zeros(options.batch_size, channels, options.size, options.size)
+            self.batch |= {"first": images, "second": images.clone()}
+            self.alike: np.ndarray | None = None
+        return started(generator, critic, options.spectral, self.random["init"])
+
+    def begin(self) -> None:
+        """Teach Q the partition: cross-entropy on both of a pair, and the information of pairs. Moves no other head."""
+        options, random = self.options, self.random["pairs"]
+        if not (options.real_weight and options.settle):
+            return
+        label, _ = partition(self.real_images(self.dataset.train), options.categories, random)
+        target = zeros(options.batch_size, options.categories, dtype=self.dtype)
+        params = [p for name, p in self.critic.named_parameters() if not name.startswith("score.")]
+        optimiser = self._optimiser_of(params)
+
+        def gradients() -> Tensor:
+            (first, second), told = self.alike_read()
+            named = cross_entropy(first, target) + cross_entropy(second, target)
+            objective = named - options.real_weight * told
+            for p, g in zip(params, grad(objective, params), strict=True):
+                p.grad = g
+            return objective
+
+        learn = capture(gradients) if options.capture else gradients
+        for _ in range(options.settle):
+            target.assign(np.eye(options.categories)[label[self.feed_pairs()]])
+            learn()
+            optimiser.step()
+            if options.clip:
+                optim.clip_weights_(params, options.clip)
+
+    def feed(self, player: str) -> None:
+        options = self.options
+        super().feed(player)
+        if options.ramp:
+            for k, name in enumerate(("share", "share_q"), 1):
+                share = np.clip(2 * (self.steps_done / options.ramp - k), 0, 1)
+                self.batch[name].assign(np.array([share]))
+        if player == "critic" and options.real_weight:
+            self.feed_pairs()
+
+    def feed_pairs(self) -> np.ndarray:
+        """Put two moved images that are the same or neighbours into each row of `first` and `second`; the places of the
+        first ones among the training images (batch_size,)."""
+        random, train = self.random["pairs"], self.dataset.train
+        if self.alike is None:
+            self.alike = alike.neighbours(self.real_images(train), min(self.options.neighbours, len(train) - 1))
+        picked = (random.uniform(self.options.batch_size) * len(train)).astype(np.int64)
+        column = (random.uniform(self.options.batch_size) * self.alike.shape[1]).astype(np.int64)
+        for name, rows in (("first", picked), ("second", self.alike[picked, column])):
+            self.batch[name].assign(alike.moved(self.real_images(train[rows]), random))
+        return picked
+
+    def real_images(self, rows: np.ndarray) -> np.ndarray:
+        """Images of the data set as the critic sees them."""
+        return classifier.prepared(self.dataset, rows, self.options.size)
+
+    def inputs(self, count: int, random: Generator) -> Tensor:
+        """Latents, categories in turn, continuous codes: (count, latent + categories + continuous)."""
+        category = np.eye(self.options.categories)[self.categories(count)]
+        return self.join(count, zeros(*category.shape, dtype=self.dtype).assign(category), random)[0]
+
+    def categories(self, count: int) -> np.ndarray:
+        """The categories (count,) that `inputs` takes."""
+        return np.arange(count) % self.options.categories
+
+    def join(self, count: int, category: Tensor, random: Generator) -> tuple[Tensor, Tensor]:
+        """(inputs for the one-hot categories, their continuous codes), the rest of them drawn."""
+        options = self.options
+        z = randn(count, options.latent, generator=random, dtype=self.dtype)
+        continuous = 2 * rand(count, options.continuous, generator=random, dtype=self.dtype) - 1
+        return cat([z, category, continuous], 1), continuous
+
+    def coded(self, stream: str) -> tuple[Tensor, Tensor, Tensor]:
+        """A batch of (images, their one-hot categories, their continuous codes), all drawn."""
+        options, random = self.options, self.random[stream]
+        drawn = randint(0, options.categories, (options.batch_size,), random)
+        category = cast(one_hot(drawn, options.categories), self.dtype)
+        inputs, continuous = self.join(options.batch_size, category, random)
+        return self.generator(inputs), category, continuous
+
+    def code_loss(self, read: tuple[Tensor, Tensor], codes: tuple[Tensor, Tensor], share: str) -> tuple[Tensor, dict]:
+        """(the weighted losses of Q, the figures: the bound in nats and the mean squared error).
+
+        read: Q's logits and means. codes: one-hot categories and continuous codes. share: which share of the weight the
+        category has.
+        """
+        options, shares = self.options, self.batch
+        entropy = cross_entropy(read[0], codes[0])
+        objective = sum(shares[share]) * options.category_weight * entropy
+        figures = {"bound": math.log(options.categories) - entropy.detach()}
+        if options.continuous:
+            error = mse_loss(read[1], codes[1])
+            objective = objective + sum(shares["share"]) * options.continuous_weight * error
+            figures["code_error"] = error.detach()
+        return objective, figures
+
+    def critic_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
+        with no_grad():
+            fake, *drawn = self.coded("latent_d")
+        d_real, d_fake = self.critic(self.batch["real"]), self.critic(fake)
+        scores = self.loss.head(d_real[0]), self.loss.head(d_fake[0])
+        adversarial = self.loss.discriminator(*scores)
+        codes, figures = self.code_loss(d_fake[1:], drawn, "share_q")
+        figures = {"d_loss": adversarial, **figures, **self.critic_figures(*scores)}
+        objective = adversarial + codes
+        if not self.options.real_weight:
+            return objective, figures
+        _, told = self.alike_read(figures)
+        return objective - self.options.real_weight * told, figures
+
+    def alike_read(self, figures: dict | None = None) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        """(the category's logits of both of the pairs, what one tells of the other, in categories and finer clusters);
+        the first of the two is put into `figures`."""
+        first, second = (self.critic.clusters(self.batch[name]) for name in ("first", "second"))
+        told, finer = (
+            alike.mutual_information(softmax(a, 1), softmax(b, 1)) for a, b in zip(first, second, strict=True)
+        )
+        if figures is not None:
+            figures["real_information"] = told.detach()
+        return (first[0], second[0]), told + finer
+
+    def generator_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
+        fake, *drawn = self.coded("latent_g")
+        score, *read = self.critic(fake)
+        adversarial = self.loss.generator(self.loss.head(score))
+        codes, _ = self.code_loss(read, drawn, "share")
+        return adversarial + codes, {"g_loss": adversarial, "code_loss": codes}
+
+    @on_device
+    def draw_coded(self, count: int, random: Generator) -> tuple[np.ndarray, np.ndarray]:
+        """(what the generator takes, its images) for `count` samples."""
+        inputs = self.inputs(count, random)
+        return inputs.numpy(), self.sample(inputs)
+
+    @on_device
+    def read(self, images: np.ndarray, batch: int = 250) -> tuple[np.ndarray, np.ndarray]:
+        """What Q says of images (N, C, size, size): (log probabilities (N, categories), means (N, continuous)).
+
+        Batch norm takes each batch's own statistics, as in training: Q never read a mixture of fakes and reals.
+        """
+        found = []
+        with no_grad(), nn.frozen_statistics(self.critic):
+            for i in range(0, len(images), batch):
+                part = zeros(*images[i : i + batch].shape, dtype=self.dtype).assign(images[i : i + batch])
+                _, logits, means = self.critic(part)
+                found.append((logits.log_softmax(1).numpy(), means.numpy()))
+        return tuple(np.concatenate(part) for part in zip(*found, strict=True))
+
+    def preview(self, count: int) -> np.ndarray:
+        """A square of images, one category a column; about `count` of them if the categories allow."""
+        return super().preview(squared(count, self.options.categories))
+
+    def observe(self, count: int, random: Generator, details: bool = False) -> Observed:
+        """The plain figures; what the independent classifier sees for each category; what Q reads from the samples."""
+        model, accuracy = self.judge()
+        inputs, images = self.draw_coded(count, random)
+        seen = self.scores(images, model, accuracy, details)
+        category = self.categories(count)
+        found = classifier.classes(model, images)
+        table = np.zeros((self.options.categories, len(self.info.class_names)), np.int64)
+        np.add.at(table, (category, found), 1)
+        pure, matched = purity(table), matching(table)
+        log_q, means = self.read(images)
+        entropy = math.log(self.options.categories)
+        bound = entropy + float(log_q[np.arange(count), category].mean())
+        share = share_interval(int(table.max(1).sum()), count)
+        seen.lines[:0] = [
+            f"purity {pure:.1%} [{share.low:.1%}, {share.high:.1%}] over {count} samples, one class to one category"
+            f" {matched:.1%}; the judge is right on {accuracy:.1%} of held-out images",
+            f"E log Q(c|x) + H(c) = {bound:.3f}, H(c) = log {self.options.categories} = {entropy:.3f}",
+            "category -> class: "
+            + ", ".join(f"{k} -> {self.info.class_names[c]}" for k, c in enumerate(table.argmax(1))),
+        ]
+        seen.figures.update(purity=pure, matched=matched, bound=bound, entropy=entropy, table=table.tolist())
+        if self.options.continuous:
+            asked = inputs[:, -self.options.continuous :]
+            fits = [float(np.corrcoef(a, b)[0, 1]) for a, b in zip(asked.T, means.T, strict=True)]
+            seen.lines.insert(
+                2, "correlation of each continuous code with Q's mean: " + ", ".join(f"{r:.3f}" for r in fits)
+            )
+            seen.figures["correlation"] = fits
+        return seen
+
+
+def purity(table: np.ndarray) -> float:
+    """The share of samples in their category's largest class, for counts (categories, classes)."""
+    return float(table.max(1).sum() / table.sum())
+
+
+def matching(table: np.ndarray) -> float:
+    """The same where each class may be given to one category only, the best way (the Hungarian method)."""
+    from scipy.optimize import linear_sum_assignment
+
+    return float(table[linear_sum_assignment(-table)].sum() / table.sum())

@@ -1,0 +1,368 @@
+"""Layers, by the names, arguments and defaults of torch.nn. `Module` itself is in module.py."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import ClassVar
+
+import numpy as np
+
+from .. import functional as F
+from ..autograd import Tensor, in_place, no_grad
+from ..backend import Generator, int64, namespace
+from ..creation import empty, ones, zeros
+from ..ops.basic import sum_to
+from ..ops.conv import Pair, pair_of
+from ..ops.matmul import matmul
+from ..ops.shape import flatten, permute, reshape
+from . import init
+from .module import Module, ModuleList, Parameter, Sequential, functional_call, substituted  # noqa: F401
+
+
+class Linear(Module):
+    """x W^T + b, with W (out_features, in_features); both start uniform on +-1/sqrt(in_features)."""
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+        super().__init__()
+        self.in_features, self.out_features = in_features, out_features
+        _weight_and_bias(self, (out_features, in_features), out_features, bias)
+
+    def forward(self, x):
+        return F.linear(x, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"
+
+
+class _ConvNd(Module):
+    """What Conv2d and ConvTranspose2d share: their settings and parameters."""
+
+    def _configure(self, channels, kernel_size, stride, padding, dilation, groups, bias, transposed: bool) -> None:
+        super().__init__()
+        name = type(self).__name__
+        self.in_channels, self.out_channels = channels
+        if groups < 1 or channels[0] % groups or channels[1] % groups:
+            raise ValueError(
+                f"{name}: groups {groups} must divide in_channels {channels[0]} and out_channels {channels[1]}"
+            )
+        self.kernel_size = pair_of(name, "kernel_size", kernel_size, 1)
+        self.stride, self.dilation = pair_of(name, "stride", stride, 1), pair_of(name, "dilation", dilation, 1)
+        self.padding = padding if isinstance(padding, str) else pair_of(name, "padding", padding, 0)
+        self.groups = groups
+        outer, inner = channels if transposed else channels[::-1]
+        _weight_and_bias(self, (outer, inner // groups, *self.kernel_size), channels[1], bias)
+
+    def extra_repr(self) -> str:
+        settings = {n: getattr(self, n) for n in ("kernel_size", "stride", "padding", "groups")}
+        shown = ", ".join(f"{k}={v}" for k, v in settings.items())
+        return f"{self.in_channels}, {self.out_channels}, {shown}, bias={self.bias is not None}"
+
+
+class Conv2d(_ConvNd):
+    """2-D convolution; see `functional.conv2d`. Weight (out, in / groups, KY, KX)."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Pair,
+        stride: Pair = 1,
+        padding: Pair | str = 0,
+        dilation: Pair = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        self._configure(
+            (in_channels, out_channels), kernel_size, stride, padding, dilation, groups, bias, transposed=False
+        )
+
+    def forward(self, x):
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+
+class ConvTranspose2d(_ConvNd):
+    """2-D transposed convolution; see `functional.conv_transpose2d`. Weight (in, out / groups, KY, KX)."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Pair,
+        stride: Pair = 1,
+        padding: Pair = 0,
+        output_padding: Pair = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Pair = 1,
+    ) -> None:
+        self._configure(
+            (in_channels, out_channels), kernel_size, stride, padding, dilation, groups, bias, transposed=True
+        )
+        self.output_padding = pair_of("ConvTranspose2d", "output_padding", output_padding, 0)
+
+    def forward(self, x):
+        settings = (self.stride, self.padding, self.output_padding, self.groups, self.dilation)
+        return F.conv_transpose2d(x, self.weight, self.bias, *settings)
+
+
+class BatchNorm2d(Module):
+    """Batch normalisation per channel of (N, C) or (N, C, ...); see `functional.batch_norm`.
+
+    While `frozen_statistics(module)` is active, training mode still uses the batch's statistics but moves no running
+    ones.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+    ) -> None:
+        super().__init__()
+        self.num_features, self.eps, self.momentum, self.moves_statistics = num_features, eps, momentum, True
+        self.register_parameter("weight", Parameter(ones(num_features)) if affine else None)
+        self.register_parameter("bias", Parameter(zeros(num_features)) if affine else None)
+        tracked = track_running_stats
+        self.register_buffer("running_mean", zeros(num_features) if tracked else None)
+        self.register_buffer("running_var", ones(num_features) if tracked else None)
+        self.register_buffer("num_batches_tracked", zeros(dtype=int64) if tracked else None)
+
+    def forward(self, x):
+        batch_statistics = self.training or self.running_mean is None
+        moves = self.training and self.moves_statistics and self.running_mean is not None
+        if moves:
+            in_place(_count, [self.num_batches_tracked])
+        running = (self.running_mean, self.running_var) if moves or not batch_statistics else (None, None)
+        # torch's momentum=None: the plain average over all batches so far.
+        momentum = 1 / self.num_batches_tracked.item() if self.momentum is None and moves else self.momentum
+        return F.batch_norm(x, *running, self.weight, self.bias, batch_statistics, momentum or 0.0, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"
+
+
+def _count(batches: np.ndarray) -> None:
+    batches += 1
+
+
+class BatchNorm1d(BatchNorm2d):
+    """Batch normalisation of (N, C) or (N, C, L)."""
+
+
+@contextmanager
+def frozen_statistics(module: Module) -> Iterator[None]:
+    """Within it, no batch-norm layer inside `module` moves its running statistics: for a penalty pass, for example."""
+    layers = [m for m in module.modules() if isinstance(m, BatchNorm2d) and m.moves_statistics]
+    for layer in layers:
+        layer.moves_statistics = False
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.moves_statistics = True
+
+
+class InstanceNorm2d(Module):
+    """Normalisation per sample and channel; no parameters unless affine."""
+
+    def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = False) -> None:
+        super().__init__()
+        self.eps = eps
+        self.register_parameter("weight", Parameter(ones(num_features)) if affine else None)
+        self.register_parameter("bias", Parameter(zeros(num_features)) if affine else None)
+
+    def forward(self, x):
+        return F.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
+
+
+class LayerNorm(Module):
+    """Normalisation over the last axes, of sizes normalized_shape."""
+
+    def __init__(
+        self, normalized_shape: int | tuple[int, ...], eps: float = 1e-5, elementwise_affine: bool = True
+    ) -> None:
+        super().__init__()
+        self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        self.eps = eps
+        affine = elementwise_affine
+        self.register_parameter("weight", Parameter(ones(self.normalized_shape)) if affine else None)
+        self.register_parameter("bias", Parameter(zeros(self.normalized_shape)) if affine else None)
+
+    def forward(self, x):
+        return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+
+
+class Embedding(Module):
+    """A table of num_embeddings rows of embedding_dim features, read by integer; rows start standard normal."""
+
+    def __init__(self, num_embeddings: int, embedding_dim: int) -> None:
+        super().__init__()
+        self.weight = Parameter(init.normal_(empty(num_embeddings, embedding_dim)))
+
+    def forward(self, x):
+        return F.embedding(x, self.weight)
+
+
+class Dropout(Module):
+    """Zeroes elements with probability p in training."""
+
+    def __init__(self, p: float = 0.5, inplace: bool = False, generator=None) -> None:
+        super().__init__()
+        self.p, self.generator = p, generator
+
+    def forward(self, x):
+        return F.dropout(x, self.p, self.training, self.generator)
+
+
+class Flatten(Module):
+    """Axes start_dim..end_dim joined into one."""
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        super().__init__()
+        self.start_dim, self.end_dim = start_dim, end_dim
+
+    def forward(self, x):
+        return flatten(x, self.start_dim, self.end_dim)
+
+
+class Unflatten(Module):
+    """Axis `dim` split into the sizes `unflattened_size`."""
+
+    def __init__(self, dim: int, unflattened_size: tuple[int, ...]) -> None:
+        super().__init__()
+        self.dim, self.unflattened_size = dim, tuple(unflattened_size)
+
+    def forward(self, x):
+        dim = self.dim % x.ndim
+        return reshape(x, (*x.shape[:dim], *self.unflattened_size, *x.shape[dim + 1 :]))
+
+
+class _Function(Module):
+    """A layer without parameters: one function and the keyword settings it is called with.
+
+    torch's `inplace` is accepted where torch has it, so that code carries over; nothing is ever overwritten.
+    """
+
+    function: Callable
+    defaults: ClassVar[dict] = {}
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__()
+        names = list(self.defaults)
+        if len(args) > len(names) or not kwargs.keys() <= self.defaults.keys():
+            raise TypeError(f"{type(self).__name__} takes the arguments {names}")
+        self.settings = {**self.defaults, **dict(zip(names, args, strict=False)), **kwargs}
+        self.settings.pop("inplace", None)
+
+    def forward(self, x):
+        return type(self).function(x, **self.settings)
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{k}={v}" for k, v in self.settings.items())
+
+
+def _layer(name: str, function: Callable, **defaults) -> type[_Function]:
+    """A layer class named `name` around a function; its docstring is the function's."""
+    body = {
+        "function": staticmethod(function),
+        "defaults": defaults,
+        "__doc__": function.__doc__,
+        "__module__": __name__,
+    }
+    return type(name, (_Function,), body)
+
+
+Identity = _layer("Identity", lambda x: x)
+ReLU = _layer("ReLU", F.relu, inplace=False)
+LeakyReLU = _layer("LeakyReLU", F.leaky_relu, negative_slope=0.01, inplace=False)
+ELU = _layer("ELU", F.elu, alpha=1.0, inplace=False)
+Tanh = _layer("Tanh", F.tanh)
+Sigmoid = _layer("Sigmoid", F.sigmoid)
+LogSigmoid = _layer("LogSigmoid", F.logsigmoid)
+Softplus = _layer("Softplus", F.softplus, beta=1.0, threshold=20.0)
+Softmax = _layer("Softmax", F.softmax, dim=-1)
+LogSoftmax = _layer("LogSoftmax", F.log_softmax, dim=-1)
+Maxout = _layer("Maxout", F.maxout, pieces=2, dim=1)
+AvgPool2d = _layer("AvgPool2d", F.avg_pool2d, kernel_size=2, stride=None, padding=0)
+MaxPool2d = _layer("MaxPool2d", F.max_pool2d, kernel_size=2, stride=None, padding=0, dilation=1)
+Upsample = _layer("Upsample", F.interpolate, size=None, scale_factor=None, mode="nearest", align_corners=None)
+PixelShuffle = _layer("PixelShuffle", F.pixel_shuffle, upscale_factor=2)
+ReflectionPad2d = _layer("ReflectionPad2d", lambda x, padding: F.pad(x, _four(padding), "reflect"), padding=1)
+ZeroPad2d = _layer("ZeroPad2d", lambda x, padding: F.pad(x, _four(padding)), padding=1)
+
+
+def _four(padding) -> tuple[int, ...]:
+    return (padding,) * 4 if isinstance(padding, int) else tuple(padding)
+
+
+def spectral_norm(
+    module: Module,
+    name: str = "weight",
+    n_power_iterations: int = 1,
+    eps: float = 1e-12,
+    dim: int | None = None,
+    *,
+    generator: Generator | None = None,
+) -> Module:
+    """Divide the module's weight by its largest singular value sigma = u^T W v (Miyato et al. 2018), and return the
+    module.
+
+    u and v, drawn from `generator` (the default one if None), follow the leading singular vectors by power iteration in
+    training; they are constants of the graph. As in torch.nn.utils.spectral_norm the trained parameter becomes
+    `weight_orig`, beside the buffers `weight_u` and `weight_v`.
+    """
+    weight = module._parameters.get(name)
+    if weight is None:
+        raise ValueError(f"spectral_norm: {type(module).__name__} has no parameter {name!r}")
+    if n_power_iterations < 1:
+        raise ValueError(f"spectral_norm: n_power_iterations must be at least 1, got {n_power_iterations}")
+    dim = (1 if isinstance(module, ConvTranspose2d) else 0) if dim is None else dim
+
+    def matrix(w: Tensor) -> Tensor:
+        axes = (dim, *(i for i in range(w.ndim) if i != dim))
+        return reshape(permute(w, axes), (w.shape[dim], -1))
+
+    def unit(vector: np.ndarray) -> np.ndarray:
+        xp = namespace(vector)
+        return vector / xp.maximum(xp.sqrt((vector * vector).sum()), eps)
+
+    def iterate(u: np.ndarray, v: np.ndarray, w: np.ndarray) -> None:
+        xp = namespace(w)
+        for _ in range(n_power_iterations):
+            v[...] = unit(xp.einsum("ij,i->j", w, u))
+            u[...] = unit(xp.einsum("ij,j->i", w, v))
+
+    def refresh(module: Module) -> None:
+        w = matrix(getattr(module, f"{name}_orig"))
+        u, v = getattr(module, f"{name}_u"), getattr(module, f"{name}_v")
+        if module.training:
+            in_place(iterate, [u, v], [w])
+        # Copies: the graph must not see the next iteration's vectors.
+        left, right = reshape(u.clone(), (1, -1)), reshape(v.clone(), (-1, 1))
+        module._own(name, getattr(module, f"{name}_orig") / sum_to(matmul(matmul(left, w), right), ()))
+
+    rows, columns = matrix(weight).shape
+    del module._parameters[name]
+    module.register_parameter(f"{name}_orig", weight)
+    for letter, size in (("u", rows), ("v", columns)):
+        start = init.normal_(empty(size, dtype=weight.dtype, device=weight.device), generator=generator)
+        module.register_buffer(f"{name}_{letter}", Tensor(unit(start.data)))
+    module.register_forward_pre_hook(refresh)
+    with no_grad():
+        refresh(module)
+    return module
+
+
+def _weight_and_bias(module: Module, shape: tuple[int, ...], outputs: int, bias: bool) -> None:
+    """torch's default: both uniform on +-1 / sqrt(fan_in), which is kaiming_uniform_ with a = sqrt(5)."""
+    if min(shape) < 1:
+        raise ValueError(f"{type(module).__name__}: every size must be positive, the weight would be {shape}")
+    bound = 1 / math.sqrt(math.prod(shape[1:]))
+    weight = init.uniform_(empty(shape), -bound, bound)
+    module.weight = Parameter(weight)
+    drawn = init.uniform_(empty(outputs), -bound, bound) if bias else None
+    module.register_parameter("bias", Parameter(drawn) if bias else None)

@@ -1,0 +1,199 @@
+"""Activations, hand-written to the second order where the lectures look inside: leaky-ReLU and tanh.
+
+leaky-ReLU is piecewise linear: its gradient is g or slope g, by the sign of x. That is linear in g, so its own
+derivative in g is itself, and in x it is zero wherever it exists: a vjp of None, which is why the second pass of a
+gradient penalty never revisits the activations of a leaky-ReLU critic.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ..autograd import Op, Tensor
+from ..backend import FLOATS, float32, namespace
+from .basic import Floating, cast, exp, expm1, neg, where
+from .reduce import amax, log_softmax, softmax  # noqa: F401  (re-exported by functional)
+from .shape import axis_index, reshape
+
+
+class LeakyRelu(Op):
+    """x where x > 0, else slope x;  dx = LeakyReluGrad(x, g)."""
+
+    name = "leaky_relu"
+
+    def __init__(self, slope: float) -> None:
+        self.slope = slope
+        # With a slope that keeps signs, the output says where x > 0, and x need not be kept.
+        self.saves_output = slope >= 0
+        self.saves_input = not self.saves_output
+
+    def forward(self, x):
+        from minigan import kernels
+
+        return kernels.act.leaky_relu(x, self.slope)
+
+    def prepare(self, work, inputs, outputs):
+        from minigan import kernels
+
+        kernels.act.leaky_relu(inputs[0], self.slope, outputs[0], work=work)
+
+    def vjp(self, node, need, g):
+        return (LeakyReluGrad(self.slope)(node.output() if self.saves_output else node.inputs[0], g),)
+
+    def reference(self, x):
+        return where(x > 0, x, x * self.slope)
+
+
+class LeakyReluGrad(Op):
+    """g where x > 0, else slope g: linear in g, flat in x."""
+
+    name = "leaky_relu_grad"
+
+    def __init__(self, slope: float) -> None:
+        self.slope = slope
+
+    def forward(self, x, g):
+        from minigan import kernels
+
+        return kernels.act.leaky_relu_grad(x, g, self.slope)
+
+    def prepare(self, work, inputs, outputs):
+        from minigan import kernels
+
+        kernels.act.leaky_relu_grad(*inputs, self.slope, outputs[0], work=work)
+
+    def vjp(self, node, need, h):
+        return None, LeakyReluGrad(self.slope)(node.inputs[0], h) if need[1] else None
+
+    def reference(self, x, g):
+        return where(x > 0, g, g * self.slope)
+
+
+class Tanh(Op):
+    """y = tanh x;  dx = TanhGrad(y, g)."""
+
+    name, saves_input, saves_output = "tanh", False, True
+
+    def forward(self, x):
+        from minigan import kernels
+
+        return kernels.act.tanh(x)
+
+    def prepare(self, work, inputs, outputs):
+        from minigan import kernels
+
+        kernels.act.tanh(inputs[0], outputs[0], work=work)
+
+    def vjp(self, node, need, g):
+        return (TanhGrad()(node.output(), g),)
+
+    def reference(self, x):
+        return 1 - 2 / (exp(2 * x) + 1)
+
+
+class TanhGrad(Op):
+    """g (1 - y^2);  dy = -2 h g y, dg = h (1 - y^2)."""
+
+    name = "tanh_grad"
+
+    def forward(self, y, g):
+        from minigan import kernels
+
+        return kernels.act.tanh_grad(y, g)
+
+    def prepare(self, work, inputs, outputs):
+        from minigan import kernels
+
+        kernels.act.tanh_grad(*inputs, outputs[0], work=work)
+
+    def vjp(self, node, need, h):
+        y, g = node.inputs
+        return h * g * y * -2.0 if need[0] else None, TanhGrad()(y, h) if need[1] else None
+
+    def reference(self, y, g):
+        return g * (1 - y * y)
+
+
+class Sigmoid(Floating):
+    """y = 1 / (1 + e^-x);  dx = g y (1 - y)."""
+
+    saves_input, saves_output = False, True
+
+    def forward(self, x):
+        xp, x = namespace(x), x if x.dtype in FLOATS else x.astype(float32)
+        e = xp.exp(-xp.abs(x))  # at most 1, whatever the sign
+        return xp.where(x >= 0, 1, e).astype(x.dtype) / (1 + e)
+
+    def vjp(self, node, need, g):
+        y = node.output()
+        return (g * (y * (1 - y)),)
+
+
+class Softplus(Op):
+    """ln(1 + e^(beta x)) / beta, and x itself where beta x > threshold;  dx = g sigmoid(beta x), and g there."""
+
+    name = "softplus"
+
+    def __init__(self, beta: float, threshold: float) -> None:
+        self.beta, self.threshold = beta, threshold
+
+    def forward(self, x):
+        xp, z = namespace(x), x * self.beta
+        y = (xp.maximum(z, 0) + xp.log1p(xp.exp(-xp.abs(z)))) / self.beta
+        return xp.where(z > self.threshold, x, y).astype(x.dtype)
+
+    def vjp(self, node, need, g):
+        z = node.inputs[0] * self.beta
+        return (where(z > self.threshold, g, g * sigmoid(z)),)
+
+
+sigmoid, _tanh = Sigmoid(), Tanh()
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
+    """x where x > 0, else negative_slope x; the derivative at 0 is negative_slope."""
+    return LeakyRelu(float(negative_slope))(_floating(input))
+
+
+def relu(input: Tensor) -> Tensor:
+    """max(x, 0); the derivative at 0 is 0."""
+    return LeakyRelu(0.0)(_floating(input))
+
+
+def tanh(input: Tensor) -> Tensor:
+    """The hyperbolic tangent."""
+    return _tanh(_floating(input))
+
+
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """ln(1 + e^(beta x)) / beta, a smooth relu; exactly x where beta x > threshold, as in PyTorch."""
+    return Softplus(beta, threshold)(_floating(input))
+
+
+def logsigmoid(input: Tensor) -> Tensor:
+    """ln(1 / (1 + e^-x)) = -softplus(-x), without overflow."""
+    return neg(softplus(neg(input), threshold=math.inf))
+
+
+def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """x where x > 0, else alpha (e^x - 1)."""
+    input = _floating(input)
+    positive = input > 0
+    return where(positive, input, alpha * expm1(where(positive, 0.0, input)))
+
+
+def maxout(input: Tensor, pieces: int, dim: int = 1) -> Tensor:
+    """The largest of each `pieces` consecutive features along axis `dim`, whose size they divide (Goodfellow et al.
+    2013)."""
+    axis = axis_index(dim, input.ndim, "maxout")
+    size = input.shape[axis]
+    if pieces < 1 or size % pieces:
+        raise ValueError(f"maxout: {pieces} pieces do not divide axis {axis} of shape {input.shape}")
+    groups = reshape(input, (*input.shape[:axis], size // pieces, pieces, *input.shape[axis + 1 :]))
+    return amax(groups, axis + 1)
+
+
+def _floating(input: Tensor) -> Tensor:
+    if not isinstance(input, Tensor):
+        raise TypeError(f"expected a Tensor, got {type(input).__name__}; wrap it with minigan.tensor(...)")
+    return input if input.dtype in FLOATS else cast(input, float32)

@@ -1,0 +1,535 @@
+"""Elementwise arithmetic, comparison and functions, with NumPy's broadcasting.
+
+Each op is its kernel and its derivative, side by side. An input that was broadcast gets its gradient summed back to its
+own
+shape: for y = a + b with a (3, 1) and b (4,), dL/da is g (3, 4) summed over the last axis. `sum_to` and `broadcast_to`
+are each other's adjoint, so that bookkeeping is itself differentiable.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import numpy as np
+
+from ..autograd import Cast, Op, Tensor, array_of, as_tensor
+from ..backend import FLOATS, bool_, float32, namespace, on, opened, special
+
+
+class SumTo(Op):
+    """Sum over the axes along which `shape` was broadcast, in float64; the adjoint of broadcasting."""
+
+    name, saves_input = "sum_to", False
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = tuple(shape)
+
+    def forward(self, x):
+        return wide_sum(x, self._axes(x)).reshape(self.shape)
+
+    def prepare(self, work, inputs, outputs):
+        if not prepare_sum(work, inputs[0], self._axes(inputs[0]), outputs[0]):
+            super().prepare(work, inputs, outputs)
+
+    def _axes(self, x):
+        lead = x.ndim - len(self.shape)
+        if lead < 0 or any(s not in (1, n) for s, n in zip(self.shape, x.shape[lead:], strict=True)):
+            raise ValueError(f"sum_to: {x.shape} cannot be summed to {self.shape}")
+        along = (lead + i for i, size in enumerate(self.shape) if size == 1 and x.shape[lead + i] != 1)
+        return (*range(lead), *along)
+
+    def vjp(self, node, need, g):
+        return (broadcast_to(g, node.inputs[0].shape),)
+
+
+class BroadcastTo(Op):
+    """Repeat along new axes and axes of size 1, as a view."""
+
+    name, saves_input, alias = "broadcast_to", False, True
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = tuple(shape)
+
+    def forward(self, x):
+        return namespace(x).broadcast_to(x, self.shape)
+
+    def vjp(self, node, need, g):
+        return (sum_to(g, node.inputs[0].shape),)
+
+
+def wide_sum(x: np.ndarray, axes: tuple[int, ...], keepdims: bool = False) -> np.ndarray:
+    """Sum over `axes`, accumulated in float64 whatever the dtype."""
+    if not axes:
+        return x
+    if x.dtype == float32:
+        if not keepdims and (found := _sum_kernel(x, axes)) is not None:
+            kernel, line = found
+            return kernel(line)
+        return x.sum(axes, dtype=np.float64, keepdims=keepdims).astype(x.dtype)
+    return x.sum(axes, keepdims=keepdims)
+
+
+def _sum_kernel(x: np.ndarray, axes: tuple[int, ...]):
+    """(the kernel for a sum of x over axes, x as it takes it), or None."""
+    from minigan.kernels import layout, reduce
+
+    if len(axes) == x.ndim:
+        return reduce.total, x
+    if x.ndim in (2, 4) and set(axes) == {0, 2, 3} & set(range(x.ndim)):
+        return reduce.channel_sum, x
+    if axes == tuple(range(1, x.ndim)) and x.size:
+        order = layout.memory_order(x)
+        if order[0] == 0:
+            return reduce.row_sum, x.transpose(order).reshape(x.shape[0], -1)
+    return None
+
+
+def prepare_sum(work, x: np.ndarray, axes: tuple[int, ...], out: np.ndarray) -> bool:
+    """Issue the sum of x over axes into `out`, if there is a kernel for it; whether there is."""
+    found = _sum_kernel(x, axes) if x.dtype == float32 and axes else None
+    if found is None or not out.flags.c_contiguous:
+        return False
+    kernel, line = found
+    kernel(line, out.reshape([n for i, n in enumerate(x.shape) if i not in axes]), work=work)
+    return True
+
+
+def sum_to(input: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """`input` summed over the axes along which an array of `shape` would be broadcast to it; itself if it has that
+    shape."""
+    return input if input.data.shape == shape else SumTo(shape)(input)
+
+
+def broadcast_to(input: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """`input` repeated to `shape` by NumPy's rules, a view; itself if it has that shape."""
+    return input if input.shape == tuple(shape) else BroadcastTo(shape)(input)
+
+
+FLOATING = frozenset(FLOATS)
+
+
+def alike(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+    """`arrays`, integers beside floating ones in the floating dtype, as in PyTorch; NumPy makes float64 of int64 and
+    float32."""
+    first = arrays[0].dtype
+    for x in arrays:
+        if x.dtype is not first and x.dtype != first:
+            break
+    else:
+        return arrays
+    dtypes = {x.dtype for x in arrays}
+    if not dtypes & FLOATING:
+        return arrays
+    floating = np.result_type(*(dtypes & FLOATING))
+    return tuple(x if x.dtype in FLOATS else x.astype(floating) for x in arrays)
+
+
+class Elementwise(Op):
+    """An op that is one of NumPy's universal functions: `ufunc`, by default the one of the class's name."""
+
+    def __init_subclass__(cls) -> None:
+        cls.name = cls.__name__.lower()
+        cls.ufunc = getattr(np, cls.__dict__.get("ufunc", cls.name), None)
+
+    def forward(self, a, b=None):
+        if b is None:
+            return self.ufunc(a)
+        return self.ufunc(a, b) if a.dtype is b.dtype else self.ufunc(*alike(a, b))
+
+    def prepare(self, work, inputs, outputs):
+        dtypes, (y,) = {x.dtype for x in inputs}, outputs
+        if isinstance(self.ufunc, np.ufunc) and len(dtypes) == 1 and y.dtype in (inputs[0].dtype, bool_):
+            work.call(partial(self.ufunc, *inputs, out=y))
+        else:
+            super().prepare(work, inputs, outputs)
+
+
+class Floating(Elementwise):
+    """An elementwise function of one real argument; integers are taken as float32."""
+
+    def forward(self, x):
+        return super().forward(x if x.dtype in FLOATS else x.astype(float32))
+
+
+class Add(Elementwise):
+    """a + b;  da = g, db = g."""
+
+    saves_input = False
+
+    def vjp(self, node, need, g):
+        a, b = node.inputs
+        return sum_to(g, a.shape) if need[0] else None, sum_to(g, b.shape) if need[1] else None
+
+
+class Sub(Elementwise):
+    """a - b;  da = g, db = -g."""
+
+    ufunc, saves_input = "subtract", False
+
+    def vjp(self, node, need, g):
+        a, b = node.inputs
+        return sum_to(g, a.shape) if need[0] else None, neg(sum_to(g, b.shape)) if need[1] else None
+
+
+class Mul(Elementwise):
+    """a b;  da = g b, db = g a."""
+
+    ufunc = "multiply"
+
+    def vjp(self, node, need, g):
+        a, b = node.inputs
+        return sum_to(g * b, a.shape) if need[0] else None, sum_to(g * a, b.shape) if need[1] else None
+
+
+class Div(Elementwise):
+    """a / b;  da = g / b, db = -g (a / b) / b."""
+
+    ufunc, saves_output = "true_divide", True
+
+    def forward(self, a, b):
+        y = namespace(a).true_divide(*alike(a, b))
+        return y if y.dtype == np.result_type(a, b) or y.dtype not in FLOATS else y.astype(float32)
+
+    def vjp(self, node, need, g):
+        a, b = node.inputs
+        g_over_b = g / b
+        da = sum_to(g_over_b, a.shape) if need[0] else None
+        return da, sum_to(neg(g_over_b * node.output()), b.shape) if need[1] else None
+
+
+class Neg(Elementwise):
+    """-x;  dx = -g."""
+
+    ufunc, saves_input = "negative", False
+
+    def vjp(self, node, need, g):
+        return (neg(g),)
+
+
+class Exp(Floating):
+    """y = e^x;  dx = g y."""
+
+    saves_input, saves_output = False, True
+
+    def vjp(self, node, need, g):
+        return (g * node.output(),)
+
+
+class Expm1(Floating):
+    """y = e^x - 1, accurate near 0;  dx = g (y + 1)."""
+
+    saves_input, saves_output = False, True
+
+    def vjp(self, node, need, g):
+        return (g * (node.output() + 1),)
+
+
+class Log(Floating):
+    """ln x;  dx = g / x."""
+
+    def vjp(self, node, need, g):
+        return (g / node.inputs[0],)
+
+
+class Log1p(Floating):
+    """ln(1 + x), accurate near 0;  dx = g / (1 + x)."""
+
+    def vjp(self, node, need, g):
+        return (g / (node.inputs[0] + 1),)
+
+
+class Sqrt(Floating):
+    """y = x^(1/2);  dx = g / (2 y)."""
+
+    saves_input, saves_output = False, True
+
+    def vjp(self, node, need, g):
+        return (g * 0.5 / node.output(),)
+
+
+class Rsqrt(Floating):
+    """y = x^(-1/2);  dx = -g y^3 / 2."""
+
+    saves_input, saves_output = False, True
+
+    def forward(self, x):
+        x = x if x.dtype in FLOATS else x.astype(float32)
+        return 1 / namespace(x).sqrt(x)
+
+    def vjp(self, node, need, g):
+        y = node.output()
+        return (g * (-0.5 * (y * y * y)),)
+
+
+class Sin(Floating):
+    """sin x;  dx = g cos x."""
+
+    def vjp(self, node, need, g):
+        return (g * cos(node.inputs[0]),)
+
+
+class Cos(Floating):
+    """cos x;  dx = -g sin x."""
+
+    def vjp(self, node, need, g):
+        return (neg(g * sin(node.inputs[0])),)
+
+
+class Erf(Floating):
+    """2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x;  dx = g 2/sqrt(pi) exp(-x^2)."""
+
+    def forward(self, x):
+        return special(x).erf(x if x.dtype in FLOATS else x.astype(float32))
+
+    def vjp(self, node, need, g):
+        x = node.inputs[0]
+        return (g * (2 / math.sqrt(math.pi) * exp(neg(x * x))),)
+
+
+class Sign(Elementwise):
+    """-1, 0 or 1; its derivative is zero everywhere it exists."""
+
+    differentiable = False
+
+
+class Abs(Elementwise):
+    """The absolute value;  dx = g sign x, and 0 at 0."""
+
+    def vjp(self, node, need, g):
+        return (g * sign(node.inputs[0]),)
+
+
+class PowScalar(Op):
+    """x^p for a constant p;  dx = g p x^(p-1)."""
+
+    name = "pow"
+
+    def __init__(self, exponent: float) -> None:
+        self.exponent = exponent
+
+    def forward(self, x):
+        return namespace(x).power(
+            x.astype(float32) if isinstance(self.exponent, float) and x.dtype not in FLOATS else x, self.exponent
+        )
+
+    def vjp(self, node, need, g):
+        p = self.exponent
+        if p == 0:
+            return (None,)
+        x = node.inputs[0]
+        return (g * p if p == 1 else g * (p * (x if p == 2 else PowScalar(p - 1)(x))),)
+
+
+class Pow(Elementwise):
+    """a^b;  da = g b a^(b-1) (0 where b = 0),  db = g a^b ln a (0 where a = 0 and b >= 0)."""
+
+    ufunc, saves_output = "power", True
+
+    def vjp(self, node, need, g):
+        a, b = node.inputs
+        da = db = None
+        if need[0]:
+            flat = eq(b, 0)
+            da = sum_to(g * where(flat, 0.0, b * pow(a, where(flat, 1.0, b - 1))), a.shape)
+        if need[1]:
+            still = where(eq(a, 0), ge(b, 0), eq(a, 0))
+            db = sum_to(g * where(still, 0.0, node.output() * log(where(still, 1.0, a))), b.shape)
+        return da, db
+
+
+class Extremum(Elementwise):
+    """Shared rule of maximum and minimum: the chosen side gets g, equal ones half each (PyTorch's convention)."""
+
+    def vjp(self, node, need, g):
+        a, b = node.inputs
+        first = where(
+            self.prefers_first(a, b), 1.0, where(eq(a, b), 0.5, Tensor(on(array_of(g), np.zeros((), g.dtype))))
+        )
+        return sum_to(g * first, a.shape) if need[0] else None, sum_to(g * (1 - first), b.shape) if need[1] else None
+
+
+class Maximum(Extremum):
+    """The larger of a and b; NaN wins."""
+
+    prefers_first = staticmethod(lambda a, b: gt(a, b))
+
+
+class Minimum(Extremum):
+    """The smaller of a and b; NaN wins."""
+
+    prefers_first = staticmethod(lambda a, b: lt(a, b))
+
+
+class Clip(Op):
+    """min(max(x, low), high);  dx = g where low <= x <= high, else 0."""
+
+    name = "clip"
+
+    def __init__(self, low: float | None, high: float | None) -> None:
+        self.low, self.high = low, high
+
+    def forward(self, x):
+        return namespace(x).clip(x, self.low, self.high)
+
+    def vjp(self, node, need, g):
+        x = node.inputs[0]
+        return (where(eq(self(x.detach()), x), g, 0.0),)
+
+
+class Where(Op):
+    """a where the condition c holds, else b;  da = g there, db = g elsewhere. A branch not taken passes on no NaN."""
+
+    name = "where"
+
+    def forward(self, c, a, b):
+        return namespace(c).where(c, *alike(a, b))
+
+    def vjp(self, node, need, g):
+        c, a, b = node.inputs
+        zero = Tensor(on(array_of(g), np.zeros((), g.dtype)))
+        return (
+            None,
+            sum_to(self(c, g, zero), a.shape) if need[1] else None,
+            sum_to(self(c, zero, g), b.shape) if need[2] else None,
+        )
+
+
+class Comparison(Elementwise):
+    """An elementwise test; bool, not differentiable."""
+
+    differentiable = False
+
+
+class Eq(Comparison):
+    """a == b"""
+
+    ufunc = "equal"
+
+
+class Ne(Comparison):
+    """a != b"""
+
+    ufunc = "not_equal"
+
+
+class Lt(Comparison):
+    """a < b"""
+
+    ufunc = "less"
+
+
+class Le(Comparison):
+    """a <= b"""
+
+    ufunc = "less_equal"
+
+
+class Gt(Comparison):
+    """a > b"""
+
+    ufunc = "greater"
+
+
+class Ge(Comparison):
+    """a >= b"""
+
+    ufunc = "greater_equal"
+
+
+class Convert(Op):
+    """The values in another dtype, one of the two not floating; not differentiable."""
+
+    name, differentiable = "cast", False
+
+    def __init__(self, dtype: np.dtype) -> None:
+        self.dtype = dtype
+
+    def forward(self, x):
+        return x.astype(self.dtype)
+
+
+class IsFinite(Comparison):
+    """Neither NaN nor infinite."""
+
+
+class IsNan(Comparison):
+    """Not a number."""
+
+
+add, sub, mul, div, neg = Add(), Sub(), Mul(), Div(), Neg()
+exp, expm1, log, log1p, sqrt, rsqrt, sin, cos, erf = (
+    Exp(),
+    Expm1(),
+    Log(),
+    Log1p(),
+    Sqrt(),
+    Rsqrt(),
+    Sin(),
+    Cos(),
+    Erf(),
+)
+sign, abs, maximum, minimum = Sign(), Abs(), Maximum(), Minimum()
+eq, ne, lt, le, gt, ge = Eq(), Ne(), Lt(), Le(), Gt(), Ge()
+isfinite, isnan = IsFinite(), IsNan()
+_pow, _where = Pow(), Where()
+
+
+def pow(input: Tensor | float, exponent: Tensor | float) -> Tensor:
+    """input ** exponent, elementwise; either may be a number."""
+    if isinstance(exponent, (bool, int, float)):
+        return PowScalar(exponent)(input)
+    return _pow(input, exponent)
+
+
+def square(input: Tensor) -> Tensor:
+    """input ** 2, elementwise."""
+    return PowScalar(2)(input)
+
+
+def clip(input: Tensor, min: float | None = None, max: float | None = None) -> Tensor:
+    """`input` limited to [min, max]; either bound may be None. Raises ValueError if both are."""
+    if min is None and max is None:
+        raise ValueError("clip: give min, max or both")
+    return Clip(min, max)(input)
+
+
+clamp = clip
+
+
+def where(condition: Tensor | np.ndarray, input: Tensor | float, other: Tensor | float) -> Tensor:
+    """`input` where the bool `condition` holds, `other` elsewhere; all three broadcast. Raises TypeError if it is not
+    bool."""
+    if not isinstance(condition, Tensor):
+        like = next((array_of(t) for t in (input, other) if isinstance(t, Tensor)), np.empty(0))
+        condition = Tensor(condition if type(condition) in opened else on(like, np.asarray(condition)))
+    if condition.dtype != bool:
+        raise TypeError(
+            f"where: the condition must be bool, not {condition.dtype}; compare it with something, e.g. x > 0"
+        )
+    if not isinstance(input, Tensor):
+        input = as_tensor(input, array_of(other) if isinstance(other, Tensor) else array_of(condition))
+    return _where(condition, input, as_tensor(other, array_of(input)))
+
+
+def cast(input: Tensor, dtype) -> Tensor:
+    """`input` in another dtype; itself if it already has it. Casting to a non-floating dtype leaves the graph."""
+    dtype = np.dtype(dtype)
+    if input.dtype == dtype:
+        return input
+    if dtype in FLOATS and input.dtype in FLOATS:
+        return Cast(dtype)(input)
+    return Convert(dtype)(input)
+
+
+def _reflected(op):
+    return lambda self, other: op(other, self)
+
+
+for _name, _op in {"add": add, "sub": sub, "mul": mul, "truediv": div, "pow": pow}.items():
+    setattr(Tensor, f"__{_name}__", lambda self, other, op=_op: op(self, other))
+    setattr(Tensor, f"__r{_name}__", _reflected(_op))
+for _name, _op in {"eq": eq, "ne": ne, "lt": lt, "le": le, "gt": gt, "ge": ge}.items():
+    setattr(Tensor, f"__{_name}__", lambda self, other, op=_op: op(self, other))
+Tensor.__neg__ = lambda self: neg(self)
+Tensor.__abs__ = lambda self: abs(self)

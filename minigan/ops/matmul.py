@@ -1,0 +1,160 @@
+"""Matrix products: matmul, linear and einsum.
+
+For y = a b, the cotangent g gives  da = g b^T  and  db = a^T g: three products of the same kind, one kernel.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..autograd import Op, Tensor, as_tensor
+from ..backend import namespace
+from .basic import broadcast_to
+from .shape import reshape, transpose
+
+
+class MatMul(Op):
+    """y = a b for a (..., m, k) and b (..., k, n), batch axes equal;  da = g b^T, db = a^T g."""
+
+    name = "matmul"
+
+    def forward(self, a, b):
+        from minigan import kernels
+
+        if a.ndim == 2:
+            return kernels.matmul.matmul(a, b)
+        batch = a.shape[:-2]
+        count = int(np.prod(batch, dtype=np.int64))
+        y = kernels.matmul.batched(a.reshape(count, *a.shape[-2:]), b.reshape(count, *b.shape[-2:]))
+        return y.reshape(*batch, *y.shape[-2:])
+
+    def prepare(self, work, inputs, outputs, **settings):
+        from minigan import kernels
+
+        if inputs[0].ndim == 2:
+            kernels.matmul.matmul(*inputs, outputs[0], **settings, work=work)
+        else:
+            super().prepare(work, inputs, outputs)
+
+    def vjp(self, node, need, g):
+        a, b = node.inputs
+        return (
+            self._product(g, transpose(b, -1, -2), like=a) if need[0] else None,
+            self._product(transpose(a, -1, -2), g, like=b) if need[1] else None,
+        )
+
+    def _product(self, a: Tensor, b: Tensor, like: Tensor) -> Tensor:
+        """a b, in memory as `like` lies: (b^T a^T)^T where that is column by column, as a layer's weight is."""
+        if like.ndim == 2 and like.data.flags.f_contiguous and not like.data.flags.c_contiguous:
+            return transpose(self(transpose(b, 0, 1), transpose(a, 0, 1)), 0, 1)
+        return self(a, b)
+
+
+class Einsum(Op):
+    """Sum of products in Einstein's notation, no letter twice in one term. The gradient for one operand is again such a
+    sum: of the cotangent and the other operands, over the letters that operand lacks."""
+
+    name = "einsum"
+
+    def __init__(self, terms: tuple[str, ...], result: str) -> None:
+        self.terms, self.result = terms, result
+
+    def forward(self, *xs):
+        return namespace(xs[0]).asarray(namespace(xs[0]).einsum(",".join(self.terms) + "->" + self.result, *xs))
+
+    def vjp(self, node, need, g):
+        return tuple(self._gradient(i, node.inputs, g) if n else None for i, n in enumerate(need))
+
+    def _gradient(self, i: int, xs: tuple[Tensor, ...], g: Tensor) -> Tensor:
+        rest = [(t, x) for j, (t, x) in enumerate(zip(self.terms, xs, strict=True)) if j != i]
+        terms, operands = (self.result, *(t for t, _ in rest)), (g, *(x for _, x in rest))
+        # A letter that stands in this operand alone was summed over: its gradient is the same all along that axis.
+        present = "".join(c for c in self.terms[i] if any(c in t for t in terms))
+        y = Einsum(terms, present)(*operands)
+        shape = xs[i].shape
+        y = reshape(y, tuple(s if c in present else 1 for c, s in zip(self.terms[i], shape, strict=True)))
+        return broadcast_to(y, shape)
+
+
+_matmul = MatMul()
+
+
+def matmul(input: Tensor, other: Tensor) -> Tensor:
+    """The matrix product (..., m, k) (..., k, n); vectors count as a row or a column, batch axes broadcast.
+
+    Raises ValueError when the inner sizes differ, TypeError when the dtypes do.
+    """
+    a, b = as_tensor(input), as_tensor(other)
+    if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
+        raise ValueError(
+            f"matmul: the inner sizes of {a.shape} and {b.shape} differ (need (..., m, k) and (..., k, n))"
+        )
+    same_dtype("matmul", input=a, other=b)
+    row, column = a.ndim == 1, b.ndim == 1
+    a = reshape(a, (1, a.shape[0])) if row else a
+    b = reshape(b, (b.shape[0], 1)) if column else b
+    if b.ndim == 2 and a.ndim > 2:
+        y = reshape(
+            _matmul(reshape(a, (-1 if a.data.size else int(np.prod(a.shape[:-1])), a.shape[-1])), b),
+            (*a.shape[:-1], b.shape[-1]),
+        )
+    elif a.ndim == b.ndim == 2:
+        y = _matmul(a, b)
+    else:
+        try:
+            batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        except ValueError:
+            raise ValueError(f"matmul: the batch axes of {a.shape} and {b.shape} do not broadcast") from None
+        y = _matmul(broadcast_to(a, batch + a.shape[-2:]), broadcast_to(b, batch + b.shape[-2:]))
+    if row or column:
+        y = reshape(y, y.shape[:-2] + (() if row else y.shape[-2:-1]) + (() if column else y.shape[-1:]))
+    return y
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x W^T + b for x (..., in), W (out, in), b (out)."""
+    if weight.ndim != 2 or input.ndim == 0 or input.shape[-1] != weight.shape[1]:
+        raise ValueError(
+            f"linear: input {input.shape} and weight {weight.shape} do not fit; weight is (out_features, in_features)"
+        )
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(f"linear: bias {bias.shape} does not fit weight {weight.shape}; expected {weight.shape[:1]}")
+    y = matmul(input, transpose(weight, 0, 1))
+    return y if bias is None else y + bias
+
+
+def einsum(equation: str, *operands: Tensor) -> Tensor:
+    """Einstein summation, e.g. einsum("bik,bkj->bij", a, b). No ellipsis, no letter twice within one term.
+
+    Raises ValueError when the equation does not fit the operands.
+    """
+    left, arrow, result = equation.replace(" ", "").partition("->")
+    terms = tuple(left.split(","))
+    if not arrow:
+        result = "".join(sorted(c for c in set(left) - {","} if left.count(c) == 1))
+    sizes: dict[str, int] = {}
+    for term, x in zip(terms, operands, strict=False):
+        if (not term.isalpha() and term) or len(set(term)) != len(term) or len(term) != x.ndim:
+            raise ValueError(
+                f"einsum: term {term!r} does not fit shape {x.shape} (letters only, one an axis, none twice)"
+            )
+        for c, s in zip(term, x.shape, strict=True):
+            if sizes.setdefault(c, s) != s:
+                raise ValueError(
+                    f"einsum: axis {c!r} has size {sizes[c]} in one operand and {s} in another ({equation!r})"
+                )
+    if len(terms) != len(operands) or len(set(result)) != len(result) or not set(result) <= set(sizes):
+        raise ValueError(f"einsum: {equation!r} does not fit {len(operands)} operands")
+    return Einsum(terms, result)(*operands)
+
+
+def same_dtype(op: str, **tensors: Tensor | None) -> None:
+    """Raise TypeError unless all the tensors given share one floating dtype."""
+    dtypes = {name: t.dtype for name, t in tensors.items() if t is not None}
+    if len(set(dtypes.values())) > 1 or any(d.kind != "f" for d in dtypes.values()):
+        found = ", ".join(f"{name} is {d}" for name, d in dtypes.items())
+        raise TypeError(f"{op}: operands must share one floating dtype ({found}); convert with .float() or .double()")
+
+
+Tensor.__matmul__ = lambda self, other: matmul(self, other)
+Tensor.__rmatmul__ = lambda self, other: matmul(other, self)

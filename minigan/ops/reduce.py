@@ -1,0 +1,275 @@
+"""Reductions: sum, mean, var, amax, amin, norms, logsumexp, and the softmax family. float32 sums accumulate in float64.
+
+`dim` is an axis, a sequence of axes, or None for all; `keepdim` keeps them with size 1, as in PyTorch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..autograd import Op, Tensor
+from ..backend import FLOATS, float32, namespace
+from .basic import abs, broadcast_to, cast, eq, exp, log, pow, prepare_sum, sqrt, where, wide_sum
+from .shape import axis_index, reshape
+
+Dim = int | Sequence[int] | None
+
+
+class Sum(Op):
+    """y = sum of x over axes;  dx = g repeated along them."""
+
+    name, saves_input = "sum", False
+
+    def __init__(self, axes: tuple[int, ...]) -> None:
+        self.axes = axes
+
+    def forward(self, x):
+        return wide_sum(x, self.axes)
+
+    def prepare(self, work, inputs, outputs):
+        if not prepare_sum(work, inputs[0], self.axes, outputs[0]):
+            super().prepare(work, inputs, outputs)
+
+    def vjp(self, node, need, g):
+        shape = node.inputs[0].shape
+        return (broadcast_to(reshape(g, kept_shape(shape, self.axes)), shape),)
+
+
+class Extreme(Op):
+    """y = the largest (smallest) of x over axes;  dx = g / k at the k elements equal to y, else 0 (PyTorch's
+    convention)."""
+
+    saves_output = True
+
+    def __init__(self, name: str, axes: tuple[int, ...]) -> None:
+        self.function, self.axes = name, axes
+
+    name = property(lambda self: self.function)
+
+    def forward(self, x):
+        return getattr(namespace(x), self.function)(x, self.axes)
+
+    def vjp(self, node, need, g):
+        kept = kept_shape(node.inputs[0].shape, self.axes)
+        share = ExtremeShare(self.axes)(node.inputs[0], reshape(node.output(), kept))
+        return (reshape(g, kept) * share,)
+
+
+class ExtremeShare(Op):
+    """1 / k at each of the k elements of x that equal y, the extreme over axes, else 0; its derivative is zero."""
+
+    name, differentiable = "extreme_share", False
+
+    def __init__(self, axes: tuple[int, ...]) -> None:
+        self.axes = axes
+
+    def forward(self, x, y):
+        chosen = ((x == y) | (np.isnan(x) & np.isnan(y))).astype(x.dtype)
+        return namespace(x).asarray(chosen / chosen.sum(self.axes, keepdims=True))
+
+
+class Softmax(Op):
+    """y_i = e^(x_i) / sum_j e^(x_j) along one axis;  dx = y (g - sum g y)."""
+
+    name, saves_input, saves_output = "softmax", False, True
+
+    def __init__(self, axis: int) -> None:
+        self.axis = axis
+
+    def forward(self, x):
+        e = namespace(x).exp(x - largest(x, self.axis))
+        return e / wide_sum(e, (self.axis,), keepdims=True)
+
+    def vjp(self, node, need, g):
+        y = node.output()
+        return (y * (g - sum(g * y, self.axis, keepdim=True)),)
+
+
+class LogSoftmax(Op):
+    """y = x - ln sum_j e^(x_j) along one axis;  dx = g - e^y sum g."""
+
+    name, saves_input, saves_output = "log_softmax", False, True
+
+    def __init__(self, axis: int) -> None:
+        self.axis = axis
+
+    def forward(self, x):
+        shifted = x - largest(x, self.axis)
+        return shifted - namespace(x).log(wide_sum(namespace(x).exp(shifted), (self.axis,), keepdims=True))
+
+    def vjp(self, node, need, g):
+        return (g - exp(node.output()) * sum(g, self.axis, keepdim=True),)
+
+
+class ArgMax(Op):
+    """The position of the first largest element along an axis (None: of all), int64; not differentiable."""
+
+    name, differentiable = "argmax", False
+
+    def __init__(self, axis: int | None, keepdim: bool) -> None:
+        self.axis, self.keepdim = axis, keepdim
+
+    def forward(self, x):
+        return namespace(x).asarray(x.argmax(self.axis, keepdims=self.keepdim))
+
+
+class Offset(Op):
+    """The largest element over axes, kept with size 1, and 0 where that is infinite: what logsumexp subtracts.
+
+    It cancels from the result, so it has no derivative.
+    """
+
+    name, differentiable = "logsumexp_offset", False
+
+    def __init__(self, axes: tuple[int, ...]) -> None:
+        self.axes = axes
+
+    def forward(self, x):
+        xp, top = namespace(x), largest(x, self.axes)
+        return xp.where(xp.isfinite(top), top, 0).astype(x.dtype)
+
+
+def largest(x, axis):
+    """The largest element along axes, which are kept with size 1; -infinity where there is none."""
+    xp = namespace(x)
+    if not x.size:
+        kept = {i % x.ndim for i in (axis if isinstance(axis, tuple) else (axis,))}
+        shape = tuple(1 if i in kept else n for i, n in enumerate(x.shape))
+        return xp.full(shape, -np.inf, x.dtype)
+    return xp.asarray(x.max(axis, keepdims=True))
+
+
+def kept_shape(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    """`shape` with size 1 along `axes`."""
+    return tuple(1 if i in axes else s for i, s in enumerate(shape))
+
+
+def axes_of(dim: Dim, ndim: int, op: str) -> tuple[int, ...]:
+    """`dim` as a sorted tuple of axes. Raises IndexError out of range, ValueError for one named twice."""
+    if dim is None or dim == ():
+        return tuple(range(ndim))
+    axes = [axis_index(d, ndim, op) for d in ((dim,) if isinstance(dim, (int, np.integer)) else dim)]
+    if len(set(axes)) != len(axes):
+        raise ValueError(f"{op}: dim {dim} names an axis twice")
+    return tuple(sorted(axes)) if ndim else ()
+
+
+def _finish(op: Op, input: Tensor, axes: tuple[int, ...], keepdim: bool) -> Tensor:
+    y = op(input)
+    return reshape(y, kept_shape(input.shape, axes)) if keepdim else y
+
+
+def _require_elements(input: Tensor, axes: tuple[int, ...], op: str) -> int:
+    count = math.prod(input.shape[a] for a in axes)
+    if count == 0:
+        raise ValueError(f"{op}: nothing to reduce along dim {axes} of shape {input.shape}")
+    return count
+
+
+def _averaged(input: Tensor, dim: Dim, op: str) -> int:
+    """How many elements each result averages."""
+    if input.dtype not in FLOATS:
+        raise TypeError(f"{op}: expected a floating dtype, got {input.dtype}; use .float() first")
+    return _require_elements(input, axes_of(dim, input.ndim, op), op)
+
+
+def sum(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """The sum over `dim`; bools and integers sum to int64."""
+    if input.dtype not in FLOATS:
+        input = cast(input, np.int64)
+    axes = axes_of(dim, input.ndim, "sum")
+    return _finish(Sum(axes), input, axes, keepdim)
+
+
+def mean(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """The mean over `dim`. Raises ValueError over no elements, TypeError for integers."""
+    return sum(input, dim, keepdim) / _averaged(input, dim, "mean")
+
+
+def var(input: Tensor, dim: Dim = None, correction: int = 1, keepdim: bool = False) -> Tensor:
+    """The variance over `dim`: squared deviations from the mean, divided by n - correction. Raises as `mean` does."""
+    count = _averaged(input, dim, "var")
+    centred = input - mean(input, dim, keepdim=True)
+    return sum(centred * centred, dim, keepdim) / max(count - correction, 0)
+
+
+def std(input: Tensor, dim: Dim = None, correction: int = 1, keepdim: bool = False) -> Tensor:
+    """The standard deviation over `dim`, the root of `var`; where it is zero so is its gradient, as in PyTorch."""
+    _averaged(input, dim, "std")
+    variance = var(input, dim, correction, keepdim)
+    zero = eq(variance, 0)
+    return where(zero, 0.0, sqrt(where(zero, 1.0, variance)))
+
+
+def amax(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """The largest element over `dim`; equal ones share the gradient."""
+    axes = axes_of(dim, input.ndim, "amax")
+    _require_elements(input, axes, "amax")
+    return _finish(Extreme("amax", axes), input, axes, keepdim)
+
+
+def amin(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """The smallest element over `dim`; equal ones share the gradient."""
+    axes = axes_of(dim, input.ndim, "amin")
+    _require_elements(input, axes, "amin")
+    return _finish(Extreme("amin", axes), input, axes, keepdim)
+
+
+def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The position of the first largest element, int64; of the flattened tensor when dim is None."""
+    axes = axes_of(dim, input.ndim, "argmax")
+    _require_elements(input, axes, "argmax")
+    return ArgMax(None if dim is None or not input.ndim else axes[0], keepdim)(input)
+
+
+def safe_norm(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """The Euclidean norm over `dim` whose gradient is x / ||x||, and exactly zero, to every order, where the norm is
+    zero.
+
+    The square root's own slope at zero is infinite, and infinity times the zero behind it is NaN; so it is fed a 1
+    there, and what comes out is masked (the "double where").
+    """
+    squares = sum(input * input, dim, keepdim)
+    zero = eq(squares, 0)
+    return where(zero, 0.0, sqrt(where(zero, 1.0, squares)))
+
+
+def norm(input: Tensor, p: float = 2, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """(sum |x|^p)^(1/p) over `dim`; p may be inf, -inf or 0 (the number of non-zeros). Its gradient at zero is zero."""
+    if p == 2:
+        return safe_norm(input, dim, keepdim)
+    size = abs(input)
+    if p == 1:
+        return sum(size, dim, keepdim)
+    if p == 0:
+        return cast(sum(input != 0, dim, keepdim), input.dtype)
+    if math.isinf(p):
+        return (amax if p > 0 else amin)(size, dim, keepdim)
+    zero = eq(size, 0)
+    powers = sum(where(zero, 0.0, pow(where(zero, 1.0, size), p)) if p > 0 else pow(size, p), dim, keepdim)
+    none = eq(powers, 0)
+    return where(none, 0.0, pow(where(none, 1.0, powers), 1 / p))
+
+
+def logsumexp(input: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
+    """ln sum e^x over `dim`, without overflow;  dx = g softmax(x)."""
+    top = Offset(axes_of(dim, input.ndim, "logsumexp"))(input)
+    total = log(sum(exp(input - top), dim, keepdim=True)) + top
+    return total if keepdim else sum(total, dim)
+
+
+def softmax(input: Tensor, dim: int) -> Tensor:
+    """e^x / sum e^x along axis `dim`."""
+    return Softmax(axis_index(dim, input.ndim, "softmax"))(_floating(input))
+
+
+def log_softmax(input: Tensor, dim: int) -> Tensor:
+    """ln softmax(x) along axis `dim`, accurate for large and small x."""
+    return LogSoftmax(axis_index(dim, input.ndim, "log_softmax"))(_floating(input))
+
+
+def _floating(input: Tensor) -> Tensor:
+    return input if input.dtype in FLOATS else cast(input, float32)

@@ -1,0 +1,28 @@
+"""The op table: one row or more for every public op. See `opcase` for what a row says."""
+
+from __future__ import annotations
+
+from . import table_conv as optable_conv
+from . import table_elementwise as optable_elementwise
+from . import table_losses as optable_losses
+from . import table_nn as optable_nn
+from . import table_reduce as optable_reduce
+from . import table_shape as optable_shape
+from .opcase import BadCall, OpCase, Sample, Values, call
+
+__all__ = ["TABLE", "BadCall", "OpCase", "Sample", "Values", "call", "cases"]
+
+TABLE: dict[str, OpCase] = {
+    case.name: case
+    for part in (optable_elementwise, optable_shape, optable_reduce, optable_conv, optable_nn, optable_losses)
+    for case in part.CASES
+}
+
+
+def cases(op: str | None = None) -> list[OpCase]:
+    """The rows of one op ("conv2d", or a single row such as "batch_norm.eval"), or all. Raises ValueError for an
+    unknown name."""
+    found = [case for case in TABLE.values() if op in (None, case.name, case.op)]
+    if not found:
+        raise ValueError(f"unknown op {op!r}; known: {', '.join(sorted({c.op for c in TABLE.values()}))}")
+    return found

@@ -1,0 +1,194 @@
+"""CycleGAN: its losses by hand, the pool of earlier translations, bit for bit after a restart, what it observes."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import minigan as mg
+from minigan import data
+from minigan.backend import Generator
+from minigan.cli import main
+from minigan.gan.networks.translators import Translator
+from minigan.gan.systems import options_for
+from minigan.gan.systems.cyclegan import CycleGAN
+
+
+def small(steps: int = 6, **changes) -> CycleGAN:
+    options = options_for("cyclegan", **({"steps": steps, "batch_size": 3, "base": 2, "blocks": 1} | changes))
+    return CycleGAN(options, data.load(options.data))
+
+
+def state_of(trainer: CycleGAN) -> dict:
+    arrays, rest = trainer.state()
+    return {k: np.ascontiguousarray(v).tobytes() for k, v in arrays.items()} | {"rest": repr(rest)}
+
+
+def test_the_losses_are_their_formulas():
+    """Both objectives from the networks' own outputs, term by term."""
+    trainer = small(capture=False)
+    rng = np.random.default_rng(0)
+    for network in (trainer.generator.a.last, trainer.generator.b.last):
+        network.weight.assign((rng.standard_normal(network.weight.shape) * 0.1).astype(np.float32))
+    trainer.feed("critic")
+    a, b = trainer.batch["real_a"], trainer.batch["real_b"]
+    to_a, to_b, d_a, d_b = trainer.generator.a, trainer.generator.b, trainer.critic.a, trainer.critic.b
+    with mg.no_grad():
+        fake_a, fake_b = to_a(b), to_b(a)
+        square = [float((d(x).data - t).__pow__(2).mean()) for d, x, t in ((d_a, fake_a, 1), (d_b, fake_b, 1))]
+        apart = [
+            float(abs(x.data - y.data).mean())
+            for x, y in ((to_a(fake_b), a), (to_b(fake_a), b), (to_a(a), a), (to_b(b), b))
+        ]
+        critics = [
+            float(((d(x).data - t) ** 2).mean())
+            for d, x, t in ((d_a, a, 1), (d_a, fake_a, 0), (d_b, b, 1), (d_b, fake_b, 0))
+        ]
+    found, figures = trainer.generator_loss()
+    assert found.item() == pytest.approx(sum(square) / 2 + _weight(trainer, apart), rel=1e-4)
+    assert figures["cycle"].item() == pytest.approx((apart[0] + apart[1]) / 2, rel=1e-4)
+    assert trainer.critic_loss()[0].item() == pytest.approx(sum(critics) / 2, rel=1e-4)
+
+
+def _weight(trainer: CycleGAN, apart: list[float]) -> float:
+    weight, identity = trainer.options.cycle_weight, trainer.options.identity_weight
+    return weight * (apart[0] + apart[1]) + weight * identity * (apart[2] + apart[3])
+
+
+def test_the_pool_fills_and_then_trades():
+    """While it fills, each translation is judged itself and kept; then some are judged themselves and left out, and the
+    others exchanged for what the pool held, so that every image is judged at most once."""
+    trainer = small(pool=6)
+    seen = 0
+    for _ in range(12):
+        trainer.feed("critic")
+        seen += 3
+        fake = mg.tensor(np.arange(seen - 3, seen, dtype=np.float32).reshape(3, 1, 1, 1) * np.ones((3, 3, 32, 32), "f"))
+        before = trainer.memory["pool_b"].data[:, 0, 0, 0].copy()
+        shown = trainer.pooled("b", fake).data[:, 0, 0, 0]
+        after = trainer.memory["pool_b"].data[:, 0, 0, 0]
+        new = fake.data[:, 0, 0, 0]
+        if seen <= 6:
+            assert (shown == new).all() and (after[:seen] == np.arange(seen)).all()
+            continue
+        traded = shown != new
+        assert sorted([*shown, *after]) == sorted([*new, *before])  # none lost, none twice
+        assert set(shown[traded]) <= set(before) and set(new[traded]) <= set(after)
+    assert after.max() >= 6 and traded is not None
+
+
+def test_without_a_pool_every_translation_is_judged_itself():
+    trainer = small(pool=0)
+    for _ in range(3):
+        trainer.feed("critic")
+        fake = mg.rand(3, 3, 32, 32)
+        assert np.array_equal(trainer.pooled("a", fake).data, fake.data)
+        assert not trainer.memory["pool_a"].data.any()
+
+
+@pytest.mark.parametrize("capture", [True, False])
+def test_resumed_equals_uninterrupted(capture):
+    """The pool, the mirrors and both orders go on where they were: the same bits after 2 + 2 steps as after 4."""
+    settings = {"pool": 6, "steps": 4, "capture": capture}
+    whole, first = small(**settings), small(**settings)
+    for _ in range(4):
+        whole.step()
+    for _ in range(2):
+        first.step()
+    second = small(**settings)
+    second.restore(*first.state())
+    for _ in range(2):
+        second.step()
+    assert state_of(second) == state_of(whole)
+    assert np.count_nonzero(whole.memory["pool_a"].data.any((1, 2, 3))) == 6
+
+
+def test_captured_equals_eager():
+    """The pool is changed in place inside the recorded step."""
+    states = []
+    for capture in (True, False):
+        trainer = small(pool=6, capture=capture)
+        for _ in range(4):
+            trainer.step()
+        states.append(trainer.state()[0])
+    for name, array in states[0].items():
+        assert np.allclose(array, states[1][name], atol=1e-5), name
+
+
+def test_the_rate_falls_to_zero_over_the_second_half():
+    trainer, rates = small(steps=4), []
+    for _ in range(4):
+        trainer.step()
+        rates.append(trainer.optim_g.param_groups[0]["lr"] / trainer.options.lr)
+    assert rates == [1, 1, 1, 0.5]
+
+
+def test_it_observes_the_identity_map_as_such(monkeypatch):
+    """With translators that leave images as they are: no L1 to go there and back, and the identity map's own L1 to the
+    pairs."""
+    trainer = small()
+    monkeypatch.setattr(Translator, "forward", lambda self, x: x)
+    seen = trainer.observe(50, Generator(0, 7))
+    assert seen.figures["images"] == 50 and len(seen.lines) == 2
+    for there in ("twemoji_to_openmoji", "openmoji_to_twemoji"):
+        found = seen.figures[there]
+        assert found["cycle_l1"] == found["moved_l1"] == 0
+        assert found["pair_l1"] == pytest.approx(found["identity_l1"]) and found["identity_l1"] > 0.2
+        assert found["below_identity"] == pytest.approx(0, abs=1e-6)
+
+
+def test_no_training_image_is_in_a_true_pair_and_domains_are_apart():
+    """What is learnt from is disjoint from what is scored; each domain has one vendor's images only."""
+    trainer = small()
+    dataset = trainer.dataset
+    assert not set(dataset.pairs.ravel()) & set(dataset.train)
+    for loader, name in ((trainer.loader.a, "twemoji"), (trainer.loader.b, "openmoji")):
+        assert np.array_equal(loader.images, dataset.images[dataset.rows(label=name)])
+
+
+def test_previews_fill_the_grid():
+    assert small().preview(64).shape == (64, 3, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"source": "apple"}, "'emoji' has no class 'apple'; it has: twemoji, openmoji"),
+        ({"source": "twemoji", "target": "twemoji"}, "source and target are both 'twemoji'"),
+        ({"data": "avatars"}, "'avatars' has no two classes"),
+        ({"size": 16}, "size 16 is smaller than the images of 'emoji', 32"),
+    ],
+)
+def test_wrong_domains_are_refused(changes, match):
+    with pytest.raises(ValueError, match=match):
+        small(**changes)
+
+
+def test_the_other_direction():
+    trainer = small(source="openmoji")
+    assert trainer.domains() == ("openmoji", "twemoji")
+    with pytest.raises(ValueError, match="translates to openmoji or twemoji, not to 'x'"):
+        trainer.translate(np.zeros((1, 3, 32, 32), np.float32), "x")
+
+
+def test_any_two_classes_of_a_labelled_set():
+    """Letters A to B of the glyphs: one grey channel, no pairs between classes, the cycle alone is observed."""
+    trainer = small(data="glyphs", source="A", target="B")
+    trainer.step()
+    seen = trainer.observe(20, Generator(0, 7))
+    assert "pair_l1" not in seen.figures["A_to_B"] and "cycle L1" in seen.lines[0]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_translations_come_nearer_to_the_true_pairs(tmp_path, monkeypatch):
+    """1,200 steps, seed 0: nearer than the identity map, by at least 15 % from twemoji to openmoji and 10 % back, and
+    there and back within 0.2. (Trained ON pairs the same network is 50 and 30 % below: examples/67_paired_bound.py.)"""
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["train", "cyclegan", "--steps", "1200", "--json"])
+    assert done.exit_code == 0, done.output
+    figures = json.loads(done.stdout.splitlines()[-1])
+    there, back = figures["twemoji_to_openmoji"], figures["openmoji_to_twemoji"]
+    assert there["below_identity"] >= 0.15 and back["below_identity"] >= 0.1, figures
+    assert max(there["cycle_l1"], back["cycle_l1"]) < 0.2, figures

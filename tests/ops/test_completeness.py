@@ -1,0 +1,208 @@
+"""Every public op is in the table, every Op class is exercised by it, and names, order and defaults of arguments are
+PyTorch's."""
+
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+
+import minigan as mg
+from minigan import functional, methods
+from minigan.autograd import Op, Tensor
+from minigan.testing import gradcheck, strategies
+from minigan.testing.opdb import TABLE, cases
+
+OPS = {c.op for c in TABLE.values()}
+ARITHMETIC = ["add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "pow", "rpow", "neg", "abs"]
+OPERATORS = [*ARITHMETIC, "matmul", "rmatmul", "eq", "ne", "lt", "le", "gt", "ge", "getitem"]
+# Methods of Tensor that are no ops: the engine's own surface.
+CONVERSIONS = {"item", "numpy", "tolist", "numel", "size"}
+SURFACE = CONVERSIONS | {"assign", "backward", "changed", "register_hook", "requires_grad_"}
+
+
+def op_classes() -> set[type]:
+    """Every concrete Op in minigan's modules: one that is instantiated, so not a base of others."""
+    found = set()
+    for info in pkgutil.iter_modules(mg.__path__):
+        if info.name.startswith("ops_") or info.name == "autograd":
+            module = importlib.import_module(f"minigan.{info.name}")
+            found |= {
+                c
+                for _, c in inspect.getmembers(module, inspect.isclass)
+                if issubclass(c, Op) and c.__module__ == module.__name__
+            }
+    return {
+        c
+        for c in found
+        if not c.__subclasses__() or ("forward" in vars(c) and c.__name__ not in ("Elementwise", "Floating", "Op"))
+    }
+
+
+def test_names_are_unique_and_every_row_can_fail():
+    parts = ("elementwise", "shape", "reduce", "conv", "nn", "losses")
+    names = [c.name for part in parts for c in importlib.import_module(f"minigan.optable_{part}").CASES]
+    assert len(names) == len(set(names)) == len(TABLE)
+    for case in TABLE.values():
+        assert case.samples, f"{case} has no samples"
+        assert case.torch_fn or case.max_order, f"{case} is compared with nothing"
+        if case.strategy:
+            assert callable(getattr(strategies, case.strategy))
+
+
+@pytest.mark.parametrize("name", sorted({*methods.PUBLIC, *functional.__all__}))
+def test_every_public_op_is_in_the_table(name):
+    function = methods.PUBLIC.get(name) or getattr(functional, name)
+    aliases = {n for n, f in methods.PUBLIC.items() if f is function} | {name}
+    assert aliases & OPS, f"{name} has no row in the op table"
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_every_operator_is_in_the_table(name):
+    assert hasattr(Tensor, f"__{name}__") and f"__{name}__" in OPS
+
+
+def test_no_method_or_operator_of_tensor_is_forgotten():
+    ours = {n for n in vars(Tensor) if callable(getattr(Tensor, n)) and not n.startswith("_")}
+    assert (
+        ours - OPS - SURFACE - {n for n, f in methods.PUBLIC.items() if any(f is methods.PUBLIC.get(m) for m in OPS)}
+        == set()
+    )
+    python = {*("init", "repr", "len", "bool", "float", "int", "hash", "deepcopy", "class", "new", "doc", "module")}
+    dunders = {n.strip("_") for n in vars(Tensor) if n.startswith("__") and callable(getattr(Tensor, n))}
+    assert dunders - set(OPERATORS) - python == set()
+
+
+@pytest.mark.parametrize("name", [n for names in methods.METHODS.values() for n in names.split()])
+def test_a_method_is_the_function(name):
+    """x.name(...) gives what minigan.name(x, ...) gives."""
+    case = next((c for c in TABLE.values() if c.fn is methods.PUBLIC[name]), None)
+    if case is None:
+        assert getattr(Tensor, name).__doc__ == methods.PUBLIC[name].__doc__
+        return
+    sample = case.samples[0]
+    tensors = case.tensors(sample)
+    a = case.bound(sample)(*tensors)
+    b = case.bound(sample, getattr(Tensor, name))(*tensors)
+    for x, y in zip(a if isinstance(a, tuple) else [a], b if isinstance(b, tuple) else [b], strict=True):
+        assert x.data.tobytes() == y.data.tobytes() and x.shape == y.shape
+
+
+def test_every_op_class_is_run_and_differentiated(monkeypatch):
+    """Running all rows to order 2 applies every Op there is, and calls every vjp of every differentiable one."""
+    run, differentiated = set(), set()
+    kernel_call, vjp = Op.__call__, mg.autograd._vjp
+    monkeypatch.setattr(Op, "__call__", lambda self, *x: run.add(type(self)) or kernel_call(self, *x))
+    monkeypatch.setattr(mg.autograd, "_vjp", lambda node, *rest: differentiated.add(type(node.op)) or vjp(node, *rest))
+    for case in TABLE.values():
+        for sample in case.samples:
+            for order in range(max(case.max_order, case.torch_order) + 1)[:3]:
+                gradcheck.derivatives(case.bound(sample), case.tensors(sample), order)
+    classes = op_classes()
+    assert len(classes) > 40
+    assert classes - run == set()
+    assert {c for c in classes if c.differentiable} - differentiated == set()
+
+
+def torch_signature(name: str):
+    import torch
+
+    for owner in (torch.nn.functional, torch):
+        function = getattr(owner, name, None)
+        try:
+            return inspect.signature(function)
+        except (TypeError, ValueError):
+            continue
+    return None
+
+
+# Written in C, so that Python cannot see their signatures: from the documentation.
+DOCUMENTED = {
+    "conv2d": "input weight bias=None stride=1 padding=0 dilation=1 groups=1",
+    "conv_transpose2d": "input weight bias=None stride=1 padding=0 output_padding=0 groups=1 dilation=1",
+    "avg_pool2d": "input kernel_size stride=None padding=0 ceil_mode=False count_include_pad=True",
+    "max_pool2d": "input kernel_size stride=None padding=0 dilation=1 ceil_mode=False",
+    "linear": "input weight bias=None",
+    "sigmoid": "input",
+    "pixel_shuffle": "input upscale_factor",
+    "softplus": "input beta=1 threshold=20",
+    "logsigmoid": "input",
+    "one_hot": "tensor num_classes=-1",
+    "clip": "input min=None max=None",
+    "clamp": "input min=None max=None",
+    "flatten": "input start_dim=0 end_dim=-1",
+    "transpose": "input dim0 dim1",
+    "unsqueeze": "input dim",
+    "gather": "input dim index",
+    "index_select": "input dim index",
+    "flip": "input dims",
+    "chunk": "input chunks dim=0",
+    "cat": "tensors dim=0",
+    "stack": "tensors dim=0",
+    "where": "condition input other",
+    "sum": "input dim=None keepdim=False",
+    "mean": "input dim=None keepdim=False",
+    "amax": "input dim=None keepdim=False",
+    "amin": "input dim=None keepdim=False",
+    "argmax": "input dim=None keepdim=False",
+    "logsumexp": "input dim keepdim=False",
+    "matmul": "input other",
+    "pow": "input exponent",
+}
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_documented_signatures(name):
+    function = getattr(functional, name, None) or methods.PUBLIC[name]
+    found = []
+    if not isinstance(function, Op):
+        for p in inspect.signature(function).parameters.values():
+            default = (
+                "" if p.default is p.empty else f"={p.default:g}" if isinstance(p.default, float) else f"={p.default}"
+            )
+            found.append(p.name + default)
+        assert " ".join(found) == DOCUMENTED[name]
+
+
+# PyTorch's arguments that are deprecated there, or say what minigan has no use for.
+DROPPED = {
+    "batch_norm": set(),
+    "dropout": {"inplace"},
+    "elu": {"inplace"},
+    "leaky_relu": {"inplace"},
+    "relu": {"inplace"},
+    "softmax": {"_stacklevel", "dtype"},
+    "log_softmax": {"_stacklevel", "dtype"},
+    "embedding": {"padding_idx", "max_norm", "norm_type", "scale_grad_by_freq", "sparse"},
+    "normalize": {"out"},
+    "max_pool2d": {"return_indices"},
+    "interpolate": {"recompute_scale_factor", "antialias"},
+    "cross_entropy": {"size_average", "reduce"},
+    "binary_cross_entropy_with_logits": {"size_average", "reduce"},
+    "mse_loss": {"size_average", "reduce", "weight"},
+    "l1_loss": {"size_average", "reduce", "weight"},
+}
+ADDED = {"generator"}
+
+
+@pytest.mark.parametrize("name", sorted(n for n in functional.__all__ if n not in DOCUMENTED and n != "maxout"))
+def test_signatures_follow_torch(name):
+    """The same names in the same order with the same defaults; only what is listed above is left out."""
+    theirs = torch_signature(name)
+    ours = inspect.signature(getattr(functional, name))
+    dropped = DROPPED.get(name, set())
+    expected = [p for p in theirs.parameters.values() if p.name not in dropped]
+    found = [p for p in ours.parameters.values() if p.name not in ADDED]
+    assert [p.name for p in found] == [p.name for p in expected]
+    for a, b in zip(found, expected, strict=True):
+        if name in ("softmax", "log_softmax") and a.name == "dim":
+            continue  # torch's None warns and guesses the axis
+        assert a.default == b.default, f"{name}: {a.name}"
+
+
+def test_cases_finds_rows_by_op_and_by_name():
+    assert {c.name for c in cases("batch_norm")} == {"batch_norm.train", "batch_norm.eval", "batch_norm.frozen"}
+    assert [c.name for c in cases("pow.cube")] == ["pow.cube"]
+    assert len(cases()) == len(TABLE)
+    with pytest.raises(ValueError, match="unknown op 'convolve'; known: "):
+        cases("convolve")

@@ -1,0 +1,268 @@
+"""The checker and the strategies as a user meets them: what they accept, what they find, what they say."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+import minigan as mg
+from minigan.gan.systems import table as systems
+from minigan.ops import act as ops_act
+from minigan.testing import certificate, gradcheck, opcase, strategies
+from minigan.testing.gradcheck import GradcheckError, check_order, compare_with_torch, gradgradcheck, order_errors
+from minigan.testing.opdb import TABLE, BadCall, OpCase, call
+
+
+def leaf(*values) -> mg.Tensor:
+    return mg.tensor(np.array(values), requires_grad=True)
+
+
+class Swish(mg.Op):
+    """x sigmoid(x), by rule or wrongly."""
+
+    def __init__(self, mistake: str = "") -> None:
+        self.mistake = mistake
+
+    def forward(self, x):
+        return x / (1 + np.exp(-x))
+
+    def vjp(self, node, need, g):
+        (x,) = node.inputs
+        s = x.detach().sigmoid() if self.mistake == "constant" else x.sigmoid()
+        if self.mistake == "cotangent":
+            g = g.detach()
+        if self.mistake == "product rule":
+            return (g * s,)
+        if self.mistake == "zero":
+            return (None,)
+        return (g * (s + x * s * (1 - s)),)
+
+
+@given(x=strategies.tensors(), layout=strategies.layouts())
+@settings(max_examples=10)
+def test_a_right_op_passes_at_every_order_and_in_every_layout(x, layout):
+    x = mg.from_numpy(layout(x.data)).requires_grad_()
+    for order in (1, 2, 3):
+        assert check_order(Swish(), [x], order) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("mistake", "order", "by"), [("product rule", 1, 0), ("zero", 1, 0), ("constant", 2, 0), ("cotangent", 2, (1, 0))]
+)
+def test_each_mistake_is_found_at_its_order(mistake, order, by):
+    x = leaf(0.3, -1.2, 0.8)
+    for lower in range(1, order):
+        check_order(Swish(mistake), [x], lower)
+    with pytest.raises(GradcheckError, match="Swish: order-") as caught:
+        check_order(Swish(mistake), [x], order)
+    assert (caught.value.order, caught.value.input) == (order, by)
+
+
+def test_several_inputs_outputs_and_constants():
+    """Only what requires a gradient is differentiated; integer inputs and outputs are left alone."""
+
+    def fn(a, index, b, c):
+        return mg.stack([a[index], b]), mg.argmax(a), (a * c).sum()
+
+    a, b = leaf(1.0, 2.0, 3.0), leaf(0.5, 0.25)
+    index, c = mg.tensor([2, 0]), mg.tensor(np.array([1.0, 10.0, 100.0]))
+    errors = order_errors(fn, [a, index, b, c], 1)
+    assert set(errors) == {0, 2} and max(errors.values()) < 1e-6
+    assert gradgradcheck(fn, [a, index, b, c]) < 1e-6
+
+
+def test_the_inputs_stay_as_they_were():
+    x = leaf(0.3, -1.2)
+    gradgradcheck(Swish(), [x])
+    np.testing.assert_array_equal(x.data, [0.3, -1.2])
+    assert x.grad is None
+
+
+def test_it_works_inside_no_grad():
+    with mg.no_grad():
+        gradgradcheck(Swish(), [leaf(0.5)])
+        assert not mg.is_grad_enabled()
+
+
+def test_what_it_cannot_check_is_refused():
+    x = leaf(0.5)
+    with pytest.raises(TypeError, match="Swish: input 0 is float32; finite differences need float64"):
+        check_order(Swish(), [mg.tensor([0.5], requires_grad=True)])
+    with pytest.raises(ValueError, match="Swish: none of the inputs requires a gradient"):
+        check_order(Swish(), [x.detach()])
+    with pytest.raises(ValueError, match="Swish: the order to check must be at least 1, got 0"):
+        check_order(Swish(), [x], 0)
+    noise = mg.Generator(1)
+    with pytest.raises(GradcheckError, match="two calls on the same inputs differ"):
+        check_order(lambda x: x * mg.randn(1, generator=noise, dtype="float64"), [x])
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_what_is_not_finite_is_refused():
+    with pytest.raises(GradcheckError, match=r"log: output 0 of shape \(1,\) is not finite"):
+        check_order(mg.log, [leaf(0.0)])
+    with pytest.raises(GradcheckError, match=r"sqrt: order-1 derivative, input 0 of shape .* is not finite"):
+        check_order(mg.sqrt, [leaf(0.0)], 2)
+
+
+def test_against_torch():
+    import torch
+
+    errors = compare_with_torch(Swish(), torch.nn.functional.silu, [leaf(0.3, -1.2)])
+    assert len(errors) == 3 and max(errors) < 1e-12
+    with pytest.raises(GradcheckError, match=r"Swish: order-1 derivative by input 0 at element .* PyTorch says"):
+        compare_with_torch(Swish("product rule"), torch.nn.functional.silu, [leaf(0.3)])
+    with pytest.raises(GradcheckError, match=r"Swish: shape \(2,\) at order 0, PyTorch has \(1, 2\)"):
+        compare_with_torch(Swish(), lambda x: x[None], [leaf(0.3, 1.0)])
+
+
+def test_derivatives_are_those_of_calculus():
+    """phi_n of x^4 under cotangents u: each order multiplies by its own."""
+    x = leaf(2.0)
+    scale = 1.0
+    for order, value in ((0, 16.0), (1, 32.0), (2, 48.0), (3, 48.0), (4, 24.0)):
+        if order:
+            scale *= gradcheck.cotangent(0, order, 0, (1,)).item()
+        assert gradcheck.derivatives(lambda x: x**4, [x], order)[0].item() == pytest.approx(value * scale)
+    assert gradcheck.derivatives(lambda x: x**4, [x], 5) == [None]
+
+
+# Values, strategies
+
+
+def test_values_keep_their_distance():
+    rng = np.random.default_rng(0)
+    (x,) = opcase.Values(avoid=(0.0, 1.0), gap=0.1).draw(((1000,),), rng)
+    assert min(np.abs(x).min(), np.abs(x - 1).min()) >= 0.1
+    a, b = opcase.DISTINCT.draw(((5, 4), (30,)), rng)
+    together = np.sort(np.concatenate([a.ravel(), b]))
+    assert np.diff(together).min() >= 4 / 50 / 2 - 1e-12
+
+
+def test_the_same_sample_gives_the_same_arrays():
+    case = TABLE["conv2d"]
+    for a, b in zip(case.arrays(case.samples[0]), case.arrays(case.samples[0]), strict=True):
+        assert a.tobytes() == b.tobytes()
+
+
+@given(shapes=strategies.broadcastable(3))
+def test_broadcastable_shapes_broadcast(shapes):
+    np.broadcast_shapes(*shapes)
+
+
+@given(sample=strategies.conv2d())
+def test_convolution_calls_fit(sample):
+    """The output has the size that was drawn, 1 to 3, and H differs from W."""
+    (n, _, h, w), (outputs, *_) = sample.inputs[:2]
+    y = TABLE["conv2d"].bound(sample)(*TABLE["conv2d"].tensors(sample))
+    assert y.shape[:2] == (n, outputs) and max(y.shape[2:]) <= 3 and h != w
+
+
+def test_every_leftover_is_drawn():
+    """Input rows that no output reads: each number below the stride occurs; so does output_padding of a stride or
+    more."""
+    leftovers, extras = set(), set()
+
+    @given(conv=strategies.conv2d(), transposed=strategies.conv_transpose2d())
+    @settings(max_examples=400, derandomize=True, database=None)
+    def draw(conv, transposed):
+        s, d, p = (conv.settings[k][0] for k in ("stride", "dilation", "padding"))
+        h, k = conv.inputs[0][2], conv.inputs[1][2]
+        leftovers.add((s, (h + 2 * p - d * (k - 1) - 1) % s))
+        extras.add(transposed.settings["output_padding"][0] >= transposed.settings["stride"][0])
+
+    draw()
+    assert leftovers == {(s, r) for s in (1, 2, 3) for r in range(s)} and extras == {True, False}
+
+
+# The certificate
+
+
+def test_a_certificate_of_some_ops():
+    lines = []
+    made = certificate.certify(["tanh", "batch_norm.eval", "argmax"], show=lines.append)
+    assert made.passed and [r.name for r in made.rows] == ["tanh", "batch_norm", "argmax"]
+    assert len(lines) == 4 and lines[1].endswith("pass")
+    assert set(made.rows[0].differences) == {1, 2, 3} and set(made.rows[0].torch) == {0, 1, 2}
+    assert not made.rows[2].differences and set(made.rows[2].torch) == {0}
+    assert made.text().startswith("3 of 3 pass; ")
+    assert json.loads(json.dumps(made.as_dict()))["rows"][0]["name"] == "tanh"
+    with pytest.raises(ValueError, match="unknown op 'tan'"):
+        certificate.certify(["tan"])
+
+
+def test_a_certificate_says_what_failed(monkeypatch):
+    monkeypatch.setitem(TABLE, "swish", OpCase("swish", Swish("product rule"), (call((3,)),)))
+    made = certificate.certify(["swish"])
+    assert not made.passed and "FAIL  swish((3,)): order-1 derivative by input 0" in made.text()
+    assert made.text().splitlines()[-1].startswith("0 of 1 pass")
+
+
+def test_without_torch_it_says_so(monkeypatch):
+    monkeypatch.setattr(certificate, "find_spec", lambda name: None)
+    made = certificate.certify(["tanh"])
+    assert made.passed and made.torch is None and not made.rows[0].torch
+    assert "PyTorch not installed" in made.text()
+
+
+def test_a_certificate_of_a_whole_critic_step():
+    """Every parameter of the WGAN-GP critic, the gradient penalty included, to third order and against PyTorch."""
+    before = mg.backend.default_generator.state_dict()
+    made = certificate.certify_model("wgan-gp")
+    assert mg.backend.default_generator.state_dict() == before
+    assert made.passed and len(made.rows) == 6
+    for row in made.rows:
+        assert max(row.differences.values()) < 1e-7 and max(row.torch.values()) < 1e-12
+        assert set(row.differences) == {1, 2, 3} and set(row.torch) == {0, 1, 2}
+
+
+def test_a_wrong_kernel_fails_the_critic_s_certificate(monkeypatch):
+    from minigan import kernels
+
+    original = kernels.conv.conv_weight
+    monkeypatch.setattr(kernels.conv, "conv_weight", lambda x, g, geometry, **k: original(x, g, geometry, **k) * 1.0001)
+    made = certificate.certify_model("wgan-gp")
+    assert not made.passed and "FAIL" in made.text()
+
+
+@pytest.mark.slow
+def test_a_certificate_of_dcgan():
+    made = certificate.certify_model("dcgan", seed=1)
+    assert made.passed and {r.name.split()[0] for r in made.rows} == {"critic", "generator"}
+
+
+SYSTEMS = [
+    pytest.param(name, marks=() if name == "stargan" else pytest.mark.slow)
+    for name in systems.SYSTEMS
+    if name not in certificate.WITH_TORCH
+]
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_certificate_of_any_system(name):
+    """Every weight of both players, to second order; and it can fail: not with a wrong second derivative in it."""
+    made = certificate.certify_model(name)
+    assert made.passed, made.text()
+    assert {r.name.split()[0] for r in made.rows} == {"critic", "generator"}
+    assert all(r.differences.keys() == {1, 2} for r in made.rows)
+
+
+def test_a_wrong_derivative_fails_any_system_s_certificate(monkeypatch):
+    right = ops_act.LeakyReluGrad.vjp
+    monkeypatch.setattr(
+        ops_act.LeakyReluGrad, "vjp", lambda *args: tuple(g if g is None else 1.01 * g for g in right(*args))
+    )
+    made = certificate.certify_model("stargan")
+    assert not made.passed and "order-2" in made.text()
+
+
+def test_an_unknown_model():
+    with pytest.raises(ValueError, match="unknown system 'stylegan'"):
+        certificate.certify_model("stylegan")
+
+
+def test_rows_print_themselves():
+    assert str(TABLE["conv2d"]) == "conv2d" and TABLE["batch_norm.eval"].op == "batch_norm"
+    assert str(call((2, 3), np.zeros(2), dim=1)) == "(2, 3), array(2,), dim=1"
+    assert BadCall(print, ValueError, "x").match == "x"
