@@ -26,10 +26,8 @@ from ..backend import Generator
 from .systems.conditional import ConditionalTrainer
 from .systems.infogan import InfoTrainer
 from .systems.table import system
-from .train import Trainer
+from .train import TRAVERSE_STREAM, Trainer
 from .tricks import slerp
-
-TRAVERSE_STREAM = 8
 
 
 def between(pairs: np.ndarray, latent: int, columns: int) -> np.ndarray:

@@ -24,12 +24,13 @@ from .. import checkpoint, data, nn, viz
 from ..backend import Generator
 from ..checkpoint import Checkpoint, CheckpointError, atomic_write
 from .metrics.classifier import prepared
-from .options import Options
-from .systems.table import trainer_for
-from .train import Observed, Trainer
+from .metrics.judging import Observation
+from .options import CommonOptions
+from .systems.table import options_from, trainer_for
+from .train import METRIC_STREAM, SAMPLE_STREAM, Trainer
 
+__all__ = ["SAMPLE_STREAM", "Run", "Stopped", "append_metric", "list_runs", "load_generator", "load_trainer"]
 TICK, SNAP, KEEP, PREVIEWS, METRIC_SAMPLES = 25, 250, 3, 64, 5000
-SAMPLE_STREAM, METRIC_STREAM = 6, 7
 
 
 class Stopped(Exception):
@@ -43,7 +44,7 @@ class Stopped(Exception):
 class Run:
     """One run folder and the trainer that fills it. Make one with `Run.create` or `Run.resume`, then call `train`."""
 
-    def __init__(self, folder: Path, options: Options, found: Checkpoint | None = None) -> None:
+    def __init__(self, folder: Path, options: CommonOptions, found: Checkpoint | None = None) -> None:
         self.folder, self.options = folder, options
         self.dataset = data.load(options.data, size=options.size)
         self.trainer = trainer_for(options, self.dataset)
@@ -53,7 +54,9 @@ class Run:
         self.bar = None
 
     @classmethod
-    def create(cls, options: Options, out: str | os.PathLike | None = None, root: str | os.PathLike = "runs") -> Run:
+    def create(
+        cls, options: CommonOptions, out: str | os.PathLike | None = None, root: str | os.PathLike = "runs"
+    ) -> Run:
         """A new run in `out`, or in the next numbered folder of `root`. Raises ValueError if `out` already holds
         something."""
         run = cls(Path(), options)  # what cannot be built must leave no folder behind
@@ -153,7 +156,11 @@ class Run:
 
     def _sampler(self) -> Trainer:
         """The trainer that draws pictures and is judged: the simulator would take minutes for it."""
-        return self.trainer.twin("cpu") if self.options.device.startswith("cudasim") else self.trainer
+        if not self.options.device.startswith("cudasim"):
+            return self.trainer
+        twin = trainer_for(replace(self.options, device="cpu"), self.dataset)
+        twin.restore(*self.trainer.state())
+        return twin
 
     def _tick(self, figures: dict[str, float]) -> None:
         slope = "gradient_norm" if "gradient_norm" in figures else "g_weight_gradient"
@@ -198,17 +205,17 @@ class Run:
         figures = {"run": str(self.folder), "steps": self.trainer.steps_done, "seconds": round(self.seconds, 1)}
         reached = f"reached step {figures['steps']} in {figures['seconds']:.0f} s"
         try:
-            seen = self._sampler().observe(METRIC_SAMPLES, Generator(self.options.seed, METRIC_STREAM))
+            observation = self._sampler().observe(METRIC_SAMPLES, Generator(self.options.seed, METRIC_STREAM))
         except CheckpointError:
             raise
         except ValueError as error:
             self.say(f"{reached}; samples not scored: {error}")
             return figures
-        append_metric(self.folder, self.trainer.steps_done, seen)
-        self.say(f"{reached}: {seen.lines[0]}")
-        for line in seen.lines[1:]:
+        append_metric(self.folder, self.trainer.steps_done, observation)
+        self.say(f"{reached}: {observation.lines[0]}")
+        for line in observation.lines[1:]:
             self.say(line)
-        return figures | seen.figures
+        return figures | observation.figures
 
     def _write_json(self, name: str, content: dict) -> None:
         atomic_write(self.folder / name, json.dumps(content, indent=1) + "\n")
@@ -235,11 +242,11 @@ class _Stopper:
             signal.signal(n, handler)
 
 
-def options_of(found: Checkpoint) -> Options:
+def options_of(found: Checkpoint) -> CommonOptions:
     """The options a checkpoint's run was made with. Raises CheckpointError for options this version does not know."""
     try:
-        return Options(**found.state["options"])
-    except (TypeError, KeyError) as error:
+        return options_from(found.state["options"])
+    except (TypeError, KeyError, ValueError) as error:
         raise CheckpointError(f"{found.path} was written by another version of minigan: {error}") from error
 
 
@@ -262,16 +269,16 @@ def load_trainer(
     return trainer, found
 
 
-def load_generator(spec: str, root: str | os.PathLike = "runs") -> tuple[nn.Module, Options, Checkpoint]:
+def load_generator(spec: str, root: str | os.PathLike = "runs") -> tuple[nn.Module, CommonOptions, Checkpoint]:
     """The averaged generator of a run in evaluation mode, its options, and the checkpoint. Raises CheckpointError."""
     trainer, found = load_trainer(spec, root, with_data=False)
     return trainer.average.module.eval(), trainer.options, found
 
 
-def append_metric(folder: Path, step: int, seen: Observed) -> None:
+def append_metric(folder: Path, step: int, observation: Observation) -> None:
     """A row of metric-classifier.jsonl."""
     with open(folder / "metric-classifier.jsonl", "a") as file:
-        file.write(json.dumps({"step": step, "results": seen.figures}) + "\n")
+        file.write(json.dumps({"step": step, "results": observation.figures}) + "\n")
 
 
 def read_stats(folder: Path) -> list[dict]:
@@ -305,7 +312,7 @@ def list_runs(root: str | os.PathLike = "runs") -> list[dict]:
     return found
 
 
-def _new_folder(options: Options, out: str | os.PathLike | None, root: Path) -> Path:
+def _new_folder(options: CommonOptions, out: str | os.PathLike | None, root: Path) -> Path:
     if out is not None:
         folder = Path(out)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -24,7 +24,7 @@ from ..ops.basic import abs, cast, exp, sqrt, square, where
 from ..ops.matmul import matmul
 from ..ops.reduce import mean, safe_norm, sum
 from ..ops.shape import cat
-from .losses import Loss, nearest
+from .losses import Loss, Output, nearest
 
 TRICKS = {
     "two-sided": "gradient penalty, norm 1 at interpolates (gan.penalties)",
@@ -73,7 +73,10 @@ INCOMPATIBLE: tuple[tuple[str, str, str], ...] = (
     ("lookahead", "optimistic", "both correct the same rotation; optimistic is lookahead with the past gradient"),
     ("lookahead", "unrolled", "both look at the opponent's next step; choose one"),
     ("batch-norm", "virtual-batch-norm", "two normalisations of the same activations; choose one"),
-    *(("smoothing", loss, f"{loss} {_LABEL}") for loss in ("hinge", "margin", "wasserstein", "ebgan", "f-*")),
+    *(
+        ("smoothing", loss, f"{loss} {_LABEL}")
+        for loss in ("hinge", "margin", "wasserstein", "ebgan", "f-*", "relativistic*")
+    ),
     (
         "noisy-labels",
         "wasserstein",
@@ -220,7 +223,7 @@ def smoothed(row: Loss, real: float = 0.9, fake: float = 0.0) -> Loss:
     check(row.name, ["smoothing"])
     if not 0 <= fake < real <= 1:
         raise ValueError(f"smoothed: needs 0 <= fake < real <= 1, got real {real}, fake {fake}")
-    if row.output == "logit":  # -(y ln D + (1 - y) ln(1 - D)) = softplus(t) - y t
+    if row.output is Output.LOGIT:  # -(y ln D + (1 - y) ln(1 - D)) = softplus(t) - y t
         return replace(
             row,
             discriminator=lambda r, f: mean(softplus(r) - real * r) + mean(softplus(f) - fake * f),

@@ -347,8 +347,8 @@ def _tiny(name: str, seed: int, attempt: int) -> Trainer:
     for module in (trainer.generator, trainer.critic):
         _drawn(module, rng)
     trainer.double()
-    for player in ("critic", "generator"):
-        trainer.feed(player)
+    trainer.anneal()
+    trainer.feed()
     for layer in (*trainer.generator.modules(), *trainer.critic.modules()):
         if isinstance(getattr(layer, "weight_u", None), Tensor):  # spectral norm: its vectors converge and stand still
             with no_grad():

@@ -42,7 +42,7 @@ def test_penalties_of_a_quadratic_critic(name, rng):
     row = penalty(name)
     value, norm = row(lambda x: (x * x).sum((1, 2)) * a / 2, real, fake, eps)
     mixed = eps.data * real.data + (1 - eps.data) * fake.data
-    at = {"interpolates": mixed, "real": real.data, "fake": fake.data}[row.at]
+    at = {"r1": real.data, "r2": fake.data}.get(name, mixed)
     n = np.linalg.norm(at.reshape(6, -1), axis=1)
     s = 1.3 * n
     value_by_hand, slope = {
@@ -66,7 +66,7 @@ def test_penalties_of_a_network_equal_torch(name, rng):
     real, fake, eps = rng.standard_normal((7, 2)), rng.standard_normal((7, 2)), rng.random((7, 1))
     row = penalty(name)
     value, _ = row(lambda x: ours(x)[:, 0], mg.tensor(real), mg.tensor(fake), mg.tensor(eps))
-    at = {"interpolates": eps * real + (1 - eps) * fake, "real": real, "fake": fake}[row.at]
+    at = {"r1": real, "r2": fake}.get(name, eps * real + (1 - eps) * fake)
     x = torch.tensor(at, requires_grad=True)
     (g,) = torch.autograd.grad(theirs(x).sum(), x, create_graph=True)
     n = g.norm(dim=1)

@@ -23,7 +23,7 @@ on real images only, says how often the new value is there and the others are wh
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -35,18 +35,48 @@ from ...data import Loader
 from ...functional import binary_cross_entropy_with_logits, l1_loss
 from ..metrics import attributes
 from ..metrics.classifier import SIZE, prepared, shrunk
+from ..metrics.judging import Observation
 from ..networks.translators import AttributeCritic, Translator, init_
-from ..train import Observed, Trainer
-from .cyclegan import translated
+from ..options import NETWORKS, OBJECTIVE, RUN, CommonOptions, option
+from ..penalties import PENALTIES, penalty
+from .system import Result, System
+from .translation import TranslationTrainer, translated
 
 NO_YES = ("no", "yes")
 
 
-class StarGAN(Trainer):
-    """Options of its own: attributes (their names, parted by commas), blocks, class_weight (lambda_cls), source_weight
-    (mu), cycle_weight (lambda_rec), change_weight (lambda_change), gp_weight, n_critic."""
+@dataclass(frozen=True)
+class StarOptions(CommonOptions):
+    """The options of `stargan`."""
+
+    attributes: str = option("", "Attributes to set, parted by commas: yes/no ones of the data set.", RUN)
+    blocks: int = option(4, "Residual blocks of the translator.", NETWORKS, 0)
+    class_weight: float = option(1.0, "Weight lambda_cls of the critic's classification.", OBJECTIVE, 0)
+    source_weight: float = option(
+        1.0, "Weight mu of finding out what a translation was made of, in class weights.", OBJECTIVE, 0
+    )
+    cycle_weight: float = option(10.0, "Weight lambda_rec of the error of going there and back.", OBJECTIVE, 0)
+    change_weight: float = option(
+        0.0, "Weight lambda_change of what an image is changed by, as the mean over its pixels.", OBJECTIVE, 0
+    )
+    gp_weight: float = option(10.0, "Weight lambda_gp of the gradient penalty; 0 for none.", OBJECTIVE, 0)
+    penalty: str = option("two-sided", "Which slope the gradient penalty pulls at.", OBJECTIVE, choices=PENALTIES)
+
+    loss: ClassVar[str] = "wasserstein"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        penalty(self.penalty)
+
+    def idle(self) -> dict[str, str]:
+        return {} if self.gp_weight else {"penalty": "gp_weight is 0"}
+
+
+class StarGAN(TranslationTrainer):
+    """`stargan`."""
 
     streams: ClassVar = {"init": 1, "eps": 4, "target": 8}
+    usage = "RUN IMAGE... --set attribute=value"
 
     def chosen(self) -> dict[str, int]:
         """Attribute -> its column in the data set, in the order of the condition. Raises ValueError for a set without
@@ -79,23 +109,14 @@ class StarGAN(Trainer):
         critic = AttributeCritic(count, channels, options.size, 2 * options.base, halvings + 1)
         return tuple(init_(network, self.random["init"]) for network in (translator, critic))
 
-    def feed(self, player: str) -> None:
+    def feed(self) -> None:
         """The next images, their attributes, and those of others of the batch; the translator learns from the images
         of the last critic step."""
-        if player != "critic":
-            return
         images, values = next(self.loader)
         has = values[:, list(self.chosen().values())].astype(np.float32)
         order = host(self.random["target"].permutation(len(has)))
         for name, given in {"real": images, "has": has, "wanted": has[order]}.items():
             self.batch[name].assign(given)
-
-    def step(self) -> dict[str, float]:
-        """One step of the translator with its critic steps, at the rate of this step."""
-        left = 1 - self.steps_done / max(self.options.steps, 1)
-        for optimiser in self._optimisers().values():
-            optimiser.param_groups[0]["lr"] = self.options.lr * max(min(1, 2 * left), 0)
-        return super().step()
 
     def critic_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """Wasserstein with the gradient penalty, and the classification of real images."""
@@ -105,17 +126,13 @@ class StarGAN(Trainer):
         (d_real, logits), (d_fake, fake_logits) = self.critic(real), self.critic(fake)
         d_loss = self.loss.discriminator(d_real, d_fake)
         named = self._named(logits, self.batch["has"])
-        figures = {"d_loss": d_loss, **self.critic_figures(d_real, d_fake), "class_loss": named}
+        figures = {"d_loss": d_loss, **self.loss.figures(d_real, d_fake), "class_loss": named}
         objective = d_loss + options.class_weight * named
         if options.source_weight:
             found_out = self._named(fake_logits, self.batch["has"])
             objective = objective + options.class_weight * options.source_weight * found_out
             figures["source_loss"] = found_out
-        if options.gp_weight:
-            value, norm = self.slope(lambda x: self.critic(x)[0], real, fake)
-            figures |= {"penalty": value, "gradient_norm": norm}
-            objective = objective + options.gp_weight * value
-        return objective, figures
+        return self.with_penalty(objective, figures, lambda x: self.critic(x)[0], real, fake)
 
     def generator_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """The translator's adversarial, class, reconstruction and change losses."""
@@ -163,11 +180,7 @@ class StarGAN(Trainer):
             rows += [real, *(self.translate(real, _turned(values, k)) for k in range(changes - 1))]
         return np.concatenate(rows)[:count]
 
-    def draw(self, count: int, random: Generator) -> np.ndarray:
-        """A translator has no samples without images: raises ValueError, which says what to do instead."""
-        raise ValueError("stargan makes images of images: use minigan translate RUN IMAGE... --set attribute=value")
-
-    def observe(self, count: int, random: Generator, details: bool = False) -> Observed:
+    def observe(self, count: int, random: Generator, details: bool = False) -> Observation:
         """For each attribute, turned over on held-out images (at most `count`): the share where the judge finds the new
         value, and the share of each other attribute of the set that it finds as it was. Where one hides another, as a
         hat does the hair, that share is low also for a perfect translator."""
@@ -217,7 +230,7 @@ class StarGAN(Trainer):
         )
         right = ", ".join(f"{name} {share:.1%}" for name, share in accuracy.items())
         lines.append(f"the judge is right on held-out images in: {right}")
-        return Observed(figures, lines)
+        return Observation(figures, lines)
 
     def _held(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(images as networks see them, the chosen attributes)."""
@@ -242,3 +255,35 @@ def _at_judge(images: np.ndarray) -> np.ndarray:
 
 def _share(value: float | None) -> str:
     return "none" if value is None else f"{value:.1%}"
+
+
+STARGAN = System(
+    StarOptions(
+        "stargan",
+        data="avatars",
+        attributes="glasses,hat,long_hair,smile",
+        batch_size=16,
+        lr=5e-4,
+        beta1=0.5,
+        beta2=0.999,
+        n_critic=2,
+        base=16,
+        blocks=2,
+        class_weight=6.0,
+        cycle_weight=10.0,
+        change_weight=10.0,
+        size=16,
+        steps=1500,
+    ),
+    "one translator sets several attributes, one critic also names them",
+    "Choi et al. 2018",
+    StarGAN,
+    results=(
+        Result(
+            "each of four attributes turned over in at least {least_present:.1%}, the other three kept in at least"
+            " {least_kept:.1%}; of those not set, skin kept in at least {kept[skin]:.1%} (judge right on real ones in"
+            " {judge[skin]:.1%}), beard {kept[beard]:.1%} ({judge[beard]:.1%}), hair, which hats hide,"
+            " {kept[hair]:.1%} ({judge[hair]:.1%}); reconstruction L1 {reconstruction_l1:.4f}"
+        ),
+    ),
+)

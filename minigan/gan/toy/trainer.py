@@ -23,6 +23,7 @@ import copy
 import difflib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from functools import partial
 from math import cos, pi
 
 import numpy as np
@@ -116,7 +117,7 @@ class ToyOptions:
     @property
     def clipped(self) -> bool:
         """Whether the critic's weights are clipped: the Wasserstein loss needs a bound, where no trick gives one."""
-        return self.loss == "wasserstein" and self.trick not in ("gp", "spectral-norm")
+        return loss(self.loss).lipschitz and self.trick not in ("gp", "spectral-norm")
 
 
 ALIASES = {"wgan-gp": ("wasserstein", "gp"), "wgan": ("wasserstein", "plain"), "gan": ("non-saturating", "plain")}
@@ -149,9 +150,7 @@ def options_for(data: str, system: str, trick: str | None = None, **changes) -> 
         raise ValueError(f"toy: unknown options {sorted(unknown)}")
     if system in ("wgan-gp", "wgan") and trick not in (None, implied):
         raise ValueError(f"toy: {system} is the loss {name} with trick {implied}; for {trick} take --loss {name}")
-    defaults = (
-        {} if name == "wasserstein" else {"n_critic": 1, "beta1": 0.5, "beta2": 0.999, "lr_d": 5e-4, "lr_g": 5e-4}
-    )
+    defaults = {} if loss(name).lipschitz else {"n_critic": 1, "beta1": 0.5, "beta2": 0.999, "lr_d": 5e-4, "lr_g": 5e-4}
     return ToyOptions(**{"data": data, "loss": name, "trick": trick or implied, **defaults, **changes})
 
 
@@ -235,7 +234,7 @@ class ToyTrainer:
             objective = self._unrolled(fake)
         else:
             self.critic.requires_grad_(False)
-            objective = self.loss.generator(self.judged(fake))
+            objective = self._adversarial(self.judged, fake)
         params = list(self.generator.parameters())
         for p, g in zip(params, grad(objective, params), strict=True):
             p.grad = g
@@ -256,7 +255,12 @@ class ToyTrainer:
             return self.loss.discriminator(judged(weights, real), judged(weights, fake))
 
         ahead = unroll(dict(self.critic.named_parameters()), objective, options.unroll, options.unroll_lr)
-        return self.loss.generator(judged(ahead, fake))
+        return self._adversarial(partial(judged, ahead), fake)
+
+    def _adversarial(self, judged: Callable[[Tensor], Tensor], fake: Tensor) -> Tensor:
+        """The generator's part of the loss; the critic judges the reals, too, where the loss reads them."""
+        d_real = judged(self.packed(self.real)) if self.loss.relativistic else None
+        return self.loss.generator(judged(fake), d_real)
 
     @np.errstate(over="ignore", invalid="ignore")
     def step(self) -> dict[str, Tensor]:

@@ -35,7 +35,7 @@ def test_the_losses_are_their_formulas():
     trainer = small(capture=False, class_weight=2.0, source_weight=0.5, cycle_weight=3.0, change_weight=5.0)
     last = trainer.generator.last.weight
     last.assign((np.random.default_rng(0).standard_normal(last.shape) * 0.1).astype(np.float32))
-    trainer.feed("critic")
+    trainer.feed()
     x, has, wanted = (trainer.batch[name] for name in ("real", "has", "wanted"))
     with mg.no_grad():
         fake = trainer.generator(x, wanted)
@@ -53,7 +53,7 @@ def test_the_losses_are_their_formulas():
 
 def test_what_is_wanted_is_what_others_of_the_batch_have():
     trainer = small()
-    trainer.feed("critic")
+    trainer.feed()
     has, wanted = trainer.batch["has"].data, trainer.batch["wanted"].data
     assert sorted(map(tuple, has)) == sorted(map(tuple, wanted)) and set(np.unique(has)) <= {0, 1}
     images, values = trainer.loader.batch(0)
