@@ -115,6 +115,7 @@ LAYERS = [
     "bench.accuracy",
     "bench.rules",
     "bench.report",
+    "docs.figures",
     "cli_data",
     "cli_interpolate",
     "cli_traverse",
@@ -124,7 +125,7 @@ LAYERS = [
 ]
 # The face of the package re-exports; it may name any floor. `gan` is the package of the rooms gan.*, assets holds data
 # only.
-FACES = {"__init__", "gan.__init__", "bench.__init__", "cudasim.__init__"}
+FACES = {"__init__", "gan.__init__", "bench.__init__", "cudasim.__init__", "docs.__init__"}
 
 # Loaded when first needed, so that `import minigan` stays quick and runs without them.
 LAZY = {"numba", "scipy", "matplotlib", "PIL", "click", "tqdm", "safetensors", "torch", "hypothesis"}
