@@ -1,7 +1,7 @@
 """The `minigan` command: its group, its errors and its exit statuses; the commands are in the files beside.
 
-Each sub-command reads its options, calls the library, and prints; nothing is computed here. A file holds the commands of
-one subject, and a function `register` that adds them.
+Each sub-command reads its options, calls the library, and prints; nothing is computed here. A file holds the commands
+of one subject, and a function `register` that adds them.
 
 Exit status: 0 done, 1 something failed while running (one line says what), 2 wrong usage, 130 / 143 stopped by Ctrl-C /
 SIGTERM.
