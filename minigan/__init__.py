@@ -10,8 +10,10 @@ Layers are in `minigan.nn`, functions by torch's names in `minigan.functional`, 
 """
 
 from pathlib import Path as _Path
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-# In a checkout, kernels/ and examples/ lie beside this package; installed, they lie inside it.
+# In a checkout, kernels/ and examples/ lie beside this package, and links in it lead there (editors follow them);
+# installed, they lie inside it. Where a checkout has no links, as on Windows, the folder above is searched.
 if not (_Path(__file__).parent / "kernels").is_dir():
     __path__.append(str(_Path(__file__).parent.parent))
 
@@ -34,7 +36,10 @@ from .backend import Generator, bool_, device, float32, float64, get_num_threads
 from .capture import CaptureError, capture
 from .creation import *  # noqa: F403
 
-globals().update(methods.PUBLIC)
+if _TYPE_CHECKING:
+    from ._typing import *  # noqa: F403
+else:
+    globals().update(methods.PUBLIC)
 _open_doors(__name__)
 __version__ = "0.1.0"
 __all__ = [

@@ -25,11 +25,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .backend import FLOATS, default_device, device_of, float32, host, moved, namespace, on, opened, together
 from .backend import device as check_device
+
+if TYPE_CHECKING:
+    from ._typing import Methods
+else:
+    Methods = object  # methods.py and the ops attach them
+_property: Any = property  # so that the type that stands beside the name counts
 
 _recording: ContextVar[bool] = ContextVar("minigan_recording", default=True)
 _anomaly: ContextVar[bool] = ContextVar("minigan_anomaly", default=False)
@@ -88,7 +95,7 @@ def is_anomaly_detected() -> bool:
     return _anomaly.get()
 
 
-class Tensor:
+class Tensor(Methods):
     """An array and where it came from.
 
     data: the NumPy array. node, index: the recorded op and which of its outputs this is (None, 0 for a leaf).
@@ -103,11 +110,11 @@ class Tensor:
         self.data, self.node, self.index = data, node, index
         self._leaf_grad, self.grad, self.hooks, self.version = False, None, None, [0]
 
-    shape = property(attrgetter("data.shape"), doc="The sizes of its axes, a tuple.")
-    dtype = property(attrgetter("data.dtype"), doc="The NumPy dtype of its elements.")
-    ndim = property(attrgetter("data.ndim"), doc="The number of its axes.")
-    device = property(lambda self: device_of(array_of(self)), doc="The device that holds its array.")
-    is_leaf = property(lambda self: self.node is None, doc="Whether no recorded op made it.")
+    shape: tuple[int, ...] = _property(attrgetter("data.shape"), doc="The sizes of its axes, a tuple.")
+    dtype: np.dtype = _property(attrgetter("data.dtype"), doc="The NumPy dtype of its elements.")
+    ndim: int = _property(attrgetter("data.ndim"), doc="The number of its axes.")
+    device: str = _property(lambda self: device_of(array_of(self)), doc="The device that holds its array.")
+    is_leaf: bool = _property(lambda self: self.node is None, doc="Whether no recorded op made it.")
 
     @property
     def requires_grad(self) -> bool:
@@ -335,8 +342,9 @@ class Op:
         grads = iter(grad([y for y, _ in reached], wanted, [g for _, g in reached], create_graph=onward))
         return tuple(next(grads) if n else None for n in need)
 
-    def __call__(self, *inputs) -> Tensor | tuple[Tensor, ...]:
-        """Apply the op to Tensors (NumPy arrays and Python numbers are taken as constants) and record it."""
+    def __call__(self, *inputs) -> Any:
+        """Apply the op to Tensors (NumPy arrays and Python numbers are taken as constants) and record it. Returns a
+        Tensor, or a tuple of them for an op with several outputs."""
         if watchers and (noted := recorder.get()) is not None:
             return noted.apply(self, _lift(inputs))
         try:

@@ -8,6 +8,7 @@ import os
 
 import numpy as np
 import pytest
+import pytorch
 from hypothesis import HealthCheck, settings
 
 # Two test processes share the cores, so waiting threads sleep at once; read when PyTorch loads the OpenMP library.
@@ -101,12 +102,28 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(pytest.mark.skip(reason="slow; run with -m slow"))
 
 
+@pytest.fixture(scope="session")
+def torch():
+    """PyTorch; a test that asks for it is skipped where it is not installed."""
+    return pytest.importorskip("torch", reason=pytorch.ABSENT)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_torch_thread():
     """Tiny arrays and two test processes: torch's own threads only get in the way."""
-    import torch
+    if pytorch.INSTALLED:
+        import torch
 
-    torch.set_num_threads(1)
+        torch.set_num_threads(1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """A test that left a comparison with PyTorch out and did all else is reported as skipped, with the reason."""
+    pytorch.left_out.clear()
+    result = yield
+    pytorch.skip_if_left_out()
+    return result
 
 
 @pytest.fixture

@@ -21,8 +21,9 @@ FLOORS = [
     *("gan.options", "gan.train", "gan.systems", "gan.run", "gan.latents", "gan.results", "gan.toy"),
     *("testing", "bench", "docs", "cli"),
 ]
-FACES = {"", "gan", "assets", "_doors", "__main__"}
-"""What may import from any floor, or imports nothing: the faces of the packages, data, old names, `python -m`."""
+FACES = {"", "gan", "assets", "_doors", "_typing", "__main__"}
+"""What may import from any floor, or imports nothing: the faces of the packages, data, old names, declarations for
+type checkers, `python -m`."""
 
 # Loaded when first needed, so that `import minigan` stays quick and runs without them.
 LAZY = {"numba", "scipy", "matplotlib", "PIL", "click", "tqdm", "safetensors", "torch", "hypothesis"}

@@ -3,7 +3,6 @@ weights."""
 
 import numpy as np
 import pytest
-import torch
 
 import minigan as mg
 from minigan import nn, optim
@@ -25,7 +24,7 @@ OPTIMISERS = [
 
 @pytest.mark.parametrize(("name", "settings"), OPTIMISERS, ids=lambda v: v if isinstance(v, str) else ",".join(v))
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_trajectory_equals_torch(name, settings, dtype):
+def test_trajectory_equals_torch(name, settings, dtype, torch):
     """Thirty steps on the same quadratic; the tolerance is the dtype's rounding, thirty times."""
     start, target = RNG.standard_normal((6, 5)).astype(dtype), RNG.standard_normal((6, 5)).astype(dtype)
     p, t = nn.Parameter(start), torch.nn.Parameter(torch.tensor(start))
@@ -70,8 +69,8 @@ def test_parameter_groups_and_missing_gradients():
     assert len(sgd.state_dict()["state"]) == 2
 
 
-def test_clipping():
-    """clip_grad_norm_ scales all gradients by one factor, as torch's; the others limit element by element."""
+def test_clip_grad_norm_is_torch_s(torch):
+    """It scales all gradients by one factor and returns their norm."""
     params = [nn.Parameter(RNG.standard_normal(s)) for s in ((3, 2), (5,))]
     theirs = [torch.nn.Parameter(torch.tensor(p.data)) for p in params]
     for p, t in zip(params, theirs, strict=True):
@@ -81,6 +80,18 @@ def test_clipping():
     assert float(optim.clip_grad_norm_(params, 1.5)) == pytest.approx(float(expected))
     for p, t in zip(params, theirs, strict=True):
         np.testing.assert_allclose(p.grad.data, t.grad.numpy(), rtol=1e-12)
+
+
+def test_clipping():
+    """clip_grad_norm_ shortens the vector of all gradients; the others limit element by element."""
+    params = [nn.Parameter(RNG.standard_normal(s)) for s in ((3, 2), (5,))]
+    grads = [RNG.standard_normal(p.shape) * 3 for p in params]
+    for p, g in zip(params, grads, strict=True):
+        p.grad = mg.tensor(g)
+    norm = np.sqrt(sum(np.square(g).sum() for g in grads))
+    assert float(optim.clip_grad_norm_(params, 1.5)) == pytest.approx(norm)
+    for p, g in zip(params, grads, strict=True):
+        np.testing.assert_allclose(p.grad.data, g * 1.5 / norm, rtol=1e-6)
     optim.clip_grad_value_(params, 0.1)
     assert max(np.abs(p.grad.data).max() for p in params) == 0.1
     optim.clip_weights_(params, 0.01)

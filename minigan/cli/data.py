@@ -17,20 +17,22 @@ class _Names(click.Group):
         return super().resolve_command(ctx, args)
 
 
+_path = click.option("--path", type=click.Path(path_type=Path), help="Where the set lies; else it is searched for.")
+_size = click.option("--size", type=int, help="Height and width that photographs are read at.")
+_out = click.option("-o", "--out", type=click.Path(path_type=Path), help="PNG to write.")
+
+
 def register(main: click.Group, command: Callable) -> None:
-    """Add the group to the command; `command` makes a sub-command as minigan/cli/main.py does."""
+    """Add the commands; `command` makes a sub-command as minigan/cli/main.py does."""
     group = _Names(
-        "data", help="The data sets: list, show NAME, or NAME itself (mnist, folder:PATH, ...) to fetch and check it."
+        "data",
+        help="The data sets: list, show NAME, or NAME itself (mnist, folder:PATH, ...) to fetch and check it.",
+        short_help="The data sets: list them, show one, or fetch and check one.",
     )
     main.add_command(group)
-    command(group, "list")(data_list)
-    where = click.option("--path", type=click.Path(path_type=Path), help="Where the set lies; else it is searched for.")
-    size = click.option("--size", type=int, help="Height and width that photographs are read at.")
-    out = click.option("-o", "--out", type=click.Path(path_type=Path), help="PNG to write.")
-    name = click.argument("name")
-    offline = click.option("--no-download", is_flag=True, help="Only look in the places at hand.")
-    command(group, "get")(name(where(size(out(offline(data_get))))))
-    command(group, "show")(name(where(size(out(data_show)))))
+    command(group, "list", "List the data sets.")(data_list)
+    command(group, "get", "Find or download a data set, and check it.")(data_get)
+    command(group, "show", "Draw a labelled sheet of a data set's images.")(data_show)
 
 
 def data_list() -> list:
@@ -57,6 +59,11 @@ def data_list() -> list:
     return rows
 
 
+@click.argument("name")
+@_path
+@_size
+@_out
+@click.option("--no-download", is_flag=True, help="Only look in the places at hand.")
 def data_get(name, path, size, out, no_download) -> dict:
     """Find a data set, download it where it is nowhere at hand, check it, and say what it holds."""
     from .. import data, viz
@@ -89,6 +96,10 @@ def data_get(name, path, size, out, no_download) -> dict:
     }
 
 
+@click.argument("name")
+@_path
+@_size
+@_out
 def data_show(name, path, size, out) -> dict:
     """Draw a labelled sheet of a data set's images, NAME.png by default."""
     from .. import data, viz

@@ -10,20 +10,16 @@ import click
 
 def register(main: click.Group, command: Callable) -> None:
     """Add the command; `command` makes a sub-command as minigan/cli/main.py does."""
-    wrapped = interpolate
-    for option in (
-        click.option("--device", default="cpu", show_default=True, help="Where to compute."),
-        click.option("--scale", default=2, show_default=True, type=click.IntRange(1), help="Pixels per pixel."),
-        click.option("--seed", default=0, show_default=True, help="Seed of the pairs."),
-        click.option("--columns", default=10, show_default=True, type=click.IntRange(2), help="Points on a path."),
-        click.option("--rows", default=8, show_default=True, type=click.IntRange(1), help="Pairs, a row each."),
-        click.option("-o", "--out", default="interpolate.png", show_default=True, type=click.Path(path_type=Path)),
-        click.argument("run"),
-    ):
-        wrapped = option(wrapped)
-    command(main, "interpolate")(wrapped)
+    command(main, "interpolate", "Draw the way between pairs of latents.")(interpolate)
 
 
+@click.argument("run")
+@click.option("-o", "--out", default="interpolate.png", show_default=True, type=click.Path(path_type=Path))
+@click.option("--rows", default=8, show_default=True, type=click.IntRange(1), help="Pairs, a row each.")
+@click.option("--columns", default=10, show_default=True, type=click.IntRange(2), help="Points on a path.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the pairs.")
+@click.option("--scale", default=2, show_default=True, type=click.IntRange(1), help="Pixels per pixel.")
+@click.option("--device", default="cpu", show_default=True, help="Where to compute.")
 def interpolate(run, out, rows, columns, seed, scale, device) -> dict:
     """Draw the way between pairs of latents, a row a pair: the latents move on a great circle, codes and labels stay.
     RUN is a run folder, a checkpoint file, or latest."""

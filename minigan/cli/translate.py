@@ -14,23 +14,18 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 
 def register(main: click.Group, command: Callable) -> None:
     """Add the command; `command` makes a sub-command as minigan/cli/main.py does."""
-    options = (
-        click.argument("run"),
-        click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path)),
-        click.option("-o", "--out", default="translated.png", show_default=True, type=_FILE, help="PNG to write."),
-        click.option("--to", help="Of cyclegan: the domain to translate to; by default the run's target."),
-        click.option("--set", "settings", multiple=True, metavar="ATTRIBUTE=VALUE", help="Of stargan; repeatable."),
-        click.option("--fit", default="pad", show_default=True, type=click.Choice(FITS), help="How to make squares."),
-        click.option("--only", is_flag=True, help="The translations alone, without the images above them."),
-        click.option("--scale", default=4, show_default=True, type=click.IntRange(1), help="Pixels per pixel."),
-        click.option("--device", default="cpu", show_default=True, help="Where to compute: cpu, cuda, cudasim ..."),
-    )
-    function = translate
-    for option in reversed(options):
-        function = option(function)
-    command(main, "translate")(function)
+    command(main, "translate", "Translate images with a trained network.")(translate)
 
 
+@click.argument("run")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path))
+@click.option("-o", "--out", default="translated.png", show_default=True, type=_FILE, help="PNG to write.")
+@click.option("--to", help="Of cyclegan: the domain to translate to; by default the run's target.")
+@click.option("--set", "settings", multiple=True, metavar="ATTRIBUTE=VALUE", help="Of stargan; repeatable.")
+@click.option("--fit", default="pad", show_default=True, type=click.Choice(FITS), help="How to make squares.")
+@click.option("--only", is_flag=True, help="The translations alone, without the images above them.")
+@click.option("--scale", default=4, show_default=True, type=click.IntRange(1), help="Pixels per pixel.")
+@click.option("--device", default="cpu", show_default=True, help="Where to compute: cpu, cuda, cudasim ...")
 def translate(run, images, out, to, settings, fit, only, scale, device) -> dict:
     """Translate images with a trained network. RUN is a run folder of cyclegan or stargan, a checkpoint file, or
     latest; IMAGE... are files of any format that Pillow reads."""

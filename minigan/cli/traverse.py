@@ -10,19 +10,19 @@ import click
 
 def register(main: click.Group, command: Callable) -> None:
     """Add the command; `command` makes a sub-command as minigan/cli/main.py does."""
-    run = click.argument("run")
-    out = click.option(
-        "-o", "--out", default="traverse.png", show_default=True, type=click.Path(path_type=Path), help="PNG to write."
-    )
-    rows = click.option("--rows", default=8, show_default=True, type=click.IntRange(1), help="Latents, or directions.")
-    columns = click.option(
-        "--columns", default=10, show_default=True, type=click.IntRange(2), help="Values along a continuous walk."
-    )
-    seed = click.option("--seed", default=0, show_default=True, help="Seed of the latents and directions.")
-    scale = click.option("--scale", default=2, show_default=True, type=click.IntRange(1), help="Pixels per pixel.")
-    command(main, "traverse")(run(out(rows(columns(seed(scale(traverse)))))))
+    command(main, "traverse", "Draw what codes, classes or latents do to the images.")(traverse)
 
 
+@click.argument("run")
+@click.option(
+    "-o", "--out", default="traverse.png", show_default=True, type=click.Path(path_type=Path), help="PNG to write."
+)
+@click.option("--rows", default=8, show_default=True, type=click.IntRange(1), help="Latents, or directions.")
+@click.option(
+    "--columns", default=10, show_default=True, type=click.IntRange(2), help="Values along a continuous walk."
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of the latents and directions.")
+@click.option("--scale", default=2, show_default=True, type=click.IntRange(1), help="Pixels per pixel.")
 def traverse(run, out, rows, columns, seed, scale) -> dict:
     """Draw grids along the codes, classes or latents of a trained generator. RUN is a run folder, a checkpoint file, or
     latest."""

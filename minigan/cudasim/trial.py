@@ -41,8 +41,9 @@ class Checkout:
 
     def __init__(self, root: Path, file: Path, tests: list[str], seconds: int) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="minigan-mutants-"))
-        for part in PARTS:
-            shutil.copytree(root / part, self.folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        ignore = shutil.ignore_patterns("__pycache__")
+        for part in PARTS:  # minigan/kernels is a link to kernels: it has to lead to the copy
+            shutil.copytree(root / part, self.folder / part, symlinks=True, ignore=ignore)
         shutil.copy(root / "pyproject.toml", self.folder)
         self.file = self.folder / file.resolve().relative_to(root.resolve())
         self.original = self.file.read_text()

@@ -19,6 +19,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -38,9 +39,9 @@ def contents(path: Path, most: int) -> bytes:
     """
     try:
         with open(path, "rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
+            is_gzip = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
-            data = (gzip.GzipFile(fileobj=raw) if packed else raw).read(most + 1)
+            data = (gzip.GzipFile(fileobj=raw) if is_gzip else raw).read(most + 1)
     except DAMAGE as error:
         raise ArchiveError(f"{path} is damaged: {error}") from error
     if len(data) > most:
@@ -50,17 +51,17 @@ def contents(path: Path, most: int) -> bytes:
 
 def check_digest(what: object, data: bytes | memoryview, expected: str, algorithm: str = "sha256") -> None:
     """Raises ArchiveError unless `data` has the digest; an empty `expected` accepts everything."""
-    found = hashlib.new(algorithm, data).hexdigest()
-    if expected and found != expected:
-        raise ArchiveError(f"{what} has {algorithm} {found}, expected {expected}: damaged, or another file")
+    digest = hashlib.new(algorithm, data).hexdigest()
+    if expected and digest != expected:
+        raise ArchiveError(f"{what} has {algorithm} {digest}, expected {expected}: damaged, or another file")
 
 
 def check_file(path: Path, expected: str, algorithm: str = "sha256") -> None:
     """The same for a file as it lies there."""
     with open(path, "rb") as file:
-        found = hashlib.file_digest(file, algorithm).hexdigest()
-    if expected and found != expected:
-        raise ArchiveError(f"{path} has {algorithm} {found}, expected {expected}: damaged, or another file")
+        digest = hashlib.file_digest(file, algorithm).hexdigest()
+    if expected and digest != expected:
+        raise ArchiveError(f"{path} has {algorithm} {digest}, expected {expected}: damaged, or another file")
 
 
 def idx(what: object, data: bytes) -> np.ndarray:
@@ -111,9 +112,9 @@ def _of_zip(path: Path, most: int) -> Iterator[tuple[str, bytes]]:
 
 def _of_tar(path: Path, most: int) -> Iterator[tuple[str, bytes]]:
     with open(path, "rb") as raw:
-        packed = raw.read(2) == b"\x1f\x8b"
+        is_gzip = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
-        source = _Capped(gzip.GzipFile(fileobj=raw) if packed else raw, path, most + most // 4 + (1 << 20))
+        source = _Capped(gzip.GzipFile(fileobj=raw) if is_gzip else raw, path, most + most // 4 + (1 << 20))
         with tarfile.open(fileobj=source, mode="r|") as archive:
             size = 0
             for count, entry in enumerate(archive, 1):
@@ -124,13 +125,15 @@ def _of_tar(path: Path, most: int) -> Iterator[tuple[str, bytes]]:
                     continue
                 if not entry.isreg():
                     raise ArchiveError(f"{path}: {entry.name!r} is a link or a device; the archive is not read")
-                yield entry.name, archive.extractfile(entry).read()
+                file = archive.extractfile(entry)
+                assert file is not None  # of a regular file it never is
+                yield entry.name, file.read()
 
 
 class _Capped(io.RawIOBase):
     """A stream that gives at most `most` bytes: headers, which tarfile reads whole, cannot be bombs either."""
 
-    def __init__(self, source, path: Path, most: int) -> None:
+    def __init__(self, source: BinaryIO | gzip.GzipFile, path: Path, most: int) -> None:
         self.source, self.path, self.left = source, path, most
 
     def read(self, size: int = -1) -> bytes:
@@ -158,19 +161,19 @@ def _judge_size(path: Path, size: int, count: int, most: int) -> None:
 class _Dtype:
     """Stands in for numpy.dtype: remembers its name, does nothing."""
 
-    def __init__(self, name="", *_) -> None:
+    def __init__(self, name: str = "", *_: object) -> None:
         self.name = name
 
-    def __setstate__(self, state) -> None:
+    def __setstate__(self, state: object) -> None:
         pass
 
 
 class _Array:
-    """Stands in for numpy.ndarray: remembers the (shape, dtype, Fortran order, bytes) it is told."""
+    """Stands in for numpy.ndarray: remembers its (shape, dtype, Fortran order, bytes)."""
 
-    state = None
+    state: Any = None
 
-    def __setstate__(self, state) -> None:
+    def __setstate__(self, state: object) -> None:
         self.state = state
 
 
@@ -185,7 +188,7 @@ class _Reader(pickle.Unpickler):
         ("_codecs", "encode"): lambda text, *_: text.encode("latin-1"),
     }
 
-    def find_class(self, module: str, name: str):
+    def find_class(self, module: str, name: str) -> Any:
         try:
             return self.NAMES[module, name]
         except KeyError:
@@ -199,9 +202,9 @@ def cifar_batch(what: object, data: bytes) -> tuple[np.ndarray, np.ndarray]:
     from the dictionary only rows of 3072 bytes and as many labels from 0 to 9.
     """
     try:
-        found = _Reader(io.BytesIO(data), encoding="bytes").load()
-        found = {k.encode() if isinstance(k, str) else k: v for k, v in found.items()}
-        rows, labels = found[b"data"], found[b"labels"]
+        content = _Reader(io.BytesIO(data), encoding="bytes").load()
+        content = {k.encode() if isinstance(k, str) else k: v for k, v in content.items()}
+        rows, labels = content[b"data"], content[b"labels"]
         _, shape, dtype, fortran, raw = rows.state
         if dtype.name not in ("u1", b"u1") or fortran or len(shape) != 2 or shape[1] != 3072:
             raise ValueError(f"its data are {dtype.name!r} {shape}")

@@ -20,7 +20,7 @@ import numpy as np
 from minigan import kernels
 
 from . import sources
-from .folder import shown
+from .folder import parse, shown
 from .sets import DATASETS, EMBEDDED, Info, unknown
 from .sources import ASSETS
 
@@ -72,10 +72,13 @@ class Dataset:
             raise ValueError(f"rows: part {part!r} is not train or held_out")
         index = getattr(self, part)
         if label is not None:
-            index = index[self.labels[index] == _place(label, self.class_names, f"classes of {self.name!r}")]
+            number = _place(label, self.class_names, f"classes of {self.name!r}")
+            assert self.labels is not None  # there are class names
+            index = index[self.labels[index] == number]
         for key, value in attributes.items():
             column = _place(key, tuple(self.info.attributes), f"attributes of {self.name!r}")
             number = _place(value, self.info.attributes[key], f"values of {key}")
+            assert self.attributes is not None
             index = index[self.attributes[index, column] == number]
         return index
 
@@ -99,7 +102,7 @@ def slug(name: str) -> str:
     """The name as a part of file names: folder:PATH becomes folder- and PATH's last part."""
     if not name.startswith("folder:"):
         return name
-    last = sources.folder.parse(name).path.resolve().name
+    last = parse(name).path.resolve().name
     return "folder-" + (re.sub(r"[^A-Za-z0-9._-]+", "_", last).strip("._") or "images")
 
 
@@ -140,8 +143,8 @@ def split(count: int, held_out: int, labels: np.ndarray | None = None) -> tuple[
     """
     order = np.arange(count) if labels is None else np.argsort(labels, kind="stable")
     every = count // held_out
-    kept = np.sort(order[every - 1 :: every][:held_out])
-    return np.setdiff1d(np.arange(count), kept), kept
+    indices = np.sort(order[every - 1 :: every][:held_out])
+    return np.setdiff1d(np.arange(count), indices), indices
 
 
 def to_unit(images: np.ndarray) -> np.ndarray:
@@ -208,7 +211,7 @@ class Loader:
         size: int | None = None,
         drop_last: bool = True,
     ) -> None:
-        self.background = 0
+        self.background: float = 0
         if isinstance(data, Dataset):
             self.background = data.info.background
             targets = data.targets

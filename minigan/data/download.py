@@ -24,6 +24,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 CHUNK = 1 << 16
@@ -99,8 +100,8 @@ def fetch(
 
 def _from_mirror(url: str, part: Path, check: Callable[[Path], None], most: int, patience: Patience) -> None:
     """Receive and check `part`, trying again as long as it helps. Raises _Never."""
-    known = _read_note(part)
-    if known.get("url") != url:
+    note = _read_note(part)
+    if note.get("url") != url:
         _forget(part)
     idle, resumed, reason = 0, False, ""
     for _ in range(MOST_TRIES):
@@ -132,16 +133,16 @@ def _from_mirror(url: str, part: Path, check: Callable[[Path], None], most: int,
 def _receive(url: str, part: Path, most: int, timeout: float) -> None:
     """One request: append to `part` what it lacks. Raises _Again, _Never."""
     offset = part.stat().st_size if part.exists() else 0
-    known = _read_note(part)
+    note = _read_note(part)
     headers = {"User-Agent": "minigan", "Accept-Encoding": "identity"}
     if offset:
         headers["Range"] = f"bytes={offset}-"
-        if known.get("version"):
-            headers["If-Range"] = known["version"]
+        if note.get("version"):
+            headers["If-Range"] = note["version"]
     try:
         with _open(url, headers, timeout) as response:
             total = _total(response, offset)
-            if response.status != 206 or (offset and known.get("total") not in (None, total)):
+            if response.status != 206 or (offset and note.get("total") not in (None, total)):
                 if response.status == 206:  # another file than the one the part began with
                     _forget(part)
                     raise _Again("the file changed on the server")
@@ -162,7 +163,9 @@ def _receive(url: str, part: Path, most: int, timeout: float) -> None:
         raise _Again(str(error) or type(error).__name__) from error
 
 
-def _store(response, part: Path, offset: int, total: int | None, most: int, timeout: float) -> None:
+def _store(
+    response: http.client.HTTPResponse, part: Path, offset: int, total: int | None, most: int, timeout: float
+) -> None:
     """Write the body at `offset`. Raises _Again when it ends early or crawls, _Never when it is too long."""
     from tqdm import tqdm
 
@@ -180,10 +183,10 @@ def _store(response, part: Path, offset: int, total: int | None, most: int, time
                 raise _Never(f"more than the {most:,} bytes expected at most")
             file.write(chunk)
             bar.update(len(chunk))
-            passed = time.monotonic() - since
-            if passed > timeout:
-                if received < LOWEST_RATE * passed:
-                    raise _Again(f"stalled: {received} bytes in {passed:.0f} s")
+            seconds = time.monotonic() - since
+            if seconds > timeout:
+                if received < LOWEST_RATE * seconds:
+                    raise _Again(f"stalled: {received} bytes in {seconds:.0f} s")
                 since, received = time.monotonic(), 0
         file.flush()
         os.fsync(file.fileno())
@@ -193,13 +196,13 @@ def _store(response, part: Path, offset: int, total: int | None, most: int, time
         raise _Never(f"sent {offset:,} bytes, more than the {total:,} announced")
 
 
-def _total(response, offset: int) -> int | None:
+def _total(response: http.client.HTTPResponse, offset: int) -> int | None:
     """The whole length of the file, or None where the server does not say. Raises _Again for a range not asked for."""
     if response.status == 206:
-        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
-        if not found or int(found[1]) != offset:
+        span = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
+        if not span or int(span[1]) != offset:
             raise _Again(f"asked from byte {offset}, sent {response.headers.get('Content-Range')!r}")
-        return int(found[2])
+        return int(span[2])
     length = response.headers.get("Content-Length", "")
     return int(length) if length.isdigit() else None
 
@@ -222,14 +225,22 @@ def _refused(error: urllib.error.HTTPError, part: Path, offset: int) -> None:
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows redirects to http and https only, and never from https to http."""
 
-    def redirect_request(self, req, fp, code, msg, headers, newurl):
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
         before, after = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme
         if after not in ("http", "https") or (before == "https" and after == "http"):
             raise _Never(f"redirected from {before} to {newurl}, which is not followed")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _open(url: str, headers: dict[str, str], timeout: float):
+def _open(url: str, headers: dict[str, str], timeout: float) -> http.client.HTTPResponse:
     if urlsplit(url).scheme not in ("http", "https"):
         raise _Never("only http and https are spoken")
     request = urllib.request.Request(url, headers=headers)

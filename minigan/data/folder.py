@@ -17,8 +17,12 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 SMALLEST_SIDE = 4
 MOST_PIXELS = 1 << 27  # 134 million: an image beyond is taken for a decompression bomb
@@ -52,10 +56,10 @@ class Images:
 def parse(name: str) -> Spec:
     """The Spec that folder:PATH,... stands for. Raises ValueError."""
     rest = name.removeprefix("folder:")
-    options = {}
-    while found := re.fullmatch(r"(.*),(size=[^,]*|fit=[^,]*|grey|gray|flip)", rest, re.DOTALL):
-        rest = found[1]
-        key, _, value = found[2].partition("=")
+    options: dict[str, Any] = {}
+    while option := re.fullmatch(r"(.*),(size=[^,]*|fit=[^,]*|grey|gray|flip)", rest, re.DOTALL):
+        rest = option[1]
+        key, _, value = option[2].partition("=")
         options.setdefault("grey" if key == "gray" else key, value or True)
     if not rest:
         raise ValueError("folder: names no folder; write folder:PATH, for example folder:~/pictures,size=64")
@@ -101,15 +105,15 @@ def read_images(files: Iterable[tuple[str, Path | bytes]], spec: Spec, default: 
         places.append(PurePosixPath(name).parts[:-1])
         notes += [f"{name}: {remark}" for remark in remarks]
     if not images:
-        told = "; ".join(notes[:3]) or "it holds no files"
-        raise ValueError(f"{where} has no image that can be used ({told})")
+        reasons = "; ".join(notes[:3]) or "it holds no files"
+        raise ValueError(f"{where} has no image that can be used ({reasons})")
     classes, labels, held_out = _classes(places, where)
     pixels = np.stack(images)
     if spec.flip:
-        kept = ~held_out
-        pixels = np.concatenate([pixels, pixels[kept][:, :, ::-1]])
-        labels = None if labels is None else np.concatenate([labels, labels[kept]])
-        held_out = np.concatenate([held_out, held_out[kept]])
+        train = ~held_out
+        pixels = np.concatenate([pixels, pixels[train][:, :, ::-1]])
+        labels = None if labels is None else np.concatenate([labels, labels[train]])
+        held_out = np.concatenate([held_out, held_out[train]])
     return Images(pixels, classes, labels, held_out, tuple(notes))
 
 
@@ -149,7 +153,7 @@ def decode(source: Path | bytes, size: int, fit: str = "crop", grey: bool = Fals
     return pixels.reshape(size, size, 1 if grey else 3), remarks
 
 
-def _eight_bit(image, mode: str):
+def _eight_bit(image: Image, mode: str) -> tuple[Image, list[str]]:
     """(image of 8 bits a channel without transparency, remarks). Raises ValueError for numbers without a scale."""
     from PIL import Image
 
@@ -172,13 +176,13 @@ def _eight_bit(image, mode: str):
 def _classes(places: list[tuple[str, ...]], where: object) -> tuple[tuple[str, ...], np.ndarray | None, np.ndarray]:
     """(class names, labels or None, held out) from the folders in which the images lie. Raises ValueError."""
     places = _without_common(places)
-    held_out, told = np.zeros(len(places), bool), False
+    held_out, published = np.zeros(len(places), bool), False
     firsts = {p[0] if p else "" for p in places}
     if firsts <= {"trainA", "trainB", "testA", "testB"}:
-        held_out, told = np.array([p[0].startswith("test") for p in places]), True
+        held_out, published = np.array([p[0].startswith("test") for p in places]), True
         places = [(p[0][-1],) for p in places]
     elif firsts <= set(SPLITS) and "train" in firsts and len(firsts) > 1:
-        held_out, told = np.array([SPLITS[p[0]] for p in places]), True
+        held_out, published = np.array([SPLITS[p[0]] for p in places]), True
         places = [p[1:] for p in places]
     names = sorted({p[0] for p in places if p})
     if names and not all(places):
@@ -191,17 +195,17 @@ def _classes(places: list[tuple[str, ...]], where: object) -> tuple[tuple[str, .
     groups = np.zeros(len(places), np.int64) if labels is None else labels
     for k in range(max(len(names), 1)):
         rows = np.flatnonzero(groups == k)
-        called = f"class {names[k]!r} of {where}" if names else str(where)
+        title = f"class {names[k]!r} of {where}" if names else str(where)
         if len(rows) < 2:
             raise ValueError(
-                f"{called} has 1 image that can be used; one is trained on and one held out, so add more, or remove it"
+                f"{title} has 1 image that can be used; one is trained on and one held out, so add more, or remove it"
             )
-        if not told:
+        if not published:
             share = max(1, len(rows) // 10)
             every = len(rows) // share
             held_out[rows[every - 1 :: every][:share]] = True
         elif held_out[rows].all():
-            raise ValueError(f"{called} has no image to train on: all {len(rows)} lie in the test folder")
+            raise ValueError(f"{title} has no image to train on: all {len(rows)} lie in the test folder")
     return tuple(names), labels, held_out
 
 

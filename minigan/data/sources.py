@@ -16,14 +16,17 @@ from __future__ import annotations
 
 import lzma
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from . import archives, download, folder
-from .sets import EMBEDDED, IDX_NAMES, Info
+from . import archives, download
+from .folder import Spec, checked_size, parse, read_folder, read_images
+from .sets import EMBEDDED, IDX_NAMES, File, Info
 
 ASSETS = Path(__file__).parents[1] / "assets"
 SYSTEM = (Path("/usr/share/datasets"), Path("/usr/local/share/datasets"), Path("/usr/share"))
@@ -38,7 +41,7 @@ VENDORS = {
 
 @dataclass(frozen=True)
 class Raw:
-    """What a reader found: images (N, H, W, C) uint8; labels (N,), attributes (N, A), pairs (P, K) int64 or None.
+    """The arrays of a data set: images (N, H, W, C) uint8; labels (N,), attributes (N, A), pairs (P, K) int64 or None.
 
     held_out (N,) bool is the published split, None where minigan splits. `changes` are what differs from the set's row
     of the table. notes: a line for each image that was skipped or changed. where: the place it was read from.
@@ -50,7 +53,7 @@ class Raw:
     attributes: np.ndarray | None = None
     held_out: np.ndarray | None = None
     pairs: np.ndarray | None = None
-    changes: Mapping[str, object] | None = None
+    changes: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -61,9 +64,8 @@ class NotFound(ValueError):
 def cache_folder() -> Path:
     """Where downloads are kept: data/ in $MINIGAN_CACHE, else in $XDG_CACHE_HOME/minigan or ~/.cache/minigan."""
     root = os.environ.get("MINIGAN_CACHE")
-    if not root:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minigan"
-    return Path(root) / "data"
+    home = Path(root) if root else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minigan"
+    return home / "data"
 
 
 def read(row: Info, path: str | os.PathLike | None = None, size: int | None = None, fetch: bool = True) -> Raw:
@@ -72,33 +74,41 @@ def read(row: Info, path: str | os.PathLike | None = None, size: int | None = No
     size: height and width that photographs are read at; the default is the row's. fetch: download where no place holds
     it. Raises NotFound, DownloadError, ValueError for damaged files and for a path that does not hold the set.
     """
-    size = folder.checked_size(size or row.shape[0]) if row.kind in ("cyclegan", "celeba", "flowers") else size
+    size = checked_size(size or row.shape[0]) if row.kind in ("cyclegan", "celeba", "flowers") else size
     if path is not None:
         place = Path(path).expanduser()
-        found = _at(row, place, size, own=True)
-        if found is None:
+        raw = _at(row, place, size, own=True)
+        if raw is None:
             raise NotFound(f"{place} does not hold data set {row.name!r}: {_expected(row)}")
-        return found
+        return raw
     for place in places(row):
         try:
-            found = _at(row, place, size, own=False)
+            raw = _at(row, place, size, own=False)
         except ValueError:
             if place == cache_folder() and row.files and fetch:
                 break  # a damaged download is fetched again
             raise
-        if found is not None:
-            return found
+        if raw is not None:
+            return raw
     if row.name in EMBEDDED:
-        return READERS[row.kind](row, ASSETS, size, True)
+        return _whole(row, ASSETS, size)
     if row.manual:
         raise NotFound(f"data set {row.name!r} cannot be downloaded by a program: {row.manual}")
     if not fetch:
-        looked = ", ".join(str(p) for p in places(row))
-        raise NotFound(f"data set {row.name!r} is in none of {looked}; get it with: minigan data {row.name}")
+        folders = ", ".join(str(p) for p in places(row))
+        raise NotFound(f"data set {row.name!r} is in none of {folders}; get it with: minigan data {row.name}")
     home = cache_folder() / row.name
     for file in row.files:
-        download.fetch(file.name, file.urls, home, lambda p, f=file: _published(p, f), most=file.most)
-    return READERS[row.kind](row, home, size, True)
+        download.fetch(file.name, file.urls, home, partial(_published, file), most=file.most)
+    return _whole(row, home, size)
+
+
+def _whole(row: Info, folder: Path, size: int | None) -> Raw:
+    """The set in a folder that was filled for it. Raises NotFound."""
+    raw = READERS[row.kind](row, folder, size, True)
+    if raw is None:
+        raise NotFound(f"{folder} does not hold data set {row.name!r}: {_expected(row)}")
+    return raw
 
 
 def places(row: Info) -> list[Path]:
@@ -117,14 +127,14 @@ def _at(row: Info, place: Path, size: int | None, own: bool) -> Raw | None:
     if row.kind == "embedded":
         return None
     if place.is_file():
-        found = READERS[row.kind](row, place.parent, size, True)
-        return found if found is not None and place in (found.where, found.where / place.name) else None
+        raw = READERS[row.kind](row, place.parent, size, True)
+        return raw if raw is not None and place in (raw.where, raw.where / place.name) else None
     dashed = row.name.replace("_", "-")
     names = (row.name, dashed, f"dataset-{dashed}", f"{row.name}_t10k", f"{_camel(row.name)}/raw")
     for candidate in (place, *dict.fromkeys(place / n for n in names)):
         mine = own or candidate != place
-        if candidate.is_dir() and (found := READERS[row.kind](row, candidate, size, mine)) is not None:
-            return found
+        if candidate.is_dir() and (raw := READERS[row.kind](row, candidate, size, mine)) is not None:
+            return raw
     return None
 
 
@@ -138,7 +148,7 @@ def _expected(row: Info) -> str:
     return f"expected its files ({files}) or one of the forms in minigan/data/sources.py" if files else row.description
 
 
-def _published(path: Path, file) -> None:
+def _published(file: File, path: Path) -> None:
     """Raises ValueError unless the file has its published digest."""
     if file.md5:
         archives.check_file(path, file.md5, "md5")
@@ -148,14 +158,14 @@ def _published(path: Path, file) -> None:
         archives.check_file(path, file.sha256)
 
 
-def load_npz(path: Path, *needed: str) -> dict[str, np.ndarray]:
-    """The arrays of an npz, never a pickle. Raises ValueError that names the file."""
+def load_npz(path: Path, *names: str) -> dict[str, np.ndarray]:
+    """The arrays of an npz, among them `names`; never a pickle. Raises ValueError that names the file."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
-        missing = [k for k in needed if k not in arrays]
-        if missing:
-            raise ValueError(f"it has no array {missing[0]!r}, but {', '.join(arrays)}")
+        absent = [k for k in names if k not in arrays]
+        if absent:
+            raise ValueError(f"it has no array {absent[0]!r}, but {', '.join(arrays)}")
     except (ValueError, KeyError, lzma.LZMAError, *archives.DAMAGE) as error:
         hint = "; reinstall minigan" if path.parent == ASSETS else ""
         raise ValueError(f"cannot read {path} ({error}){hint}") from error
@@ -170,15 +180,16 @@ def _embedded(row: Info, folder: Path, size: int | None, own: bool) -> Raw:
     """digits, avatars: images with labels or attributes, as the package holds them."""
     path = folder / f"{row.name}.npz"
     arrays = load_npz(path, "images")
-    found = {k: _ints(arrays[k]) if k in arrays else None for k in ("labels", "attributes")}
-    return Raw(arrays["images"], found["labels"], path, found["attributes"])
+    columns = {k: _ints(arrays[k]) if k in arrays else None for k in ("labels", "attributes")}
+    return Raw(arrays["images"], columns["labels"], path, columns["attributes"])
 
 
 def _idx(row: Info, folder: Path, size: int | None, own: bool) -> Raw | None:
     """MNIST and its kin."""
     whole, part = folder / f"{row.name}.npz", folder / f"{row.name}_t10k.npz"
-    paths = [next((p for p in (folder / f"{n}.gz", folder / n) if p.is_file()), None) for n in IDX_NAMES]
-    if own and all(paths):
+    candidates = (next((p for p in (folder / f"{n}.gz", folder / n) if p.is_file()), None) for n in IDX_NAMES)
+    paths = [p for p in candidates if p is not None]
+    if own and len(paths) == len(IDX_NAMES):
         raw = [archives.contents(p, f.most) for p, f in zip(paths, row.files, strict=True)]
         for path, data, file in zip(paths, raw, row.files, strict=True):
             archives.check_digest(path, data, file.sha256)
@@ -209,20 +220,21 @@ def _idx(row: Info, folder: Path, size: int | None, own: bool) -> Raw | None:
 
 def _cifar10(row: Info, folder: Path, size: int | None, own: bool) -> Raw | None:
     """Six batches, from the archive or unpacked."""
-    wanted = [*(f"data_batch_{k}" for k in range(1, 6)), "test_batch"]
+    batches = [*(f"data_batch_{k}" for k in range(1, 6)), "test_batch"]
     archive, where = folder / row.files[0].name, folder
     if archive.is_file():
         where = archive
-        found = {name.rpartition("/")[2]: data for name, data in archives.members(archive, row.files[0].most)}
+        contents = {name.rpartition("/")[2]: data for name, data in archives.members(archive, row.files[0].most)}
     else:
-        where = next((f for f in (folder / "cifar-10-batches-py", folder) if (f / "test_batch").is_file()), None)
-        if where is None:
+        folders = [f for f in (folder / "cifar-10-batches-py", folder) if (f / "test_batch").is_file()]
+        if not folders:
             return None
-        found = {n: archives.contents(where / n, row.files[0].most) for n in wanted if (where / n).is_file()}
-    missing = [n for n in wanted if n not in found]
-    if missing:
-        raise ValueError(f"{where} lacks {', '.join(missing)}")
-    images, labels = zip(*(archives.cifar_batch(f"{where}, {n}", found[n]) for n in wanted), strict=True)
+        where = folders[0]
+        contents = {n: archives.contents(where / n, row.files[0].most) for n in batches if (where / n).is_file()}
+    absent = [n for n in batches if n not in contents]
+    if absent:
+        raise ValueError(f"{where} lacks {', '.join(absent)}")
+    images, labels = zip(*(archives.cifar_batch(f"{where}, {n}", contents[n]) for n in batches), strict=True)
     held_out = np.repeat([False] * 5 + [True], [len(i) for i in images])
     return Raw(np.concatenate(images), np.concatenate(labels), where, held_out=held_out)
 
@@ -246,15 +258,15 @@ def _emoji(row: Info, folder: Path, size: int | None, own: bool) -> Raw | None:
         attributes["tone"] = ("none", "light", "medium light", "medium", "medium dark", "dark")
         columns.append(tones)
     licences = [VENDORS.get(v, f"{v}: unknown") for v in vendors]
-    kept = _every_fifth(arrays["base"])
-    count = len(kept)
-    pairs = np.flatnonzero(kept)[:, None] + count * np.arange(len(vendors))
+    held_out = _every_fifth(arrays["base"])
+    count = len(held_out)
+    pairs = np.flatnonzero(held_out)[:, None] + count * np.arange(len(vendors))
     return Raw(
         images,
         np.repeat(np.arange(len(vendors)), count),
         path,
         np.tile(np.stack(columns, 1), (len(vendors), 1)),
-        np.tile(kept, len(vendors)),
+        np.tile(held_out, len(vendors)),
         pairs,
         {
             "class_names": vendors,
@@ -275,21 +287,21 @@ def _glyphs(row: Info, folder: Path, size: int | None, own: bool) -> Raw | None:
     char, font = _ints(arrays["char"]), _ints(arrays["font"])
     style, bold, italic = (_ints(arrays[f"font_{k}"])[font] for k in ("style", "bold", "italic"))
     families = arrays["font_family"]
-    kept = _every_fifth(families)[font]
+    held_out = _every_fifth(families)[font]
     keys = (font, char, bold, italic)
     place = {(str(families[f]), c, b): n for n, (f, c, b, i) in enumerate(zip(*keys, strict=True)) if not i}
-    pairs = [(place[f, c, 0], n) for (f, c, b), n in place.items() if b and (f, c, 0) in place and kept[n]]
-    used = np.unique(char)
+    pairs = [(place[f, c, 0], n) for (f, c, b), n in place.items() if b and (f, c, 0) in place and held_out[n]]
+    characters = np.unique(char)
     return Raw(
         arrays["x"][..., None],
-        np.searchsorted(used, char),
+        np.searchsorted(characters, char),
         path,
         np.stack([style, bold, italic], 1),
-        kept,
+        held_out,
         np.array(pairs, np.int64),
         {
-            "class_names": tuple(str(arrays["chars"][c]) for c in used),
-            "description": f"{len(used)} characters in {len(np.unique(font))} fonts, white on black; true pairs"
+            "class_names": tuple(str(arrays["chars"][c]) for c in characters),
+            "description": f"{len(characters)} characters in {len(np.unique(font))} fonts, white on black; true pairs"
             " regular to bold are held out",
         },
     )
@@ -308,53 +320,52 @@ def _first(folder: Path, *names: str) -> Path | None:
 
 def _flowers(row: Info, folder: Path, size: int | None, own: bool) -> Raw | None:
     """Five classes from the photographs, or from flowers32.npz at 32 and below."""
-    prepared = folder / "flowers32.npz"
-    found = _photographs(row, folder, ("flower_photos", *(f.name for f in row.files)), size, row.class_names)
-    if found is None and prepared.is_file() and size <= 32:
+    size, prepared = size or row.shape[0], folder / "flowers32.npz"
+    photographs = _photographs(row, folder, ("flower_photos", *(f.name for f in row.files)), size, row.class_names)
+    if photographs is None and prepared.is_file() and size <= 32:
         arrays = load_npz(prepared, "x", "y", "classes")
         if size == 32:
             return Raw(
                 arrays["x"], _ints(arrays["y"]), prepared, changes={"class_names": tuple(map(str, arrays["classes"]))}
             )
         raise ValueError(f"{prepared} holds images of 32x32, not {size}x{size}")
-    if found is None and (pair := folder / "flowers64_daisy_sunflowers.npz").is_file() and size == 64:
+    if photographs is None and (pair := folder / "flowers64_daisy_sunflowers.npz").is_file() and size == 64:
         arrays = load_npz(pair, "x", "y", "classes")
-        used, labels = np.unique(arrays["y"], return_inverse=True)
-        names = tuple(str(arrays["classes"][k]) for k in used)
+        present, labels = np.unique(arrays["y"], return_inverse=True)
+        names = tuple(str(arrays["classes"][k]) for k in present)
         changes = {"class_names": names, "description": f"photographs of {' and '.join(names)}"}
         return Raw(arrays["x"], _ints(labels), pair, changes=changes)
-    return found
+    return photographs
 
 
 def _cyclegan(row: Info, folder: Path, size: int | None, own: bool) -> Raw | None:
     """Two unpaired domains, A and B, with the published split."""
     split = own and all((folder / n).is_dir() for n in ("trainA", "trainB"))
-    found = _photographs(row, folder, (".",) if split else (f"{row.name}.zip",), size, ("A", "B"))
-    if found is None:
-        return None
-    return Raw(found.images, found.labels, found.where, held_out=found.held_out, notes=found.notes)
+    return _photographs(row, folder, (".",) if split else (f"{row.name}.zip",), size, ("A", "B"))
 
 
 def _celeba(row: Info, folder: Path, size: int | None, own: bool) -> Raw | None:
     return _photographs(row, folder, ("img_align_celeba", "."), size, ()) if own else None
 
 
-def _photographs(row: Info, folder: Path, names: tuple[str, ...], size: int, classes: tuple[str, ...]) -> Raw | None:
+def _photographs(
+    row: Info, folder: Path, names: tuple[str, ...], size: int | None, classes: tuple[str, ...]
+) -> Raw | None:
     """The first of `names` in `folder` that is a folder or an archive of images in these classes."""
     path = next((folder / n for n in names if (folder / n).exists()), None)
     if path is None:
         return None
-    spec = folder.Spec(path, size)
+    spec = Spec(path, size or row.shape[0])
     if path.is_dir():
-        found = folder.read_folder(spec)
+        content = read_folder(spec)
     else:
         most = next(f.most for f in row.files if f.name == path.name)
         files = ((n, d) for n, d in archives.members(path, most) if not n.endswith(".txt"))
-        found = folder.read_images(_in_order(files), spec, size, path)
-    if found.classes != classes:
-        raise ValueError(f"{path} holds the folders {found.classes}, expected {classes}")
-    held_out = found.held_out if row.kind == "cyclegan" else None
-    return Raw(found.images, found.labels, path, held_out=held_out, notes=found.notes)
+        content = read_images(_in_order(files), spec, row.shape[0], path)
+    if content.classes != classes:
+        raise ValueError(f"{path} holds the folders {content.classes}, expected {classes}")
+    held_out = content.held_out if row.kind == "cyclegan" else None
+    return Raw(content.images, content.labels, path, held_out=held_out, notes=content.notes)
 
 
 def _in_order(files: Iterator[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
@@ -364,23 +375,24 @@ def _in_order(files: Iterator[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
 
 def folder_set(name: str, size: int | None = None) -> tuple[Info, Raw]:
     """The row and the content of folder:PATH (minigan/data/folder.py has its options). Raises ValueError."""
-    spec = folder.parse(name)
-    found = folder.read_folder(spec, size or 32)
+    spec = parse(name)
+    content = read_folder(spec, size or 32)
     row = folder_row(name, size)
-    changes = {"class_names": found.classes}
-    return row, Raw(found.images, found.labels, spec.path, None, found.held_out, None, changes, found.notes)
+    changes = {"class_names": content.classes}
+    return row, Raw(content.images, content.labels, spec.path, None, content.held_out, None, changes, content.notes)
 
 
 def folder_row(name: str, size: int | None = None) -> Info:
     """What is known of folder:PATH before its images are read."""
-    spec = folder.parse(name)
-    side = spec.size or folder.checked_size(size or 32)
+    spec = parse(name)
+    side = spec.size or checked_size(size or 32)
     return Info(
         name, f"your images in {spec.path}", "yours", 0, (side, side, 1 if spec.grey else 3), 0, 255, kind="folder"
     )
 
 
-READERS = {
+Reader = Callable[[Info, Path, int | None, bool], Raw | None]
+READERS: dict[str, Reader] = {
     "embedded": _embedded,
     "idx": _idx,
     "cifar10": _cifar10,

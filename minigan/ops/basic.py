@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -127,6 +128,10 @@ def alike(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
 
 class Elementwise(Op):
     """An op that is one of NumPy's universal functions: `ufunc`, by default the one of the class's name."""
+
+    if TYPE_CHECKING:
+
+        def __call__(self, *inputs: Tensor | np.ndarray | float) -> Tensor: ...
 
     def __init_subclass__(cls) -> None:
         cls.name = cls.__name__.lower()

@@ -46,6 +46,20 @@ def there(trained, monkeypatch) -> Path:
     return trained
 
 
+@pytest.mark.parametrize("path", [(), ("data",)], ids=["minigan", "minigan data"])
+def test_summaries_fit(path, monkeypatch):
+    """In --help, at the 80 columns of a plain terminal, every command has its summary whole on one line."""
+    monkeypatch.setenv("COLUMNS", "80")
+    group = main
+    for name in path:
+        group = group.commands[name]
+    lines = run(*path, "--help").output.split("Commands:\n")[1].splitlines()
+    expected = {name: command.short_help for name, command in group.commands.items()}
+    assert all(summary and summary.endswith(".") for summary in expected.values())
+    assert {line.split()[0]: line.split(maxsplit=1)[1] for line in lines} == expected
+    assert all(len(line) <= 80 for line in lines)
+
+
 def test_train_prints_what_it_reached(there):
     """The last line of JSON holds the figures that the line for people shows."""
     figures = json.loads((there / "out.json").read_text())

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import scipy.stats
-import torch
 
 import minigan as mg
 from minigan import data, kernels, nn
@@ -28,7 +27,7 @@ def test_gradient_penalty_of_a_linear_critic():
     np.testing.assert_allclose(mg.grad(penalty, a)[0].data, 2 * (length - 1) * a.data / length, rtol=1e-10)
 
 
-def test_gradient_penalty_equals_torch():
+def test_gradient_penalty_equals_torch(torch):
     """The penalty of a convolutional critic and its gradient in every weight, against torch's double backward, in
     float64."""
     ours = DCGANCritic(2, 16, 3).double()
@@ -106,7 +105,7 @@ def test_classifier_score_bounds():
     assert metrics.classifier_score(np.eye(5)) == pytest.approx(5)
 
 
-def test_classifier_score_is_torchmetrics_inception_score():
+def test_classifier_score_is_torchmetrics_inception_score(torch):
     """torchmetrics' InceptionScore.compute with one split, on the same logits, to 1e-6; also where classes are all but
     impossible."""
     for scale in (0.1, 1.0, 30.0):

@@ -11,9 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from safetensors.torch import load_file
 
 import minigan as mg
 from minigan import checkpoint, data, kernels
@@ -237,9 +235,11 @@ def test_second_signal_leaves_at_once(tmp_path):
     assert process.returncode == -signal.SIGINT
 
 
-def test_checkpoint_loads_into_torch_and_back(tmp_path):
+def test_checkpoint_loads_into_torch_and_back(tmp_path, torch):
     """The file's generator, read by safetensors' torch API, is a torch.nn.Sequential's state dict; torch's own goes
     back in."""
+    from safetensors.torch import load_file
+
     out = tmp_path / "run"
     Run.create(small(steps=1), out).train()
     raw = load_file(out / "checkpoint-000001.safetensors")

@@ -6,7 +6,6 @@ from fnmatch import fnmatch
 
 import numpy as np
 import pytest
-import torch
 
 import minigan as mg
 from minigan import data, nn, optim
@@ -58,7 +57,7 @@ def test_penalties_of_a_quadratic_critic(name, rng):
 
 
 @pytest.mark.parametrize("name", PENALTIES)
-def test_penalties_of_a_network_equal_torch(name, rng):
+def test_penalties_of_a_network_equal_torch(name, rng, torch):
     """Value and weight gradients, through torch's double backward."""
     ours = mlp(rng, 2, 5, 1)
     theirs = torch.nn.Sequential(torch.nn.Linear(2, 5), torch.nn.Tanh(), torch.nn.Linear(5, 1)).double()

@@ -5,7 +5,6 @@ import copy
 
 import numpy as np
 import pytest
-import torch
 
 import minigan as mg
 from minigan import nn, optim
@@ -51,7 +50,7 @@ LAYERS = [
 
 
 @pytest.mark.parametrize(("name", "args", "kwargs", "shape"), LAYERS, ids=lambda v: v if isinstance(v, str) else "")
-def test_layer_equals_torch(name, args, kwargs, shape):
+def test_layer_equals_torch(name, args, kwargs, shape, torch):
     """Same state dict in, same outputs, input and weight gradients, and same state dict (running statistics included)
     out."""
     ours, theirs = getattr(nn, name)(*args, **kwargs).double(), getattr(torch.nn, name)(*args, **kwargs).double()
@@ -95,7 +94,7 @@ def test_dropout_keeps_the_mean_and_is_seeded():
 
 
 @pytest.mark.parametrize("kind", ["Linear", "Conv2d", "ConvTranspose2d"])
-def test_spectral_norm_equals_torch(kind):
+def test_spectral_norm_equals_torch(kind, torch):
     """Five training passes from the same vectors: same weights, vectors and gradients; evaluation moves nothing."""
     args = (4, 6) if kind == "Linear" else (4, 6, 3)
     shape = ROWS if kind == "Linear" else IMAGE
@@ -219,7 +218,7 @@ def test_module_bookkeeping():
 
 
 @pytest.mark.parametrize("norm", [False, True])
-def test_dcgan_pair_equals_torch(norm):
+def test_dcgan_pair_equals_torch(norm, torch):
     """The networks of `minigan train` load into plain torch.nn.Sequential models under the same names, and agree."""
     g, d = DCGANGenerator(8, 3, 16, 4), DCGANCritic(3, 16, 4, norm)
     torch_g = torch.nn.Sequential(

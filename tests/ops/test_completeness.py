@@ -104,9 +104,7 @@ def test_every_op_class_is_run_and_differentiated(monkeypatch):
     assert {c for c in classes if c.differentiable} - differentiated == set()
 
 
-def torch_signature(name: str):
-    import torch
-
+def torch_signature(torch, name: str):
     for owner in (torch.nn.functional, torch):
         function = getattr(owner, name, None)
         try:
@@ -186,9 +184,9 @@ ADDED = {"generator"}
 
 
 @pytest.mark.parametrize("name", sorted(n for n in functional.__all__ if n not in DOCUMENTED and n != "maxout"))
-def test_signatures_follow_torch(name):
+def test_signatures_follow_torch(name, torch):
     """The same names in the same order with the same defaults; only what is listed above is left out."""
-    theirs = torch_signature(name)
+    theirs = torch_signature(torch, name)
     ours = inspect.signature(getattr(functional, name))
     dropped = DROPPED.get(name, set())
     expected = [p for p in theirs.parameters.values() if p.name not in dropped]

@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 import properties
 import pytest
+import pytorch
 
 import minigan as mg
 from minigan.testing import gradcheck
@@ -25,9 +26,7 @@ def test_float32(case):
 
 @pytest.mark.parametrize("name", ["add", "sub", "mul", "div", "pow", "maximum", "minimum", "lt", "eq"])
 @pytest.mark.parametrize(("a", "b"), list(product(DTYPES, repeat=2)), ids=lambda d: d.__name__)
-def test_promotion_of_two_tensors(name, a, b):
-    import torch
-
+def test_promotion_of_two_tensors(name, a, b, torch):
     x, y = np.array([1, 2]).astype(a), np.array([2, 1]).astype(b)
     ours = getattr(mg, name)(mg.tensor(x), mg.tensor(y))
     theirs = getattr(torch, name)(torch.tensor(x), torch.tensor(y)).numpy()
@@ -38,9 +37,7 @@ def test_promotion_of_two_tensors(name, a, b):
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.__name__)
 @pytest.mark.parametrize("number", [2, 2.5, True])
 @pytest.mark.parametrize("op", ["add", "mul", "truediv", "pow", "radd", "rmul", "rtruediv"])
-def test_a_python_number_does_not_promote(op, number, dtype):
-    import torch
-
+def test_a_python_number_does_not_promote(op, number, dtype, torch):
     x = np.array([1, 2]).astype(dtype)
     ours = getattr(mg.tensor(x), f"__{op}__")(number)
     theirs = getattr(torch.tensor(x), f"__{op}__")(number).numpy()
@@ -66,7 +63,8 @@ def test_mixed_floats_give_each_input_its_own_dtype():
 
 def test_cast_is_differentiable():
     x = mg.tensor(np.array([0.5, -1.0]), requires_grad=True)
-    gradcheck.compare_with_torch(lambda x: x.float() ** 2, lambda x: x.float() ** 2, [x], order=2, atol=1e-6)
+    if pytorch.compared():
+        gradcheck.compare_with_torch(lambda x: x.float() ** 2, lambda x: x.float() ** 2, [x], order=2, atol=1e-6)
     (g,) = mg.grad((x.float() ** 2).sum(), x)
     assert g.dtype == np.float64
 

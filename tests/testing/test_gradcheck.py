@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import pytorch
 from hypothesis import given, settings
 
 import minigan as mg
@@ -106,9 +107,7 @@ def test_what_is_not_finite_is_refused():
         check_order(mg.sqrt, [leaf(0.0)], 2)
 
 
-def test_against_torch():
-    import torch
-
+def test_against_torch(torch):
     errors = compare_with_torch(Swish(), torch.nn.functional.silu, [leaf(0.3, -1.2)])
     assert len(errors) == 3 and max(errors) < 1e-12
     with pytest.raises(GradcheckError, match=r"Swish: order-1 derivative by input 0 at element .* PyTorch says"):
@@ -181,40 +180,42 @@ def test_every_leftover_is_drawn():
 
 def test_a_certificate_of_some_ops():
     lines = []
-    made = certificate.certify(["tanh", "batch_norm.eval", "argmax"], show=lines.append)
-    assert made.passed and [r.name for r in made.rows] == ["tanh", "batch_norm", "argmax"]
+    result = certificate.certify(["tanh", "batch_norm.eval", "argmax"], show=lines.append)
+    assert result.passed and [r.name for r in result.rows] == ["tanh", "batch_norm", "argmax"]
     assert len(lines) == 4 and lines[1].endswith("pass")
-    assert set(made.rows[0].differences) == {1, 2, 3} and set(made.rows[0].torch) == {0, 1, 2}
-    assert not made.rows[2].differences and set(made.rows[2].torch) == {0}
-    assert made.text().startswith("3 of 3 pass; ")
-    assert json.loads(json.dumps(made.as_dict()))["rows"][0]["name"] == "tanh"
+    assert set(result.rows[0].differences) == {1, 2, 3} and not result.rows[2].differences
+    if pytorch.compared():
+        assert set(result.rows[0].torch) == {0, 1, 2} and set(result.rows[2].torch) == {0}
+    assert result.text().startswith("3 of 3 pass; ")
+    assert json.loads(json.dumps(result.as_dict()))["rows"][0]["name"] == "tanh"
     with pytest.raises(ValueError, match="unknown op 'tan'"):
         certificate.certify(["tan"])
 
 
 def test_a_certificate_says_what_failed(monkeypatch):
     monkeypatch.setitem(TABLE, "swish", OpCase("swish", Swish("product rule"), (call((3,)),)))
-    made = certificate.certify(["swish"])
-    assert not made.passed and "FAIL  swish((3,)): order-1 derivative by input 0" in made.text()
-    assert made.text().splitlines()[-1].startswith("0 of 1 pass")
+    result = certificate.certify(["swish"])
+    assert not result.passed and "FAIL  swish((3,)): order-1 derivative by input 0" in result.text()
+    assert result.text().splitlines()[-1].startswith("0 of 1 pass")
 
 
 def test_without_torch_it_says_so(monkeypatch):
     monkeypatch.setattr(certificate, "find_spec", lambda name: None)
-    made = certificate.certify(["tanh"])
-    assert made.passed and made.torch is None and not made.rows[0].torch
-    assert "PyTorch not installed" in made.text()
+    result = certificate.certify(["tanh"])
+    assert result.passed and result.torch is None and not result.rows[0].torch
+    assert "PyTorch not installed" in result.text()
 
 
 def test_a_certificate_of_a_whole_critic_step():
     """Every parameter of the WGAN-GP critic, the gradient penalty included, to third order and against PyTorch."""
     before = mg.backend.default_generator.state_dict()
-    made = certificate.certify_model("wgan-gp")
+    result = certificate.certify_model("wgan-gp")
     assert mg.backend.default_generator.state_dict() == before
-    assert made.passed and len(made.rows) == 6
-    for row in made.rows:
-        assert max(row.differences.values()) < 1e-7 and max(row.torch.values()) < 1e-12
-        assert set(row.differences) == {1, 2, 3} and set(row.torch) == {0, 1, 2}
+    assert result.passed and len(result.rows) == 6
+    for row in result.rows:
+        assert max(row.differences.values()) < 1e-7 and set(row.differences) == {1, 2, 3}
+        if pytorch.compared():
+            assert max(row.torch.values()) < 1e-12 and set(row.torch) == {0, 1, 2}
 
 
 def test_a_wrong_kernel_fails_the_critic_s_certificate(monkeypatch):
@@ -222,14 +223,14 @@ def test_a_wrong_kernel_fails_the_critic_s_certificate(monkeypatch):
 
     original = kernels.conv.conv_weight
     monkeypatch.setattr(kernels.conv, "conv_weight", lambda x, g, geometry, **k: original(x, g, geometry, **k) * 1.0001)
-    made = certificate.certify_model("wgan-gp")
-    assert not made.passed and "FAIL" in made.text()
+    result = certificate.certify_model("wgan-gp")
+    assert not result.passed and "FAIL" in result.text()
 
 
 @pytest.mark.slow
 def test_a_certificate_of_dcgan():
-    made = certificate.certify_model("dcgan", seed=1)
-    assert made.passed and {r.name.split()[0] for r in made.rows} == {"critic", "generator"}
+    result = certificate.certify_model("dcgan", seed=1)
+    assert result.passed and {r.name.split()[0] for r in result.rows} == {"critic", "generator"}
 
 
 SYSTEMS = [
@@ -242,10 +243,10 @@ SYSTEMS = [
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_a_certificate_of_any_system(name):
     """Every weight of both players, to second order; and it can fail: not with a wrong second derivative in it."""
-    made = certificate.certify_model(name)
-    assert made.passed, made.text()
-    assert {r.name.split()[0] for r in made.rows} == {"critic", "generator"}
-    assert all(r.differences.keys() == {1, 2} for r in made.rows)
+    result = certificate.certify_model(name)
+    assert result.passed, result.text()
+    assert {r.name.split()[0] for r in result.rows} == {"critic", "generator"}
+    assert all(r.differences.keys() == {1, 2} for r in result.rows)
 
 
 def test_a_wrong_derivative_fails_any_system_s_certificate(monkeypatch):
@@ -253,8 +254,8 @@ def test_a_wrong_derivative_fails_any_system_s_certificate(monkeypatch):
     monkeypatch.setattr(
         ops_act.LeakyReluGrad, "vjp", lambda *args: tuple(g if g is None else 1.01 * g for g in right(*args))
     )
-    made = certificate.certify_model("stargan")
-    assert not made.passed and "order-2" in made.text()
+    result = certificate.certify_model("stargan")
+    assert not result.passed and "order-2" in result.text()
 
 
 def test_an_unknown_model():

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import scipy.linalg
 import scipy.spatial
-import torch
 
 from minigan.gan.metrics import distances
 
@@ -29,7 +28,7 @@ def test_frechet_is_pytorch_fids(sets):
     assert distances.frechet_distance(a, b) == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
-def test_frechet_is_torchmetrics(sets):
+def test_frechet_is_torchmetrics(sets, torch):
     """torchmetrics' _compute_fid: the sum of the roots of the eigenvalues of S1 S2."""
     a, b = (torch.tensor(x) for x in sets)
     s1, s2 = torch.cov(a.T), torch.cov(b.T)
@@ -38,7 +37,7 @@ def test_frechet_is_torchmetrics(sets):
     assert distances.frechet_distance(*sets) == pytest.approx(expected.item(), rel=1e-6, abs=1e-6)
 
 
-def test_squared_mmd_is_torchmetrics_poly_mmd():
+def test_squared_mmd_is_torchmetrics_poly_mmd(torch):
     """torchmetrics' maximum_mean_discrepancy of poly_kernel(degree 3, gamma 1 / F, coef 1)."""
     k = lambda x, y: (torch.tensor(x) @ torch.tensor(y).T / 8 + 1.0) ** 3  # noqa: E731
     xx, yy, xy = k(A[:250], A[:250]), k(B, B), k(A[:250], B)

@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
-from torch.nn import functional as F
 
 import minigan as mg
 from minigan.backend import Generator
@@ -57,8 +55,9 @@ def test_a_size_that_does_not_halve_is_refused(make, size):
         make(size=size)
 
 
-def test_up_block_is_the_papers():
+def test_up_block_is_the_papers(torch):
     """conv1(up(x)) + conv3(relu(norm(conv3(up(relu(norm(x))))))), written in PyTorch, in float64."""
+    F = torch.nn.functional
     block = residual_init_(UpBlock(3, 4), Generator(0, 1)).double()
     p = {k: torch.tensor(np.asarray(v)) for k, v in block.state_dict().items()}
     x = RNG.standard_normal((2, 3, 4, 4))
@@ -75,8 +74,9 @@ def test_up_block_is_the_papers():
 
 
 @pytest.mark.parametrize("first", [False, True])
-def test_down_block_is_the_papers(first):
+def test_down_block_is_the_papers(first, torch):
     """pool(conv1(x)) + pool(conv3(relu(conv3(relu(x))))), written in PyTorch; the first has no rectifier before it."""
+    F = torch.nn.functional
     block = residual_init_(DownBlock(3, 4, first=first), Generator(0, 1)).double()
     p = {k: torch.tensor(np.asarray(v)) for k, v in block.state_dict().items()}
     x = RNG.standard_normal((2, 3, 6, 6))

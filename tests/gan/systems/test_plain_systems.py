@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
-import torch
 
 import minigan as mg
 from minigan import data, nn
@@ -92,7 +91,7 @@ def test_wgan_keeps_every_weight_within_its_bound():
         assert max(np.abs(p.data).max() for p in trainer.generator.parameters()) > c
 
 
-def test_wgan_takes_torch_s_rmsprop_steps():
+def test_wgan_takes_torch_s_rmsprop_steps(torch):
     """Weights after one critic step equal torch.optim.RMSprop's on the same gradients, then clamped to +-c."""
     trainer = small("wgan")
     before = [p.data.copy() for p in trainer.critic.parameters()]

@@ -1,0 +1,152 @@
+"""`minigan gradcheck`, `cudasim`, `bench` and `examples`: check derivatives and kernels, time them, read them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import click
+
+from .options import DEVICES
+
+
+def register(main: click.Group, command: Callable) -> None:
+    """Add the commands; `command` makes a sub-command as minigan/cli/main.py does."""
+    command(main, "gradcheck", "Check every op's derivatives, to third order.")(gradcheck)
+    command(main, "cudasim", "Run a CUDA C kernel on the CPU.")(cudasim)
+    command(main, "bench", "Time training steps against the frameworks that are installed.")(bench)
+    command(main, "examples", "List the examples: one page of code each.")(examples)
+
+
+@click.argument("ops", nargs=-1)
+@click.option("--model", help="Certify a whole system's step instead (wgan-gp, dcgan).")
+@click.option("--seed", default=0, show_default=True, help="Seed of the cases.")
+@click.option("--device", default="cpu", show_default=True, help=DEVICES)
+def gradcheck(ops, model, seed, device) -> dict:
+    """Check every op's derivatives (or only OPS) to third order, and against PyTorch where it is installed."""
+    from .. import backend
+    from ..testing import certificate
+
+    with backend.device(device):
+        if model:
+            result = certificate.certify_model(model, seed=seed, show=click.echo)
+        else:
+            result = certificate.certify(ops or None, seed=seed, show=click.echo)
+    click.echo(result.text())
+    return result.as_dict()
+
+
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--kernel", help="Which kernel; by default the only one.")
+@click.option("--grid", default="1", show_default=True, help="Blocks: 4 or 4,2.")
+@click.option("--block", default="32", show_default=True, help="Threads of a block: 256 or 16,16.")
+@click.option(
+    "--arg", "args", multiple=True, help="name=zeros:1024, ones:, arange:, random:8,3; load:x.npy; null; n=7."
+)
+@click.option("--shared", default=0, show_default=True, help="Bytes of dynamic shared memory.")
+@click.option("-D", "defines", multiple=True, help="A macro, as in -D real=float.")
+@click.option(
+    "--check", is_flag=True, help="Check every load and store: bounds, races, barriers, undefined arithmetic."
+)
+@click.option("--order", default="forward", show_default=True, help="Of threads and blocks: forward, reverse, random.")
+@click.option("--seed", default=0, show_default=True, help="Of the random order.")
+def cudasim(file, kernel, grid, block, args, shared, defines, check, order, seed) -> dict:
+    """Run a CUDA C kernel on the CPU. FILE is a .cu file; needs g++, no GPU."""
+    from ..cudasim import Module, spec
+
+    module = Module(file, [f"-D{d}" for d in defines], check, order, seed)
+    if kernel is None and len(module.kernels) > 1:
+        raise ValueError(f"cudasim: {file.name} has several kernels; --kernel {', '.join(module.kernels)}")
+    function = module.get_function(kernel or next(iter(module.kernels)))
+    values, wrong = spec.run(function, grid, block, args, shared)
+    for line in [*spec.summary(values, function), *wrong]:
+        click.echo(line)
+    click.echo(f"{function.name}: {len(wrong)} found wrong" if wrong else f"{function.name}: nothing found wrong")
+    return {"kernel": function.name, "check": check, "findings": wrong, "passed": not wrong}
+
+
+@click.argument("workloads", nargs=-1)
+@click.option("--peers", help="Comma-separated; by default all that are installed (see --list).")
+@click.option("--rounds", default=7, show_default=True, type=click.IntRange(1), help="Bursts kept of each contestant.")
+@click.option("--threads", default=2, show_default=True, type=click.IntRange(1), help="Threads of every contestant.")
+@click.option("--ops", is_flag=True, help="Single ops; whole steps too only where WORKLOADS are named.")
+@click.option("--costs", is_flag=True, help="Batch and image sizes, import, first step, memory; likewise.")
+@click.option("--quick", is_flag=True, help="One short burst each: does everything work?")
+@click.option("--accept-load", is_flag=True, help="Keep bursts that other processes disturbed.")
+@click.option("--list", "only_list", is_flag=True, help="List workloads and peers, and stop.")
+@click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    help="cuda: time its kernels against their roofline and PyTorch's; cudasim: see that each runs.",
+)
+@click.option(
+    "--out", default="bench", show_default=True, type=click.Path(path_type=Path), help="Folder of the results."
+)
+def bench(workloads, peers, rounds, threads, ops, costs, quick, accept_load, only_list, device, out) -> dict:
+    """Time training steps against the frameworks that are installed. A WORKLOAD is one of --list."""
+    from ..bench import report, run
+    from ..bench.workloads import WORKLOADS, workload
+
+    if only_list:
+        missing = run.absent()
+        for work in WORKLOADS.values():
+            click.echo(f"{work.name:<20} {work.what}, batch {work.batch}")
+        for name in run.CONTESTANTS:
+            click.echo(f"{name:<20} {missing.get(name, 'installed')}")
+        return {"workloads": list(WORKLOADS), "contestants": list(run.CONTESTANTS), "missing": missing}
+    if device != "cpu":
+        if workloads or peers or ops or costs:
+            raise ValueError(
+                f"bench --device {device} times single kernels: leave out WORKLOADS, --peers, --ops, --costs"
+            )
+        return _bench_device(device, quick, out)
+    names = run.contestants(peers)
+    steps = [workload(name).name for name in workloads or (() if ops or costs else WORKLOADS)]
+    length = {"rounds": 1, "seconds": 0.1} if quick else {"rounds": rounds}
+    settings = run.Settings(threads=threads, accept_load=accept_load, **length)
+    out.mkdir(parents=True, exist_ok=True)
+    figures = run.run(names, steps, settings, _status, partial(report.save, out), ops, costs)
+    _status("")
+    click.echo(report.text(figures))
+    click.echo(f"written: {out / 'bench.json'}, {out / 'bench.png'}")
+    return figures
+
+
+def examples() -> list:
+    """List the examples: one page of code each, run by  python -m minigan.examples.NAME."""
+    import ast
+
+    from minigan import examples as package
+
+    rows = []
+    for folder in package.__path__:
+        for path in sorted(Path(folder).glob("[0-9]*.py")):
+            first = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))).splitlines()[0]
+            click.echo(f"{path.stem:<28} {first}")
+            rows.append({"name": path.stem, "about": first})
+    return rows
+
+
+def _bench_device(name: str, quick: bool, out: Path) -> dict:
+    from .. import backend
+    from ..bench import device
+    from ..checkpoint import atomic_write
+
+    where = backend.device(name)
+    figures = device.run(where, _status, quick or where.startswith("cudasim"))
+    _status("")
+    out.mkdir(parents=True, exist_ok=True)
+    atomic_write(out / "bench-device.json", json.dumps(figures, indent=1))
+    click.echo(device.text(figures))
+    click.echo(f"written: {out / 'bench-device.json'}")
+    return figures
+
+
+def _status(line: str) -> None:
+    """Show what is being done, on the terminal's present line; an empty one clears it."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[K{line}", nl=False, err=True)

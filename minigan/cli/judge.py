@@ -1,0 +1,130 @@
+"""`minigan list`, `sample`, `eval`, `classifier` and `results`: what trained runs are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from .options import DEVICES
+
+
+def register(main: click.Group, command: Callable) -> None:
+    """Add the commands; `command` makes a sub-command as minigan/cli/main.py does."""
+    command(main, "list", "List the runs in a folder.")(list_)
+    command(main, "sample", "Draw images from a trained generator.")(sample)
+    command(main, "eval", "Score a trained generator's samples.")(evaluate)
+    command(main, "classifier", "Train the classifier that judges samples of DATA.")(train_classifier)
+    command(main, "results", "Train every system at its defaults; write the results page.")(results)
+
+
+@click.option(
+    "--runs", default="runs", show_default=True, type=click.Path(path_type=Path), help="Folder of run folders."
+)
+def list_(runs) -> list:
+    """List the runs in a folder."""
+    from ..gan.run import list_runs
+
+    rows = list_runs(runs)
+    if not rows:
+        click.echo(f"no runs in {runs}/")
+    for r in rows:
+        if "problem" in r:
+            click.echo(f"{r['run']:<32} {r['problem']}")
+            continue
+        scored = "" if r["confident"] is None else f"  {r['confident']:.1%} confident"
+        click.echo(f"{r['run']:<32} {r['system']:<8} {r['data']:<8} step {r['steps_done']} of {r['steps']}{scored}")
+    return rows
+
+
+@click.argument("run")
+@click.option("-n", "--count", default=64, show_default=True, type=click.IntRange(1), help="How many images.")
+@click.option(
+    "-o", "--out", default="sheet.png", show_default=True, type=click.Path(path_type=Path), help="PNG to write."
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of the latents.")
+@click.option("--scale", default=2, show_default=True, type=click.IntRange(1), help="Pixels per pixel.")
+@click.option("--device", default="cpu", show_default=True, help=DEVICES)
+def sample(run, count, out, seed, scale, device) -> dict:
+    """Draw images from a trained generator. RUN is a run folder, a checkpoint file, or latest."""
+    from .. import backend, viz
+    from ..gan.run import SAMPLE_STREAM, load_trainer
+
+    trainer, found = load_trainer(run, device=backend.device(device), with_data=False)
+    viz.save_grid(out, trainer.draw(count, backend.Generator(seed, SAMPLE_STREAM)), scale=scale)
+    click.echo(f"{count} images from step {found.step} of {found.path.parent} in {out}")
+    return {"out": str(out), "count": count, "step": found.step}
+
+
+@click.argument("run")
+@click.option("-n", "--count", type=click.IntRange(2), help="How many samples to judge: 5000, of a toy run 2500.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the latents.")
+@click.option("--device", default="cpu", show_default=True, help=f"{DEVICES} Samples are judged on the CPU.")
+def evaluate(run, count, seed, device) -> dict:
+    """Score a trained generator's samples: images with the shipped classifier, points by their modes. RUN is a run
+    folder (of train or toy), a checkpoint file, or latest."""
+    from .. import backend
+
+    where = backend.device(device)
+    if (Path(run) / "figures.json").is_file():
+        from ..gan.toy import run as toyrun
+
+        figures = toyrun.evaluate(run, count or 2500, seed)
+        click.echo(toyrun.line(figures))
+        return figures
+    from ..gan.run import SAMPLE_STREAM, append_metric, load_trainer
+
+    trainer, found = load_trainer(run, device=where)
+    seen = trainer.observe(count or 5000, backend.Generator(seed, SAMPLE_STREAM), details=True)
+    append_metric(found.path.parent, found.step, seen)
+    click.echo(f"step {found.step} of {found.path.parent}:")
+    for line in seen.lines:
+        click.echo(line)
+    return {"step": found.step, **seen.figures}
+
+
+@click.argument("data_name", metavar="DATA")
+@click.option("--epochs", default=20, show_default=True, type=click.IntRange(1), help="Passes over the training split.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the weights, the order and the dropout.")
+@click.option("--attributes", "by_attributes", is_flag=True, help="Of attributes; for a set without classes always.")
+@click.option("--device", default="cpu", show_default=True, help=DEVICES)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to; by default one in the user's cache.")
+def train_classifier(data_name, epochs, seed, by_attributes, device, out) -> dict:
+    """Train the classifier that judges samples of DATA."""
+    from .. import backend, data
+    from ..gan.metrics import attributes, classifier
+
+    dataset = data.load(data_name)
+    by_attributes |= dataset.labels is None and dataset.attributes is not None
+    kind = attributes if by_attributes else classifier
+    with backend.device(device):
+        model = kind.train(
+            dataset, epochs, seed, lambda epoch, value: click.echo(f"epoch {epoch}/{epochs}  loss {value:.4f}")
+        )
+    folder = classifier.kept(data_name)
+    if by_attributes:
+        folder = folder.with_name(f"{folder.name}-attributes")
+    path = kind.save(model, dataset, out or folder, epochs)
+    right = kind.accuracy(model, dataset)
+    for name, share in (right if by_attributes else {"class": right}).items():
+        click.echo(f"{name}: {share:.2%} of the {len(dataset.held_out)} held-out images right")
+    click.echo(f"written to {path}")
+    return {"held_out_accuracy": right, "out": str(path)}
+
+
+@click.argument("names", nargs=-1)
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1), help="Runs of each system.")
+@click.option("--steps", type=click.IntRange(1), help="Generator steps of every run; by default each system's own.")
+@click.option("--root", default="results", show_default=True, type=click.Path(path_type=Path), help="Of the runs.")
+@click.option(
+    "--out", default="RESULTS.md", show_default=True, type=click.Path(path_type=Path), help="Page; pictures beside it."
+)
+def results(names, seeds, steps, root, out) -> list:
+    """Train every system (or only the rows NAMES) at its defaults and write the results page. Call it again to go on
+    with an interrupted one."""
+    from ..gan import results as page
+
+    made = page.build(page.rows(names), seeds, root, out, click.echo, steps)
+    click.echo(f"{len(made)} rows in {out}")
+    return made

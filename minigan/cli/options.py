@@ -1,0 +1,3 @@
+"""What the options of several commands share."""
+
+DEVICES = "Where to compute: cpu, cuda, cudasim or cudasim:check."

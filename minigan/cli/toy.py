@@ -1,0 +1,61 @@
+"""`minigan toy` and `minigan scoreboard`: GANs on points in the plane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from .options import DEVICES
+
+
+def register(main: click.Group, command: Callable) -> None:
+    """Add the commands; `command` makes a sub-command as minigan/cli/main.py does."""
+    command(main, "toy", "Train a GAN on points in the plane.")(toy)
+    command(main, "scoreboard", "Losses x tricks on the ring, the best pairs on the grid.")(scoreboard)
+
+
+@click.argument("name")
+@click.option("--loss", "system", default="wgan-gp", show_default=True, help="wgan-gp, wgan, gan, or a loss's name.")
+@click.option("--trick", help="plain, gp, spectral-norm, packing, unrolled or minibatch; what the loss implies.")
+@click.option("--published", is_flag=True, help="Networks and settings of PacGAN's published protocol.")
+@click.option("--steps", type=int, help="Generator steps.")
+@click.option("--batch-size", type=int, help="Points per step.")
+@click.option("--seed", type=int, help="The same seed gives the same run, bit for bit.")
+@click.option("--device", help=DEVICES)
+@click.option("--n-critic", type=int, help="Critic steps per generator step.")
+@click.option("--gp-weight", type=float, help="Weight lambda of the gradient penalty.")
+@click.option("--pack", type=int, help="Samples judged together by trick packing.")
+@click.option("--unroll", type=int, help="Critic steps that trick unrolled looks through.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write; by default the next number in toy/.")
+def toy(name, system, trick, published, out, **given) -> dict:
+    """Train a GAN on points in the plane. NAME is ring, grid, moons, roll, spiral, or a .npz or .csv file of points."""
+    from ..gan.toy import run as toyrun
+    from ..gan.toy.trainer import PUBLISHED, options_for
+
+    changes = (PUBLISHED if published else {}) | {k: v for k, v in given.items() if v is not None}
+    figures = toyrun.run(options_for(name, system, trick, **changes), out)
+    click.echo(f"{toyrun.line(figures)}; {figures['seconds']:.0f} s; pictures in {figures['out']}")
+    return figures
+
+
+@click.option("--quick", "size", flag_value="quick", help="Some five minutes on two cores.")
+@click.option("--standard", "size", flag_value="standard", default=True, help="Within an hour (the default).")
+@click.option("--full", "size", flag_value="full", help="Every loss, the published protocol, overnight.")
+@click.option("--steps", type=click.IntRange(1), help="Generator steps a cell.")
+@click.option("--seeds", type=click.IntRange(1), help="Seeds a pair.")
+@click.option("--device", default="cpu", show_default=True, help=DEVICES)
+@click.option("--jobs", default=2, show_default=True, type=click.IntRange(1), help="Cells at a time, a process each.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the cells; scoreboard-SETTING by default.")
+def scoreboard(size, steps, seeds, device, jobs, out) -> dict:
+    """Losses x tricks on the ring, the best pairs on the grid. Call it again to go on with an interrupted one."""
+    from .. import backend
+    from ..gan.toy import scoreboard as board
+
+    device = backend.device(device)
+    out = out or Path(f"scoreboard-{size}")
+    figures = board.run(size, out, device, lambda line: click.echo(line, err=True), jobs, steps=steps, seeds=seeds)
+    click.echo(board.text(figures))
+    click.echo(f"written: {', '.join(str(out / f'scoreboard.{kind}') for kind in ('json', 'txt', 'md'))}")
+    return figures

@@ -1,0 +1,121 @@
+"""Writes minigan/_typing.py, what a type checker sees of Tensor's methods and of the ops that are functions of minigan:
+
+python tests/support/tensor_methods.py
+
+The text is made from the functions' own signatures; tests/test_typing.py holds the file to it.
+"""
+
+import inspect
+import sys
+import textwrap
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PLACE = ROOT / "minigan" / "_typing.py"
+
+HEAD = '''"""For type checkers and editors: Tensor's methods and operators, and the ops that are functions of minigan.
+
+A running program attaches them, and never imports this file. tests/support/tensor_methods.py writes it.
+"""
+# ruff: noqa
+# fmt: off
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import overload
+
+import numpy as np
+
+from .autograd import Tensor
+IMPORTS
+Number = float  # in the class below, `float` is a method
+Operand = Tensor | np.ndarray | Number
+Dim = int | Sequence[int] | None
+
+
+class Methods:
+    """What Tensor has beside the methods that its class statement shows."""
+'''
+TAIL = """
+    def to(self, *args: object, dtype: object = None, device: str | None = None) -> Tensor: ...
+    def expand(self, *sizes: int | Sequence[int]) -> Tensor: ...
+    def float(self) -> Tensor: ...
+    def double(self) -> Tensor: ...
+    def long(self) -> Tensor: ...
+    @overload
+    def size(self) -> tuple[int, ...]: ...
+    @overload
+    def size(self, dim: int) -> int: ...
+    def numel(self) -> int: ...
+    def clone(self) -> Tensor: ...
+    @property
+    def T(self) -> Tensor: ...
+    def __getitem__(self, index: object) -> Tensor: ...
+    def __neg__(self) -> Tensor: ...
+    def __abs__(self) -> Tensor: ...
+"""
+ARITHMETIC = ("add", "sub", "mul", "truediv", "pow", "matmul")
+COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
+
+
+def parameters(function) -> str:
+    """Of a method that is this function, or this op, with the tensor as its first argument."""
+    from minigan.autograd import Op
+
+    if isinstance(function, Op):
+        ufunc = getattr(function, "ufunc", None)
+        arity = ufunc.nin if ufunc else len(inspect.signature(function.forward).parameters)
+        return "self" + ", other: Operand" * (arity - 1)
+    texts = ["self"]
+    for p in list(inspect.signature(function).parameters.values())[1:]:
+        star = "*" if p.kind is p.VAR_POSITIONAL else ""
+        kind = "int | Sequence[int]" if star else p.annotation
+        if kind == "Tensor | float":
+            kind = "Operand"
+        default = "" if p.default is p.empty else f" = {p.default!r}"
+        texts.append(f"{star}{p.name}: {kind.replace('float', 'Number')}{default}")
+    return ", ".join(texts)
+
+
+def imports() -> str:
+    """The ops, from where they are, and the list of their names."""
+    from minigan.methods import FUNCTIONS, METHODS
+
+    names = {}
+    for table in (METHODS, FUNCTIONS):
+        for module, line in table.items():
+            names.setdefault(module.__name__.removeprefix("minigan"), []).extend(line.split())
+    lines = [f"from {module} import (\n{_wrapped(sorted(names[module]))}\n)" for module in sorted(names)]
+    public = sorted(f'"{name}"' for row in names.values() for name in row)
+    return "\n".join(lines) + f"\n\n__all__ = [\n{_wrapped(public)}\n]\n"
+
+
+def _wrapped(names: list[str]) -> str:
+    return textwrap.fill(f"{', '.join(names)},", 120, initial_indent="    ", subsequent_indent="    ")
+
+
+def text() -> str:
+    """The whole file."""
+    from minigan.autograd import Op
+    from minigan.methods import METHODS
+
+    lines = [HEAD.replace("IMPORTS", imports())]
+    for module, names in METHODS.items():
+        for name in names.split():
+            function = getattr(module, name)
+            answer = "Tensor" if isinstance(function, Op) else inspect.signature(function).return_annotation
+            lines.append(f"    def {name}({parameters(function)}) -> {answer}: ...")
+    lines.append(TAIL.rstrip("\n").removeprefix("\n"))
+    for name in ARITHMETIC:
+        lines.append(f"    def __{name}__(self, other: Operand) -> Tensor: ...")
+        lines.append(f"    def __r{name}__(self, other: Operand) -> Tensor: ...")
+    for name in COMPARISONS:
+        ignore = "  # type: ignore[override]" if name in ("eq", "ne") else ""
+        lines.append(f"    def __{name}__(self, other: Operand) -> Tensor: ...{ignore}")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    PLACE.write_text(text())
