@@ -37,7 +37,7 @@ def _one_line_errors() -> Iterator[None]:
         raise click.UsageError(str(error)) from error
 
 
-def _command(group: click.Group, name: str, summary: str) -> Callable:
+def _command(group: click.Group, name: str, summary: str, kind: type[click.Command] = click.Command) -> Callable:
     """A sub-command whose figures, if it returns any, are the last line of JSON under --json; `passed: false` exits
     with 1. `summary` is its line in the group's --help: at 80 columns it has to fit whole."""
 
@@ -52,7 +52,7 @@ def _command(group: click.Group, name: str, summary: str) -> Callable:
             if isinstance(figures, dict) and figures.get("passed") is False:
                 sys.exit(1)
 
-        return group.command(name, short_help=summary)(run)
+        return group.command(name, cls=kind, short_help=summary)(run)
 
     return decorate
 

@@ -156,7 +156,7 @@ def test_unrolling_passes_through_the_critic_s_steps(name, rng):
             return row.head(nn.functional_call(critic, p, x)[:, 0])
 
         late = steps.unroll(params, lambda p: row.discriminator(out(p, real), out(p, z + shift)), 3, 0.1)
-        return row.generator(out(late, z + shift))
+        return row.generator(out(late, z + shift), out(late, real))
 
     (g,) = mg.grad(looked_ahead(shift), shift)
     h = 1e-5
@@ -348,7 +348,7 @@ def test_every_loss_composes_with_what_is_not_refused(name, rng):
     for p in PENALTIES.values():
         losses[p.name] = losses["packing"] + p(out, a, b, mg.tensor(rng.random((4, 1))))[0]
     losses["instance-noise"] = row.discriminator(out(tricks.instance_noise(a, 0.1)), out(tricks.instance_noise(b, 0.1)))
-    losses["consensus"] = steps.consensus([row.generator(out(b)), losses["packing"]], [[fake], weights])
+    losses["consensus"] = steps.consensus([row.generator(out(b), out(a)), losses["packing"]], [[fake], weights])
     for trick, change in (("smoothing", tricks.smoothed), ("noisy-labels", lambda r: tricks.noisy(r, 0.2))):
         try:
             tricks.check(name, [trick])
