@@ -105,8 +105,8 @@ class Options(CommonOptions):
             raise ValueError(f"dropout must be below 1, got {self.dropout}")
         if self.dropout and not pair(self.network).dropout:
             raise ValueError(f"network {self.network!r} has no dropout; leave dropout 0, or take network mlp")
-        used = {self.penalty: self.gp_weight, "clip": self.clip, "spectral": self.spectral}
-        check(self.loss, [trick for trick, on in used.items() if on])
+        tricks = {self.penalty: self.gp_weight, "clip": self.clip, "spectral": self.spectral}
+        check(self.loss, [trick for trick, on in tricks.items() if on])
 
     def idle(self) -> dict[str, str]:
         reasons = {} if self.gp_weight else {"penalty": "gp_weight is 0"}

@@ -38,8 +38,8 @@ def interpolate(real: Tensor, fake: Tensor, eps: Tensor | None) -> Tensor:
             f"interpolate: eps must have shape {(real.shape[0],) + (1,) * (real.ndim - 1)}, got {eps.shape}"
         )
     with no_grad():
-        mixed = Mix()(real, fake, eps)
-    return mixed.requires_grad_()
+        points = Mix()(real, fake, eps)
+    return points.requires_grad_()
 
 
 class Mix(Op):

@@ -38,8 +38,8 @@ class Row:
     @property
     def command(self) -> str:
         """What a user types to get this row."""
-        given = [f"--{key.replace('_', '-')} {value}" for key, value in self.changes.items()]
-        return " ".join(["minigan train", self.system, *given])
+        flags = [f"--{key.replace('_', '-')} {value}" for key, value in self.changes.items()]
+        return " ".join(["minigan train", self.system, *flags])
 
 
 ROWS: dict[str, Row] = {
@@ -68,7 +68,7 @@ def trained(row: Row, seed: int, root: Path, steps: int | None = None) -> tuple[
 
 
 def build(
-    chosen: Iterable[Row],
+    selection: Iterable[Row],
     seeds: int,
     root: Path,
     page: Path,
@@ -79,15 +79,15 @@ def build(
 
     steps: of every run, in place of the systems' own. Raises what training does.
     """
-    made: list[dict] = []
-    for row in chosen:
+    records: list[dict] = []
+    for row in selection:
         say(f"{row.command}: seeds 0 to {seeds - 1}")
-        found = [trained(row, seed, root, steps) for seed in range(seeds)]
+        runs = [trained(row, seed, root, steps) for seed in range(seeds)]
         picture = page.parent / "pictures" / f"{row.name}.png"
         picture.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(picture, small_picture(found[0][0]))
-        figures = [f for _, f in found]
-        made.append(
+        atomic_write(picture, small_picture(runs[0][0]))
+        figures = [f for _, f in runs]
+        records.append(
             {
                 "name": row.name,
                 "command": row.command + ("" if steps is None else f" --steps {steps}"),
@@ -97,8 +97,8 @@ def build(
                 "paper": system(row.system).paper,
             }
         )
-        atomic_write(page, markdown(made))
-    return made
+        atomic_write(page, markdown(records))
+    return records
 
 
 def small_picture(run: Run, count: int = 64) -> bytes:
@@ -112,7 +112,7 @@ def small_picture(run: Run, count: int = 64) -> bytes:
         count = max(1, count * 3 // 4)
 
 
-def markdown(made: list[dict]) -> str:
+def markdown(records: list[dict]) -> str:
     """The page."""
     lines = [
         "# Results",
@@ -124,10 +124,10 @@ def markdown(made: list[dict]) -> str:
         "| samples | system | minutes | what an independent judge says | paper |",
         "|---|---|---|---|---|",
     ]
-    for row in made:
-        shown = "<br>".join(row["shown"])
+    for row in records:
+        figures = "<br>".join(row["shown"])
         lines.append(
-            f"| ![{row['name']}](pictures/{row['name']}.png) | `{row['command']}` | {row['minutes']} | {shown} |"
+            f"| ![{row['name']}](pictures/{row['name']}.png) | `{row['command']}` | {row['minutes']} | {figures} |"
             f" {row['paper']} |"
         )
     return "\n".join(lines) + "\n"

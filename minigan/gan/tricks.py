@@ -94,9 +94,9 @@ def check(loss: str, tricks: Iterable[str]) -> None:
         if name not in TRICKS:
             raise nearest("trick", name, TRICKS)
     for trick, other, reason in INCOMPATIBLE:
-        found = [name for name in (loss, *tricks) if fnmatch(name, other)]
-        if trick in tricks and found:
-            raise ImpossiblePair(f"{trick} does not go with {found[0]}: {reason}")
+        others = [name for name in (loss, *tricks) if fnmatch(name, other)]
+        if trick in tricks and others:
+            raise ImpossiblePair(f"{trick} does not go with {others[0]}: {reason}")
 
 
 def feature_matching(real: Tensor, fake: Tensor, covariance: bool = False) -> Tensor:
@@ -198,10 +198,10 @@ class VirtualReference(nn.Module):
         self.network(self.reference)
         for layer in layers:
             layer.collecting = False
-        made = self.network(x)
+        outputs = self.network(x)
         for layer in layers:
             layer.reference = None
-        return made
+        return outputs
 
 
 def spectral_norm_(network: nn.Module, generator: Generator | None = None) -> nn.Module:

@@ -158,9 +158,9 @@ class CycleGAN(TranslationTrainer):
         """What the critic of domain k is shown instead of `fake`: that, or what the pool held at its place, which it
         then takes."""
         pool, place = self.memory[f"pool_{k}"], self.batch[f"place_{k}"]
-        shown = where(self.batch[f"traded_{k}"] > 0.5, index_select(pool, 0, place), fake)
+        judged_images = where(self.batch[f"traded_{k}"] > 0.5, index_select(pool, 0, place), fake)
         in_place(_enter, [pool], [place, self.batch[f"enters_{k}"], fake])
-        return shown
+        return judged_images
 
     def critic_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """Both critics' least squares on the batch and on (pooled) translations of it."""
@@ -210,8 +210,8 @@ class CycleGAN(TranslationTrainer):
         width, names, rows = max(1, int(np.ceil(np.sqrt(count)))), self.domains(), []
         for start in range(0, count, 4 * width):
             for name, to in (names, names[::-1]):
-                held = np.resize(self.dataset.rows("held_out", label=name), start + width)[start:]
-                real = prepared(self.dataset, held, self.options.size)
+                index = np.resize(self.dataset.rows("held_out", label=name), start + width)[start:]
+                real = prepared(self.dataset, index, self.options.size)
                 rows += [real, self.translate(real, to)]
         return np.concatenate(rows)[:count]
 
@@ -219,27 +219,27 @@ class CycleGAN(TranslationTrainer):
         """L1 to the true pairs (at most `count`) in both directions beside the identity map's, and the cycle's L1, all
         on held-out images in [-1, 1]; without pairs the cycle's alone."""
         names, data = self.domains(), self.dataset
-        held = [data.rows("held_out", label=name)[:count] for name in names]
+        rows = [data.rows("held_out", label=name)[:count] for name in names]
         paired = data.pairs is not None and set(names) <= set(data.info.pair_names)
         if paired:
-            held = [data.pairs[:count, data.info.pair_names.index(name)] for name in names]
-        real = [prepared(data, rows, self.options.size) for rows in held]
+            rows = [data.pairs[:count, data.info.pair_names.index(name)] for name in names]
+        real = [prepared(data, index, self.options.size) for index in rows]
         figures, lines = {"images": len(real[0])}, []
         for k, name in enumerate(names):
             other = names[1 - k]
             there = self.translate(real[k], other)
             back = self.translate(there, name)
-            found = {"cycle_l1": _l1(back, real[k]), "moved_l1": _l1(there, real[k])}
-            line = f"{name} to {other}: cycle L1 {found['cycle_l1']:.4f}"
+            scores = {"cycle_l1": _l1(back, real[k]), "moved_l1": _l1(there, real[k])}
+            line = f"{name} to {other}: cycle L1 {scores['cycle_l1']:.4f}"
             if paired:
-                found |= {"pair_l1": _l1(there, real[1 - k]), "identity_l1": _l1(real[k], real[1 - k])}
-                found["below_identity"] = 1 - found["pair_l1"] / found["identity_l1"]
-                side = "below" if found["below_identity"] >= 0 else "above"
+                scores |= {"pair_l1": _l1(there, real[1 - k]), "identity_l1": _l1(real[k], real[1 - k])}
+                scores["below_identity"] = 1 - scores["pair_l1"] / scores["identity_l1"]
+                side = "below" if scores["below_identity"] >= 0 else "above"
                 line += (
-                    f", L1 to the {len(real[k])} true pairs {found['pair_l1']:.4f},"
-                    f" {abs(found['below_identity']):.1%} {side} the identity map's {found['identity_l1']:.4f}"
+                    f", L1 to the {len(real[k])} true pairs {scores['pair_l1']:.4f},"
+                    f" {abs(scores['below_identity']):.1%} {side} the identity map's {scores['identity_l1']:.4f}"
                 )
-            figures[f"{name}_to_{other}"] = found
+            figures[f"{name}_to_{other}"] = scores
             lines.append(line)
         return Observation(figures, lines)
 

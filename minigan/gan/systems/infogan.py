@@ -107,9 +107,9 @@ class InfoTrainer(Trainer):
         optimiser = self.optimiser_of(params)
 
         def gradients() -> Tensor:
-            (first, second), told = self.alike_read()
-            named = cross_entropy(first, target) + cross_entropy(second, target)
-            objective = named - options.real_weight * told
+            (first, second), information = self.alike_read()
+            cross_entropies = cross_entropy(first, target) + cross_entropy(second, target)
+            objective = cross_entropies - options.real_weight * information
             for p, g in zip(params, grad(objective, params), strict=True):
                 p.grad = g
             return objective
@@ -169,8 +169,8 @@ class InfoTrainer(Trainer):
     def coded(self, stream: str) -> tuple[Tensor, Tensor, Tensor]:
         """A batch of (images, their one-hot categories, their continuous codes), all drawn."""
         options, random = self.options, self.random[stream]
-        drawn = randint(0, options.categories, (options.batch_size,), random)
-        category = cast(one_hot(drawn, options.categories), self.dtype)
+        category_index = randint(0, options.categories, (options.batch_size,), random)
+        category = cast(one_hot(category_index, options.categories), self.dtype)
         inputs, continuous = self.join(options.batch_size, category, random)
         return self.generator(inputs), category, continuous
 
@@ -192,34 +192,34 @@ class InfoTrainer(Trainer):
 
     def critic_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         with no_grad():
-            fake, *drawn = self.coded("latent_d")
+            fake, *codes_in = self.coded("latent_d")
         d_real, d_fake = self.critic(self.batch["real"]), self.critic(fake)
         scores = self.loss.head(d_real[0]), self.loss.head(d_fake[0])
         adversarial = self.loss.discriminator(*scores)
-        codes, figures = self.code_loss(d_fake[1:], drawn, "share_q")
+        codes, figures = self.code_loss(d_fake[1:], codes_in, "share_q")
         figures = {"d_loss": adversarial, **figures, **self.loss.figures(*scores)}
         objective = adversarial + codes
         if not self.options.real_weight:
             return objective, figures
-        _, told = self.alike_read(figures)
-        return objective - self.options.real_weight * told, figures
+        _, information = self.alike_read(figures)
+        return objective - self.options.real_weight * information, figures
 
     def alike_read(self, figures: dict | None = None) -> tuple[tuple[Tensor, Tensor], Tensor]:
         """(the category's logits of both of the pairs, what one tells of the other, in categories and finer clusters);
         the first of the two is put into `figures`."""
         first, second = (self.critic.clusters(self.batch[name]) for name in ("first", "second"))
-        told, finer = (
+        information, finer = (
             alike.mutual_information(softmax(a, 1), softmax(b, 1)) for a, b in zip(first, second, strict=True)
         )
         if figures is not None:
-            figures["real_information"] = told.detach()
-        return (first[0], second[0]), told + finer
+            figures["real_information"] = information.detach()
+        return (first[0], second[0]), information + finer
 
     def generator_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
-        fake, *drawn = self.coded("latent_g")
+        fake, *codes_in = self.coded("latent_g")
         score, *read = self.critic(fake)
         adversarial = self.adversarial(score, lambda x: self.critic(x)[0])
-        codes, _ = self.code_loss(read, drawn, "share")
+        codes, _ = self.code_loss(read, codes_in, "share")
         return adversarial + codes, {"g_loss": adversarial, "code_loss": codes}
 
     @on_device
@@ -234,13 +234,13 @@ class InfoTrainer(Trainer):
 
         Batch norm takes each batch's own statistics, as in training: Q never read a mixture of fakes and reals.
         """
-        found = []
+        parts = []
         with no_grad(), nn.frozen_statistics(self.critic):
             for i in range(0, len(images), batch):
                 part = zeros(*images[i : i + batch].shape, dtype=self.dtype).assign(images[i : i + batch])
                 _, logits, means = self.critic(part)
-                found.append((logits.log_softmax(1).numpy(), means.numpy()))
-        return tuple(np.concatenate(part) for part in zip(*found, strict=True))
+                parts.append((logits.log_softmax(1).numpy(), means.numpy()))
+        return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
     def preview(self, count: int) -> np.ndarray:
         """A square of images, one category a column; about `count` of them if the categories allow."""

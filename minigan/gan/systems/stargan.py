@@ -78,7 +78,7 @@ class StarGAN(TranslationTrainer):
     streams: ClassVar = {"init": 1, "eps": 4, "target": 8}
     usage = "RUN IMAGE... --set attribute=value"
 
-    def chosen(self) -> dict[str, int]:
+    def columns(self) -> dict[str, int]:
         """Attribute -> its column in the data set, in the order of the condition. Raises ValueError for a set without
         yes/no attributes, and for names that are none."""
         columns = {name: k for k, (name, values) in enumerate(self.info.attributes.items()) if values == NO_YES}
@@ -101,8 +101,8 @@ class StarGAN(TranslationTrainer):
 
     def build(self) -> tuple[Translator, AttributeCritic]:
         """(translator, critic); the buffers of the attributes."""
-        options, channels, count = self.options, self.info.shape[-1], len(self.chosen())
-        for name in ("has", "wanted"):
+        options, channels, count = self.options, self.info.shape[-1], len(self.columns())
+        for name in ("source", "target"):
             self.batch[name] = zeros(options.batch_size, count)
         halvings = 2 if options.size >= 32 else 1
         translator = Translator(channels, options.size, options.base, options.blocks, halvings, count, mask=True)
@@ -113,104 +113,104 @@ class StarGAN(TranslationTrainer):
         """The next images, their attributes, and those of others of the batch; the translator learns from the images
         of the last critic step."""
         images, values = next(self.loader)
-        has = values[:, list(self.chosen().values())].astype(np.float32)
+        has = values[:, list(self.columns().values())].astype(np.float32)
         order = host(self.random["target"].permutation(len(has)))
-        for name, given in {"real": images, "has": has, "wanted": has[order]}.items():
-            self.batch[name].assign(given)
+        for name, array in {"real": images, "source": has, "target": has[order]}.items():
+            self.batch[name].assign(array)
 
     def critic_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """Wasserstein with the gradient penalty, and the classification of real images."""
         options, real = self.options, self.batch["real"]
         with no_grad():
-            fake = self.generator(real, self.batch["wanted"])
+            fake = self.generator(real, self.batch["target"])
         (d_real, logits), (d_fake, fake_logits) = self.critic(real), self.critic(fake)
         d_loss = self.loss.discriminator(d_real, d_fake)
-        named = self._named(logits, self.batch["has"])
-        figures = {"d_loss": d_loss, **self.loss.figures(d_real, d_fake), "class_loss": named}
-        objective = d_loss + options.class_weight * named
+        class_loss = self._class_loss(logits, self.batch["source"])
+        figures = {"d_loss": d_loss, **self.loss.figures(d_real, d_fake), "class_loss": class_loss}
+        objective = d_loss + options.class_weight * class_loss
         if options.source_weight:
-            found_out = self._named(fake_logits, self.batch["has"])
-            objective = objective + options.class_weight * options.source_weight * found_out
-            figures["source_loss"] = found_out
+            source_loss = self._class_loss(fake_logits, self.batch["source"])
+            objective = objective + options.class_weight * options.source_weight * source_loss
+            figures["source_loss"] = source_loss
         return self.with_penalty(objective, figures, lambda x: self.critic(x)[0], real, fake)
 
     def generator_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """The translator's adversarial, class, reconstruction and change losses."""
         options, real = self.options, self.batch["real"]
-        fake = self.generator(real, self.batch["wanted"])
-        judged, logits = self.critic(fake)
-        g_loss, named = self.loss.generator(judged), self._named(logits, self.batch["wanted"])
-        back = l1_loss(self.generator(fake, self.batch["has"]), real)
+        fake = self.generator(real, self.batch["target"])
+        scores, logits = self.critic(fake)
+        g_loss, class_loss = self.loss.generator(scores), self._class_loss(logits, self.batch["target"])
+        back = l1_loss(self.generator(fake, self.batch["source"]), real)
         change = l1_loss(fake, real)
-        objective = g_loss + options.class_weight * named + options.cycle_weight * back
+        objective = g_loss + options.class_weight * class_loss + options.cycle_weight * back
         objective = objective + options.change_weight * change
-        return objective, {"g_loss": g_loss, "fake_class_loss": named, "reconstruction": back, "change": change}
+        return objective, {"g_loss": g_loss, "fake_class_loss": class_loss, "reconstruction": back, "change": change}
 
-    def _named(self, logits: Tensor, values: Tensor) -> Tensor:
+    def _class_loss(self, logits: Tensor, values: Tensor) -> Tensor:
         return binary_cross_entropy_with_logits(logits, values) * logits.shape[1]
 
     def translate(self, images: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Images (N, C, S, S) with the attributes `values` (N, K) of 0 and 1, in the order of `chosen`, in [-1, 1], by
+        """Images (N, C, S, S) with the attributes `values` (N, K) of 0 and 1, in the order of `columns`, in [-1, 1], by
         the averaged translator."""
         return translated(self.average.module, images, np.asarray(values, np.float32))
 
     def translate_as(self, images: np.ndarray, to: str | None, settings: dict[str, str]) -> tuple[np.ndarray, str]:
         """(translated images, what was done) for the options of `minigan translate`; attributes that are not set stay
         as the critic sees them in each image. Raises ValueError."""
-        known = list(self.chosen())
+        names = list(self.columns())
         if to is not None or not settings:
-            raise ValueError(f"a run of stargan takes --set ATTRIBUTE=yes or no, not --to; it knows {', '.join(known)}")
+            raise ValueError(f"a run of stargan takes --set ATTRIBUTE=yes or no, not --to; it knows {', '.join(names)}")
         home = next(self.critic.parameters()).device
         with no_grad():
             values = (host(self.critic(Tensor(images).to(home))[1].data) > 0).astype(np.float32)
         for name, value in settings.items():
-            if name not in known or value not in NO_YES:
-                raise ValueError(f"--set {name}={value}: set one of {', '.join(known)} to yes or no")
-            values[:, known.index(name)] = NO_YES.index(value)
+            if name not in names or value not in NO_YES:
+                raise ValueError(f"--set {name}={value}: set one of {', '.join(names)} to yes or no")
+            values[:, names.index(name)] = NO_YES.index(value)
         return self.translate(images, values), "with " + ", ".join(f"{k} {v}" for k, v in settings.items())
 
     def preview(self, count: int) -> np.ndarray:
         """Rows of a grid: held-out images, then the same with the first attribute turned over, the second, ...; then
         the next images."""
-        width, changes = max(1, int(np.ceil(np.sqrt(count)))), 1 + len(self.chosen())
+        width, changes = max(1, int(np.ceil(np.sqrt(count)))), 1 + len(self.columns())
         rows = []
         for start in range(0, count, width * changes):
             group = np.resize(self.dataset.held_out, start + width)[start:]
-            real, values = self._held(group)
-            rows += [real, *(self.translate(real, _turned(values, k)) for k in range(changes - 1))]
+            real, values = self._held_out(group)
+            rows += [real, *(self.translate(real, _flipped(values, k)) for k in range(changes - 1))]
         return np.concatenate(rows)[:count]
 
     def observe(self, count: int, random: Generator, details: bool = False) -> Observation:
         """For each attribute, turned over on held-out images (at most `count`): the share where the judge finds the new
         value, and the share of each other attribute of the set that it finds as it was. Where one hides another, as a
         hat does the hair, that share is low also for a perfect translator."""
-        judge, made = attributes.load_for(self.dataset)
-        held, accuracy = self.dataset.held_out[:count], made["held_out_accuracy"]
-        truth = self.dataset.attributes[held]
-        real, values = self._held(held)
-        figures, lines, errors = {"images": len(held), "judge": accuracy, "attributes": {}}, [], []
-        for k, (name, column) in enumerate(self.chosen().items()):
-            wanted = _turned(values, k)
-            made = self.translate(real, wanted)
-            errors.append(np.abs(self.translate(made, values) - real).mean())
-            found = attributes.judge(judge, _at_judge(made), self.dataset)
-            right, on = found[:, column] == wanted[:, k], wanted[:, k] == 1
-            kept = {
-                other: float((found[:, j] == truth[:, j]).mean())
+        judge, record = attributes.load_for(self.dataset)
+        rows, accuracy = self.dataset.held_out[:count], record["held_out_accuracy"]
+        truth = self.dataset.attributes[rows]
+        real, values = self._held_out(rows)
+        figures, lines, errors = {"images": len(rows), "judge": accuracy, "attributes": {}}, [], []
+        for k, (name, column) in enumerate(self.columns().items()):
+            target = _flipped(values, k)
+            translations = self.translate(real, target)
+            errors.append(np.abs(self.translate(translations, values) - real).mean())
+            labels = attributes.judge(judge, _at_judge(translations), self.dataset)
+            right, on = labels[:, column] == target[:, k], target[:, k] == 1
+            others = {
+                other: float((labels[:, j] == truth[:, j]).mean())
                 for j, other in enumerate(self.info.attributes)
                 if j != column
             }
-            seen = {
+            shares = {
                 "present": float(right.mean()),
                 "added": float(right[on].mean()) if on.any() else None,
                 "removed": float(right[~on].mean()) if not on.all() else None,
-                "kept": kept,
+                "kept": others,
             }
-            figures["attributes"][name] = seen
-            shown = ", ".join(f"{other} {share:.1%}" for other, share in kept.items())
+            figures["attributes"][name] = shares
+            text = ", ".join(f"{other} {share:.1%}" for other, share in others.items())
             lines.append(
-                f"{name}: turned over in {seen['present']:.1%} (added {_share(seen['added'])}, removed"
-                f" {_share(seen['removed'])}); kept: {shown}"
+                f"{name}: turned over in {shares['present']:.1%} (added {_share(shares['added'])}, removed"
+                f" {_share(shares['removed'])}); kept: {text}"
             )
         figures["reconstruction_l1"] = float(np.mean(errors))
         turned = figures["attributes"]
@@ -220,28 +220,28 @@ class StarGAN(TranslationTrainer):
             for other in self.info.attributes
             if set(turned) != {other}
         }
-        mine = [figures["kept"][name] for name in self.chosen() if name in figures["kept"]]
+        mine = [figures["kept"][name] for name in self.columns() if name in figures["kept"]]
         figures |= {"least_present": least, "least_kept": min(mine, default=None)}
         lines.insert(
             0,
-            f"every attribute turned over in at least {least:.1%} of {len(held)} held-out images, the others of"
-            f" {', '.join(self.chosen())} kept in at least {_share(figures['least_kept'])}; reconstruction L1"
+            f"every attribute turned over in at least {least:.1%} of {len(rows)} held-out images, the others of"
+            f" {', '.join(self.columns())} kept in at least {_share(figures['least_kept'])}; reconstruction L1"
             f" {figures['reconstruction_l1']:.4f}",
         )
         right = ", ".join(f"{name} {share:.1%}" for name, share in accuracy.items())
         lines.append(f"the judge is right on held-out images in: {right}")
         return Observation(figures, lines)
 
-    def _held(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(images as networks see them, the chosen attributes)."""
-        values = self.dataset.attributes[rows][:, list(self.chosen().values())]
+    def _held_out(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(images as networks see them, the attributes of `columns`)."""
+        values = self.dataset.attributes[rows][:, list(self.columns().values())]
         return prepared(self.dataset, rows, self.options.size), values.astype(np.float32)
 
 
-def _turned(values: np.ndarray, k: int) -> np.ndarray:
-    wanted = values.copy()
-    wanted[:, k] = 1 - wanted[:, k]
-    return wanted
+def _flipped(values: np.ndarray, k: int) -> np.ndarray:
+    target = values.copy()
+    target[:, k] = 1 - target[:, k]
+    return target
 
 
 def _at_judge(images: np.ndarray) -> np.ndarray:

@@ -69,10 +69,10 @@ def options_from(record: Mapping[str, object]) -> CommonOptions:
     out. Raises ValueError for an unknown system or option.
     """
     row = system(record["system"])
-    known = option_names() | {"system"}
+    names = option_names() | {"system"}
     for key in record:
-        if key not in known:
-            raise nearest("option", key, sorted(known))
+        if key not in names:
+            raise nearest("option", key, sorted(names))
     return replace(row.options, **{key: value for key, value in record.items() if key in row.takes})
 
 

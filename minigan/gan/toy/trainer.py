@@ -188,10 +188,10 @@ class ToyTrainer:
         options, start = self.options, self.random["init"]
         joint, spectral = options.trick == "minibatch", options.trick == "spectral-norm"
         if options.nets == "published":
-            made = toynets.published_generator(start, options.latent)
-            return made, toynets.published_critic(self.pack, start, joint=joint, spectral=spectral)
-        made = toynets.generator(options.latent, options.width, options.depth, start)
-        return made, toynets.critic(self.pack, options.width, options.depth, start, joint, spectral)
+            generator = toynets.published_generator(start, options.latent)
+            return generator, toynets.published_critic(self.pack, start, joint=joint, spectral=spectral)
+        generator = toynets.generator(options.latent, options.width, options.depth, start)
+        return generator, toynets.critic(self.pack, options.width, options.depth, start, joint, spectral)
 
     def latent(self, random: Generator) -> Tensor:
         """A batch of standard normal latents (batch_size, latent)."""
@@ -257,10 +257,10 @@ class ToyTrainer:
         ahead = unroll(dict(self.critic.named_parameters()), objective, options.unroll, options.unroll_lr)
         return self._adversarial(partial(judged, ahead), fake)
 
-    def _adversarial(self, judged: Callable[[Tensor], Tensor], fake: Tensor) -> Tensor:
+    def _adversarial(self, outputs_of: Callable[[Tensor], Tensor], fake: Tensor) -> Tensor:
         """The generator's part of the loss; the critic judges the reals, too, where the loss reads them."""
-        d_real = judged(self.packed(self.real)) if self.loss.relativistic else None
-        return self.loss.generator(judged(fake), d_real)
+        d_real = outputs_of(self.packed(self.real)) if self.loss.relativistic else None
+        return self.loss.generator(outputs_of(fake), d_real)
 
     @np.errstate(over="ignore", invalid="ignore")
     def step(self) -> dict[str, Tensor]:
@@ -280,8 +280,8 @@ class ToyTrainer:
         self.steps_done += 1
         return figures
 
-    def train(self, every: int, seen: Callable[[int, dict[str, float]], None] = lambda *_: None) -> Iterator[int]:
-        """Train to the end; `seen(step, figures)` and a yield every so many steps.
+    def train(self, every: int, report: Callable[[int, dict[str, float]], None] = lambda *_: None) -> Iterator[int]:
+        """Train to the end; `report(step, figures)` and a yield every so many steps.
 
         Raises TrainingError at the first look at which a loss is not finite.
         """
@@ -292,7 +292,7 @@ class ToyTrainer:
                 bad = [name for name, value in values.items() if not np.isfinite(value)]
                 if bad:
                     raise TrainingError(f"step {self.steps_done}: {', '.join(bad)} no longer finite; lower the rates")
-                seen(self.steps_done, values)
+                report(self.steps_done, values)
                 yield self.steps_done
 
     @np.errstate(over="ignore", invalid="ignore")
