@@ -17,7 +17,7 @@ from types import ModuleType
 
 import numpy as np
 
-from minigan.kernels.cuda.load import modules as opened
+from minigan.kernels.cuda.load import modules as device_modules
 
 float32, float64 = np.dtype("float32"), np.dtype("float64")
 int64, bool_ = np.dtype("int64"), np.dtype("bool")
@@ -69,7 +69,7 @@ def module_of(name: str) -> ModuleType:
     """The array module of a device, opened on first use; DeviceError says why it cannot be."""
     if name not in _modules:
         module = _cupy() if name == "cuda" else _simulator(name)
-        opened[module.ndarray], _modules[name] = module, module
+        device_modules[module.ndarray], _modules[name] = module, module
     return _modules[name]
 
 
@@ -120,7 +120,7 @@ def namespace(array) -> ModuleType:
     if isinstance(array, np.ndarray):
         return np
     try:
-        return opened[type(array)]
+        return device_modules[type(array)]
     except KeyError:
         raise TypeError(f"expected an array of NumPy or of an open device, got {type(array).__name__}") from None
 
@@ -139,7 +139,7 @@ def on(like, array: np.ndarray):
     return array if isinstance(like, np.ndarray) else namespace(like).asarray(array)
 
 
-def moved(array, name: str):
+def to_device(array, name: str):
     """`array` on the device `name`, itself if it is there. From a device to the CPU, the host waits."""
     module, here = module_of(name), namespace(array)
     if module is here:
@@ -217,7 +217,7 @@ class Generator:
 
         self.step += 1
         order = kernels.random.permutation(n, self.seed, self.stream, self.step - 1)
-        return moved(order, _default.get())
+        return to_device(order, _default.get())
 
     def integers(self, low: int, high: int, shape: tuple[int, ...]) -> np.ndarray:
         """int64 uniform on low..high-1. Raises ValueError when the range is empty or wider than 2**24."""

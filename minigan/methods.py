@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from .autograd import Op, Tensor, copied
+from .autograd import Op, Tensor
 from .backend import device as check_device
-from .backend import float32, float64, moved
+from .backend import float32, float64, to_device
 from .ops import act, basic, matmul, reduce, shape
+from .ops.copy import clone
 
 # fmt: off
 METHODS = {
@@ -57,7 +58,7 @@ class ToDevice(Op):
         self.device = device
 
     def forward(self, x):
-        return moved(x, self.device)
+        return to_device(x, self.device)
 
     def vjp(self, node, need, g):
         return (ToDevice(node.inputs[0].device)(g),)
@@ -89,4 +90,4 @@ Tensor.double = lambda self: basic.cast(self, float64)
 Tensor.long = lambda self: basic.cast(self, np.int64)
 Tensor.size = lambda self, dim=None: self.shape if dim is None else self.shape[dim]
 Tensor.numel = lambda self: self.data.size
-Tensor.clone = lambda self: copied(self)
+Tensor.clone = lambda self: clone(self)

@@ -31,9 +31,9 @@ from .layers import (
     Upsample,
     ZeroPad2d,
     frozen_statistics,
-    spectral_norm,
 )
 from .module import Module, ModuleList, Parameter, Sequential, functional_call, substituted
+from .spectral import spectral_norm
 
 __all__ = [
     "init",

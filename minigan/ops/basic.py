@@ -13,8 +13,9 @@ from functools import partial
 
 import numpy as np
 
-from ..autograd import Cast, Op, Tensor, array_of, as_tensor
-from ..backend import FLOATS, bool_, float32, namespace, on, opened, special
+from ..autograd import Op, Tensor, array_of, as_tensor
+from ..backend import FLOATS, bool_, device_modules, float32, namespace, on, special
+from .copy import Cast
 
 
 class SumTo(Op):
@@ -502,7 +503,7 @@ def where(condition: Tensor | np.ndarray, input: Tensor | float, other: Tensor |
     bool."""
     if not isinstance(condition, Tensor):
         like = next((array_of(t) for t in (input, other) if isinstance(t, Tensor)), np.empty(0))
-        condition = Tensor(condition if type(condition) in opened else on(like, np.asarray(condition)))
+        condition = Tensor(condition if type(condition) in device_modules else on(like, np.asarray(condition)))
     if condition.dtype != bool:
         raise TypeError(
             f"where: the condition must be bool, not {condition.dtype}; compare it with something, e.g. x > 0"

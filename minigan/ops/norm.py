@@ -23,7 +23,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..autograd import Op, Tensor, array_of, grad, identity, in_place, is_grad_enabled
+from ..autograd import Op, Tensor, array_of, grad, in_place, is_grad_enabled
 from ..backend import on
 from .basic import rsqrt, sqrt
 from .matmul import same_dtype
@@ -146,8 +146,8 @@ class BatchNormGradGrad(Op):
         kernels.norm.batch_norm_grad_grad(*inputs[:3], *cotangents, self.eps, self.made, out=outs, work=work)
 
     def reference(self, x, w, g, *cotangents):
-        # Differentiates the first gradient's reference; `identity` makes end points that stay tied to the inputs.
-        xs = [identity(t) if t.requires_grad else t.detach().requires_grad_() for t in (x, w, g)]
+        # Differentiates the first gradient's reference; an alias is an end point that stays tied to its input.
+        xs = [t._alias() if t.requires_grad else t.detach().requires_grad_() for t in (x, w, g)]
         outputs = BatchNormGrad(self.eps).reference(*xs)
         wanted = [y for y, here in zip(outputs, self.present, strict=True) if here]
         by = [t for t, m in zip(xs, self.made, strict=True) if m]

@@ -7,7 +7,7 @@ import test_dtypes
 import test_versions
 from mutants import mutant
 
-from minigan import autograd
+from minigan import _modes, autograd
 from minigan.autograd import Op, Tensor, grad
 from minigan.ops import shape as ops_shape
 
@@ -169,8 +169,8 @@ class Shared:
 
 mutant(
     "threads share the recording flag",
-    autograd,
-    "_recording",
+    _modes,
+    "grad_enabled",
     lambda: test_autograd.test_threads_have_their_own_recording_state(None),
 )(Shared())
 

@@ -14,7 +14,7 @@ import numpy as np
 
 import minigan as mg
 from minigan.autograd import Op, Tensor
-from minigan.backend import FLOATS, default_device, float32, float64, host, moved, namespace, opened
+from minigan.backend import FLOATS, default_device, device_modules, float32, float64, host, namespace, to_device
 from minigan.testing import gradcheck
 from minigan.testing.opcase import OpCase, Sample
 from minigan.testing.strategies import LAYOUTS
@@ -37,7 +37,7 @@ def outputs(value) -> tuple:
 
 def require_close(what: str, ours: np.ndarray, theirs: np.ndarray, tolerance: float = EXACT) -> None:
     """Equal shapes, equal non-finite elements, and |a - b| <= tolerance * max(1, |b|); arrays of any device."""
-    ours, theirs = (host(x) if type(x) in opened else np.asarray(x) for x in (ours, theirs))
+    ours, theirs = (host(x) if type(x) in device_modules else np.asarray(x) for x in (ours, theirs))
     require(ours.shape == theirs.shape, f"{what}: shape {ours.shape}, expected {theirs.shape}")
     gradcheck.compare(what, 0, 0, ours, theirs, tolerance, tolerance, "expected is")
 
@@ -54,7 +54,7 @@ def placed(x: np.ndarray):
     core = x[flips][single]
     order = sorted(range(core.ndim), key=lambda axis: -core.strides[axis])
     lines = core.transpose(order)
-    there = moved(np.ascontiguousarray(lines).reshape(lines.shape), where)
+    there = to_device(np.ascontiguousarray(lines).reshape(lines.shape), where)
     if not lines.flags.c_contiguous:
         wide = namespace(there).zeros(tuple(2 * size + 1 for size in lines.shape), x.dtype)
         inner = wide[(slice(1, None, 2),) * x.ndim]
@@ -326,7 +326,7 @@ def leaves_cotangents_alone(case: OpCase, sample: Sample) -> None:
     kept = [g.copy() for g in arrays]
     for g in arrays:
         g.flags.writeable = False
-    seeds = [Tensor(moved(g, default_device())) for g in arrays]
+    seeds = [Tensor(to_device(g, default_device())) for g in arrays]
     mg.grad(ys, tensors, seeds)
     require(
         all(np.array_equal(host(g.data), k) for g, k in zip(seeds, kept, strict=True)),

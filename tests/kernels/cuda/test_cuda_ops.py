@@ -5,7 +5,7 @@ import pytest
 
 import minigan as mg
 from minigan.autograd import Tensor, grad
-from minigan.backend import host, moved
+from minigan.backend import host, to_device
 from minigan.testing.opdb import TABLE
 
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-10}
@@ -14,7 +14,7 @@ TOLERANCE = {np.float32: 2e-5, np.float64: 1e-10}
 def derivatives(case, sample, dtype, device, order):
     """The outputs, the gradients of a random sum of them, those of a random sum of these, and so on: arrays or None."""
     with mg.device(device):
-        leaves = [Tensor(moved(a, device)) for a in case.arrays(sample, dtype)]
+        leaves = [Tensor(to_device(a, device)) for a in case.arrays(sample, dtype)]
         wanted = [x.requires_grad_() for x in leaves if x.dtype in (np.float32, np.float64)]
         fn = case.bound(sample)
         if sample.settings:
@@ -41,7 +41,7 @@ def derivatives(case, sample, dtype, device, order):
 def moved_setting(value, dtype, device):
     if not isinstance(value, np.ndarray):
         return value
-    return Tensor(moved(value.astype(dtype) if value.dtype == np.float64 else value, device))
+    return Tensor(to_device(value.astype(dtype) if value.dtype == np.float64 else value, device))
 
 
 @pytest.mark.parametrize("case", TABLE.values(), ids=str)
