@@ -73,7 +73,7 @@ class ArrayHolder:
         return host(self.data) if type(self.data) in device_modules else self.data
 
 
-array_of = ArrayHolder._data.__get__
+array_of = attrgetter("_data")
 """A tensor's array, also while a step is recorded: what the engine itself reads."""
 
 
@@ -173,9 +173,11 @@ _constants: dict[tuple, ArrayHolder] = {}
 """Numbers that have been operands, as Tensors: most programs use the same few again and again."""
 
 
-def constant(kind: type, value: bool | int | float, like: np.ndarray) -> ArrayHolder:
-    """A Python number as an operand beside the array `like`: a `kind` (the class of Tensors) on its device and of its
-    dtype, so that it does not promote float32. Beside integers a float is float32."""
+def operand(kind: type, value, like: np.ndarray | None) -> ArrayHolder:
+    """`value` as a `kind` (the class of Tensors). A number takes the device and the dtype of the array `like`, so that
+    it does not promote float32; beside integers a float is float32."""
+    if like is None or not isinstance(value, (bool, int, float)):
+        return kind(new_array(value))
     key = value, type(value), like.dtype, type(like)
     if value and key in _constants:  # 0.0 and -0.0 are one key, but not one number
         return _constants[key]
@@ -183,10 +185,10 @@ def constant(kind: type, value: bool | int | float, like: np.ndarray) -> ArrayHo
         dtype = like.dtype
     else:
         dtype = float32 if isinstance(value, float) else np.result_type(like.dtype, value)
-    tensor = kind(on(like, np.asarray(value, dtype)))
+    constant = kind(on(like, np.asarray(value, dtype)))
     if value and len(_constants) < CONSTANTS:
-        _constants[key] = tensor
-    return tensor
+        _constants[key] = constant
+    return constant
 
 
 def owner(array: np.ndarray) -> np.ndarray:

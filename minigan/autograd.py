@@ -217,8 +217,9 @@ class Op:
         if _modes.watchers and (recorder := _modes.recorder.get()) is not None:
             return recorder.op_called(self, _lift(inputs))
         try:
-            arrays, tracked = [x._data for x in inputs], False
+            arrays, tracked = [], False
             for x in inputs:
+                arrays.append(x._data)
                 if x.node is not None or x._leaf_grad:
                     tracked = True
         except AttributeError:  # an array or a number among them
@@ -457,17 +458,14 @@ def _sequence(value) -> tuple[Tensor, ...]:
 
 
 def _lift(inputs: Sequence) -> tuple[Tensor, ...]:
-    like = next((array_of(x) for x in inputs if isinstance(x, Tensor)), None)
-    return tuple([x if isinstance(x, Tensor) else as_tensor(x, like) for x in inputs])
+    like = next((x._data for x in inputs if isinstance(x, Tensor)), None)
+    return tuple([x if isinstance(x, Tensor) else _array.operand(Tensor, x, like) for x in inputs])
 
 
 def as_tensor(value, like: np.ndarray | None = None) -> Tensor:
     """`value` as a Tensor, itself if it is one. A Python number takes the dtype of the array `like`, so that it does
     not promote float32."""
-    if isinstance(value, Tensor):
-        return value
-    number = like is not None and isinstance(value, (bool, int, float))
-    return _array.constant(Tensor, value, like) if number else tensor(value)
+    return value if isinstance(value, Tensor) else _array.operand(Tensor, value, like)
 
 
 def tensor(data, dtype=None, device=None, requires_grad: bool = False) -> Tensor:

@@ -99,7 +99,7 @@ def prepare_sum(work, x: np.ndarray, axes: tuple[int, ...], out: np.ndarray) -> 
 def sum_to(input: Tensor, shape: tuple[int, ...]) -> Tensor:
     """`input` summed over the axes along which an array of `shape` would be broadcast to it; itself if it has that
     shape."""
-    return input if input.data.shape == shape else SumTo(shape)(input)
+    return input if input._data.shape == shape else SumTo(shape)(input)
 
 
 def broadcast_to(input: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -45,7 +45,7 @@ class MatMul(Op):
 
     def _product(self, a: Tensor, b: Tensor, like: Tensor) -> Tensor:
         """a b, in memory as `like` lies: (b^T a^T)^T where that is column by column, as a layer's weight is."""
-        if like.ndim == 2 and like.data.flags.f_contiguous and not like.data.flags.c_contiguous:
+        if like.ndim == 2 and (flags := like._data.flags).f_contiguous and not flags.c_contiguous:
             return transpose(self(transpose(b, 0, 1), transpose(a, 0, 1)), 0, 1)
         return self(a, b)
 
@@ -95,7 +95,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     b = reshape(b, (b.shape[0], 1)) if column else b
     if b.ndim == 2 and a.ndim > 2:
         y = reshape(
-            _matmul(reshape(a, (-1 if a.data.size else int(np.prod(a.shape[:-1])), a.shape[-1])), b),
+            _matmul(reshape(a, (-1 if a._data.size else int(np.prod(a.shape[:-1])), a.shape[-1])), b),
             (*a.shape[:-1], b.shape[-1]),
         )
     elif a.ndim == b.ndim == 2:

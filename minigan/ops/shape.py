@@ -216,7 +216,7 @@ def sizes_of(shape: tuple) -> tuple[int, ...]:
 def reshape(input: Tensor, *shape) -> Tensor:
     """The elements of `input` in a new shape, one size of which may be -1."""
     shape = sizes_of(shape)
-    size = input.data.size
+    size = input._data.size
     known = int(np.prod([s for s in shape if s != -1], dtype=np.int64))
     if shape.count(-1) == 1 and known and size % known == 0:
         shape = tuple(size // known if s == -1 else s for s in shape)

@@ -7,7 +7,7 @@ import test_dtypes
 import test_versions
 from mutants import mutant
 
-from minigan import _modes, autograd
+from minigan import _array, _modes, autograd
 from minigan.autograd import Op, Tensor, grad
 from minigan.ops import shape as ops_shape
 
@@ -177,12 +177,12 @@ mutant(
 
 @mutant(
     "a Python number is float64",
-    autograd,
-    "as_tensor",
+    _array,
+    "operand",
     lambda: test_dtypes.test_a_python_number_does_not_promote("mul", 2.5, np.float32),
 )
-def _(value, like=None):
-    return value if isinstance(value, Tensor) else autograd.tensor(np.asarray(value))
+def _(kind, value, like):
+    return autograd.tensor(np.asarray(value))
 
 
 @mutant("a node keeps its output Tensors", Op, "wrap", "freed", "exp")
