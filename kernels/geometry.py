@@ -1,4 +1,4 @@
-"""The geometry of a convolution: every integer that fixes which input meets which weight.
+"""Machine room, kernels: the geometry of a convolution, every integer that fixes which input meets which weight.
 
 Output (oy, ox) meets input (oy*stride_y - padding_y + ky*dilation_y, ox*stride_x - padding_x +
 kx*dilation_x) through weight (ky, kx). The three kernels of `conv.py` share it, the transposed

@@ -1,4 +1,4 @@
-"""Normalisation within a sample, layer and instance norm, and its first derivative.
+"""Machine room, kernels: normalisation within a sample, layer and instance norm, and its first derivative.
 
 Along some axes of x, n values with mean m and biased variance v, r = (v + eps)^-1/2 (Ba et al. 2016, equation 4;
 Ulyanov et al. 2016, equation 3):

@@ -1,4 +1,4 @@
-"""Memory layout: how an array of any strides becomes the block a kernel's loop runs over.
+"""Machine room, kernels: memory layout, how an array of any strides becomes the block that a kernel's loop runs over.
 
 An activation has shape (N, C, H, W) and lies in memory as (N, H, W, C), channels innermost: the
 shape PyTorch shows for its channels_last. A kernel sees it as NHWC, as rows (M, C) with M = N*H*W,

@@ -1,4 +1,4 @@
-"""Compilation of the kernels: Numba with a private disk cache, a progress line; their threads, and forked children.
+"""Machine room, kernels: compilation by Numba, with a private disk cache; threads, and forked children.
 
 Compiled code is kept in $MINIGAN_CACHE, else $XDG_CACHE_HOME/minigan, else ~/.cache/minigan, in a
 folder named after a hash of all kernel sources and of the compiler's version: Numba itself looks

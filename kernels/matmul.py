@@ -1,4 +1,6 @@
-"""Matrix products: out[b, i, j] = sum over k of a[b, i, k] * b[b, k, j], single or batched, any strides, no BLAS.
+"""Machine room, kernels: matrix products, single or batched, any strides, no BLAS.
+
+    out[b, i, j] = sum over k of a[b, i, k] * b[b, k, j]
 
 A threaded BLAS cuts a product by the number of threads, and so its rounding depends on it. Here each row of the result
 is summed by one task in the order of k, or by `fast`, whose cuts depend on the shape alone.

@@ -1,4 +1,4 @@
-"""Points between two batches, one eps a sample: where WGAN-GP's penalty looks at the critic's slope.
+"""Machine room, kernels: points between two batches, one eps a sample, for WGAN-GP's gradient penalty.
 
     out[n] = fake[n] + eps[n] (x[n] - fake[n]),    x, fake and out (N, ...), eps (N,)
 

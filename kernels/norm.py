@@ -1,4 +1,4 @@
-"""Batch normalisation over rows (M, C), M = N*H*W, and its first and second derivative.
+"""Machine room, kernels: batch normalisation over rows (M, C), M = N*H*W, and its first and second derivative.
 
 With mean m and biased variance v of each channel, r = (v + eps)^-1/2 and h = (x - m) r (Ioffe and
 Szegedy 2015, algorithm 1):

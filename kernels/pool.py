@@ -1,4 +1,4 @@
-"""Which input each window of a max pooling takes.
+"""Machine room, kernels: which input each window of a max pooling takes.
 
     index[n, c, oy, ox] = the first (iy, ix), as iy*W + ix, with the largest x[n, c, iy, ix] among
     iy = oy*stride_y - padding_y + ky*dilation_y,   ix = ox*stride_x - padding_x + kx*dilation_x

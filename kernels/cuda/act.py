@@ -1,4 +1,4 @@
-"""Launches of act.cu: activations. Functions, arguments and results are those of `kernels/act.py`."""
+"""Machine room, CUDA: launches of act.cu, activations, with the functions and arguments of `kernels/act.py`."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Launch of bias.cu: a bias and an activation in one pass. Function, arguments and result are those of
-`kernels/bias.py`."""
+"""Machine room, CUDA: launch of bias.cu, a bias and an activation in one pass, as in `kernels/bias.py`."""
 
 from __future__ import annotations
 

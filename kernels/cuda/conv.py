@@ -1,5 +1,7 @@
-"""Launches of conv.cu: convolution, input gradient, weight gradient. Functions, arguments and results are those of
-`kernels/conv.py`; `tiled` says which of the two kernels of each runs."""
+"""Machine room, CUDA: launches of conv.cu, with the functions and arguments of `kernels/conv.py`.
+
+`tiled` says which of the two kernels of each convolution runs.
+"""
 
 from __future__ import annotations
 

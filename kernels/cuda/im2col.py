@@ -1,4 +1,4 @@
-"""Launch of im2col.cu: windows as rows of a matrix. Function, arguments and result are those of `kernels/im2col.py`."""
+"""Machine room, CUDA: launch of im2col.cu, windows as rows of a matrix, as in `kernels/im2col.py`."""
 
 from __future__ import annotations
 

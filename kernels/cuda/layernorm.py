@@ -1,5 +1,4 @@
-"""Launches of layernorm.cu: layer and instance norm and their gradient. Functions, arguments and results are those of
-`kernels/layernorm.py`."""
+"""Machine room, CUDA: launches of layernorm.cu, with the functions and arguments of `kernels/layernorm.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Compiling and launching the .cu files: `launch(xp, "act", "tanh_kernel", float32, n, x, out, n)`.
+"""Machine room, CUDA: compiling and launching the .cu files.
+
+    launch(xp, "act", "tanh_kernel", float32, n, x, out, n)
 
 `xp` is the array module, CuPy or its stand-in, which `modules` knows by the type of its arrays. A file is compiled once
 for each dtype, by xp.RawModule (NVRTC). Arguments are checked against the C signature and rounded to its types here:

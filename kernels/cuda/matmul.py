@@ -1,5 +1,7 @@
-"""Matrix products on a device: cuBLAS through the array module, and a kernel for what comes after. Functions, arguments
-and results are those of `kernels/matmul.py`."""
+"""Machine room, CUDA: matrix products by cuBLAS through the array module, and a kernel for what comes after.
+
+Functions, arguments and results are those of `kernels/matmul.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Launch of mix.cu: points between two batches. Function, arguments and result are those of `kernels/mix.py`."""
+"""Machine room, CUDA: launch of mix.cu, points between two batches, as in `kernels/mix.py`."""
 
 from __future__ import annotations
 

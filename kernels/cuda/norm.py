@@ -1,4 +1,4 @@
-"""Launches of norm.cu: batch norm. Functions, arguments and results are those of `kernels/norm.py`."""
+"""Machine room, CUDA: launches of norm.cu, batch norm, with the functions and arguments of `kernels/norm.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Launches of optim.cu: `Flat`, its three steps and clipping, as in `kernels/optim.py`, on arrays of a device.
+"""Machine room, CUDA: launches of optim.cu, `Flat` with its three steps and clipping, as in `kernels/optim.py`.
 
 The table of addresses is made on the CPU and copied to the device when the gradients lie elsewhere than the step
 before; a copy to the device does not wait for it.

@@ -1,4 +1,4 @@
-"""Launch of pool.cu: where each window's maximum is. Function, arguments and result are those of `kernels/pool.py`."""
+"""Machine room, CUDA: launch of pool.cu, where each window's maximum is, as in `kernels/pool.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Launches of reduce.cu: sums. Functions, arguments and results are those of `kernels/reduce.py`."""
+"""Machine room, CUDA: launches of reduce.cu, sums, with the functions and arguments of `kernels/reduce.py`."""
 
 from __future__ import annotations
 

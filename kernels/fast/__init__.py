@@ -1,4 +1,4 @@
-"""The fast room: float32 products on a register-blocked micro-kernel, for the shapes where that pays.
+"""Machine room, fast kernels: float32 products on a register-blocked micro-kernel, for the shapes where that pays.
 
     micro.py   one tile of a product in vector registers, as LLVM IR
     gemm.py    packing, blocking and threads: one matrix product for everything

@@ -1,4 +1,4 @@
-"""The three convolutions of the fast room: pack, multiply, and bring the result into place.
+"""Machine room, fast kernels: the three convolutions; pack, multiply, and bring the result into place.
 
 Arrays are C-contiguous float32 blocks here: x, dx and its mask (N, H, W, C), g and y (N, OY, OX, O), w and dw
 (O, C/groups, KY, KX), every size at least 1; a bias or a mask may be None. `tables` says which rows and runs make which

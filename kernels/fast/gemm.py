@@ -1,4 +1,4 @@
-"""The one matrix product behind every fast kernel: C = bias + A B, cut into tiles for the micro-kernel.
+"""Machine room, fast kernels: the one matrix product behind all of them, cut into tiles for the micro-kernel.
 
     C (rows, columns) = bias (columns) + A (rows, depth) @ B (depth, columns)         float32
 

@@ -1,4 +1,4 @@
-"""The micro-kernel: one tile of a matrix product held in vector registers, written as LLVM IR.
+"""Machine room, fast kernels: the micro-kernel, one tile of a matrix product in vector registers, as LLVM IR.
 
     C[r, j] = start[j] + sum over steps k of  A[r, k] * B[k, j]        r < rows, j < lanes * vectors
 

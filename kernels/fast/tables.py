@@ -1,4 +1,4 @@
-"""A convolution as a matrix product: the tables of rows and steps, made once for each geometry.
+"""Machine room, fast kernels: a convolution as a matrix product, by tables of rows and steps, one a geometry.
 
 With x lying as (N, H, W, C), one pixel of output is a sum over taps (ky, kx) and channels of weights times numbers of x
 at (oy * stride_y - padding_y + ky * dilation_y, ox * stride_x - padding_x + kx * dilation_x, c). Such an address is a

@@ -1,4 +1,4 @@
-"""The transforms of a Winograd convolution: two loops, one from an image to its points and one back.
+"""Machine room, fast kernels: the transforms of a Winograd convolution, one loop to the points and one back.
 
 A tile of an image is a square of pixels; `winograd_matrices` has the matrices M that turn it into the values at n * n
 points, M tile M^T, and those that turn values back into a tile. All images are C-contiguous (N, H, W, C). With stride s
