@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import math
 
+from minigan import kernels
+
 from ..autograd import Op, Tensor
 from ..backend import FLOATS, float32, namespace
-from .basic import Floating, cast, exp, expm1, neg, where
+from .basic import cast, neg, where
+from .elementary import Floating, exp, expm1
 from .reduce import amax, log_softmax, softmax  # noqa: F401  (re-exported by functional)
 from .shape import axis_index, reshape
 
@@ -28,13 +31,9 @@ class LeakyRelu(Op):
         self.saves_input = not self.saves_output
 
     def forward(self, x):
-        from minigan import kernels
-
         return kernels.act.leaky_relu(x, self.slope)
 
     def prepare(self, work, inputs, outputs):
-        from minigan import kernels
-
         kernels.act.leaky_relu(inputs[0], self.slope, outputs[0], work=work)
 
     def vjp(self, node, need, g):
@@ -53,13 +52,9 @@ class LeakyReluGrad(Op):
         self.slope = slope
 
     def forward(self, x, g):
-        from minigan import kernels
-
         return kernels.act.leaky_relu_grad(x, g, self.slope)
 
     def prepare(self, work, inputs, outputs):
-        from minigan import kernels
-
         kernels.act.leaky_relu_grad(*inputs, self.slope, outputs[0], work=work)
 
     def vjp(self, node, need, h):
@@ -75,13 +70,9 @@ class Tanh(Op):
     name, saves_input, saves_output = "tanh", False, True
 
     def forward(self, x):
-        from minigan import kernels
-
         return kernels.act.tanh(x)
 
     def prepare(self, work, inputs, outputs):
-        from minigan import kernels
-
         kernels.act.tanh(inputs[0], outputs[0], work=work)
 
     def vjp(self, node, need, g):
@@ -97,13 +88,9 @@ class TanhGrad(Op):
     name = "tanh_grad"
 
     def forward(self, y, g):
-        from minigan import kernels
-
         return kernels.act.tanh_grad(y, g)
 
     def prepare(self, work, inputs, outputs):
-        from minigan import kernels
-
         kernels.act.tanh_grad(*inputs, outputs[0], work=work)
 
     def vjp(self, node, need, h):

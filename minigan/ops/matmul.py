@@ -1,4 +1,4 @@
-"""Matrix products: matmul, linear and einsum.
+"""Machine room, ops: matrix products, matmul, linear and einsum.
 
 For y = a b, the cotangent g gives  da = g b^T  and  db = a^T g: three products of the same kind, one kernel.
 """
@@ -6,6 +6,8 @@ For y = a b, the cotangent g gives  da = g b^T  and  db = a^T g: three products 
 from __future__ import annotations
 
 import numpy as np
+
+from minigan import kernels
 
 from ..autograd import Op, Tensor, as_tensor
 from ..backend import namespace
@@ -19,8 +21,6 @@ class MatMul(Op):
     name = "matmul"
 
     def forward(self, a, b):
-        from minigan import kernels
-
         if a.ndim == 2:
             return kernels.matmul.matmul(a, b)
         batch = a.shape[:-2]
@@ -29,8 +29,6 @@ class MatMul(Op):
         return y.reshape(*batch, *y.shape[-2:])
 
     def prepare(self, work, inputs, outputs, **settings):
-        from minigan import kernels
-
         if inputs[0].ndim == 2:
             kernels.matmul.matmul(*inputs, outputs[0], **settings, work=work)
         else:

@@ -1,4 +1,4 @@
-"""Normalisation: batch, instance and layer norm.
+"""Machine room, ops: normalisation, batch, instance and layer norm.
 
 Batch norm over the M = N H W values of a channel, with mean m, variance v, r = (v + eps)^(-1/2), h = (x - m) r:
 
@@ -23,9 +23,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from minigan import kernels
+
 from ..autograd import Op, Tensor, array_of, grad, identity, in_place, is_grad_enabled
 from ..backend import on
-from .basic import rsqrt, sqrt
+from .elementary import rsqrt, sqrt
 from .matmul import same_dtype
 from .reduce import mean, sum
 from .shape import reshape
@@ -56,13 +58,9 @@ class BatchNorm(Op):
         self.eps = eps
 
     def forward(self, x, w, b):
-        from minigan import kernels
-
         return kernels.norm.batch_norm(x, w, b, self.eps)
 
     def prepare(self, work, inputs, outputs, slope=1.0):
-        from minigan import kernels
-
         kernels.norm.batch_norm(*inputs, self.eps, slope=slope, out=tuple(outputs), work=work)
 
     def vjp(self, node, need, g, *of_statistics):
@@ -89,13 +87,9 @@ class BatchNormGrad(Op):
         self.eps = eps
 
     def forward(self, x, w, g):
-        from minigan import kernels
-
         return kernels.norm.batch_norm_grad(x, w, g, self.eps)
 
     def prepare(self, work, inputs, outputs, slope=1.0, mask=None):
-        from minigan import kernels
-
         kernels.norm.batch_norm_grad(*inputs, self.eps, mask=mask, slope=slope, out=tuple(outputs), work=work)
 
     def vjp(self, node, need, *cotangents):
@@ -130,16 +124,12 @@ class BatchNormGradGrad(Op):
         self.eps, self.present, self.made = eps, present, made
 
     def forward(self, x, w, g, *cotangents):
-        from minigan import kernels
-
         given = iter(cotangents)
         a, p, q = (next(given) if here else None for here in self.present)
         made = kernels.norm.batch_norm_grad_grad(x, w, g, a, p, q, self.eps, self.made)
         return tuple(d for d in made if d is not None)
 
     def prepare(self, work, inputs, outputs):
-        from minigan import kernels
-
         given, out = iter(inputs[3:]), iter(outputs)
         cotangents = (next(given) if here else None for here in self.present)
         outs = tuple(next(out) if made else None for made in self.made)
@@ -261,13 +251,9 @@ class Standardise(Op):
         self.axes, self.eps = axes, eps
 
     def forward(self, x):
-        from minigan import kernels
-
         return kernels.layernorm.standardise(x, self.axes, self.eps)
 
     def prepare(self, work, inputs, outputs):
-        from minigan import kernels
-
         kernels.layernorm.standardise(*inputs, self.axes, self.eps, out=outputs[0], work=work)
 
     def vjp(self, node, need, g):
@@ -286,13 +272,9 @@ class StandardiseGrad(Op):
         self.axes, self.eps = axes, eps
 
     def forward(self, x, g):
-        from minigan import kernels
-
         return kernels.layernorm.standardise_grad(x, g, self.axes, self.eps)
 
     def prepare(self, work, inputs, outputs):
-        from minigan import kernels
-
         kernels.layernorm.standardise_grad(*inputs, self.axes, self.eps, out=outputs[0], work=work)
 
     def reference(self, x, g):

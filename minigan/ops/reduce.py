@@ -1,6 +1,7 @@
-"""Reductions: sum, mean, var, amax, amin, norms, logsumexp, and the softmax family. float32 sums accumulate in float64.
+"""Machine room, ops: reductions, sum, mean, var, amax, amin, norms, logsumexp, and the softmax family.
 
-`dim` is an axis, a sequence of axes, or None for all; `keepdim` keeps them with size 1, as in PyTorch.
+float32 sums accumulate in float64. `dim` is an axis, a sequence of axes, or None for all; `keepdim` keeps them with
+size 1, as in PyTorch.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import numpy as np
 
 from ..autograd import Op, Tensor
 from ..backend import FLOATS, float32, namespace
-from .basic import abs, broadcast_to, cast, eq, exp, log, pow, prepare_sum, sqrt, where, wide_sum
+from .basic import broadcast_to, cast, eq, prepare_sum, where, wide_sum
+from .elementary import abs, exp, log, pow, sqrt
 from .shape import axis_index, reshape
 
 Dim = int | Sequence[int] | None
