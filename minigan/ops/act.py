@@ -20,7 +20,8 @@ from .shape import axis_index, reshape
 
 
 class LeakyRelu(Op):
-    """x where x > 0, else slope x;  dx = LeakyReluGrad(x, g)."""
+    """y = x where x > 0, else slope x
+    dL/dx = LeakyReluGrad(x, g)"""
 
     name = "leaky_relu"
 
@@ -44,7 +45,9 @@ class LeakyRelu(Op):
 
 
 class LeakyReluGrad(Op):
-    """g where x > 0, else slope g: linear in g, flat in x."""
+    """y = g where x > 0, else slope g
+    dL/dx = 0
+    dL/dg = LeakyReluGrad(x, h)"""
 
     name = "leaky_relu_grad"
 
@@ -65,7 +68,8 @@ class LeakyReluGrad(Op):
 
 
 class Tanh(Op):
-    """y = tanh x;  dx = TanhGrad(y, g)."""
+    """y = tanh x
+    dL/dx = TanhGrad(y, g)"""
 
     name, saves_input, saves_output = "tanh", False, True
 
@@ -83,7 +87,9 @@ class Tanh(Op):
 
 
 class TanhGrad(Op):
-    """g (1 - y^2);  dy = -2 h g y, dg = h (1 - y^2)."""
+    """d = g (1 - y^2)
+    dL/dy = -2 h g y
+    dL/dg = h (1 - y^2)"""
 
     name = "tanh_grad"
 
@@ -102,7 +108,8 @@ class TanhGrad(Op):
 
 
 class Sigmoid(Floating):
-    """y = 1 / (1 + e^-x);  dx = g y (1 - y)."""
+    """y = 1 / (1 + e^-x)
+    dL/dx = g y (1 - y)"""
 
     saves_input, saves_output = False, True
 
@@ -117,7 +124,8 @@ class Sigmoid(Floating):
 
 
 class Softplus(Op):
-    """ln(1 + e^(beta x)) / beta, and x itself where beta x > threshold;  dx = g sigmoid(beta x), and g there."""
+    """y = ln(1 + e^(beta x)) / beta, and x itself where beta x > threshold
+    dL/dx = g sigmoid(beta x), and g where beta x > threshold"""
 
     name = "softplus"
 

@@ -12,13 +12,18 @@ from functools import partial
 import numpy as np
 
 from minigan import kernels
+from minigan.kernels import layout
 
 from ..autograd import Cast, Op, Tensor, array_of, as_tensor
 from ..backend import FLOATS, bool_, float32, namespace, on, opened
 
 
 class SumTo(Op):
-    """Sum over the axes along which `shape` was broadcast, in float64; the adjoint of broadcasting."""
+    """y = sum of x over the axes along which `shape` was broadcast, accumulated in float64
+    dL/dx = broadcast_to(g)
+
+    The adjoint of broadcasting.
+    """
 
     name, saves_input = "sum_to", False
 
@@ -44,7 +49,8 @@ class SumTo(Op):
 
 
 class BroadcastTo(Op):
-    """Repeat along new axes and axes of size 1, as a view."""
+    """y = x repeated along new axes and axes of size 1, as a view
+    dL/dx = sum_to(g)"""
 
     name, saves_input, alias = "broadcast_to", False, True
 
@@ -77,7 +83,7 @@ def _sum_kernel(x: np.ndarray, axes: tuple[int, ...]):
     if x.ndim in (2, 4) and set(axes) == {0, 2, 3} & set(range(x.ndim)):
         return kernels.reduce.channel_sum, x
     if axes == tuple(range(1, x.ndim)) and x.size:
-        order = kernels.layout.memory_order(x)
+        order = layout.memory_order(x)
         if order[0] == 0:
             return kernels.reduce.row_sum, x.transpose(order).reshape(x.shape[0], -1)
     return None
@@ -144,7 +150,9 @@ class Elementwise(Op):
 
 
 class Add(Elementwise):
-    """a + b;  da = g, db = g."""
+    """y = a + b
+    dL/da = g
+    dL/db = g"""
 
     saves_input = False
 
@@ -154,7 +162,9 @@ class Add(Elementwise):
 
 
 class Sub(Elementwise):
-    """a - b;  da = g, db = -g."""
+    """y = a - b
+    dL/da = g
+    dL/db = -g"""
 
     ufunc, saves_input = "subtract", False
 
@@ -164,7 +174,9 @@ class Sub(Elementwise):
 
 
 class Mul(Elementwise):
-    """a b;  da = g b, db = g a."""
+    """y = a b
+    dL/da = g b
+    dL/db = g a"""
 
     ufunc = "multiply"
 
@@ -174,7 +186,9 @@ class Mul(Elementwise):
 
 
 class Div(Elementwise):
-    """a / b;  da = g / b, db = -g (a / b) / b."""
+    """y = a / b
+    dL/da = g / b
+    dL/db = -(g / b) y"""
 
     ufunc, saves_output = "true_divide", True
 
@@ -190,7 +204,8 @@ class Div(Elementwise):
 
 
 class Neg(Elementwise):
-    """-x;  dx = -g."""
+    """y = -a
+    dL/da = -g"""
 
     ufunc, saves_input = "negative", False
 
@@ -199,7 +214,13 @@ class Neg(Elementwise):
 
 
 class Where(Op):
-    """a where the condition c holds, else b;  da = g there, db = g elsewhere. A branch not taken passes on no NaN."""
+    """y = a where c holds, else b
+    dL/dc = 0
+    dL/da = g where c holds, else 0
+    dL/db = 0 where c holds, else g
+
+    A NaN in the branch that is not taken reaches neither the value nor the gradients.
+    """
 
     name = "where"
 
@@ -223,43 +244,46 @@ class Comparison(Elementwise):
 
 
 class Eq(Comparison):
-    """a == b"""
+    """y = a == b"""
 
     ufunc = "equal"
 
 
 class Ne(Comparison):
-    """a != b"""
+    """y = a != b"""
 
     ufunc = "not_equal"
 
 
 class Lt(Comparison):
-    """a < b"""
+    """y = a < b"""
 
     ufunc = "less"
 
 
 class Le(Comparison):
-    """a <= b"""
+    """y = a <= b"""
 
     ufunc = "less_equal"
 
 
 class Gt(Comparison):
-    """a > b"""
+    """y = a > b"""
 
     ufunc = "greater"
 
 
 class Ge(Comparison):
-    """a >= b"""
+    """y = a >= b"""
 
     ufunc = "greater_equal"
 
 
 class Convert(Op):
-    """The values in another dtype, one of the two not floating; not differentiable."""
+    """y = x in another dtype, one of the two not floating
+
+    Not differentiable.
+    """
 
     name, differentiable = "cast", False
 
@@ -271,11 +295,11 @@ class Convert(Op):
 
 
 class IsFinite(Comparison):
-    """Neither NaN nor infinite."""
+    """y = whether a is neither NaN nor infinite"""
 
 
 class IsNan(Comparison):
-    """Not a number."""
+    """y = whether a is NaN"""
 
 
 add, sub, mul, div, neg = Add(), Sub(), Mul(), Div(), Neg()

@@ -63,8 +63,10 @@ class ConvOp(Op):
 
 
 class Conv(ConvOp):
-    """y[n,o,y] = b[o] + sum_(c,ky) w[o,c,ky] x[n, c, s y + d ky - p];  dx = ConvInput(g, w), dw = ConvWeight(x, g), db
-    = sum g."""
+    """y[n,o,y] = b[o] + sum over c, ky of w[o,c,ky] x[n, c, s y + d ky - p]
+    dL/dx = ConvInput(g, w)
+    dL/dw = ConvWeight(x, g)
+    dL/db = sum of g over n, y"""
 
     name = "conv2d"
 
@@ -92,8 +94,10 @@ class Conv(ConvOp):
 
 
 class ConvInput(ConvOp):
-    """x[n,c,i] = b[c] + sum of w[o,c,ky] g[n,o,y] over all (o, y, ky) with s y + d ky - p = i;  dg = Conv(h, w), dw =
-    ConvWeight(h, g)."""
+    """x[n,c,i] = b[c] + sum of w[o,c,ky] g[n,o,y] over all o, y, ky with s y + d ky - p = i
+    dL/dg = Conv(h, w)
+    dL/dw = ConvWeight(h, g)
+    dL/db = sum of h over n, i"""
 
     name = "conv_transpose2d"
 
@@ -124,7 +128,9 @@ class ConvInput(ConvOp):
 
 
 class ConvWeight(ConvOp):
-    """w[o,c,ky] = sum over (n, y) of g[n,o,y] x[n, c, s y + d ky - p];  dx = ConvInput(g, v), dg = Conv(x, v)."""
+    """w[o,c,ky] = sum over n, y of g[n,o,y] x[n, c, s y + d ky - p]
+    dL/dx = ConvInput(g, v)
+    dL/dg = Conv(x, v)"""
 
     name = "conv_weight"
 

@@ -19,7 +19,8 @@ class Floating(Elementwise):
 
 
 class Exp(Floating):
-    """y = e^x;  dx = g y."""
+    """y = e^x
+    dL/dx = g y"""
 
     saves_input, saves_output = False, True
 
@@ -28,7 +29,8 @@ class Exp(Floating):
 
 
 class Expm1(Floating):
-    """y = e^x - 1, accurate near 0;  dx = g (y + 1)."""
+    """y = e^x - 1, accurate near 0
+    dL/dx = g (y + 1)"""
 
     saves_input, saves_output = False, True
 
@@ -37,21 +39,24 @@ class Expm1(Floating):
 
 
 class Log(Floating):
-    """ln x;  dx = g / x."""
+    """y = ln x
+    dL/dx = g / x"""
 
     def vjp(self, node, need, g):
         return (g / node.inputs[0],)
 
 
 class Log1p(Floating):
-    """ln(1 + x), accurate near 0;  dx = g / (1 + x)."""
+    """y = ln(1 + x), accurate near 0
+    dL/dx = g / (1 + x)"""
 
     def vjp(self, node, need, g):
         return (g / (node.inputs[0] + 1),)
 
 
 class Sqrt(Floating):
-    """y = x^(1/2);  dx = g / (2 y)."""
+    """y = x^(1/2)
+    dL/dx = g / (2 y)"""
 
     saves_input, saves_output = False, True
 
@@ -60,7 +65,8 @@ class Sqrt(Floating):
 
 
 class Rsqrt(Floating):
-    """y = x^(-1/2);  dx = -g y^3 / 2."""
+    """y = x^(-1/2)
+    dL/dx = -g y^3 / 2"""
 
     saves_input, saves_output = False, True
 
@@ -74,21 +80,24 @@ class Rsqrt(Floating):
 
 
 class Sin(Floating):
-    """sin x;  dx = g cos x."""
+    """y = sin x
+    dL/dx = g cos x"""
 
     def vjp(self, node, need, g):
         return (g * cos(node.inputs[0]),)
 
 
 class Cos(Floating):
-    """cos x;  dx = -g sin x."""
+    """y = cos x
+    dL/dx = -g sin x"""
 
     def vjp(self, node, need, g):
         return (neg(g * sin(node.inputs[0])),)
 
 
 class Erf(Floating):
-    """2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x;  dx = g 2/sqrt(pi) exp(-x^2)."""
+    """y = 2/sqrt(pi) times the integral of e^(-t^2) from 0 to x
+    dL/dx = g 2/sqrt(pi) e^(-x^2)"""
 
     def forward(self, x):
         return special(x).erf(x if x.dtype in FLOATS else x.astype(float32))
@@ -99,20 +108,25 @@ class Erf(Floating):
 
 
 class Sign(Elementwise):
-    """-1, 0 or 1; its derivative is zero everywhere it exists."""
+    """y = -1, 0 or 1, as a is negative, zero or positive
+
+    Not differentiable: its derivative is zero everywhere it exists.
+    """
 
     differentiable = False
 
 
 class Abs(Elementwise):
-    """The absolute value;  dx = g sign x, and 0 at 0."""
+    """y = |a|
+    dL/da = g sign a, and 0 at 0"""
 
     def vjp(self, node, need, g):
         return (g * sign(node.inputs[0]),)
 
 
 class PowScalar(Op):
-    """x^p for a constant p;  dx = g p x^(p-1)."""
+    """y = x^p for a constant p
+    dL/dx = g p x^(p-1)"""
 
     name = "pow"
 
@@ -133,7 +147,9 @@ class PowScalar(Op):
 
 
 class Pow(Elementwise):
-    """a^b;  da = g b a^(b-1) (0 where b = 0),  db = g a^b ln a (0 where a = 0 and b >= 0)."""
+    """y = a^b
+    dL/da = g b a^(b-1), and 0 where b = 0
+    dL/db = g y ln a, and 0 where a = 0 and b >= 0"""
 
     ufunc, saves_output = "power", True
 
@@ -161,19 +177,24 @@ class Extremum(Elementwise):
 
 
 class Maximum(Extremum):
-    """The larger of a and b; NaN wins."""
+    """y = the larger of a and b; NaN wins
+    dL/da = g where a > b, g / 2 where a = b, else 0
+    dL/db = g where a < b, g / 2 where a = b, else 0"""
 
     prefers_first = staticmethod(lambda a, b: gt(a, b))
 
 
 class Minimum(Extremum):
-    """The smaller of a and b; NaN wins."""
+    """y = the smaller of a and b; NaN wins
+    dL/da = g where a < b, g / 2 where a = b, else 0
+    dL/db = g where a > b, g / 2 where a = b, else 0"""
 
     prefers_first = staticmethod(lambda a, b: lt(a, b))
 
 
 class Clip(Op):
-    """min(max(x, low), high);  dx = g where low <= x <= high, else 0."""
+    """y = min(max(x, low), high)
+    dL/dx = g where low <= x <= high, else 0"""
 
     name = "clip"
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minigan import kernels
+from minigan.kernels import layout
 
 from ..autograd import Op, Tensor, array_of, as_tensor
 from ..backend import namespace, on
@@ -24,7 +24,12 @@ ARRAY = object()
 
 
 class Index(Linear):
-    """x[key] for a NumPy key whose arrays are given apart; a view when there are none."""
+    """y = x[key], a view when the key has no arrays
+    dL/dx = IndexAdd(g): zeros, with g added in at [key]
+    dL/darrays = 0
+
+    The arrays of the key are inputs of the op.
+    """
 
     def __init__(self, key) -> None:
         self.key = key
@@ -39,7 +44,9 @@ class Index(Linear):
 
 
 class IndexAdd(Linear):
-    """Zeros of a shape with x added in at [key], a position named twice receiving both; the adjoint of Index."""
+    """y = zeros of a shape, with x added in at [key]; a position named twice receives both
+    dL/dx = Index(g): g[key]
+    dL/darrays = 0"""
 
     def __init__(self, key, shape: tuple[int, ...]) -> None:
         self.key, self.shape = key, shape
@@ -67,7 +74,8 @@ def filled(key, arrays: Sequence[np.ndarray]):
 
 
 class Concat(Op):
-    """Arrays joined along one axis; the vjp cuts the cotangent up again."""
+    """y = the arrays xs joined along one axis
+    dL/dxs = the slice of g that each array fills"""
 
     name, saves_input = "cat", False
 
@@ -87,7 +95,8 @@ class Concat(Op):
 
 
 class Pad(Linear):
-    """A constant border; the vjp cuts it off."""
+    """y = x with a border of one value
+    dL/dx = g without the border"""
 
     def __init__(self, widths: tuple[tuple[int, int], ...], value: float) -> None:
         self.widths, self.value = widths, value
@@ -101,7 +110,8 @@ class Pad(Linear):
 
 
 class Mirror(Linear):
-    """A border mirrored about the edge, which itself is not repeated: 2 1 | 0 1 2 3 | 2 1.
+    """y = x with a border mirrored about the edge, which is not repeated: 2 1 | 0 1 2 3 | 2 1
+    dL/dx = Unmirror(g)
 
     widths: (low, high) of each axis. Slices only, axis by axis: what lies in a corner is mirrored twice.
     """
@@ -110,7 +120,7 @@ class Mirror(Linear):
         self.widths = widths
 
     def forward(self, x):
-        xp, order = namespace(x), kernels.layout.memory_order(x)
+        xp, order = namespace(x), layout.memory_order(x)
         shape = [low + size + high for (low, high), size in zip(self.widths, x.shape, strict=True)]
         y = xp.empty([shape[axis] for axis in order], x.dtype).transpose([order.index(a) for a in range(x.ndim)])
         self._into(y, x)
@@ -143,7 +153,8 @@ class Mirror(Linear):
 
 
 class Unmirror(Linear):
-    """Each border value added to what it was the mirror image of, and the border cut off; the adjoint of Mirror."""
+    """y = g without its border, each value of the border added to what it mirrored
+    dL/dg = Mirror(h)"""
 
     def __init__(self, widths: tuple[tuple[int, int], ...]) -> None:
         self.widths = widths

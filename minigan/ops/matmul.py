@@ -16,7 +16,9 @@ from .shape import reshape, transpose
 
 
 class MatMul(Op):
-    """y = a b for a (..., m, k) and b (..., k, n), batch axes equal;  da = g b^T, db = a^T g."""
+    """y = a b, for a (..., m, k) and b (..., k, n) with equal batch axes
+    dL/da = g b^T
+    dL/db = a^T g"""
 
     name = "matmul"
 
@@ -49,8 +51,8 @@ class MatMul(Op):
 
 
 class Einsum(Op):
-    """Sum of products in Einstein's notation, no letter twice in one term. The gradient for one operand is again such a
-    sum: of the cotangent and the other operands, over the letters that operand lacks."""
+    """y = the sum of products of xs in Einstein's notation, no letter twice in one term
+    dL/dxs = the same kind of sum, of g and the other operands, over the letters that this operand lacks"""
 
     name = "einsum"
 

@@ -23,8 +23,10 @@ from .shape import permute, reshape
 
 
 class MaxPoolIndex(Op):
-    """(N, C, H, W) -> (N, C, OY OX): where in its plane each window has its first largest element; not
-    differentiable."""
+    """index[n,c,o] = the place in plane (n, c) of the first largest x in window o
+
+    (N, C, H, W) -> (N, C, OY OX); not differentiable.
+    """
 
     name, differentiable = "max_pool_index", False
 

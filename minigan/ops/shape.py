@@ -23,7 +23,8 @@ class Linear(Op):
 
 
 class Reshape(Linear):
-    """The same elements, in row-major order, in another shape."""
+    """y = the elements of x, in row-major order, in another shape
+    dL/dx = g in the shape of x"""
 
     alias = True
 
@@ -38,7 +39,8 @@ class Reshape(Linear):
 
 
 class Permute(Linear):
-    """Axes in another order, a view."""
+    """y = x with its axes in another order, a view
+    dL/dx = g with its axes in the order of x"""
 
     alias = True
 

@@ -186,7 +186,7 @@ def _(self, node, need, g):
 
 @mutant("amax: the first of equals takes all", ops_reduce.Extreme, "vjp", "kink", "amax")
 def _(self, node, need, g):
-    x, kept = node.inputs[0], ops_reduce.kept_shape(node.inputs[0].shape, self.axes)
+    x, kept = node.inputs[0], ops_reduce.with_ones(node.inputs[0].shape, self.axes)
     hit = x.data == node.outputs[0].reshape(kept)
     first = hit & (np.cumsum(hit, self.axes[-1]) == 1)
     return (reshape(g, kept) * Tensor(first.astype(g.dtype)),)
@@ -313,7 +313,7 @@ def _(self, node, need, g, *of_statistics):
 )
 def _(self, node, need, g, *of_statistics):
     x, w, _ = node.inputs
-    h, r = ops_norm._standardise(x.detach(), self.eps)
+    h, r = ops_norm._standardise(x.detach(), ops_norm._axes(x), self.eps)
     axes = ops_norm._axes(x)
     return g * ops_norm._channel(w, x) * r, sum(g * h, axes), sum(g, axes)
 
@@ -327,7 +327,7 @@ def _(self, node, need, g, *of_statistics):
 )
 def _(self, node, need, g, *of_statistics):
     x, w, _ = node.inputs
-    h, r = ops_norm._standardise(x.detach(), self.eps)
+    h, r = ops_norm._standardise(x.detach(), ops_norm._axes(x), self.eps)
     axes = ops_norm._axes(x)
     centred_g = g - mean(g, axes, keepdim=True) - h * mean(g * h, axes, keepdim=True)
     return ops_norm._channel(w, x) * r * centred_g, sum(g * h, axes), sum(g, axes)
@@ -335,7 +335,7 @@ def _(self, node, need, g, *of_statistics):
 
 @mutant("batch_norm: <g h> term missing", ops_norm.BatchNormGrad, "reference", "reference_orders", "batch_norm.train")
 def _(self, x, w, g):
-    h, r = ops_norm._standardise(x, self.eps)
+    h, r = ops_norm._standardise(x, ops_norm._axes(x), self.eps)
     axes = ops_norm._axes(x)
     return ops_norm._channel(w, x) * r * (g - mean(g, axes, keepdim=True)), sum(g * h, axes), sum(g, axes)
 
@@ -346,11 +346,12 @@ def _(self, x, w, g):
 def _(self, node, need, *cotangents):
     shapes = (node.inputs[0].shape, node.inputs[1].shape, node.inputs[1].shape)
     filled = [Tensor(np.ones(s)) if c is None else c for c, s in zip(cotangents, shapes, strict=True)]
-    made = ops_norm.BatchNormGradGrad(self.eps, (True,) * 3)(*node.inputs, *filled)
-    return tuple(d if n else None for d, n in zip(made, need, strict=True))
+    grads = ops_norm.BatchNormGradGrad(self.eps, (True,) * 3)(*node.inputs, *filled)
+    return tuple(d if n else None for d, n in zip(grads, need, strict=True))
 
 
-@mutant("layer_norm: eps outside the root", ops_norm, "_over", "values", "layer_norm", "instance_norm")
+@mutant("layer_norm: eps outside the root", ops_norm, "_standardise", "values", "layer_norm", "instance_norm")
 def _(x, axes, eps):
     centred = x - mean(x, axes, keepdim=True)
-    return centred / (ops_elementary.sqrt(mean(centred * centred, axes, keepdim=True)) + eps)
+    r = 1 / (ops_elementary.sqrt(mean(centred * centred, axes, keepdim=True)) + eps)
+    return centred * r, r
