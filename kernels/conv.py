@@ -14,7 +14,7 @@ from minigan.kernels.conv_loops import forward_all, forward_rows, input_all, inp
 from minigan.kernels.fast import conv as fast_conv
 from minigan.kernels.fast import winograd
 from minigan.kernels.geometry import ConvGeometry
-from minigan.kernels.layout import contiguous, memory_order, nhwc
+from minigan.kernels.layout import cast, contiguous, deliver, nhwc, shares, target
 from minigan.kernels.work import NOW, Array, Now, twins
 
 TO_NHWC, TO_NCHW, C_ORDER = (0, 2, 3, 1), (0, 3, 1, 2), (0, 1, 2, 3)
@@ -45,51 +45,12 @@ def _room(geometry: ConvGeometry, lanes: int) -> ModuleType:
     return winograd if winograd.enabled() and winograd.suits(geometry, lanes) else fast_conv
 
 
-def _check(op: str, geometry: ConvGeometry, *named: tuple[str, Array | None, tuple[int, ...]]) -> None:
-    """The loops trust the geometry with their memory accesses, so every array must fit it."""
-    for name, array, shape in named:
-        if array is not None and array.shape != shape:
-            raise ValueError(f"{op}: {name} has shape {array.shape}, {geometry} needs {shape}")
-
-
-def _cast(x: Array, dtype: np.dtype, work: Now) -> Array:
-    """x in this dtype and its own order of memory."""
-    if x.dtype == dtype:
-        return x
-    order = memory_order(x)
-    block = work.empty([x.shape[axis] for axis in order], dtype).transpose(np.argsort(order))
-    work.call(np.copyto, block, x)
-    return block
-
-
-def _block(out: Array | None, order: tuple[int, ...], shape: tuple[int, ...], dtype: np.dtype, work: Now) -> Array:
-    """The C-contiguous block that a kernel writes, axes in `order`: out's own memory where it lies so, else new."""
-    if out is not None and out.dtype == dtype:
-        block = out.transpose(order)
-        if block.flags.c_contiguous and block.flags.writeable:
-            return block
-    return work.empty([shape[axis] for axis in order], dtype)
-
-
 def _put(target: Array, source: Array, add: bool, work: Now) -> None:
     """target = source, or += it."""
     if add:
         work.call(np.add, target, source, target)
     else:
         work.call(np.copyto, target, source)
-
-
-def _deliver(result: Array, out: Array | None, work: Now) -> Array:
-    """The result itself, or `out` holding it."""
-    if out is None:
-        return result
-    if not np.may_share_memory(result, out):
-        _put(out, result, False, work)
-    return out
-
-
-def _line(bias: Array | None, dtype: np.dtype, work: Now) -> Array | None:
-    return None if bias is None else contiguous(_cast(bias, dtype, work), work)
 
 
 def _grouped(block: Array | None, groups: int, ndim: int, dtype: np.dtype) -> Array:
@@ -114,15 +75,16 @@ def conv_forward(
     slope: leaky-ReLU of the result (1 for none; 0 is ReLU). Like the other two: the result lies in memory as NHWC,
     `out` must not overlap an operand, and a shape that does not fit the geometry is a ValueError.
     """
-    if not isinstance(x, Array):
-        return twins("conv").conv_forward(x, w, geometry, bias, out, slope=slope, work=work)
     shape, groups = geometry.y_shape, geometry.groups
     batch, outs, out_y, _ = shape
-    named = (("x", x, geometry.x_shape), ("w", w, geometry.w_shape), ("bias", bias, (outs,)), ("out", out, shape))
-    _check("conv_forward", geometry, *named)
+    arrays = (("x", x, geometry.x_shape), ("w", w, geometry.w_shape), ("bias", bias, (outs,)), ("out", out, shape))
+    geometry.check("conv_forward", *arrays)
+    if not isinstance(x, Array):
+        return twins("conv").conv_forward(x, w, geometry, bias, out, slope=slope, work=work)
     dtype = np.result_type(x, w)
-    x, w, bias = nhwc(_cast(x, dtype, work), work), _cast(w, dtype, work), _line(bias, dtype, work)
-    y = _block(out, TO_NHWC, shape, dtype, work)
+    x, w = nhwc(cast(x, dtype, work), work), cast(w, dtype, work)
+    bias = None if bias is None else contiguous(cast(bias, dtype, work), work)
+    y = target(out, TO_NHWC, x, shape, dtype, work)
     if lanes := _lanes(geometry, dtype, outs):
         _room(geometry, lanes).conv_forward(x, contiguous(w, work), geometry, bias, y, lanes, work, slope)
     else:
@@ -142,7 +104,7 @@ def conv_forward(
             dtype.type(slope),
             y_groups,
         )
-    return _deliver(y.transpose(TO_NCHW), out, work)
+    return deliver(y.transpose(TO_NCHW), out, work)
 
 
 def conv_input(
@@ -161,16 +123,17 @@ def conv_input(
     g (N, O, OY, OX), w (O, C/groups, KY, KX), bias (C,) -> dx (N, C, H, W). With a mask (N, C, H, W), dx where
     mask > 0 and slope * dx elsewhere (for slope 0: 0 where mask <= 0); without, leaky-ReLU of dx, as in `conv_forward`.
     """
-    if not isinstance(g, Array):
-        return twins("conv").conv_input(g, w, geometry, bias, out, mask=mask, slope=slope, work=work)
     shape, groups = geometry.x_shape, geometry.groups
     batch, channels, height, _ = shape
-    named = (("g", g, geometry.y_shape), ("w", w, geometry.w_shape), ("bias", bias, (channels,)), ("out", out, shape))
-    _check("conv_input", geometry, *named, ("mask", mask, shape))
+    arrays = (("g", g, geometry.y_shape), ("w", w, geometry.w_shape), ("bias", bias, (channels,)), ("out", out, shape))
+    geometry.check("conv_input", *arrays, ("mask", mask, shape))
+    if not isinstance(g, Array):
+        return twins("conv").conv_input(g, w, geometry, bias, out, mask=mask, slope=slope, work=work)
     dtype = np.result_type(g, w)
-    g, w, bias = nhwc(_cast(g, dtype, work), work), _cast(w, dtype, work), _line(bias, dtype, work)
-    mask = None if mask is None else nhwc(_cast(mask, dtype, work), work)
-    dx = _block(out, TO_NHWC, shape, dtype, work)
+    g, w = nhwc(cast(g, dtype, work), work), cast(w, dtype, work)
+    bias = None if bias is None else contiguous(cast(bias, dtype, work), work)
+    mask = None if mask is None else nhwc(cast(mask, dtype, work), work)
+    dx = target(out, TO_NHWC, g, shape, dtype, work)
     if lanes := _lanes(geometry, dtype, channels):
         _room(geometry, lanes).conv_input(g, contiguous(w, work), geometry, bias, dx, lanes, work, mask, slope)
     else:
@@ -179,7 +142,7 @@ def conv_input(
         start = _grouped(bias, groups, 2, dtype)
         arguments = (g, contiguous(taps, work), start, gate, dtype.type(slope), dx_groups)
         _run(work, input_rows, input_all, geometry, batch * height, *arguments)
-    return _deliver(dx.transpose(TO_NCHW), out, work)
+    return deliver(dx.transpose(TO_NCHW), out, work)
 
 
 def conv_weight(
@@ -189,16 +152,16 @@ def conv_weight(
 
     add: into what `out` holds, which must then be given (ValueError).
     """
-    if not isinstance(x, Array):
-        return twins("conv").conv_weight(x, g, geometry, out, add=add, work=work)
     shape, groups = geometry.w_shape, geometry.groups
-    _check("conv_weight", geometry, ("x", x, geometry.x_shape), ("g", g, geometry.y_shape), ("out", out, shape))
+    geometry.check("conv_weight", ("x", x, geometry.x_shape), ("g", g, geometry.y_shape), ("out", out, shape))
     if add and out is None:
         raise ValueError("conv_weight: add needs an `out` to add to")
+    if not isinstance(x, Array):
+        return twins("conv").conv_weight(x, g, geometry, out, add=add, work=work)
     dtype = np.result_type(x, g)
-    x, g = (nhwc(_cast(array, dtype, work), work) for array in (x, g))
-    dw = _block(out, C_ORDER, shape, dtype, work)
-    inside = out is not None and np.may_share_memory(dw, out)
+    x, g = (nhwc(cast(array, dtype, work), work) for array in (x, g))
+    dw = target(out, C_ORDER, x, shape, dtype, work)
+    inside = out is not None and shares(dw, out)
     if lanes := _lanes(geometry, dtype, shape[0]):
         _room(geometry, lanes).conv_weight(x, g, geometry, dw, lanes, work, add and inside)
     else:
@@ -206,8 +169,8 @@ def conv_weight(
         taps = work.empty((size_y, size_x, groups, channels, outs // groups), dtype)
         blocks = (_grouped(x, groups, 5, dtype), _grouped(g, groups, 5, dtype), taps)
         _run(work, weight_rows, weight_all, geometry, size_y * size_x * groups * channels, *blocks)
-        found = taps.transpose(2, 4, 3, 0, 1)
-        _put(dw.reshape(found.shape), found, add and inside, work)
+        sums = taps.transpose(2, 4, 3, 0, 1)
+        _put(dw.reshape(sums.shape), sums, add and inside, work)
     if out is not None and not inside:
         _put(out, dw, add, work)
     return dw if out is None else out

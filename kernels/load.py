@@ -243,9 +243,9 @@ if hasattr(os, "register_at_fork"):
 
 def _default_threads() -> int:
     """NUMBA_NUM_THREADS, else OMP_NUM_THREADS, else the number of cores this process may use."""
-    wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    if "NUMBA_NUM_THREADS" not in os.environ and wanted.isdecimal() and int(wanted) > 0:
-        return int(wanted)
+    setting = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    if "NUMBA_NUM_THREADS" not in os.environ and setting.isdecimal() and int(setting) > 0:
+        return int(setting)
     return numba.config.NUMBA_NUM_THREADS
 
 

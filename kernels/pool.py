@@ -30,8 +30,8 @@ def _pool_rows(x, kernel, stride, padding, dilation, lo, hi, index):
     for row in range(lo, hi):
         n, oy = row // out_y, row % out_y
         for ox in range(out_x):
-            found = index[n, oy, ox]
-            found[:] = -1
+            places = index[n, oy, ox]
+            places[:] = -1
             for ky in range(kernel[0]):
                 iy = oy * stride[0] - padding[0] + ky * dilation[0]
                 for kx in range(kernel[1]):
@@ -39,9 +39,9 @@ def _pool_rows(x, kernel, stride, padding, dilation, lo, hi, index):
                     if 0 <= iy < height and 0 <= ix < width:
                         for c in range(channels):
                             value = x[n, iy, ix, c]
-                            if found[c] < 0 or value > best[c] or value != value:
+                            if places[c] < 0 or value > best[c] or value != value:
                                 best[c] = value
-                                found[c] = iy * width + ix
+                                places[c] = iy * width + ix
 
 
 @njit(parallel=True)

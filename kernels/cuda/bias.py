@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from minigan.kernels.cuda.load import contiguous, launch, module_of
+from minigan.kernels.cuda.load import launch, module_of
+from minigan.kernels.layout import contiguous
 from minigan.kernels.work import NOW
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from minigan.kernels.cuda.load import launch, module_of, nhwc
+from minigan.kernels.cuda.load import launch, module_of
 from minigan.kernels.im2col import shape_of
+from minigan.kernels.layout import nhwc
 from minigan.kernels.work import NOW
 
 

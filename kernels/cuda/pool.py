@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from minigan.kernels.cuda.load import launch, module_of, nhwc
+from minigan.kernels.cuda.load import launch, module_of
+from minigan.kernels.layout import nhwc
 
 
 def max_pool_index(x, kernel, stride, padding, dilation, out_hw):

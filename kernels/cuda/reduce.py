@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from minigan.kernels.cuda.load import contiguous, empty, launch, module_of, rows
-from minigan.kernels.layout import memory_order
+from minigan.kernels.cuda.load import empty, launch, module_of
+from minigan.kernels.layout import contiguous, memory_order, rows
 from minigan.kernels.work import NOW
 
 PIECE = 16384

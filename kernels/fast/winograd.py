@@ -52,10 +52,10 @@ def enabled() -> bool:
     return _allowed and not _disabled.get()
 
 
-def set_enabled(wanted: bool) -> None:
+def set_enabled(on: bool) -> None:
     """Allow or forbid Winograd everywhere in this process."""
     global _allowed
-    _allowed = bool(wanted)
+    _allowed = bool(on)
 
 
 @contextmanager

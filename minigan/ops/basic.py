@@ -69,8 +69,8 @@ def wide_sum(x: np.ndarray, axes: tuple[int, ...], keepdims: bool = False) -> np
     if not axes:
         return x
     if x.dtype == float32:
-        if not keepdims and (found := _sum_kernel(x, axes)) is not None:
-            kernel, line = found
+        if not keepdims and (loop := _sum_kernel(x, axes)) is not None:
+            kernel, line = loop
             return kernel(line)
         return x.sum(axes, dtype=np.float64, keepdims=keepdims).astype(x.dtype)
     return x.sum(axes, keepdims=keepdims)
@@ -91,10 +91,10 @@ def _sum_kernel(x: np.ndarray, axes: tuple[int, ...]):
 
 def prepare_sum(work, x: np.ndarray, axes: tuple[int, ...], out: np.ndarray) -> bool:
     """Issue the sum of x over axes into `out`, if there is a kernel for it; whether there is."""
-    found = _sum_kernel(x, axes) if x.dtype == float32 and axes else None
-    if found is None or not out.flags.c_contiguous:
+    loop = _sum_kernel(x, axes) if x.dtype == float32 and axes else None
+    if loop is None or not out.flags.c_contiguous:
         return False
-    kernel, line = found
+    kernel, line = loop
     kernel(line, out.reshape([n for i, n in enumerate(x.shape) if i not in axes]), work=work)
     return True
 

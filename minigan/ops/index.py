@@ -67,10 +67,10 @@ class IndexAdd(Linear):
 
 def filled(key, arrays: Sequence[np.ndarray]):
     """`key` with its ARRAYs replaced by `arrays`."""
-    given = iter(arrays)
+    items = iter(arrays)
     if not isinstance(key, tuple):
-        return next(given) if key is ARRAY else key
-    return tuple(next(given) if k is ARRAY else k for k in key)
+        return next(items) if key is ARRAY else key
+    return tuple(next(items) if k is ARRAY else k for k in key)
 
 
 class Concat(Op):
@@ -136,17 +136,17 @@ class Mirror(Linear):
 
     def folds(self, shape: Sequence[int]) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
         """(the border, what it is the mirror image of), keys of the padded array, in the order they are filled."""
-        found = []
+        folds = []
         for axis, ((low, high), size) in enumerate(zip(self.widths, shape, strict=True)):
             lead, end = (slice(None),) * axis, low + size
             if low:
-                found.append(((*lead, slice(0, low)), (*lead, slice(2 * low, low, -1))))
+                folds.append(((*lead, slice(0, low)), (*lead, slice(2 * low, low, -1))))
             if high:
                 stop = end - 2 - high
                 inner = slice(end - 2, stop if stop >= 0 else None, -1)
-                found.append(((*lead, slice(end, end + high)), (*lead, inner)))
+                folds.append(((*lead, slice(end, end + high)), (*lead, inner)))
         # Where an axis is filled, the borders of later ones are not yet: each sees the whole of those before it.
-        return found
+        return folds
 
     def vjp(self, node, need, g):
         return (Unmirror(self.widths)(g),)

@@ -128,10 +128,10 @@ def einsum(equation: str, *operands: Tensor) -> Tensor:
 
     Raises ValueError when the equation does not fit the operands.
     """
-    left, arrow, result = equation.replace(" ", "").partition("->")
-    terms = tuple(left.split(","))
+    operand_terms, arrow, result = equation.replace(" ", "").partition("->")
+    terms = tuple(operand_terms.split(","))
     if not arrow:
-        result = "".join(sorted(c for c in set(left) - {","} if left.count(c) == 1))
+        result = "".join(sorted(c for c in set(operand_terms) - {","} if operand_terms.count(c) == 1))
     sizes: dict[str, int] = {}
     for term, x in zip(terms, operands, strict=False):
         if (not term.isalpha() and term) or len(set(term)) != len(term) or len(term) != x.ndim:
@@ -152,8 +152,8 @@ def same_dtype(op: str, **tensors: Tensor | None) -> None:
     """Raise TypeError unless all the tensors given share one floating dtype."""
     dtypes = {name: t.dtype for name, t in tensors.items() if t is not None}
     if len(set(dtypes.values())) > 1 or any(d.kind != "f" for d in dtypes.values()):
-        found = ", ".join(f"{name} is {d}" for name, d in dtypes.items())
-        raise TypeError(f"{op}: operands must share one floating dtype ({found}); convert with .float() or .double()")
+        listing = ", ".join(f"{name} is {d}" for name, d in dtypes.items())
+        raise TypeError(f"{op}: operands must share one floating dtype ({listing}); convert with .float() or .double()")
 
 
 Tensor.__matmul__ = lambda self, other: matmul(self, other)

@@ -84,8 +84,8 @@ class ExtremeShare(Op):
         self.axes = axes
 
     def forward(self, x, y):
-        chosen = ((x == y) | (np.isnan(x) & np.isnan(y))).astype(x.dtype)
-        return namespace(x).asarray(chosen / chosen.sum(self.axes, keepdims=True))
+        extremes = ((x == y) | (np.isnan(x) & np.isnan(y))).astype(x.dtype)
+        return namespace(x).asarray(extremes / extremes.sum(self.axes, keepdims=True))
 
 
 class Softmax(Op):
@@ -158,8 +158,8 @@ def largest(x, axis):
     """The largest element along axes, which are kept with size 1; -infinity where there is none."""
     xp = namespace(x)
     if not x.size:
-        kept = {i % x.ndim for i in (axis if isinstance(axis, tuple) else (axis,))}
-        shape = tuple(1 if i in kept else n for i, n in enumerate(x.shape))
+        axes = {i % x.ndim for i in (axis if isinstance(axis, tuple) else (axis,))}
+        shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
         return xp.full(shape, -np.inf, x.dtype)
     return xp.asarray(x.max(axis, keepdims=True))
 

@@ -72,10 +72,10 @@ def reshape(input: Tensor, *shape) -> Tensor:
     """The elements of `input` in a new shape, one size of which may be -1."""
     shape = sizes_of(shape)
     size = input.data.size
-    known = int(np.prod([s for s in shape if s != -1], dtype=np.int64))
-    if shape.count(-1) == 1 and known and size % known == 0:
-        shape = tuple(size // known if s == -1 else s for s in shape)
-    elif shape.count(-1) or known != size or any(s < 0 for s in shape):
+    product = int(np.prod([s for s in shape if s != -1], dtype=np.int64))
+    if shape.count(-1) == 1 and product and size % product == 0:
+        shape = tuple(size // product if s == -1 else s for s in shape)
+    elif shape.count(-1) or product != size or any(s < 0 for s in shape):
         raise ValueError(f"reshape: {size} elements of shape {input.shape} do not fit shape {shape}")
     return input if shape == input.shape else Reshape(shape)(input)
 
@@ -90,8 +90,8 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     start, end = axis_index(start_dim, input.ndim, "flatten"), axis_index(end_dim, input.ndim, "flatten")
     if start > end:
         raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
-    joined = int(np.prod(input.shape[start : end + 1], dtype=np.int64))
-    return reshape(input, (*input.shape[:start], joined, *input.shape[end + 1 :]))
+    size = int(np.prod(input.shape[start : end + 1], dtype=np.int64))
+    return reshape(input, (*input.shape[:start], size, *input.shape[end + 1 :]))
 
 
 def squeeze(input: Tensor, dim: int | None = None) -> Tensor:

@@ -60,7 +60,7 @@ def statement(cls: type[Op]) -> tuple[str, dict[str, str], str]:
             lines.append(line)
     derivatives = [line.partition(" = ") for line in lines if line.startswith("dL/d")]
     formula = " ".join(line for line in lines if not line.startswith("dL/d"))
-    return formula, {left.removeprefix("dL/d"): right for left, _, right in derivatives}, words
+    return formula, {name.removeprefix("dL/d"): right for name, _, right in derivatives}, words
 
 
 def inputs_of(cls: type[Op]) -> list[str]:

@@ -186,10 +186,10 @@ def _(self, node, need, g):
 
 @mutant("amax: the first of equals takes all", ops_reduce.Extreme, "vjp", "kink", "amax")
 def _(self, node, need, g):
-    x, kept = node.inputs[0], ops_reduce.with_ones(node.inputs[0].shape, self.axes)
-    hit = x.data == node.outputs[0].reshape(kept)
+    x, shape = node.inputs[0], ops_reduce.with_ones(node.inputs[0].shape, self.axes)
+    hit = x.data == node.outputs[0].reshape(shape)
     first = hit & (np.cumsum(hit, self.axes[-1]) == 1)
-    return (reshape(g, kept) * Tensor(first.astype(g.dtype)),)
+    return (reshape(g, shape) * Tensor(first.astype(g.dtype)),)
 
 
 @rule("softmax: the sum forgotten", ops_reduce.Softmax, "gradient", "softmax")
