@@ -1,4 +1,4 @@
-"""Activations and their derivatives, element by element: one read of each operand, one write.
+"""Machine room, kernels: activations and their derivatives, element by element; each operand is read once.
 
     leaky_relu(x) = x where x > 0, slope x elsewhere;    its vjp: g where x > 0, slope g elsewhere.
     tanh(x) = y;                                         its vjp: g (1 - y^2).

@@ -1,9 +1,9 @@
-"""A bias, then leaky-ReLU or its gradient at a mask, in one pass: what is left to do after a product.
+"""Machine room, kernels: a bias, then leaky-ReLU or its gradient at a mask; what is left to do after a product.
 
     s = x + bias,    out = s where gate > 0, slope s elsewhere;    the gate is the mask, or s where there is none.
 
-x and out (rows, channels), bias (channels,), mask like x. On the CPU the products do this before they store (`conv.py`,
-`matmul.py`); on a GPU convolutions do, too, and cuBLAS cannot, so there it is a kernel of its own.
+x and out (rows, channels), bias (channels,), mask like x. On the CPU the products do this before they store
+(`conv_loops.py`, `matmul.py`); on a GPU convolutions do, too, and cuBLAS cannot, so there it is a kernel of its own.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""im2col: every window of an image as a row of a matrix, so that a convolution becomes one matrix product.
+"""Machine room, kernels: im2col, every window of an image as a row of a matrix; a convolution is then one product.
 
     columns[(n, oy, ox), (ky, kx, c)] = x[n, c, iy, ix],  0 outside the image,
     with iy = oy * stride_y - padding_y + ky * dilation_y, and ix likewise;

@@ -1,4 +1,4 @@
-"""Batch normalisation over rows (M, C), M = N*H*W, and its first and second derivative.
+"""Machine room, kernels: batch normalisation over rows (M, C), M = N*H*W, and its first and second derivative.
 
 With mean m and biased variance v of each channel, r = (v + eps)^-1/2 and h = (x - m) r (Ioffe and
 Szegedy 2015, algorithm 1):
@@ -26,7 +26,7 @@ import numpy as np
 from numba import prange
 
 from minigan.kernels.act import gated, leaky
-from minigan.kernels.layout import contiguous, from_rows
+from minigan.kernels.layout import channels_last, contiguous, deliver, target, untransposed
 from minigan.kernels.load import njit
 from minigan.kernels.reduce import chunk_rows, folded
 from minigan.kernels.work import NOW, Array, Now, twins
@@ -203,28 +203,23 @@ def _sums(x: Array, g: Array | None, a: Array | None, mask: Array, slope: np.flo
 
 def _write(loops: tuple, inputs: tuple, k: Array, like: Array, out: Array | None, work: Now) -> Array:
     """Runs the (serial, parallel) loop over rows that writes `out`, of the shape of `like`."""
-    x = inputs[0]
-    block = None if out is None else np.moveaxis(out, 1, -1)
-    direct = block is not None and block.flags.c_contiguous
-    result = block.reshape(x.shape) if direct else work.empty(x.shape, x.dtype)
+    x, order = inputs[0], channels_last(like.ndim)
+    block = target(out, order, x, like.shape, x.dtype, work)
+    result = block.reshape(x.shape)
     chunk = chunk_rows(*x.shape)
     if len(x) > chunk:
         work.call(loops[1], *inputs, k, chunk, result)
     else:
         work.call(loops[0], *inputs, k, 0, len(x), result)
-    if out is None:
-        return from_rows(result, like.shape)
-    if not direct:
-        work.call(np.copyto, out, from_rows(result, like.shape))
-    return out
+    return deliver(untransposed(block, order), out, work)
 
 
 NORMALISE, COMBINE = (_normalise_rows, _normalise_chunks), (_combine_rows, _combine_chunks)
 
 
-def _vector(given: Array | None, default: float, like: Array, work: Now) -> Array:
+def _vector(vector: Array | None, default: float, like: Array, work: Now) -> Array:
     """A contiguous (C,) operand of `like`'s channels; None stands for all `default`."""
-    return np.full(like.shape[1], default, like.dtype) if given is None else contiguous(given, work)
+    return np.full(like.shape[1], default, like.dtype) if vector is None else contiguous(vector, work)
 
 
 def _or_new(out: Array | None, like: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Optimiser steps: one pass over memory, in place on all parameters p of an optimiser and their state arrays.
+"""Machine room, kernels: optimiser steps, each one pass over memory, in place on all parameters p and their states.
 
 The formulas are those of torch.optim: SGD; RMSprop (Hinton's lecture 6e); Adam (Kingma and Ba 2015,
 algorithm 1); AdamW (Loshchilov and Hutter 2019, algorithm 2). `Flat.clip` is WGAN's constraint on the critic's weights

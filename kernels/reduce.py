@@ -1,4 +1,4 @@
-"""Sums: over the rows of each channel, over each row, over everything; the same bits on any number of threads.
+"""Machine room, kernels: sums over the rows of each channel, each row, or all; the same bits on any thread count.
 
 What is summed is cut into pieces whose size follows from the shape alone. Each piece is summed in float64 by one
 thread, in a fixed order, and the pieces' sums are added in order. `chunk_rows` and `folded` serve every kernel that

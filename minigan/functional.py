@@ -13,12 +13,15 @@ from .autograd import Op, Tensor, array_of
 from .backend import Generator, namespace, on
 from .creation import rand
 from .ops.act import elu, leaky_relu, logsigmoid, maxout, relu, sigmoid, softplus, tanh
-from .ops.basic import abs, cast, square, where
-from .ops.conv import avg_pool2d, conv2d, conv_transpose2d, interpolate, max_pool2d, pixel_shuffle
+from .ops.basic import cast, where
+from .ops.conv import conv2d, conv_transpose2d
+from .ops.elementary import abs, square
+from .ops.index import ARRAY, Index, gather, pad
 from .ops.matmul import linear
 from .ops.norm import batch_norm, instance_norm, layer_norm
 from .ops.reduce import log_softmax, mean, safe_norm, softmax, sum
-from .ops.shape import ARRAY, Index, gather, pad, unsqueeze
+from .ops.resample import avg_pool2d, interpolate, max_pool2d, pixel_shuffle
+from .ops.shape import unsqueeze
 
 __all__ = [
     "avg_pool2d",
@@ -117,7 +120,7 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
     """input / max(||input||_p, eps) along `dim`. Only p = 2 is offered."""
     if p != 2:
         raise ValueError(f"normalize: only p=2 is supported, got {p}")
-    from .ops.basic import maximum
+    from .ops.elementary import maximum
 
     return input / maximum(safe_norm(input, dim, keepdim=True), eps)
 

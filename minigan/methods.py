@@ -10,21 +10,20 @@ import numpy as np
 from .autograd import Op, Tensor
 from .backend import device as check_device
 from .backend import float32, float64, to_device
-from .ops import act, basic, matmul, reduce, shape
+from .ops import act, basic, elementary, index, matmul, reduce, shape
 from .ops.copy import clone
 
 # fmt: off
 METHODS = {
-    basic: (
-        "abs add broadcast_to clamp clip cos div eq erf exp expm1 ge gt isfinite isnan le log log1p lt maximum minimum"
-        " mul ne neg pow rsqrt sign sin sqrt square sub sum_to"
-    ),
+    basic: "add broadcast_to div eq ge gt isfinite isnan le lt mul ne neg sub sum_to",
+    elementary: "abs clamp clip cos erf exp expm1 log log1p maximum minimum pow rsqrt sign sin sqrt square",
     act: "elu leaky_relu logsigmoid maxout relu sigmoid softplus tanh",
     reduce: "amax amin argmax log_softmax logsumexp mean norm safe_norm softmax std sum var",
-    shape: "chunk flatten flip gather index_select permute reshape split squeeze transpose unsqueeze view",
+    shape: "flatten permute reshape squeeze transpose unsqueeze view",
+    index: "chunk flip gather index_select split",
     matmul: "matmul",
 }
-FUNCTIONS = {basic: "where", shape: "cat concat stack pad", matmul: "einsum"}
+FUNCTIONS = {basic: "where", index: "cat concat stack pad", matmul: "einsum"}
 # fmt: on
 
 PUBLIC = {

@@ -19,7 +19,8 @@ from minigan import kernels
 from .autograd import Op, Tensor, array_of, in_place, no_grad
 from .backend import host, namespace, on
 from .nn.module import Module
-from .ops.basic import cast, clip, minimum, sqrt
+from .ops.basic import cast
+from .ops.elementary import clip, minimum, sqrt
 
 
 class Optimizer:

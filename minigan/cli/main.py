@@ -20,6 +20,7 @@ from .. import __version__
 from ..gan.options import Options
 from . import data as cli_data
 from . import interpolate as cli_interpolate
+from . import ops as cli_ops
 from . import translate as cli_translate
 from . import traverse as cli_traverse
 
@@ -302,6 +303,7 @@ def results(names, seeds, steps, root, out) -> list:
 
 
 cli_data.register(main, _command)
+cli_ops.register(main, _command)
 cli_interpolate.register(main, _command)
 cli_traverse.register(main, _command)
 cli_translate.register(main, _command)

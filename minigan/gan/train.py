@@ -26,8 +26,8 @@ from ..capture import capture
 from ..creation import rand, randn, zeros
 from ..data import Dataset, Info, Loader
 from ..ops.basic import cast
+from ..ops.index import stack
 from ..ops.reduce import mean
-from ..ops.shape import stack
 from .losses import loss
 from .metrics import attributes, classifier
 from .metrics import report as metrics

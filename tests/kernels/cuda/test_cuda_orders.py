@@ -39,10 +39,10 @@ def xp(request):
 
 def again(test: Callable) -> Callable:
     """The same test, to be collected here, where it gets the `xp` and the DTYPES above."""
-    made = FunctionType(test.__code__, test.__globals__, test.__name__, test.__defaults__, test.__closure__)
+    copy = FunctionType(test.__code__, test.__globals__, test.__name__, test.__defaults__, test.__closure__)
     marks = getattr(test, "pytestmark", [])
-    made.pytestmark = [DTYPES.mark if mark == test_cuda_kernels.DTYPES.mark else mark for mark in marks]
-    return made
+    copy.pytestmark = [DTYPES.mark if mark == test_cuda_kernels.DTYPES.mark else mark for mark in marks]
+    return copy
 
 
 OF_KERNELS = {
