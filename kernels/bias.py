@@ -12,7 +12,7 @@ from numba import prange
 from minigan.kernels.act import gated
 from minigan.kernels.layout import contiguous
 from minigan.kernels.load import njit
-from minigan.kernels.work import NOW, Array, Now, twins
+from minigan.kernels.work import NOW, Array, Now, kernels_of
 
 CHUNK = 32768
 """The number of elements above which a second thread pays."""
@@ -56,7 +56,7 @@ def bias_act(
     """
     check(x, bias, mask, out)
     if not isinstance(x, Array):
-        return twins("bias").bias_act(x, bias, slope, out, mask=mask, work=work)
+        return kernels_of(x).bias.bias_act(x, bias, slope, out, mask=mask, work=work)
     out = work.empty(x.shape, x.dtype) if out is None else out
     if not out.flags.c_contiguous:
         raise ValueError(f"bias_act: out must be contiguous, its strides are {out.strides}")

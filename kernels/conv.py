@@ -15,7 +15,7 @@ from minigan.kernels.fast import conv as fast_conv
 from minigan.kernels.fast import winograd
 from minigan.kernels.geometry import ConvGeometry
 from minigan.kernels.layout import cast, contiguous, deliver, nhwc, shares, target
-from minigan.kernels.work import NOW, Array, Now, twins
+from minigan.kernels.work import NOW, Array, Now, kernels_of
 
 TO_NHWC, TO_NCHW, C_ORDER = (0, 2, 3, 1), (0, 3, 1, 2), (0, 1, 2, 3)
 
@@ -80,7 +80,7 @@ def conv_forward(
     arrays = (("x", x, geometry.x_shape), ("w", w, geometry.w_shape), ("bias", bias, (outs,)), ("out", out, shape))
     geometry.check("conv_forward", *arrays)
     if not isinstance(x, Array):
-        return twins("conv").conv_forward(x, w, geometry, bias, out, slope=slope, work=work)
+        return kernels_of(x).conv.conv_forward(x, w, geometry, bias, out, slope=slope, work=work)
     dtype = np.result_type(x, w)
     x, w = nhwc(cast(x, dtype, work), work), cast(w, dtype, work)
     bias = None if bias is None else contiguous(cast(bias, dtype, work), work)
@@ -128,7 +128,7 @@ def conv_input(
     arrays = (("g", g, geometry.y_shape), ("w", w, geometry.w_shape), ("bias", bias, (channels,)), ("out", out, shape))
     geometry.check("conv_input", *arrays, ("mask", mask, shape))
     if not isinstance(g, Array):
-        return twins("conv").conv_input(g, w, geometry, bias, out, mask=mask, slope=slope, work=work)
+        return kernels_of(g).conv.conv_input(g, w, geometry, bias, out, mask=mask, slope=slope, work=work)
     dtype = np.result_type(g, w)
     g, w = nhwc(cast(g, dtype, work), work), cast(w, dtype, work)
     bias = None if bias is None else contiguous(cast(bias, dtype, work), work)
@@ -157,7 +157,7 @@ def conv_weight(
     if add and out is None:
         raise ValueError("conv_weight: add needs an `out` to add to")
     if not isinstance(x, Array):
-        return twins("conv").conv_weight(x, g, geometry, out, add=add, work=work)
+        return kernels_of(x).conv.conv_weight(x, g, geometry, out, add=add, work=work)
     dtype = np.result_type(x, g)
     x, g = (nhwc(cast(array, dtype, work), work) for array in (x, g))
     dw = target(out, C_ORDER, x, shape, dtype, work)

@@ -23,7 +23,7 @@ from numba import prange
 
 from minigan.kernels.layout import contiguous, deliver, memory_order, target, untransposed
 from minigan.kernels.load import njit
-from minigan.kernels.work import NOW, Array, Now, twins
+from minigan.kernels.work import NOW, Array, Now, kernels_of
 
 CHUNK = 32768
 """The number of elements above which a second thread pays."""
@@ -174,7 +174,7 @@ def _run(loops: dict[str, tuple[Callable, Callable]], operands: tuple, axes, eps
 def standardise(x: Array, axes: tuple[int, ...], eps: float, out: Array | None = None, *, work: Now = NOW) -> Array:
     """h like x: mean 0 and variance v / (v + eps) along `axes`, which are not negative and at least one."""
     if not isinstance(x, Array):
-        return twins("layernorm").standardise(x, axes, eps, out, work=work)
+        return kernels_of(x).layernorm.standardise(x, axes, eps, out, work=work)
     return _run(NORM, (x,), axes, eps, out, work)
 
 
@@ -185,5 +185,5 @@ def standardise_grad(
     if x.shape != g.shape or x.dtype != g.dtype:
         raise ValueError(f"standardise_grad: x is {x.dtype} {x.shape}, g {g.dtype} {g.shape}; they must be alike")
     if not isinstance(x, Array):
-        return twins("layernorm").standardise_grad(x, g, axes, eps, out, work=work)
+        return kernels_of(x).layernorm.standardise_grad(x, g, axes, eps, out, work=work)
     return _run(GRAD, (x, g), axes, eps, out, work)

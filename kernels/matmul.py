@@ -17,7 +17,7 @@ from minigan.kernels.fast.gemm import Product, Rows, as_it_lies, listed, multipl
 from minigan.kernels.fast.micro import HELD, ZERO
 from minigan.kernels.layout import cast, contiguous
 from minigan.kernels.load import njit
-from minigan.kernels.work import NOW, Array, Now, twins
+from minigan.kernels.work import NOW, Array, Now, kernels_of
 
 SERIAL = 1 << 17
 """Multiply-adds below which starting threads costs more than it saves."""
@@ -107,7 +107,7 @@ def batched(
     """
     check(a, b, out, bias, mask, add)
     if not isinstance(a, Array):
-        return twins("matmul").batched(a, b, out, bias=bias, mask=mask, slope=slope, add=add, work=work)
+        return kernels_of(a).matmul.batched(a, b, out, bias=bias, mask=mask, slope=slope, add=add, work=work)
     shape = (*a.shape[:2], b.shape[2])
     count, height, depth = a.shape
     width = shape[2]

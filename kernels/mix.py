@@ -12,7 +12,7 @@ from numba import prange
 
 from minigan.kernels.layout import contiguous, deliver, memory_order, target, untransposed
 from minigan.kernels.load import njit
-from minigan.kernels.work import NOW, Array, Now, twins
+from minigan.kernels.work import NOW, Array, Now, kernels_of
 
 CHUNK = 32768
 """The number of elements above which a second thread pays."""
@@ -51,7 +51,7 @@ def mix(x: Array, fake: Array, eps: Array, out: Array | None = None, *, work: No
     """fake + eps (x - fake) for x, fake (N, ...) and eps (N,), all of one dtype; ValueError otherwise."""
     check(x, fake, eps)
     if not isinstance(x, Array):
-        return twins("mix").mix(x, fake, eps, out, work=work)
+        return kernels_of(x).mix.mix(x, fake, eps, out, work=work)
     order = order_of(fake if out is None else out)
     sizes = [x.shape[axis] for axis in order]
     shape = (sizes[0], prod(sizes[1:]))

@@ -29,7 +29,7 @@ from minigan.kernels.act import gated, leaky
 from minigan.kernels.layout import channels_last, contiguous, deliver, target, untransposed
 from minigan.kernels.load import njit
 from minigan.kernels.reduce import chunk_rows, folded
-from minigan.kernels.work import NOW, Array, Now, twins
+from minigan.kernels.work import NOW, Array, Now, kernels_of
 
 CENTRE, X, XX, G, GX, A, AX, AG = range(8)
 """What a chunk yields: its first x; the sums, x centred on that, of x, x x, g, g x, a, a x, a g."""
@@ -241,7 +241,7 @@ def batch_norm(
     y is followed by a leaky ReLU of this slope (`act.leaky_relu`); 1 means none.
     """
     if not isinstance(x, Array):
-        return twins("norm").batch_norm(x, weight, bias, eps, slope=slope, out=out, work=work)
+        return kernels_of(x).norm.batch_norm(x, weight, bias, eps, slope=slope, out=out, work=work)
     rows = folded(x, work)
     y, mean, var = out or (None, None, None)
     mean, var = _or_new(mean, x), _or_new(var, x)
@@ -269,7 +269,7 @@ def batch_norm_grad(
     With a mask, like g, g stands for `act.leaky_relu_grad(mask, g, slope)`: the mask is a leaky ReLU's output, or y.
     """
     if not isinstance(x, Array):
-        return twins("norm").batch_norm_grad(x, weight, g, eps, need, mask=mask, slope=slope, out=out, work=work)
+        return kernels_of(x).norm.batch_norm_grad(x, weight, g, eps, need, mask=mask, slope=slope, out=out, work=work)
     rows, g_rows = folded(x, work), folded(g, work)
     mask_rows = rows if mask is None else folded(mask, work)
     slope = x.dtype.type(1 if mask is None else slope)
@@ -301,7 +301,7 @@ def batch_norm_grad_grad(
     ggx, ggw, ggb may be None, which means zero; so may a result, and it is where it is not needed.
     """
     if not isinstance(x, Array):
-        return twins("norm").batch_norm_grad_grad(x, weight, g, ggx, ggw, ggb, eps, need, out=out, work=work)
+        return kernels_of(x).norm.batch_norm_grad_grad(x, weight, g, ggx, ggw, ggb, eps, need, out=out, work=work)
     rows, g_rows = folded(x, work), folded(g, work)
     a_rows = None if ggx is None else folded(ggx, work)
     one = x.dtype.type(1)

@@ -15,7 +15,7 @@ from numba import prange
 from minigan.kernels.geometry import Pair
 from minigan.kernels.layout import Array, empty_nhwc, nhwc
 from minigan.kernels.load import njit
-from minigan.kernels.work import twins
+from minigan.kernels.work import kernels_of
 
 CHUNK = 16384
 """Comparisons that are worth a task of their own."""
@@ -66,7 +66,7 @@ def max_pool_index(x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation
                 f"{padding} of an input of shape {x.shape}; use less padding"
             )
     if not isinstance(x, Array):
-        return twins("pool").max_pool_index(x, kernel, stride, padding, dilation, out_hw)
+        return kernels_of(x).pool.max_pool_index(x, kernel, stride, padding, dilation, out_hw)
     index = empty_nhwc((*x.shape[:2], *out_hw), np.int64)
     rows = x.shape[0] * out_hw[0]
     chunk = 1 + CHUNK // (1 + x.shape[1] * out_hw[1] * kernel[0] * kernel[1])

@@ -1,5 +1,4 @@
-"""Of the machine room: the array inside a Tensor. How numbers become one, how it is changed, what is said when it does
-not fit.
+"""Machine room, engine: the array inside a Tensor. How numbers become one, how it is changed, what errors it can raise.
 
 `ArrayHolder` is what a Tensor is without its graph. A change in place goes through `in_place`, which counts it, so that
 a backward pass over what was recorded before it can refuse (`stale`).

@@ -1,4 +1,4 @@
-"""Of the machine room: the modes of the engine, each thread's own, and what a recorder of steps is told.
+"""Machine room, engine: the modes of the engine, each thread's own, and what a recorder of steps is told.
 
 Three ContextVars: whether ops are recorded for the gradient (`no_grad`), whether every result is checked for NaN
 (`detect_anomaly`), and who records a training step for its replay (`capture`). `Recorder` lists the points at which the

@@ -1,4 +1,7 @@
-"""Tensors made from nothing: constants, ranges and random numbers, with torch's names. The default dtype is float32."""
+"""Machine room, engine: tensors made from nothing. Constants, ranges and random numbers, with torch's names.
+
+The default dtype is float32. `tensor` and `as_tensor`, which the engine itself needs, are in autograd.py.
+"""
 
 from __future__ import annotations
 

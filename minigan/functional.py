@@ -1,5 +1,6 @@
-"""Functions on Tensors, by the names, argument order and defaults of torch.nn.functional: `from minigan import
-functional as F`.
+"""Machine room, layers: functions on Tensors, by the names, argument order and defaults of torch.nn.functional.
+
+    from minigan import functional as F
 
 Losses are composed of differentiable ops, so they have derivatives of any order. `reduction` is "mean", "sum" or
 "none".

@@ -1,4 +1,4 @@
-"""The public surface of ops: which functions are `minigan.name` and which are also methods of Tensor.
+"""Machine room, ops: their public surface. Which functions are `minigan.name` and which are also methods of Tensor.
 
 A method is the function with the tensor as its first argument: x.tanh() is tanh(x).
 """

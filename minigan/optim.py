@@ -1,4 +1,4 @@
-"""Optimisers, by the names, arguments, defaults and formulas of torch.optim; clipping; an average of the weights.
+"""Machine room, training: optimisers, by the names and formulas of torch.optim; clipping; an average of the weights.
 
 A step updates all parameters in place by one kernel and bumps their versions, so that a backward pass through a graph
 recorded before the step refuses instead of being wrong. `step` sees the gradients in `.grad`; a parameter without one

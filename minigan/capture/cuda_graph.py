@@ -1,4 +1,4 @@
-"""Of the machine room: CUDA graphs, the stretches of a plan's calls that a stream can capture, each launched as one.
+"""Machine room, capture: CUDA graphs, the stretches of a plan's calls that a stream can capture, each launched as one.
 
 A plan (`plan.py`) on a GPU is a list of launches, and each costs the CPU some microseconds; a small network's kernels
 take less. A CUDA graph holds many launches and is launched once. What can be captured: kernels of `kernels/*.cu`,

@@ -1,4 +1,4 @@
-"""Of the machine room: rewrites of a recorded program. Fewer passes over memory, fewer calls, the same function.
+"""Machine room, capture: rewrites of a recorded program. Fewer passes over memory, fewer calls, the same function.
 
 | in the program                                       | becomes                                                      |
 |------------------------------------------------------|--------------------------------------------------------------|

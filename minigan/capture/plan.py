@@ -1,4 +1,4 @@
-"""Of the machine room: a plan, which is a recorded step as a list of compiled loops over one block of memory.
+"""Machine room, capture: a plan, which is a recorded step as a list of compiled loops over one block of memory.
 
 From the record, a program (`program.py`), to the loops, in four passes:
 

@@ -1,5 +1,7 @@
-"""Of the machine room: what the record of a training step is written in. A program is a list of instructions, each one
-op applied to values, and of effects, which change values in place."""
+"""Machine room, capture: what the record of a training step is written in.
+
+A program is a list of instructions, each one op applied to values, and of effects, which change values in place.
+"""
 
 from __future__ import annotations
 

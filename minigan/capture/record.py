@@ -1,4 +1,4 @@
-"""capture(step): record a training step once, then replay it without Python's part in it.
+"""Machine room, capture: record a training step once, then replay it without Python's part in it.
 
     step = minigan.capture(step)          # a function without arguments
     for images in batches:

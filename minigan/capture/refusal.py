@@ -1,4 +1,4 @@
-"""Of the machine room: what a recorded step must not do, and the error that names its line.
+"""Machine room, capture: what a recorded step must not do, and the error that names its line.
 
 A record holds what a step computes, not what its Python code decides on the way. So while a step is recorded, a
 tensor's `.data` is a `ShapeOnly`, which refuses to give a number, and an array of the caller's may not become a tensor.

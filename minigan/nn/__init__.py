@@ -1,4 +1,4 @@
-"""Layers, by the names, arguments and defaults of torch.nn; `nn.init` has their initial values."""
+"""Machine room, layers: by the names, arguments and defaults of torch.nn; `nn.init` has their initial values."""
 
 from . import init
 from .layers import (

@@ -1,4 +1,4 @@
-"""Of the machine room: the layers, by the names, arguments and defaults of torch.nn. `Module` itself is in module.py.
+"""Machine room, layers: the layers, by the names, arguments and defaults of torch.nn. `Module` itself is in module.py.
 
 A layer's `captured_state` lists the numbers that its forward reads and that a user may change.
 """

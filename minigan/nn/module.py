@@ -1,4 +1,4 @@
-"""Of the machine room: Module, a function with parameters, by the names and semantics of torch.nn.Module.
+"""Machine room, layers: Module, a function with parameters, by the names and semantics of torch.nn.Module.
 
 A Module finds its parameters, buffers and sub-modules by their being assigned to attributes. state_dict() gives NumPy
 arrays under PyTorch's names, so the same file loads into the equivalent torch.nn model and back.

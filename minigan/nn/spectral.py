@@ -1,4 +1,4 @@
-"""Of the machine room: spectral normalisation, a layer's weight divided by its largest singular value."""
+"""Machine room, layers: spectral normalisation, a layer's weight divided by its largest singular value."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""The same values again: as another view, in memory of their own, in another floating dtype. Of the machine room: the
-engine (`autograd`) uses these three itself.
+"""Machine room, ops: the same values as another view, in memory of their own, in another floating dtype.
+
+The engine (`autograd`) itself uses these three, as methods of Tensor.
 """
 
 from __future__ import annotations

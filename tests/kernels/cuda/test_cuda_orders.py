@@ -12,6 +12,7 @@ import test_cuda_edges
 import test_cuda_kernels
 
 from minigan import cudasim
+from minigan.backend import device_kernels, device_modules, open_device
 from minigan.cudasim.standin import StandIn
 from minigan.kernels.cuda import load
 
@@ -32,9 +33,9 @@ SOURCES = (test_cuda_kernels, test_cuda_edges)
 def xp(request):
     """A stand-in for CuPy of its own, whose kernels run checked and in this order."""
     module = StandIn(check=True, order=request.param)
-    load.modules[module.ndarray] = module
+    open_device(module)
     yield module
-    del load.modules[module.ndarray]
+    del device_modules[module.ndarray], device_kernels[module.ndarray]
 
 
 def again(test: Callable) -> Callable:
