@@ -197,10 +197,10 @@ def owner(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def claim(array: np.ndarray, taken: set[int]) -> bool:
-    """Whether `array` can be a tensor's own: nobody in `taken` (ids of owners) has its memory, and it is most of it.
-    Adds its owner to `taken`."""
+def claim(array: np.ndarray, owners: set[int]) -> bool:
+    """Whether `array` can be a tensor's own: nobody in `owners` (ids of owners) has its memory, and it is most of it.
+    Adds its owner to `owners`."""
     base = owner(array)
-    free = base.nbytes <= 2 * array.nbytes and 0 not in array.strides and id(base) not in taken
-    taken.add(id(base))
+    free = base.nbytes <= 2 * array.nbytes and 0 not in array.strides and id(base) not in owners
+    owners.add(id(base))
     return free

@@ -213,7 +213,7 @@ class Op:
         return tuple(next(grads) if n else None for n in need)
 
     def __call__(self, *inputs) -> Tensor | tuple[Tensor, ...]:
-        """Apply the op to Tensors (NumPy arrays and Python numbers are taken as constants) and record it."""
+        """Apply the op to Tensors (NumPy arrays and Python numbers are owners as constants) and record it."""
         if _modes.watchers and (recorder := _modes.recorder.get()) is not None:
             return recorder.op_called(self, _lift(inputs))
         try:
@@ -299,7 +299,7 @@ def backward(outputs, grad_outputs=None, inputs: Sequence[Tensor] | None = None)
         tensors = (*(x for node in nodes for x in node.inputs), *outputs)
         inputs = list({id(x): x for x in tensors if x._leaf_grad and x.node is None}.values())
     table = _propagate(outputs, seeds, {_slot(x) for x in inputs}, nodes, create_graph=False)
-    taken = {id(_array.owner(array_of(g))) for g in seeds if g is not None}
+    owners = {id(_array.owner(array_of(g))) for g in seeds if g is not None}
     for x in inputs:
         g = table.get(_slot(x))
         if g is None:
@@ -308,7 +308,7 @@ def backward(outputs, grad_outputs=None, inputs: Sequence[Tensor] | None = None)
             if x.grad is not None:
                 x.grad = x.grad + g
             else:  # two leaves may receive one array (both ends of an addition do): each .grad must be its own
-                x.grad = g.detach() if _array.claim(array_of(g), taken) else g._copy()
+                x.grad = g.detach() if _array.claim(array_of(g), owners) else g._copy()
 
 
 def _slot(t: Tensor):

@@ -201,15 +201,13 @@ def cross_entropy(
         raise ValueError(f"{op}: target {target.shape} does not fit input {input.shape}")
     if target.dtype.kind not in "iu":
         raise TypeError(f"{op}: class targets must be integers, not {target.dtype}")
-    used = target != ignore_index
-    at = unsqueeze(ClassLabels(classes)(where(used, target, 0)), 1)
-    counted = unsqueeze(cast(used, input.dtype), 1)
-    weights = gather(scale * Tensor(on(array_of(input), np.ones(input.shape, input.dtype))), 1, at) * counted
+    valid = target != ignore_index
+    at = unsqueeze(ClassLabels(classes)(where(valid, target, 0)), 1)
+    mask = unsqueeze(cast(valid, input.dtype), 1)
+    weights = gather(scale * Tensor(on(array_of(input), np.ones(input.shape, input.dtype))), 1, at) * mask
     loss = -gather(log_p, 1, at) * weights
     if label_smoothing:
-        loss = (1 - label_smoothing) * loss - (label_smoothing / classes) * sum(
-            log_p * scale, 1, keepdim=True
-        ) * counted
+        loss = (1 - label_smoothing) * loss - (label_smoothing / classes) * sum(log_p * scale, 1, keepdim=True) * mask
     loss = loss.reshape(target.shape)
     return sum(loss) / sum(weights) if reduction == "mean" else _reduce(op, loss, reduction)
 

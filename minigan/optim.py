@@ -136,17 +136,17 @@ class Optimizer:
             raise ValueError(f"{type(self).__name__}: the saved parameter groups have other sizes")
         params = [p for g in self.param_groups for p in g["params"]]
         state = {}
-        for i, saved in state_dict["state"].items():
+        for i, entry in state_dict["state"].items():
             p = params[int(i)]
-            for name, value in saved.items():
+            for name, value in entry.items():
                 if isinstance(value, np.ndarray) and value.ndim and value.shape != p.shape:
                     raise ValueError(
                         f"{type(self).__name__}: saved {name} {value.shape} does not fit parameter {i} {p.shape}"
                     )
-            state[id(p)] = {k: on(array_of(p), v.copy()) if isinstance(v, np.ndarray) else v for k, v in saved.items()}
+            state[id(p)] = {k: on(array_of(p), v.copy()) if isinstance(v, np.ndarray) else v for k, v in entry.items()}
         self.state = state
-        for group, saved in zip(self.param_groups, groups, strict=True):
-            group.update({k: v for k, v in saved.items() if k != "params"})
+        for group, settings in zip(self.param_groups, groups, strict=True):
+            group.update({k: v for k, v in settings.items() if k != "params"})
 
 
 class SGD(Optimizer):
