@@ -198,8 +198,8 @@ def owner(array: np.ndarray) -> np.ndarray:
 
 
 def claim(array: np.ndarray, owners: set[int]) -> bool:
-    """Whether `array` can be a tensor's own: nobody in `owners` (ids of owners) has its memory, and it is most of it.
-    Adds its owner to `owners`."""
+    """Whether `array` can be a tensor's own: its memory is nobody's yet, and the array is most of it. `owners` holds the
+    ids of the arrays whose memory is somebody's; its owner joins them."""
     base = owner(array)
     free = base.nbytes <= 2 * array.nbytes and 0 not in array.strides and id(base) not in owners
     owners.add(id(base))

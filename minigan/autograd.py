@@ -213,7 +213,7 @@ class Op:
         return tuple(next(grads) if n else None for n in need)
 
     def __call__(self, *inputs) -> Tensor | tuple[Tensor, ...]:
-        """Apply the op to Tensors (NumPy arrays and Python numbers are owners as constants) and record it."""
+        """Apply the op to Tensors (NumPy arrays and Python numbers are taken as constants) and record it."""
         if _modes.watchers and (recorder := _modes.recorder.get()) is not None:
             return recorder.op_called(self, _lift(inputs))
         try:

@@ -16,7 +16,7 @@ from .creation import rand
 from .ops.act import elu, leaky_relu, logsigmoid, maxout, relu, sigmoid, softplus, tanh
 from .ops.basic import cast, where
 from .ops.conv import conv2d, conv_transpose2d
-from .ops.elementary import abs, square
+from .ops.elementary import abs, maximum, square
 from .ops.index import ARRAY, Index, gather, pad
 from .ops.matmul import linear
 from .ops.norm import batch_norm, instance_norm, layer_norm
@@ -121,8 +121,6 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
     """input / max(||input||_p, eps) along `dim`. Only p = 2 is offered."""
     if p != 2:
         raise ValueError(f"normalize: only p=2 is supported, got {p}")
-    from .ops.elementary import maximum
-
     return input / maximum(safe_norm(input, dim, keepdim=True), eps)
 
 

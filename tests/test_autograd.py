@@ -1,5 +1,7 @@
 """The engine itself: what is recorded, what is carried back, and every trap that has bitten an engine before."""
 
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -332,3 +334,29 @@ def test_a_hook_s_own_ops_are_part_of_the_second_order():
     (g,) = mg.grad(h * h, x, create_graph=True)  # 2 h x = 2 x^2
     handle.remove()  # or it would act on the second pass as well
     assert g.item() == 8 and mg.grad(g, x)[0].item() == 8
+
+
+def test_names_are_importable_from_where_users_know_them():
+    """`from minigan.autograd import tensor` and its like, each the object that `minigan` has, in a fresh interpreter."""
+    names = [
+        "Tensor",
+        "Node",
+        "Op",
+        "tensor",
+        "as_tensor",
+        "grad",
+        "backward",
+        "no_grad",
+        "enable_grad",
+        "is_grad_enabled",
+        "detect_anomaly",
+    ]
+    program = (
+        f"from minigan.autograd import {', '.join(names)}\n"
+        "import minigan\n"
+        f"assert all(getattr(minigan, n) is eval(n) for n in {names})\n"
+        "assert as_tensor(2.0).item() == 2 and tensor([1, 2]).dtype == 'int64'\n"
+        "print('same')"
+    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert answer.stdout.strip() == "same", answer.stderr
