@@ -126,20 +126,6 @@ def fill(outputs: Sequence[np.ndarray], function: Callable, inputs: Sequence[np.
         np.copyto(out, y)
 
 
-class HookHandle:
-    """What `register_hook` returns: calling it, or `remove`, takes the hook out of its list."""
-
-    def __init__(self, hooks: list, hook: Callable) -> None:
-        self._hooks, self._hook = hooks, hook
-
-    def remove(self) -> None:
-        """Remove the hook; a second time does nothing."""
-        if self._hook in self._hooks:
-            self._hooks.remove(self._hook)
-
-    __call__ = remove
-
-
 def new_array(data, dtype=None, device: str | None = None) -> np.ndarray:
     """A copy of `data` on a device, by the rules of `minigan.tensor`."""
     data = _entering(host(data.data) if isinstance(data, ArrayHolder) else data)
@@ -198,8 +184,10 @@ def owner(array: np.ndarray) -> np.ndarray:
 
 
 def claim(array: np.ndarray, owners: set[int]) -> bool:
-    """Whether `array` can be a tensor's own: its memory is nobody's yet, and the array is most of it. `owners` holds the
-    ids of the arrays whose memory is somebody's; its owner joins them."""
+    """Whether `array` can be a tensor's own: its memory is nobody's yet, and the array is most of it.
+
+    owners: the ids of the arrays whose memory is somebody's; this array's owner joins them.
+    """
     base = owner(array)
     free = base.nbytes <= 2 * array.nbytes and 0 not in array.strides and id(base) not in owners
     owners.add(id(base))

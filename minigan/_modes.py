@@ -4,7 +4,7 @@ Three ContextVars: whether ops are recorded for the gradient (`no_grad`), whethe
 (`detect_anomaly`), and who records a training step for its replay (`capture`). `Recorder` lists the points at which the
 engine tells such a recorder what happens, or asks it. They are calls that stand in the engine's own code, which is
 never changed from outside; while no step is recorded and no result checked, in any thread, `watchers` is 0, and a point
-costs one look at that.
+costs one look at that. (Hooks on gradients are the user's own watchers; `HookHandle` takes one out again.)
 """
 
 from __future__ import annotations
@@ -122,3 +122,17 @@ def check_finite(op: str, inputs: Sequence, outputs: Sequence) -> None:
                 f"{op} made {kind} (output {y.shape}, inputs {', '.join(str(x.shape) for x in inputs)}"
                 f" {'all finite' if finite else 'not all finite'})"
             )
+
+
+class HookHandle:
+    """What `register_hook` returns: calling it, or `remove`, takes the hook out of its list."""
+
+    def __init__(self, hooks: list, hook: Callable) -> None:
+        self._hooks, self._hook = hooks, hook
+
+    def remove(self) -> None:
+        """Remove the hook; a second time does nothing."""
+        if self._hook in self._hooks:
+            self._hooks.remove(self._hook)
+
+    __call__ = remove

@@ -105,7 +105,7 @@ class Tensor(ArrayHolder):
             self.node.hooks = self.node.hooks or {}
             hooks = self.node.hooks.setdefault(self.index, [])
         hooks.append(hook)
-        return _array.HookHandle(hooks, hook)
+        return _modes.HookHandle(hooks, hook)
 
     def assign(self, values: Tensor | np.ndarray) -> Tensor:
         """Overwrite this leaf's values in place, unrecorded, and count it. Raises ValueError on another shape."""

@@ -337,20 +337,9 @@ def test_a_hook_s_own_ops_are_part_of_the_second_order():
 
 
 def test_names_are_importable_from_where_users_know_them():
-    """`from minigan.autograd import tensor` and its like, each the object that `minigan` has, in a fresh interpreter."""
-    names = [
-        "Tensor",
-        "Node",
-        "Op",
-        "tensor",
-        "as_tensor",
-        "grad",
-        "backward",
-        "no_grad",
-        "enable_grad",
-        "is_grad_enabled",
-        "detect_anomaly",
-    ]
+    """In a fresh interpreter, `from minigan.autograd import tensor` and the others give the objects of `minigan`."""
+    modes = ["no_grad", "enable_grad", "is_grad_enabled", "detect_anomaly"]
+    names = ["Tensor", "Node", "Op", "tensor", "as_tensor", "grad", "backward", *modes]
     program = (
         f"from minigan.autograd import {', '.join(names)}\n"
         "import minigan\n"
