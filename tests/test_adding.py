@@ -11,7 +11,7 @@ from minigan import data, functional, methods
 from minigan.gan.losses import LOSSES
 from minigan.gan.penalties import PENALTIES
 from minigan.gan.results import ROWS
-from minigan.gan.systems import SYSTEMS, systems
+from minigan.gan.systems import SYSTEMS
 from minigan.testing.opdb import TABLE
 
 ROOT = Path(minigan.__file__).resolve().parent.parent
@@ -33,7 +33,9 @@ def test_a_system_has_an_example_a_page_and_a_result(name):
     assert line, f"system {name!r}: no row of the table in minigan/docs/systems.md names it"
     numbers = re.findall(r"\b\d\d\b", line.rsplit("|", 2)[1])
     files = [path for n in numbers for path in (ROOT / "examples").glob(f"{n}_*.py")]
-    assert files and len(files) == len(numbers), f"system {name!r}: its row in systems.md names no example, or one that is not"
+    assert files and len(files) == len(numbers), (
+        f"system {name!r}: its row in systems.md names no example, or one that is not"
+    )
     assert any(row.system == name for row in ROWS.values()), f"system {name!r}: `results` of its System is empty"
 
 
@@ -90,7 +92,10 @@ OPERATORS = {"getitem", "to"}
 
 @pytest.mark.parametrize("path", sorted((ROOT / "kernels").glob("*.cu")), ids=lambda p: p.stem)
 def test_a_cuda_kernel_has_its_twin_its_launcher_and_its_figures(path):
-    for other, what in ((path.with_suffix(".py"), "Numba twin"), (path.parent / "cuda" / f"{path.stem}.py", "launcher")):
+    for other, what in (
+        (path.with_suffix(".py"), "Numba twin"),
+        (path.parent / "cuda" / f"{path.stem}.py", "launcher"),
+    ):
         assert other.exists(), f"{path.name}: its {what} {other.relative_to(ROOT)} is missing"
     expected = json.loads((ROOT / "tests" / "kernels" / "cuda" / "expected.json").read_text())
     kernels = re.findall(r"__global__ void (?:__launch_bounds__\(\w+\) )?(\w+)", path.read_text())

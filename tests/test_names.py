@@ -25,7 +25,9 @@ def participles(source: str) -> list[tuple[int, str]]:
 def test_names_are_nouns(folder):
     files = sorted((ROOT / folder).rglob("*.py"))
     assert len(files) > 10
-    lines = [f"{path.relative_to(ROOT)}:{line}: {name}" for path in files for line, name in participles(path.read_text())]
+    lines = [
+        f"{path.relative_to(ROOT)}:{line}: {name}" for path in files for line, name in participles(path.read_text())
+    ]
     assert not lines, "name the thing (outputs, record, rows, scores ...): " + "; ".join(lines)
 
 

@@ -24,7 +24,7 @@ from enum import StrEnum
 
 from ..autograd import Tensor
 from ..functional import relu, sigmoid, softplus, tanh
-from ..ops.basic import exp, minimum, square
+from ..ops.elementary import exp, minimum, square
 from ..ops.reduce import mean
 
 # exp(v) is continued by its tangent from here on, so that float32 holds it, its square and its slope at any logit.

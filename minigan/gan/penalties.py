@@ -19,7 +19,7 @@ from minigan import kernels
 from ..autograd import Op, Tensor, array_of, grad, no_grad
 from ..backend import on
 from ..functional import relu
-from ..ops.basic import square
+from ..ops.elementary import square
 from ..ops.reduce import mean, safe_norm, sum
 from .losses import nearest
 

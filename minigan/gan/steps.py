@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ..autograd import Tensor, grad, no_grad
 from ..creation import zeros_like
-from ..ops.basic import square
+from ..ops.elementary import square
 from ..ops.reduce import sum
 from ..optim import Adam, Optimizer
 

@@ -25,7 +25,7 @@ from ..capture import capture
 from ..creation import rand, randn, zeros
 from ..data import Dataset, Info, Loader
 from ..ops.basic import cast
-from ..ops.shape import stack
+from ..ops.index import stack
 from ._state import TrainingState
 from .losses import loss
 from .metrics.judging import Observation, judge_of, observe_attributes, observe_classes

@@ -20,10 +20,11 @@ from ..backend import Generator
 from ..creation import empty, ones, rand, randn, zeros
 from ..functional import softplus
 from ..nn.init import normal_
-from ..ops.basic import abs, cast, exp, sqrt, square, where
+from ..ops.basic import cast, where
+from ..ops.elementary import abs, exp, sqrt, square
+from ..ops.index import cat
 from ..ops.matmul import matmul
 from ..ops.reduce import mean, safe_norm, sum
-from ..ops.shape import cat
 from .losses import Loss, Output, nearest
 
 TRICKS = {

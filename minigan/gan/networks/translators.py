@@ -23,7 +23,7 @@ from ...autograd import Tensor
 from ...backend import Generator, float32
 from ...functional import sigmoid, tanh
 from ...nn import init
-from ...ops.shape import cat
+from ...ops.index import cat
 
 
 class ConditionalNorm(nn.Module):

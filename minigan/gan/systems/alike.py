@@ -16,7 +16,7 @@ import numpy as np
 
 from ...autograd import Tensor
 from ...backend import Generator
-from ...ops.basic import log
+from ...ops.elementary import log
 from ...ops.matmul import matmul
 from ...ops.reduce import sum
 from ...ops.shape import transpose

@@ -23,7 +23,7 @@ from ...autograd import Tensor, no_grad
 from ...backend import Generator
 from ...creation import randn, zeros
 from ...functional import cross_entropy
-from ...ops.shape import cat
+from ...ops.index import cat
 from ..losses import nearest
 from ..metrics import classifier
 from ..metrics.distances import share_interval

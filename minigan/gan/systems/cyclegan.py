@@ -29,7 +29,7 @@ from ...creation import zeros
 from ...data import Loader, resize
 from ...functional import l1_loss
 from ...ops.basic import where
-from ...ops.shape import index_select
+from ...ops.index import index_select
 from ..metrics.classifier import prepared
 from ..metrics.judging import Observation
 from ..networks.translators import PatchCritic, Translator, init_

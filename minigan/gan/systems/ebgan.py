@@ -26,7 +26,7 @@ from ...autograd import Tensor, no_grad
 from ...backend import Generator, host
 from ...functional import normalize
 from ...nn import init
-from ...ops.basic import square
+from ...ops.elementary import square
 from ...ops.matmul import matmul
 from ...ops.reduce import mean, sum
 from ..losses import ebgan, identity

@@ -36,8 +36,8 @@ from ...capture import capture
 from ...creation import ones, rand, randint, randn, zeros
 from ...functional import cross_entropy, mse_loss, one_hot, softmax
 from ...ops.basic import cast
+from ...ops.index import cat
 from ...ops.reduce import sum
-from ...ops.shape import cat
 from ..metrics import classifier
 from ..metrics.distances import share_interval
 from ..metrics.judging import Observation, judge_of, observe_classes

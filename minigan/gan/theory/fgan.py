@@ -17,9 +17,9 @@ import numpy as np
 from ... import nn, optim
 from ...autograd import Tensor, grad, no_grad, tensor
 from ...backend import Generator, default_device
-from ...ops.basic import exp
+from ...ops.elementary import exp
+from ...ops.index import stack
 from ...ops.reduce import mean
-from ...ops.shape import stack
 from ..losses import CONJUGATES, nearest
 from . import divergences
 

@@ -19,9 +19,9 @@ import numpy as np
 from ...autograd import Tensor, grad
 from ...backend import host
 from ...functional import softplus
-from ...ops.basic import abs, square
+from ...ops.elementary import abs, square
+from ...ops.index import cat
 from ...ops.reduce import sum
-from ...ops.shape import cat
 from .. import steps
 from ..losses import nearest
 

@@ -33,7 +33,7 @@ from ...autograd import Tensor, grad, no_grad
 from ...backend import Generator, device
 from ...capture import capture
 from ...creation import rand, randn, zeros
-from ...ops.shape import cat
+from ...ops.index import cat
 from ..losses import LOSSES, loss
 from ..penalties import gradient_penalty
 from ..steps import unroll
