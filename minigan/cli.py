@@ -16,7 +16,7 @@ from pathlib import Path
 
 import click
 
-from . import __version__, cli_data, cli_interpolate, cli_translate, cli_traverse
+from . import __version__, cli_data, cli_docs, cli_interpolate, cli_translate, cli_traverse
 from .gan.options import Options
 
 
@@ -298,6 +298,7 @@ def results(names, seeds, steps, root, out) -> list:
 
 
 cli_data.register(main, _command)
+cli_docs.register(main, _command)
 cli_interpolate.register(main, _command)
 cli_traverse.register(main, _command)
 cli_translate.register(main, _command)

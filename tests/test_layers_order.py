@@ -116,6 +116,7 @@ LAYERS = [
     "bench.rules",
     "bench.report",
     "cli_data",
+    "cli_docs",
     "cli_interpolate",
     "cli_traverse",
     "cli_translate",
@@ -131,6 +132,7 @@ LAZY = {"numba", "scipy", "matplotlib", "PIL", "click", "tqdm", "safetensors", "
 HEAVY_ALLOWED = {
     "cli": {"click"},
     "cli_data": {"click"},
+    "cli_docs": {"click"},
     "cli_interpolate": {"click"},
     "cli_translate": {"click"},
     "cli_traverse": {"click"},
@@ -140,9 +142,9 @@ HEAVY_ALLOWED = {
 
 
 def modules() -> dict[str, Path]:
-    """Dotted name inside the package -> file."""
+    """Dotted name inside the package -> file. The pages' hooks.py is a part of mkdocs's configuration."""
     found = {".".join(p.relative_to(ROOT).with_suffix("").parts): p for p in ROOT.rglob("*.py")}
-    return {name: p for name, p in found.items() if not name.startswith(("kernels", "examples"))}
+    return {name: p for name, p in found.items() if not name.startswith(("kernels", "examples", "docs"))}
 
 
 def imports(path: Path, name: str) -> set[str]:
