@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from griffe import Extension, Object
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
@@ -39,3 +40,21 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, **_) -> str:
     """Links to files outside this folder lead to where the site has them."""
     return re.sub(r"\]\(\.\./\.\./(?=[\w/.-]+\))", "](", markdown)
+
+
+class Docstrings(Extension):
+    """Docstrings are written for a terminal: in their prose <u, y> is an inner product and index[i][j] an element, not
+    a tag of HTML or a link."""
+
+    def on_object(self, *, obj: Object, **_) -> None:
+        """Escapes Markdown's signs in the prose of the object's docstring; code is left as it is."""
+        if obj.docstring is not None:
+            lines = obj.docstring.value.splitlines()
+            obj.docstring.value = "\n".join(line if line.startswith("    ") else _escaped(line) for line in lines)
+
+
+def _escaped(line: str) -> str:
+    parts = line.split("`")
+    return "`".join(
+        part if k % 2 else re.sub(r"[<\[*]", lambda sign: f"&#{ord(sign[0])};", part) for k, part in enumerate(parts)
+    )
