@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import sys
@@ -39,9 +38,8 @@ def docs(page) -> list | dict:
 
         raise nearest("page", page, rows)
     text = "\n".join(layout(rows[name].read_text(encoding="utf-8"), _width()))
-    if sys.stdout.isatty():
-        os.environ.setdefault("LESS", "FRX")  # a short page is printed, a long one paged, both with bold headings
-        click.echo_via_pager(text + "\n")
+    if sys.stdout.isatty() and text.count("\n") + 2 > shutil.get_terminal_size((WIDEST, 24)).lines:
+        click.echo_via_pager(text)
     else:
         click.echo(text)
     return {"name": name, "path": str(rows[name])}

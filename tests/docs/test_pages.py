@@ -137,12 +137,17 @@ def test_an_unknown_page_is_answered_with_the_nearest():
     assert result.output.count("Error") == 1
 
 
-def test_a_terminal_gets_the_pager_and_bold_headings(monkeypatch):
+@pytest.mark.parametrize("lines", [10, 500])
+def test_a_terminal_gets_bold_headings_and_a_pager_where_the_page_is_longer(lines, monkeypatch, capsys):
     paged = []
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("LINES", str(lines))
     monkeypatch.setattr(click, "echo_via_pager", paged.append)
     monkeypatch.setattr(MODULE.sys.stdout, "isatty", lambda: True, raising=False)
     MODULE.docs("systems")
-    assert paged[0].startswith("\x1b[1mSystems\x1b[0m\n=======\n")
+    shown = paged[0] if lines == 10 else capsys.readouterr().out
+    assert shown.startswith("\x1b[1mSystems\x1b[0m\n=======\n")
+    assert len(paged) == (lines == 10)
 
 
 def test_there_is_one_version_number():
