@@ -27,11 +27,11 @@ def docs(page) -> list | dict:
     if page is None:
         questions = {name: question(path.read_text(encoding="utf-8")) for name, path in rows.items()}
         wide = max(map(len, rows)) + 2
-        for name, asked in questions.items():
-            first, *rest = textwrap.wrap(asked, _width() - wide)
+        for name, text in questions.items():
+            first, *rest = textwrap.wrap(text, _width() - wide)
             click.echo("\n".join([f"{name:<{wide}}{first}", *(" " * wide + line for line in rest)]))
         click.echo("read one by: minigan docs NAME")
-        return [{"name": name, "question": asked} for name, asked in questions.items()]
+        return [{"name": name, "question": text} for name, text in questions.items()]
     name = page.removesuffix(".md").lower()
     if name not in rows:
         from minigan.gan.losses import nearest
@@ -47,9 +47,9 @@ def docs(page) -> list | dict:
 
 def pages() -> dict[str, Path]:
     """The pages by name: first index, then as it links them, then any others in alphabetical order."""
-    found = {path.stem: path for path in sorted(FOLDER.glob("*.md"))}
-    linked = re.findall(r"\]\(([\w-]+)\.md\)", found["index"].read_text(encoding="utf-8"))
-    return {name: found[name] for name in dict.fromkeys(["index", *linked, *found]) if name in found}
+    paths = {path.stem: path for path in sorted(FOLDER.glob("*.md"))}
+    linked = re.findall(r"\]\(([\w-]+)\.md\)", paths["index"].read_text(encoding="utf-8"))
+    return {name: paths[name] for name in dict.fromkeys(["index", *linked, *paths]) if name in paths}
 
 
 def question(text: str) -> str:
@@ -59,8 +59,8 @@ def question(text: str) -> str:
     if len(blocks) < 2:
         return title
     first = " ".join(blocks[1].strip("*_").split())
-    asked = re.match(r"[^?]*\?", first)
-    return _plain(asked[0]) if asked else title
+    sentence = re.match(r"[^?]*\?", first)
+    return _plain(sentence[0]) if sentence else title
 
 
 def _width() -> int:
@@ -148,10 +148,10 @@ def _table(lines: list[str], width: int) -> Iterator[str]:
         if not loose:
             break
         wide[max(loose, key=lambda c: wide[c])] -= 1
-    wrapped = [[_wrapped(cell, max(1, w)) or [""] for cell, w in zip(row, wide, strict=True)] for row in rows]
-    parted = any(len(cell) > 1 for cells in wrapped[1:] for cell in cells)  # a blank line shows where a row ends
-    for number, cells in enumerate(wrapped):
-        if parted and number > 1:
+    cells_of = [[_wrapped(cell, max(1, w)) or [""] for cell, w in zip(row, wide, strict=True)] for row in rows]
+    gaps = any(len(cell) > 1 for cells in cells_of[1:] for cell in cells)  # a blank line shows where a row ends
+    for number, cells in enumerate(cells_of):
+        if gaps and number > 1:
             yield ""
         for k in range(max(map(len, cells))):
             line = (f"{cell[k] if k < len(cell) else '':<{w}}" for cell, w in zip(cells, wide, strict=True))

@@ -36,26 +36,26 @@ STAND_INS = {"horse2zebra": "emoji"}
 
 def split(line: str) -> list[list[str]]:
     """The commands of a line of shell, parted by &&, as words; those of the virtual environment by their names."""
-    found = [[]]
+    parts = [[]]
     for word in shlex.split(line, comments=True):
         if word == "&&":
-            found.append([])
+            parts.append([])
         else:
-            found[-1].append(word.removeprefix(".venv/bin/") if not found[-1] else word)
-    return [words for words in found if words]
+            parts[-1].append(word.removeprefix(".venv/bin/") if not parts[-1] else word)
+    return [words for words in parts if words]
 
 
 def commands() -> dict[str, tuple[list[str], str]]:
     """Command -> (its words, the first page that has it), for every command of every page."""
-    found = {}
+    table = {}
     for name, text in TEXTS.items():
         lines = [line for language, code in FENCE.findall(text) if language == "sh" for line in code.splitlines()]
         lines += [span for span in spans(text) if span.split()[0].removeprefix(".venv/bin/") in HEADS]
         for line in lines:
             for words in split(line):
                 if len(words) > 1 or words[0] == ".ci/run":  # `pip` alone is a word
-                    found.setdefault(shlex.join(words), (words, name))
-    return found
+                    table.setdefault(shlex.join(words), (words, name))
+    return table
 
 
 class World:
@@ -115,7 +115,7 @@ def parsed(words: list[str]) -> click.Context:
     return context
 
 
-def trained(words, world):
+def dry_training(words, world):
     """The system, its options and the data set are read and the networks built; nothing is trained, but for two steps
     of --fast-dev-run and one more of --resume."""
     words = list(words)
@@ -147,7 +147,7 @@ def on_a_run(words, world):
     world.call(words[0], world.run_of(system), *words[2:], *few)
 
 
-def pointed(words, world):
+def toy_points(words, world):
     """Points in the plane: everything is read and built, and then the folder is refused, since it holds something else;
     `minigan toy ring` trains two steps."""
     if words == ["toy", "ring"]:
@@ -157,7 +157,7 @@ def pointed(words, world):
     assert result.exit_code == 2 and "full" in result.output, result.output
 
 
-def fetched(words, world):
+def data_set(words, world):
     """A set of the package, or a folder, is read; another must be in the table of sets."""
     name = words[-1]
     if name == "list" or name in data.EMBEDDED or name.startswith("folder:"):
@@ -167,7 +167,7 @@ def fetched(words, world):
         data.info(name)
 
 
-def read_only(words, world):
+def options_only(words, world):
     """Too long for a test: options and arguments are read, and names must be known."""
     params = parsed(words).params
     if words[0] == "classifier":
@@ -181,20 +181,20 @@ def read_only(words, world):
 
         system(params["model"])
     if words[0] == "bench":
-        listed = json.loads(world.call("bench", "--list", "--json").splitlines()[-1])
-        assert set(params["workloads"]) <= set(listed["workloads"])
-        assert set((params["peers"] or "torch").split(",")) <= set(listed["contestants"])
+        choices = json.loads(world.call("bench", "--list", "--json").splitlines()[-1])
+        assert set(params["workloads"]) <= set(choices["workloads"])
+        assert set((params["peers"] or "torch").split(",")) <= set(choices["contestants"])
 
 
-def checked(words, world):
-    """All ops are too many; named ones are checked."""
+def certificate(words, world):
+    """All ops are too many for a test: only their options are read. Ops that the page names are checked."""
     if len(words) == 1 or "--model" in words:
-        read_only(words, world)
+        options_only(words, world)
     else:
         assert "pass" in world.call(*words)
 
 
-def simulated(words, world):
+def simulation(words, world):
     """Run where g++ is."""
     if not cudasim.available():
         pytest.skip("needs g++")
@@ -202,7 +202,7 @@ def simulated(words, world):
         assert "nothing found wrong" in world.call(*words)
 
 
-def shown(words, world):
+def as_it_is(words, world):
     """Run as it is."""
     world.call(*words)
 
@@ -236,7 +236,7 @@ def module(words, world):
     assert [w for w in words if re.match(r"(tests|kernels)/[\w/.]+$", w) and not (ROOT / w).exists()] == []
 
 
-def selected(words, world):
+def selection(words, world):
     """`pytest`, of which this is one: the files exist, the marker is one, a word of -k is in the name of a test."""
     names = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     for flag, value in zip(words, [*words[1:], ""], strict=True):
@@ -252,7 +252,7 @@ def selected(words, world):
             assert (ROOT / flag).is_file(), f"there is no {flag}"
 
 
-def installed(words, world):
+def extra_of_pip(words, world):
     """`pip install`: the extra is one of pyproject.toml."""
     assert words[0] == "install" and (words[1] == "-e" or len(words) == 2)
     what, extra = re.fullmatch(r"(\.|minigan)(?:\[(\w+)\])?", words[-1]).groups()
@@ -264,7 +264,7 @@ def site(words, world):
     assert words[0] in ("build", "serve") and (ROOT / words[words.index("-f") + 1]).is_file()
 
 
-def written(words, world):
+def line_of_ci(words, world):
     """A line that stands in .ci/run, and is run there."""
     assert shlex.join(words) in (ROOT / ".ci" / "run").read_text()
 
@@ -274,31 +274,31 @@ def literal(words, world):
 
 
 KINDS: dict[str, Callable] = {
-    "minigan train": trained,
+    "minigan train": dry_training,
     "minigan sample": on_a_run,
     "minigan eval": on_a_run,
     "minigan traverse": on_a_run,
     "minigan interpolate": on_a_run,
     "minigan translate": on_a_run,
-    "minigan toy": pointed,
-    "minigan data": fetched,
-    "minigan classifier": read_only,
-    "minigan scoreboard": read_only,
-    "minigan results": read_only,
-    "minigan bench": read_only,
-    "minigan gradcheck": checked,
-    "minigan cudasim": simulated,
-    "minigan docs": shown,
-    "minigan list": shown,
-    "minigan systems": shown,
-    "minigan examples": shown,
-    "minigan --version": shown,
+    "minigan toy": toy_points,
+    "minigan data": data_set,
+    "minigan classifier": options_only,
+    "minigan scoreboard": options_only,
+    "minigan results": options_only,
+    "minigan bench": options_only,
+    "minigan gradcheck": certificate,
+    "minigan cudasim": simulation,
+    "minigan docs": as_it_is,
+    "minigan list": as_it_is,
+    "minigan systems": as_it_is,
+    "minigan examples": as_it_is,
+    "minigan --version": as_it_is,
     "python": module,
     "python3": module,
-    "pytest": selected,
-    "pip": installed,
+    "pytest": selection,
+    "pip": extra_of_pip,
     "mkdocs": site,
-    "ruff": written,
+    "ruff": line_of_ci,
     "source .venv/bin/activate": literal,
     ".ci/run": literal,  # runs these tests
 }
@@ -340,12 +340,12 @@ def test_a_wrong_option_is_noticed(world):
     """The cheap forms do read what stands on the page."""
     for words in (["train", "--stepz", "5"], ["train", "dcgan", "--loss", "hinje"], ["train", "--gp-weigth", "0"]):
         with pytest.raises((click.UsageError, AssertionError)):
-            trained(words, world)
+            dry_training(words, world)
     for words in (["bench", "--op"], ["scoreboard", "--slow"], ["results", "dcgann"], ["bench", "wgan-pg"]):
         with pytest.raises((click.UsageError, ValueError, AssertionError)):
-            read_only(words, world)
+            options_only(words, world)
     with pytest.raises(AssertionError, match="rign"):
-        pointed(["toy", "rign"], world)
+        toy_points(["toy", "rign"], world)
 
 
 def test_options_in_the_text_exist():
@@ -354,8 +354,10 @@ def test_options_in_the_text_exist():
     known |= {"--device", "-n", "-m", "-k", "--help", "-ftz"}
     text = (ROOT / "minigan" / "cudasim" / "mutate.py").read_text() + (ROOT / "minigan/cudasim/gate.py").read_text()
     known |= set(re.findall(r'add_argument\("(--[\w-]+)"', text))
-    named = {(page, span.split()[0].split("=")[0]) for page, t in TEXTS.items() for span in spans(t) if span[0] == "-"}
-    assert {(page, option) for page, option in named if option not in known} == set()
+    options = {
+        (page, span.split()[0].split("=")[0]) for page, t in TEXTS.items() for span in spans(t) if span[0] == "-"
+    }
+    assert {(page, option) for page, option in options if option not in known} == set()
 
 
 def walk(command: click.Command):

@@ -106,13 +106,13 @@ def test_every_page_is_listed_with_its_question():
 def test_a_page_in_the_terminal(name, width):
     """Every word is there, no line of text is wider than the terminal, and where the output is no terminal there are no
     escape codes and no pager."""
-    shown = call(name, env={"COLUMNS": str(width)}).output
-    assert "\x1b" not in shown
+    output = call(name, env={"COLUMNS": str(width)}).output
+    assert "\x1b" not in output
     text = re.sub(r"\]\([^)]*\)|<!--.*?-->", " ", TEXTS[name])
-    lost = set(re.findall(r"\w+", text)) - set(re.findall(r"\w+", shown))
-    assert lost <= {"python", "sh", "cuda", "text"}, lost
+    missing = set(re.findall(r"\w+", text)) - set(re.findall(r"\w+", output))
+    assert missing <= {"python", "sh", "cuda", "text"}, missing
     code = {f"    {line}".rstrip() for _, block in FENCE.findall(TEXTS[name]) for line in block.splitlines()}
-    wide = [line for line in shown.splitlines() if len(line) > min(width, 100) and line not in code]
+    wide = [line for line in output.splitlines() if len(line) > min(width, 100) and line not in code]
     assert width < 80 or wide == []
 
 
@@ -139,15 +139,15 @@ def test_an_unknown_page_is_answered_with_the_nearest():
 
 @pytest.mark.parametrize("lines", [10, 500])
 def test_a_terminal_gets_bold_headings_and_a_pager_where_the_page_is_longer(lines, monkeypatch, capsys):
-    paged = []
+    calls = []
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("LINES", str(lines))
-    monkeypatch.setattr(click, "echo_via_pager", paged.append)
+    monkeypatch.setattr(click, "echo_via_pager", calls.append)
     monkeypatch.setattr(MODULE.sys.stdout, "isatty", lambda: True, raising=False)
     MODULE.docs("systems")
-    shown = paged[0] if lines == 10 else capsys.readouterr().out
-    assert shown.startswith("\x1b[1mSystems\x1b[0m\n=======\n")
-    assert len(paged) == (lines == 10)
+    output = calls[0] if lines == 10 else capsys.readouterr().out
+    assert output.startswith("\x1b[1mSystems\x1b[0m\n=======\n")
+    assert len(calls) == (lines == 10)
 
 
 def test_there_is_one_version_number():
