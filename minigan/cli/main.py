@@ -18,7 +18,7 @@ from functools import wraps
 import click
 
 from .. import __version__
-from . import check, data, interpolate, judge, ops, toy, train, translate, traverse
+from . import check, data, docs, interpolate, judge, ops, toy, train, translate, traverse
 
 
 @contextmanager
@@ -63,5 +63,5 @@ def main() -> None:
     """Train, look at and check GANs built from scratch."""
 
 
-for commands in (train, judge, toy, check, ops, data, interpolate, translate, traverse):
+for commands in (train, judge, toy, check, ops, docs, data, interpolate, translate, traverse):
     commands.register(main, _command)
