@@ -14,9 +14,8 @@ from ..autograd import Tensor, in_place, no_grad
 from ..backend import Generator, int64, namespace
 from ..creation import empty, ones, zeros
 from ..ops.basic import sum_to
-from ..ops.conv import Pair, pair_of
 from ..ops.matmul import matmul
-from ..ops.shape import flatten, permute, reshape
+from ..ops.shape import Pair, flatten, pair_of, permute, reshape
 from . import init
 from .module import Module, ModuleList, Parameter, Sequential, functional_call, substituted  # noqa: F401
 
