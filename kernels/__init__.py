@@ -1,4 +1,4 @@
-"""The compiled floor of minigan: arrays in, arrays out, no tensors, no tape.
+"""Machine room, kernels: the compiled floor of minigan; arrays in, arrays out, no tensors, no tape.
 
 Every file is one family of kernels: a Numba loop over contiguous arrays that a reader can follow,
 and a NumPy-level function around it that takes any strided float32 or float64 array. Sub-modules

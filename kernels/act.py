@@ -1,4 +1,4 @@
-"""Activations and their derivatives, element by element: one read of each operand, one write.
+"""Machine room, kernels: activations and their derivatives, element by element; each operand is read once.
 
     leaky_relu(x) = x where x > 0, slope x elsewhere;    its vjp: g where x > 0, slope g elsewhere.
     tanh(x) = y;                                         its vjp: g (1 - y^2).
@@ -26,7 +26,7 @@ from numba import prange
 
 from minigan.kernels.layout import elementwise
 from minigan.kernels.load import njit
-from minigan.kernels.work import NOW, Array, Now, twins
+from minigan.kernels.work import NOW, Array, Now, kernels_of
 
 CHUNK = 32768
 """Elements in a task, and the size above which a second thread pays."""
@@ -71,7 +71,7 @@ def _leaky_relu_chunks(x, slope, out):
 def leaky_relu(x: Array, slope: float, out: Array | None = None, *, work: Now = NOW) -> Array:
     """x where x > 0, slope * x elsewhere."""
     if not isinstance(x, Array):
-        return twins("act").leaky_relu(x, slope, out, work=work)
+        return kernels_of(x).act.leaky_relu(x, slope, out, work=work)
     out, line, x_line = elementwise(x, out=out, work=work)
     work.call(_leaky_relu if x.size <= CHUNK else _leaky_relu_chunks, x_line, x.dtype.type(slope), line)
     return out
@@ -94,7 +94,7 @@ def _leaky_relu_grad_chunks(x, g, slope, out):
 def leaky_relu_grad(x: Array, g: Array, slope: float, out: Array | None = None, *, work: Now = NOW) -> Array:
     """g where x > 0, slope * g elsewhere: the derivative along g, linear in g."""
     if not isinstance(x, Array):
-        return twins("act").leaky_relu_grad(x, g, slope, out, work=work)
+        return kernels_of(x).act.leaky_relu_grad(x, g, slope, out, work=work)
     out, line, x_line, g_line = elementwise(x, g, out=out, work=work)
     kernel = _leaky_relu_grad if x.size <= CHUNK else _leaky_relu_grad_chunks
     work.call(kernel, x_line, g_line, x.dtype.type(slope), line)
@@ -208,21 +208,21 @@ def _curve(loops: tuple[Callable, Callable, Callable], x: Array, out: Array | No
 def tanh(x: Array, out: Array | None = None, *, work: Now = NOW) -> Array:
     """tanh(x)."""
     if not isinstance(x, Array):
-        return twins("act").tanh(x, out, work=work)
+        return kernels_of(x).act.tanh(x, out, work=work)
     return _curve((_tanh, _tanh_chunks, np.tanh), x, out, work)
 
 
 def exp(x: Array, out: Array | None = None, *, work: Now = NOW) -> Array:
     """e^x."""
     if not isinstance(x, Array):
-        return twins("act").exp(x, out, work=work)
+        return kernels_of(x).act.exp(x, out, work=work)
     return _curve((_exp, _exp_chunks, np.exp), x, out, work)
 
 
 def sigmoid(x: Array, out: Array | None = None, *, work: Now = NOW) -> Array:
     """1 / (1 + e^-x)."""
     if not isinstance(x, Array):
-        return twins("act").sigmoid(x, out, work=work)
+        return kernels_of(x).act.sigmoid(x, out, work=work)
     return _curve((_sigmoid, _sigmoid_chunks, _sigmoid_wide), x, out, work)
 
 
@@ -243,7 +243,7 @@ def _tanh_grad_chunks(y, g, out):
 def tanh_grad(y: Array, g: Array, out: Array | None = None, *, work: Now = NOW) -> Array:
     """g (1 - y^2), where y = tanh(x) is the output."""
     if not isinstance(y, Array):
-        return twins("act").tanh_grad(y, g, out, work=work)
+        return kernels_of(y).act.tanh_grad(y, g, out, work=work)
     out, line, y_line, g_line = elementwise(y, g, out=out, work=work)
     work.call(_tanh_grad if y.size <= CHUNK else _tanh_grad_chunks, y_line, g_line, line)
     return out

@@ -1,9 +1,9 @@
-"""A bias, then leaky-ReLU or its gradient at a mask, in one pass: what is left to do after a product.
+"""Machine room, kernels: a bias, then leaky-ReLU or its gradient at a mask; what is left to do after a product.
 
     s = x + bias,    out = s where gate > 0, slope s elsewhere;    the gate is the mask, or s where there is none.
 
-x and out (rows, channels), bias (channels,), mask like x. On the CPU the products do this before they store (`conv.py`,
-`matmul.py`); on a GPU convolutions do, too, and cuBLAS cannot, so there it is a kernel of its own.
+x and out (rows, channels), bias (channels,), mask like x. On the CPU the products do this before they store
+(`conv_loops.py`, `matmul.py`); on a GPU convolutions do, too, and cuBLAS cannot, so there it is a kernel of its own.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from numba import prange
 from minigan.kernels.act import gated
 from minigan.kernels.layout import contiguous
 from minigan.kernels.load import njit
-from minigan.kernels.work import NOW, Array, Now, twins
+from minigan.kernels.work import NOW, Array, Now, kernels_of
 
 CHUNK = 32768
 """The number of elements above which a second thread pays."""
@@ -56,7 +56,7 @@ def bias_act(
     """
     check(x, bias, mask, out)
     if not isinstance(x, Array):
-        return twins("bias").bias_act(x, bias, slope, out, mask=mask, work=work)
+        return kernels_of(x).bias.bias_act(x, bias, slope, out, mask=mask, work=work)
     out = work.empty(x.shape, x.dtype) if out is None else out
     if not out.flags.c_contiguous:
         raise ValueError(f"bias_act: out must be contiguous, its strides are {out.strides}")

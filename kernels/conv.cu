@@ -1,4 +1,4 @@
-// Convolution, its input gradient and its weight gradient: the three faces of one sum; the twin of conv.py.
+// Convolution, its input gradient and its weight gradient: the three faces of one sum; the twin of conv_loops.py.
 //
 //     <g, y> = sum over n o c oy ox ky kx of  g[n, o, oy, ox] * w[o, c, ky, kx] * x[n, c, iy, ix]
 //     with iy = oy * stride_y - padding_y + ky * dilation_y, and ix likewise
@@ -7,8 +7,8 @@
 // (KY, KX, G, O, C) in the input gradient, so that what a warp reads lies side by side. channels and outs are those of one
 // group. Everything gathers: one thread owns each number of the result, no atomics, the same bits every time.
 //
-// Each face twice. *_rows_kernel is conv.py's loop nest, one thread a result, neighbours along the channels. It loads two
-// numbers for each multiply-add, so it runs at the speed of the caches.
+// Each face twice. *_rows_kernel is its nest in conv_loops.py, one thread a result, neighbours along the channels. It loads
+// two numbers for each multiply-add, so it runs at the speed of the caches.
 // *_tile_kernel reads the same sum as a matrix product (implicit GEMM; Chetlur et al. 2014, "cuDNN"): result (m, j) = sum
 // over k of left (m, k) right (k, j). A block owns 64 x 64 results, and brings 64 x 16 and 16 x 64 numbers to shared memory
 // at a time; thread (row, column) owns 4 x 4 results in registers, so each number read from shared memory is used 4 times,

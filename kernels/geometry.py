@@ -1,4 +1,4 @@
-"""The geometry of a convolution: every integer that fixes which input meets which weight.
+"""Machine room, kernels: the geometry of a convolution, every integer that fixes which input meets which weight.
 
 Output (oy, ox) meets input (oy*stride_y - padding_y + ky*dilation_y, ox*stride_x - padding_x +
 kx*dilation_x) through weight (ky, kx). The three kernels of `conv.py` share it, the transposed
@@ -7,6 +7,8 @@ convolution included: it is the input gradient of a convolution whose input is t
 
 from dataclasses import dataclass
 from functools import cached_property
+
+from minigan.kernels.work import Array
 
 Pair = tuple[int, int]
 Shape = tuple[int, int, int, int]
@@ -43,3 +45,9 @@ class ConvGeometry:
             )
         )
         return (self.x_shape[0], self.w_shape[0], out_y, out_x)
+
+    def check(self, op: str, *arrays: tuple[str, Array | None, Shape | tuple[int]]) -> None:
+        """ValueError unless each (name, array or None, shape) fits: loops trust the geometry with their accesses."""
+        for name, array, shape in arrays:
+            if array is not None and array.shape != shape:
+                raise ValueError(f"{op}: {name} has shape {array.shape}, {self} needs {shape}")

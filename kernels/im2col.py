@@ -1,4 +1,4 @@
-"""im2col: every window of an image as a row of a matrix, so that a convolution becomes one matrix product.
+"""Machine room, kernels: im2col, every window of an image as a row of a matrix; a convolution is then one product.
 
     columns[(n, oy, ox), (ky, kx, c)] = x[n, c, iy, ix],  0 outside the image,
     with iy = oy * stride_y - padding_y + ky * dilation_y, and ix likewise;
@@ -18,7 +18,7 @@ from numba import prange
 from minigan.kernels.geometry import ConvGeometry
 from minigan.kernels.layout import nhwc
 from minigan.kernels.load import njit
-from minigan.kernels.work import NOW, Array, Now, twins
+from minigan.kernels.work import NOW, Array, Now, kernels_of
 
 
 @njit(parallel=True)
@@ -50,7 +50,7 @@ def im2col(x: Array, geometry: ConvGeometry, *, work: Now = NOW) -> Array:
     """x (N, C, H, W) -> columns (N OY OX, KY KX C), the channels of all groups."""
     shape = shape_of(x, geometry)
     if not isinstance(x, Array):
-        return twins("im2col").im2col(x, geometry, work=work)
+        return kernels_of(x).im2col.im2col(x, geometry, work=work)
     columns = np.empty(shape, x.dtype)
     sizes = (*geometry.y_shape[2:], *geometry.w_shape[2:])
     work.call(_im2col, nhwc(x, work), columns, *sizes, *geometry.stride, *geometry.padding, *geometry.dilation)

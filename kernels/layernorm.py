@@ -1,4 +1,4 @@
-"""Normalisation within a sample, layer and instance norm, and its first derivative.
+"""Machine room, kernels: normalisation within a sample, layer and instance norm, and its first derivative.
 
 Along some axes of x, n values with mean m and biased variance v, r = (v + eps)^-1/2 (Ba et al. 2016, equation 4;
 Ulyanov et al. 2016, equation 3):
@@ -21,9 +21,9 @@ from math import prod
 import numpy as np
 from numba import prange
 
-from minigan.kernels.layout import contiguous, memory_order
+from minigan.kernels.layout import contiguous, deliver, memory_order, target, untransposed
 from minigan.kernels.load import njit
-from minigan.kernels.work import NOW, Array, Now, twins
+from minigan.kernels.work import NOW, Array, Now, kernels_of
 
 CHUNK = 32768
 """The number of elements above which a second thread pays."""
@@ -165,24 +165,16 @@ def _run(loops: dict[str, tuple[Callable, Callable]], operands: tuple, axes, eps
     order, (outer, n, inner) = split(x if out is None else out, axes)
     shape = (outer, n) if inner == 1 else (outer, n, inner)
     lines = [contiguous(a.transpose(order), work).reshape(shape) for a in operands]
-    block = None if out is None else out.transpose(order)
-    direct = block is not None and block.flags.c_contiguous
-    result = block.reshape(shape) if direct else work.empty(shape, x.dtype)
+    block = target(out, order, x, x.shape, x.dtype, work)
     serial, parallel = loops["rows" if inner == 1 else "columns"]
-    work.call(serial if x.size <= CHUNK else parallel, *lines, float(eps), result)
-    if direct:
-        return out
-    made = result.reshape([x.shape[axis] for axis in order]).transpose(np.argsort(order).tolist())
-    if out is None:
-        return made
-    work.call(np.copyto, out, made)
-    return out
+    work.call(serial if x.size <= CHUNK else parallel, *lines, float(eps), block.reshape(shape))
+    return deliver(untransposed(block, order), out, work)
 
 
 def standardise(x: Array, axes: tuple[int, ...], eps: float, out: Array | None = None, *, work: Now = NOW) -> Array:
     """h like x: mean 0 and variance v / (v + eps) along `axes`, which are not negative and at least one."""
     if not isinstance(x, Array):
-        return twins("layernorm").standardise(x, axes, eps, out, work=work)
+        return kernels_of(x).layernorm.standardise(x, axes, eps, out, work=work)
     return _run(NORM, (x,), axes, eps, out, work)
 
 
@@ -193,5 +185,5 @@ def standardise_grad(
     if x.shape != g.shape or x.dtype != g.dtype:
         raise ValueError(f"standardise_grad: x is {x.dtype} {x.shape}, g {g.dtype} {g.shape}; they must be alike")
     if not isinstance(x, Array):
-        return twins("layernorm").standardise_grad(x, g, axes, eps, out, work=work)
+        return kernels_of(x).layernorm.standardise_grad(x, g, axes, eps, out, work=work)
     return _run(GRAD, (x, g), axes, eps, out, work)

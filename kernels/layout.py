@@ -1,27 +1,85 @@
-"""Memory layout: how an array of any strides becomes the block a kernel's loop runs over.
+"""Machine room, kernels: memory layout, how an array of any strides becomes the block that a kernel's loop runs over.
 
 An activation has shape (N, C, H, W) and lies in memory as (N, H, W, C), channels innermost: the
 shape PyTorch shows for its channels_last. A kernel sees it as NHWC, as rows (M, C) with M = N*H*W,
-or, where position does not matter, as one flat line. Each helper returns a view when the memory
-already lies so, and otherwise a buffer of `work` (`work.py`) into which `work` copies; no helper
-writes to its argument.
+or, where position does not matter, as one flat line. Each helper takes arrays of NumPy and of any
+device. It returns a view when the memory already lies so, and otherwise a buffer of `work`
+(`work.py`) into which `work` copies; no helper writes to its argument but `deliver`.
 """
 
+from collections.abc import Sequence
 from math import prod
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import DTypeLike
 
+from minigan.kernels.cuda import load as device
 from minigan.kernels.work import NOW, Array, Now
+
+
+def _module(x: Array) -> ModuleType:
+    return np if isinstance(x, Array) else device.module_of(x)
+
+
+def beside(x: Array, shape: int | Sequence[int], dtype: DTypeLike, work: Now = NOW) -> Array:
+    """A buffer on the device of x, not initialised, that lasts until the kernel which asked for it has run."""
+    return work.empty(shape, dtype) if isinstance(x, Array) else device.empty(_module(x), shape, dtype, work)
 
 
 def contiguous(x: Array, work: Now = NOW) -> Array:
     """x in C order."""
     if x.flags.c_contiguous:
         return x
-    block = work.empty(x.shape, x.dtype)
-    work.call(np.copyto, block, x)
+    block = beside(x, x.shape, x.dtype, work)
+    work.call(_module(x).copyto, block, x)
     return block
+
+
+def cast(x: Array, dtype: DTypeLike, work: Now = NOW) -> Array:
+    """x in this dtype and its own order of memory."""
+    if x.dtype == dtype:
+        return x
+    order = memory_order(x)
+    block = untransposed(beside(x, tuple(x.shape[axis] for axis in order), dtype, work), order)
+    work.call(_module(x).copyto, block, x)
+    return block
+
+
+def untransposed(block: Array, order: Sequence[int]) -> Array:
+    """The array whose `transpose(order)` is this block."""
+    return block.transpose(np.argsort(order).tolist())
+
+
+def channels_last(ndim: int) -> tuple[int, ...]:
+    """The axes of (N, C, ...) with the channels innermost."""
+    return (0, *range(2, ndim), 1)
+
+
+def target(
+    out: Array | None, order: Sequence[int], like: Array, shape: Sequence[int], dtype: DTypeLike, work: Now = NOW
+) -> Array:
+    """The C-contiguous block that a kernel writes for a result of this shape, axes in `order`: the memory of `out`
+    where it lies so, else new on the device of `like`."""
+    if out is not None and out.dtype == dtype:
+        block = out.transpose(order)
+        if block.flags.c_contiguous and getattr(block.flags, "writeable", True):
+            return block
+    return beside(like, tuple(shape[axis] for axis in order), dtype, work)
+
+
+def shares(a: Array, b: Array) -> bool:
+    """Whether two arrays of one device may lie in the same memory."""
+    return np.may_share_memory(a, b) if isinstance(a, Array) else a.data.ptr == b.data.ptr
+
+
+def deliver(result: Array, out: Array | None, work: Now = NOW) -> Array:
+    """`out` with the values of the result, which is often `out` itself; the result where there is no `out`."""
+    if out is None:
+        return result
+    if not shares(result, out):
+        work.call(_module(out).copyto, out, result)
+    return out
 
 
 def nhwc(x: Array, work: Now = NOW) -> Array:
@@ -37,13 +95,8 @@ def empty_nhwc(shape: tuple[int, int, int, int], dtype: DTypeLike) -> Array:
 
 def rows(x: Array, work: Now = NOW) -> Array:
     """(N, C, ...) -> C-contiguous (M, C): one row of channels for each sample and position."""
-    last = contiguous(np.moveaxis(x, 1, -1), work)
+    last = contiguous(x.transpose(channels_last(x.ndim)), work)
     return last.reshape(prod(last.shape[:-1]), x.shape[1])
-
-
-def from_rows(r: Array, shape: tuple[int, ...]) -> Array:
-    """The inverse of `rows`: (M, C) seen as `shape` = (N, C, ...), channels innermost in memory."""
-    return np.moveaxis(r.reshape(shape[0], *shape[2:], shape[1]), -1, 1)
 
 
 def memory_order(x: Array) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Compilation of the kernels: Numba with a private disk cache, a progress line; their threads, and forked children.
+"""Machine room, kernels: compilation by Numba, with a private disk cache; threads, and forked children.
 
 Compiled code is kept in $MINIGAN_CACHE, else $XDG_CACHE_HOME/minigan, else ~/.cache/minigan, in a
 folder named after a hash of all kernel sources and of the compiler's version: Numba itself looks
@@ -243,9 +243,9 @@ if hasattr(os, "register_at_fork"):
 
 def _default_threads() -> int:
     """NUMBA_NUM_THREADS, else OMP_NUM_THREADS, else the number of cores this process may use."""
-    wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    if "NUMBA_NUM_THREADS" not in os.environ and wanted.isdecimal() and int(wanted) > 0:
-        return int(wanted)
+    setting = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    if "NUMBA_NUM_THREADS" not in os.environ and setting.isdecimal() and int(setting) > 0:
+        return int(setting)
     return numba.config.NUMBA_NUM_THREADS
 
 

@@ -1,4 +1,6 @@
-"""Matrix products: out[b, i, j] = sum over k of a[b, i, k] * b[b, k, j], single or batched, any strides, no BLAS.
+"""Machine room, kernels: matrix products, single or batched, any strides, no BLAS.
+
+    out[b, i, j] = sum over k of a[b, i, k] * b[b, k, j]
 
 A threaded BLAS cuts a product by the number of threads, and so its rounding depends on it. Here each row of the result
 is summed by one task in the order of k, or by `fast`, whose cuts depend on the shape alone.
@@ -13,9 +15,9 @@ from minigan.kernels import fast
 from minigan.kernels.act import gated
 from minigan.kernels.fast.gemm import Product, Rows, as_it_lies, listed, multiply, pack, product, reading_order
 from minigan.kernels.fast.micro import HELD, ZERO
-from minigan.kernels.layout import contiguous
+from minigan.kernels.layout import cast, contiguous
 from minigan.kernels.load import njit
-from minigan.kernels.work import NOW, Array, Now, twins
+from minigan.kernels.work import NOW, Array, Now, kernels_of
 
 SERIAL = 1 << 17
 """Multiply-adds below which starting threads costs more than it saves."""
@@ -72,12 +74,17 @@ def _fast_product(a, b, out, bias, mask, slope, add, lanes, work) -> None:
     multiply(product, a.ctypes.data, columns, out.ctypes.data, width, lanes, work, start=start, slope=slope, gate=gate)
 
 
-def _cast(x: Array, dtype: np.dtype, work: Now) -> Array:
-    if x.dtype == dtype:
-        return x
-    block = work.empty(x.shape, dtype)
-    work.call(np.copyto, block, x)
-    return block
+def check(a: Array, b: Array, out: Array | None, bias: Array | None, mask: Array | None, add: bool) -> None:
+    """ValueError unless the operands of `batched` fit each other."""
+    shape = (*a.shape[:2], b.shape[2])
+    if a.shape[::2] != b.shape[:2] or (out is not None and out.shape != shape):
+        into = "" if out is None else f" into {out.shape}"
+        raise ValueError(f"matmul: shapes {a.shape} and {b.shape} do not fit{into}")
+    for name, array, expected in (("bias", bias, shape[2:]), ("mask", mask, shape)):
+        if array is not None and array.shape != expected:
+            raise ValueError(f"matmul: {name} of shape {array.shape} does not fit the product's {shape}")
+    if add and (out is None or bias is not None):
+        raise ValueError("matmul: add needs an `out` to add to, and takes no bias")
 
 
 def batched(
@@ -98,23 +105,16 @@ def batched(
     slope 1.
     ValueError for shapes that do not fit, and for add without `out` or with a bias.
     """
+    check(a, b, out, bias, mask, add)
     if not isinstance(a, Array):
-        return twins("matmul").batched(a, b, out, bias=bias, mask=mask, slope=slope, add=add, work=work)
+        return kernels_of(a).matmul.batched(a, b, out, bias=bias, mask=mask, slope=slope, add=add, work=work)
     shape = (*a.shape[:2], b.shape[2])
-    if a.shape[::2] != b.shape[:2] or (out is not None and out.shape != shape):
-        into = "" if out is None else f" into {out.shape}"
-        raise ValueError(f"matmul: shapes {a.shape} and {b.shape} do not fit{into}")
-    if (bias is not None and bias.shape != shape[2:]) or (mask is not None and mask.shape != shape):
-        name, given = ("mask", mask) if bias is None or bias.shape == shape[2:] else ("bias", bias)
-        raise ValueError(f"matmul: {name} of shape {given.shape} does not fit the product's {shape}")
-    if add and (out is None or bias is not None):
-        raise ValueError("matmul: add needs an `out` to add to, and takes no bias")
     count, height, depth = a.shape
     width = shape[2]
     dtype = np.result_type(a, b)
-    a, b = _cast(a, dtype, work), _cast(b, dtype, work)
-    bias = None if bias is None else contiguous(_cast(bias, dtype, work), work)
-    mask = None if mask is None else contiguous(_cast(mask, dtype, work), work)
+    a, b = cast(a, dtype, work), cast(b, dtype, work)
+    bias = None if bias is None else contiguous(cast(bias, dtype, work), work)
+    mask = None if mask is None else contiguous(cast(mask, dtype, work), work)
     result = out
     if out is None or out.dtype != dtype or not out.flags.c_contiguous:
         result = work.empty(shape, dtype)
@@ -150,8 +150,6 @@ def matmul(
     work: Now = NOW,
 ) -> Array:
     """a (m, k) @ b (k, n) -> (m, n), as `batched`."""
-    if not isinstance(a, Array):
-        return twins("matmul").matmul(a, b, out, bias=bias, mask=mask, slope=slope, add=add, work=work)
     if out is not None and bias is None and out.T.flags.c_contiguous and not out.flags.c_contiguous:
         matmul(b.T, a.T, out.T, mask=None if mask is None else mask.T, slope=slope, add=add, work=work)
         return out

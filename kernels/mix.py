@@ -1,4 +1,4 @@
-"""Points between two batches, one eps a sample: where WGAN-GP's penalty looks at the critic's slope.
+"""Machine room, kernels: points between two batches, one eps a sample, for WGAN-GP's gradient penalty.
 
     out[n] = fake[n] + eps[n] (x[n] - fake[n]),    x, fake and out (N, ...), eps (N,)
 
@@ -8,12 +8,11 @@ which comes from a data set, is copied where it lies otherwise.
 
 from math import prod
 
-import numpy as np
 from numba import prange
 
-from minigan.kernels.layout import contiguous, memory_order
+from minigan.kernels.layout import contiguous, deliver, memory_order, target, untransposed
 from minigan.kernels.load import njit
-from minigan.kernels.work import NOW, Array, Now, twins
+from minigan.kernels.work import NOW, Array, Now, kernels_of
 
 CHUNK = 32768
 """The number of elements above which a second thread pays."""
@@ -52,19 +51,11 @@ def mix(x: Array, fake: Array, eps: Array, out: Array | None = None, *, work: No
     """fake + eps (x - fake) for x, fake (N, ...) and eps (N,), all of one dtype; ValueError otherwise."""
     check(x, fake, eps)
     if not isinstance(x, Array):
-        return twins("mix").mix(x, fake, eps, out, work=work)
+        return kernels_of(x).mix.mix(x, fake, eps, out, work=work)
     order = order_of(fake if out is None else out)
     sizes = [x.shape[axis] for axis in order]
     shape = (sizes[0], prod(sizes[1:]))
     lines = [contiguous(a.transpose(order), work).reshape(shape) for a in (x, fake)]
-    block = None if out is None else out.transpose(order)
-    direct = block is not None and block.flags.c_contiguous
-    result = block.reshape(shape) if direct else work.empty(shape, x.dtype)
-    work.call(_mix if x.size <= CHUNK else _mix_chunks, *lines, contiguous(eps, work), result)
-    if direct:
-        return out
-    made = result.reshape(sizes).transpose(np.argsort(order).tolist())
-    if out is None:
-        return made
-    work.call(np.copyto, out, made)
-    return out
+    block = target(out, order, x, x.shape, x.dtype, work)
+    work.call(_mix if x.size <= CHUNK else _mix_chunks, *lines, contiguous(eps, work), block.reshape(shape))
+    return deliver(untransposed(block, order), out, work)

@@ -1,4 +1,4 @@
-"""Batch normalisation over rows (M, C), M = N*H*W, and its first and second derivative.
+"""Machine room, kernels: batch normalisation over rows (M, C), M = N*H*W, and its first and second derivative.
 
 With mean m and biased variance v of each channel, r = (v + eps)^-1/2 and h = (x - m) r (Ioffe and
 Szegedy 2015, algorithm 1):
@@ -26,10 +26,10 @@ import numpy as np
 from numba import prange
 
 from minigan.kernels.act import gated, leaky
-from minigan.kernels.layout import contiguous, from_rows
+from minigan.kernels.layout import channels_last, contiguous, deliver, target, untransposed
 from minigan.kernels.load import njit
 from minigan.kernels.reduce import chunk_rows, folded
-from minigan.kernels.work import NOW, Array, Now, twins
+from minigan.kernels.work import NOW, Array, Now, kernels_of
 
 CENTRE, X, XX, G, GX, A, AX, AG = range(8)
 """What a chunk yields: its first x; the sums, x centred on that, of x, x x, g, g x, a, a x, a g."""
@@ -203,28 +203,23 @@ def _sums(x: Array, g: Array | None, a: Array | None, mask: Array, slope: np.flo
 
 def _write(loops: tuple, inputs: tuple, k: Array, like: Array, out: Array | None, work: Now) -> Array:
     """Runs the (serial, parallel) loop over rows that writes `out`, of the shape of `like`."""
-    x = inputs[0]
-    block = None if out is None else np.moveaxis(out, 1, -1)
-    direct = block is not None and block.flags.c_contiguous
-    result = block.reshape(x.shape) if direct else work.empty(x.shape, x.dtype)
+    x, order = inputs[0], channels_last(like.ndim)
+    block = target(out, order, x, like.shape, x.dtype, work)
+    result = block.reshape(x.shape)
     chunk = chunk_rows(*x.shape)
     if len(x) > chunk:
         work.call(loops[1], *inputs, k, chunk, result)
     else:
         work.call(loops[0], *inputs, k, 0, len(x), result)
-    if out is None:
-        return from_rows(result, like.shape)
-    if not direct:
-        work.call(np.copyto, out, from_rows(result, like.shape))
-    return out
+    return deliver(untransposed(block, order), out, work)
 
 
 NORMALISE, COMBINE = (_normalise_rows, _normalise_chunks), (_combine_rows, _combine_chunks)
 
 
-def _vector(given: Array | None, default: float, like: Array, work: Now) -> Array:
+def _vector(vector: Array | None, default: float, like: Array, work: Now) -> Array:
     """A contiguous (C,) operand of `like`'s channels; None stands for all `default`."""
-    return np.full(like.shape[1], default, like.dtype) if given is None else contiguous(given, work)
+    return np.full(like.shape[1], default, like.dtype) if vector is None else contiguous(vector, work)
 
 
 def _or_new(out: Array | None, like: Array) -> Array:
@@ -246,7 +241,7 @@ def batch_norm(
     y is followed by a leaky ReLU of this slope (`act.leaky_relu`); 1 means none.
     """
     if not isinstance(x, Array):
-        return twins("norm").batch_norm(x, weight, bias, eps, slope=slope, out=out, work=work)
+        return kernels_of(x).norm.batch_norm(x, weight, bias, eps, slope=slope, out=out, work=work)
     rows = folded(x, work)
     y, mean, var = out or (None, None, None)
     mean, var = _or_new(mean, x), _or_new(var, x)
@@ -274,7 +269,7 @@ def batch_norm_grad(
     With a mask, like g, g stands for `act.leaky_relu_grad(mask, g, slope)`: the mask is a leaky ReLU's output, or y.
     """
     if not isinstance(x, Array):
-        return twins("norm").batch_norm_grad(x, weight, g, eps, need, mask=mask, slope=slope, out=out, work=work)
+        return kernels_of(x).norm.batch_norm_grad(x, weight, g, eps, need, mask=mask, slope=slope, out=out, work=work)
     rows, g_rows = folded(x, work), folded(g, work)
     mask_rows = rows if mask is None else folded(mask, work)
     slope = x.dtype.type(1 if mask is None else slope)
@@ -306,7 +301,7 @@ def batch_norm_grad_grad(
     ggx, ggw, ggb may be None, which means zero; so may a result, and it is where it is not needed.
     """
     if not isinstance(x, Array):
-        return twins("norm").batch_norm_grad_grad(x, weight, g, ggx, ggw, ggb, eps, need, out=out, work=work)
+        return kernels_of(x).norm.batch_norm_grad_grad(x, weight, g, ggx, ggw, ggb, eps, need, out=out, work=work)
     rows, g_rows = folded(x, work), folded(g, work)
     a_rows = None if ggx is None else folded(ggx, work)
     one = x.dtype.type(1)

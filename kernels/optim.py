@@ -1,4 +1,4 @@
-"""Optimiser steps: one pass over memory, in place on all parameters p of an optimiser and their state arrays.
+"""Machine room, kernels: optimiser steps, each one pass over memory, in place on all parameters p and their states.
 
 The formulas are those of torch.optim: SGD; RMSprop (Hinton's lecture 6e); Adam (Kingma and Ba 2015,
 algorithm 1); AdamW (Loshchilov and Hutter 2019, algorithm 2). `Flat.clip` is WGAN's constraint on the critic's weights
@@ -23,7 +23,7 @@ from numba.extending import intrinsic
 
 from minigan.kernels.layout import memory_order, writable
 from minigan.kernels.load import njit
-from minigan.kernels.work import Array, twins
+from minigan.kernels.work import Array, kernels_of
 
 CHUNK = 16384
 """Parameters in a task, and the number above which a second thread pays."""
@@ -157,7 +157,7 @@ class Flat:
 
     def __new__(cls, params: Sequence[Array], *states: Sequence[Array]):
         if params and not isinstance(params[0], Array):
-            return twins("optim").Flat(params, *states)
+            return kernels_of(params[0]).optim.Flat(params, *states)
         return super().__new__(cls)
 
     def __init__(self, params: Sequence[Array], *states: Sequence[Array]) -> None:

@@ -1,4 +1,4 @@
-"""Which input each window of a max pooling takes.
+"""Machine room, kernels: which input each window of a max pooling takes.
 
     index[n, c, oy, ox] = the first (iy, ix), as iy*W + ix, with the largest x[n, c, iy, ix] among
     iy = oy*stride_y - padding_y + ky*dilation_y,   ix = ox*stride_x - padding_x + kx*dilation_x
@@ -15,7 +15,7 @@ from numba import prange
 from minigan.kernels.geometry import Pair
 from minigan.kernels.layout import Array, empty_nhwc, nhwc
 from minigan.kernels.load import njit
-from minigan.kernels.work import twins
+from minigan.kernels.work import kernels_of
 
 CHUNK = 16384
 """Comparisons that are worth a task of their own."""
@@ -30,8 +30,8 @@ def _pool_rows(x, kernel, stride, padding, dilation, lo, hi, index):
     for row in range(lo, hi):
         n, oy = row // out_y, row % out_y
         for ox in range(out_x):
-            found = index[n, oy, ox]
-            found[:] = -1
+            places = index[n, oy, ox]
+            places[:] = -1
             for ky in range(kernel[0]):
                 iy = oy * stride[0] - padding[0] + ky * dilation[0]
                 for kx in range(kernel[1]):
@@ -39,9 +39,9 @@ def _pool_rows(x, kernel, stride, padding, dilation, lo, hi, index):
                     if 0 <= iy < height and 0 <= ix < width:
                         for c in range(channels):
                             value = x[n, iy, ix, c]
-                            if found[c] < 0 or value > best[c] or value != value:
+                            if places[c] < 0 or value > best[c] or value != value:
                                 best[c] = value
-                                found[c] = iy * width + ix
+                                places[c] = iy * width + ix
 
 
 @njit(parallel=True)
@@ -66,7 +66,7 @@ def max_pool_index(x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation
                 f"{padding} of an input of shape {x.shape}; use less padding"
             )
     if not isinstance(x, Array):
-        return twins("pool").max_pool_index(x, kernel, stride, padding, dilation, out_hw)
+        return kernels_of(x).pool.max_pool_index(x, kernel, stride, padding, dilation, out_hw)
     index = empty_nhwc((*x.shape[:2], *out_hw), np.int64)
     rows = x.shape[0] * out_hw[0]
     chunk = 1 + CHUNK // (1 + x.shape[1] * out_hw[1] * kernel[0] * kernel[1])

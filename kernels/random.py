@@ -1,4 +1,4 @@
-"""Counter-based random numbers: a value depends on (seed, stream, step, place) and nothing else.
+"""Machine room, kernels: random numbers by counter; a value depends on (seed, stream, step, place), nothing else.
 
 Philox4x32-10 (Salmon, Moraes, Dror and Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3")
 turns a counter of four 32-bit words, (block, step low, step high, stream), and a key of two, (seed

@@ -1,4 +1,4 @@
-"""Sums: over the rows of each channel, over each row, over everything; the same bits on any number of threads.
+"""Machine room, kernels: sums over the rows of each channel, each row, or all; the same bits on any thread count.
 
 What is summed is cut into pieces whose size follows from the shape alone. Each piece is summed in float64 by one
 thread, in a fixed order, and the pieces' sums are added in order. `chunk_rows` and `folded` serve every kernel that
@@ -10,7 +10,7 @@ from numba import prange
 
 from minigan.kernels.layout import contiguous, dense, rows
 from minigan.kernels.load import njit
-from minigan.kernels.work import NOW, Array, Now, twins
+from minigan.kernels.work import NOW, Array, Now, kernels_of
 
 CHUNK_ELEMENTS = 16384
 CHUNK_ROWS = 128
@@ -80,7 +80,7 @@ def _add_chunks(sums, out):
 def channel_sum(x: Array, out: Array | None = None, *, work: Now = NOW) -> Array:
     """(N, C, ...) -> (C,): the sum over all axes but 1, accumulated in float64."""
     if not isinstance(x, Array):
-        return twins("reduce").channel_sum(x, out, work=work)
+        return kernels_of(x).reduce.channel_sum(x, out, work=work)
     r = folded(x, work)
     if out is None:
         out = np.empty(x.shape[1], x.dtype)
@@ -133,7 +133,7 @@ def _line_sums(x: Array, piece: int, sums: Array, work: Now) -> None:
 def row_sum(x: Array, out: Array | None = None, *, work: Now = NOW) -> Array:
     """(M, K) -> (M,): the sum of each row, accumulated in float64."""
     if not isinstance(x, Array):
-        return twins("reduce").row_sum(x, out, work=work)
+        return kernels_of(x).reduce.row_sum(x, out, work=work)
     if out is None:
         out = np.empty(x.shape[0], x.dtype)
     _line_sums(contiguous(x, work).reshape(-1), x.shape[1], out, work)
@@ -143,7 +143,7 @@ def row_sum(x: Array, out: Array | None = None, *, work: Now = NOW) -> Array:
 def total(x: Array, out: Array | None = None, *, work: Now = NOW) -> Array:
     """The sum of all elements, accumulated in float64 in the order in which x lies in memory; an array of no axes."""
     if not isinstance(x, Array):
-        return twins("reduce").total(x, out, work=work)
+        return kernels_of(x).reduce.total(x, out, work=work)
     if out is None:
         out = np.empty((), x.dtype)
     line = dense(x, work=work)

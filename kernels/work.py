@@ -8,7 +8,6 @@ or writes a number stands in a function given to `call`, never beside it.
 """
 
 from collections.abc import Callable, Hashable
-from importlib import import_module
 from types import ModuleType
 
 import numpy as np
@@ -28,9 +27,20 @@ def aligned(shape: int | tuple[int, ...], dtype=np.float32) -> Array:
     return memory[skip : skip + count * dtype.itemsize].view(dtype).reshape(shape)
 
 
-def twins(family: str) -> ModuleType:
-    """The functions of `kernels/cuda/<family>.py`: what a kernel hands over to when it is given a device's array."""
-    return import_module(f"minigan.kernels.cuda.{family}")
+packages: dict[type, ModuleType] = {}
+"""The type of a device's arrays -> the package with the kernels for them. Who opens a device enters it
+(`minigan.backend`): a kernel of this package knows NumPy's arrays, and no device."""
+
+
+def kernels_of(x: object) -> ModuleType:
+    """The package to which a kernel hands over an array that is not NumPy's; it has the same families and functions.
+
+    TypeError for what is an array of no open device.
+    """
+    try:
+        return packages[type(x)]
+    except KeyError:
+        raise TypeError(f"kernels: expected an array of NumPy or of an open device, got {type(x).__name__}") from None
 
 
 class Now:

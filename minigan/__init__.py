@@ -67,5 +67,5 @@ __all__ = [
     "set_num_threads",
     "tensor",
     *creation.__all__,
-    *methods.PUBLIC,
 ]
+__all__.extend(methods.PUBLIC)

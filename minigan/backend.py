@@ -1,7 +1,8 @@
-"""Devices: which array module and which kernels an array belongs to, and where random numbers come from.
+"""Machine room, engine: devices. Which array module and which kernels an array has; where random numbers come from.
 
-Nothing else in minigan knows what a device is. An op asks `namespace(x)` for NumPy's or CuPy's
-functions and calls `minigan.kernels`, which takes the arrays of either. The devices:
+This is the one place that chooses. `open_device` enters the arrays of a device, by their type, in two tables: the
+module whose functions take them, which an op gets by `namespace(x)`, and the package of kernels, to which a kernel of
+`minigan.kernels` hands over what is not NumPy's. The devices:
 
     cpu               NumPy and Numba
     cuda              CuPy, imported on first use, and the kernels of kernels/*.cu
@@ -17,7 +18,10 @@ from types import ModuleType
 
 import numpy as np
 
-from minigan.kernels.cuda.load import modules as opened
+from minigan import kernels
+from minigan.kernels import cuda as cuda_kernels
+from minigan.kernels.cuda.load import modules as device_modules
+from minigan.kernels.work import packages as device_kernels
 
 float32, float64 = np.dtype("float32"), np.dtype("float64")
 int64, bool_ = np.dtype("int64"), np.dtype("bool")
@@ -39,9 +43,9 @@ class device(str):
             raise ValueError(f"unknown device {name!r}; known devices: {', '.join(map(repr, DEVICES))}")
         if name != "cpu":
             module_of(name)
-        made = super().__new__(cls, name)
-        made._tokens = []
-        return made
+        place = super().__new__(cls, name)
+        place._tokens = []
+        return place
 
     def __getnewargs__(self) -> tuple[str]:
         return (str(self),)
@@ -68,9 +72,15 @@ def default_device() -> device:
 def module_of(name: str) -> ModuleType:
     """The array module of a device, opened on first use; DeviceError says why it cannot be."""
     if name not in _modules:
-        module = _cupy() if name == "cuda" else _simulator(name)
-        opened[module.ndarray], _modules[name] = module, module
+        _modules[name] = module = _cupy() if name == "cuda" else _simulator(name)
+        open_device(module)
     return _modules[name]
+
+
+def open_device(module: ModuleType) -> None:
+    """From now on arrays of `module`, CuPy or a stand-in, are known, and run the CUDA kernels."""
+    device_modules[module.ndarray] = module
+    device_kernels[module.ndarray] = cuda_kernels
 
 
 def _simulator(name: str) -> ModuleType:
@@ -112,7 +122,7 @@ def device_of(array) -> device:
     if isinstance(array, np.ndarray):
         return CPU
     module = namespace(array)
-    return device(next(name for name, opened_module in _modules.items() if opened_module is module))
+    return device(next(name for name, other in _modules.items() if other is module))
 
 
 def namespace(array) -> ModuleType:
@@ -120,7 +130,7 @@ def namespace(array) -> ModuleType:
     if isinstance(array, np.ndarray):
         return np
     try:
-        return opened[type(array)]
+        return device_modules[type(array)]
     except KeyError:
         raise TypeError(f"expected an array of NumPy or of an open device, got {type(array).__name__}") from None
 
@@ -139,7 +149,7 @@ def on(like, array: np.ndarray):
     return array if isinstance(like, np.ndarray) else namespace(like).asarray(array)
 
 
-def moved(array, name: str):
+def to_device(array, name: str):
     """`array` on the device `name`, itself if it is there. From a device to the CPU, the host waits."""
     module, here = module_of(name), namespace(array)
     if module is here:
@@ -165,16 +175,12 @@ def host(array) -> np.ndarray:
 def set_num_threads(n: int) -> None:
     """Kernels called from this thread run on n threads from now on; ValueError where n < 1. Results do not depend on
     it."""
-    from minigan.kernels import load
-
-    load.set_num_threads(n)
+    kernels.load.set_num_threads(n)
 
 
 def get_num_threads() -> int:
     """The number of threads that kernels called from this thread run on."""
-    from minigan.kernels import load
-
-    return load.get_num_threads()
+    return kernels.load.get_num_threads()
 
 
 class Generator:
@@ -213,11 +219,9 @@ class Generator:
 
     def permutation(self, n: int) -> np.ndarray:
         """A random order of 0..n-1, int64."""
-        from minigan import kernels
-
         self.step += 1
         order = kernels.random.permutation(n, self.seed, self.stream, self.step - 1)
-        return moved(order, _default.get())
+        return to_device(order, _default.get())
 
     def integers(self, low: int, high: int, shape: tuple[int, ...]) -> np.ndarray:
         """int64 uniform on low..high-1. Raises ValueError when the range is empty or wider than 2**24."""
@@ -226,17 +230,12 @@ class Generator:
         return low + (self.uniform(shape, float64) * (high - low)).astype(np.int64)
 
     def _draw(self, kind: str, shape: tuple[int, ...], dtype) -> np.ndarray:
-        from minigan import kernels
-
-        draw = getattr(kernels.random, kind)
         count = int(np.prod(shape, dtype=np.int64))
         self.step += 1
-        if (where := _default.get()) != "cpu":
-            from minigan.kernels.cuda import random
-
-            numbers = (count, self.seed, self.stream, self.step - 1, np.dtype(dtype))
-            return getattr(random, kind)(module_of(where), *numbers).reshape(shape)
-        return draw(count, self.seed, self.stream, self.step - 1, np.dtype(dtype)).reshape(shape)
+        numbers = (count, self.seed, self.stream, self.step - 1, np.dtype(dtype))
+        if (where := _default.get()) == "cpu":
+            return getattr(kernels.random, kind)(*numbers).reshape(shape)
+        return getattr(cuda_kernels.random, kind)(module_of(where), *numbers).reshape(shape)
 
 
 default_generator = Generator()

@@ -1,11 +1,15 @@
-"""Tensors made from nothing: constants, ranges and random numbers, with torch's names. The default dtype is float32."""
+"""Machine room, engine: tensors made from nothing. Constants, ranges and random numbers, with torch's names.
+
+The default dtype is float32. `tensor` and `as_tensor`, which the engine itself needs, are in autograd.py.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .autograd import Op, Tensor, tensor_of
-from .backend import Generator, default_device, default_generator, device, float32, float64, int64, moved
+from ._array import shared_array
+from .autograd import Op, Tensor
+from .backend import Generator, default_device, default_generator, device, float32, float64, int64, to_device
 from .ops.shape import sizes_of
 
 __all__ = [
@@ -59,7 +63,7 @@ class Draw(Op):
 
 def _leaf(array: np.ndarray, where: str | None, requires_grad: bool = False) -> Tensor:
     where = default_device() if where is None else device(where)
-    return Tensor(array if where == "cpu" else moved(array, where)).requires_grad_(requires_grad)
+    return Tensor(array if where == "cpu" else to_device(array, where)).requires_grad_(requires_grad)
 
 
 def zeros(*size, dtype=float32, device=None, requires_grad: bool = False) -> Tensor:
@@ -113,7 +117,7 @@ def from_numpy(array: np.ndarray) -> Tensor:
     """A tensor that shares the array's memory."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"from_numpy: expected a NumPy array, got {type(array).__name__}")
-    return tensor_of(array)
+    return Tensor(shared_array(array))
 
 
 def randn(*size, generator: Generator | None = None, dtype=float32, requires_grad: bool = False) -> Tensor:

@@ -1,5 +1,6 @@
-"""Functions on Tensors, by the names, argument order and defaults of torch.nn.functional: `from minigan import
-functional as F`.
+"""Machine room, layers: functions on Tensors, by the names, argument order and defaults of torch.nn.functional.
+
+    from minigan import functional as F
 
 Losses are composed of differentiable ops, so they have derivatives of any order. `reduction` is "mean", "sum" or
 "none".
@@ -13,12 +14,15 @@ from .autograd import Op, Tensor, array_of
 from .backend import Generator, namespace, on
 from .creation import rand
 from .ops.act import elu, leaky_relu, logsigmoid, maxout, relu, sigmoid, softplus, tanh
-from .ops.basic import abs, cast, square, where
-from .ops.conv import avg_pool2d, conv2d, conv_transpose2d, interpolate, max_pool2d, pixel_shuffle
+from .ops.basic import cast, where
+from .ops.conv import conv2d, conv_transpose2d
+from .ops.elementary import abs, maximum, square
+from .ops.index import ARRAY, Index, gather, pad
 from .ops.matmul import linear
 from .ops.norm import batch_norm, instance_norm, layer_norm
 from .ops.reduce import log_softmax, mean, safe_norm, softmax, sum
-from .ops.shape import ARRAY, Index, gather, pad, unsqueeze
+from .ops.resample import avg_pool2d, interpolate, max_pool2d, pixel_shuffle
+from .ops.shape import unsqueeze
 
 __all__ = [
     "avg_pool2d",
@@ -117,8 +121,6 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
     """input / max(||input||_p, eps) along `dim`. Only p = 2 is offered."""
     if p != 2:
         raise ValueError(f"normalize: only p=2 is supported, got {p}")
-    from .ops.basic import maximum
-
     return input / maximum(safe_norm(input, dim, keepdim=True), eps)
 
 
@@ -197,15 +199,13 @@ def cross_entropy(
         raise ValueError(f"{op}: target {target.shape} does not fit input {input.shape}")
     if target.dtype.kind not in "iu":
         raise TypeError(f"{op}: class targets must be integers, not {target.dtype}")
-    used = target != ignore_index
-    at = unsqueeze(ClassLabels(classes)(where(used, target, 0)), 1)
-    counted = unsqueeze(cast(used, input.dtype), 1)
-    weights = gather(scale * Tensor(on(array_of(input), np.ones(input.shape, input.dtype))), 1, at) * counted
+    valid = target != ignore_index
+    at = unsqueeze(ClassLabels(classes)(where(valid, target, 0)), 1)
+    mask = unsqueeze(cast(valid, input.dtype), 1)
+    weights = gather(scale * Tensor(on(array_of(input), np.ones(input.shape, input.dtype))), 1, at) * mask
     loss = -gather(log_p, 1, at) * weights
     if label_smoothing:
-        loss = (1 - label_smoothing) * loss - (label_smoothing / classes) * sum(
-            log_p * scale, 1, keepdim=True
-        ) * counted
+        loss = (1 - label_smoothing) * loss - (label_smoothing / classes) * sum(log_p * scale, 1, keepdim=True) * mask
     loss = loss.reshape(target.shape)
     return sum(loss) / sum(weights) if reduction == "mean" else _reduce(op, loss, reduction)
 

@@ -1,4 +1,4 @@
-"""The public surface of ops: which functions are `minigan.name` and which are also methods of Tensor.
+"""Machine room, ops: their public surface. Which functions are `minigan.name` and which are also methods of Tensor.
 
 A method is the function with the tensor as its first argument: x.tanh() is tanh(x).
 """
@@ -7,23 +7,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from .autograd import Op, Tensor, copied
+from .autograd import Op, Tensor
 from .backend import device as check_device
-from .backend import float32, float64, moved
-from .ops import act, basic, matmul, reduce, shape
+from .backend import float32, float64, to_device
+from .ops import act, basic, elementary, index, matmul, reduce, shape
+from .ops.copy import clone
 
 # fmt: off
 METHODS = {
-    basic: (
-        "abs add broadcast_to clamp clip cos div eq erf exp expm1 ge gt isfinite isnan le log log1p lt maximum minimum"
-        " mul ne neg pow rsqrt sign sin sqrt square sub sum_to"
-    ),
+    basic: "add broadcast_to div eq ge gt isfinite isnan le lt mul ne neg sub sum_to",
+    elementary: "abs clamp clip cos erf exp expm1 log log1p maximum minimum pow rsqrt sign sin sqrt square",
     act: "elu leaky_relu logsigmoid maxout relu sigmoid softplus tanh",
     reduce: "amax amin argmax log_softmax logsumexp mean norm safe_norm softmax std sum var",
-    shape: "chunk flatten flip gather index_select permute reshape split squeeze transpose unsqueeze view",
+    shape: "flatten permute reshape squeeze transpose unsqueeze view",
+    index: "chunk flip gather index_select split",
     matmul: "matmul",
 }
-FUNCTIONS = {basic: "where", shape: "cat concat stack pad", matmul: "einsum"}
+FUNCTIONS = {basic: "where", index: "cat concat stack pad", matmul: "einsum"}
 # fmt: on
 
 PUBLIC = {
@@ -57,7 +57,7 @@ class ToDevice(Op):
         self.device = device
 
     def forward(self, x):
-        return moved(x, self.device)
+        return to_device(x, self.device)
 
     def vjp(self, node, need, g):
         return (ToDevice(node.inputs[0].device)(g),)
@@ -89,4 +89,4 @@ Tensor.double = lambda self: basic.cast(self, float64)
 Tensor.long = lambda self: basic.cast(self, np.int64)
 Tensor.size = lambda self, dim=None: self.shape if dim is None else self.shape[dim]
 Tensor.numel = lambda self: self.data.size
-Tensor.clone = lambda self: copied(self)
+Tensor.clone = lambda self: clone(self)

@@ -1,4 +1,4 @@
-"""Optimisers, by the names, arguments, defaults and formulas of torch.optim; clipping; an average of the weights.
+"""Machine room, training: optimisers, by the names and formulas of torch.optim; clipping; an average of the weights.
 
 A step updates all parameters in place by one kernel and bumps their versions, so that a backward pass through a graph
 recorded before the step refuses instead of being wrong. `step` sees the gradients in `.grad`; a parameter without one
@@ -19,7 +19,8 @@ from minigan import kernels
 from .autograd import Op, Tensor, array_of, in_place, no_grad
 from .backend import host, namespace, on
 from .nn.module import Module
-from .ops.basic import cast, clip, minimum, sqrt
+from .ops.basic import cast
+from .ops.elementary import clip, minimum, sqrt
 
 
 class Optimizer:
@@ -135,17 +136,17 @@ class Optimizer:
             raise ValueError(f"{type(self).__name__}: the saved parameter groups have other sizes")
         params = [p for g in self.param_groups for p in g["params"]]
         state = {}
-        for i, saved in state_dict["state"].items():
+        for i, entry in state_dict["state"].items():
             p = params[int(i)]
-            for name, value in saved.items():
+            for name, value in entry.items():
                 if isinstance(value, np.ndarray) and value.ndim and value.shape != p.shape:
                     raise ValueError(
                         f"{type(self).__name__}: saved {name} {value.shape} does not fit parameter {i} {p.shape}"
                     )
-            state[id(p)] = {k: on(array_of(p), v.copy()) if isinstance(v, np.ndarray) else v for k, v in saved.items()}
+            state[id(p)] = {k: on(array_of(p), v.copy()) if isinstance(v, np.ndarray) else v for k, v in entry.items()}
         self.state = state
-        for group, saved in zip(self.param_groups, groups, strict=True):
-            group.update({k: v for k, v in saved.items() if k != "params"})
+        for group, settings in zip(self.param_groups, groups, strict=True):
+            group.update({k: v for k, v in settings.items() if k != "params"})
 
 
 class SGD(Optimizer):

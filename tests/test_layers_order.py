@@ -15,7 +15,8 @@ ROOT = Path(minigan.__file__).parent
 CHECKOUT = ROOT.parent
 
 FLOORS = [
-    *("kernels", "cudasim", "backend", "autograd", "ops", "methods", "creation", "functional", "nn", "capture"),
+    *("kernels", "cudasim", "backend", "_modes", "_array", "autograd"),
+    *("ops", "methods", "creation", "functional", "nn", "capture"),
     *("optim", "data", "checkpoint", "viz"),
     *("gan.losses", "gan.penalties", "gan.steps", "gan.tricks", "gan.theory", "gan.networks", "gan.metrics"),
     *("gan.options", "gan.train", "gan.systems", "gan.run", "gan.latents", "gan.results", "gan.toy"),

@@ -1,9 +1,9 @@
-"""Launches of act.cu: activations. Functions, arguments and results are those of `kernels/act.py`."""
+"""Machine room, CUDA: launches of act.cu, activations, with the functions and arguments of `kernels/act.py`."""
 
 from __future__ import annotations
 
-from minigan.kernels.cuda.load import contiguous, launch, module_of
-from minigan.kernels.layout import memory_order
+from minigan.kernels.cuda.load import launch, module_of
+from minigan.kernels.layout import contiguous, memory_order, untransposed
 from minigan.kernels.work import NOW
 
 
@@ -21,8 +21,7 @@ def _each(name: str, operands: tuple, settings: tuple, out, work):
     launch(xp, "act", name, x.dtype, x.size, *lines, *settings, block, x.size, work=work)
     if out is not None:
         return out
-    back = sorted(range(x.ndim), key=order.__getitem__)
-    return block.transpose(back)
+    return untransposed(block, order)
 
 
 def leaky_relu(x, slope, out=None, *, work=NOW):

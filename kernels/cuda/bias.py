@@ -1,9 +1,9 @@
-"""Launch of bias.cu: a bias and an activation in one pass. Function, arguments and result are those of
-`kernels/bias.py`."""
+"""Machine room, CUDA: launch of bias.cu, a bias and an activation in one pass, as in `kernels/bias.py`."""
 
 from __future__ import annotations
 
-from minigan.kernels.cuda.load import contiguous, launch, module_of
+from minigan.kernels.cuda.load import launch, module_of
+from minigan.kernels.layout import contiguous
 from minigan.kernels.work import NOW
 
 

@@ -1,5 +1,7 @@
-"""Launches of conv.cu: convolution, input gradient, weight gradient. Functions, arguments and results are those of
-`kernels/conv.py`; `tiled` says which of the two kernels of each runs."""
+"""Machine room, CUDA: launches of conv.cu, with the functions and arguments of `kernels/conv.py`.
+
+`tiled` says which of the two kernels of each convolution runs.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,11 @@ from math import prod
 
 import numpy as np
 
-from minigan.kernels.cuda.load import cast, contiguous, empty, launch, module_of, nhwc
+from minigan.kernels.cuda.load import add_into, empty, launch, module_of
+from minigan.kernels.layout import cast, contiguous, deliver, nhwc, target
 from minigan.kernels.work import NOW
+
+TO_NHWC, TO_NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
 
 TILE, PIECE, SPLITS = 64, 1024, 64
 """Results of a block along either side; pixels of a weight gradient that one block sums at least; and parts at most."""
@@ -20,12 +25,6 @@ TILED_WORK = 1 << 20
 def tiled(geometry, columns: int) -> bool:
     """Whether the tiles pay: a block's 64 columns must not mostly lie outside a group's `columns` channels."""
     return columns >= 16 and prod(geometry.y_shape) * prod(geometry.w_shape[1:]) >= TILED_WORK
-
-
-def _check(op, geometry, *named):
-    for name, array, shape in named:
-        if array is not None and array.shape != shape:
-            raise ValueError(f"{op}: {name} has shape {array.shape}, {geometry} needs {shape}")
 
 
 def _sizes(geometry) -> tuple[int, ...]:
@@ -42,25 +41,6 @@ def _wide(*arrays) -> int:
     return int(all(a.data.ptr % 16 == 0 for a in arrays))
 
 
-def _result(xp, out, shape, dtype, work):
-    """The NHWC block that a kernel writes, and whether it is out's own memory."""
-    if out is not None and out.dtype == dtype:
-        block = out.transpose(0, 2, 3, 1)
-        if block.flags.c_contiguous:
-            return block
-    n, c, h, w = shape
-    return xp.empty((n, h, w, c), dtype) if out is None else empty(xp, (n, h, w, c), dtype, work)
-
-
-def _deliver(xp, block, out, work):
-    result = block.transpose(0, 3, 1, 2)
-    if out is None:
-        return result
-    if block.data.ptr != out.data.ptr:
-        work.call(xp.copyto, out, result)
-    return out
-
-
 def _taps(w, groups, axes, work):
     """w (O, C/groups, KY, KX) as (KY, KX, G, ...), its axes (O/groups, C/groups) in the order that a kernel reads."""
     outs, channels, size_y, size_x = w.shape
@@ -71,12 +51,10 @@ def _taps(w, groups, axes, work):
 def conv_forward(x, w, geometry, bias=None, out=None, *, slope=1.0, work=NOW):
     """y, as `kernels.conv.conv_forward`, on a device."""
     xp, shape, groups = module_of(x), geometry.y_shape, geometry.groups
-    named = (("x", x, geometry.x_shape), ("w", w, geometry.w_shape), ("bias", bias, shape[1:2]), ("out", out, shape))
-    _check("conv_forward", geometry, *named)
     dtype = np.result_type(x.dtype, w.dtype)
     x, taps = nhwc(cast(x, dtype, work), work), _taps(cast(w, dtype, work), groups, (2, 1), work)
     start = x if bias is None else contiguous(cast(bias, dtype, work), work)
-    y = _result(xp, out, shape, dtype, work)
+    y = target(out, TO_NHWC, x, shape, dtype, work)
     arguments = (x, taps, start, slope, y, *_sizes(geometry), int(bias is not None))
     outs = shape[1] // groups
     if tiled(geometry, outs):
@@ -84,19 +62,17 @@ def conv_forward(x, w, geometry, bias=None, out=None, *, slope=1.0, work=NOW):
         launch(xp, "conv", "forward_tile_kernel", dtype, grid, *arguments, _wide(x, taps), work=work)
     else:
         launch(xp, "conv", "forward_rows_kernel", dtype, y.size, *arguments, work=work)
-    return _deliver(xp, y, out, work)
+    return deliver(y.transpose(TO_NCHW), out, work)
 
 
 def conv_input(g, w, geometry, bias=None, out=None, *, mask=None, slope=1.0, work=NOW):
     """dx, as `kernels.conv.conv_input`, on a device."""
     xp, shape, groups = module_of(g), geometry.x_shape, geometry.groups
-    named = (("g", g, geometry.y_shape), ("w", w, geometry.w_shape), ("bias", bias, shape[1:2]), ("out", out, shape))
-    _check("conv_input", geometry, *named, ("mask", mask, shape))
     dtype = np.result_type(g.dtype, w.dtype)
     g, taps = nhwc(cast(g, dtype, work), work), _taps(cast(w, dtype, work), groups, (1, 2), work)
     start = g if bias is None else contiguous(cast(bias, dtype, work), work)
     gate = g if mask is None else nhwc(cast(mask, dtype, work), work)
-    dx = _result(xp, out, shape, dtype, work)
+    dx = target(out, TO_NHWC, g, shape, dtype, work)
     flags = (int(bias is not None), int(mask is not None))
     arguments = (g, taps, start, gate, slope, dx, *_sizes(geometry), *flags)
     channels = shape[1] // groups
@@ -105,15 +81,12 @@ def conv_input(g, w, geometry, bias=None, out=None, *, mask=None, slope=1.0, wor
         launch(xp, "conv", "input_tile_kernel", dtype, grid, *arguments, _wide(g, taps), work=work)
     else:
         launch(xp, "conv", "input_rows_kernel", dtype, dx.size, *arguments, work=work)
-    return _deliver(xp, dx, out, work)
+    return deliver(dx.transpose(TO_NCHW), out, work)
 
 
 def conv_weight(x, g, geometry, out=None, *, add=False, work=NOW):
     """dw, as `kernels.conv.conv_weight`, on a device."""
     shape, groups, xp = geometry.w_shape, geometry.groups, module_of(x)
-    _check("conv_weight", geometry, ("x", x, geometry.x_shape), ("g", g, geometry.y_shape), ("out", out, shape))
-    if add and out is None:
-        raise ValueError("conv_weight: add needs an `out` to add to")
     dtype = np.result_type(x.dtype, g.dtype)
     x, g = (nhwc(cast(array, dtype, work), work) for array in (x, g))
     outs, channels, size_y, size_x = shape
@@ -130,25 +103,12 @@ def conv_weight(x, g, geometry, out=None, *, add=False, work=NOW):
             launch(xp, "conv", "add_parts_kernel", dtype, taps.size, parts, taps, taps.size, splits, work=work)
     else:
         launch(xp, "conv", "weight_rows_kernel", dtype, taps.size, x, g, taps, *_sizes(geometry), work=work)
-    found = taps.transpose(2, 4, 3, 0, 1)
-    whole = (groups, outs // groups, channels, size_y, size_x)
+    sums = taps.transpose(2, 4, 3, 0, 1)
     if out is None:
         dw = xp.empty(shape, dtype)
-        work.call(xp.copyto, dw.reshape(whole), found)
+        work.call(xp.copyto, dw.reshape(sums.shape), sums)
         return dw
-    block = _contiguous_like(xp, found, whole, dtype, work).reshape(shape)
-    if add:
-        work.call(_add_into, out, block)
-    else:
-        work.call(xp.copyto, out, block)
+    block = empty(xp, sums.shape, dtype, work)
+    work.call(xp.copyto, block, sums)
+    work.call(add_into if add else xp.copyto, out, block.reshape(shape))
     return out
-
-
-def _contiguous_like(xp, found, whole, dtype, work):
-    block = empty(xp, whole, dtype, work)
-    work.call(xp.copyto, block, found)
-    return block
-
-
-def _add_into(target, source):
-    target += source

@@ -1,9 +1,10 @@
-"""Launch of im2col.cu: windows as rows of a matrix. Function, arguments and result are those of `kernels/im2col.py`."""
+"""Machine room, CUDA: launch of im2col.cu, windows as rows of a matrix, as in `kernels/im2col.py`."""
 
 from __future__ import annotations
 
-from minigan.kernels.cuda.load import launch, module_of, nhwc
+from minigan.kernels.cuda.load import launch, module_of
 from minigan.kernels.im2col import shape_of
+from minigan.kernels.layout import nhwc
 from minigan.kernels.work import NOW
 
 

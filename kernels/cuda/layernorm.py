@@ -1,12 +1,10 @@
-"""Launches of layernorm.cu: layer and instance norm and their gradient. Functions, arguments and results are those of
-`kernels/layernorm.py`."""
+"""Machine room, CUDA: launches of layernorm.cu, with the functions and arguments of `kernels/layernorm.py`."""
 
 from __future__ import annotations
 
-import numpy as np
-
-from minigan.kernels.cuda.load import contiguous, empty, launch, module_of
+from minigan.kernels.cuda.load import launch, module_of
 from minigan.kernels.layernorm import split
+from minigan.kernels.layout import contiguous, deliver, target, untransposed
 from minigan.kernels.work import NOW
 
 
@@ -14,22 +12,13 @@ def _run(names: tuple[str, str], operands: tuple, axes, eps, out, work):
     x, xp = operands[0], module_of(operands[0])
     order, (outer, n, inner) = split(x if out is None else out, axes)
     lines = [contiguous(a.transpose(order), work) for a in operands]
-    block = None if out is None else out.transpose(order)
-    direct = block is not None and block.flags.c_contiguous
-    shape = lines[0].shape
-    result = block if direct else xp.empty(shape, x.dtype) if out is None else empty(xp, shape, x.dtype, work)
+    block = target(out, order, x, x.shape, x.dtype, work)
     if n and inner == 1:
-        launch(xp, "layernorm", names[0], x.dtype, (outer,), *lines, eps, result, n, work=work)
+        launch(xp, "layernorm", names[0], x.dtype, (outer,), *lines, eps, block, n, work=work)
     elif n:
         grid = (outer, -(-inner // 32))
-        launch(xp, "layernorm", names[1], x.dtype, grid, *lines, eps, result, n, inner, work=work)
-    if direct:
-        return out
-    made = result.transpose(np.argsort(order).tolist())
-    if out is None:
-        return made
-    work.call(xp.copyto, out, made)
-    return out
+        launch(xp, "layernorm", names[1], x.dtype, grid, *lines, eps, block, n, inner, work=work)
+    return deliver(untransposed(block, order), out, work)
 
 
 def standardise(x, axes, eps, out=None, *, work=NOW):

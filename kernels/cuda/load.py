@@ -1,4 +1,6 @@
-"""Compiling and launching the .cu files: `launch(xp, "act", "tanh_kernel", float32, n, x, out, n)`.
+"""Machine room, CUDA: compiling and launching the .cu files.
+
+    launch(xp, "act", "tanh_kernel", float32, n, x, out, n)
 
 `xp` is the array module, CuPy or its stand-in, which `modules` knows by the type of its arrays. A file is compiled once
 for each dtype, by xp.RawModule (NVRTC). Arguments are checked against the C signature and rounded to its types here:
@@ -49,14 +51,14 @@ def module_of(x: Any) -> ModuleType:
 @lru_cache
 def signatures(file: str) -> dict[str, tuple[tuple[str, str, bool], ...]]:
     """{kernel: ((parameter, C type, whether a pointer), ...)} of a .cu file; the C type may be "real"."""
-    found = {}
+    kernels = {}
     for match in _SIGNATURE.finditer((HERE / f"{file}.cu").read_text()):
         parameters = []
         for text in match[2].split(","):
             kind, name = re.fullmatch(r"\s*(?:const\s+)?(.*?)(\w+)\s*", text, re.S).groups()
             parameters.append((name, kind.replace("*", "").strip(), "*" in kind))
-        found[match[1]] = tuple(parameters)
-    return found
+        kernels[match[1]] = tuple(parameters)
+    return kernels
 
 
 @lru_cache
@@ -98,10 +100,10 @@ def launch(
     run, parameters = kernel(xp, file, name, np.dtype(dtype))
     if len(arguments) != len(parameters):
         raise TypeError(f"{name}: {len(arguments)} arguments for {len(parameters)} parameters")
-    given = tuple(_argument(name, a, p) for a, p in zip(arguments, parameters, strict=True))
+    values = tuple(_argument(name, a, p) for a, p in zip(arguments, parameters, strict=True))
     if reaches and hasattr(run, "reaching"):  # the simulator's check mode must know them
         run = run.reaching(reaches)
-    work.call(run, grid, (THREADS,), given)
+    work.call(run, grid, (THREADS,), values)
 
 
 def empty(xp, shape: int | tuple[int, ...] | Sequence[int], dtype, work: Now = NOW):
@@ -109,37 +111,6 @@ def empty(xp, shape: int | tuple[int, ...] | Sequence[int], dtype, work: Now = N
     return xp.empty(shape, dtype) if work is NOW else work.empty(shape, dtype)
 
 
-def contiguous(x, work: Now = NOW):
-    """x in C order, copied where it does not lie so."""
-    if x.flags.c_contiguous:
-        return x
-    xp = module_of(x)
-    block = empty(xp, x.shape, x.dtype, work)
-    work.call(xp.copyto, block, x)
-    return block
-
-
-def nhwc(x, work: Now = NOW):
-    """(N, C, H, W) in any memory order -> C-contiguous (N, H, W, C)."""
-    return contiguous(x.transpose(0, 2, 3, 1), work)
-
-
-def rows(x, work: Now = NOW):
-    """(N, C, ...) -> C-contiguous (M, C): one row of channels for each sample and position."""
-    last = contiguous(x.transpose(0, *range(2, x.ndim), 1), work)
-    return last.reshape(prod(last.shape[:-1]), x.shape[1])
-
-
-def from_rows(r, shape: tuple[int, ...]):
-    """The inverse of `rows`: (M, C) seen as `shape` = (N, C, ...), channels innermost in memory."""
-    return r.reshape(shape[0], *shape[2:], shape[1]).transpose(0, len(shape) - 1, *range(1, len(shape) - 1))
-
-
-def cast(x, dtype, work: Now = NOW):
-    """x in this dtype."""
-    if x.dtype == dtype:
-        return x
-    xp = module_of(x)
-    block = empty(xp, x.shape, dtype, work)
-    work.call(xp.copyto, block, x)
-    return block
+def add_into(target, source) -> None:
+    """target += source."""
+    target += source

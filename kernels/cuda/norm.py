@@ -1,9 +1,10 @@
-"""Launches of norm.cu: batch norm. Functions, arguments and results are those of `kernels/norm.py`."""
+"""Machine room, CUDA: launches of norm.cu, batch norm, with the functions and arguments of `kernels/norm.py`."""
 
 from __future__ import annotations
 
-from minigan.kernels.cuda.load import contiguous, empty, from_rows, launch, module_of, rows
+from minigan.kernels.cuda.load import empty, launch, module_of
 from minigan.kernels.cuda.reduce import chunk_rows
+from minigan.kernels.layout import channels_last, contiguous, deliver, rows, target, untransposed
 from minigan.kernels.work import NOW
 
 SUMS = (3, 5, 8)
@@ -21,27 +22,18 @@ def _sums(x, g, a, mask, slope, work):
 
 def _write(name, inputs, k, like, out, work):
     """Runs the kernel over elements that writes `out`, of the shape of `like`; k (terms, C)."""
-    x, xp = inputs[0], module_of(inputs[0])
-    block = None if out is None else out.transpose(0, *range(2, out.ndim), 1)
-    direct = block is not None and block.flags.c_contiguous
-    result = block.reshape(x.shape) if direct else (xp.empty if out is None else _buffer(xp, work))(x.shape, x.dtype)
+    x, order = inputs[0], channels_last(like.ndim)
+    block = target(out, order, x, like.shape, x.dtype, work)
     terms = () if name == "normalise_rows_kernel" else (5 if inputs[2] is not None else 4,)
     arrays = tuple(x if i is None else i for i in inputs)
-    launch(xp, "norm", name, x.dtype, x.size, *arrays, k, result, x.size, x.shape[1], *terms, work=work)
-    if out is None:
-        return from_rows(result, like.shape)
-    if not direct:
-        work.call(xp.copyto, out, from_rows(result, like.shape))
-    return out
+    result = block.reshape(x.shape)
+    launch(module_of(x), "norm", name, x.dtype, x.size, *arrays, k, result, x.size, x.shape[1], *terms, work=work)
+    return deliver(untransposed(block, order), out, work)
 
 
-def _buffer(xp, work):
-    return lambda shape, dtype: empty(xp, shape, dtype, work)
-
-
-def _vector(given, default, like, work):
+def _vector(vector, default, like, work):
     xp = module_of(like)
-    return xp.full(like.shape[1], default, like.dtype) if given is None else contiguous(given, work)
+    return xp.full(like.shape[1], default, like.dtype) if vector is None else contiguous(vector, work)
 
 
 def _or_new(out, like):

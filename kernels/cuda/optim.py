@@ -1,4 +1,4 @@
-"""Launches of optim.cu: `Flat`, its three steps and clipping, as in `kernels/optim.py`, on arrays of a device.
+"""Machine room, CUDA: launches of optim.cu, `Flat` with its three steps and clipping, as in `kernels/optim.py`.
 
 The table of addresses is made on the CPU and copied to the device when the gradients lie elsewhere than the step
 before; a copy to the device does not wait for it.
@@ -79,9 +79,9 @@ class Flat:
         columns = FIRST_STATE + states
         if columns not in self.on_device:
             self.on_device[columns] = self.xp.asarray(np.ascontiguousarray(self.table[:, :columns]))
-        reached = (*self.params, *self.blocks, *(a for state in self.states[:states] for a in state))
+        arrays = (*self.params, *self.blocks, *(a for state in self.states[:states] for a in state))
         table = self.on_device[columns]
-        launch(self.xp, "optim", name, self.dtype, (len(self.table),), table, columns, *scalars, reaches=reached)
+        launch(self.xp, "optim", name, self.dtype, (len(self.table),), table, columns, *scalars, reaches=arrays)
 
     def clip(self, bound) -> None:
         if GRADIENT not in self.on_device:

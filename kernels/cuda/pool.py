@@ -1,10 +1,11 @@
-"""Launch of pool.cu: where each window's maximum is. Function, arguments and result are those of `kernels/pool.py`."""
+"""Machine room, CUDA: launch of pool.cu, where each window's maximum is, as in `kernels/pool.py`."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from minigan.kernels.cuda.load import launch, module_of, nhwc
+from minigan.kernels.cuda.load import launch, module_of
+from minigan.kernels.layout import nhwc
 
 
 def max_pool_index(x, kernel, stride, padding, dilation, out_hw):

@@ -1,4 +1,4 @@
-"""Launches of random.cu: Philox words, uniforms and normals, the bits of `kernels/random.py`, made on the device."""
+"""Machine room, CUDA: launches of random.cu, Philox words, uniforms and normals, the bits of `kernels/random.py`."""
 
 from __future__ import annotations
 

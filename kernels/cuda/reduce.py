@@ -1,9 +1,9 @@
-"""Launches of reduce.cu: sums. Functions, arguments and results are those of `kernels/reduce.py`."""
+"""Machine room, CUDA: launches of reduce.cu, sums, with the functions and arguments of `kernels/reduce.py`."""
 
 from __future__ import annotations
 
-from minigan.kernels.cuda.load import contiguous, empty, launch, module_of, rows
-from minigan.kernels.layout import memory_order
+from minigan.kernels.cuda.load import empty, launch, module_of
+from minigan.kernels.layout import contiguous, memory_order, rows
 from minigan.kernels.work import NOW
 
 PIECE = 16384

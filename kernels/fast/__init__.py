@@ -1,4 +1,4 @@
-"""The fast room: float32 products on a register-blocked micro-kernel, for the shapes where that pays.
+"""Machine room, fast kernels: float32 products on a register-blocked micro-kernel, for the shapes where that pays.
 
     micro.py   one tile of a product in vector registers, as LLVM IR
     gemm.py    packing, blocking and threads: one matrix product for everything
@@ -29,13 +29,13 @@ def lanes() -> int:
 
     The environment variable MINIGAN_VECTOR (16, 8 or plain) decides instead where it is set; ValueError for any other.
     """
-    wanted = os.environ.get("MINIGAN_VECTOR", "")
-    if wanted not in ("", "16", "8", "plain"):
-        raise ValueError(f"MINIGAN_VECTOR is {wanted!r}; it can be 16, 8 or plain")
-    if wanted == "plain" or numba.config.DISABLE_JIT:
+    choice = os.environ.get("MINIGAN_VECTOR", "")
+    if choice not in ("", "16", "8", "plain"):
+        raise ValueError(f"MINIGAN_VECTOR is {choice!r}; it can be 16, 8 or plain")
+    if choice == "plain" or numba.config.DISABLE_JIT:
         return 0
-    if wanted:
-        return int(wanted)
+    if choice:
+        return int(choice)
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return 0
     features = llvmlite.binding.get_host_cpu_features()

@@ -1,4 +1,4 @@
-"""The three convolutions of the fast room: pack, multiply, and bring the result into place.
+"""Machine room, fast kernels: the three convolutions; pack, multiply, and bring the result into place.
 
 Arrays are C-contiguous float32 blocks here: x, dx and its mask (N, H, W, C), g and y (N, OY, OX, O), w and dw
 (O, C/groups, KY, KX), every size at least 1; a bias or a mask may be None. `tables` says which rows and runs make which
@@ -83,12 +83,12 @@ def conv_forward(
     product = tables.forward(geometry)
     for ins, outs in _groups(geometry):
         group = w[outs]
-        packed = pack(
+        panels = pack(
             "conv_forward", group, group.reshape(-1), product.places, group[0].size, group.shape[0], lanes, work
         )
         x_at, y_at = x.ctypes.data + FLOAT * ins.start, y.ctypes.data + FLOAT * outs.start
         start = _start(bias, outs)
-        multiply(product, x_at, packed, y_at, group.shape[0], lanes, work, start=start, slope=slope)
+        multiply(product, x_at, panels, y_at, group.shape[0], lanes, work, start=start, slope=slope)
 
 
 def conv_weight(x: Array, g: Array, geometry: ConvGeometry, dw: Array, lanes: int, work: Now, add: bool) -> None:
@@ -106,12 +106,12 @@ def conv_weight(x: Array, g: Array, geometry: ConvGeometry, dw: Array, lanes: in
         columns = group.shape[0]
         parts = work.empty((segments, taps, group_in * columns + tables.SPARE))
         line = g.reshape(-1)[outs.start :]
-        packed = as_it_lies(line, product.row_a.size, columns, g.shape[3], lanes)
-        if packed is None:
-            packed = pack(("conv_weight", columns), line, line, product.places, 1, columns, lanes, work)
+        panels = as_it_lies(line, product.row_a.size, columns, g.shape[3], lanes)
+        if panels is None:
+            panels = pack(("conv_weight", columns), line, line, product.places, 1, columns, lanes, work)
         x_at = x.ctypes.data + FLOAT * ins.start
         multiply(
-            product, x_at, packed, parts.ctypes.data, columns, lanes, work,
+            product, x_at, panels, parts.ctypes.data, columns, lanes, work,
             rounds=rounds, segments=segments, segment_step=parts[0].nbytes,
         )  # fmt: skip
         work.call(_sum_parts, parts, group.reshape(columns, group_in, taps), add)
@@ -163,10 +163,10 @@ def _input_by_phases(g, w, geometry, bias, dx, lanes, work, mask, slope):
     for ins, outs in _groups(geometry):
         group = w[outs]
         channels, taps = group.shape[1], group[0, 0].size
-        packed = pack("conv_input", group, group.reshape(-1), product.places, taps, channels, lanes, work)
+        panels = pack("conv_input", group, group.reshape(-1), product.places, taps, channels, lanes, work)
         g_at, dx_at = g.ctypes.data + FLOAT * outs.start, dx.ctypes.data + FLOAT * ins.start
         start = _start(bias, ins)
-        multiply(product, g_at, packed, dx_at, channels, lanes, work, start=start, slope=slope, gate=gate)
+        multiply(product, g_at, panels, dx_at, channels, lanes, work, start=start, slope=slope, gate=gate)
 
 
 def _input_by_parts(g, w, geometry, bias, dx, lanes, work, mask, slope):
@@ -181,9 +181,9 @@ def _input_by_parts(g, w, geometry, bias, dx, lanes, work, mask, slope):
     gate = NO_MASK if mask is None else mask
     for ins, outs in _groups(geometry):
         group = w[outs]
-        packed = pack("conv_parts", group, group.reshape(-1), product.places, 1, group[0].size, lanes, work)
+        panels = pack("conv_parts", group, group.reshape(-1), product.places, 1, group[0].size, lanes, work)
         g_at = g.ctypes.data + FLOAT * outs.start
-        multiply(product, g_at, packed, parts.ctypes.data, group[0].size, lanes, work)
+        multiply(product, g_at, panels, parts.ctypes.data, group[0].size, lanes, work)
         work.call(
             _fold, parts, start, gate, np.float32(slope), dx, ins.start, group.shape[1], group[0, 0].size,
             along_y, along_x,

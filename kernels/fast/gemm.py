@@ -1,4 +1,4 @@
-"""The one matrix product behind every fast kernel: C = bias + A B, cut into tiles for the micro-kernel.
+"""Machine room, fast kernels: the one matrix product behind all of them, cut into tiles for the micro-kernel.
 
     C (rows, columns) = bias (columns) + A (rows, depth) @ B (depth, columns)         float32
 
@@ -81,10 +81,10 @@ class Rows(NamedTuple):
 
 
 def product(rows: Sequence[Rows], steps: Sequence[Array], places: Array) -> Product:
-    """The rows in this order, of classes whose steps are given, (steps, 2) each, all cut into as many blocks."""
-    longest = max(len(listed) for listed in steps)
+    """The rows in this order, of classes with these steps, (steps, 2) each, all cut into as many blocks."""
+    longest = max(len(line) for line in steps)
     blocks = max(1, -(-longest // DEPTH))
-    cuts = [np.arange(blocks + 1) * len(listed) // blocks for listed in steps]
+    cuts = [np.arange(blocks + 1) * len(line) // blocks for line in steps]
     return assembled(rows, steps, cuts, np.zeros((blocks, 2), np.int64), places)
 
 
@@ -99,7 +99,7 @@ def assembled(
         row_c.append(np.append(c, np.repeat(c[-1:], spare)))
         kinds.append(np.full(len(row_a[-1]) // HEIGHT, kind))
     firsts = np.cumsum([0, *map(len, steps)])
-    ends = [np.stack([cut[:-1], cut[1:]], axis=1) if cut.ndim == 1 else cut for cut in cuts]
+    ends = [np.stack([bounds[:-1], bounds[1:]], axis=1) if bounds.ndim == 1 else bounds for bounds in cuts]
     return Product(
         np.concatenate(row_a),
         np.concatenate(row_c),
@@ -161,8 +161,8 @@ def _packer(lanes: int, threads: bool):
     at_once = PACKED if threads else 1 << 60  # also keeps the two apart in the cache of compiled code
 
     @njit(parallel=threads)
-    def fill(b, places, step, columns, panels, packed):
-        source_at, target_at = b.ctypes.data, packed.ctypes.data
+    def fill(b, places, step, columns, panels, panel_floats):
+        source_at, target_at = b.ctypes.data, panel_floats.ctypes.data
         depth, vectors = places.shape[0], panels.shape[0]
         for task in prange(vectors * ((depth + at_once - 1) // at_once)):
             vector, first = task % vectors, task // vectors * at_once
@@ -186,9 +186,9 @@ def _packer(lanes: int, threads: bool):
                     move(lanes, source_at + 4 * source, target_at + 4 * target)
                 else:
                     for j in range(filled):
-                        packed[target + j] = b[source + j * step]
+                        panel_floats[target + j] = b[source + j * step]
                     for j in range(filled, lanes):
-                        packed[target + j] = 0
+                        panel_floats[target + j] = 0
                 i += 1
 
     return fill
@@ -219,8 +219,8 @@ def pack(
     panels = _panels(columns, lanes)
     depth = places.shape[0]
 
-    def fill(packed):
-        work.call(_packer(lanes, depth * columns > PACKED * lanes), line, places, step, columns, panels, packed)
+    def fill(buffer):
+        work.call(_packer(lanes, depth * columns > PACKED * lanes), line, places, step, columns, panels, buffer)
 
     return Columns(work.derived((key, lanes), source, panels.shape[0] * lanes * depth, fill))
 
@@ -289,15 +289,15 @@ def _driver(lanes: int, threads: bool):
 
 
 @lru_cache(maxsize=1024)
-def _chunks(product: Product, wanted: int) -> Array:
-    """The first tile of each of about `wanted` chunks, and where the last one ends: each takes as long as any other.
+def _chunks(product: Product, count: int) -> Array:
+    """The first tile of each of about `count` chunks, and where the last one ends: each takes as long as any other.
 
     Rows at the border have shorter sums, so it is not the number of tiles that counts, but that of their steps.
     """
     steps = (product.cuts[:, :, 1] - product.cuts[:, :, 0]).sum(axis=1) + STORED
-    done = np.cumsum(steps[product.kinds])
-    ends = np.searchsorted(done, done[-1] * np.arange(1, wanted) / wanted) + 1
-    return np.unique(np.concatenate([[0], ends, [done.size]]))
+    total = np.cumsum(steps[product.kinds])
+    ends = np.searchsorted(total, total[-1] * np.arange(1, count) / count) + 1
+    return np.unique(np.concatenate([[0], ends, [total.size]]))
 
 
 def multiply(

@@ -1,4 +1,4 @@
-"""The micro-kernel: one tile of a matrix product held in vector registers, written as LLVM IR.
+"""Machine room, fast kernels: the micro-kernel, one tile of a matrix product in vector registers, as LLVM IR.
 
     C[r, j] = start[j] + sum over steps k of  A[r, k] * B[k, j]        r < rows, j < lanes * vectors
 
@@ -127,18 +127,18 @@ class _Tile:
     def begin(self, start: ir.Value, then: ir.Block) -> list[tuple[ir.Block, list]]:
         """Goes on to block `then`; returns the blocks it comes from with the first sums there."""
         builder, make = self.ir, self.make
-        given, held = map(builder.append_basic_block, ("start_given", "start_held"))
-        builder.cbranch(builder.icmp_signed("==", start, _int(HELD)), held, given)
-        builder.position_at_end(given)
+        from_bias, from_c = map(builder.append_basic_block, ("start_from_bias", "start_from_c"))
+        builder.cbranch(builder.icmp_signed("==", start, _int(HELD)), from_c, from_bias)
+        builder.position_at_end(from_bias)
         # Nothing is loaded for ZERO, but from a real address: hiding the fault of another takes hundreds of cycles.
         none = builder.icmp_signed("==", start, _int(ZERO))
         filled, place = builder.select(none, _int(0), self.columns), builder.select(none, self.c_rows[0], start)
         bias = [make.load(make.at(place, 4 * self.lanes * j), make.below(filled, j)) for j in self.pieces]
         builder.branch(then)
-        builder.position_at_end(held)
+        builder.position_at_end(from_c)
         sums = [[make.load(self.cell(r, j), self.masks[j]) for j in self.pieces] for r in self.rows]
         builder.branch(then)
-        return [(given, [bias for _ in self.rows]), (held, sums)]
+        return [(from_bias, [bias for _ in self.rows]), (from_c, sums)]
 
     def add_products(self, pointers: list[ir.Value], b_row: list[ir.Value], sums: list) -> list:
         """The sums after one more step: the number at each row's pointer times the row of B."""
@@ -156,8 +156,8 @@ class _Tile:
     def finish(self, sums: list, slope: ir.Value, gate: ir.Value) -> None:
         """Stores what slope and gate make of the sums."""
         builder, make = self.ir, self.make
-        names = ("plain", "choose", "by_itself", "by_mask", "done")
-        plain, choose, by_itself, by_mask, done = map(builder.append_basic_block, names)
+        names = ("plain", "choose", "by_itself", "by_mask", "end")
+        plain, choose, by_itself, by_mask, end = map(builder.append_basic_block, names)
         builder.cbranch(builder.fcmp_ordered("==", slope, ir.Constant(_FLOAT, 1.0)), plain, choose)
         builder.position_at_end(choose)
         builder.cbranch(builder.icmp_signed("==", gate, _int(0)), by_itself, by_mask)
@@ -172,8 +172,8 @@ class _Tile:
         ):
             builder.position_at_end(block)
             self.store(value_of)
-            builder.branch(done)
-        builder.position_at_end(done)
+            builder.branch(end)
+        builder.position_at_end(end)
 
 
 @intrinsic(prefer_literal=True)
@@ -308,9 +308,9 @@ def transpose(typing, lanes, source, source_step, target, target_step, order):
         rows = [make.vectors(builder.add(source, builder.mul(source_step, _int(i))), 1)[0] for i in range(width)]
         half = width // 2
         while half:
-            kept = [i if not i & half else i + width - half for i in range(width)]
-            moved = [i + half if not i & half else i + width for i in range(width)]
-            masks = [ir.Constant(ir.VectorType(_INT32, width), places) for places in (kept, moved)]
+            own = [i if not i & half else i + width - half for i in range(width)]
+            exchange = [i + half if not i & half else i + width for i in range(width)]
+            masks = [ir.Constant(ir.VectorType(_INT32, width), places) for places in (own, exchange)]
             for i in range(width):
                 if not i & half:
                     pair = rows[i], rows[i + half]

@@ -1,4 +1,4 @@
-"""A convolution as a matrix product: the tables of rows and steps, made once for each geometry.
+"""Machine room, fast kernels: a convolution as a matrix product, by tables of rows and steps, one a geometry.
 
 With x lying as (N, H, W, C), one pixel of output is a sum over taps (ky, kx) and channels of weights times numbers of x
 at (oy * stride_y - padding_y + ky * dilation_y, ox * stride_x - padding_x + kx * dilation_x, c). Such an address is a
@@ -66,7 +66,7 @@ class _Class(NamedTuple):
     offsets: tuple[int, ...]
 
 
-def _met(geometry: ConvGeometry, axis: int) -> Array:
+def _meeting_points(geometry: ConvGeometry, axis: int) -> Array:
     """Along one axis, all (output o, tap k, input i) that meet."""
     outputs, taps = np.indices((geometry.y_shape[2 + axis], geometry.w_shape[2 + axis])).reshape(2, -1)
     inputs = outputs * geometry.stride[axis] + taps * geometry.dilation[axis] - geometry.padding[axis]
@@ -79,16 +79,16 @@ OUTPUT, TAP, INPUT = range(3)
 
 def _classes(geometry: ConvGeometry, axis: int, row: int, step: int, at: int) -> list[_Class]:
     """The rows along one axis by the steps they meet, `at` saying where: each of the three is OUTPUT, TAP or INPUT."""
-    met = _met(geometry, axis)
+    triples = _meeting_points(geometry, axis)
     sizes = (geometry.y_shape[2 + axis], geometry.w_shape[2 + axis], geometry.x_shape[2 + axis])
-    found: dict[tuple, list[tuple[int, int]]] = {}
+    classes: dict[tuple, list[tuple[int, int]]] = {}
     for i in range(sizes[row]):
-        mine = met[met[:, row] == i]
+        mine = triples[triples[:, row] == i]
         start = int(mine[:, at].min(initial=1 << 40)) if len(mine) else 0
         order = np.argsort(mine[:, at], kind="stable")
         key = tuple(mine[order, step].tolist()), tuple((mine[order, at] - start).tolist())
-        found.setdefault(key, []).append((i, start))
-    return [_Class(tuple(i for i, _ in rows), tuple(start for _, start in rows), *key) for key, rows in found.items()]
+        classes.setdefault(key, []).append((i, start))
+    return [_Class(tuple(i for i, _ in rows), tuple(start for _, start in rows), *key) for key, rows in classes.items()]
 
 
 def _pairs(geometry: ConvGeometry, row: int, step: int, at: int) -> list[tuple[_Class, _Class]]:
@@ -180,8 +180,8 @@ def weight(geometry: ConvGeometry) -> Product:
         in_a = _bytes((range(together), image), (y.offsets, width * channels), (x.offsets, channels))
         in_b = _floats((range(together), pixels), (y.steps, out_x), (x.steps, 1))
         steps.append(listed(in_a, in_b))
-        met = len(y.steps) * len(x.steps)
-        ends = [met * min(together, batch - n) * np.arange(pieces + 1) // pieces for n in turns]
+        count = len(y.steps) * len(x.steps)
+        ends = [count * min(together, batch - n) * np.arange(pieces + 1) // pieces for n in turns]
         cuts.append(np.concatenate([np.stack([end[:-1], end[1:]], axis=1) for end in ends]))
     bases = np.repeat([(n * image * FLOAT, n * pixels) for n in turns], pieces, axis=0)
     return assembled(rows, steps, cuts, bases, reading_order(_floats((range(batch * pixels), outs))))
@@ -206,12 +206,12 @@ def meetings(geometry: ConvGeometry) -> tuple[Array, Array]:
     """
     taps, pixel = geometry.w_shape[2:], prod(geometry.w_shape[1:])
     strides = ((geometry.y_shape[3] * pixel, taps[1]), (pixel, 1))
-    found = []
+    tables = []
     for axis, (along_output, along_tap) in enumerate(strides):
-        met = _met(geometry, axis)
-        mine = [met[met[:, INPUT] == i] for i in range(geometry.x_shape[2 + axis])]
+        triples = _meeting_points(geometry, axis)
+        mine = [triples[triples[:, INPUT] == i] for i in range(geometry.x_shape[2 + axis])]
         table = np.full((len(mine), max(map(len, mine))), -1, np.int64)
         for i, rows in enumerate(mine):
             table[i, : len(rows)] = rows[:, OUTPUT] * along_output + rows[:, TAP] * along_tap
-        found.append(table)
-    return tuple(found)
+        tables.append(table)
+    return tuple(tables)

@@ -1,4 +1,4 @@
-"""The transforms of a Winograd convolution: two loops, one from an image to its points and one back.
+"""Machine room, fast kernels: the transforms of a Winograd convolution, one loop to the points and one back.
 
 A tile of an image is a square of pixels; `winograd_matrices` has the matrices M that turn it into the values at n * n
 points, M tile M^T, and those that turn values back into a tile. All images are C-contiguous (N, H, W, C). With stride s
@@ -93,16 +93,16 @@ def sandwich(typing, lanes, r, adding, m, transform, sources, offset, filled, ta
                     place = builder.add(place, column_step)
                 line = builder.add(line, row_step)
 
-        done = builder.append_basic_block("done")
-        choice = builder.switch(builder.add(builder.mul(m, number(TRANSFORMS)), transform), done)
+        end = builder.append_basic_block("end")
+        choice = builder.switch(builder.add(builder.mul(m, number(TRANSFORMS)), transform), end)
         for tile in (2, 4):
             for kind in (TO_Y, TO_X, TO_W) if adds else (FROM_X, FROM_G, FROM_W):
                 block = builder.append_basic_block("apply")
                 choice.add_case(number(tile * TRANSFORMS + kind), block)
                 builder.position_at_end(block)
                 apply(matrix(tile, taps, kind))
-                builder.branch(done)
-        builder.position_at_end(done)
+                builder.branch(end)
+        builder.position_at_end(end)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -134,8 +134,8 @@ def deliver(typing, lanes, source, bias, biased, slope, gate, filled, target):
 
 
 @intrinsic(prefer_literal=True)
-def prefetch(typing, address, written):
-    """Asks for the cache line at an address (int64), to read it, or to write it where `written` (0 or 1) is 1.
+def prefetch(typing, address, to_write):
+    """Asks for the cache line at an address (int64), to read it, or to write it where `to_write` (0 or 1) is 1.
 
     The loops ask for the next tile: its points lie in too many places for the hardware to foresee. An address past the
     end of an array does no harm.
@@ -150,7 +150,7 @@ def prefetch(typing, address, written):
         builder.call(ask, [place, ir.Constant(number, flag), ir.Constant(number, 2), ir.Constant(number, 1)])
         return context.get_dummy_value()
 
-    return types.void(types.int64, written), codegen
+    return types.void(types.int64, to_write), codegen
 
 
 @cache
@@ -284,27 +284,27 @@ def turn(lanes: int):
         batch, rows, columns = source.shape
         bands = (columns + lanes - 1) // lanes
         for task in prange(batch * bands):
-            b, left = task // bands, task % bands * lanes
-            right = min(columns, left + lanes)
+            b, first = task // bands, task % bands * lanes
+            right = min(columns, first + lanes)
             block = np.empty((lanes, lanes), np.float32)
             order = np.empty((lanes, 2), np.int64)
             for i in range(lanes):
                 order[i, 0] = i
             for top in range(0, rows, lanes):
                 bottom = min(rows, top + lanes)
-                at = source.ctypes.data + 4 * ((b * rows + top) * columns + left)
-                if right - left < lanes or bottom - top < lanes:
-                    for j in range(left, right):
+                at = source.ctypes.data + 4 * ((b * rows + top) * columns + first)
+                if right - first < lanes or bottom - top < lanes:
+                    for j in range(first, right):
                         for i in range(top, bottom):
                             target[b, j, i] = source[b, i, j] + (target[b, j, i] if add else np.float32(0))
                 else:
-                    to, step = target.ctypes.data + 4 * ((b * columns + left) * rows + top), rows
+                    to, step = target.ctypes.data + 4 * ((b * columns + first) * rows + top), rows
                     if add:
                         to, step = block.ctypes.data, lanes
                     transpose(lanes, at, 4 * columns, to, 4 * step, order.ctypes.data)
                     if add:
                         for j in range(lanes):
                             for i in range(lanes):
-                                target[b, left + j, top + i] += block[j, i]
+                                target[b, first + j, top + i] += block[j, i]
 
     return loop

@@ -1,4 +1,6 @@
-"""The matrices of Winograd's minimal filtering, exact: m outputs of an r-tap filter for m + r - 1 multiplications.
+"""Machine room, fast kernels: the matrices of Winograd's minimal filtering, exact.
+
+They make m outputs of an r-tap filter from m + r - 1 multiplications:
 
     F(m, r):    y = A^T ((G w) * (B^T x)),    y_i = sum over k of w_k x_{i+k}        x (n), w (r), y (m), n = m + r - 1
 

@@ -1,9 +1,11 @@
-"""A training step recorded once and replayed: `capture(step)`.
+"""Machine room, capture: a training step recorded once and replayed, `capture(step)`.
 
-record.py records what the step computes, as the list of program.py; fusion.py rewrites that list; plan.py places its
-buffers in one arena and replays it; cuda_graph.py draws a device's launches together.
+record.py records what the step computes, as a program of program.py, and refusal.py what it may not do; fusion.py
+rewrites the program; plan.py places its buffers in one arena and replays it; cuda_graph.py draws a device's launches
+together.
 """
 
-from .record import Captured, CaptureError, capture
+from .record import Captured, capture
+from .refusal import CaptureError
 
 __all__ = ["CaptureError", "Captured", "capture"]

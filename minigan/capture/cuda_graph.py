@@ -1,4 +1,4 @@
-"""CUDA graphs: the stretches of a plan's calls that a stream can capture, each launched as one.
+"""Machine room, capture: CUDA graphs, the stretches of a plan's calls that a stream can capture, each launched as one.
 
 A plan (`plan.py`) on a GPU is a list of launches, and each costs the CPU some microseconds; a small network's kernels
 take less. A CUDA graph holds many launches and is launched once. What can be captured: kernels of `kernels/*.cu`,
@@ -65,11 +65,11 @@ def graphed(calls: Calls, xp: ModuleType) -> list[tuple[Callable, tuple]]:
     """The calls of a plan on a device, with what can be captured drawn together."""
     if os.environ.get("MINIGAN_CUDA_GRAPHS") == "0":
         return list(calls)
-    made: list[tuple[Callable, tuple]] = []
+    stretches: list[tuple[Callable, tuple]] = []
     for fits, group in groupby(calls, partial(_fits, xp)):
         stretch = list(group)
-        made += [(Stretch(xp, stretch), ())] if fits and len(stretch) >= SHORTEST else stretch
-    return made
+        stretches += [(Stretch(xp, stretch), ())] if fits and len(stretch) >= SHORTEST else stretch
+    return stretches
 
 
 def _fits(xp: ModuleType, call: tuple[Callable, tuple]) -> bool:

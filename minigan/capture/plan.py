@@ -1,17 +1,17 @@
-"""A plan: a recorded step as a list of compiled loops over one block of memory.
+"""Machine room, capture: a plan, which is a recorded step as a list of compiled loops over one block of memory.
 
-From the record of a step (`capture`) to the loops, in four passes:
+From the record, a program (`program.py`), to the loops, in four passes:
 
-1. Dead code. A step whose values nobody reads, and which changes nothing in place, goes.
+1. Dead code. A line whose values nobody reads, and which changes nothing in place, goes.
 2. Rewrites (`fusion`): a bias, an activation or a mask joins the product that feeds it; gradients of one weight add up
    where the first one lies.
 3. Buffers. Each op is asked which loops it would call (`Op.prepare`), with arrays that have shapes but no numbers. What
-   it wants for itself, and the values it makes, become buffers with a first and a last step. Values that are views of
-   others have none. Packed weights and the like are made once for all steps that ask, until the weights change.
+   it wants for itself, and the values it computes, become buffers with a first and a last line. Views of other values
+   have none. Packed weights and the like are made once for all lines that ask, until the weights change.
 4. The arena. Two buffers may share memory unless their lives overlap: largest first, each takes the lowest place that
    is free for as long as it lives (Pisarchyk & Lee 2020, "greedy by size"). Then the ops are asked again, with arrays
    in the arena, and the loops they name are the plan. On a GPU, what a stream can capture becomes a CUDA graph
-   (`graph`).
+   (`cuda_graph`).
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ import numpy as np
 
 from minigan.kernels.work import LINE, aligned
 
-from ..autograd import Tensor
+from ..autograd import Tensor, array_of
 from ..backend import namespace
 from .cuda_graph import graphed
 from .fusion import fused
-from .program import Effect, Step, Value
+from .program import Effect, Instruction, Value
 
 
 @dataclass
 class Buffer:
-    """Bytes that are needed from step `first` to step `last`, at `offset` in the arena."""
+    """Bytes that are needed from line `first` of the program to line `last`, at `offset` in the arena."""
 
     nbytes: int
     first: int
@@ -41,53 +41,54 @@ class Buffer:
 
 
 class Plan:
-    """A recorded step, ready to run. `steps` is what is left of the record, `calls` the loops, `arena` the memory."""
+    """A recorded step, ready to run. program: what is left of the record; calls: the loops; arena: the memory."""
 
     def __init__(
         self,
-        record: Sequence[Step | Effect],
-        wanted: Sequence[Value],
-        result: Callable[[Iterator[np.ndarray]], object],
+        record: Sequence[Instruction | Effect],
+        results: Sequence[Value],
+        rebuild: Callable[[Iterator[np.ndarray]], object],
         entries: Sequence[tuple[Tensor, Tensor | None]],
         grads: Sequence[tuple[Tensor, Value | None]],
         flags: Sequence[tuple[Tensor, bool]],
         fits: Callable[[], bool],
     ) -> None:
-        kept = [*wanted, *(value for _, value in grads if value is not None)]
+        exits = [*results, *(value for _, value in grads if value is not None)]
         self.fits = fits
-        self.steps = fused(_alive(record, kept), kept)
-        arrays, self.arena, calls = _placed(self.steps, kept)
+        self.program = fused(_alive(record, exits), exits)
+        arrays, self.arena, calls = _placed(self.program, exits)
         self.calls = calls if isinstance(self.arena, np.ndarray) else graphed(calls, namespace(self.arena))
-        self._result, self._wanted = result, [arrays[value] for value in wanted]
-        self._entries = [(t, before.data) for t, before in entries if before is not None]
+        self._rebuild, self._results = rebuild, [arrays[value] for value in results]
+        self._entries = [(t, array_of(before)) for t, before in entries if before is not None]
         self._grads = [(t, None if value is None else Tensor(arrays[value])) for t, value in grads]
         self._flags = flags
-        self._versions = [v for step in self.steps if isinstance(step, Effect) for v in step.versions]
+        self._versions = [v for line in self.program if isinstance(line, Effect) for v in line.versions]
 
     def run(self):
         """Run the step; returns what the recorded function returned."""
         for t, array in self._entries:
-            if t.grad.data is not array:
-                np.copyto(array, t.grad.data)
+            gradient = array_of(t._grad)
+            if gradient is not array:
+                np.copyto(array, gradient)
         for function, arguments in self.calls:
             function(*arguments)
         for version in self._versions:
             version[0] += 1
         for t, g in self._grads:
-            t.grad = g
+            t._grad = g
         for t, flag in self._flags:
             t._leaf_grad = flag
-        return self._result(iter(self._wanted))
+        return self._rebuild(iter(self._results))
 
 
-def _alive(record: Sequence[Step | Effect], kept: Sequence[Value]) -> list[Step | Effect]:
-    """The steps that something depends on: a kept value, or a change in place."""
-    needed = set(kept)
+def _alive(record: Sequence[Instruction | Effect], results: Sequence[Value]) -> list[Instruction | Effect]:
+    """The lines that something depends on: a result, or a change in place."""
+    values = set(results)
     alive = []
-    for step in reversed(record):
-        if isinstance(step, Effect) or step.op.generator is not None or not needed.isdisjoint(step.outputs):
-            needed.update(step.reads)
-            alive.append(step)
+    for line in reversed(record):
+        if isinstance(line, Effect) or line.op.generator is not None or not values.isdisjoint(line.outputs):
+            values.update(line.reads)
+            alive.append(line)
     return alive[::-1]
 
 
@@ -101,20 +102,20 @@ class _Requests:
     def __init__(self, memory: Callable, buffers: list[Buffer] | None = None, arena: np.ndarray | None = None) -> None:
         self.memory = memory
         self.buffers, self.arena = [] if buffers is None else buffers, arena
-        self.asked, self.now, self.calls, self.made, self.held = 0, 0, [], {}, []
+        self.number, self.now, self.calls, self.memo, self.alive = 0, 0, [], {}, []
 
     def take(self, nbytes: int, last: int) -> tuple[np.ndarray, Buffer]:
-        """(memory for nbytes from the present step to `last`, its Buffer)."""
+        """(memory for nbytes from the present line to `last`, its Buffer)."""
         if self.arena is None:
             self.buffers.append(Buffer(nbytes, self.now, last))
             memory = self.memory(nbytes, np.uint8)
-            self.held.append(memory)  # or its address would be another's
+            self.alive.append(memory)  # or its address would be another's
         else:
-            start = self.buffers[self.asked].offset
+            start = self.buffers[self.number].offset
             memory = self.arena[start : start + nbytes]
-        self.asked += 1
+        self.number += 1
         self.written(memory)
-        return memory, self.buffers[self.asked - 1]
+        return memory, self.buffers[self.number - 1]
 
     def empty(self, shape: int | tuple[int, ...], dtype=np.float32) -> np.ndarray:
         return self._scratch(shape, np.dtype(dtype))[0]
@@ -129,76 +130,73 @@ class _Requests:
 
     def derived(self, key: Hashable, source: np.ndarray, shape, fill: Callable[[np.ndarray], None]) -> np.ndarray:
         key = key, source.ctypes.data, source.shape, source.strides
-        if key not in self.made:
-            made = self._scratch(shape, np.dtype(np.float32))
-            self.made[key] = (*made, source)
-            fill(made[0])
-        array, buffer, _ = self.made[key]
+        if key not in self.memo:
+            array, buffer = self._scratch(shape, np.dtype(np.float32))
+            self.memo[key] = array, buffer, source
+            fill(array)
+        array, buffer, _ = self.memo[key]
         if self.arena is None:
             buffer.last = self.now
         return array
 
     def written(self, array: np.ndarray) -> None:
         """Forget what was derived from memory that now changes."""
-        self.made = {k: made for k, made in self.made.items() if not np.may_share_memory(made[2], array)}
+        self.memo = {key: entry for key, entry in self.memo.items() if not np.may_share_memory(entry[2], array)}
 
 
-def _memory(steps: Sequence[Step | Effect]) -> Callable:
-    """Allocates where the step's tensors lie: `aligned` for the CPU, else the device's `empty`."""
+def _memory(program: Sequence[Instruction | Effect]) -> Callable:
+    """Allocates where the program's tensors lie: `aligned` for the CPU, else the device's `empty`."""
     device = (
-        v.array for step in steps for v in step.reads if v.array is not None and not isinstance(v.array, np.ndarray)
+        v.array for line in program for v in line.reads if v.array is not None and not isinstance(v.array, np.ndarray)
     )
     array = next(device, None)
     return aligned if array is None else namespace(array).empty
 
 
-def _placed(steps: Sequence[Step | Effect], kept: Sequence[Value]) -> tuple[dict, np.ndarray, list]:
+def _placed(program: Sequence[Instruction | Effect], results: Sequence[Value]) -> tuple[dict, np.ndarray, list]:
     """(value -> array, the arena, the calls), the arrays of all values being in the arena or leaves."""
     last: dict[Value, int] = {}
-    for now, step in enumerate(steps):
-        for value in (*step.reads, *step.outputs):
+    for now, line in enumerate(program):
+        for value in (*line.reads, *line.outputs):
             last[value.root] = now
-    for value in kept:
-        last[value.root] = len(steps)
-    memory = _memory(steps)
+    for value in results:
+        last[value.root] = len(program)
+    memory = _memory(program)
     dry = _Requests(memory)
-    _bind(steps, last, dry)
+    _bind(program, last, dry)
     size = _assign(dry.buffers)
     wet = _Requests(memory, dry.buffers, memory(size, np.uint8))
-    arrays = _bind(steps, last, wet)
-    for value in kept:
+    arrays = _bind(program, last, wet)
+    for value in results:
         arrays.setdefault(value, value.array)
     return arrays, wet.arena, wet.calls
 
 
-def _bind(steps: Sequence[Step | Effect], last: dict[Value, int], work: _Requests) -> dict[Value, np.ndarray]:
-    """Ask every step for its loops; returns value -> array."""
+def _bind(program: Sequence[Instruction | Effect], last: dict[Value, int], work: _Requests) -> dict[Value, np.ndarray]:
+    """Ask every line for its loops; returns value -> array."""
     arrays: dict[Value, np.ndarray] = {}
 
-    def array_of(value: Value) -> np.ndarray:
-        return arrays.get(value, value.array)
-
-    for now, step in enumerate(steps):
+    for now, line in enumerate(program):
         work.now = now
-        inputs = [array_of(value) for value in step.reads]
-        if isinstance(step, Effect):
-            work.call(step.kernel, *inputs)
-            for array in inputs[: len(step.targets)]:
+        inputs = [arrays.get(value, value.array) for value in line.reads]
+        if isinstance(line, Effect):
+            work.call(line.kernel, *inputs)
+            for array in inputs[: len(line.targets)]:
                 work.written(array)
             continue
-        if step.is_view:
-            made = step.op.forward(*inputs)
-            arrays.update(zip(step.outputs, made if type(made) is tuple else (made,), strict=True))
+        if line.is_view:
+            views = line.op.forward(*inputs)
+            arrays.update(zip(line.outputs, views if type(views) is tuple else (views,), strict=True))
             continue
-        for value in step.outputs:
+        for value in line.outputs:
             if value in arrays or value.array is not None:
                 continue
-            if step.into is not None:
+            if line.into is not None:
                 arrays[value] = inputs[-1]
             else:
                 arrays[value] = value.laid_out(work.take(value.nbytes, last[value.root])[0])
-        outputs = [arrays[value] for value in step.outputs]
-        step.op.prepare(work, inputs[: len(step.inputs)], outputs)
+        outputs = [arrays[value] for value in line.outputs]
+        line.op.prepare(work, inputs[: len(line.inputs)], outputs)
     return arrays
 
 

@@ -1,4 +1,7 @@
-"""What the record of a step is written in: values, steps that make them, changes in place."""
+"""Machine room, capture: what the record of a training step is written in.
+
+A program is a list of instructions, each one op applied to values, and of effects, which change values in place.
+"""
 
 from __future__ import annotations
 
@@ -51,8 +54,8 @@ class Value:
 
 
 @dataclass
-class Step:
-    """One op: the values it reads and makes. `into`: a value whose memory the result takes over, adding to it."""
+class Instruction:
+    """One op: the values it reads and computes. `into`: a value whose memory the result takes over, adding to it."""
 
     op: Op
     inputs: tuple[Value, ...]

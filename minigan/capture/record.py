@@ -1,4 +1,4 @@
-"""capture(step): record a training step once, then replay it without Python's part in it.
+"""Machine room, capture: record a training step once, then replay it without Python's part in it.
 
     step = minigan.capture(step)          # a function without arguments
     for images in batches:
@@ -10,151 +10,120 @@ call runs the function once for the record: which ops, on which arrays, in which
 list of compiled loops over one block of memory, and from then on a call runs that list.
 
 What the record is made of:
-- the ops (`Op.__call__` reports here while a step is recorded), each with the values it reads and makes;
-- what is changed in place: optimiser steps, running statistics, assignments (`autograd.in_place`). These are noted and
-  not executed: the plan executes the first step too, so that a run which records anew when it is resumed goes through
-  the same numbers, bit for bit;
+- the ops, each with the values it reads and computes;
+- what is changed in place: optimiser steps, running statistics, assignments (`in_place`). These are noted and not
+  executed: the plan executes the first step too, so that a run which records anew when it is resumed goes through the
+  same numbers, bit for bit;
 - random draws, whose generators are set back afterwards. Every replay draws anew; learning rates are read anew.
 
-What the record must not contain is a number's effect on the program: a branch on a loss, an array computed by hand
-from another. While recording, `Tensor.data` therefore answers with `Values`, which knows shapes but no numbers, and
-says which line asked for one.
+All this the engine tells the recorder of its thread, here a `Recording`, at the points that `_modes.Recorder` lists.
+What the record must not contain is a number's effect on the program: a branch on a loss, an array computed by hand from
+another (`refusal`).
 
-A record holds for the arrays, flags and modes it was made with. Each call compares them, and records anew where a
-shape, requires_grad, training mode or a tensor itself has changed.
+A record holds for the arrays, flags and module states it was made with. Each call compares them, and records anew where
+a shape, requires_grad, what a module says of itself (`Module.captured_state`) or a tensor itself has changed.
 """
 
 from __future__ import annotations
 
 import functools
-import linecache
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .. import autograd
+from .. import _modes
 from ..autograd import Op, Tensor, array_of, is_grad_enabled
 from ..nn.module import Module
 from .plan import Plan
-from .program import Effect, Step, Value
+from .program import Effect, Instruction, Value
+from .refusal import CaptureError, ShapeOnly, array_refusal, is_own_code
+
+__all__ = ["CaptureError", "Captured", "Recording", "capture"]
 
 PLANS = 8
 """Plans that one captured function keeps, the oldest going first."""
 
-_HERE = str(Path(__file__).parents[1])
-_INSIDE = (_HERE, str(Path(np.__file__).parent), "<__array_function__")
 
-
-class CaptureError(RuntimeError):
-    """A step does something that a plan cannot repeat; the message names the line."""
-
-
-def _refuse(what: str) -> CaptureError:
-    """The error, naming the innermost line outside minigan."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
-        frame = frame.f_back
-    file, number = frame.f_code.co_filename, frame.f_lineno
-    line = linecache.getline(file, number).strip()
-    return CaptureError(f"capture: {what}, at {file}:{number}: {line}")
-
-
-class Values:
-    """An array's shape without its numbers: what `Tensor.data` is while a step is recorded."""
-
-    __slots__ = ("_array",)
-
-    def __init__(self, array: np.ndarray) -> None:
-        self._array = array
-
-    def __array__(self, *args, **kwargs):
-        raise self._read()
-
-    __array_ufunc__ = __array_function__ = __array__
-
-    def __getattr__(self, name: str):
-        if name in {"shape", "dtype", "ndim", "size", "strides", "flags", "nbytes", "itemsize"}:
-            return getattr(self._array, name)
-        raise self._read()
-
-    @staticmethod
-    def _read() -> CaptureError:
-        return _refuse("a value is read while the step is recorded, and a replay would not read it again; return the"
-                       " tensor and look at it outside")  # fmt: skip
-
-
-def _reader(name: str) -> Callable:
-    def read(self, *args, **kwargs):
-        raise self._read()
-
-    read.__name__ = name
-    return read
-
-
-# fmt: off
-OPERATORS = (
-    "add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow matmul rmatmul neg abs and rand"
-    " or ror invert eq ne lt le gt ge getitem setitem len iter bool int float complex index contains iadd isub imul"
-    " itruediv"
-)
-# fmt: on
-for _name in OPERATORS.split():
-    setattr(Values, f"__{_name}__", _reader(_name))
-Values.__hash__ = object.__hash__
-
-
-class Recording:
-    """The record of one run of a step, and the state it was made in."""
+class Recording(_modes.Recorder):
+    """The record of one run of a step, and the state it began in."""
 
     def __init__(self) -> None:
-        self.steps: list[Step | Effect] = []
+        self.program: list[Instruction | Effect] = []
         self.values: dict[int, tuple[weakref.ref, Value]] = {}
         self.leaves: dict[int, tuple[Tensor, np.ndarray]] = {}
         self.born: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
         self.flags: dict[int, tuple[Tensor, bool]] = {}
         self.grads: dict[int, tuple[Tensor, Tensor | None, bool]] = {}
-        self.modes: dict[int, tuple[Module, bool, bool]] = {}
+        self.modules: dict[int, tuple[Module, tuple]] = {}
         self.generators: dict[int, tuple[object, dict]] = {}
 
-    def apply(self, op: Op, inputs: Sequence[Tensor]):
+    def op_called(self, op: Op, inputs: Sequence[Tensor]):
         """Run the op for its shapes and note it."""
         if op.generator is not None:
             self.generators.setdefault(id(op.generator), (op.generator, op.generator.state_dict()))
         arrays = [array_of(x) for x in inputs]
-        read = [self._value(x, array) for x, array in zip(inputs, arrays, strict=True)]
-        made = op.run(inputs, arrays)
-        kept = tuple(_dense(y, arrays) for y in (made if type(made) is tuple else (made,)))
-        written = []
-        for y in kept:
-            source = next((v for x, v in zip(arrays, read, strict=True) if np.may_share_memory(x, y)), None)
-            written.append(self._known(y) or self._new(y, source))
-        if any(v not in read for v in written):
-            self.steps.append(Step(op, tuple(read), tuple(written)))
+        sources = [self._value(x, array) for x, array in zip(inputs, arrays, strict=True)]
+        outputs = op.run(inputs, arrays)
+        several = type(outputs) is tuple
+        outputs = tuple(_dense(y, arrays) for y in (outputs if several else (outputs,)))
+        results = []
+        for y in outputs:
+            base = next((v for x, v in zip(arrays, sources, strict=True) if np.may_share_memory(x, y)), None)
+            results.append(self._known(y) or self._new(y, base))
+        if any(v not in sources for v in results):
+            self.program.append(Instruction(op, tuple(sources), tuple(results)))
         tracked = op.differentiable and is_grad_enabled() and any(x.requires_grad for x in inputs)
-        return op.wrap(inputs, kept if type(made) is tuple else kept[0], tracked)
+        return op.wrap(inputs, outputs if several else outputs[0], tracked)
 
-    def constant(self) -> CaptureError:
-        """The error for an array of the caller's that enters the record."""
-        return _refuse("an array becomes a tensor inside the step and would be the same at every replay; make the"
-                       " tensor outside, and copy new data into it with assign")  # fmt: skip
-
-    def in_place(self, kernel: Callable, targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
+    def changed_in_place(self, kernel: Callable, targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
         """Note a change in place, without making it."""
         values = [[self._value(t, array_of(t)) for t in ts] for ts in (targets, sources)]
-        self.steps.append(Effect(kernel, tuple(values[0]), tuple(values[1]), tuple(t.version for t in targets)))
+        self.program.append(Effect(kernel, tuple(values[0]), tuple(values[1]), tuple(t.version for t in targets)))
+
+    def tensor_created(self, tensor: Tensor, array) -> None:
+        """Note it as the step's own; CaptureError where the caller's code made it of an array."""
+        if isinstance(array, ShapeOnly):
+            raise ShapeOnly.refusal()
+        self.born[id(tensor)] = tensor
+        if not is_own_code(sys._getframe(2).f_code.co_filename):  # who called Tensor(...)
+            raise array_refusal()
+
+    def array_enters(self, array) -> None:
+        """Refuse it."""
+        raise array_refusal()
+
+    def data_read(self, tensor: Tensor) -> ShapeOnly:
+        """Its shape."""
+        return ShapeOnly(array_of(tensor))
+
+    def grad_read(self, tensor: Tensor, read: bool = True) -> None:
+        """Note the gradient that a tensor of the caller's had, and whether the step reads it before it sets it."""
+        if self.born.get(id(tensor)) is not tensor:
+            self.grads.setdefault(id(tensor), (tensor, tensor._grad, read))
+
+    def grad_written(self, tensor: Tensor) -> None:
+        """Likewise."""
+        self.grad_read(tensor, read=False)
+
+    def requires_grad_written(self, tensor: Tensor) -> None:
+        """Note what it was."""
+        if self.born.get(id(tensor)) is not tensor:
+            self.flags.setdefault(id(tensor), (tensor, tensor._leaf_grad))
+
+    def module_called(self, module: Module) -> None:
+        """Note the state that it is first called in."""
+        self.modules.setdefault(id(module), (module, module.captured_state()))
 
     def value(self, tensor: Tensor) -> Value:
         """The value a tensor stands for at the end of the step."""
         return self._value(tensor, array_of(tensor))
 
     def _known(self, array: np.ndarray) -> Value | None:
-        found = self.values.get(id(array))
-        return found[1] if found is not None and found[0]() is array else None
+        entry = self.values.get(id(array))
+        return entry[1] if entry is not None and entry[0]() is array else None
 
     def _new(self, array: np.ndarray, source: Value | None = None) -> Value:
         value = Value(array, source)
@@ -162,13 +131,12 @@ class Recording:
         return value
 
     def _value(self, tensor: Tensor, array: np.ndarray) -> Value:
-        known = self._known(array)
-        if known is not None:
-            return known
-        value = self._new(array)
-        value.array = array
-        if self.born.get(id(tensor)) is not tensor:
-            self.leaves[id(tensor)] = tensor, array
+        value = self._known(array)
+        if value is None:
+            value = self._new(array)
+            value.array = array
+            if self.born.get(id(tensor)) is not tensor:
+                self.leaves[id(tensor)] = tensor, array
         return value
 
 
@@ -180,75 +148,6 @@ def _dense(y: np.ndarray, inputs: Sequence[np.ndarray]) -> np.ndarray:
     return y if y.transpose(order).flags.c_contiguous or y.flags.c_contiguous else y.copy(order="K")
 
 
-@contextmanager
-def _watched(recording: Recording) -> Iterator[None]:
-    """While it lasts, this thread's ops go to the recording, and so does every look at a tensor's state."""
-    slots = {name: Tensor.__dict__[name] for name in ("data", "grad", "_leaf_grad")}
-    created, called = Tensor.__init__, Module.__call__
-
-    def here() -> bool:
-        return autograd.recorder.get() is recording
-
-    def data(self):
-        array = slots["data"].__get__(self)
-        return Values(array) if here() else array
-
-    def note_grad(self, read: bool) -> None:
-        if here() and recording.born.get(id(self)) is not self:
-            recording.grads.setdefault(id(self), (self, slots["grad"].__get__(self), read))
-
-    def grad(self):
-        note_grad(self, read=True)
-        return slots["grad"].__get__(self)
-
-    def set_grad(self, value) -> None:
-        note_grad(self, read=False)
-        slots["grad"].__set__(self, value)
-
-    def set_flag(self, value: bool) -> None:
-        if here() and recording.born.get(id(self)) is not self:
-            recording.flags.setdefault(id(self), (self, slots["_leaf_grad"].__get__(self)))
-        slots["_leaf_grad"].__set__(self, value)
-
-    def init(self, array, *args) -> None:
-        if here():
-            if isinstance(array, Values):
-                raise Values._read()
-            recording.born[id(self)] = self
-            if not sys._getframe(1).f_code.co_filename.startswith(_HERE):
-                raise recording.constant()
-        slots["grad"].__set__(self, None)
-        slots["_leaf_grad"].__set__(self, False)
-        created(self, array, *args)
-
-    def call(self, *args, **kwargs):
-        if here():
-            recording.modes.setdefault(id(self), (self, self.training, getattr(self, "moves_statistics", True)))
-        return called(self, *args, **kwargs)
-
-    token = autograd.recorder.set(recording)
-    try:
-        with _swapping:
-            Tensor.data = property(data, slots["data"].__set__)
-            Tensor.grad = property(grad, set_grad)
-            Tensor._leaf_grad = property(slots["_leaf_grad"].__get__, set_flag)
-            Tensor.__init__, Module.__call__ = init, call
-            autograd.watchers += 1
-            try:
-                yield
-            finally:
-                autograd.watchers -= 1
-                Tensor.__init__, Module.__call__ = created, called
-                for name, slot in slots.items():
-                    setattr(Tensor, name, slot)
-    finally:
-        autograd.recorder.reset(token)
-
-
-_swapping = threading.RLock()
-"""One recording at a time: it changes how Tensor answers."""
-
-
 class Captured:
     """What `capture` returns: call it as the function. `plans` are the records made so far, newest last."""
 
@@ -257,7 +156,7 @@ class Captured:
         self.function, self.plans, self._lock = function, [], threading.RLock()
 
     def __call__(self):
-        if autograd.watchers and (autograd.recorder.get() is not None or autograd.is_anomaly_detected()):
+        if _modes.watchers and (_modes.recorder.get() is not None or _modes.is_anomaly_detected()):
             return self.function()
         with self._lock:
             for plan in reversed(self.plans):
@@ -292,42 +191,41 @@ def capture(function: Callable) -> Captured:
 def _record(function: Callable) -> Plan:
     recording = Recording()
     names = _tensors_named_by(function)
-    returned = None
-    with _watched(recording):
+    with _modes.watching(_modes.recorder, recording):
         try:
-            returned = function()
-            result, wanted = _packed(returned, recording)
-            left = [(t, t.grad) for t, *_ in list(recording.grads.values())]
-            grads = [(t, None if g is None else recording.value(g)) for t, g in left]
-            exits = [(t, t._leaf_grad) for t, _ in recording.flags.values()]
+            result = function()
+            rebuild, results = _packed(result, recording)
+            grads = [(t, t._grad) for t, *_ in recording.grads.values()]
+            grads = [(t, None if g is None else recording.value(g)) for t, g in grads]
+            flags = [(t, t._leaf_grad) for t, _ in recording.flags.values()]
         finally:
             for generator, state in recording.generators.values():
                 generator.load_state_dict(state)
             for t, before, _ in recording.grads.values():
-                t.grad = before
+                t._grad = before
             for t, before in recording.flags.values():
                 t._leaf_grad = before
     entries = [(t, before) for t, before, read in recording.grads.values() if read]
-    return Plan(recording.steps, wanted, result, entries, grads, exits, _guard(recording, entries, names))
+    return Plan(recording.program, results, rebuild, entries, grads, flags, _guard(recording, entries, names))
 
 
-def _packed(returned, recording: Recording) -> tuple[Callable, list[Value]]:
+def _packed(result, recording: Recording) -> tuple[Callable, list[Value]]:
     """(a function from the arrays of the values to what the step returns, those values)."""
-    if isinstance(returned, Tensor):
-        if recording.born.get(id(returned)) is not returned:
-            return (lambda arrays: returned), []
-        return (lambda arrays: Tensor(next(arrays).copy())), [recording.value(returned)]
-    if isinstance(returned, (tuple, list, dict)):
-        items = returned.values() if isinstance(returned, dict) else returned
+    if isinstance(result, Tensor):
+        if recording.born.get(id(result)) is not result:
+            return (lambda arrays: result), []
+        return (lambda arrays: Tensor(next(arrays).copy())), [recording.value(result)]
+    if isinstance(result, (tuple, list, dict)):
+        items = result.values() if isinstance(result, dict) else result
         parts = [_packed(item, recording) for item in items]
-        wanted = [value for _, values in parts for value in values]
-        if isinstance(returned, dict):
-            keys = list(returned)
-            return (lambda arrays: {k: make(arrays) for k, (make, _) in zip(keys, parts, strict=True)}), wanted
-        kind = type(returned)
+        values = [value for _, part in parts for value in part]
+        if isinstance(result, dict):
+            keys = list(result)
+            return (lambda arrays: {k: rebuild(arrays) for k, (rebuild, _) in zip(keys, parts, strict=True)}), values
+        kind = type(result)
         build = kind._make if hasattr(kind, "_make") else kind
-        return (lambda arrays: build([make(arrays) for make, _ in parts])), wanted
-    return (lambda arrays: returned), []
+        return (lambda arrays: build([rebuild(arrays) for rebuild, _ in parts])), values
+    return (lambda arrays: result), []
 
 
 def _tensors_named_by(function: Callable) -> list[tuple[Callable[[], object], Tensor]]:
@@ -338,7 +236,7 @@ def _tensors_named_by(function: Callable) -> list[tuple[Callable[[], object], Te
         return []
     looks = [functools.partial(getattr, cell, "cell_contents", None) for cell in function.__closure__ or ()]
     looks += [functools.partial(function.__globals__.get, name) for name in code.co_names]
-    return [(look, found) for look in looks if isinstance(found := look(), Tensor)]
+    return [(look, tensor) for look in looks if isinstance(tensor := look(), Tensor)]
 
 
 def _guard(recording: Recording, entries: list, names: list) -> Callable[[], bool]:
@@ -346,20 +244,20 @@ def _guard(recording: Recording, entries: list, names: list) -> Callable[[], boo
     flags = {key: before for key, (_, before) in recording.flags.items()}
     leaves = [(t, array, flags.get(key, t._leaf_grad)) for key, (t, array) in recording.leaves.items()]
     leaves += [(t, array_of(t), before) for key, (t, before) in recording.flags.items() if key not in recording.leaves]
-    modes = list(recording.modes.values())
-    recorded = is_grad_enabled()
+    modules = [(module.captured_state, state) for module, state in recording.modules.values()]
+    grad_mode = is_grad_enabled()
 
     def fits() -> bool:
-        if is_grad_enabled() is not recorded:
+        if is_grad_enabled() is not grad_mode:
             return False
         for t, array, flag in leaves:
-            if t.data is not array or t._leaf_grad is not flag:
+            if t._data is not array or t._leaf_grad is not flag:
                 return False
         for t, before in entries:
-            if (t.grad is None) is not (before is None):
+            if (t._grad is None) is not (before is None):
                 return False
-        for module, training, moves in modes:
-            if module.training is not training or getattr(module, "moves_statistics", True) is not moves:
+        for captured_state, state in modules:
+            if captured_state() != state:
                 return False
         return all(look() is t for look, t in names)
 

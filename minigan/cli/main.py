@@ -18,7 +18,7 @@ from functools import wraps
 import click
 
 from .. import __version__
-from . import check, data, interpolate, judge, toy, train, translate, traverse
+from . import check, data, docs, interpolate, judge, ops, toy, train, translate, traverse
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def _one_line_errors() -> Iterator[None]:
         raise click.UsageError(str(error)) from error
 
 
-def _command(group: click.Group, name: str, summary: str) -> Callable:
+def _command(group: click.Group, name: str, summary: str, kind: type[click.Command] = click.Command) -> Callable:
     """A sub-command whose figures, if it returns any, are the last line of JSON under --json; `passed: false` exits
     with 1. `summary` is its line in the group's --help: at 80 columns it has to fit whole."""
 
@@ -52,7 +52,7 @@ def _command(group: click.Group, name: str, summary: str) -> Callable:
             if isinstance(figures, dict) and figures.get("passed") is False:
                 sys.exit(1)
 
-        return group.command(name, short_help=summary)(run)
+        return group.command(name, cls=kind, short_help=summary)(run)
 
     return decorate
 
@@ -63,5 +63,5 @@ def main() -> None:
     """Train, look at and check GANs built from scratch."""
 
 
-for commands in (train, judge, toy, check, data, interpolate, translate, traverse):
+for commands in (train, judge, toy, check, ops, docs, data, interpolate, translate, traverse):
     commands.register(main, _command)

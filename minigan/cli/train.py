@@ -2,36 +2,90 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import Field, fields
 from pathlib import Path
 
 import click
 
-from ..gan.options import Options
+from ..gan.options import GROUPS
+from ..gan.systems.table import SYSTEMS, system
+
+DEFAULT = "wgan-gp"
 
 
 def register(main: click.Group, command: Callable) -> None:
     """Add the commands; `command` makes a sub-command as minigan/cli/main.py does."""
-    command(main, "train", "Train a GAN: wgan-gp, or SYSTEM of `minigan systems`.")(train)
+    command(main, "train", "Train a GAN: wgan-gp, or SYSTEM of `minigan systems`.", TrainCommand)(train)
     command(main, "systems", "List the systems: defaults, data sets, options they take.")(systems)
 
 
+def _declaration(name: str, kind: str) -> str:
+    """How an option is written: --batch-size, --spectral/--no-spectral."""
+    if name == "capture":
+        return "--capture/--eager"
+    flag = "--" + name.replace("_", "-")
+    return f"{flag}/--no-{flag[2:]}" if kind == "bool" else flag
+
+
+def _all_options() -> dict[str, Field]:
+    """The options of all systems, by name."""
+    return {f.name: f for row in SYSTEMS.values() for f in fields(row.options) if "help" in f.metadata}
+
+
 def _system_options(function: Callable) -> Callable:
-    """An option of the command for every field of `gan.options.Options`."""
+    """An option of the command for every option of every system; `options_for` refuses those of another system."""
     kinds = {"int": int, "float": float, "str": str}
-    for f in reversed(fields(Options)):
-        if "help" not in f.metadata:
-            continue
-        name = f.name.replace("_", "-")
-        flag = {"capture": "--capture/--eager"}.get(
-            f.name, f"--{name}/--no-{name}" if f.type == "bool" else f"--{name}"
-        )
-        settings = {} if f.type == "bool" else {"type": kinds[f.type]}
-        function = click.option(flag, default=None, help=f.metadata["help"], **settings)(function)
+    for option in reversed(_all_options().values()):
+        settings = {} if option.type == "bool" else {"type": kinds[option.type]}
+        declaration = _declaration(option.name, option.type)
+        function = click.option(declaration, default=None, help=option.metadata["help"], **settings)(function)
     return function
+
+
+class TrainCommand(click.Command):
+    """A command whose --help shows the options of the system that is named, by groups, with defaults and choices."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Look for the system's name first, wherever it stands: --help is answered before arguments are read."""
+        try:
+            values, _, _ = self.make_parser(ctx).parse_args(list(args))
+        except click.UsageError:
+            values = {}
+        name = values.get("system")
+        ctx.meta["system"] = name if isinstance(name, str) else DEFAULT
+        return super().parse_args(ctx, args)
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The docstring, and what the system is."""
+        super().format_help_text(ctx, formatter)
+        row = self._row(ctx)
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(f"{row.name}: {row.what} ({row.paper}). These are its options.")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The system's options by groups, then those of the command itself."""
+        options = [f for f in fields(self._row(ctx).options) if "help" in f.metadata]
+        for group in GROUPS:
+            with formatter.section(group):
+                rows = [f for f in options if f.metadata["group"] == group]
+                formatter.write_dl([(_declaration(f.name, f.type), self._help(ctx, f)) for f in rows])
+        own = [p for p in self.get_params(ctx) if isinstance(p, click.Option) and p.name not in _all_options()]
+        with formatter.section("This command"):
+            formatter.write_dl([p.get_help_record(ctx) for p in own])
+
+    def _help(self, ctx: click.Context, option: Field) -> str:
+        value, choices = getattr(self._row(ctx).options, option.name), option.metadata["choices"]
+        shown = "" if value == "" else f"  [default: {str(value).lower() if option.type == 'bool' else value}]"
+        return option.metadata["help"] + (f" One of: {', '.join(choices)}." if choices else "") + shown
+
+    def _row(self, ctx: click.Context):
+        try:
+            return system(ctx.meta["system"])
+        except ValueError as error:
+            raise click.UsageError(str(error), ctx) from error
 
 
 @click.argument("system", required=False)
@@ -40,34 +94,37 @@ def _system_options(function: Callable) -> Callable:
 @click.option(
     "--resume", metavar="latest|DIR|FILE", help="Go on with a run from its newest whole checkpoint, or from FILE."
 )
-@click.option("-n", "--dry-run", is_flag=True, help="Show the options and the parameter counts, and stop.")
+@click.option(
+    "-n",
+    "--dry-run",
+    is_flag=True,
+    help="Show the options, the networks layer by layer, time and memory, and stop.",
+)
 @click.option("--fast-dev-run", is_flag=True, help="Two steps on small batches: does everything work?")
-def train(system, out, resume, dry_run, fast_dev_run, **given) -> dict:
-    """Train a GAN: SYSTEM is wgan-gp (the default) or another of `minigan systems`."""
+def train(system, out, resume, dry_run, fast_dev_run, **options) -> dict:
+    """Train a GAN: SYSTEM is wgan-gp (the default) or another of `minigan systems`. Each has options of its own: see
+    minigan train SYSTEM --help."""
+    from ..gan import _dry_run
     from ..gan.run import Run, Stopped
-    from ..gan.systems.table import options_for, trainer_for
+    from ..gan.systems.table import options_for
 
-    changes = {k: v for k, v in given.items() if v is not None}
+    changes = {k: v for k, v in options.items() if v is not None}
     if resume:
-        named = [system] * (system is not None) + sorted(changes.keys() - {"steps"}) + ["out"] * (out is not None)
-        if named:
+        surplus = [system] * (system is not None) + sorted(changes.keys() - {"steps"}) + ["out"] * (out is not None)
+        if surplus:
             raise ValueError(
-                f"--resume takes all options but --steps from the run itself; leave out: {', '.join(named)}"
+                f"--resume takes all options but --steps from the run itself; leave out: {', '.join(surplus)}"
             )
         run = Run.resume(resume, steps=changes.get("steps"))
     else:
         if fast_dev_run:
             changes = {"steps": 2, "batch_size": 8} | changes
-        options = options_for(system or "wgan-gp", **changes)
+        config = options_for(system or DEFAULT, **changes)
         if dry_run:
-            from .. import data
-
-            trainer = trainer_for(options, data.load(options.data, size=options.size))
-            counts = {name: sum(p.data.size for p in m.parameters()) for name, m in trainer.networks().items()}
-            figures = {"options": asdict(options), "parameters": counts}
-            click.echo(json.dumps(figures, indent=1))
+            figures = _dry_run.dry_run(config)
+            click.echo(_dry_run.text(config, figures))
             return figures
-        run = Run.create(options, out)
+        run = Run.create(config, out)
     try:
         return run.train()
     except Stopped as stopped:
@@ -76,8 +133,6 @@ def train(system, out, resume, dry_run, fast_dev_run, **given) -> dict:
 
 def systems() -> list:
     """List the systems that `minigan train` knows, with their default data sets and the options they take."""
-    from ..gan.systems.table import SYSTEMS
-
     for row in SYSTEMS.values():
         click.echo(f"{row.name:<10} {row.what} ({row.paper}); data {row.options.data}")
     return [

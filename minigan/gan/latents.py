@@ -26,10 +26,8 @@ from ..backend import Generator
 from .systems.conditional import ConditionalTrainer
 from .systems.infogan import InfoTrainer
 from .systems.table import system
-from .train import Trainer
+from .train import TRAVERSE_STREAM, Trainer
 from .tricks import slerp
-
-TRAVERSE_STREAM = 8
 
 
 def between(pairs: np.ndarray, latent: int, columns: int) -> np.ndarray:
@@ -44,11 +42,11 @@ def between(pairs: np.ndarray, latent: int, columns: int) -> np.ndarray:
         raise ValueError(f"between: a path has at least its 2 ends, got {columns} columns")
     if not 1 <= latent <= pairs.shape[1]:
         raise ValueError(f"between: {latent} latent numbers do not fit into inputs of width {pairs.shape[1]}")
-    made = np.repeat(pairs[::2], columns, axis=0)
+    inputs = np.repeat(pairs[::2], columns, axis=0)
     for row, (a, b) in enumerate(zip(pairs[::2, :latent], pairs[1::2, :latent], strict=True)):
         points = [slerp(a.astype(np.float64), b.astype(np.float64), t) for t in np.linspace(0, 1, columns)]
-        made[row * columns : (row + 1) * columns, :latent] = points
-    return made
+        inputs[row * columns : (row + 1) * columns, :latent] = points
+    return inputs
 
 
 def largest_step(images: np.ndarray, columns: int) -> np.ndarray:
@@ -93,17 +91,17 @@ def _(trainer: ConditionalTrainer, rows: int, columns: int, random: Generator) -
 def _(trainer: InfoTrainer, rows: int, columns: int, random: Generator) -> list[Walk]:
     options = trainer.options
     count, first = options.categories, options.latent
-    drawn = trainer.inputs(rows, random).numpy()
-    inputs = drawn.repeat(count, 0)
+    latents_and_codes = trainer.inputs(rows, random).numpy()
+    inputs = latents_and_codes.repeat(count, 0)
     inputs[:, first : first + count] = np.tile(np.eye(count), (rows, 1))
-    found = [Walk("each column one category, each row one latent", inputs, count)]
+    grids = [Walk("each column one category, each row one latent", inputs, count)]
     for k in range(options.continuous):
-        inputs = np.repeat(drawn[:1], count * columns, 0)
+        inputs = np.repeat(latents_and_codes[:1], count * columns, 0)
         inputs[:, first : first + count] = np.eye(count).repeat(columns, 0)
         inputs[:, first + count :] = 0
         inputs[:, first + count + k] = np.tile(np.linspace(-1, 1, columns), count)
-        found.append(Walk(f"each row one category, continuous code {k + 1} from -1 to 1", inputs, columns))
-    return found
+        grids.append(Walk(f"each row one category, continuous code {k + 1} from -1 to 1", inputs, columns))
+    return grids
 
 
 def traverse(trainer: Trainer, rows: int = 8, columns: int = 10, seed: int = 0) -> dict[str, np.ndarray]:
@@ -116,8 +114,8 @@ def traverse(trainer: Trainer, rows: int = 8, columns: int = 10, seed: int = 0) 
     name = trainer.options.system
     if "latent" not in system(name).takes:
         raise ValueError(f"{name} translates images, so there are no latents to walk through; see: minigan translate")
-    found = {}
+    grids = {}
     for walk in walks(trainer, rows, columns, Generator(seed, TRAVERSE_STREAM)):
         images = trainer.sample(Tensor(walk.inputs.astype(trainer.dtype)))
-        found[walk.title] = images.reshape(-1, walk.columns, *images.shape[1:])
-    return found
+        grids[walk.title] = images.reshape(-1, walk.columns, *images.shape[1:])
+    return grids

@@ -1,85 +1,98 @@
-"""What a run is made of: the options of every system, in one flat record that `training_options.json` holds.
+"""What a run is made of: a family of systems has its record of options, which `training_options.json` holds.
 
-Each field's help text is in its metadata; `minigan train` makes its own options from them. Which of them mean something
-to which system is in gan/systems/table.py.
+`CommonOptions` are every system's, `Options` those of a plain GAN. Another family (gan/systems/) extends one of them,
+beside its trainer; an option that it does not offer is a class constant there, at the value that it has. An option's
+help text, group and choices are in its metadata; `minigan train SYSTEM --help` is made of them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import ClassVar
 
-from ..backend import device
-from .losses import loss, nearest
-from .networks.table import pair
-from .penalties import penalty
+from ..backend import DEVICES, device
+from .losses import LOSSES, loss, nearest
+from .networks.table import PAIRS, pair
+from .penalties import PENALTIES, penalty
 from .tricks import check
 
 OPTIMIZERS = ("adam", "rmsprop")
+RUN, NETWORKS, OBJECTIVE, OPTIMISATION = "Run", "Networks", "Objective", "Optimisation"
+GROUPS = (RUN, NETWORKS, OBJECTIVE, OPTIMISATION)
+"""The groups of options, in the order in which they are shown."""
 
 
-def _option(default, text: str, least: int | None = None):
-    """A field with its help text and its least value."""
-    return field(default=default, metadata={"help": text, "least": least})
+def option(default, text: str, group: str, least: int | None = None, choices: Sequence[str] = ()):
+    """A field with its help text, its group, its least value, and the values it can have where they are few."""
+    return field(default=default, metadata={"help": text, "group": group, "least": least, "choices": tuple(choices)})
 
 
 @dataclass(frozen=True)
-class Options:
-    """Raises ValueError for values that make no sense."""
+class CommonOptions:
+    """What every system is told. Raises ValueError for values that make no sense."""
 
     system: str = "wgan-gp"
-    data: str = _option("digits", "Data set (see: minigan data list).")
-    steps: int = _option(1000, "Total number of generator steps, also with --resume.", 0)
-    batch_size: int = _option(64, "Images per step.", 1)
-    seed: int = _option(0, "The same seed gives the same run, bit for bit.")
-    device: str = _option("cpu", "Where to compute: cpu, cuda, cudasim or cudasim:check.")
-    loss: str = _option("wasserstein", "A row of the table of losses (minigan.gan.losses), such as hinge.")
-    lr: float = _option(2e-4, "Learning rate of both Adams.")
-    beta1: float = _option(0.0, "Adam's decay of the average gradient.")
-    beta2: float = _option(0.9, "Adam's decay of the average squared gradient.")
-    n_critic: int = _option(5, "Critic steps per generator step.", 1)
-    gp_weight: float = _option(10.0, "Weight lambda of the gradient penalty; 0 for none.", 0)
-    critic_norm: bool = _option(False, "Batch norm in the critic.")
-    latent: int = _option(100, "Size of the latent vector.", 1)
-    base: int = _option(32, "Channels of the widest feature maps; deeper ones have multiples.", 1)
-    size: int = _option(32, "Height and width of the images, a power of two.")
-    average: float = _option(0.99, "Decay of the average of the generator's weights, which samples are drawn from.")
-    capture: bool = _option(True, "Replay recorded steps (the default), or run them op by op.")
-    source: str = _option("", "Class to translate from; by default the data set's first.")
-    target: str = _option("", "Class to translate to; by default the data set's next.")
-    attributes: str = _option("", "Attributes to set, parted by commas: yes/no ones of the data set.")
-    blocks: int = _option(4, "Residual blocks of a translator.", 0)
-    cycle_weight: float = _option(10.0, "Weight of the error of going there and back.", 0)
-    change_weight: float = _option(0.0, "Weight of what an image is changed by, as the mean over its pixels.", 0)
-    identity_weight: float = _option(0.5, "Weight of leaving the target's own images as they are, in cycle weights.", 0)
-    class_weight: float = _option(1.0, "Weight of the critic's classification.", 0)
-    source_weight: float = _option(1.0, "Weight of finding out what a translation was made of, in class weights.", 0)
-    pool: int = _option(50, "Earlier translations of each domain that the critics are shown again; 0 for none.", 0)
-    penalty: str = _option("two-sided", "Which slope the gradient penalty pulls at (minigan.gan.penalties).")
-    network: str = _option("dcgan", "Both networks: dcgan, resnet (residual blocks) or mlp (perceptrons).")
-    optimizer: str = _option("adam", "adam or rmsprop, of both players.")
-    clip: float = _option(0.0, "Bound on every weight of the critic, applied after each of its steps; 0 for none.", 0)
-    spectral: bool = _option(False, "Spectral norm on every layer of the critic.")
-    dropout: float = _option(0.0, "Share of its inputs and units that an mlp critic drops in training.", 0)
-    margin: float = _option(0.2, "Energy below which EBGAN's critic pushes samples up.")
-    pull: float = _option(0.1, "Weight of EBGAN's pulling-away term.", 0)
-    code: int = _option(64, "Numbers in the code of EBGAN's autoencoder.", 1)
-    condition: str = _option("concat", "How the critic is told the class: concat or projection.")
-    categories: int = _option(10, "Values of the categorical code.", 2)
-    continuous: int = _option(2, "Number of continuous codes.", 0)
-    category_weight: float = _option(1.0, "Weight of the categorical code's information.", 0)
-    continuous_weight: float = _option(0.5, "Weight of the continuous codes' information.", 0)
-    real_weight: float = _option(1.0, "Weight of what the category tells of pairs of alike reals; 0 for none.", 0)
-    neighbours: int = _option(0, "Nearest images that an image is paired with besides itself.", 0)
-    settle: int = _option(300, "Steps that Q learns a partition of the reals before the first step; 0 for none.", 0)
-    ramp: int = _option(800, "Steps until the weight of the codes begins to rise.", 0)
+    data: str = option("digits", "Data set (see: minigan data list).", RUN)
+    steps: int = option(1000, "Total number of generator steps, also with --resume.", RUN, 0)
+    batch_size: int = option(64, "Images per step.", RUN, 1)
+    seed: int = option(0, "The same seed gives the same run, bit for bit.", RUN)
+    device: str = option("cpu", "Where to compute.", RUN, choices=DEVICES)
+    capture: bool = option(True, "Replay recorded steps, or run them op by op.", RUN)
+    base: int = option(32, "Channels of the widest feature maps; deeper ones have multiples.", NETWORKS, 1)
+    size: int = option(32, "Height and width of the images, a power of two.", NETWORKS)
+    lr: float = option(2e-4, "Learning rate of both players.", OPTIMISATION)
+    beta1: float = option(0.0, "Adam's decay of the average gradient.", OPTIMISATION)
+    beta2: float = option(0.9, "Adam's decay of the average squared gradient.", OPTIMISATION)
+    n_critic: int = option(5, "Critic steps per generator step.", OPTIMISATION, 1)
+    average: float = option(
+        0.99, "Decay of the average of the generator's weights, which samples are drawn from.", OPTIMISATION
+    )
+
+    loss: ClassVar[str]
+    optimizer: ClassVar[str] = "adam"
+    clip: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
-        for name, row in self.__dataclass_fields__.items():
+        for row in fields(self):
             least = row.metadata.get("least")
-            if least is not None and not getattr(self, name) >= least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+            if least is not None and not getattr(self, row.name) >= least:
+                raise ValueError(f"{row.name} must be at least {least}, got {getattr(self, row.name)}")
         if not 0 < self.lr < float("inf"):
             raise ValueError(f"lr must be positive and finite, got {self.lr}")
+        device(self.device)
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The options that a user can set."""
+        return tuple(row.name for row in fields(cls) if "help" in row.metadata)
+
+    def idle(self) -> dict[str, str]:
+        """Options that another's value makes idle, with the reason."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Options(CommonOptions):
+    """The options of a plain GAN: one generator, one critic, a loss of the table."""
+
+    loss: str = option("wasserstein", "What both players minimise.", OBJECTIVE, choices=LOSSES)
+    optimizer: str = option("adam", "The optimiser of both players.", OPTIMISATION, choices=OPTIMIZERS)
+    gp_weight: float = option(10.0, "Weight lambda of the gradient penalty; 0 for none.", OBJECTIVE, 0)
+    penalty: str = option("two-sided", "Which slope the gradient penalty pulls at.", OBJECTIVE, choices=PENALTIES)
+    critic_norm: bool = option(False, "Batch norm in the critic.", NETWORKS)
+    latent: int = option(100, "Size of the latent vector.", NETWORKS, 1)
+    network: str = option(
+        "dcgan", "Both networks: convolutions, residual blocks, or perceptrons.", NETWORKS, choices=PAIRS
+    )
+    clip: float = option(
+        0.0, "Bound on every weight of the critic, applied after each of its steps; 0 for none.", OBJECTIVE, 0
+    )
+    spectral: bool = option(False, "Spectral norm on every layer of the critic.", OBJECTIVE)
+    dropout: float = option(0.0, "Share of its inputs and units that an mlp critic drops in training.", NETWORKS, 0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         loss(self.loss)
         penalty(self.penalty)
         if self.critic_norm and self.gp_weight:
@@ -90,10 +103,13 @@ class Options:
             raise nearest("optimizer", self.optimizer, OPTIMIZERS)
         if not self.dropout < 1:
             raise ValueError(f"dropout must be below 1, got {self.dropout}")
-        if not 0 < self.margin < float("inf"):
-            raise ValueError(f"margin must be positive and finite, got {self.margin}")
         if self.dropout and not pair(self.network).dropout:
             raise ValueError(f"network {self.network!r} has no dropout; leave dropout 0, or take network mlp")
-        used = {self.penalty: self.gp_weight, "clip": self.clip, "spectral": self.spectral}
-        check(self.loss, [trick for trick, on in used.items() if on])
-        device(self.device)
+        tricks = {self.penalty: self.gp_weight, "clip": self.clip, "spectral": self.spectral}
+        check(self.loss, [trick for trick, on in tricks.items() if on])
+
+    def idle(self) -> dict[str, str]:
+        reasons = {} if self.gp_weight else {"penalty": "gp_weight is 0"}
+        if self.optimizer != "adam":
+            reasons |= dict.fromkeys(("beta1", "beta2"), "it is Adam's, and optimizer is not adam")
+        return reasons

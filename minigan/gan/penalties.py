@@ -2,9 +2,9 @@
 
     lambda E[(||grad_x f(x_hat)||_2 - 1)^2],    x_hat = eps x + (1 - eps) G(z),  one eps per sample
 
-(Gulrajani et al. 2017, eq. 3) and its relatives, in the table PENALTIES: which samples the slope is taken at, and what
-of it is penalised. The norm runs over ALL axes but the batch. A penalty's gradient with respect to the critic's weights
-differentiates grad_x f, itself computed by a backward pass: d/dw of d/dx.
+(Gulrajani et al. 2017, eq. 3) and its relatives, in the table PENALTIES: at which points the slope is taken, a function
+of (real, fake, eps), and what of it is penalised. The norm runs over ALL axes but the batch. A penalty's gradient with
+respect to the critic's weights differentiates grad_x f, itself computed by a backward pass: d/dw of d/dx.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ from minigan import kernels
 from ..autograd import Op, Tensor, array_of, grad, no_grad
 from ..backend import on
 from ..functional import relu
-from ..ops.basic import square
+from ..ops.elementary import square
 from ..ops.reduce import mean, safe_norm, sum
 from .losses import nearest
 
 
-def interpolate(real: Tensor, fake: Tensor, eps: Tensor) -> Tensor:
+def interpolate(real: Tensor, fake: Tensor, eps: Tensor | None) -> Tensor:
     """eps x + (1 - eps) G(z), a new leaf that requires a gradient. eps: (N, 1, ...), one number a sample.
 
     Raises ValueError if the shapes differ or eps is not one number per sample.
     """
+    if eps is None:
+        raise ValueError("a penalty taken at interpolates: give eps of shape (N, 1, ...), one number per sample")
     if real.shape != fake.shape:
         raise ValueError(f"interpolate: real {real.shape} and fake {fake.shape} must have one shape")
     if eps.shape != (real.shape[0],) + (1,) * (real.ndim - 1):
@@ -36,8 +38,8 @@ def interpolate(real: Tensor, fake: Tensor, eps: Tensor) -> Tensor:
             f"interpolate: eps must have shape {(real.shape[0],) + (1,) * (real.ndim - 1)}, got {eps.shape}"
         )
     with no_grad():
-        mixed = Mix()(real, fake, eps)
-    return mixed.requires_grad_()
+        points = Mix()(real, fake, eps)
+    return points.requires_grad_()
 
 
 class Mix(Op):
@@ -85,15 +87,26 @@ def gradient_penalty(
     return mean(square(norms - 1)), mean(norms)
 
 
+def at_reals(real: Tensor, fake: Tensor, eps: Tensor | None = None) -> Tensor:
+    """The reals, a new leaf that requires a gradient."""
+    return real.detach().requires_grad_()
+
+
+def at_fakes(real: Tensor, fake: Tensor, eps: Tensor | None = None) -> Tensor:
+    """The samples, a new leaf that requires a gradient."""
+    return fake.detach().requires_grad_()
+
+
 @dataclass(frozen=True)
 class Penalty:
-    """One row of PENALTIES. at: "interpolates", "real" or "fake"; of: what is penalised, given the norms (N,).
+    """One row of PENALTIES.
 
+    points(real, fake, eps): where the slope is taken, a new leaf (N, ...). of: what is penalised, given the norms (N,).
     weight: the usual lambda.
     """
 
     name: str
-    at: str
+    points: Callable[[Tensor, Tensor, Tensor | None], Tensor]
     of: Callable[[Tensor], Tensor]
     weight: float
     formula: str
@@ -107,13 +120,7 @@ class Penalty:
         real, fake: (N, ...) of one shape; eps: (N, 1, ...) uniform on [0, 1), needed at interpolates only, where its
         absence is a ValueError.
         """
-        if self.at == "interpolates":
-            if eps is None:
-                raise ValueError(f"penalty {self.name!r} is taken at interpolates: give eps of shape (N, 1, ...)")
-            x = interpolate(real, fake, eps)
-        else:
-            x = (real if self.at == "real" else fake).detach().requires_grad_()
-        norms = gradient_norm(critic, x)
+        norms = gradient_norm(critic, self.points(real, fake, eps))
         return mean(self.of(norms)), mean(norms)
 
 
@@ -121,35 +128,26 @@ def _half_square(norms: Tensor) -> Tensor:
     return square(norms) / 2
 
 
+def _above_one(norms: Tensor) -> Tensor:
+    return square(relu(norms - 1))
+
+
+def _from_one(norms: Tensor) -> Tensor:
+    return square(norms - 1)
+
+
 PENALTIES: dict[str, Penalty] = {
     row.name: row
     for row in (
         Penalty(
-            "two-sided",
-            "interpolates",
-            lambda norms: square(norms - 1),
-            10.0,
-            "E (||grad f(x_hat)|| - 1)^2",
-            "Gulrajani et al. 2017, eq. 3",
+            "two-sided", interpolate, _from_one, 10.0, "E (||grad f(x_hat)|| - 1)^2", "Gulrajani et al. 2017, eq. 3"
         ),
         Penalty(
-            "one-sided",
-            "interpolates",
-            lambda norms: square(relu(norms - 1)),
-            10.0,
-            "E max(0, ||grad f(x_hat)|| - 1)^2",
-            "Petzka et al. 2018, eq. 8",
+            "one-sided", interpolate, _above_one, 10.0, "E max(0, ||grad f(x_hat)|| - 1)^2", "Petzka et al. 2018, eq. 8"
         ),
-        Penalty(
-            "zero-centred",
-            "interpolates",
-            square,
-            10.0,
-            "E ||grad f(x_hat)||^2",
-            "Thanh-Tung et al. 2019, eq. 7",
-        ),
-        Penalty("r1", "real", _half_square, 10.0, "1/2 E ||grad f(x)||^2", "Mescheder et al. 2018, eq. 9"),
-        Penalty("r2", "fake", _half_square, 10.0, "1/2 E ||grad f(Gz)||^2", "Mescheder et al. 2018, eq. 10"),
+        Penalty("zero-centred", interpolate, square, 10.0, "E ||grad f(x_hat)||^2", "Thanh-Tung et al. 2019, eq. 7"),
+        Penalty("r1", at_reals, _half_square, 10.0, "1/2 E ||grad f(x)||^2", "Mescheder et al. 2018, eq. 9"),
+        Penalty("r2", at_fakes, _half_square, 10.0, "1/2 E ||grad f(Gz)||^2", "Mescheder et al. 2018, eq. 10"),
     )
 }
 

@@ -4,7 +4,7 @@
     RESULTS.md    picture, command, minutes, observable of each seed, paper
     pictures/dcgan.png                        samples of the first seed, at most PICTURE_BYTES
 
-A row's observable is what `Trainer.observe` found at the end of the run, in the words of `ROWS`.
+A row's observable is what `Trainer.observe` shows at the end of the run, in the words of the system's `Result`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .. import checkpoint, viz
 from ..checkpoint import atomic_write
 from .losses import nearest
 from .run import Run
-from .systems.table import options_for, system
+from .systems.table import SYSTEMS, options_for, system
 
 PICTURE_BYTES = 40_000
 
@@ -38,59 +38,16 @@ class Row:
     @property
     def command(self) -> str:
         """What a user types to get this row."""
-        given = [f"--{key.replace('_', '-')} {value}" for key, value in self.changes.items()]
-        return " ".join(["minigan train", self.system, *given])
+        flags = [f"--{key.replace('_', '-')} {value}" for key, value in self.changes.items()]
+        return " ".join(["minigan train", self.system, *flags])
 
 
-CLASSES = (
-    "{confident:.1%} confident (real {real_confident:.1%}), {present} of {classes} classes, Frechet {frechet:.1f}"
-    " (real {real_frechet:.1f}); judge right on {held_out_accuracy:.1%}"
-)
-NEIGHBOURS = (
-    "precision {precision:.3f} (real {details[real][precision]:.3f}), recall {recall:.3f} (real"
-    " {details[real][recall]:.3f}); judge right on {held_out_accuracy:.1%} of attributes"
-)
-ENERGY = (
-    "energy {energy[fake]:.3f}, of held-out images {energy[real]:.3f}: the higher one in {energy[auc]:.1%} of pairs; "
-    + CLASSES
-)
-AGREEMENT = (
-    "{agreement[value]:.1%} agree with their label; judge right on {held_out_accuracy:.1%}; Frechet {frechet:.1f}"
-)
-INFORMATION = (
-    "purity {purity:.1%}, one to one {matched:.1%}; bound {bound:.3f} of {entropy:.3f};"
-    " judge right on {held_out_accuracy:.1%}"
-)
 ROWS: dict[str, Row] = {
     row.name: row
-    for row in (
-        Row("wgan-gp", CLASSES),
-        Row("dcgan", CLASSES),
-        Row("dcgan", NEIGHBOURS, {"data": "avatars"}),
-        Row("gan", CLASSES),
-        Row("wgan", CLASSES),
-        Row("lsgan", CLASSES),
-        Row("hinge", CLASSES),
-        Row("ebgan", ENERGY),
-        Row(
-            "cyclegan",
-            "L1 to held-out true pairs below the identity map's by {twemoji_to_openmoji[below_identity]:.1%} (twemoji"
-            " to openmoji) and {openmoji_to_twemoji[below_identity]:.1%} (back); cycle L1"
-            " {twemoji_to_openmoji[cycle_l1]:.4f} and {openmoji_to_twemoji[cycle_l1]:.4f}",
-        ),
-        Row(
-            "stargan",
-            "each of four attributes turned over in at least {least_present:.1%}, the other three kept in at least"
-            " {least_kept:.1%}; of those not set, skin kept in at least {kept[skin]:.1%} (judge right on real ones in"
-            " {judge[skin]:.1%}), beard {kept[beard]:.1%} ({judge[beard]:.1%}), hair, which hats hide,"
-            " {kept[hair]:.1%} ({judge[hair]:.1%}); reconstruction L1 {reconstruction_l1:.4f}",
-        ),
-        Row("cgan", AGREEMENT),
-        Row("cgan", AGREEMENT, {"condition": "projection"}),
-        Row("acgan", AGREEMENT),
-        Row("infogan", INFORMATION),
-    )
+    for name, own in SYSTEMS.items()
+    for row in (Row(name, result.shows, dict(result.changes)) for result in own.results)
 }
+"""Name -> row: what each system says of its results (gan/systems/system.py)."""
 
 
 def rows(names: Iterable[str] = ()) -> list[Row]:
@@ -111,7 +68,7 @@ def trained(row: Row, seed: int, root: Path, steps: int | None = None) -> tuple[
 
 
 def build(
-    chosen: Iterable[Row],
+    selection: Iterable[Row],
     seeds: int,
     root: Path,
     page: Path,
@@ -122,15 +79,15 @@ def build(
 
     steps: of every run, in place of the systems' own. Raises what training does.
     """
-    made: list[dict] = []
-    for row in chosen:
+    records: list[dict] = []
+    for row in selection:
         say(f"{row.command}: seeds 0 to {seeds - 1}")
-        found = [trained(row, seed, root, steps) for seed in range(seeds)]
+        runs = [trained(row, seed, root, steps) for seed in range(seeds)]
         picture = page.parent / "pictures" / f"{row.name}.png"
         picture.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(picture, small_picture(found[0][0]))
-        figures = [f for _, f in found]
-        made.append(
+        atomic_write(picture, small_picture(runs[0][0]))
+        figures = [f for _, f in runs]
+        records.append(
             {
                 "name": row.name,
                 "command": row.command + ("" if steps is None else f" --steps {steps}"),
@@ -140,8 +97,8 @@ def build(
                 "paper": system(row.system).paper,
             }
         )
-        atomic_write(page, markdown(made))
-    return made
+        atomic_write(page, markdown(records))
+    return records
 
 
 def small_picture(run: Run, count: int = 64) -> bytes:
@@ -155,7 +112,7 @@ def small_picture(run: Run, count: int = 64) -> bytes:
         count = max(1, count * 3 // 4)
 
 
-def markdown(made: list[dict]) -> str:
+def markdown(records: list[dict]) -> str:
     """The page."""
     lines = [
         "# Results",
@@ -167,10 +124,10 @@ def markdown(made: list[dict]) -> str:
         "| samples | system | minutes | what an independent judge says | paper |",
         "|---|---|---|---|---|",
     ]
-    for row in made:
-        shown = "<br>".join(row["shown"])
+    for row in records:
+        figures = "<br>".join(row["shown"])
         lines.append(
-            f"| ![{row['name']}](pictures/{row['name']}.png) | `{row['command']}` | {row['minutes']} | {shown} |"
+            f"| ![{row['name']}](pictures/{row['name']}.png) | `{row['command']}` | {row['minutes']} | {figures} |"
             f" {row['paper']} |"
         )
     return "\n".join(lines) + "\n"

@@ -24,12 +24,13 @@ from .. import checkpoint, data, nn, viz
 from ..backend import Generator
 from ..checkpoint import Checkpoint, CheckpointError, atomic_write
 from .metrics.classifier import prepared
-from .options import Options
-from .systems.table import trainer_for
-from .train import Observed, Trainer
+from .metrics.judging import Observation
+from .options import CommonOptions
+from .systems.table import options_from, trainer_for
+from .train import METRIC_STREAM, SAMPLE_STREAM, Trainer
 
+__all__ = ["SAMPLE_STREAM", "Run", "Stopped", "append_metric", "list_runs", "load_generator", "load_trainer"]
 TICK, SNAP, KEEP, PREVIEWS, METRIC_SAMPLES = 25, 250, 3, 64, 5000
-SAMPLE_STREAM, METRIC_STREAM = 6, 7
 
 
 class Stopped(Exception):
@@ -43,17 +44,19 @@ class Stopped(Exception):
 class Run:
     """One run folder and the trainer that fills it. Make one with `Run.create` or `Run.resume`, then call `train`."""
 
-    def __init__(self, folder: Path, options: Options, found: Checkpoint | None = None) -> None:
+    def __init__(self, folder: Path, options: CommonOptions, saved: Checkpoint | None = None) -> None:
         self.folder, self.options = folder, options
         self.dataset = data.load(options.data, size=options.size)
         self.trainer = trainer_for(options, self.dataset)
-        if found is not None:
-            self.trainer.restore(found.arrays, found.state)
-        self.seconds = 0.0 if found is None else found.state["seconds"]
+        if saved is not None:
+            self.trainer.restore(saved.arrays, saved.state)
+        self.seconds = 0.0 if saved is None else saved.state["seconds"]
         self.bar = None
 
     @classmethod
-    def create(cls, options: Options, out: str | os.PathLike | None = None, root: str | os.PathLike = "runs") -> Run:
+    def create(
+        cls, options: CommonOptions, out: str | os.PathLike | None = None, root: str | os.PathLike = "runs"
+    ) -> Run:
         """A new run in `out`, or in the next numbered folder of `root`. Raises ValueError if `out` already holds
         something."""
         run = cls(Path(), options)  # what cannot be built must leave no folder behind
@@ -67,15 +70,15 @@ class Run:
 
         steps: a new total number of generator steps; the other options are the run's own. Raises CheckpointError.
         """
-        found = checkpoint.resolve(spec, root)
-        options = options_of(found)
-        run = cls(found.path.parent, options if steps is None else replace(options, steps=steps), found)
-        if run.options.steps < found.step:
+        saved = checkpoint.resolve(spec, root)
+        options = options_of(saved)
+        run = cls(saved.path.parent, options if steps is None else replace(options, steps=steps), saved)
+        if run.options.steps < saved.step:
             raise ValueError(
-                f"{found.path} is at step {found.step}, beyond --steps {run.options.steps} (the total number of steps)"
+                f"{saved.path} is at step {saved.step}, beyond --steps {run.options.steps} (the total number of steps)"
             )
         for path in checkpoint.paths(run.folder):  # a run that goes back leaves its later checkpoints aside
-            if checkpoint.step_of(path) > found.step:
+            if checkpoint.step_of(path) > saved.step:
                 checkpoint.set_aside(path)
         run._write_json("training_options.json", asdict(run.options))
         return run
@@ -85,7 +88,7 @@ class Run:
         TrainingError."""
         stopper = _Stopper()
         with stopper, self._progress():
-            started, rows = time.monotonic() - self.seconds, []
+            start, rows = time.monotonic() - self.seconds, []
             self._open()
             while self.trainer.steps_done < self.options.steps:
                 if stopper.number is not None:
@@ -95,13 +98,13 @@ class Run:
                     )
                     raise Stopped(stopper.number)
                 rows.append(self.trainer.step())
-                done = self.trainer.steps_done
-                self.seconds = time.monotonic() - started
+                step = self.trainer.steps_done
+                self.seconds = time.monotonic() - start
                 self._tick(rows[-1])
-                if done % TICK == 0 or done == self.options.steps:
+                if step % TICK == 0 or step == self.options.steps:
                     self._log(rows)
                     rows = []
-                if done % SNAP == 0 or done == self.options.steps:
+                if step % SNAP == 0 or step == self.options.steps:
                     self._snapshot()
             return self._close()
 
@@ -153,12 +156,16 @@ class Run:
 
     def _sampler(self) -> Trainer:
         """The trainer that draws pictures and is judged: the simulator would take minutes for it."""
-        return self.trainer.twin("cpu") if self.options.device.startswith("cudasim") else self.trainer
+        if not self.options.device.startswith("cudasim"):
+            return self.trainer
+        twin = trainer_for(replace(self.options, device="cpu"), self.dataset)
+        twin.restore(*self.trainer.state())
+        return twin
 
     def _tick(self, figures: dict[str, float]) -> None:
         slope = "gradient_norm" if "gradient_norm" in figures else "g_weight_gradient"
-        shown = {k: figures[k] for k in ("d_loss", "g_loss", "critic_estimate", slope) if k in figures}
-        self.bar.set_postfix({k: f"{v:.3g}" for k, v in shown.items()}, refresh=False)
+        postfix = {k: figures[k] for k in ("d_loss", "g_loss", "critic_estimate", slope) if k in figures}
+        self.bar.set_postfix({k: f"{v:.3g}" for k, v in postfix.items()}, refresh=False)
         self.bar.update(1)
 
     def _log(self, rows: list[dict[str, float]]) -> None:
@@ -196,19 +203,19 @@ class Run:
             viz.plot_curves(self.folder / "curves.png", stats, self.trainer.formulas(), title)
         viz.save_gif(self.folder / "training.gif", viz.run_frames(self.folder))
         figures = {"run": str(self.folder), "steps": self.trainer.steps_done, "seconds": round(self.seconds, 1)}
-        reached = f"reached step {figures['steps']} in {figures['seconds']:.0f} s"
+        ending = f"reached step {figures['steps']} in {figures['seconds']:.0f} s"
         try:
-            seen = self._sampler().observe(METRIC_SAMPLES, Generator(self.options.seed, METRIC_STREAM))
+            observation = self._sampler().observe(METRIC_SAMPLES, Generator(self.options.seed, METRIC_STREAM))
         except CheckpointError:
             raise
         except ValueError as error:
-            self.say(f"{reached}; samples not scored: {error}")
+            self.say(f"{ending}; samples not scored: {error}")
             return figures
-        append_metric(self.folder, self.trainer.steps_done, seen)
-        self.say(f"{reached}: {seen.lines[0]}")
-        for line in seen.lines[1:]:
+        append_metric(self.folder, self.trainer.steps_done, observation)
+        self.say(f"{ending}: {observation.lines[0]}")
+        for line in observation.lines[1:]:
             self.say(line)
-        return figures | seen.figures
+        return figures | observation.figures
 
     def _write_json(self, name: str, content: dict) -> None:
         atomic_write(self.folder / name, json.dumps(content, indent=1) + "\n")
@@ -235,12 +242,12 @@ class _Stopper:
             signal.signal(n, handler)
 
 
-def options_of(found: Checkpoint) -> Options:
+def options_of(saved: Checkpoint) -> CommonOptions:
     """The options a checkpoint's run was made with. Raises CheckpointError for options this version does not know."""
     try:
-        return Options(**found.state["options"])
-    except (TypeError, KeyError) as error:
-        raise CheckpointError(f"{found.path} was written by another version of minigan: {error}") from error
+        return options_from(saved.state["options"])
+    except (TypeError, KeyError, ValueError) as error:
+        raise CheckpointError(f"{saved.path} was written by another version of minigan: {error}") from error
 
 
 def load_trainer(
@@ -251,27 +258,27 @@ def load_trainer(
     with_data: False where its data set need not be read: the trainer can then sample but not train or be judged. Raises
     CheckpointError.
     """
-    found = checkpoint.resolve(spec, root)
-    options = replace(options_of(found), device=device)
-    known = data.load(options.data, size=options.size) if with_data else data.info(options.data, options.size)
-    trainer = trainer_for(options, known)
+    saved = checkpoint.resolve(spec, root)
+    options = replace(options_of(saved), device=device)
+    dataset = data.load(options.data, size=options.size) if with_data else data.info(options.data, options.size)
+    trainer = trainer_for(options, dataset)
     try:
-        trainer.restore(found.arrays, found.state)
+        trainer.restore(saved.arrays, saved.state)
     except (KeyError, ValueError) as error:
-        raise CheckpointError(f"{found.path} does not fit the networks its options describe: {error}") from error
-    return trainer, found
+        raise CheckpointError(f"{saved.path} does not fit the networks its options describe: {error}") from error
+    return trainer, saved
 
 
-def load_generator(spec: str, root: str | os.PathLike = "runs") -> tuple[nn.Module, Options, Checkpoint]:
+def load_generator(spec: str, root: str | os.PathLike = "runs") -> tuple[nn.Module, CommonOptions, Checkpoint]:
     """The averaged generator of a run in evaluation mode, its options, and the checkpoint. Raises CheckpointError."""
-    trainer, found = load_trainer(spec, root, with_data=False)
-    return trainer.average.module.eval(), trainer.options, found
+    trainer, saved = load_trainer(spec, root, with_data=False)
+    return trainer.average.module.eval(), trainer.options, saved
 
 
-def append_metric(folder: Path, step: int, seen: Observed) -> None:
+def append_metric(folder: Path, step: int, observation: Observation) -> None:
     """A row of metric-classifier.jsonl."""
     with open(folder / "metric-classifier.jsonl", "a") as file:
-        file.write(json.dumps({"step": step, "results": seen.figures}) + "\n")
+        file.write(json.dumps({"step": step, "results": observation.figures}) + "\n")
 
 
 def read_stats(folder: Path) -> list[dict]:
@@ -289,23 +296,23 @@ def read_stats(folder: Path) -> list[dict]:
 
 def list_runs(root: str | os.PathLike = "runs") -> list[dict]:
     """What is known of each run folder in `root`: name, system, data, steps done of total, newest figures."""
-    found = []
+    rows = []
     for folder in sorted(p for p in Path(root).glob("*") if (p / "training_options.json").is_file()):
         try:
             options = json.loads((folder / "training_options.json").read_text())
             row = {"run": folder.name, **{k: options[k] for k in ("system", "data", "steps")}}
         except (json.JSONDecodeError, KeyError) as error:
-            found.append({"run": folder.name, "problem": f"training_options.json is damaged: {error}"})
+            rows.append({"run": folder.name, "problem": f"training_options.json is damaged: {error}"})
             continue
         steps = [checkpoint.step_of(p) for p in checkpoint.paths(folder)]
         metric = folder / "metric-classifier.jsonl"
         last = metric.read_text().splitlines()[-1:] if metric.exists() else []
         confident = json.loads(last[0])["results"].get("confident") if last else None
-        found.append(row | {"steps_done": max(steps, default=0), "confident": confident})
-    return found
+        rows.append(row | {"steps_done": max(steps, default=0), "confident": confident})
+    return rows
 
 
-def _new_folder(options: Options, out: str | os.PathLike | None, root: Path) -> Path:
+def _new_folder(options: CommonOptions, out: str | os.PathLike | None, root: Path) -> Path:
     if out is not None:
         folder = Path(out)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -314,8 +321,8 @@ def _new_folder(options: Options, out: str | os.PathLike | None, root: Path) -> 
         return folder
     root.mkdir(parents=True, exist_ok=True)
     while True:
-        taken = [int(m[1]) for p in root.iterdir() if (m := re.match(r"(\d{5})-", p.name))]
-        folder = root / f"{max(taken, default=-1) + 1:05d}-{options.system}-{data.slug(options.data)}"
+        numbers = [int(m[1]) for p in root.iterdir() if (m := re.match(r"(\d{5})-", p.name))]
+        folder = root / f"{max(numbers, default=-1) + 1:05d}-{options.system}-{data.slug(options.data)}"
         try:
             folder.mkdir()
         except FileExistsError:  # another process took the number

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ..autograd import Tensor, grad, no_grad
 from ..creation import zeros_like
-from ..ops.basic import square
+from ..ops.elementary import square
 from ..ops.reduce import sum
 from ..optim import Adam, Optimizer
 
@@ -31,17 +31,17 @@ def field(
 
     losses: one scalar a player. players: one list of leaf tensors a player.
     """
-    found = []
+    fields = []
     for loss, params in zip(losses, players, strict=True):
         gradients = grad(loss, list(params), create_graph=create_graph)
-        found.append([zeros_like(p) if g is None else g for g, p in zip(gradients, params, strict=True)])
-    return found
+        fields.append([zeros_like(p) if g is None else g for g, p in zip(gradients, params, strict=True)])
+    return fields
 
 
 def set_gradients(players: Sequence[Sequence[Tensor]], gradients: Sequence[Sequence[Tensor]]) -> None:
     """Put the field into the parameters' .grad, where optimisers look for it."""
-    for params, found in zip(players, gradients, strict=True):
-        for p, g in zip(params, found, strict=True):
+    for params, slopes in zip(players, gradients, strict=True):
+        for p, g in zip(params, slopes, strict=True):
             p.grad = g.detach()
 
 
@@ -52,7 +52,7 @@ def consensus(losses: Sequence[Tensor], players: Sequence[Sequence[Tensor]]) -> 
     """
     gradients = field(losses, players, create_graph=True)
     total = None
-    for g in (g for found in gradients for g in found):
+    for g in (g for slopes in gradients for g in slopes):
         total = sum(square(g)) if total is None else total + sum(square(g))
     return total / 2
 

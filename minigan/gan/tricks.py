@@ -20,11 +20,12 @@ from ..backend import Generator
 from ..creation import empty, ones, rand, randn, zeros
 from ..functional import softplus
 from ..nn.init import normal_
-from ..ops.basic import abs, cast, exp, sqrt, square, where
+from ..ops.basic import cast, where
+from ..ops.elementary import abs, exp, sqrt, square
+from ..ops.index import cat
 from ..ops.matmul import matmul
 from ..ops.reduce import mean, safe_norm, sum
-from ..ops.shape import cat
-from .losses import Loss, nearest
+from .losses import Loss, Output, nearest
 
 TRICKS = {
     "two-sided": "gradient penalty, norm 1 at interpolates (gan.penalties)",
@@ -73,7 +74,10 @@ INCOMPATIBLE: tuple[tuple[str, str, str], ...] = (
     ("lookahead", "optimistic", "both correct the same rotation; optimistic is lookahead with the past gradient"),
     ("lookahead", "unrolled", "both look at the opponent's next step; choose one"),
     ("batch-norm", "virtual-batch-norm", "two normalisations of the same activations; choose one"),
-    *(("smoothing", loss, f"{loss} {_LABEL}") for loss in ("hinge", "margin", "wasserstein", "ebgan", "f-*")),
+    *(
+        ("smoothing", loss, f"{loss} {_LABEL}")
+        for loss in ("hinge", "margin", "wasserstein", "ebgan", "f-*", "relativistic*")
+    ),
     (
         "noisy-labels",
         "wasserstein",
@@ -91,9 +95,9 @@ def check(loss: str, tricks: Iterable[str]) -> None:
         if name not in TRICKS:
             raise nearest("trick", name, TRICKS)
     for trick, other, reason in INCOMPATIBLE:
-        found = [name for name in (loss, *tricks) if fnmatch(name, other)]
-        if trick in tricks and found:
-            raise ImpossiblePair(f"{trick} does not go with {found[0]}: {reason}")
+        others = [name for name in (loss, *tricks) if fnmatch(name, other)]
+        if trick in tricks and others:
+            raise ImpossiblePair(f"{trick} does not go with {others[0]}: {reason}")
 
 
 def feature_matching(real: Tensor, fake: Tensor, covariance: bool = False) -> Tensor:
@@ -195,10 +199,10 @@ class VirtualReference(nn.Module):
         self.network(self.reference)
         for layer in layers:
             layer.collecting = False
-        made = self.network(x)
+        outputs = self.network(x)
         for layer in layers:
             layer.reference = None
-        return made
+        return outputs
 
 
 def spectral_norm_(network: nn.Module, generator: Generator | None = None) -> nn.Module:
@@ -220,7 +224,7 @@ def smoothed(row: Loss, real: float = 0.9, fake: float = 0.0) -> Loss:
     check(row.name, ["smoothing"])
     if not 0 <= fake < real <= 1:
         raise ValueError(f"smoothed: needs 0 <= fake < real <= 1, got real {real}, fake {fake}")
-    if row.output == "logit":  # -(y ln D + (1 - y) ln(1 - D)) = softplus(t) - y t
+    if row.output is Output.LOGIT:  # -(y ln D + (1 - y) ln(1 - D)) = softplus(t) - y t
         return replace(
             row,
             discriminator=lambda r, f: mean(softplus(r) - real * r) + mean(softplus(f) - fake * f),

@@ -1,4 +1,4 @@
-"""Layers, by the names, arguments and defaults of torch.nn; `nn.init` has their initial values."""
+"""Machine room, layers: by the names, arguments and defaults of torch.nn; `nn.init` has their initial values."""
 
 from . import init
 from .layers import (
@@ -31,9 +31,9 @@ from .layers import (
     Upsample,
     ZeroPad2d,
     frozen_statistics,
-    spectral_norm,
 )
 from .module import Module, ModuleList, Parameter, Sequential, functional_call, substituted
+from .spectral import spectral_norm
 
 __all__ = [
     "init",

@@ -1,5 +1,6 @@
-"""Initial values of parameters, by the names and formulas of torch.nn.init. Each fills a tensor in place and returns
-it.
+"""Machine room, layers: initial values of parameters, by the names and formulas of torch.nn.init.
+
+Each function fills a tensor in place and returns it.
 
 Fans of a weight (out, in, *kernel): fan_in = in * prod(kernel), fan_out = out * prod(kernel). Random ones draw from
 `generator`, the default one if None. DCGAN (Radford et al. 2016) starts from normal_(w, 0, 0.02); Kaiming keeps the

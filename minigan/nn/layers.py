@@ -1,4 +1,7 @@
-"""Layers, by the names, arguments and defaults of torch.nn. `Module` itself is in module.py."""
+"""Machine room, layers: the layers, by the names, arguments and defaults of torch.nn. `Module` itself is in module.py.
+
+A layer's `captured_state` lists the numbers that its forward reads and that a user may change.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,11 @@ from typing import ClassVar
 import numpy as np
 
 from .. import functional as F
-from ..autograd import Tensor, in_place, no_grad
-from ..backend import Generator, int64, namespace
+from ..autograd import in_place
+from ..backend import int64
 from ..creation import empty, ones, zeros
-from ..ops.basic import sum_to
 from ..ops.conv import Pair, pair_of
-from ..ops.matmul import matmul
-from ..ops.shape import flatten, permute, reshape
+from ..ops.shape import flatten, reshape
 from . import init
 from .module import Module, ModuleList, Parameter, Sequential, functional_call, substituted  # noqa: F401
 
@@ -54,10 +55,13 @@ class _ConvNd(Module):
         outer, inner = channels if transposed else channels[::-1]
         _weight_and_bias(self, (outer, inner // groups, *self.kernel_size), channels[1], bias)
 
+    def captured_state(self) -> tuple:
+        """Its mode and geometry."""
+        return self.training, self.stride, self.padding, self.dilation, self.groups
+
     def extra_repr(self) -> str:
-        settings = {n: getattr(self, n) for n in ("kernel_size", "stride", "padding", "groups")}
-        shown = ", ".join(f"{k}={v}" for k, v in settings.items())
-        return f"{self.in_channels}, {self.out_channels}, {shown}, bias={self.bias is not None}"
+        settings = ", ".join(f"{name}={getattr(self, name)}" for name in ("kernel_size", "stride", "padding", "groups"))
+        return f"{self.in_channels}, {self.out_channels}, {settings}, bias={self.bias is not None}"
 
 
 class Conv2d(_ConvNd):
@@ -102,6 +106,10 @@ class ConvTranspose2d(_ConvNd):
         )
         self.output_padding = pair_of("ConvTranspose2d", "output_padding", output_padding, 0)
 
+    def captured_state(self) -> tuple:
+        """Its mode and geometry."""
+        return (*super().captured_state(), self.output_padding)
+
     def forward(self, x):
         settings = (self.stride, self.padding, self.output_padding, self.groups, self.dilation)
         return F.conv_transpose2d(x, self.weight, self.bias, *settings)
@@ -141,6 +149,10 @@ class BatchNorm2d(Module):
         momentum = 1 / self.num_batches_tracked.item() if self.momentum is None and moves else self.momentum
         return F.batch_norm(x, *running, self.weight, self.bias, batch_statistics, momentum or 0.0, self.eps)
 
+    def captured_state(self) -> tuple:
+        """Its mode, whether running statistics move, and its numbers."""
+        return self.training, self.moves_statistics, self.momentum, self.eps
+
     def extra_repr(self) -> str:
         return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"
 
@@ -178,6 +190,10 @@ class InstanceNorm2d(Module):
     def forward(self, x):
         return F.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
 
+    def captured_state(self) -> tuple:
+        """Its mode and eps."""
+        return self.training, self.eps
+
 
 class LayerNorm(Module):
     """Normalisation over the last axes, of sizes normalized_shape."""
@@ -194,6 +210,10 @@ class LayerNorm(Module):
 
     def forward(self, x):
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def captured_state(self) -> tuple:
+        """Its mode, axes and eps."""
+        return self.training, self.normalized_shape, self.eps
 
 
 class Embedding(Module):
@@ -217,6 +237,10 @@ class Dropout(Module):
     def forward(self, x):
         return F.dropout(x, self.p, self.training, self.generator)
 
+    def captured_state(self) -> tuple:
+        """Its mode, p and generator."""
+        return self.training, self.p, self.generator
+
 
 class Flatten(Module):
     """Axes start_dim..end_dim joined into one."""
@@ -227,6 +251,10 @@ class Flatten(Module):
 
     def forward(self, x):
         return flatten(x, self.start_dim, self.end_dim)
+
+    def captured_state(self) -> tuple:
+        """Its mode and axes."""
+        return self.training, self.start_dim, self.end_dim
 
 
 class Unflatten(Module):
@@ -239,6 +267,10 @@ class Unflatten(Module):
     def forward(self, x):
         dim = self.dim % x.ndim
         return reshape(x, (*x.shape[:dim], *self.unflattened_size, *x.shape[dim + 1 :]))
+
+    def captured_state(self) -> tuple:
+        """Its mode, axis and sizes."""
+        return self.training, self.dim, self.unflattened_size
 
 
 class _Function(Module):
@@ -260,6 +292,10 @@ class _Function(Module):
 
     def forward(self, x):
         return type(self).function(x, **self.settings)
+
+    def captured_state(self) -> tuple:
+        """Its mode and settings."""
+        return self.training, *self.settings.values()
 
     def extra_repr(self) -> str:
         return ", ".join(f"{k}={v}" for k, v in self.settings.items())
@@ -299,70 +335,10 @@ def _four(padding) -> tuple[int, ...]:
     return (padding,) * 4 if isinstance(padding, int) else tuple(padding)
 
 
-def spectral_norm(
-    module: Module,
-    name: str = "weight",
-    n_power_iterations: int = 1,
-    eps: float = 1e-12,
-    dim: int | None = None,
-    *,
-    generator: Generator | None = None,
-) -> Module:
-    """Divide the module's weight by its largest singular value sigma = u^T W v (Miyato et al. 2018), and return the
-    module.
-
-    u and v, drawn from `generator` (the default one if None), follow the leading singular vectors by power iteration in
-    training; they are constants of the graph. As in torch.nn.utils.spectral_norm the trained parameter becomes
-    `weight_orig`, beside the buffers `weight_u` and `weight_v`.
-    """
-    weight = module._parameters.get(name)
-    if weight is None:
-        raise ValueError(f"spectral_norm: {type(module).__name__} has no parameter {name!r}")
-    if n_power_iterations < 1:
-        raise ValueError(f"spectral_norm: n_power_iterations must be at least 1, got {n_power_iterations}")
-    dim = (1 if isinstance(module, ConvTranspose2d) else 0) if dim is None else dim
-
-    def matrix(w: Tensor) -> Tensor:
-        axes = (dim, *(i for i in range(w.ndim) if i != dim))
-        return reshape(permute(w, axes), (w.shape[dim], -1))
-
-    def unit(vector: np.ndarray) -> np.ndarray:
-        xp = namespace(vector)
-        return vector / xp.maximum(xp.sqrt((vector * vector).sum()), eps)
-
-    def iterate(u: np.ndarray, v: np.ndarray, w: np.ndarray) -> None:
-        xp = namespace(w)
-        for _ in range(n_power_iterations):
-            v[...] = unit(xp.einsum("ij,i->j", w, u))
-            u[...] = unit(xp.einsum("ij,j->i", w, v))
-
-    def refresh(module: Module) -> None:
-        w = matrix(getattr(module, f"{name}_orig"))
-        u, v = getattr(module, f"{name}_u"), getattr(module, f"{name}_v")
-        if module.training:
-            in_place(iterate, [u, v], [w])
-        # Copies: the graph must not see the next iteration's vectors.
-        left, right = reshape(u.clone(), (1, -1)), reshape(v.clone(), (-1, 1))
-        module._own(name, getattr(module, f"{name}_orig") / sum_to(matmul(matmul(left, w), right), ()))
-
-    rows, columns = matrix(weight).shape
-    del module._parameters[name]
-    module.register_parameter(f"{name}_orig", weight)
-    for letter, size in (("u", rows), ("v", columns)):
-        start = init.normal_(empty(size, dtype=weight.dtype, device=weight.device), generator=generator)
-        module.register_buffer(f"{name}_{letter}", Tensor(unit(start.data)))
-    module.register_forward_pre_hook(refresh)
-    with no_grad():
-        refresh(module)
-    return module
-
-
 def _weight_and_bias(module: Module, shape: tuple[int, ...], outputs: int, bias: bool) -> None:
     """torch's default: both uniform on +-1 / sqrt(fan_in), which is kaiming_uniform_ with a = sqrt(5)."""
     if min(shape) < 1:
         raise ValueError(f"{type(module).__name__}: every size must be positive, the weight would be {shape}")
     bound = 1 / math.sqrt(math.prod(shape[1:]))
-    weight = init.uniform_(empty(shape), -bound, bound)
-    module.weight = Parameter(weight)
-    drawn = init.uniform_(empty(outputs), -bound, bound) if bias else None
-    module.register_parameter("bias", Parameter(drawn) if bias else None)
+    module.weight = Parameter(init.uniform_(empty(shape), -bound, bound))
+    module.register_parameter("bias", Parameter(init.uniform_(empty(outputs), -bound, bound)) if bias else None)

@@ -1,4 +1,4 @@
-"""Module: a function with parameters, by the names and semantics of torch.nn.Module.
+"""Machine room, layers: Module, a function with parameters, by the names and semantics of torch.nn.Module.
 
 A Module finds its parameters, buffers and sub-modules by their being assigned to attributes. state_dict() gives NumPy
 arrays under PyTorch's names, so the same file loads into the equivalent torch.nn model and back.
@@ -11,8 +11,9 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from .. import _modes
 from ..autograd import Tensor
-from ..backend import FLOATS, float32, float64, host, moved, opened
+from ..backend import FLOATS, device_modules, float32, float64, host, to_device
 from ..backend import device as check_device
 
 
@@ -23,7 +24,7 @@ class Parameter(Tensor):
 
     def __init__(self, data, requires_grad: bool = True) -> None:
         array = data.data if isinstance(data, Tensor) else data
-        super().__init__(array.copy() if type(array) in opened else np.array(array))
+        super().__init__(array.copy() if type(array) in device_modules else np.array(array))
         self.requires_grad = requires_grad
 
 
@@ -92,7 +93,17 @@ class Module:
         for hook in tuple(self._pre_hooks.values()):
             hook(self)
 
+    def captured_state(self) -> tuple:
+        """What a record of `forward` depends on beside tensors: its mode, and in a layer its flags and numbers.
+
+        `minigan.capture` compares it at every call and records anew where it differs (==). Extend it in a module whose
+        forward reads a number that may change between two calls: `return (*super().captured_state(), self.scale)`.
+        """
+        return (self.training,)
+
     def __call__(self, *args, **kwargs):
+        if (recorder := _modes.current_recorder()) is not None:
+            recorder.module_called(self)
         self.run_pre_hooks()
         return self.forward(*args, **kwargs)
 
@@ -102,12 +113,12 @@ class Module:
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """(name, module) of this module and everything inside it, each once."""
-        seen, stack = set(), [(prefix, self)]
+        visits, stack = set(), [(prefix, self)]
         while stack:
             name, module = stack.pop()
-            if id(module) in seen:
+            if id(module) in visits:
                 continue
-            seen.add(id(module))
+            visits.add(id(module))
             yield name, module
             inner = [(f"{name}.{n}" if name else n, m) for n, m in module._modules.items() if m is not None]
             stack.extend(reversed(inner))
@@ -117,11 +128,11 @@ class Module:
         return (m for _, m in self.named_modules())
 
     def _named(self, table: str) -> Iterator[tuple[str, Tensor]]:
-        seen = set()
+        ids = set()
         for prefix, module in self.named_modules():
             for name, t in getattr(module, table).items():
-                if t is not None and id(t) not in seen:
-                    seen.add(id(t))
+                if t is not None and id(t) not in ids:
+                    ids.add(id(t))
                     yield (f"{prefix}.{name}" if prefix else name), t
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
@@ -211,7 +222,7 @@ class Module:
         if device is not None:
             check_device(device)
             for t in (*self.parameters(), *self.buffers()):
-                t.data, t.grad = moved(t.data, device), None
+                t.data, t.grad = to_device(t.data, device), None
                 t.changed()
         if dtype is not None:
             if np.dtype(dtype) not in FLOATS:
@@ -290,13 +301,13 @@ def substituted(module: Module, tensors: Mapping[str, Tensor]) -> Iterator[None]
     unknown = tensors.keys() - places.keys()
     if unknown:
         raise KeyError(f"{type(module).__name__} has no parameter or buffer {sorted(unknown)}")
-    saved = {name: places[name][0][places[name][1]] for name in tensors}
+    originals = {name: places[name][0][places[name][1]] for name in tensors}
     try:
         for name, t in tensors.items():
             places[name][0][places[name][1]] = t
         yield
     finally:
-        for name, t in saved.items():
+        for name, t in originals.items():
             places[name][0][places[name][1]] = t
 
 

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import math
 
+from minigan import kernels
+
 from ..autograd import Op, Tensor
 from ..backend import FLOATS, float32, namespace
-from .basic import Floating, cast, exp, expm1, neg, where
+from .basic import cast, neg, where
+from .elementary import Floating, exp, expm1
 from .reduce import amax, log_softmax, softmax  # noqa: F401  (re-exported by functional)
 from .shape import axis_index, reshape
 
 
 class LeakyRelu(Op):
-    """x where x > 0, else slope x;  dx = LeakyReluGrad(x, g)."""
+    """y = x where x > 0, else slope x
+    dL/dx = LeakyReluGrad(x, g)"""
 
     name = "leaky_relu"
 
@@ -28,13 +32,9 @@ class LeakyRelu(Op):
         self.saves_input = not self.saves_output
 
     def forward(self, x):
-        from minigan import kernels
-
         return kernels.act.leaky_relu(x, self.slope)
 
     def prepare(self, work, inputs, outputs):
-        from minigan import kernels
-
         kernels.act.leaky_relu(inputs[0], self.slope, outputs[0], work=work)
 
     def vjp(self, node, need, g):
@@ -45,7 +45,9 @@ class LeakyRelu(Op):
 
 
 class LeakyReluGrad(Op):
-    """g where x > 0, else slope g: linear in g, flat in x."""
+    """y = g where x > 0, else slope g
+    dL/dx = 0
+    dL/dg = LeakyReluGrad(x, h)"""
 
     name = "leaky_relu_grad"
 
@@ -53,13 +55,9 @@ class LeakyReluGrad(Op):
         self.slope = slope
 
     def forward(self, x, g):
-        from minigan import kernels
-
         return kernels.act.leaky_relu_grad(x, g, self.slope)
 
     def prepare(self, work, inputs, outputs):
-        from minigan import kernels
-
         kernels.act.leaky_relu_grad(*inputs, self.slope, outputs[0], work=work)
 
     def vjp(self, node, need, h):
@@ -70,18 +68,15 @@ class LeakyReluGrad(Op):
 
 
 class Tanh(Op):
-    """y = tanh x;  dx = TanhGrad(y, g)."""
+    """y = tanh x
+    dL/dx = TanhGrad(y, g)"""
 
     name, saves_input, saves_output = "tanh", False, True
 
     def forward(self, x):
-        from minigan import kernels
-
         return kernels.act.tanh(x)
 
     def prepare(self, work, inputs, outputs):
-        from minigan import kernels
-
         kernels.act.tanh(inputs[0], outputs[0], work=work)
 
     def vjp(self, node, need, g):
@@ -92,18 +87,16 @@ class Tanh(Op):
 
 
 class TanhGrad(Op):
-    """g (1 - y^2);  dy = -2 h g y, dg = h (1 - y^2)."""
+    """d = g (1 - y^2)
+    dL/dy = -2 h g y
+    dL/dg = h (1 - y^2)"""
 
     name = "tanh_grad"
 
     def forward(self, y, g):
-        from minigan import kernels
-
         return kernels.act.tanh_grad(y, g)
 
     def prepare(self, work, inputs, outputs):
-        from minigan import kernels
-
         kernels.act.tanh_grad(*inputs, outputs[0], work=work)
 
     def vjp(self, node, need, h):
@@ -115,7 +108,8 @@ class TanhGrad(Op):
 
 
 class Sigmoid(Floating):
-    """y = 1 / (1 + e^-x);  dx = g y (1 - y)."""
+    """y = 1 / (1 + e^-x)
+    dL/dx = g y (1 - y)"""
 
     saves_input, saves_output = False, True
 
@@ -130,7 +124,8 @@ class Sigmoid(Floating):
 
 
 class Softplus(Op):
-    """ln(1 + e^(beta x)) / beta, and x itself where beta x > threshold;  dx = g sigmoid(beta x), and g there."""
+    """y = ln(1 + e^(beta x)) / beta, and x itself where beta x > threshold
+    dL/dx = g sigmoid(beta x), and g where beta x > threshold"""
 
     name = "softplus"
 

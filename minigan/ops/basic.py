@@ -1,25 +1,31 @@
-"""Elementwise arithmetic, comparison and functions, with NumPy's broadcasting.
+"""Machine room, ops: arithmetic, comparison and choice, element by element, with NumPy's broadcasting.
 
 Each op is its kernel and its derivative, side by side. An input that was broadcast gets its gradient summed back to its
-own
-shape: for y = a + b with a (3, 1) and b (4,), dL/da is g (3, 4) summed over the last axis. `sum_to` and `broadcast_to`
-are each other's adjoint, so that bookkeeping is itself differentiable.
+own shape: for y = a + b with a (3, 1) and b (4,), dL/da is g (3, 4) summed over the last axis. `sum_to` and
+`broadcast_to` are each other's adjoint, so that bookkeeping is itself differentiable.
 """
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..autograd import Cast, Op, Tensor, array_of, as_tensor
-from ..backend import FLOATS, bool_, float32, namespace, on, opened, special
+from minigan import kernels
+from minigan.kernels import layout
+
+from ..autograd import Op, Tensor, array_of, as_tensor
+from ..backend import FLOATS, bool_, device_modules, float32, namespace, on
+from .copy import Cast
 
 
 class SumTo(Op):
-    """Sum over the axes along which `shape` was broadcast, in float64; the adjoint of broadcasting."""
+    """y = sum of x over the axes along which `shape` was broadcast, accumulated in float64
+    dL/dx = broadcast_to(g)
+
+    The adjoint of broadcasting.
+    """
 
     name, saves_input = "sum_to", False
 
@@ -45,7 +51,8 @@ class SumTo(Op):
 
 
 class BroadcastTo(Op):
-    """Repeat along new axes and axes of size 1, as a view."""
+    """y = x repeated along new axes and axes of size 1, as a view
+    dL/dx = sum_to(g)"""
 
     name, saves_input, alias = "broadcast_to", False, True
 
@@ -64,8 +71,8 @@ def wide_sum(x: np.ndarray, axes: tuple[int, ...], keepdims: bool = False) -> np
     if not axes:
         return x
     if x.dtype == float32:
-        if not keepdims and (found := _sum_kernel(x, axes)) is not None:
-            kernel, line = found
+        if not keepdims and (loop := _sum_kernel(x, axes)) is not None:
+            kernel, line = loop
             return kernel(line)
         return x.sum(axes, dtype=np.float64, keepdims=keepdims).astype(x.dtype)
     return x.sum(axes, keepdims=keepdims)
@@ -73,25 +80,23 @@ def wide_sum(x: np.ndarray, axes: tuple[int, ...], keepdims: bool = False) -> np
 
 def _sum_kernel(x: np.ndarray, axes: tuple[int, ...]):
     """(the kernel for a sum of x over axes, x as it takes it), or None."""
-    from minigan.kernels import layout, reduce
-
     if len(axes) == x.ndim:
-        return reduce.total, x
+        return kernels.reduce.total, x
     if x.ndim in (2, 4) and set(axes) == {0, 2, 3} & set(range(x.ndim)):
-        return reduce.channel_sum, x
+        return kernels.reduce.channel_sum, x
     if axes == tuple(range(1, x.ndim)) and x.size:
         order = layout.memory_order(x)
         if order[0] == 0:
-            return reduce.row_sum, x.transpose(order).reshape(x.shape[0], -1)
+            return kernels.reduce.row_sum, x.transpose(order).reshape(x.shape[0], -1)
     return None
 
 
 def prepare_sum(work, x: np.ndarray, axes: tuple[int, ...], out: np.ndarray) -> bool:
     """Issue the sum of x over axes into `out`, if there is a kernel for it; whether there is."""
-    found = _sum_kernel(x, axes) if x.dtype == float32 and axes else None
-    if found is None or not out.flags.c_contiguous:
+    loop = _sum_kernel(x, axes) if x.dtype == float32 and axes else None
+    if loop is None or not out.flags.c_contiguous:
         return False
-    kernel, line = found
+    kernel, line = loop
     kernel(line, out.reshape([n for i, n in enumerate(x.shape) if i not in axes]), work=work)
     return True
 
@@ -99,7 +104,7 @@ def prepare_sum(work, x: np.ndarray, axes: tuple[int, ...], out: np.ndarray) -> 
 def sum_to(input: Tensor, shape: tuple[int, ...]) -> Tensor:
     """`input` summed over the axes along which an array of `shape` would be broadcast to it; itself if it has that
     shape."""
-    return input if input.data.shape == shape else SumTo(shape)(input)
+    return input if input._data.shape == shape else SumTo(shape)(input)
 
 
 def broadcast_to(input: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -150,15 +155,10 @@ class Elementwise(Op):
             super().prepare(work, inputs, outputs)
 
 
-class Floating(Elementwise):
-    """An elementwise function of one real argument; integers are taken as float32."""
-
-    def forward(self, x):
-        return super().forward(x if x.dtype in FLOATS else x.astype(float32))
-
-
 class Add(Elementwise):
-    """a + b;  da = g, db = g."""
+    """y = a + b
+    dL/da = g
+    dL/db = g"""
 
     saves_input = False
 
@@ -168,7 +168,9 @@ class Add(Elementwise):
 
 
 class Sub(Elementwise):
-    """a - b;  da = g, db = -g."""
+    """y = a - b
+    dL/da = g
+    dL/db = -g"""
 
     ufunc, saves_input = "subtract", False
 
@@ -178,7 +180,9 @@ class Sub(Elementwise):
 
 
 class Mul(Elementwise):
-    """a b;  da = g b, db = g a."""
+    """y = a b
+    dL/da = g b
+    dL/db = g a"""
 
     ufunc = "multiply"
 
@@ -188,7 +192,9 @@ class Mul(Elementwise):
 
 
 class Div(Elementwise):
-    """a / b;  da = g / b, db = -g (a / b) / b."""
+    """y = a / b
+    dL/da = g / b
+    dL/db = -(g / b) y"""
 
     ufunc, saves_output = "true_divide", True
 
@@ -204,7 +210,8 @@ class Div(Elementwise):
 
 
 class Neg(Elementwise):
-    """-x;  dx = -g."""
+    """y = -a
+    dL/da = -g"""
 
     ufunc, saves_input = "negative", False
 
@@ -212,178 +219,14 @@ class Neg(Elementwise):
         return (neg(g),)
 
 
-class Exp(Floating):
-    """y = e^x;  dx = g y."""
-
-    saves_input, saves_output = False, True
-
-    def vjp(self, node, need, g):
-        return (g * node.output(),)
-
-
-class Expm1(Floating):
-    """y = e^x - 1, accurate near 0;  dx = g (y + 1)."""
-
-    saves_input, saves_output = False, True
-
-    def vjp(self, node, need, g):
-        return (g * (node.output() + 1),)
-
-
-class Log(Floating):
-    """ln x;  dx = g / x."""
-
-    def vjp(self, node, need, g):
-        return (g / node.inputs[0],)
-
-
-class Log1p(Floating):
-    """ln(1 + x), accurate near 0;  dx = g / (1 + x)."""
-
-    def vjp(self, node, need, g):
-        return (g / (node.inputs[0] + 1),)
-
-
-class Sqrt(Floating):
-    """y = x^(1/2);  dx = g / (2 y)."""
-
-    saves_input, saves_output = False, True
-
-    def vjp(self, node, need, g):
-        return (g * 0.5 / node.output(),)
-
-
-class Rsqrt(Floating):
-    """y = x^(-1/2);  dx = -g y^3 / 2."""
-
-    saves_input, saves_output = False, True
-
-    def forward(self, x):
-        x = x if x.dtype in FLOATS else x.astype(float32)
-        return 1 / namespace(x).sqrt(x)
-
-    def vjp(self, node, need, g):
-        y = node.output()
-        return (g * (-0.5 * (y * y * y)),)
-
-
-class Sin(Floating):
-    """sin x;  dx = g cos x."""
-
-    def vjp(self, node, need, g):
-        return (g * cos(node.inputs[0]),)
-
-
-class Cos(Floating):
-    """cos x;  dx = -g sin x."""
-
-    def vjp(self, node, need, g):
-        return (neg(g * sin(node.inputs[0])),)
-
-
-class Erf(Floating):
-    """2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x;  dx = g 2/sqrt(pi) exp(-x^2)."""
-
-    def forward(self, x):
-        return special(x).erf(x if x.dtype in FLOATS else x.astype(float32))
-
-    def vjp(self, node, need, g):
-        x = node.inputs[0]
-        return (g * (2 / math.sqrt(math.pi) * exp(neg(x * x))),)
-
-
-class Sign(Elementwise):
-    """-1, 0 or 1; its derivative is zero everywhere it exists."""
-
-    differentiable = False
-
-
-class Abs(Elementwise):
-    """The absolute value;  dx = g sign x, and 0 at 0."""
-
-    def vjp(self, node, need, g):
-        return (g * sign(node.inputs[0]),)
-
-
-class PowScalar(Op):
-    """x^p for a constant p;  dx = g p x^(p-1)."""
-
-    name = "pow"
-
-    def __init__(self, exponent: float) -> None:
-        self.exponent = exponent
-
-    def forward(self, x):
-        return namespace(x).power(
-            x.astype(float32) if isinstance(self.exponent, float) and x.dtype not in FLOATS else x, self.exponent
-        )
-
-    def vjp(self, node, need, g):
-        p = self.exponent
-        if p == 0:
-            return (None,)
-        x = node.inputs[0]
-        return (g * p if p == 1 else g * (p * (x if p == 2 else PowScalar(p - 1)(x))),)
-
-
-class Pow(Elementwise):
-    """a^b;  da = g b a^(b-1) (0 where b = 0),  db = g a^b ln a (0 where a = 0 and b >= 0)."""
-
-    ufunc, saves_output = "power", True
-
-    def vjp(self, node, need, g):
-        a, b = node.inputs
-        da = db = None
-        if need[0]:
-            flat = eq(b, 0)
-            da = sum_to(g * where(flat, 0.0, b * pow(a, where(flat, 1.0, b - 1))), a.shape)
-        if need[1]:
-            still = where(eq(a, 0), ge(b, 0), eq(a, 0))
-            db = sum_to(g * where(still, 0.0, node.output() * log(where(still, 1.0, a))), b.shape)
-        return da, db
-
-
-class Extremum(Elementwise):
-    """Shared rule of maximum and minimum: the chosen side gets g, equal ones half each (PyTorch's convention)."""
-
-    def vjp(self, node, need, g):
-        a, b = node.inputs
-        first = where(
-            self.prefers_first(a, b), 1.0, where(eq(a, b), 0.5, Tensor(on(array_of(g), np.zeros((), g.dtype))))
-        )
-        return sum_to(g * first, a.shape) if need[0] else None, sum_to(g * (1 - first), b.shape) if need[1] else None
-
-
-class Maximum(Extremum):
-    """The larger of a and b; NaN wins."""
-
-    prefers_first = staticmethod(lambda a, b: gt(a, b))
-
-
-class Minimum(Extremum):
-    """The smaller of a and b; NaN wins."""
-
-    prefers_first = staticmethod(lambda a, b: lt(a, b))
-
-
-class Clip(Op):
-    """min(max(x, low), high);  dx = g where low <= x <= high, else 0."""
-
-    name = "clip"
-
-    def __init__(self, low: float | None, high: float | None) -> None:
-        self.low, self.high = low, high
-
-    def forward(self, x):
-        return namespace(x).clip(x, self.low, self.high)
-
-    def vjp(self, node, need, g):
-        x = node.inputs[0]
-        return (where(eq(self(x.detach()), x), g, 0.0),)
-
-
 class Where(Op):
-    """a where the condition c holds, else b;  da = g there, db = g elsewhere. A branch not taken passes on no NaN."""
+    """y = a where c holds, else b
+    dL/dc = 0
+    dL/da = g where c holds, else 0
+    dL/db = 0 where c holds, else g
+
+    A NaN in the branch that is not taken reaches neither the value nor the gradients.
+    """
 
     name = "where"
 
@@ -407,43 +250,46 @@ class Comparison(Elementwise):
 
 
 class Eq(Comparison):
-    """a == b"""
+    """y = a == b"""
 
     ufunc = "equal"
 
 
 class Ne(Comparison):
-    """a != b"""
+    """y = a != b"""
 
     ufunc = "not_equal"
 
 
 class Lt(Comparison):
-    """a < b"""
+    """y = a < b"""
 
     ufunc = "less"
 
 
 class Le(Comparison):
-    """a <= b"""
+    """y = a <= b"""
 
     ufunc = "less_equal"
 
 
 class Gt(Comparison):
-    """a > b"""
+    """y = a > b"""
 
     ufunc = "greater"
 
 
 class Ge(Comparison):
-    """a >= b"""
+    """y = a >= b"""
 
     ufunc = "greater_equal"
 
 
 class Convert(Op):
-    """The values in another dtype, one of the two not floating; not differentiable."""
+    """y = x in another dtype, one of the two not floating
+
+    Not differentiable.
+    """
 
     name, differentiable = "cast", False
 
@@ -455,51 +301,17 @@ class Convert(Op):
 
 
 class IsFinite(Comparison):
-    """Neither NaN nor infinite."""
+    """y = whether a is neither NaN nor infinite"""
 
 
 class IsNan(Comparison):
-    """Not a number."""
+    """y = whether a is NaN"""
 
 
 add, sub, mul, div, neg = Add(), Sub(), Mul(), Div(), Neg()
-exp, expm1, log, log1p, sqrt, rsqrt, sin, cos, erf = (
-    Exp(),
-    Expm1(),
-    Log(),
-    Log1p(),
-    Sqrt(),
-    Rsqrt(),
-    Sin(),
-    Cos(),
-    Erf(),
-)
-sign, abs, maximum, minimum = Sign(), Abs(), Maximum(), Minimum()
 eq, ne, lt, le, gt, ge = Eq(), Ne(), Lt(), Le(), Gt(), Ge()
 isfinite, isnan = IsFinite(), IsNan()
-_pow, _where = Pow(), Where()
-
-
-def pow(input: Tensor | float, exponent: Tensor | float) -> Tensor:
-    """input ** exponent, elementwise; either may be a number."""
-    if isinstance(exponent, (bool, int, float)):
-        return PowScalar(exponent)(input)
-    return _pow(input, exponent)
-
-
-def square(input: Tensor) -> Tensor:
-    """input ** 2, elementwise."""
-    return PowScalar(2)(input)
-
-
-def clip(input: Tensor, min: float | None = None, max: float | None = None) -> Tensor:
-    """`input` limited to [min, max]; either bound may be None. Raises ValueError if both are."""
-    if min is None and max is None:
-        raise ValueError("clip: give min, max or both")
-    return Clip(min, max)(input)
-
-
-clamp = clip
+_where = Where()
 
 
 def where(condition: Tensor | np.ndarray, input: Tensor | float, other: Tensor | float) -> Tensor:
@@ -507,7 +319,7 @@ def where(condition: Tensor | np.ndarray, input: Tensor | float, other: Tensor |
     bool."""
     if not isinstance(condition, Tensor):
         like = next((array_of(t) for t in (input, other) if isinstance(t, Tensor)), np.empty(0))
-        condition = Tensor(condition if type(condition) in opened else on(like, np.asarray(condition)))
+        condition = Tensor(condition if type(condition) in device_modules else on(like, np.asarray(condition)))
     if condition.dtype != bool:
         raise TypeError(
             f"where: the condition must be bool, not {condition.dtype}; compare it with something, e.g. x > 0"
@@ -531,10 +343,9 @@ def _reflected(op):
     return lambda self, other: op(other, self)
 
 
-for _name, _op in {"add": add, "sub": sub, "mul": mul, "truediv": div, "pow": pow}.items():
+for _name, _op in {"add": add, "sub": sub, "mul": mul, "truediv": div}.items():
     setattr(Tensor, f"__{_name}__", lambda self, other, op=_op: op(self, other))
     setattr(Tensor, f"__r{_name}__", _reflected(_op))
 for _name, _op in {"eq": eq, "ne": ne, "lt": lt, "le": le, "gt": gt, "ge": ge}.items():
     setattr(Tensor, f"__{_name}__", lambda self, other, op=_op: op(self, other))
 Tensor.__neg__ = lambda self: neg(self)
-Tensor.__abs__ = lambda self: abs(self)

@@ -1,6 +1,6 @@
-"""Convolution, transposed convolution, pooling and resampling.
+"""The three ops of the convolution, and conv2d and conv_transpose2d, which apply them.
 
-One trilinear form stands behind three ops. With a pixel y of the output reading pixel  s y + d ky - p  of the input,
+One trilinear form stands behind all three. With a pixel y of the output reading pixel  s y + d ky - p  of the input,
 
     <x, w, g> = sum over n, o, y, c, ky of  g[n, o, y] w[o, c, ky] x[n, c, s y + d ky - p]
 
@@ -9,22 +9,22 @@ One trilinear form stands behind three ops. With a pixel y of the output reading
     ConvInput   x' = d<x, w, g>/dx    its input gradient, which is the transposed convolution,
     ConvWeight  w' = d<x, w, g>/dw    its weight gradient.
 The form is linear in each slot, so each op's derivatives are the other two ops, and three kernels give every order.
-The geometry carries the input's size: the input rows that no output reads are what `output_padding` names.
+The geometry carries the input's size: the input rows that no output reads are what `output_padding` names. The kernels
+are the loop nests of kernels/conv_loops.py and kernels/conv.cu.
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
+from minigan import kernels
 from minigan.kernels.geometry import ConvGeometry
 
-from ..autograd import Op, Tensor, array_of
-from ..backend import on
-from .matmul import einsum, matmul, same_dtype
+from ..autograd import Op, Tensor
+from .index import Index, IndexAdd, Pad, stack
+from .matmul import einsum, same_dtype
 from .reduce import sum
-from .shape import Index, IndexAdd, Pad, gather, permute, reshape, stack
+from .shape import reshape
 
 Pair = int | tuple[int, int]
 
@@ -63,19 +63,17 @@ class ConvOp(Op):
 
 
 class Conv(ConvOp):
-    """y[n,o,y] = b[o] + sum_(c,ky) w[o,c,ky] x[n, c, s y + d ky - p];  dx = ConvInput(g, w), dw = ConvWeight(x, g), db
-    = sum g."""
+    """y[n,o,y] = b[o] + sum over c, ky of w[o,c,ky] x[n, c, s y + d ky - p]
+    dL/dx = ConvInput(g, w)
+    dL/dw = ConvWeight(x, g)
+    dL/db = sum of g over n, y"""
 
     name = "conv2d"
 
     def forward(self, x, w, b=None):
-        from minigan import kernels
-
         return kernels.conv.conv_forward(x, w, self.geometry, bias=b)
 
     def prepare(self, work, inputs, outputs, slope=1.0):
-        from minigan import kernels
-
         x, w, b = (*inputs, None)[:3]
         kernels.conv.conv_forward(x, w, self.geometry, b, outputs[0], slope=slope, work=work)
 
@@ -96,19 +94,17 @@ class Conv(ConvOp):
 
 
 class ConvInput(ConvOp):
-    """x[n,c,i] = b[c] + sum of w[o,c,ky] g[n,o,y] over all (o, y, ky) with s y + d ky - p = i;  dg = Conv(h, w), dw =
-    ConvWeight(h, g)."""
+    """x[n,c,i] = b[c] + sum of w[o,c,ky] g[n,o,y] over all o, y, ky with s y + d ky - p = i
+    dL/dg = Conv(h, w)
+    dL/dw = ConvWeight(h, g)
+    dL/db = sum of h over n, i"""
 
     name = "conv_transpose2d"
 
     def forward(self, g, w, b=None):
-        from minigan import kernels
-
         return kernels.conv.conv_input(g, w, self.geometry, bias=b)
 
     def prepare(self, work, inputs, outputs, slope=1.0, mask=None):
-        from minigan import kernels
-
         g, w, b = (*inputs, None)[:3]
         kernels.conv.conv_input(g, w, self.geometry, b, outputs[0], mask=mask, slope=slope, work=work)
 
@@ -132,18 +128,16 @@ class ConvInput(ConvOp):
 
 
 class ConvWeight(ConvOp):
-    """w[o,c,ky] = sum over (n, y) of g[n,o,y] x[n, c, s y + d ky - p];  dx = ConvInput(g, v), dg = Conv(x, v)."""
+    """w[o,c,ky] = sum over n, y of g[n,o,y] x[n, c, s y + d ky - p]
+    dL/dx = ConvInput(g, v)
+    dL/dg = Conv(x, v)"""
 
     name = "conv_weight"
 
     def forward(self, x, g):
-        from minigan import kernels
-
         return kernels.conv.conv_weight(x, g, self.geometry)
 
     def prepare(self, work, inputs, outputs, add=False):
-        from minigan import kernels
-
         kernels.conv.conv_weight(*inputs, self.geometry, outputs[0], add=add, work=work)
 
     def vjp(self, node, need, v):
@@ -154,23 +148,6 @@ class ConvWeight(ConvOp):
         x, g = Pad(self.padding(), 0)(x), self.grouped(g, 1)
         taps = [einsum("nhcyx,nhoyx->hoc", self.grouped(Index(key)(x), 1), g) for _, _, key in self.taps()]
         return reshape(stack(taps, -1), self.geometry.w_shape)
-
-
-class MaxPoolIndex(Op):
-    """(N, C, H, W) -> (N, C, OY OX): where in its plane each window has its first largest element; not
-    differentiable."""
-
-    name, differentiable = "max_pool_index", False
-
-    def __init__(self, windows: ConvGeometry) -> None:
-        self.windows = windows
-
-    def forward(self, x):
-        from minigan import kernels
-
-        settings = (self.windows.w_shape[2:], self.windows.stride, self.windows.padding, self.windows.dilation)
-        index = kernels.pool.max_pool_index(x, *settings, self.windows.y_shape[2:])
-        return index.reshape(*x.shape[:2], math.prod(index.shape[2:]))
 
 
 def conv2d(
@@ -187,7 +164,7 @@ def conv2d(
     Output (N, O, OY, OX) with OY = (H + 2 padding - dilation (KY - 1) - 1) // stride + 1. padding may be "valid" or, at
     stride 1, "same". Raises ValueError for shapes or settings that do not fit, TypeError for mixed dtypes.
     """
-    _check_4d("conv2d", input, weight)
+    check_4d("conv2d", input, weight)
     same_dtype("conv2d", input=input, weight=weight, bias=bias)
     stride, dilation = pair_of("conv2d", "stride", stride, 1), pair_of("conv2d", "dilation", dilation, 1)
     if padding == "same":
@@ -227,7 +204,7 @@ def conv_transpose2d(
     dtypes.
     """
     op = "conv_transpose2d"
-    _check_4d(op, input, weight)
+    check_4d(op, input, weight)
     same_dtype(op, input=input, weight=weight, bias=bias)
     stride, dilation = pair_of(op, "stride", stride, 1), pair_of(op, "dilation", dilation, 1)
     padding, extra = pair_of(op, "padding", padding, 0), pair_of(op, "output_padding", output_padding, 0)
@@ -252,120 +229,6 @@ def conv_transpose2d(
     return ConvInput(geometry)(input, weight, *(() if bias is None else (bias,)))
 
 
-def avg_pool2d(
-    input: Tensor,
-    kernel_size: Pair,
-    stride: Pair | None = None,
-    padding: Pair = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-) -> Tensor:
-    """The mean of each kernel_size window of input (N, C, H, W); stride defaults to kernel_size.
-
-    It is the convolution of every channel with a constant kernel. ceil_mode is not supported (ValueError).
-    """
-    op = "avg_pool2d"
-    if ceil_mode:
-        raise ValueError(f"{op}: ceil_mode=True is not supported; pad the input instead")
-    windows = _window(op, input, kernel_size, stride, padding)
-    n, c, height, width = input.shape
-    ones = Tensor(on(array_of(input), np.ones((1, 1, *windows.w_shape[2:]), input.dtype)))
-    planes = conv2d(reshape(input, (n * c, 1, height, width)), ones, None, windows.stride, windows.padding)
-    if count_include_pad:
-        counts = Tensor(on(array_of(input), np.asarray(ones.data.size, input.dtype)))
-    else:
-        full = Tensor(on(array_of(input), np.ones((1, 1, height, width), input.dtype)))
-        counts = conv2d(full, ones, None, windows.stride, windows.padding)
-    return reshape(planes / counts, windows.y_shape)
-
-
-def max_pool2d(
-    input: Tensor,
-    kernel_size: Pair,
-    stride: Pair | None = None,
-    padding: Pair = 0,
-    dilation: Pair = 1,
-    ceil_mode: bool = False,
-) -> Tensor:
-    """The largest element of each window of input (N, C, H, W), the first of equal ones; stride defaults to
-    kernel_size.
-
-    It reads one position a window, so its derivatives are those of reading. ceil_mode is not supported (ValueError).
-    """
-    op = "max_pool2d"
-    if ceil_mode:
-        raise ValueError(f"{op}: ceil_mode=True is not supported; pad the input instead")
-    windows = _window(op, input, kernel_size, stride, padding, dilation)
-    n, c, height, width = input.shape
-    picked = gather(reshape(input, (n, c, height * width)), 2, MaxPoolIndex(windows)(input))
-    return reshape(picked, windows.y_shape)
-
-
-def interpolate(
-    input: Tensor,
-    size: Pair | None = None,
-    scale_factor: float | tuple[float, float] | None = None,
-    mode: str = "nearest",
-    align_corners: bool | None = None,
-) -> Tensor:
-    """`input` (N, C, H, W) resized to `size` or by `scale_factor`, by mode "nearest" or "bilinear".
-
-    Nearest reads pixel floor(i H / H'); bilinear is a product with one matrix per axis, so both are linear and exact to
-    any order. Raises ValueError for an unknown mode or when not exactly one of size and scale_factor is given.
-    """
-    op = "interpolate"
-    _check_4d(op, input)
-    if (size is None) == (scale_factor is None):
-        raise ValueError(f"{op}: give either size or scale_factor")
-    if size is None:
-        factors = scale_factor if isinstance(scale_factor, (tuple, list)) else (scale_factor, scale_factor)
-        size = tuple(int(n * f) for n, f in zip(input.shape[2:], factors, strict=True))
-        scales = tuple(1 / f for f in factors)
-    else:
-        size = pair_of(op, "size", size, 1)
-        scales = tuple(n / m for n, m in zip(input.shape[2:], size, strict=True))
-    if min(size) < 1:
-        raise ValueError(f"{op}: the output would have size {size} (input {input.shape})")
-    if mode == "nearest":
-        rows, columns = (
-            np.minimum((np.arange(m) * np.float32(s)).astype(np.int64), n - 1)
-            for m, s, n in zip(size, scales, input.shape[2:], strict=True)
-        )
-        return input[:, :, rows[:, None], columns]
-    if mode != "bilinear":
-        raise ValueError(f"{op}: unknown mode {mode!r}; known modes: nearest, bilinear")
-    rows, columns = (
-        Tensor(on(array_of(input), _lerp_matrix(n, m, s, bool(align_corners)).astype(input.dtype)))
-        for n, m, s in zip(input.shape[2:], size, scales, strict=True)
-    )
-    return matmul(matmul(rows, input), permute(columns, 1, 0))
-
-
-def _lerp_matrix(n: int, m: int, scale: float, align_corners: bool) -> np.ndarray:
-    """(m, n): row i holds the weights with which output pixel i reads the n input pixels."""
-    if align_corners:
-        at = np.arange(m) * ((n - 1) / (m - 1) if m > 1 else 0)
-    else:
-        at = np.maximum((np.arange(m) + 0.5) * scale - 0.5, 0)
-    low = np.minimum(at.astype(np.int64), n - 1)
-    high, part = np.minimum(low + 1, n - 1), at - low
-    matrix = np.zeros((m, n))
-    np.add.at(matrix, (np.arange(m), low), 1 - part)
-    np.add.at(matrix, (np.arange(m), high), part)
-    return matrix
-
-
-def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
-    """(N, C r^2, H, W) -> (N, C, r H, r W): each group of r^2 channels becomes an r x r block of pixels."""
-    _check_4d("pixel_shuffle", input)
-    n, channels, height, width = input.shape
-    r = upscale_factor
-    if r < 1 or channels % (r * r):
-        raise ValueError(f"pixel_shuffle: {channels} channels are not a multiple of {r}^2 (input {input.shape})")
-    blocks = reshape(input, (n, channels // (r * r), r, r, height, width))
-    return reshape(permute(blocks, 0, 1, 4, 2, 5, 3), (n, channels // (r * r), height * r, width * r))
-
-
 def pair_of(op: str, what: str, value: Pair, least: int) -> tuple[int, int]:
     """`value` for height and width, given once or for each. Raises ValueError that names op and argument."""
     pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
@@ -374,21 +237,7 @@ def pair_of(op: str, what: str, value: Pair, least: int) -> tuple[int, int]:
     return int(pair[0]), int(pair[1])
 
 
-def _window(op: str, input: Tensor, kernel_size: Pair, stride: Pair | None, padding: Pair, dilation: Pair = 1):
-    """The windows of a pooling, as the geometry of a convolution of every channel by itself."""
-    _check_4d(op, input)
-    kernel = pair_of(op, "kernel_size", kernel_size, 1)
-    stride, padding = pair_of(op, "stride", kernel if stride is None else stride, 1), pair_of(op, "padding", padding, 0)
-    if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
-        raise ValueError(f"{op}: padding {padding} must be at most half of kernel_size {kernel}")
-    channels, dilation = input.shape[1], pair_of(op, "dilation", dilation, 1)
-    windows = ConvGeometry(input.shape, (channels, 1, *kernel), stride, padding, dilation, channels)
-    if min(windows.y_shape[2:]) < 1:
-        raise ValueError(f"{op}: window {kernel} (dilation {dilation}) is larger than the padded input {input.shape}")
-    return windows
-
-
-def _check_4d(op: str, input: Tensor, weight: Tensor | None = None) -> None:
+def check_4d(op: str, input: Tensor, weight: Tensor | None = None) -> None:
     if input.ndim != 4:
         raise ValueError(f"{op}: input must be (N, C, H, W), got shape {input.shape}")
     if weight is not None and weight.ndim != 4:

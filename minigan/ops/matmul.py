@@ -1,4 +1,4 @@
-"""Matrix products: matmul, linear and einsum.
+"""Machine room, ops: matrix products, matmul, linear and einsum.
 
 For y = a b, the cotangent g gives  da = g b^T  and  db = a^T g: three products of the same kind, one kernel.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from minigan import kernels
+
 from ..autograd import Op, Tensor, as_tensor
 from ..backend import namespace
 from .basic import broadcast_to
@@ -14,13 +16,13 @@ from .shape import reshape, transpose
 
 
 class MatMul(Op):
-    """y = a b for a (..., m, k) and b (..., k, n), batch axes equal;  da = g b^T, db = a^T g."""
+    """y = a b, for a (..., m, k) and b (..., k, n) with equal batch axes
+    dL/da = g b^T
+    dL/db = a^T g"""
 
     name = "matmul"
 
     def forward(self, a, b):
-        from minigan import kernels
-
         if a.ndim == 2:
             return kernels.matmul.matmul(a, b)
         batch = a.shape[:-2]
@@ -29,8 +31,6 @@ class MatMul(Op):
         return y.reshape(*batch, *y.shape[-2:])
 
     def prepare(self, work, inputs, outputs, **settings):
-        from minigan import kernels
-
         if inputs[0].ndim == 2:
             kernels.matmul.matmul(*inputs, outputs[0], **settings, work=work)
         else:
@@ -45,14 +45,14 @@ class MatMul(Op):
 
     def _product(self, a: Tensor, b: Tensor, like: Tensor) -> Tensor:
         """a b, in memory as `like` lies: (b^T a^T)^T where that is column by column, as a layer's weight is."""
-        if like.ndim == 2 and like.data.flags.f_contiguous and not like.data.flags.c_contiguous:
+        if like.ndim == 2 and (flags := like._data.flags).f_contiguous and not flags.c_contiguous:
             return transpose(self(transpose(b, 0, 1), transpose(a, 0, 1)), 0, 1)
         return self(a, b)
 
 
 class Einsum(Op):
-    """Sum of products in Einstein's notation, no letter twice in one term. The gradient for one operand is again such a
-    sum: of the cotangent and the other operands, over the letters that operand lacks."""
+    """y = the sum of products of xs in Einstein's notation, no letter twice in one term
+    dL/dxs = the same kind of sum, of g and the other operands, over the letters that this operand lacks"""
 
     name = "einsum"
 
@@ -95,7 +95,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     b = reshape(b, (b.shape[0], 1)) if column else b
     if b.ndim == 2 and a.ndim > 2:
         y = reshape(
-            _matmul(reshape(a, (-1 if a.data.size else int(np.prod(a.shape[:-1])), a.shape[-1])), b),
+            _matmul(reshape(a, (-1 if a._data.size else int(np.prod(a.shape[:-1])), a.shape[-1])), b),
             (*a.shape[:-1], b.shape[-1]),
         )
     elif a.ndim == b.ndim == 2:
@@ -128,10 +128,10 @@ def einsum(equation: str, *operands: Tensor) -> Tensor:
 
     Raises ValueError when the equation does not fit the operands.
     """
-    left, arrow, result = equation.replace(" ", "").partition("->")
-    terms = tuple(left.split(","))
+    operand_terms, arrow, result = equation.replace(" ", "").partition("->")
+    terms = tuple(operand_terms.split(","))
     if not arrow:
-        result = "".join(sorted(c for c in set(left) - {","} if left.count(c) == 1))
+        result = "".join(sorted(c for c in set(operand_terms) - {","} if operand_terms.count(c) == 1))
     sizes: dict[str, int] = {}
     for term, x in zip(terms, operands, strict=False):
         if (not term.isalpha() and term) or len(set(term)) != len(term) or len(term) != x.ndim:
@@ -152,8 +152,8 @@ def same_dtype(op: str, **tensors: Tensor | None) -> None:
     """Raise TypeError unless all the tensors given share one floating dtype."""
     dtypes = {name: t.dtype for name, t in tensors.items() if t is not None}
     if len(set(dtypes.values())) > 1 or any(d.kind != "f" for d in dtypes.values()):
-        found = ", ".join(f"{name} is {d}" for name, d in dtypes.items())
-        raise TypeError(f"{op}: operands must share one floating dtype ({found}); convert with .float() or .double()")
+        listing = ", ".join(f"{name} is {d}" for name, d in dtypes.items())
+        raise TypeError(f"{op}: operands must share one floating dtype ({listing}); convert with .float() or .double()")
 
 
 Tensor.__matmul__ = lambda self, other: matmul(self, other)

@@ -1,4 +1,4 @@
-"""Normalisation: batch, instance and layer norm.
+"""Machine room, ops: normalisation, batch, instance and layer norm.
 
 Batch norm over the M = N H W values of a channel, with mean m, variance v, r = (v + eps)^(-1/2), h = (x - m) r:
 
@@ -23,9 +23,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..autograd import Op, Tensor, array_of, grad, identity, in_place, is_grad_enabled
+from minigan import kernels
+
+from ..autograd import Op, Tensor, array_of, grad, in_place, is_grad_enabled
 from ..backend import on
-from .basic import rsqrt, sqrt
+from .elementary import rsqrt
 from .matmul import same_dtype
 from .reduce import mean, sum
 from .shape import reshape
@@ -39,16 +41,27 @@ def _channel(t: Tensor, like: Tensor) -> Tensor:
     return reshape(t, (1, -1) + (1,) * (like.ndim - 2))
 
 
-def _standardise(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """h = (x - m) r and r, composed of basic ops; each depends on x."""
-    centred = x - mean(x, _axes(x), keepdim=True)
-    r = rsqrt(mean(centred * centred, _axes(x), keepdim=True) + eps)
+def _standardise(x: Tensor, axes: tuple[int, ...], eps: float) -> tuple[Tensor, Tensor]:
+    """h = (x - m) r along `axes`, and r, composed of basic ops; each depends on x."""
+    centred = x - mean(x, axes, keepdim=True)
+    r = rsqrt(mean(centred * centred, axes, keepdim=True) + eps)
     return centred * r, r
 
 
+def _projection(g: Tensor, h: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """g - <g> - h <g h>: g without its parts along 1 and along h, which is what centring and scaling leave of it."""
+    return g - mean(g, axes, keepdim=True) - h * mean(g * h, axes, keepdim=True)
+
+
 class BatchNorm(Op):
-    """(y, m, v): y = w h + b with the batch's own statistics, its mean m and biased variance v, which come along for
-    the layer's running ones."""
+    """y, m, v = w h + b, <x>, <(x - m)^2>, with h = (x - m) r, r = (v + eps)^(-1/2)
+    dL/dx = w r (g - <g> - h <g h>), the first result of BatchNormGrad(x, w, g)
+    dL/dw = M <g h>, its second
+    dL/db = M <g>, its third
+
+    m and v come along for the layer's running statistics. The lines hold for a loss of y; a loss of m or v as well is
+    rare, and gets the derivative of the reference.
+    """
 
     name = "batch_norm"
 
@@ -56,13 +69,9 @@ class BatchNorm(Op):
         self.eps = eps
 
     def forward(self, x, w, b):
-        from minigan import kernels
-
         return kernels.norm.batch_norm(x, w, b, self.eps)
 
     def prepare(self, work, inputs, outputs, slope=1.0):
-        from minigan import kernels
-
         kernels.norm.batch_norm(*inputs, self.eps, slope=slope, out=tuple(outputs), work=work)
 
     def vjp(self, node, need, g, *of_statistics):
@@ -75,13 +84,20 @@ class BatchNorm(Op):
         return tuple(d if n else None for d, n in zip(BatchNormGrad(self.eps)(x, w, g), need, strict=True))
 
     def reference(self, x, w, b):
-        h, r = _standardise(x, self.eps)
+        h, r = _standardise(x, _axes(x), self.eps)
         variance = reshape(1 / (r * r) - self.eps, w.shape)
         return h * _channel(w, x) + _channel(b, x), mean(x, _axes(x)), variance
 
 
 class BatchNormGrad(Op):
-    """(x, w, g) -> (dx, dw, db), the formulas at the head of this file."""
+    """dx, dw, db = w r (g - <g> - h <g h>), M <g h>, M <g>
+    dL/dx = r (u - <u> - h <u h>) - r^2 h w S
+    dL/dw = r M S
+    dL/dg = w r (a - <a> - h <a h>) + p h + q
+
+    a, p, q are the cotangents of dx, dw, db; S = <a g> - <a><g> - <a h><g h>, u = -w r (a <g h> + g <a h>) + p g.
+    BatchNormGradGrad computes all three.
+    """
 
     name = "batch_norm_grad"
 
@@ -89,69 +105,64 @@ class BatchNormGrad(Op):
         self.eps = eps
 
     def forward(self, x, w, g):
-        from minigan import kernels
-
         return kernels.norm.batch_norm_grad(x, w, g, self.eps)
 
     def prepare(self, work, inputs, outputs, slope=1.0, mask=None):
-        from minigan import kernels
-
         kernels.norm.batch_norm_grad(*inputs, self.eps, mask=mask, slope=slope, out=tuple(outputs), work=work)
 
     def vjp(self, node, need, *cotangents):
         present = tuple(c is not None for c in cotangents)
         # db does not depend on x, nor db and dw on w: those gradients are zero.
-        made = (need[0] and (present[0] or present[1]), need[1] and present[0], need[2])
-        if not any(made):
+        need = (need[0] and (present[0] or present[1]), need[1] and present[0], need[2])
+        if not any(need):
             return None, None, None
-        grads = iter(
-            BatchNormGradGrad(self.eps, present, made)(*node.inputs, *(c for c in cotangents if c is not None))
-        )
-        return tuple(next(grads) if m else None for m in made)
+        op = BatchNormGradGrad(self.eps, present, need)
+        grads = iter(op(*node.inputs, *(c for c in cotangents if c is not None)))
+        return tuple(next(grads) if n else None for n in need)
 
     def reference(self, x, w, g):
-        h, r = _standardise(x, self.eps)
-        mean_g, mean_gh = mean(g, _axes(x), keepdim=True), mean(g * h, _axes(x), keepdim=True)
-        return _channel(w, x) * r * (g - mean_g - h * mean_gh), sum(g * h, _axes(x)), sum(g, _axes(x))
+        h, r = _standardise(x, _axes(x), self.eps)
+        dx = _channel(w, x) * r * _projection(g, h, _axes(x))
+        return dx, sum(g * h, _axes(x)), sum(g, _axes(x))
 
 
 class BatchNormGradGrad(Op):
-    """(x, w, g, cotangents of dx, dw, db where `present`) -> the gradients of BatchNormGrad with respect to x, w and g,
-    where `made`.
+    """cx, cw, cg = the derivatives of BatchNormGrad by x, w and g, where `need`
+    dL/dx = d(<s, cx> + <t, cw> + <u, cg>)/dx, from the reference
+    dL/dw = d(<s, cx> + <t, cw> + <u, cg>)/dw, from the reference
+    dL/dg = d(<s, cx> + <t, cw> + <u, cg>)/dg, from the reference
+    dL/dcotangents = the same by each of a, p and q, from the reference
 
-    With a, p, q the three cotangents and S = <a g> - <a><g> - <a h><g h>:
-        dg = w r (a - <a> - h <a h>) + p h + q,    dw = r M S,
-        dx = r (u - <u> - h <u h>) - r^2 h w S     with u = -w r (a <g h> + g <a h>) + p g.
+    cotangents: a, p, q of dx, dw, db, where `present`; s, t, u are those of cx, cw, cg, whose formulas BatchNormGrad
+    states.
     """
 
     name = "batch_norm_grad_grad"
 
-    def __init__(self, eps: float, present: tuple[bool, ...], made: tuple[bool, ...] = (True, True, True)) -> None:
-        self.eps, self.present, self.made = eps, present, made
+    def __init__(self, eps: float, present: tuple[bool, ...], need: tuple[bool, ...] = (True, True, True)) -> None:
+        self.eps, self.present, self.need = eps, present, need
+
+    def _operands(self, arrays):
+        """x, w, g, and the cotangents of dx, dw, db, None for those that are zero."""
+        cotangents = iter(arrays[3:])
+        return *arrays[:3], *(next(cotangents) if here else None for here in self.present)
 
     def forward(self, x, w, g, *cotangents):
-        from minigan import kernels
-
-        given = iter(cotangents)
-        a, p, q = (next(given) if here else None for here in self.present)
-        made = kernels.norm.batch_norm_grad_grad(x, w, g, a, p, q, self.eps, self.made)
-        return tuple(d for d in made if d is not None)
+        outputs = kernels.norm.batch_norm_grad_grad(*self._operands((x, w, g, *cotangents)), self.eps, self.need)
+        return tuple(d for d in outputs if d is not None)
 
     def prepare(self, work, inputs, outputs):
-        from minigan import kernels
-
-        given, out = iter(inputs[3:]), iter(outputs)
-        cotangents = (next(given) if here else None for here in self.present)
-        outs = tuple(next(out) if made else None for made in self.made)
-        kernels.norm.batch_norm_grad_grad(*inputs[:3], *cotangents, self.eps, self.made, out=outs, work=work)
+        arrays = iter(outputs)
+        out = tuple(next(arrays) if n else None for n in self.need)
+        kernels.norm.batch_norm_grad_grad(*self._operands(inputs), self.eps, self.need, out=out, work=work)
 
     def reference(self, x, w, g, *cotangents):
-        # Differentiates the first gradient's reference; `identity` makes end points that stay tied to the inputs.
-        xs = [identity(t) if t.requires_grad else t.detach().requires_grad_() for t in (x, w, g)]
+        # Differentiates the first gradient's reference; an alias is an end point that stays tied to its input.
+        xs = [t._alias() if t.requires_grad else t.detach().requires_grad_() for t in (x, w, g)]
         outputs = BatchNormGrad(self.eps).reference(*xs)
-        wanted = [y for y, here in zip(outputs, self.present, strict=True) if here]
-        by = [t for t, m in zip(xs, self.made, strict=True) if m]
-        return grad(wanted, by, cotangents, create_graph=is_grad_enabled())
+        outputs = [y for y, here in zip(outputs, self.present, strict=True) if here]
+        by = [t for t, n in zip(xs, self.need, strict=True) if n]
+        return grad(outputs, by, cotangents, create_graph=is_grad_enabled())
 
 
 def batch_norm(
@@ -246,14 +257,9 @@ def layer_norm(
     return _affine("layer_norm", Standardise(axes, eps)(input), weight, bias, shape, 0)
 
 
-def _over(x: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
-    """h along the axes, composed of basic ops."""
-    centred = x - mean(x, axes, keepdim=True)
-    return centred / sqrt(mean(centred * centred, axes, keepdim=True) + eps)
-
-
 class Standardise(Op):
-    """h = (x - m) r along `axes`, with their own mean and biased variance."""
+    """h = (x - m) r along `axes`, with their own mean m and biased variance v, r = (v + eps)^(-1/2)
+    dL/dx = StandardiseGrad(x, g)"""
 
     name = "standardise"
 
@@ -261,24 +267,25 @@ class Standardise(Op):
         self.axes, self.eps = axes, eps
 
     def forward(self, x):
-        from minigan import kernels
-
         return kernels.layernorm.standardise(x, self.axes, self.eps)
 
     def prepare(self, work, inputs, outputs):
-        from minigan import kernels
-
         kernels.layernorm.standardise(*inputs, self.axes, self.eps, out=outputs[0], work=work)
 
     def vjp(self, node, need, g):
         return (StandardiseGrad(self.axes, self.eps)(node.inputs[0], g),)
 
     def reference(self, x):
-        return _over(x, self.axes, self.eps)
+        return _standardise(x, self.axes, self.eps)[0]
 
 
 class StandardiseGrad(Op):
-    """(x, g) -> dx = r (g - <g> - h <g h>) along `axes`."""
+    """dx = r (g - <g> - h <g h>) along `axes`
+    dL/dx = r (u - <u> - h <u h>) - r^2 h S
+    dL/dg = r (a - <a> - h <a h>)
+
+    a is the cotangent of dx; S = <a g> - <a><g> - <a h><g h>, u = -r (a <g h> + g <a h>). Computed from the reference.
+    """
 
     name = "standardise_grad"
 
@@ -286,23 +293,14 @@ class StandardiseGrad(Op):
         self.axes, self.eps = axes, eps
 
     def forward(self, x, g):
-        from minigan import kernels
-
         return kernels.layernorm.standardise_grad(x, g, self.axes, self.eps)
 
     def prepare(self, work, inputs, outputs):
-        from minigan import kernels
-
         kernels.layernorm.standardise_grad(*inputs, self.axes, self.eps, out=outputs[0], work=work)
 
     def reference(self, x, g):
-        def average(t: Tensor) -> Tensor:
-            return mean(t, self.axes, keepdim=True)
-
-        centred = x - average(x)
-        r = rsqrt(average(centred * centred) + self.eps)
-        h = centred * r
-        return r * (g - average(g) - h * average(g * h))
+        h, r = _standardise(x, self.axes, self.eps)
+        return r * _projection(g, h, self.axes)
 
 
 def _affine(

@@ -1,6 +1,7 @@
-"""Reductions: sum, mean, var, amax, amin, norms, logsumexp, and the softmax family. float32 sums accumulate in float64.
+"""Machine room, ops: reductions, sum, mean, var, amax, amin, norms, logsumexp, and the softmax family.
 
-`dim` is an axis, a sequence of axes, or None for all; `keepdim` keeps them with size 1, as in PyTorch.
+float32 sums accumulate in float64. `dim` is an axis, a sequence of axes, or None for all; `keepdim` keeps them with
+size 1, as in PyTorch.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ import numpy as np
 
 from ..autograd import Op, Tensor
 from ..backend import FLOATS, float32, namespace
-from .basic import abs, broadcast_to, cast, eq, exp, log, pow, prepare_sum, sqrt, where, wide_sum
+from .basic import broadcast_to, cast, eq, prepare_sum, where, wide_sum
+from .elementary import abs, exp, log, pow, sqrt
 from .shape import axis_index, reshape
 
 Dim = int | Sequence[int] | None
 
 
 class Sum(Op):
-    """y = sum of x over axes;  dx = g repeated along them."""
+    """y = sum of x over axes
+    dL/dx = g repeated along the axes"""
 
     name, saves_input = "sum", False
 
@@ -35,31 +38,45 @@ class Sum(Op):
 
     def vjp(self, node, need, g):
         shape = node.inputs[0].shape
-        return (broadcast_to(reshape(g, kept_shape(shape, self.axes)), shape),)
+        return (broadcast_to(reshape(g, with_ones(shape, self.axes)), shape),)
 
 
 class Extreme(Op):
-    """y = the largest (smallest) of x over axes;  dx = g / k at the k elements equal to y, else 0 (PyTorch's
-    convention)."""
+    """Shared rule of amax and amin: the k elements equal to the result get g / k each (PyTorch's convention)."""
 
     saves_output = True
 
-    def __init__(self, name: str, axes: tuple[int, ...]) -> None:
-        self.function, self.axes = name, axes
-
-    name = property(lambda self: self.function)
+    def __init__(self, axes: tuple[int, ...]) -> None:
+        self.axes = axes
 
     def forward(self, x):
-        return getattr(namespace(x), self.function)(x, self.axes)
+        return getattr(namespace(x), self.name)(x, self.axes)
 
     def vjp(self, node, need, g):
-        kept = kept_shape(node.inputs[0].shape, self.axes)
-        share = ExtremeShare(self.axes)(node.inputs[0], reshape(node.output(), kept))
-        return (reshape(g, kept) * share,)
+        shape = with_ones(node.inputs[0].shape, self.axes)
+        share = ExtremeShare(self.axes)(node.inputs[0], reshape(node.output(), shape))
+        return (reshape(g, shape) * share,)
+
+
+class Amax(Extreme):
+    """y = the largest x over axes
+    dL/dx = g / k at the k elements equal to y, else 0"""
+
+    name = "amax"
+
+
+class Amin(Extreme):
+    """y = the smallest x over axes
+    dL/dx = g / k at the k elements equal to y, else 0"""
+
+    name = "amin"
 
 
 class ExtremeShare(Op):
-    """1 / k at each of the k elements of x that equal y, the extreme over axes, else 0; its derivative is zero."""
+    """s = 1 / k at each of the k elements of x that equal y, the extreme over axes, else 0
+
+    Not differentiable: its derivative is zero everywhere it exists.
+    """
 
     name, differentiable = "extreme_share", False
 
@@ -67,12 +84,13 @@ class ExtremeShare(Op):
         self.axes = axes
 
     def forward(self, x, y):
-        chosen = ((x == y) | (np.isnan(x) & np.isnan(y))).astype(x.dtype)
-        return namespace(x).asarray(chosen / chosen.sum(self.axes, keepdims=True))
+        extremes = ((x == y) | (np.isnan(x) & np.isnan(y))).astype(x.dtype)
+        return namespace(x).asarray(extremes / extremes.sum(self.axes, keepdims=True))
 
 
 class Softmax(Op):
-    """y_i = e^(x_i) / sum_j e^(x_j) along one axis;  dx = y (g - sum g y)."""
+    """y_i = e^(x_i) / sum_j e^(x_j) along one axis
+    dL/dx = y (g - sum of g y along the axis)"""
 
     name, saves_input, saves_output = "softmax", False, True
 
@@ -89,7 +107,8 @@ class Softmax(Op):
 
 
 class LogSoftmax(Op):
-    """y = x - ln sum_j e^(x_j) along one axis;  dx = g - e^y sum g."""
+    """y = x - ln sum_j e^(x_j) along one axis
+    dL/dx = g - e^y (sum of g along the axis)"""
 
     name, saves_input, saves_output = "log_softmax", False, True
 
@@ -105,7 +124,10 @@ class LogSoftmax(Op):
 
 
 class ArgMax(Op):
-    """The position of the first largest element along an axis (None: of all), int64; not differentiable."""
+    """i = the position of the first largest x along an axis (None: of all), int64
+
+    Not differentiable.
+    """
 
     name, differentiable = "argmax", False
 
@@ -117,9 +139,9 @@ class ArgMax(Op):
 
 
 class Offset(Op):
-    """The largest element over axes, kept with size 1, and 0 where that is infinite: what logsumexp subtracts.
+    """m = the largest x over axes, which stay with size 1, and 0 where that is infinite
 
-    It cancels from the result, so it has no derivative.
+    What logsumexp subtracts. It cancels from the result, so it has no derivative.
     """
 
     name, differentiable = "logsumexp_offset", False
@@ -136,13 +158,13 @@ def largest(x, axis):
     """The largest element along axes, which are kept with size 1; -infinity where there is none."""
     xp = namespace(x)
     if not x.size:
-        kept = {i % x.ndim for i in (axis if isinstance(axis, tuple) else (axis,))}
-        shape = tuple(1 if i in kept else n for i, n in enumerate(x.shape))
+        axes = {i % x.ndim for i in (axis if isinstance(axis, tuple) else (axis,))}
+        shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
         return xp.full(shape, -np.inf, x.dtype)
     return xp.asarray(x.max(axis, keepdims=True))
 
 
-def kept_shape(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+def with_ones(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
     """`shape` with size 1 along `axes`."""
     return tuple(1 if i in axes else s for i, s in enumerate(shape))
 
@@ -159,7 +181,7 @@ def axes_of(dim: Dim, ndim: int, op: str) -> tuple[int, ...]:
 
 def _finish(op: Op, input: Tensor, axes: tuple[int, ...], keepdim: bool) -> Tensor:
     y = op(input)
-    return reshape(y, kept_shape(input.shape, axes)) if keepdim else y
+    return reshape(y, with_ones(input.shape, axes)) if keepdim else y
 
 
 def _require_elements(input: Tensor, axes: tuple[int, ...], op: str) -> int:
@@ -208,14 +230,14 @@ def amax(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The largest element over `dim`; equal ones share the gradient."""
     axes = axes_of(dim, input.ndim, "amax")
     _require_elements(input, axes, "amax")
-    return _finish(Extreme("amax", axes), input, axes, keepdim)
+    return _finish(Amax(axes), input, axes, keepdim)
 
 
 def amin(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The smallest element over `dim`; equal ones share the gradient."""
     axes = axes_of(dim, input.ndim, "amin")
     _require_elements(input, axes, "amin")
-    return _finish(Extreme("amin", axes), input, axes, keepdim)
+    return _finish(Amin(axes), input, axes, keepdim)
 
 
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:

@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import nn
 from ..autograd import Tensor, no_grad
-from ..backend import default_device, default_generator, device, moved
+from ..backend import default_device, default_generator, device, to_device
 from ..data import Dataset, info
 from ..gan.losses import loss
 from ..gan.networks.dcgan import DCGANCritic, DCGANGenerator
@@ -174,7 +174,7 @@ class Step:
 def _step_rows(step: Step, seed: int) -> list[Row]:
     """One row per parameter; all are differentiated together, so that mixed derivatives count too."""
     rows = [Row(f"{step.label} {name}", 1) for name in step.names]
-    inputs = [Tensor(moved(p, default_device())).requires_grad_() for p in step.parameters]
+    inputs = [Tensor(to_device(p, default_device())).requires_grad_() for p in step.parameters]
     try:
         for order in step.orders:
             errors = order_errors(step.fn, inputs, order, seed=seed, name=step.label)
@@ -315,7 +315,7 @@ def _step_along(trainer: Trainer, player: str, loss_of: Callable, begin: dict, r
         for stream, state in begin.items():
             trainer.random[stream].load_state_dict(state)
         moved_to = {
-            name: Tensor(moved(p, default_device())) + t * Tensor(moved(d, default_device()))
+            name: Tensor(to_device(p, default_device())) + t * Tensor(to_device(d, default_device()))
             for name, p, d, t in zip(names, parameters, directions, lengths, strict=True)
         }
         with nn.substituted(module, moved_to):
@@ -347,8 +347,8 @@ def _tiny(name: str, seed: int, attempt: int) -> Trainer:
     for module in (trainer.generator, trainer.critic):
         _drawn(module, rng)
     trainer.double()
-    for player in ("critic", "generator"):
-        trainer.feed(player)
+    trainer.anneal()
+    trainer.feed()
     for layer in (*trainer.generator.modules(), *trainer.critic.modules()):
         if isinstance(getattr(layer, "weight_u", None), Tensor):  # spectral norm: its vectors converge and stand still
             with no_grad():

@@ -31,7 +31,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..autograd import Tensor, array_of, enable_grad, grad
-from ..backend import FLOATS, default_device, device, device_of, float64, host, moved
+from ..backend import FLOATS, default_device, device, device_of, float64, host, to_device
 
 EPS, TOLERANCE, TORCH_TOLERANCE = 1e-5, 1e-6, 1e-9
 Key = int | tuple[int, int]
@@ -257,7 +257,7 @@ def _evaluate(fn: Callable, point: dict[Key, np.ndarray], positions, order: int,
     point: the inputs by position and, by (order, position), cotangents to use in place of those of `seed`.
     """
     inputs = {key: a for key, a in point.items() if isinstance(key, int)}
-    leaves = {key: Tensor(moved(a, default_device())).requires_grad_(key in positions) for key, a in inputs.items()}
+    leaves = {key: Tensor(to_device(a, default_device())).requires_grad_(key in positions) for key, a in inputs.items()}
     with enable_grad():
         values = list(_sequence(fn(*leaves.values()), Tensor))
         if order:
@@ -267,7 +267,7 @@ def _evaluate(fn: Callable, point: dict[Key, np.ndarray], positions, order: int,
             for i, y in enumerate(values):
                 if y is not None:
                     u = point.get((level, i), cotangent(seed, level, i, y.shape))
-                    u = moved(u.astype(y.dtype), default_device())
+                    u = to_device(u.astype(y.dtype), default_device())
                     rows[i] = leaves[level, i] = Tensor(u).requires_grad_()
             values = _backward(values, [leaves[i] for i in positions], rows, create_graph=True)
     return values, leaves
@@ -279,7 +279,7 @@ def _backward(values, leaves, rows, create_graph: bool) -> list[Tensor | None]:
     if not pairs:
         return [None] * len(leaves)
     outputs = [y for y, _ in pairs]
-    seeds = [u if isinstance(u, Tensor) else Tensor(moved(u, default_device())) for _, u in pairs]
+    seeds = [u if isinstance(u, Tensor) else Tensor(to_device(u, default_device())) for _, u in pairs]
     return list(grad(outputs, leaves, seeds, create_graph=create_graph))
 
 

@@ -15,7 +15,7 @@ from operator import attrgetter
 import numpy as np
 
 from ..autograd import Tensor
-from ..backend import default_device, float32, float64, moved
+from ..backend import default_device, float32, float64, to_device
 
 Shape = tuple[int, ...]
 
@@ -134,7 +134,7 @@ class OpCase:
 
     def tensors(self, sample: Sample, dtype=float64) -> list[Tensor]:
         """The inputs as leaves that require a gradient, on the default device."""
-        return [Tensor(moved(a, default_device())).requires_grad_() for a in self.arrays(sample, dtype)]
+        return [Tensor(to_device(a, default_device())).requires_grad_() for a in self.arrays(sample, dtype)]
 
     def bound(self, sample: Sample, fn: Callable | None = None) -> Callable:
         """The op (or another function `fn`) as a function of its Tensors alone, the settings filled in."""
@@ -144,7 +144,7 @@ class OpCase:
             there = tensors[0].device if tensors else default_device()
             settings = _in_dtype(sample, dtype)
             return (fn or self.fn)(
-                *tensors, **{k: Tensor(moved(v, there)) if isinstance(v, np.ndarray) else v for k, v in settings}
+                *tensors, **{k: Tensor(to_device(v, there)) if isinstance(v, np.ndarray) else v for k, v in settings}
             )
 
         return run

@@ -8,6 +8,7 @@ from minigan.kernels.geometry import ConvGeometry
 
 from ..autograd import tensor as make
 from ..ops import conv as ops_conv
+from ..ops import resample as ops_resample
 from .opcase import DISTINCT, BadCall, OpCase, call
 
 IMAGE = np.ones((1, 3, 4, 5), np.float32)
@@ -186,7 +187,7 @@ CONVOLUTIONS = (
 
 def _no_ceil(op: str) -> BadCall:
     return BadCall(
-        lambda: getattr(ops_conv, op)(make(IMAGE), 2, ceil_mode=True),
+        lambda: getattr(ops_resample, op)(make(IMAGE), 2, ceil_mode=True),
         ValueError,
         f"{op}: ceil_mode=True is not supported",
     )
@@ -195,7 +196,7 @@ def _no_ceil(op: str) -> BadCall:
 POOLING = (
     OpCase(
         "avg_pool2d",
-        ops_conv.avg_pool2d,
+        ops_resample.avg_pool2d,
         (
             call((1, 2, 4, 6), kernel_size=2),
             call((1, 1, 5, 4), kernel_size=(3, 2), stride=(2, 1), padding=(1, 0)),
@@ -207,21 +208,25 @@ POOLING = (
         error_inputs=(
             _no_ceil("avg_pool2d"),
             BadCall(
-                lambda: ops_conv.avg_pool2d(_image(3, 4, 5), 2), ValueError, r"avg_pool2d: input must be \(N, C, H, W\)"
+                lambda: ops_resample.avg_pool2d(_image(3, 4, 5), 2),
+                ValueError,
+                r"avg_pool2d: input must be \(N, C, H, W\)",
             ),
             BadCall(
-                lambda: ops_conv.avg_pool2d(make(IMAGE), 2, padding=2),
+                lambda: ops_resample.avg_pool2d(make(IMAGE), 2, padding=2),
                 ValueError,
                 r"avg_pool2d: padding \(2, 2\) must be at most half of kernel_size \(2, 2\)",
             ),
             BadCall(
-                lambda: ops_conv.avg_pool2d(make(IMAGE), 9), ValueError, r"avg_pool2d: .*larger than the padded input"
+                lambda: ops_resample.avg_pool2d(make(IMAGE), 9),
+                ValueError,
+                r"avg_pool2d: .*larger than the padded input",
             ),
         ),
     ),
     OpCase(
         "max_pool2d",
-        ops_conv.max_pool2d,
+        ops_resample.max_pool2d,
         (
             call((1, 2, 4, 6), kernel_size=2),
             call((1, 1, 5, 4), kernel_size=(3, 2), stride=(2, 1), padding=(1, 0)),
@@ -235,14 +240,16 @@ POOLING = (
         error_inputs=(
             _no_ceil("max_pool2d"),
             BadCall(
-                lambda: ops_conv.max_pool2d(_image(3, 4, 5), 2), ValueError, r"max_pool2d: input must be \(N, C, H, W\)"
+                lambda: ops_resample.max_pool2d(_image(3, 4, 5), 2),
+                ValueError,
+                r"max_pool2d: input must be \(N, C, H, W\)",
             ),
             BadCall(
-                lambda: ops_conv.max_pool2d(make(IMAGE), 9),
+                lambda: ops_resample.max_pool2d(make(IMAGE), 9),
                 ValueError,
                 r"max_pool2d: window \(9, 9\) .* is larger than the padded input",
             ),
-            BadCall(lambda: ops_conv.max_pool2d(make(IMAGE), 0), ValueError, "max_pool2d: kernel_size must be"),
+            BadCall(lambda: ops_resample.max_pool2d(make(IMAGE), 0), ValueError, "max_pool2d: kernel_size must be"),
         ),
     ),
 )
@@ -250,7 +257,7 @@ POOLING = (
 RESAMPLING = (
     OpCase(
         "interpolate",
-        ops_conv.interpolate,
+        ops_resample.interpolate,
         (
             call((1, 2, 2, 3), scale_factor=2),
             call((1, 1, 4, 5), size=(3, 7)),
@@ -271,20 +278,22 @@ RESAMPLING = (
         strategy="interpolate",
         error_inputs=(
             BadCall(
-                lambda: ops_conv.interpolate(make(IMAGE)), ValueError, "interpolate: give either size or scale_factor"
-            ),
-            BadCall(
-                lambda: ops_conv.interpolate(make(IMAGE), 2, 2),
+                lambda: ops_resample.interpolate(make(IMAGE)),
                 ValueError,
                 "interpolate: give either size or scale_factor",
             ),
             BadCall(
-                lambda: ops_conv.interpolate(make(IMAGE), 8, mode="cubic"),
+                lambda: ops_resample.interpolate(make(IMAGE), 2, 2),
+                ValueError,
+                "interpolate: give either size or scale_factor",
+            ),
+            BadCall(
+                lambda: ops_resample.interpolate(make(IMAGE), 8, mode="cubic"),
                 ValueError,
                 "interpolate: unknown mode 'cubic'; known modes: nearest, bilinear",
             ),
             BadCall(
-                lambda: ops_conv.interpolate(make(IMAGE), scale_factor=0.1),
+                lambda: ops_resample.interpolate(make(IMAGE), scale_factor=0.1),
                 ValueError,
                 r"interpolate: the output would have size \(0, 0\)",
             ),
@@ -292,7 +301,7 @@ RESAMPLING = (
     ),
     OpCase(
         "pixel_shuffle",
-        ops_conv.pixel_shuffle,
+        ops_resample.pixel_shuffle,
         (
             call((1, 8, 2, 3), upscale_factor=2),
             call((2, 9, 1, 2), upscale_factor=3),
@@ -302,7 +311,7 @@ RESAMPLING = (
         edge=(call((0, 4, 2, 3), upscale_factor=2), call((1, 4, 1, 1), upscale_factor=2)),
         error_inputs=(
             BadCall(
-                lambda: ops_conv.pixel_shuffle(make(IMAGE), 2),
+                lambda: ops_resample.pixel_shuffle(make(IMAGE), 2),
                 ValueError,
                 r"pixel_shuffle: 3 channels are not a multiple of 2\^2",
             ),

@@ -10,8 +10,10 @@ import numpy as np
 from ..autograd import Tensor
 from ..autograd import tensor as make
 from ..backend import float32, float64
+from ..methods import PUBLIC
 from ..ops import act as ops_act
 from ..ops import basic as ops_basic
+from ..ops import elementary as ops_elementary
 from .opcase import DISTINCT, POSITIVE, REAL, BadCall, OpCase, Values, call
 
 NONZERO = Values(avoid=(0.0,), gap=0.3)
@@ -25,7 +27,7 @@ EDGE_PAIRS = (call((), ()), call((0, 3), (3,)), call((2, 0), (1, 1)), call((1,),
 def _unary(name: str, torch: str | None = None, values: Values = REAL, reference=None, kinks=(), **settings) -> OpCase:
     return OpCase(
         name,
-        getattr(ops_basic, name),
+        PUBLIC[name],
         SHAPES,
         torch or name,
         reference,
@@ -33,13 +35,13 @@ def _unary(name: str, torch: str | None = None, values: Values = REAL, reference
         EDGE,
         kinks=kinks,
         strategy="unary",
-        error_inputs=(BadCall(lambda: getattr(ops_basic, name)("x"), TypeError, "dtype"),),
+        error_inputs=(BadCall(lambda: PUBLIC[name]("x"), TypeError, "dtype"),),
         **settings,
     )
 
 
 def _binary(name: str, torch: str | None = None, values=REAL, kinks=(), **settings) -> OpCase:
-    fn = getattr(ops_basic, name)
+    fn = PUBLIC[name]
     mismatch = BadCall(
         lambda: fn(make(np.ones((2, 3))), make(np.ones(2))),
         ValueError,
@@ -70,13 +72,13 @@ UNARY = (
     _unary("abs", values=NONZERO, kinks=(call(ZERO),)),
     _unary("square", reference=lambda x: x * x),
     _unary("exp"),
-    _unary("expm1", reference=lambda x: ops_basic.exp(x) - 1),
+    _unary("expm1", reference=lambda x: ops_elementary.exp(x) - 1),
     _unary("log", values=POSITIVE),
-    _unary("log1p", values=Values(-0.5, 2.0), reference=lambda x: ops_basic.log(1 + x)),
-    _unary("sqrt", values=POSITIVE, reference=lambda x: ops_basic.exp(0.5 * ops_basic.log(x))),
-    _unary("rsqrt", values=POSITIVE, reference=lambda x: 1 / ops_basic.sqrt(x)),
-    _unary("sin", reference=lambda x: -ops_basic.cos(x + math.pi / 2)),
-    _unary("cos", reference=lambda x: ops_basic.sin(x + math.pi / 2)),
+    _unary("log1p", values=Values(-0.5, 2.0), reference=lambda x: ops_elementary.log(1 + x)),
+    _unary("sqrt", values=POSITIVE, reference=lambda x: ops_elementary.exp(0.5 * ops_elementary.log(x))),
+    _unary("rsqrt", values=POSITIVE, reference=lambda x: 1 / ops_elementary.sqrt(x)),
+    _unary("sin", reference=lambda x: -ops_elementary.cos(x + math.pi / 2)),
+    _unary("cos", reference=lambda x: ops_elementary.sin(x + math.pi / 2)),
     _unary("erf", torch="special.erf"),
     _unary("sign", values=NONZERO, max_order=0),
     _unary("isfinite", max_order=0, torch_order=0),
@@ -101,7 +103,7 @@ BINARY = (
 def _power(name: str, exponent: float, values: Values) -> OpCase:
     return OpCase(
         f"pow.{name}",
-        lambda x: ops_basic.pow(x, exponent),
+        lambda x: ops_elementary.pow(x, exponent),
         SHAPES,
         lambda torch, x: torch.pow(x, exponent),
         None,
@@ -124,25 +126,25 @@ OTHERS = (
     _power("fractional", 2.5, POSITIVE),
     OpCase(
         "pow.of_number",
-        lambda x: ops_basic.pow(2.0, x),
+        lambda x: ops_elementary.pow(2.0, x),
         SHAPES,
         lambda torch, x: torch.pow(2.0, x),
-        lambda x: ops_basic.exp(x * math.log(2.0)),
+        lambda x: ops_elementary.exp(x * math.log(2.0)),
         edge=EDGE,
         strategy="unary",
     ),
     OpCase(
         "clip",
-        ops_basic.clip,
+        ops_elementary.clip,
         (call((3, 4), min=-0.5, max=0.75), call((5,), min=-0.5), call((2, 3), max=0.75)),
         "clip",
-        lambda x, min=None, max=None: ops_basic.minimum(
-            ops_basic.maximum(x, -9.0 if min is None else min), 9.0 if max is None else max
+        lambda x, min=None, max=None: ops_elementary.minimum(
+            ops_elementary.maximum(x, -9.0 if min is None else min), 9.0 if max is None else max
         ),
         Values(avoid=(-0.5, 0.75)),
         edge=(call((), min=0.0), call((0, 2), max=0.0)),
         kinks=(call(np.array([-0.5, 0.0, 0.75, 2.0]), min=-0.5, max=0.75),),
-        error_inputs=(BadCall(lambda: ops_basic.clip(make([1.0])), ValueError, "clip: give min, max or both"),),
+        error_inputs=(BadCall(lambda: ops_elementary.clip(make([1.0])), ValueError, "clip: give min, max or both"),),
     ),
     OpCase(
         "where",
@@ -223,7 +225,7 @@ OTHERS = (
     ),
     OpCase(
         "to.and_back",
-        lambda x: ops_basic.square(x.to(float32).to(float64)),
+        lambda x: ops_elementary.square(x.to(float32).to(float64)),
         SHAPES,
         lambda torch, x: x.to(torch.float32).to(torch.float64).square(),
         edge=EDGE,

@@ -7,7 +7,8 @@ import numpy as np
 from .. import functional as F
 from ..autograd import tensor as make
 from ..ops import norm as ops_norm
-from ..ops.basic import exp, log, where
+from ..ops.basic import where
+from ..ops.elementary import exp, log
 from ..ops.reduce import sum
 from .opcase import DISTINCT, REAL, BadCall, OpCase, Values, call
 from .table_elementwise import EDGE, NONZERO, SHAPES, ZERO

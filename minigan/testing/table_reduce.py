@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from ..autograd import tensor as make
-from ..ops import basic as ops_basic
+from ..ops import elementary as ops_elementary
 from ..ops import matmul as ops_matmul
 from ..ops import reduce as ops_reduce
 from .opcase import DISTINCT, REAL, BadCall, OpCase, Values, call
@@ -78,11 +78,11 @@ def _integers(name: str) -> BadCall:
 
 
 def _softmax(x, dim):
-    return ops_basic.exp(x) / ops_reduce.sum(ops_basic.exp(x), dim, True)
+    return ops_elementary.exp(x) / ops_reduce.sum(ops_elementary.exp(x), dim, True)
 
 
 def _log_softmax(x, dim):
-    return x - ops_basic.log(ops_reduce.sum(ops_basic.exp(x), dim, True))
+    return x - ops_elementary.log(ops_reduce.sum(ops_elementary.exp(x), dim, True))
 
 
 REDUCE = (
@@ -182,7 +182,7 @@ REDUCE = (
         lambda torch, x, dim=None, keepdim=False: torch.norm(
             x, 2, tuple(range(x.ndim)) if dim is None else dim, keepdim=keepdim
         ),
-        lambda x, dim=None, keepdim=False: ops_basic.sqrt(ops_reduce.sum(x * x, dim, keepdim)),
+        lambda x, dim=None, keepdim=False: ops_elementary.sqrt(ops_reduce.sum(x * x, dim, keepdim)),
         edge=(call(()), call((0, 3)), call((0, 3), dim=1)),
         kinks=(call(ZEROS, dim=1),),
         strategy="reduction",
@@ -193,7 +193,7 @@ REDUCE = (
         ops_reduce.logsumexp,
         (call((2, 3), dim=1), call((2, 3, 2), dim=(0, 2)), call((3, 2), dim=0, keepdim=True)),
         "logsumexp",
-        lambda x, dim, keepdim=False: ops_basic.log(ops_reduce.sum(ops_basic.exp(x), dim, keepdim)),
+        lambda x, dim, keepdim=False: ops_elementary.log(ops_reduce.sum(ops_elementary.exp(x), dim, keepdim)),
         edge=(call((0, 3), dim=1), call((1,), dim=0)),
         kinks=(call(np.array([[900.0, 901.0], [-900.0, -901.0]]), dim=1),),
         error_inputs=(

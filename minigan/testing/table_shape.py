@@ -6,6 +6,8 @@ import numpy as np
 
 from ..autograd import Tensor
 from ..autograd import tensor as make
+from ..methods import PUBLIC
+from ..ops import index as ops_index
 from ..ops import shape as ops_shape
 from .opcase import BadCall, OpCase, call
 
@@ -18,7 +20,7 @@ def _as_method(name: str):
 
 
 def _reshape_like(name: str) -> OpCase:
-    fn = getattr(ops_shape, name)
+    fn = PUBLIC[name]
     return OpCase(
         name,
         lambda x, shape: fn(x, shape),
@@ -38,7 +40,7 @@ def _reshape_like(name: str) -> OpCase:
 
 
 def _join(name: str, torch: str) -> OpCase:
-    fn = getattr(ops_shape, name)
+    fn = PUBLIC[name]
     return OpCase(
         name,
         lambda *x, dim=0: fn(x, dim),
@@ -123,13 +125,13 @@ ARRANGE = (
     OpCase("T", lambda x: x.T, (call((2, 3)),), lambda torch, x: x.T, edge=(call((0, 2)),)),
     OpCase(
         "flip",
-        ops_shape.flip,
+        ops_index.flip,
         (call((2, 3), dims=(0,)), call((2, 3, 2), dims=(0, -1))),
         "flip",
         edge=(call((0, 2), dims=(0,)), call((1,), dims=(0,))),
         strategy="flip",
         error_inputs=(
-            BadCall(lambda: ops_shape.flip(make(ONES), (2,)), IndexError, "flip: dimension 2 is out of range"),
+            BadCall(lambda: ops_index.flip(make(ONES), (2,)), IndexError, "flip: dimension 2 is out of range"),
         ),
     ),
 )
@@ -139,44 +141,44 @@ JOIN = (
     _join("concat", "cat"),
     OpCase(
         "stack",
-        lambda *x, dim=0: ops_shape.stack(x, dim),
+        lambda *x, dim=0: ops_index.stack(x, dim),
         (call((2, 3), (2, 3)), call((3,), (3,), (3,), dim=-1)),
         lambda torch, *x, dim=0: torch.stack(x, dim),
         edge=(call((), ()), call((0,), (0,), dim=1)),
         error_inputs=(
             BadCall(
-                lambda: ops_shape.stack([make(ONES), make(ONES[0])]), ValueError, "stack: expected tensors of one shape"
+                lambda: ops_index.stack([make(ONES), make(ONES[0])]), ValueError, "stack: expected tensors of one shape"
             ),
-            BadCall(lambda: ops_shape.stack([]), ValueError, "stack: expected"),
+            BadCall(lambda: ops_index.stack([]), ValueError, "stack: expected"),
         ),
     ),
     OpCase(
         "split",
-        lambda x, size, dim=0: ops_shape.split(x, size, dim),
+        lambda x, size, dim=0: ops_index.split(x, size, dim),
         (call((5, 2), size=2), call((2, 5), size=(1, 0, 4), dim=1), call((3,), size=9)),
         lambda torch, x, size, dim=0: torch.split(x, size, dim),
         edge=(call((0, 2), size=2), call((2, 0), size=1, dim=0)),
         strategy="split",
         error_inputs=(
             BadCall(
-                lambda: ops_shape.split(make(ONES), (1, 2), 0),
+                lambda: ops_index.split(make(ONES), (1, 2), 0),
                 ValueError,
                 r"split: sections \[1, 2\] do not add up to the size 2 of axis 0",
             ),
             BadCall(
-                lambda: ops_shape.split(make(ONES), 0), ValueError, "split: the size of a piece must be positive, got 0"
+                lambda: ops_index.split(make(ONES), 0), ValueError, "split: the size of a piece must be positive, got 0"
             ),
         ),
     ),
     OpCase(
         "chunk",
-        ops_shape.chunk,
+        ops_index.chunk,
         (call((5, 2), chunks=2), call((2, 6), chunks=4, dim=1), call((2,), chunks=5)),
         "chunk",
         edge=(call((1,), chunks=1),),
         error_inputs=(
             BadCall(
-                lambda: ops_shape.chunk(make(ONES), 0),
+                lambda: ops_index.chunk(make(ONES), 0),
                 ValueError,
                 "chunk: the number of chunks must be positive, got 0",
             ),
@@ -237,18 +239,18 @@ INDEX = (
     ),
     OpCase(
         "index_select",
-        lambda x, index, dim=0: ops_shape.index_select(x, dim, index),
+        lambda x, index, dim=0: ops_index.index_select(x, dim, index),
         (call((3, 2), index=np.array([2, 0, 2])), call((2, 3), index=np.array([1, 1]), dim=1)),
         lambda torch, x, index, dim=0: torch.index_select(x, dim, index),
         edge=(call((3, 2), index=np.zeros(0, np.int64)),),
         error_inputs=(
             BadCall(
-                lambda: ops_shape.index_select(make(ONES), 0, make([[0]])),
+                lambda: ops_index.index_select(make(ONES), 0, make([[0]])),
                 ValueError,
                 r"index_select: the index must have one axis, got shape \(1, 1\)",
             ),
             BadCall(
-                lambda: ops_shape.index_select(make(ONES), 0, make([0.0])),
+                lambda: ops_index.index_select(make(ONES), 0, make([0.0])),
                 TypeError,
                 "index_select: the index must hold integers, not float32",
             ),
@@ -256,7 +258,7 @@ INDEX = (
     ),
     OpCase(
         "gather",
-        lambda x, index, dim=0: ops_shape.gather(x, dim, index),
+        lambda x, index, dim=0: ops_index.gather(x, dim, index),
         (
             call((3, 2), index=np.array([[0, 2], [2, 2], [0, 0], [1, 0]])),
             call((2, 3, 2), index=np.array([[[2, 2], [0, 1]]]), dim=1),
@@ -265,12 +267,12 @@ INDEX = (
         edge=(call((0, 2), index=np.zeros((0, 2), np.int64)), call((), index=np.array(0))),
         error_inputs=(
             BadCall(
-                lambda: ops_shape.gather(make(ONES), 0, make([0, 1])),
+                lambda: ops_index.gather(make(ONES), 0, make([0, 1])),
                 ValueError,
                 r"gather: an index of shape \(2,\) does not fit an input of shape \(2, 3\)",
             ),
             BadCall(
-                lambda: ops_shape.gather(make(ONES), 1, make([[0.0]])),
+                lambda: ops_index.gather(make(ONES), 1, make([[0.0]])),
                 TypeError,
                 "gather: the index must hold integers, not float32",
             ),
@@ -281,7 +283,7 @@ INDEX = (
 PAD = (
     OpCase(
         "pad",
-        lambda x, pad, mode="constant", value=None: ops_shape.pad(x, pad, mode, value),
+        lambda x, pad, mode="constant", value=None: ops_index.pad(x, pad, mode, value),
         (
             call((2, 3), pad=(1, 2)),
             call((2, 3), pad=(1, 0, 2, 1), value=1.5),
@@ -296,14 +298,14 @@ PAD = (
         "nn.functional.pad",
         edge=(call((0, 3), pad=(1, 1)), call((2, 0), pad=(1, 2))),
         error_inputs=(
-            BadCall(lambda: ops_shape.pad(make(ONES), (1,)), ValueError, "pad: 1 widths for a tensor of 2 axes"),
+            BadCall(lambda: ops_index.pad(make(ONES), (1,)), ValueError, "pad: 1 widths for a tensor of 2 axes"),
             BadCall(
-                lambda: ops_shape.pad(make(ONES), (1, 1), "mirror"),
+                lambda: ops_index.pad(make(ONES), (1, 1), "mirror"),
                 ValueError,
                 "pad: unknown mode 'mirror'; known modes: constant, reflect, replicate, circular",
             ),
             BadCall(
-                lambda: ops_shape.pad(make(ONES), (3, 0), "reflect"),
+                lambda: ops_index.pad(make(ONES), (3, 0), "reflect"),
                 ValueError,
                 r"pad: widths \(3, 0\) do not fit axis 1 of size 3 in mode 'reflect'",
             ),
@@ -311,14 +313,14 @@ PAD = (
     ),
     OpCase(
         "index_add",
-        lambda x, index, shape: ops_shape.IndexAdd(ops_shape.ARRAY, shape)(x, index),
+        lambda x, index, shape: ops_index.IndexAdd(ops_index.ARRAY, shape)(x, index),
         (call((3, 2), index=np.array([1, 1, 0]), shape=(4, 2)),),
         lambda torch, x, index, shape: torch.zeros(shape, dtype=x.dtype).index_add(0, index, x),
         edge=(call((0, 2), index=np.zeros(0, np.int64), shape=(4, 2)),),
     ),
     OpCase(
         "unmirror",
-        lambda x, low, high: ops_shape.Unmirror(((low, high), (0, 0)))(x),
+        lambda x, low, high: ops_index.Unmirror(((low, high), (0, 0)))(x),
         (call((6, 2), low=1, high=2), call((5, 2), low=0, high=2)),
         lambda torch, x, low, high: torch.zeros(len(x) - low - high, 2, dtype=x.dtype).index_add(
             0, torch.as_tensor(np.pad(np.arange(len(x) - low - high), (low, high), "reflect")), x

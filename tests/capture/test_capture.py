@@ -222,7 +222,7 @@ def test_gradients_of_a_layer_used_three_times_add_up_in_place():
     captured = capture(step)
     captured()
     np.testing.assert_allclose(layer.weight.grad.numpy(), eager, rtol=1e-12, atol=1e-14)
-    left = [s for s in captured.plans[0].steps if s.outputs and s.outputs[0].shape in {(4, 6), (6, 4)}]
+    left = [s for s in captured.plans[0].program if s.outputs and s.outputs[0].shape in {(4, 6), (6, 4)}]
     assert "add" not in {s.op.name for s in left} and "matmul" in {s.op.name for s in left}
 
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from minigan.cli import main
+from minigan.gan.systems import SYSTEMS
 
 SMALL = ["--batch-size", "8", "--base", "4", "--latent", "8"]
 
@@ -105,9 +107,40 @@ def test_dry_run_and_fast_dev_run(tmp_path, monkeypatch):
         figures["options"]["lr"] == 0.001 and figures["options"]["critic_norm"] and figures["parameters"]["critic"] > 0
     )
     assert not list(tmp_path.iterdir())
+    assert "generator: " in result.output and "BatchNorm2d(64" in result.output
+    assert figures["networks"]["critic"][0]["shape"] == [64, 32, 16, 16]
+    for name, layers in figures["networks"].items():
+        assert sum(layer["parameters"] for layer in layers) == figures["parameters"][name]
+    assert "cycle_weight" not in result.output and "cycle_weight" not in figures["options"]
+    assert figures["seconds_per_step"] > 0 and figures["peak_memory_mib"] > 50
     result = run("train", "dcgan", "--data", "avatars", "--fast-dev-run", "--base", "4", "--out", "here")
     assert result.exit_code == 0 and "reached step 2" in result.output
     assert "precision" in result.output and "the judge is right on" in result.output
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_help_of_a_system(name):
+    """Its options and no others, in their groups, with its defaults and the choices; the name may stand anywhere."""
+    row = SYSTEMS[name]
+    output = run("train", "--out", "wgan", name, "--help").output
+    flags = set(re.findall(r"^  --([a-z0-9-]+)", output, re.M))
+    own = {option.replace("_", "-") for option in row.takes}
+    assert flags == own | {"json", "out", "resume", "fast-dev-run"}
+    groups = {f.metadata["group"] for f in fields(row.options) if "help" in f.metadata}
+    assert all(f"\n{group}:\n" in output for group in groups)
+    letters = "".join(output.split())
+    for f in fields(row.options):
+        value = getattr(row.options, f.name)
+        if "help" in f.metadata:
+            default = f"[default: {str(value).lower() if f.type == 'bool' else value}]" if value != "" else ""
+            for part in (f.metadata["help"], ", ".join(f.metadata["choices"]), default):
+                assert "".join(part.split()) in letters
+
+
+def test_help_of_no_system():
+    result = run("train", "dcgn", "--help")
+    assert result.exit_code == 2 and "did you mean 'dcgan'" in result.output
+    assert run("train", "--help").output == run("train", "wgan-gp", "--help").output
 
 
 @pytest.mark.parametrize(("data", "size"), [("digits", 64), ("avatars", 16), ("avatars", 64)])

@@ -59,6 +59,61 @@ def example(name: str, *args: str, cwd) -> str:
     return process.stdout
 
 
+def test_the_scalar_engine(tmp_path):
+    """Example 00: three derivatives and a penalty's five: the engine, differences and minigan print the same numbers,
+    and they are those of the formulas."""
+    shown = example("00_scalar_engine", cwd=tmp_path)
+    names = re.findall(r"^(\S+) ", shown, re.MULTILINE)
+    assert names == ["df/dx", "df'/dx", "df''/dx", *(f"dP/d{x}" for x in ("x0", "x1", "w0", "w1", "v"))]
+    here, differences, there = figures(rf"{N} +differences *{N} +minigan *{N}\n", shown).T
+    x, t = 0.7, np.tanh(0.7)
+    d = 1 - t**2
+    curve = [
+        3 * x**2 * t + x**3 * d,
+        6 * x * t + 6 * x**2 * d - 2 * x**3 * t * d,
+        6 * t + 18 * x * d - 18 * x**2 * t * d + x**3 * d * (4 * t**2 - 2 * d),
+    ]
+    x, w, v = np.array([0.5, -1.0]), np.array([0.8, 0.3]), 2.0
+    t, length = np.tanh(w @ x), np.hypot(*w)
+    d = 1 - t**2  # the slope is v d w, its length v d |w|
+    pull = 2 * (v * d * length - 1)
+    by_x, by_w = -2 * t * d * v * length * w, v * (d * w / length - 2 * t * d * length * x)
+    by_hand = [*curve, *(pull * by_x), *(pull * by_w), pull * d * length]
+    assert (here == there).all() and here == pytest.approx(by_hand, abs=1e-6)
+    assert differences == pytest.approx(here, abs=2e-6)
+
+
+def test_the_scalar_engine_s_rules():
+    """Each operation's derivatives, to order 3, are minigan's; a long chain is no trouble; what is not reached is 0."""
+    import minigan as mg
+
+    module = runpy.run_module("minigan.examples.00_scalar_engine")
+    value, grad = module["Value"], module["grad"]
+
+    def leaky(x):
+        return x.leaky_relu(0.2) if isinstance(x, value) else mg.functional.leaky_relu(x, 0.2)
+
+    for f in (
+        lambda x: (2 - x) * (x - 3) / (5 + -x) + (1 + x * x) ** -1,
+        lambda x: (x**3 - x**0.5).tanh() + x**0 + x**1,
+        lambda x: leaky(x * x - 9) * x + leaky(x) ** 2,
+    ):
+        x, t = value(1.3), mg.tensor(1.3, dtype=mg.float64, requires_grad=True)
+        y, other = f(x), f(t)
+        for _ in range(3):
+            (y,), (other,) = grad(y, [x]), mg.grad(other, t, create_graph=True)
+            assert y.data == pytest.approx(other.item(), rel=1e-12)
+    x, zero = value(2.0), value(0.0)
+    y = x
+    for _ in range(100_000):
+        y = y + x
+    assert grad(y, [x, zero])[0].data == 100_001 and grad(y, [zero])[0].data == 0
+    third = zero**2
+    for expected in (0, 2, 0):  # no division by zero on the way
+        (third,) = grad(third, [zero])
+        assert third.data == expected
+
+
 def test_gradients(tmp_path):
     """The derivatives of x^3 at 1, 2, 3."""
     out = example("01_gradients", cwd=tmp_path)

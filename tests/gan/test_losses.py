@@ -41,18 +41,20 @@ def test_generators_at_the_lectures_numbers(name, value, slope):
         ("margin", 2.0, 0.0),
         ("ebgan", 1.0, 0.0),
         ("wasserstein", 0.0, 0.0),
+        ("relativistic", math.log(2), math.log(2)),
+        ("relativistic-average", 2 * math.log(2), 2 * math.log(2)),
     ],
 )
 def test_values_at_output_zero(name, d, g):
     assert loss(name).discriminator(CHANCE, CHANCE).item() == pytest.approx(d, abs=1e-15)
-    assert loss(name).generator(CHANCE).item() == pytest.approx(g, abs=1e-15)
+    assert loss(name).generator(CHANCE, CHANCE).item() == pytest.approx(g, abs=1e-15)
 
 
 def slopes(name: str, real: float, fake: float) -> tuple[float, float, float]:
     """dL_D/d real, dL_D/d fake, dL_G/d fake."""
     r, f = outputs(real), outputs(fake)
     (dr, df) = mg.grad(loss(name).discriminator(r, f), [r, f])
-    return dr.item(), df.item(), mg.grad(loss(name).generator(f), f)[0].item()
+    return dr.item(), df.item(), mg.grad(loss(name).generator(f, r), f)[0].item()
 
 
 @pytest.mark.parametrize(
@@ -68,10 +70,49 @@ def slopes(name: str, real: float, fake: float) -> tuple[float, float, float]:
         ("ebgan", 0.3, 0.4, (1, -1, 1)),
         ("ebgan", 0.3, 1.4, (1, 0, 1)),
         ("wasserstein", 7.0, -7.0, (-1, 1, -1)),
+        ("relativistic", 2.0, 1.0, (-0.268941421, 0.268941421, -0.731058579)),
+        ("relativistic-average", 2.0, 1.0, (-0.537882843, 0.537882843, -1.462117157)),
     ],
 )
 def test_slopes(name, real, fake, expected):
     assert slopes(name, real, fake) == pytest.approx(expected, abs=1e-8)
+
+
+def test_relativistic_losses_compare_pairs_and_means():
+    """Pairs: the order of the samples matters. Means: each output against the other side's mean, by hand in NumPy. Both
+    players' losses change places with the reals; no constant added to every output changes anything."""
+
+    def softplus(t):
+        return np.log1p(np.exp(t))
+
+    r, f = np.array([0.3, -1.2, 2.0]), np.array([1.1, 0.4, -0.7])
+    by_hand = {
+        "relativistic": softplus(f - r).mean(),
+        "relativistic-average": softplus(f.mean() - r).mean() + softplus(f - r.mean()).mean(),
+    }
+    for name, value in by_hand.items():
+        row, real, fake = loss(name), mg.tensor(r), mg.tensor(f)
+        assert row.relativistic
+        assert row.discriminator(real, fake).item() == pytest.approx(value, rel=1e-12)
+        assert row.generator(fake, real).item() == pytest.approx(row.discriminator(fake, real).item(), rel=1e-12)
+        assert row.generator(fake + 5, real + 5).item() == pytest.approx(row.generator(fake, real).item(), rel=1e-12)
+        assert row.generator(fake, real).item() != pytest.approx(row.discriminator(real, fake).item())
+        with pytest.raises(ValueError, match=f"{name}.*reads the reals' outputs"):
+            row.generator(fake)
+    assert loss("relativistic").discriminator(mg.tensor(r), mg.tensor(f[::-1].copy())).item() != pytest.approx(
+        by_hand["relativistic"]
+    )
+
+
+def test_figures_say_what_outputs_mean():
+    """Probabilities where the row has them, the estimate of a distance for a bounded critic, else nothing."""
+    real, fake = mg.tensor([1.0, 3.0]), mg.tensor([0.0, -1.0])
+    sigmoid = 1 / (1 + np.exp(-np.array([1.0, 3.0])))
+    figures = loss("minimax").figures(real, fake)
+    assert figures["d_real"].item() == pytest.approx(sigmoid.mean(), rel=1e-6)
+    assert figures["d_fake"].item() == pytest.approx((0.5 + 1 / (1 + np.e)) / 2, rel=1e-6)
+    assert {k: v.item() for k, v in loss("wasserstein").figures(real, fake).items()} == {"critic_estimate": 2.5}
+    assert loss("hinge").figures(real, fake) == {} == loss("relativistic").figures(real, fake)
 
 
 def test_the_gradient_of_least_squares_lives_where_the_sigmoid_s_is_dead():
@@ -96,7 +137,7 @@ def test_losses_are_finite_and_descend(name, dtype):
     real, fake = (mg.tensor([-100.0, 0.0, 100.0], dtype=dtype, requires_grad=True) for _ in range(2))
     value = row.discriminator(row.head(real), row.head(fake))
     g_real, g_fake = mg.grad(value, [real, fake], create_graph=True)
-    g_value = row.generator(row.head(fake))
+    g_value = row.generator(row.head(fake), row.head(real))
     (g_gen,) = mg.grad(g_value, fake, create_graph=True)
     curvature = [g for g in mg.grad(g_real.sum() + g_fake.sum() + g_gen.sum(), [real, fake]) if g is not None]
     for a in (value, g_value, g_real, g_fake, g_gen, *curvature):

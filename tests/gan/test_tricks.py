@@ -41,7 +41,7 @@ def test_penalties_of_a_quadratic_critic(name, rng):
     row = penalty(name)
     value, norm = row(lambda x: (x * x).sum((1, 2)) * a / 2, real, fake, eps)
     mixed = eps.data * real.data + (1 - eps.data) * fake.data
-    at = {"interpolates": mixed, "real": real.data, "fake": fake.data}[row.at]
+    at = {"r1": real.data, "r2": fake.data}.get(name, mixed)
     n = np.linalg.norm(at.reshape(6, -1), axis=1)
     s = 1.3 * n
     value_by_hand, slope = {
@@ -65,7 +65,7 @@ def test_penalties_of_a_network_equal_torch(name, rng, torch):
     real, fake, eps = rng.standard_normal((7, 2)), rng.standard_normal((7, 2)), rng.random((7, 1))
     row = penalty(name)
     value, _ = row(lambda x: ours(x)[:, 0], mg.tensor(real), mg.tensor(fake), mg.tensor(eps))
-    at = {"interpolates": eps * real + (1 - eps) * fake, "real": real, "fake": fake}[row.at]
+    at = {"r1": real, "r2": fake}.get(name, eps * real + (1 - eps) * fake)
     x = torch.tensor(at, requires_grad=True)
     (g,) = torch.autograd.grad(theirs(x).sum(), x, create_graph=True)
     n = g.norm(dim=1)
@@ -156,7 +156,7 @@ def test_unrolling_passes_through_the_critic_s_steps(name, rng):
             return row.head(nn.functional_call(critic, p, x)[:, 0])
 
         late = steps.unroll(params, lambda p: row.discriminator(out(p, real), out(p, z + shift)), 3, 0.1)
-        return row.generator(out(late, z + shift))
+        return row.generator(out(late, z + shift), out(late, real))
 
     (g,) = mg.grad(looked_ahead(shift), shift)
     h = 1e-5
@@ -348,7 +348,7 @@ def test_every_loss_composes_with_what_is_not_refused(name, rng):
     for p in PENALTIES.values():
         losses[p.name] = losses["packing"] + p(out, a, b, mg.tensor(rng.random((4, 1))))[0]
     losses["instance-noise"] = row.discriminator(out(tricks.instance_noise(a, 0.1)), out(tricks.instance_noise(b, 0.1)))
-    losses["consensus"] = steps.consensus([row.generator(out(b)), losses["packing"]], [[fake], weights])
+    losses["consensus"] = steps.consensus([row.generator(out(b), out(a)), losses["packing"]], [[fake], weights])
     for trick, change in (("smoothing", tricks.smoothed), ("noisy-labels", lambda r: tricks.noisy(r, 0.2))):
         try:
             tricks.check(name, [trick])

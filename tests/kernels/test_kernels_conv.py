@@ -379,14 +379,14 @@ def test_choice_of_room(monkeypatch):
     fast.lanes.cache_clear()
 
 
-@pytest.mark.parametrize("wanted", [1, 2, 7, 33, 1000])
-def test_chunks_share_the_work(wanted):
+@pytest.mark.parametrize("count", [1, 2, 7, 33, 1000])
+def test_chunks_share_the_work(count):
     """The phases of an input gradient, whose border rows have shorter sums: chunks follow each other without a gap, and
     none takes longer than an equal share and one tile."""
     geometry = ConvGeometry((32, 24, 8, 8), (40, 24, 4, 4), (2, 2), (1, 1), (1, 1), 1)
     product = tables.phases(geometry)
-    ends = gemm._chunks(product, wanted)
-    assert ends[0] == 0 and ends[-1] == product.kinds.size and (np.diff(ends) > 0).all() and len(ends) <= wanted + 1
+    ends = gemm._chunks(product, count)
+    assert ends[0] == 0 and ends[-1] == product.kinds.size and (np.diff(ends) > 0).all() and len(ends) <= count + 1
     steps = ((product.cuts[:, :, 1] - product.cuts[:, :, 0]).sum(axis=1) + gemm.STORED)[product.kinds]
     work = np.add.reduceat(steps, ends[:-1])
-    assert work.max() <= steps.sum() / wanted + steps.max()
+    assert work.max() <= steps.sum() / count + steps.max()

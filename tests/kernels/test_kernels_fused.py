@@ -158,12 +158,12 @@ def test_adding_into_out(lanes, dtype):
     with room(lanes):
         for call in calls:
             expected = call()
-            held = draw(expected.shape).astype(dtype)
-            wide = np.repeat(held, 2, axis=-1)[..., ::2]
-            for out in (held.copy(), held.copy(order="F"), wide, held.astype(np.float64)):
+            total = draw(expected.shape).astype(dtype)
+            wide = np.repeat(total, 2, axis=-1)[..., ::2]
+            for out in (total.copy(), total.copy(order="F"), wide, total.astype(np.float64)):
                 assert call(out=out, add=True) is out
                 most = abs(expected).max(initial=1)
-                assert abs(out - (held + expected)).max(initial=0) <= 40 * np.finfo(dtype).eps * most
+                assert abs(out - (total + expected)).max(initial=0) <= 40 * np.finfo(dtype).eps * most
             with pytest.raises(ValueError, match="add needs"):
                 call(add=True)
 
@@ -172,7 +172,7 @@ def kernels(geometry):
     """name -> (kernel(arrays, out, work), the arrays it reads, the shape of its result)."""
     x, w, g, y_bias, x_bias = tensors(geometry)
     mask = np.random.default_rng(1).standard_normal(geometry.x_shape).astype(np.float32)
-    found = {
+    table = {
         "forward": (
             lambda t, out, **how: conv.conv_forward(*t[:2], geometry, *t[2:], out, slope=0.2, **how),
             (x, w, y_bias),
@@ -199,12 +199,12 @@ def kernels(geometry):
         np.random.default_rng(2).standard_normal(n).astype(np.float32) for n in ((25, 40), (40, 33), (25, 33))
     )
     for name, left, right in (("product", a, b), ("product, transposed", a.copy(order="F"), b.copy(order="F"))):
-        found[name] = (
+        table[name] = (
             lambda t, out, **how: matmul.matmul(*t[:2], out, bias=t[2], mask=t[3], slope=0.2, **how),
             (left, right, b[0].copy(), gate),
             gate.shape,
         )
-    return found
+    return table
 
 
 def memories(shape):
@@ -222,8 +222,8 @@ def test_prepared_now_and_run_later(geometry, lanes):
     """Operands in C order, channels last and float64; nothing is read or written before the run; it can be repeated."""
     with room(lanes):
         for kernel, values, shape in kernels(geometry).values():
-            for changed in (lambda a: a, lambda a: channels_last(a) if a.ndim == 4 else a, lambda a: a.astype(float)):
-                arrays = [changed(value).copy(order="K") for value in values]
+            for layout in (lambda a: a, lambda a: channels_last(a) if a.ndim == 4 else a, lambda a: a.astype(float)):
+                arrays = [layout(value).copy(order="K") for value in values]
                 for out in memories(shape):
                     work = Later()
                     for array in (*arrays, out):
@@ -261,11 +261,11 @@ def test_added_later(lanes):
 
 def test_packed_weights_can_be_shared():
     """`derived` is asked with one key for one way of packing, whatever the images are like."""
-    seen = []
+    keys = []
 
     class Listening(Now):
         def derived(self, key, source, shape, fill):
-            seen.append(key)
+            keys.append(key)
             return super().derived(key, source, shape, fill)
 
     with room(16):
@@ -277,8 +277,8 @@ def test_packed_weights_can_be_shared():
                 channels_last(g).transpose(0, 2, 3, 1), w, geometry, None,
                 np.empty((2, size, size, 40), np.float32), 16, Listening(), None, 1.0,
             )  # fmt: skip
-    assert seen[:2] == seen[2:]
-    assert len(set(seen)) == 2
+    assert keys[:2] == keys[2:]
+    assert len(set(keys)) == 2
 
 
 def test_what_does_not_fit_is_refused():

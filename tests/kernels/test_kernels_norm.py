@@ -75,8 +75,8 @@ def test_batch_norm_in_every_layout_mutates_nothing():
     expected = our_batch_norm(x, g, a, *vectors)
     for x_view, g_view, a_view in zip(layouts(x), reversed(list(layouts(g))), layouts(a), strict=True):
         results = our_batch_norm(x_view, g_view, a_view, *vectors)
-        for actual, wanted in zip(results, expected, strict=True):
-            assert np.array_equal(actual, wanted)
+        for actual, values in zip(results, expected, strict=True):
+            assert np.array_equal(actual, values)
             assert actual.ndim == 1 or lies_channels_last(actual)
         assert np.array_equal(x_view, x)
         assert np.array_equal(g_view, g)
@@ -107,17 +107,17 @@ def test_batch_norm_computes_what_is_needed_and_no_more():
         full = function(*arguments, EPS)
         for need in np.ndindex(2, 2, 2):
             part = function(*arguments, EPS, tuple(map(bool, need)))
-            for wanted, result, whole in zip(need, part, full, strict=True):
-                assert (result is None) if not wanted or whole is None else np.array_equal(result, whole)
+            for n, result, whole in zip(need, part, full, strict=True):
+                assert (result is None) if not n or whole is None else np.array_equal(result, whole)
 
 
-@pytest.mark.parametrize("given", list(np.ndindex(2, 2, 2)))
-def test_batch_norm_second_derivative_with_absent_cotangents(given):
+@pytest.mark.parametrize("there", list(np.ndindex(2, 2, 2)))
+def test_batch_norm_second_derivative_with_absent_cotangents(there):
     """None means zero: the same as zeros in its place; a result that is zero may be None."""
     x, g, a, weight, _, ggw, ggb = batch_norm_case((4, 3, 5, 6))
     function = kernels.norm.batch_norm_grad_grad
-    some = [v if present else None for v, present in zip((a, ggw, ggb), given, strict=True)]
-    zeros = [v if present else np.zeros_like(v) for v, present in zip((a, ggw, ggb), given, strict=True)]
+    some = [v if present else None for v, present in zip((a, ggw, ggb), there, strict=True)]
+    zeros = [v if present else np.zeros_like(v) for v, present in zip((a, ggw, ggb), there, strict=True)]
     for result, expected in zip(function(x, weight, g, *some, EPS), function(x, weight, g, *zeros, EPS), strict=True):
         if result is None:
             assert not expected.any()

@@ -95,14 +95,14 @@ def test_optimiser_has_the_same_bits_on_any_number_of_threads_and_in_any_layout(
         """The same update with the parameter channels last and the gradient reversed in memory."""
         if step == 1:
             last = [np.moveaxis(np.ascontiguousarray(np.moveaxis(v, 1, -1)), -1, 1) for v in (p, *memory)]
-            held[:] = last
+            views[:] = last
         g = np.ascontiguousarray(g[::-1])[::-1]
         before = g.copy()
-        update(held[0], g, held[1:], step)
+        update(views[0], g, views[1:], step)
         assert np.array_equal(g, before)
-        p[...] = held[0]
+        p[...] = views[0]
 
-    held: list = []
+    views: list = []
     assert np.array_equal(trajectory(scattered, shape, np.float32, states), expected)
 
 
@@ -208,10 +208,10 @@ def test_gradients_are_not_kept_alive():
     flat = Flat([p])
     for value in range(1, 6):
         g = np.full(1000, value, np.float32)
-        seen = weakref.ref(g)
+        reference = weakref.ref(g)
         flat.sgd([g], 1.0, 0.0, 0.0, 0.0, False, False)
         del g
-        assert seen() is None
+        assert reference() is None
     assert np.array_equal(p, np.full(1000, -15))
 
 

@@ -198,13 +198,13 @@ def test_progress_line_on_a_terminal_clears_itself(run):
     process = run.start(stderr=slave)
     os.close(slave)
     assert process.wait(timeout=120) == 0
-    shown = os.read(master, 10000).decode()
+    output = os.read(master, 10000).decode()
     os.close(master)
     line = "\r\x1b[Kminigan: compiling kernels (first use only): 1 of 1 tiny.double, "
-    assert shown.startswith(line + "0.0 s\r\x1b[K")
-    assert shown.count(line) == 2, "one for each dtype"
-    assert shown.endswith("\r\x1b[K")
-    assert "\n" not in shown
+    assert output.startswith(line + "0.0 s\r\x1b[K")
+    assert output.count(line) == 2, "one for each dtype"
+    assert output.endswith("\r\x1b[K")
+    assert "\n" not in output
 
 
 @pytest.mark.parametrize(

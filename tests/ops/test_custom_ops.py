@@ -36,19 +36,19 @@ def test_an_op_with_neither_says_so():
 
 
 @pytest.mark.parametrize(
-    ("made", "match"),
+    ("answer", "match"),
     [
         (lambda g: (g, g), "Wrong: its vjp returned 2 gradients for 1 inputs"),
         (lambda g: (g.sum(),), r"Wrong: its vjp returned a gradient of shape \(\) for input 0 of .*\(3,\) .*sum_to"),
     ],
 )
-def test_a_vjp_s_answer_is_checked(made, match):
+def test_a_vjp_s_answer_is_checked(answer, match):
     class Wrong(mg.Op):
         def forward(self, x):
             return x * 2
 
         def vjp(self, node, need, g):
-            return made(g)
+            return answer(g)
 
     with pytest.raises(ValueError, match=match):
         Wrong()(leaf(shape=(3,))).sum().backward()
@@ -77,8 +77,8 @@ def test_what_needs_no_gradient_records_nothing():
 
 def test_kernels_are_called_through_their_module(monkeypatch, rng):
     """So that a test, or a profiler, can stand in between."""
-    called = []
+    calls = []
     original = kernels.act.tanh
-    monkeypatch.setattr(kernels.act, "tanh", lambda *a, **k: called.append(1) or original(*a, **k))
+    monkeypatch.setattr(kernels.act, "tanh", lambda *a, **k: calls.append(1) or original(*a, **k))
     mg.tanh(mg.tensor(rng.standard_normal(3)))
-    assert called == [1]
+    assert calls == [1]

@@ -109,13 +109,13 @@ def test_the_fast_kernels_are_as_right_as_the_plain_ones(name, monkeypatch):
     """Where float32 takes the micro-kernel's route: values and derivatives to order 2 near the plain float64 ones."""
     from minigan.kernels.fast import conv, lanes
 
-    used = set()
+    kernels = set()
     for kernel in ("conv_forward", "conv_input", "conv_weight"):
         original = getattr(conv, kernel)
-        monkeypatch.setattr(conv, kernel, lambda *a, k=kernel, o=original: used.add(k) or o(*a))
+        monkeypatch.setattr(conv, kernel, lambda *a, k=kernel, o=original: kernels.add(k) or o(*a))
     for settings in ({"stride": 2, "padding": 1}, {"stride": 1, "padding": 2, "dilation": 2}):
         inputs = (
             ((4, 16, 14, 12), (24, 16, 4, 4), (24,)) if name == "conv2d" else ((4, 24, 7, 6), (24, 16, 4, 4), (16,))
         )
         properties.dtypes(TABLE[name], Sample(inputs, settings))
-    assert used == ({"conv_forward", "conv_input", "conv_weight"} if lanes() else set())
+    assert kernels == ({"conv_forward", "conv_input", "conv_weight"} if lanes() else set())

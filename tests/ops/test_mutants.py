@@ -66,17 +66,17 @@ SWEEPS = {
 @functools.cache
 def rows_of() -> dict[type, list[str]]:
     """Op class -> rows whose gradient calls its vjp."""
-    found: dict[type, list[str]] = {}
+    rows: dict[type, list[str]] = {}
     vjp = autograd._vjp
     with pytest.MonkeyPatch.context() as patch:
         for case in (c for c in TABLE.values() if c.max_order or c.torch_order):
-            seen: set[type] = set()
-            patch.setattr(autograd, "_vjp", lambda node, *rest, seen=seen: seen.add(type(node.op)) or vjp(node, *rest))
+            ops: set[type] = set()
+            patch.setattr(autograd, "_vjp", lambda node, *rest, ops=ops: ops.add(type(node.op)) or vjp(node, *rest))
             for sample in case.samples:
                 gradcheck.derivatives(case.bound(sample), case.tensors(sample), 1)
-            for op in seen:
-                found.setdefault(op, []).append(case.name)
-    return found
+            for op in ops:
+                rows.setdefault(op, []).append(case.name)
+    return rows
 
 
 @pytest.mark.parametrize("sweep", SWEEPS)
@@ -88,8 +88,8 @@ def test_no_rule_of_any_op_can_be_wrong_unseen(op, sweep, monkeypatch):
     original = op.vjp
 
     def broken(self, node, need, *cotangents):
-        made = original(self, node, need, *cotangents)
-        return tuple(None if d is None else SWEEPS[sweep](d) for d in made)
+        grads = original(self, node, need, *cotangents)
+        return tuple(None if d is None else SWEEPS[sweep](d) for d in grads)
 
     monkeypatch.setattr(op, "vjp", broken)
     for row in rows_of()[op]:
@@ -155,8 +155,8 @@ if __name__ == "__main__":
             apply(m, patch)
             try:
                 run(m)
-                said = "SURVIVED"
+                verdict = "SURVIVED"
             except REJECTED as error:
-                said = f"{type(error).__name__}: {' '.join(str(error).split())[:110]}"
+                verdict = f"{type(error).__name__}: {' '.join(str(error).split())[:110]}"
         by = m.killed_by if isinstance(m.killed_by, str) else getattr(m.killed_by, "__name__", "a test")
-        print(f"{m.name}\n    {by}: {said}")
+        print(f"{m.name}\n    {by}: {verdict}")

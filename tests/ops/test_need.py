@@ -32,14 +32,14 @@ class Calls(Counter):
 
 @pytest.fixture
 def calls(monkeypatch) -> Calls:
-    counted = Calls()
+    calls = Calls()
 
     def wrap(name, kernel):
         def counting(*args, **kwargs):
-            counted[name] += 1
+            calls[name] += 1
             for a in args:
                 if isinstance(a, np.ndarray) and a.size and not a.any():
-                    counted.zeros.append(name)
+                    calls.zeros.append(name)
             return kernel(*args, **kwargs)
 
         return counting
@@ -48,7 +48,7 @@ def calls(monkeypatch) -> Calls:
         for name in names:
             owner = getattr(kernels, module)
             monkeypatch.setattr(owner, name, wrap(name, getattr(owner, name)))
-    return counted
+    return calls
 
 
 def critic(activation=None, norm: bool = False) -> nn.Sequential:
@@ -118,8 +118,8 @@ def test_the_penalty_of_a_leaky_relu_critic_touches_no_zero(calls, rng):
     # constant.
     assert (calls["conv_forward"], calls["conv_input"], calls["conv_weight"]) == (4, 2, 2)
     assert calls["leaky_relu"] == 2 and calls["leaky_relu_grad"] == 4
-    reached = {name for name, p in net.named_parameters() if p.grad is not None}
-    assert reached == {"0.weight", "2.weight", "5.weight"}  # a bias does not change the slope
+    names = {name for name, p in net.named_parameters() if p.grad is not None}
+    assert names == {"0.weight", "2.weight", "5.weight"}  # a bias does not change the slope
 
 
 def test_the_penalty_of_a_tanh_critic_does_return_through_the_activations(calls, rng):
@@ -163,5 +163,5 @@ def test_an_optimiser_leaves_unreached_parameters_alone(rng):
     step = optim.SGD(net.parameters(), lr=0.1)
     penalty_step(net, rng)
     step.step()
-    changed = {k for k, v in net.state_dict().items() if not np.array_equal(v, before[k])}
-    assert changed == {"0.weight", "2.weight", "5.weight"}
+    names = {k for k, v in net.state_dict().items() if not np.array_equal(v, before[k])}
+    assert names == {"0.weight", "2.weight", "5.weight"}

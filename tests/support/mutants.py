@@ -41,11 +41,11 @@ def rule(name: str, op: type, killed_by: str, *rows: str):
 
     def register(broken):
         def vjp(self, node, need, *cotangents):
-            made = broken(node, *cotangents)
-            made = made if isinstance(made, tuple) else (made,)
+            grads = broken(node, *cotangents)
+            grads = grads if isinstance(grads, tuple) else (grads,)
             return tuple(
                 sum_to(d, x.shape) if n and d is not None else None
-                for d, x, n in zip(made, node.inputs, need, strict=True)
+                for d, x, n in zip(grads, node.inputs, need, strict=True)
             )
 
         MUTANTS.append(Mutant(name, op, "vjp", vjp, killed_by, rows))

@@ -7,7 +7,7 @@ import test_dtypes
 import test_versions
 from mutants import mutant
 
-from minigan import autograd
+from minigan import _array, _modes, autograd
 from minigan.autograd import Op, Tensor, grad
 from minigan.ops import shape as ops_shape
 
@@ -37,8 +37,8 @@ mutant(
 
 
 @mutant("outputs of one node share a cotangent", Op, "wrap", lambda: test_autograd.test_dropped_outputs((0, 1)))
-def _(self, inputs, made, tracked):
-    outputs = WRAP(self, inputs, made, tracked)
+def _(self, inputs, result, tracked):
+    outputs = WRAP(self, inputs, result, tracked)
     for y in outputs if isinstance(outputs, tuple) else ():
         y.index = 0
     return outputs
@@ -96,13 +96,13 @@ def _(self, other):
     "_propagate",
     test_autograd.test_a_first_order_gradient_is_not_recorded,
 )
-def _(outputs, seeds, wanted, nodes, create_graph):
-    return PROPAGATE(outputs, seeds, wanted, nodes, True)
+def _(outputs, seeds, slots, nodes, create_graph):
+    return PROPAGATE(outputs, seeds, slots, nodes, True)
 
 
 @mutant("the second-order pass is not recorded", autograd, "_propagate", "higher_orders", "pow.cube")
-def _(outputs, seeds, wanted, nodes, create_graph):
-    return PROPAGATE(outputs, seeds, wanted, nodes, False)
+def _(outputs, seeds, slots, nodes, create_graph):
+    return PROPAGATE(outputs, seeds, slots, nodes, False)
 
 
 @mutant("the newest node is left out of the walk", autograd, "_walk", "gradient", "softmax", "mean")
@@ -169,25 +169,25 @@ class Shared:
 
 mutant(
     "threads share the recording flag",
-    autograd,
-    "_recording",
+    _modes,
+    "grad_enabled",
     lambda: test_autograd.test_threads_have_their_own_recording_state(None),
 )(Shared())
 
 
 @mutant(
     "a Python number is float64",
-    autograd,
-    "as_tensor",
+    _array,
+    "operand",
     lambda: test_dtypes.test_a_python_number_does_not_promote("mul", 2.5, np.float32),
 )
-def _(value, like=None):
-    return value if isinstance(value, Tensor) else autograd.tensor(np.asarray(value))
+def _(kind, value, like):
+    return autograd.tensor(np.asarray(value))
 
 
 @mutant("a node keeps its output Tensors", Op, "wrap", "freed", "exp")
-def _(self, inputs, made, tracked):
-    y = WRAP(self, inputs, made, tracked)
+def _(self, inputs, result, tracked):
+    y = WRAP(self, inputs, result, tracked)
     if tracked and not isinstance(y, tuple):
         y.node.versions = Kept(y.node.versions)
         y.node.versions.tensor = y

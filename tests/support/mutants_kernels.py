@@ -28,14 +28,14 @@ TANH, MATMUL = kernels.act.tanh, kernels.matmul.matmul
 
 def slip(geometry: ConvGeometry, **changes) -> ConvGeometry:
     """The geometry with some settings changed and the same output size."""
-    changed = replace(geometry, **changes)
+    slipped = replace(geometry, **changes)
     grown = tuple(
         s * (o - 1) + d * (k - 1) + 1 - 2 * p
         for s, o, d, k, p in zip(
-            changed.stride, geometry.y_shape[2:], changed.dilation, changed.w_shape[2:], changed.padding, strict=True
+            slipped.stride, geometry.y_shape[2:], slipped.dilation, slipped.w_shape[2:], slipped.padding, strict=True
         )
     )
-    return replace(changed, x_shape=(*geometry.x_shape[:2], *grown))
+    return replace(slipped, x_shape=(*geometry.x_shape[:2], *grown))
 
 
 def fitted(x, shape):
@@ -48,14 +48,14 @@ def fitted(x, shape):
 
 @mutant("conv forward: stride taken for one", kernels.conv, "conv_forward", "values", "conv2d")
 def _(x, w, geometry, bias=None, out=None):
-    changed = slip(geometry, stride=(1, 1))
-    return CONV["conv_forward"](fitted(x, changed.x_shape), w, changed, bias)
+    slipped = slip(geometry, stride=(1, 1))
+    return CONV["conv_forward"](fitted(x, slipped.x_shape), w, slipped, bias)
 
 
 @mutant("conv forward: dilation taken for one", kernels.conv, "conv_forward", "values", "conv2d")
 def _(x, w, geometry, bias=None, out=None):
-    changed = slip(geometry, dilation=(1, 1))
-    return CONV["conv_forward"](fitted(x, changed.x_shape), w, changed, bias)
+    slipped = slip(geometry, dilation=(1, 1))
+    return CONV["conv_forward"](fitted(x, slipped.x_shape), w, slipped, bias)
 
 
 @mutant("conv forward: filter turned round", kernels.conv, "conv_forward", "values", "conv2d")
@@ -97,8 +97,8 @@ def _(g, w, geometry, bias=None, out=None):
 
 @mutant("conv weight gradient: dilation slips", kernels.conv, "conv_weight", "gradient", "conv2d")
 def _(x, g, geometry, out=None):
-    changed = slip(geometry, dilation=(1, 1))
-    return CONV["conv_weight"](fitted(x, changed.x_shape), g, changed)
+    slipped = slip(geometry, dilation=(1, 1))
+    return CONV["conv_weight"](fitted(x, slipped.x_shape), g, slipped)
 
 
 @mutant("conv weight gradient: the last sample forgotten", kernels.conv, "conv_weight", "gradient", "conv2d")
@@ -109,9 +109,9 @@ def _(x, g, geometry, out=None):
 
 @mutant("conv weight gradient: reads NHWC memory as NCHW", kernels.conv, "conv_weight", "layouts", "conv2d")
 def _(x, g, geometry, out=None):
-    packed = x.transpose(0, 2, 3, 1)
-    if packed.flags.c_contiguous and not x.flags.c_contiguous:
-        x = packed.reshape(x.shape)
+    pixels = x.transpose(0, 2, 3, 1)
+    if pixels.flags.c_contiguous and not x.flags.c_contiguous:
+        x = pixels.reshape(x.shape)
     return CONV["conv_weight"](x, g, geometry)
 
 

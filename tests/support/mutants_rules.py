@@ -7,13 +7,17 @@ from minigan.autograd import Tensor
 from minigan.ops import act as ops_act
 from minigan.ops import basic as ops_basic
 from minigan.ops import conv as ops_conv
+from minigan.ops import elementary as ops_elementary
+from minigan.ops import index as ops_index
 from minigan.ops import matmul as ops_matmul
 from minigan.ops import norm as ops_norm
 from minigan.ops import reduce as ops_reduce
 from minigan.ops import shape as ops_shape
-from minigan.ops.basic import broadcast_to, neg, sin, where
+from minigan.ops.basic import broadcast_to, neg, where
+from minigan.ops.elementary import sin
+from minigan.ops.index import Index, IndexAdd, filled
 from minigan.ops.reduce import mean, sum
-from minigan.ops.shape import Index, IndexAdd, Permute, filled, reshape, transpose
+from minigan.ops.shape import Permute, reshape, transpose
 
 # Elementwise
 
@@ -78,53 +82,53 @@ def _(node, g):
     return g / b, g * a / (b * b)
 
 
-@rule("exp: slope one", ops_basic.Exp, "gradient", "exp")
+@rule("exp: slope one", ops_elementary.Exp, "gradient", "exp")
 def _(node, g):
     return g
 
 
-@rule("exp: output kept as a constant", ops_basic.Exp, "higher_orders", "exp")
+@rule("exp: output kept as a constant", ops_elementary.Exp, "higher_orders", "exp")
 def _(node, g):
     return g * Tensor(node.outputs[0])
 
 
-@rule("log1p: the one forgotten", ops_basic.Log1p, "gradient", "log1p")
+@rule("log1p: the one forgotten", ops_elementary.Log1p, "gradient", "log1p")
 def _(node, g):
     return g / node.inputs[0]
 
 
-@rule("sqrt: factor two", ops_basic.Sqrt, "gradient", "sqrt")
+@rule("sqrt: factor two", ops_elementary.Sqrt, "gradient", "sqrt")
 def _(node, g):
     return g / node.output()
 
 
-@rule("rsqrt: square for cube", ops_basic.Rsqrt, "gradient", "rsqrt")
+@rule("rsqrt: square for cube", ops_elementary.Rsqrt, "gradient", "rsqrt")
 def _(node, g):
     return g * -0.5 * node.output() * node.output()
 
 
-@rule("cos: sign", ops_basic.Cos, "gradient", "cos")
+@rule("cos: sign", ops_elementary.Cos, "gradient", "cos")
 def _(node, g):
     return g * sin(node.inputs[0])
 
 
-@mutant("pow: exponent not lowered", ops_basic.PowScalar, "vjp", "gradient", "pow.cube")
+@mutant("pow: exponent not lowered", ops_elementary.PowScalar, "vjp", "gradient", "pow.cube")
 def _(self, node, need, g):
     return (g * self.exponent * self(node.inputs[0]),)
 
 
-@rule("abs: slope 1 at 0", ops_basic.Abs, "kink", "abs")
+@rule("abs: slope 1 at 0", ops_elementary.Abs, "kink", "abs")
 def _(node, g):
     return where(node.inputs[0].data >= 0, g, -g)
 
 
-@mutant("maximum: ties to the first", ops_basic.Maximum, "prefers_first", "kink", "maximum")
+@mutant("maximum: ties to the first", ops_elementary.Maximum, "prefers_first", "kink", "maximum")
 @staticmethod
 def _(a, b):
     return a >= b
 
 
-@mutant("clip: open interval", ops_basic.Clip, "vjp", "kink", "clip")
+@mutant("clip: open interval", ops_elementary.Clip, "vjp", "kink", "clip")
 def _(self, node, need, g):
     x = node.inputs[0].data
     return (g * Tensor(((x > self.low) & (x < self.high)).astype(g.dtype)),)
@@ -160,7 +164,7 @@ def _(self, node, need, g):
     return (IndexAdd(self.key, node.inputs[0].shape)(g.detach()),)
 
 
-@mutant("cat: pieces of the first size", ops_shape.Concat, "vjp", "gradient", "cat")
+@mutant("cat: pieces of the first size", ops_index.Concat, "vjp", "gradient", "cat")
 def _(self, node, need, g):
     lead = (slice(None),) * self.axis
     return tuple(
@@ -168,7 +172,7 @@ def _(self, node, need, g):
     )
 
 
-@mutant("pad: wrong side cut off", ops_shape.Pad, "vjp", "gradient", "pad")
+@mutant("pad: wrong side cut off", ops_index.Pad, "vjp", "gradient", "pad")
 def _(self, node, need, g):
     inner = tuple(slice(high, high + n) for (_, high), n in zip(self.widths, node.inputs[0].shape, strict=True))
     return (Index(inner)(g),)
@@ -182,10 +186,10 @@ def _(self, node, need, g):
 
 @mutant("amax: the first of equals takes all", ops_reduce.Extreme, "vjp", "kink", "amax")
 def _(self, node, need, g):
-    x, kept = node.inputs[0], ops_reduce.kept_shape(node.inputs[0].shape, self.axes)
-    hit = x.data == node.outputs[0].reshape(kept)
+    x, shape = node.inputs[0], ops_reduce.with_ones(node.inputs[0].shape, self.axes)
+    hit = x.data == node.outputs[0].reshape(shape)
     first = hit & (np.cumsum(hit, self.axes[-1]) == 1)
-    return (reshape(g, kept) * Tensor(first.astype(g.dtype)),)
+    return (reshape(g, shape) * Tensor(first.astype(g.dtype)),)
 
 
 @rule("softmax: the sum forgotten", ops_reduce.Softmax, "gradient", "softmax")
@@ -206,7 +210,7 @@ def _(self, node, need, g):
 
 @mutant("safe_norm: no care at zero", ops_reduce, "safe_norm", "kink", "norm")
 def _(input, dim=None, keepdim=False):
-    return ops_basic.sqrt(sum(input * input, dim, keepdim))
+    return ops_elementary.sqrt(sum(input * input, dim, keepdim))
 
 
 @mutant("matmul: da without the transpose", ops_matmul.MatMul, "vjp", "gradient", "matmul")
@@ -309,7 +313,7 @@ def _(self, node, need, g, *of_statistics):
 )
 def _(self, node, need, g, *of_statistics):
     x, w, _ = node.inputs
-    h, r = ops_norm._standardise(x.detach(), self.eps)
+    h, r = ops_norm._standardise(x.detach(), ops_norm._axes(x), self.eps)
     axes = ops_norm._axes(x)
     return g * ops_norm._channel(w, x) * r, sum(g * h, axes), sum(g, axes)
 
@@ -323,7 +327,7 @@ def _(self, node, need, g, *of_statistics):
 )
 def _(self, node, need, g, *of_statistics):
     x, w, _ = node.inputs
-    h, r = ops_norm._standardise(x.detach(), self.eps)
+    h, r = ops_norm._standardise(x.detach(), ops_norm._axes(x), self.eps)
     axes = ops_norm._axes(x)
     centred_g = g - mean(g, axes, keepdim=True) - h * mean(g * h, axes, keepdim=True)
     return ops_norm._channel(w, x) * r * centred_g, sum(g * h, axes), sum(g, axes)
@@ -331,7 +335,7 @@ def _(self, node, need, g, *of_statistics):
 
 @mutant("batch_norm: <g h> term missing", ops_norm.BatchNormGrad, "reference", "reference_orders", "batch_norm.train")
 def _(self, x, w, g):
-    h, r = ops_norm._standardise(x, self.eps)
+    h, r = ops_norm._standardise(x, ops_norm._axes(x), self.eps)
     axes = ops_norm._axes(x)
     return ops_norm._channel(w, x) * r * (g - mean(g, axes, keepdim=True)), sum(g * h, axes), sum(g, axes)
 
@@ -342,11 +346,12 @@ def _(self, x, w, g):
 def _(self, node, need, *cotangents):
     shapes = (node.inputs[0].shape, node.inputs[1].shape, node.inputs[1].shape)
     filled = [Tensor(np.ones(s)) if c is None else c for c, s in zip(cotangents, shapes, strict=True)]
-    made = ops_norm.BatchNormGradGrad(self.eps, (True,) * 3)(*node.inputs, *filled)
-    return tuple(d if n else None for d, n in zip(made, need, strict=True))
+    grads = ops_norm.BatchNormGradGrad(self.eps, (True,) * 3)(*node.inputs, *filled)
+    return tuple(d if n else None for d, n in zip(grads, need, strict=True))
 
 
-@mutant("layer_norm: eps outside the root", ops_norm, "_over", "values", "layer_norm", "instance_norm")
+@mutant("layer_norm: eps outside the root", ops_norm, "_standardise", "values", "layer_norm", "instance_norm")
 def _(x, axes, eps):
     centred = x - mean(x, axes, keepdim=True)
-    return centred / (ops_basic.sqrt(mean(centred * centred, axes, keepdim=True)) + eps)
+    r = 1 / (ops_elementary.sqrt(mean(centred * centred, axes, keepdim=True)) + eps)
+    return centred * r, r

@@ -15,7 +15,7 @@ import pytorch
 
 import minigan as mg
 from minigan.autograd import Op, Tensor
-from minigan.backend import FLOATS, default_device, float32, float64, host, moved, namespace, opened
+from minigan.backend import FLOATS, default_device, device_modules, float32, float64, host, namespace, to_device
 from minigan.testing import gradcheck
 from minigan.testing.opcase import OpCase, Sample
 from minigan.testing.strategies import LAYOUTS
@@ -38,7 +38,7 @@ def outputs(value) -> tuple:
 
 def require_close(what: str, ours: np.ndarray, theirs: np.ndarray, tolerance: float = EXACT) -> None:
     """Equal shapes, equal non-finite elements, and |a - b| <= tolerance * max(1, |b|); arrays of any device."""
-    ours, theirs = (host(x) if type(x) in opened else np.asarray(x) for x in (ours, theirs))
+    ours, theirs = (host(x) if type(x) in device_modules else np.asarray(x) for x in (ours, theirs))
     require(ours.shape == theirs.shape, f"{what}: shape {ours.shape}, expected {theirs.shape}")
     gradcheck.compare(what, 0, 0, ours, theirs, tolerance, tolerance, "expected is")
 
@@ -55,7 +55,7 @@ def placed(x: np.ndarray):
     core = x[flips][single]
     order = sorted(range(core.ndim), key=lambda axis: -core.strides[axis])
     lines = core.transpose(order)
-    there = moved(np.ascontiguousarray(lines).reshape(lines.shape), where)
+    there = to_device(np.ascontiguousarray(lines).reshape(lines.shape), where)
     if not lines.flags.c_contiguous:
         wide = namespace(there).zeros(tuple(2 * size + 1 for size in lines.shape), x.dtype)
         inner = wide[(slice(1, None, 2),) * x.ndim]
@@ -70,14 +70,14 @@ def value(case: OpCase, sample: Sample) -> np.ndarray:
     return host(outputs(case.bound(sample)(*case.tensors(sample)))[0].data)
 
 
-def gradients(case: OpCase, sample: Sample, tensors, seed: int = 1, wanted=None, layout=None) -> list:
+def gradients(case: OpCase, sample: Sample, tensors, seed: int = 1, by=None, layout=None) -> list:
     """The gradients of one call under a random cotangent, None for zero."""
     ys = [y for y in outputs(case.bound(sample)(*tensors)) if y.requires_grad]
     if not ys or not tensors:
-        return [None] * len(tensors if wanted is None else wanted)
+        return [None] * len(tensors if by is None else by)
     seeds = [gradcheck.cotangent(seed, 1, i, y.shape).astype(y.dtype) for i, y in enumerate(ys)]
     seeds = [Tensor(placed(g if layout is None else layout(g))) for g in seeds]
-    return list(mg.grad(ys, tensors if wanted is None else wanted, seeds))
+    return list(mg.grad(ys, tensors if by is None else by, seeds))
 
 
 @contextmanager
@@ -197,18 +197,18 @@ def need(case: OpCase, sample: Sample) -> None:
     tensors = case.tensors(sample)
     full = gradients(case, sample, tensors)
     for size in range(1, len(tensors)):
-        for chosen in combinations(range(len(tensors)), size):
-            some = [t if i in chosen else t.detach() for i, t in enumerate(tensors)]
-            part = gradients(case, sample, some, wanted=[tensors[i] for i in chosen])
-            among_all = gradients(case, sample, tensors, wanted=[tensors[i] for i in chosen])
-            for i, a, b in zip(chosen, part, among_all, strict=True):
+        for subset in combinations(range(len(tensors)), size):
+            some = [t if i in subset else t.detach() for i, t in enumerate(tensors)]
+            part = gradients(case, sample, some, by=[tensors[i] for i in subset])
+            among_all = gradients(case, sample, tensors, by=[tensors[i] for i in subset])
+            for i, a, b in zip(subset, part, among_all, strict=True):
                 for g in (a, b):
                     require(
                         (g is None) == (full[i] is None),
-                        f"{case}({sample}): input {i} of {chosen} is reached or not, by need",
+                        f"{case}({sample}): input {i} of {subset} is reached or not, by need",
                     )
                     if g is not None:
-                        require_close(f"{case}({sample}): input {i} of {chosen}", g.data, full[i].data)
+                        require_close(f"{case}({sample}): input {i} of {subset}", g.data, full[i].data)
 
 
 def need_is_honoured(case: OpCase, sample: Sample) -> None:
@@ -218,20 +218,20 @@ def need_is_honoured(case: OpCase, sample: Sample) -> None:
     original = mg.autograd._vjp
 
     def recorded(node, need, cotangents):
-        made = original(node, need, cotangents)
-        vjps.append((node.op.name, need, made))
-        return made
+        grads = original(node, need, cotangents)
+        vjps.append((node.op.name, need, grads))
+        return grads
 
     mg.autograd._vjp = recorded
     try:
         for i in range(len(tensors)):
             some = [t if i == j else t.detach() for j, t in enumerate(tensors)]
-            gradients(case, sample, some, wanted=[tensors[i]])
+            gradients(case, sample, some, by=[tensors[i]])
     finally:
         mg.autograd._vjp = original
-    for name, wanted, made in vjps:
-        require(any(wanted), f"{case}({sample}): the vjp of {name} ran for nothing")
-        for position, (n, g) in enumerate(zip(wanted, made, strict=True)):
+    for name, needs, grads in vjps:
+        require(any(needs), f"{case}({sample}): the vjp of {name} ran for nothing")
+        for position, (n, g) in enumerate(zip(needs, grads, strict=True)):
             require(
                 n or g is None,
                 f"{case}({sample}): the vjp of {name} computed the unneeded gradient of input {position}",
@@ -252,8 +252,8 @@ def in_layout(case: OpCase, sample: Sample, layout) -> None:
     arrays = [layout(a) for a in case.arrays(sample)]
     plain = [np.array(a, order="C") for a in arrays]
     results = []
-    for given, arrange in ((arrays, layout), (plain, lambda g: np.array(layout(g), order="C"))):
-        tensors = [Tensor(placed(a)).requires_grad_() for a in given]
+    for operands, arrange in ((arrays, layout), (plain, lambda g: np.array(layout(g), order="C"))):
+        tensors = [Tensor(placed(a)).requires_grad_() for a in operands]
         ys = [y.data for y in outputs(case.bound(sample)(*tensors))]
         results.append((ys, gradients(case, sample, tensors, layout=arrange)))
     for a, b in zip(results[0][0], results[1][0], strict=True):
@@ -298,16 +298,16 @@ def pure(case: OpCase, sample: Sample) -> None:
         runs = []
         for _ in range(2):
             tensors = case.tensors(sample, dtype)
-            kept = [host(t.data).copy() for t in tensors]
-            made = outputs(case.bound(sample)(*tensors))
-            values_before = [host(y.data).copy() for y in made]
+            before = [host(t.data).copy() for t in tensors]
+            results = outputs(case.bound(sample)(*tensors))
+            values_before = [host(y.data).copy() for y in results]
             got = [*values_before]
             for order in range(1, min(case.max_order, 2) + 1):
                 got += [g for g in gradcheck.derivatives(case.bound(sample), tensors, order) if g is not None]
             gradients(case, sample, tensors)
-            for i, (t, k) in enumerate(zip(tensors, kept, strict=True)):
+            for i, (t, k) in enumerate(zip(tensors, before, strict=True)):
                 require(np.array_equal(host(t.data), k, equal_nan=True), f"{case}({sample}): input {i} was changed")
-            for i, (y, k) in enumerate(zip(made, values_before, strict=True)):
+            for i, (y, k) in enumerate(zip(results, values_before, strict=True)):
                 require(
                     np.array_equal(host(y.data), k, equal_nan=k.dtype.kind == "f"),
                     f"{case}({sample}): output {i} was changed by the gradient",
@@ -324,13 +324,13 @@ def leaves_cotangents_alone(case: OpCase, sample: Sample) -> None:
     if not ys:
         return
     arrays = [gradcheck.cotangent(3, 1, i, y.shape).astype(y.dtype) for i, y in enumerate(ys)]
-    kept = [g.copy() for g in arrays]
+    before = [g.copy() for g in arrays]
     for g in arrays:
         g.flags.writeable = False
-    seeds = [Tensor(moved(g, default_device())) for g in arrays]
+    seeds = [Tensor(to_device(g, default_device())) for g in arrays]
     mg.grad(ys, tensors, seeds)
     require(
-        all(np.array_equal(host(g.data), k) for g, k in zip(seeds, kept, strict=True)),
+        all(np.array_equal(host(g.data), k) for g, k in zip(seeds, before, strict=True)),
         f"{case}({sample}): a cotangent was changed",
     )
 
@@ -355,7 +355,7 @@ def freed(case: OpCase, sample: Sample) -> None:
                 mg.grad(second, tensors, [mg.ones_like(g) for g in second])
             del seeds, first, second
         tensors = ys = None
-        left = [r() for r in alive if r() is not None]
-        require(not left, f"{case}({sample}): {len(left)} tensors wait for the garbage collector")
+        survivors = [r() for r in alive if r() is not None]
+        require(not survivors, f"{case}({sample}): {len(survivors)} tensors wait for the garbage collector")
     finally:
         gc.enable()

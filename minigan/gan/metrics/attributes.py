@@ -25,11 +25,11 @@ def groups(dataset: Dataset) -> dict[str, slice]:
     """Attribute -> its columns among the logits. Raises ValueError for a data set without attributes."""
     if dataset.attributes is None or not dataset.info.attributes:
         raise ValueError(f"attributes: data set {dataset.name!r} has no attributes")
-    found, start = {}, 0
+    slices, start = {}, 0
     for name, values in dataset.info.attributes.items():
-        found[name] = slice(start, start + len(values))
+        slices[name] = slice(start, start + len(values))
         start += len(values)
-    return found
+    return slices
 
 
 def train(
@@ -61,12 +61,12 @@ def train(
 
 def judge(model: Classifier, images: np.ndarray, dataset: Dataset, batch: int = 250) -> np.ndarray:
     """The most likely value of each attribute (N, A) of images (N, C, 32, 32) in [-1, 1]."""
-    found = []
+    labels = []
     with no_grad():
         for i in range(0, len(images), batch):
             logits = model(Tensor(images[i : i + batch])).data
-            found.append(np.stack([logits[:, part].argmax(1) for part in groups(dataset).values()], 1))
-    return np.concatenate(found)
+            labels.append(np.stack([logits[:, part].argmax(1) for part in groups(dataset).values()], 1))
+    return np.concatenate(labels)
 
 
 def accuracy(model: Classifier, dataset: Dataset) -> dict[str, float]:
@@ -90,13 +90,13 @@ def save(model: Classifier, dataset: Dataset, folder: Path, epochs: int) -> Path
 
 def load(folder: Path, dataset: Dataset) -> tuple[Classifier, dict]:
     """(classifier, what was saved about it). Raises ValueError where it is for other attributes, CheckpointError."""
-    found = checkpoint.latest(folder)
-    wanted = {k: list(v) for k, v in dataset.info.attributes.items()}
-    if found.state.get("attributes") != wanted:
-        raise ValueError(f"{folder} holds no classifier for the attributes {', '.join(wanted)} of {dataset.name!r}")
-    model = Classifier(found.state["channels"], list(groups(dataset).values())[-1].stop)
-    model.load_state_dict(found.arrays)
-    return model.eval(), found.state
+    record = checkpoint.latest(folder)
+    present = {k: list(v) for k, v in dataset.info.attributes.items()}
+    if record.state.get("attributes") != present:
+        raise ValueError(f"{folder} holds no classifier for the attributes {', '.join(present)} of {dataset.name!r}")
+    model = Classifier(record.state["channels"], list(groups(dataset).values())[-1].stop)
+    model.load_state_dict(record.arrays)
+    return model.eval(), record.state
 
 
 def folder_for(data: str) -> Path:

@@ -154,9 +154,9 @@ def load(data: str, folder: Path | None = None) -> tuple[Classifier, dict]:
         folder = shipped if shipped.is_dir() else kept(data)
     if not folder.is_dir():
         raise ValueError(f"no classifier is shipped for data set {data!r}; train one with: minigan classifier {data}")
-    found = checkpoint.latest(folder)
-    if found.state["data"] != data:
-        raise ValueError(f"{folder} holds a classifier for {found.state['data']!r}, not for {data!r}")
-    model = Classifier(found.state["channels"], len(found.state["classes"]))
-    model.load_state_dict(found.arrays)
-    return model.eval(), found.state
+    record = checkpoint.latest(folder)
+    if record.state["data"] != data:
+        raise ValueError(f"{folder} holds a classifier for {record.state['data']!r}, not for {data!r}")
+    model = Classifier(record.state["channels"], len(record.state["classes"]))
+    model.load_state_dict(record.arrays)
+    return model.eval(), record.state

@@ -74,8 +74,8 @@ def _bootstrap(statistic: Callable[[np.ndarray], float], value: float, count: in
     if rounds < 20:
         raise ValueError(f"a 95 % interval needs at least 20 bootstrap rounds, got {rounds}")
     random = np.random.default_rng(seed)
-    drawn = [statistic(random.integers(0, count, count)) for _ in range(rounds)]
-    low, high = np.quantile(drawn, (0.025, 0.975))
+    replicates = [statistic(random.integers(0, count, count)) for _ in range(rounds)]
+    low, high = np.quantile(replicates, (0.025, 0.975))
     return Interval(value, float(2 * value - high), float(2 * value - low))
 
 
@@ -124,20 +124,20 @@ def squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """|a_i - b_j|^2 (N, M). Both are centred first, so that the expanded square loses little to rounding."""
     centre = b.mean(0)
     a, b = a - centre, b - centre
-    found = np.square(a).sum(1)[:, None] + np.square(b).sum(1) - 2 * (a @ b.T)
-    return np.maximum(found, 0, out=found)
+    squares = np.square(a).sum(1)[:, None] + np.square(b).sum(1) - 2 * (a @ b.T)
+    return np.maximum(squares, 0, out=squares)
 
 
 def radii(x: np.ndarray, k: int) -> np.ndarray:
     """The squared distance of each row to its k-th nearest other row."""
     if not 1 <= k < len(x):
         raise ValueError(f"the {k}-th neighbour of {len(x)} rows: k must be at least 1 and below the number of rows")
-    found = np.empty(len(x))
+    nearest = np.empty(len(x))
     for i in range(0, len(x), CHUNK):
         d = squared_distances(x[i : i + CHUNK], x)
         d[np.arange(len(d)), np.arange(i, i + len(d))] = -1  # itself comes first, whatever rounding says
-        found[i : i + CHUNK] = np.partition(d, k, axis=1)[:, k]
-    return found
+        nearest[i : i + CHUNK] = np.partition(d, k, axis=1)[:, k]
+    return nearest
 
 
 def precision_recall(fake: np.ndarray, real: np.ndarray, k: int = 3) -> tuple[float, float]:
@@ -203,8 +203,8 @@ def spectrum(images: np.ndarray) -> np.ndarray:
     power = (np.abs(np.fft.fft2(images.mean(1))) ** 2).mean(0) / side**2
     axis = np.fft.fftfreq(side) * side
     radius = np.rint(np.hypot(axis[:, None], axis)).astype(int)
-    kept = radius <= side // 2
-    return np.bincount(radius[kept], power[kept]) / np.bincount(radius[kept])
+    inside = radius <= side // 2
+    return np.bincount(radius[inside], power[inside]) / np.bincount(radius[inside])
 
 
 def spectral_distance(fake: np.ndarray, real: np.ndarray) -> float:

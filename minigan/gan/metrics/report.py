@@ -133,7 +133,7 @@ class Details:
     def lines(self) -> list[str]:
         """A line for each figure, beside the held-out images' own."""
         real = self.real
-        shown = [
+        columns = [
             ("Frechet distance", "{0.value:.2f}  [{0.low:.2f}, {0.high:.2f}]", "frechet"),
             ("kernel distance x 1000", "{0.value:.3f}  [{0.low:.3f}, {0.high:.3f}]", "kernel"),
             ("confident", "{0.value:.1%}  [{0.low:.1%}, {0.high:.1%}]", "confident"),
@@ -144,15 +144,15 @@ class Details:
             ("spectrum, mean dB apart", "{0:.2f}", "spectral"),
         ]
         rows = []
-        for name, form, keys in shown:
+        for name, form, keys in columns:
             ours, theirs = (", ".join(form.format(_shown(x, k)) for k in keys.split()) for x in (self, real))
             rows.append(f"{name:<42} {ours}   (real {theirs})")
         return rows
 
     def as_dict(self) -> dict:
         """The figures, ready for JSON; an interval is {value, low, high}."""
-        found = {k: v._asdict() if isinstance(v, Interval) else v for k, v in vars(self).items() if k != "real"}
-        return found | ({} if self.real is None else {"real": self.real.as_dict()})
+        figures = {k: v._asdict() if isinstance(v, Interval) else v for k, v in vars(self).items() if k != "real"}
+        return figures | ({} if self.real is None else {"real": self.real.as_dict()})
 
 
 def _shown(details: Details, key: str) -> float | Interval:
@@ -170,21 +170,23 @@ def examine(
     where every attribute is. The samples and the held-out images are cut to the same number, since most figures depend
     on it. Raises ValueError for fewer than 10 of either.
     """
-    fakes, held, train = shrunk(images), prepared(dataset, dataset.held_out), prepared(dataset, dataset.train)
-    count = min(len(fakes), len(held), len(train))
+    fakes, held_out, train = shrunk(images), prepared(dataset, dataset.held_out), prepared(dataset, dataset.train)
+    count = min(len(fakes), len(held_out), len(train))
     if count < 10:
-        raise ValueError(f"examine: need at least 10 samples and 10 held-out images, got {len(fakes)} and {len(held)}")
+        raise ValueError(
+            f"examine: need at least 10 samples and 10 held-out images, got {len(fakes)} and {len(held_out)}"
+        )
     train_features, _ = _judged(model, train)
     groups = [slice(None)] if groups is None else list(groups)
     some = np.linspace(0, len(train) - 1, count).round().astype(int)  # as many training images, from all of the file
-    judged = [_judged(model, x[:count]) for x in (fakes, held)]
-    found = []
-    for (features, probabilities), x in zip(judged, (fakes, held), strict=True):
+    outputs = [_judged(model, x[:count]) for x in (fakes, held_out)]
+    rows = []
+    for (features, probabilities), x in zip(outputs, (fakes, held_out), strict=True):
         sure = np.min([_within(probabilities[:, part]) for part in groups], 0)
         precision, recall = precision_recall(features, train_features[some])
         density, coverage = density_coverage(features, train_features[some])
-        near = nearest_training(features, train_features, judged[1][0])
-        found.append(
+        near = nearest_training(features, train_features, outputs[1][0])
+        rows.append(
             Details(
                 samples=count,
                 frechet=frechet_interval(features, train_features, seed=seed),
@@ -199,7 +201,7 @@ def examine(
                 confident=share_interval(int((sure > CONFIDENT).sum()), count),
             )
         )
-    return replace(found[0], real=found[1])
+    return replace(rows[0], real=rows[1])
 
 
 def _judged(model: Classifier, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -18,8 +18,8 @@ from ...autograd import Tensor
 from ...backend import Generator
 from ...creation import ones
 from ...functional import leaky_relu
+from ...ops.index import cat
 from ...ops.reduce import sum
-from ...ops.shape import cat
 from ..tricks import spectral_norm_
 from .dcgan import DCGANCritic, dcgan_init_
 

@@ -23,7 +23,7 @@ from ...autograd import Tensor
 from ...backend import Generator, float32
 from ...functional import sigmoid, tanh
 from ...nn import init
-from ...ops.shape import cat
+from ...ops.index import cat
 
 
 class ConditionalNorm(nn.Module):
@@ -103,8 +103,8 @@ class Translator(nn.Module):
         _fits("Translator", size, halvings)
         self.channels, self.size, self.conditions, self.mask = channels, size, conditions, mask
         self.register_buffer("coordinates", Tensor(_coordinates(size)) if coordinates else None)
-        rim, width, seen = kernel // 2, base, channels + conditions + 2 * coordinates
-        layers = [nn.ReflectionPad2d(rim), nn.Conv2d(seen, width, kernel, bias=conditions > 0)]
+        rim, width, planes = kernel // 2, base, channels + conditions + 2 * coordinates
+        layers = [nn.ReflectionPad2d(rim), nn.Conv2d(planes, width, kernel, bias=conditions > 0)]
         layers += [nn.ReLU()] if conditions else [_norm(width), nn.ReLU()]
         for _ in range(halvings):
             layers += [nn.ReflectionPad2d(1), nn.Conv2d(width, 2 * width, 4, 2, bias=False)]
@@ -123,19 +123,19 @@ class Translator(nn.Module):
         expected = (self.channels, self.size, self.size)
         if x.shape[1:] != expected:
             raise ValueError(f"Translator: images must be (N, {', '.join(map(str, expected))}), got {x.shape}")
-        given = None if condition is None else condition.shape
-        if given != ((len(x), self.conditions) if self.conditions else None):
-            wanted = f"({len(x)}, {self.conditions})" if self.conditions else "none"
-            raise ValueError(f"Translator: the condition must be {wanted}, got {given}")
+        shape = None if condition is None else condition.shape
+        if shape != ((len(x), self.conditions) if self.conditions else None):
+            expected = f"({len(x)}, {self.conditions})" if self.conditions else "none"
+            raise ValueError(f"Translator: the condition must be {expected}, got {shape}")
         parts = [x]
         if condition is not None:
             parts.append(planes(condition, self.size))
         if self.coordinates is not None:
             parts.append(self.coordinates.expand(len(x), 2, self.size, self.size))
-        made = self.last(self.main(cat(parts, 1) if len(parts) > 1 else x, condition))
+        outputs = self.last(self.main(cat(parts, 1) if len(parts) > 1 else x, condition))
         if not self.mask:
-            return tanh(made)
-        return x + sigmoid(made[:, self.channels :] - 3) * (tanh(made[:, : self.channels]) - x)
+            return tanh(outputs)
+        return x + sigmoid(outputs[:, self.channels :] - 3) * (tanh(outputs[:, : self.channels]) - x)
 
 
 class PatchCritic(nn.Module):

@@ -16,7 +16,7 @@ import numpy as np
 
 from ...autograd import Tensor
 from ...backend import Generator
-from ...ops.basic import log
+from ...ops.elementary import log
 from ...ops.matmul import matmul
 from ...ops.reduce import sum
 from ...ops.shape import transpose
@@ -51,13 +51,13 @@ def neighbours(images: np.ndarray, count: int, chunk: int = 500) -> np.ndarray:
         images = images.reshape(n, channels, COARSE, block, COARSE, block).mean((3, 5))
     flat = np.ascontiguousarray(images.reshape(n, -1), np.float32)
     squares = (flat * flat).sum(1)
-    found = np.empty((n, count + 1), np.int64)
+    nearest = np.empty((n, count + 1), np.int64)
     for i in range(0, n, chunk):
         part = slice(i, min(i + chunk, n))
         distance = squares - 2 * flat[part] @ flat.T
         distance[np.arange(part.stop - i), np.arange(i, part.stop)] = -np.inf  # itself first, copies or not
-        found[part] = np.argpartition(distance, count, 1)[:, : count + 1]
-    return found
+        nearest[part] = np.argpartition(distance, count, 1)[:, : count + 1]
+    return nearest
 
 
 def moved(images: np.ndarray, random: Generator) -> np.ndarray:

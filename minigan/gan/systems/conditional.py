@@ -13,7 +13,8 @@ the two differ in nothing but the images.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,17 +23,48 @@ from ...autograd import Tensor, no_grad
 from ...backend import Generator
 from ...creation import randn, zeros
 from ...functional import cross_entropy
-from ...ops.shape import cat
+from ...ops.index import cat
 from ..losses import nearest
 from ..metrics import classifier
 from ..metrics.distances import share_interval
-from ..networks import dcgan as networks
+from ..metrics.judging import Observation, judge_of, observe_classes
 from ..networks import heads
+from ..networks.dcgan import DCGANGenerator
 from ..networks.heads import started
-from ..train import Observed, Trainer
+from ..options import NETWORKS, OBJECTIVE, Options, option
+from ..train import Trainer
+from .plain import DCGAN
+from .system import AGREEMENT, Result, System
 
 CRITICS: dict[str, type[nn.Module]] = {"concat": heads.ConcatCritic, "projection": heads.ProjectionCritic}
 """Ways for the critic to know the label; the option `condition` names one."""
+
+
+@dataclass(frozen=True)
+class ClassOptions(Options):
+    """A plain GAN's options, on DCGAN's networks."""
+
+    network: ClassVar[str] = "dcgan"
+    dropout: ClassVar[float] = 0.0
+
+
+@dataclass(frozen=True)
+class ConditionalOptions(ClassOptions):
+    """The options of `cgan`."""
+
+    condition: str = option("concat", "How the critic is told the class.", NETWORKS, choices=CRITICS)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.condition not in CRITICS:
+            raise nearest("condition", self.condition, CRITICS)
+
+
+@dataclass(frozen=True)
+class AuxiliaryOptions(ClassOptions):
+    """The options of `acgan`."""
+
+    class_weight: float = option(1.0, "Weight of the critic's classification.", OBJECTIVE, 0)
 
 
 def squared(count: int, classes: int) -> int:
@@ -53,24 +85,20 @@ class ConditionalTrainer(Trainer):
                 " (see: minigan data list), or a folder with a sub-folder for each class"
             )
         self.batch["labels"] = zeros(options.batch_size, self.classes)
-        generator = networks.DCGANGenerator(
-            options.latent + self.classes, self.info.shape[-1], options.size, options.base
-        )
+        generator = DCGANGenerator(options.latent + self.classes, self.info.shape[-1], options.size, options.base)
         return started(generator, self.make_critic(), options.spectral, self.random["init"])
 
     def make_critic(self) -> nn.Module:
         """The critic, its weights not yet drawn."""
         options = self.options
-        if options.condition not in CRITICS:
-            raise nearest("condition", options.condition, CRITICS)
-        kind = CRITICS[options.condition]
-        return kind(self.info.shape[-1], self.classes, options.size, options.base, options.critic_norm)
+        return CRITICS[options.condition](
+            self.info.shape[-1], self.classes, options.size, options.base, options.critic_norm
+        )
 
-    def feed(self, player: str) -> None:
-        if player == "critic":
-            images, labels = next(self.loader)
-            self.batch["real"].assign(images)
-            self.batch["labels"].assign(np.eye(self.classes)[labels])
+    def feed(self) -> None:
+        images, labels = next(self.loader)
+        self.batch["real"].assign(images)
+        self.batch["labels"].assign(np.eye(self.classes)[labels])
 
     def inputs(self, count: int, random: Generator) -> Tensor:
         """Latents with one-hot labels behind them (count, latent + classes), the classes in turn."""
@@ -93,43 +121,35 @@ class ConditionalTrainer(Trainer):
         real, labels = self.batch["real"], self.batch["labels"]
         d_real, d_fake = (self.loss.head(self.critic(images, labels)) for images in (real, fake))
         objective = self.loss.discriminator(d_real, d_fake)
-        figures = {"d_loss": objective, **self.critic_figures(d_real, d_fake)}
-        return self.with_slope(objective, figures, lambda x: self.critic(x, labels), fake)
+        figures = {"d_loss": objective, **self.loss.figures(d_real, d_fake)}
+        return self.with_penalty(objective, figures, lambda x: self.critic(x, labels), real, fake)
 
     def generator_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
-        objective = self.loss.generator(self.loss.head(self.critic(self.fake("latent_g"), self.batch["labels"])))
+        labels = self.batch["labels"]
+        objective = self.adversarial(self.critic(self.fake("latent_g"), labels), lambda x: self.critic(x, labels))
         return objective, {"g_loss": objective}
-
-    def with_slope(
-        self, objective: Tensor, figures: dict[str, Tensor], critic: Callable[[Tensor], Tensor], fake: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The objective with the gradient penalty on images x -> critic(x), where the options ask for one."""
-        if not self.options.gp_weight:
-            return objective, figures
-        value, norm = self.slope(critic, self.batch["real"], fake)
-        return objective + self.options.gp_weight * value, figures | {"penalty": value, "gradient_norm": norm}
 
     def preview(self, count: int) -> np.ndarray:
         """A square of images, one class a column; about `count` of them if the classes allow."""
         return super().preview(squared(count, self.classes))
 
-    def observe(self, count: int, random: Generator, details: bool = False) -> Observed:
+    def observe(self, count: int, random: Generator, details: bool = False) -> Observation:
         """The plain figures, and how often the independent classifier sees the class that was asked for."""
-        model, accuracy = self.judge()
+        judge = judge_of(self.options.data, self.info)
         images = self.draw(count, random)
-        seen = self.scores(images, model, accuracy, details)
-        asked, found = self.labels(count), classifier.classes(model, images)
-        hits = asked == found
+        observation = observe_classes(images, judge, self.dataset, self.options.seed, details)
+        labels = self.labels(count)
+        hits = labels == classifier.classes(judge.model, images)
         share = share_interval(int(hits.sum()), count)
-        each = {name: float(hits[asked == k].mean()) for k, name in enumerate(self.info.class_names[:count])}
+        each = {name: float(hits[labels == k].mean()) for k, name in enumerate(self.info.class_names[:count])}
         line = (
             f"{share.value:.1%} [{share.low:.1%}, {share.high:.1%}] of {count} samples agree with their label by the"
-            f" judge, which agrees with {accuracy:.1%} of the held-out images' labels"
+            f" judge, which agrees with {judge.accuracy:.1%} of the held-out images' labels"
         )
         worst = min(each, key=each.get)
-        seen.lines[:0] = [line, f"least for {worst}: {each[worst]:.1%}"]
-        seen.figures.update({"agreement": share._asdict(), "agreement_by_class": each})
-        return seen
+        observation.lines[:0] = [line, f"least for {worst}: {each[worst]:.1%}"]
+        observation.figures.update({"agreement": share._asdict(), "agreement_by_class": each})
+        return observation
 
 
 class AuxiliaryTrainer(ConditionalTrainer):
@@ -148,11 +168,30 @@ class AuxiliaryTrainer(ConditionalTrainer):
         on_real, on_fake = (cross_entropy(logits, self.batch["labels"]) for logits in (c_real, c_fake))
         objective = adversarial + self.options.class_weight * (on_real + on_fake)
         figures = {"d_loss": adversarial, "class_real": on_real, "class_fake": on_fake}
-        figures |= self.critic_figures(d_real, d_fake)
-        return self.with_slope(objective, figures, lambda x: self.critic(x)[0], fake)
+        figures |= self.loss.figures(d_real, d_fake)
+        return self.with_penalty(objective, figures, lambda x: self.critic(x)[0], self.batch["real"], fake)
 
     def generator_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         score, logits = self.critic(self.fake("latent_g"))
-        adversarial = self.loss.generator(self.loss.head(score))
-        named = cross_entropy(logits, self.batch["labels"])
-        return adversarial + self.options.class_weight * named, {"g_loss": adversarial, "class_g": named}
+        adversarial = self.adversarial(score, lambda x: self.critic(x)[0])
+        class_loss = cross_entropy(logits, self.batch["labels"])
+        return adversarial + self.options.class_weight * class_loss, {"g_loss": adversarial, "class_g": class_loss}
+
+
+DEFAULTS = {key: getattr(DCGAN.options, key) for key in ("loss", "beta1", "beta2", "n_critic", "critic_norm")}
+"""What all three systems that know of classes or codes take from DCGAN."""
+
+CGAN = System(
+    ConditionalOptions("cgan", base=16, lr=4e-4, latent=16, steps=3000, gp_weight=0.0, **DEFAULTS),
+    "asked for a class, which both networks see",
+    "Mirza & Osindero 2014; projection: Miyato & Koyama 2018",
+    ConditionalTrainer,
+    results=(Result(AGREEMENT), Result(AGREEMENT, {"condition": "projection"})),
+)
+ACGAN = System(
+    AuxiliaryOptions("acgan", base=16, lr=4e-4, latent=16, steps=3000, gp_weight=0.0, **DEFAULTS),
+    "asked for a class, which the critic names",
+    "Odena et al. 2017",
+    AuxiliaryTrainer,
+    results=(Result(AGREEMENT),),
+)

@@ -17,6 +17,7 @@ pairs; beside it what leaving the image as it is would score.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -28,10 +29,31 @@ from ...creation import zeros
 from ...data import Loader, resize
 from ...functional import l1_loss
 from ...ops.basic import where
-from ...ops.shape import index_select
+from ...ops.index import index_select
 from ..metrics.classifier import prepared
+from ..metrics.judging import Observation
 from ..networks.translators import PatchCritic, Translator, init_
-from ..train import Observed, Trainer
+from ..options import NETWORKS, OBJECTIVE, RUN, CommonOptions, option
+from .system import Result, System
+from .translation import TranslationTrainer, translated
+
+
+@dataclass(frozen=True)
+class CycleOptions(CommonOptions):
+    """The options of `cyclegan`."""
+
+    source: str = option("", "Class to translate from; by default the data set's first.", RUN)
+    target: str = option("", "Class to translate to; by default the data set's next.", RUN)
+    blocks: int = option(4, "Residual blocks of a translator.", NETWORKS, 0)
+    cycle_weight: float = option(10.0, "Weight lambda of the error of going there and back.", OBJECTIVE, 0)
+    identity_weight: float = option(
+        0.5, "Weight mu of leaving the target's own images as they are, in cycle weights.", OBJECTIVE, 0
+    )
+    pool: int = option(
+        50, "Earlier translations of each domain that the critics are shown again; 0 for none.", OBJECTIVE, 0
+    )
+
+    loss: ClassVar[str] = "least-squares"
 
 
 class Both(nn.Module):
@@ -64,11 +86,11 @@ class Unpaired:
         self.b.load_state_dict(state["b"])
 
 
-class CycleGAN(Trainer):
-    """Options of its own: source and target (class names, by default the first two), blocks, cycle_weight (lambda),
-    identity_weight (mu), pool (images kept of each domain)."""
+class CycleGAN(TranslationTrainer):
+    """`cyclegan`: both translators are one player, both critics the other."""
 
     streams: ClassVar = {"init": 1, "pool": 8, "flip": 9}
+    usage = "RUN IMAGE... --to DOMAIN"
 
     def domains(self) -> tuple[str, str]:
         """The class names (A, B). Raises ValueError for a set without two classes, and for names that it lacks."""
@@ -116,11 +138,9 @@ class CycleGAN(Trainer):
             init_(network, self.random["init"])
         return translators, critics
 
-    def feed(self, player: str) -> None:
+    def feed(self) -> None:
         """The next images of both domains, half of them mirrored, and which of the pool are judged; the translators
         learn from the same images as the critics."""
-        if player != "critic":
-            return
         options, entered = self.options, self.loader.a.step * self.options.batch_size
         for k, images in zip("ab", next(self.loader), strict=True):
             mirrored = host(self.random["flip"].uniform((options.batch_size, 1, 1, 1))) < 0.5
@@ -134,20 +154,13 @@ class CycleGAN(Trainer):
             self.batch[f"enters_{k}"].assign((coin & (options.pool > 0) | filling).astype(np.float32))
             self.batch[f"place_{k}"].assign(place)
 
-    def step(self) -> dict[str, float]:
-        """One step of both players at the rate of this step."""
-        left = 1 - self.steps_done / max(self.options.steps, 1)
-        for optimiser in self._optimisers().values():
-            optimiser.param_groups[0]["lr"] = self.options.lr * max(min(1, 2 * left), 0)
-        return super().step()
-
     def pooled(self, k: str, fake: Tensor) -> Tensor:
         """What the critic of domain k is shown instead of `fake`: that, or what the pool held at its place, which it
         then takes."""
         pool, place = self.memory[f"pool_{k}"], self.batch[f"place_{k}"]
-        shown = where(self.batch[f"traded_{k}"] > 0.5, index_select(pool, 0, place), fake)
+        judged_images = where(self.batch[f"traded_{k}"] > 0.5, index_select(pool, 0, place), fake)
         in_place(_enter, [pool], [place, self.batch[f"enters_{k}"], fake])
-        return shown
+        return judged_images
 
     def critic_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """Both critics' least squares on the batch and on (pooled) translations of it."""
@@ -197,42 +210,38 @@ class CycleGAN(Trainer):
         width, names, rows = max(1, int(np.ceil(np.sqrt(count)))), self.domains(), []
         for start in range(0, count, 4 * width):
             for name, to in (names, names[::-1]):
-                held = np.resize(self.dataset.rows("held_out", label=name), start + width)[start:]
-                real = prepared(self.dataset, held, self.options.size)
+                index = np.resize(self.dataset.rows("held_out", label=name), start + width)[start:]
+                real = prepared(self.dataset, index, self.options.size)
                 rows += [real, self.translate(real, to)]
         return np.concatenate(rows)[:count]
 
-    def draw(self, count: int, random: Generator) -> np.ndarray:
-        """A translator has no samples without images: raises ValueError, which says what to do instead."""
-        raise ValueError("cyclegan makes images of images: use minigan translate RUN IMAGE... --to DOMAIN")
-
-    def observe(self, count: int, random: Generator, details: bool = False) -> Observed:
+    def observe(self, count: int, random: Generator, details: bool = False) -> Observation:
         """L1 to the true pairs (at most `count`) in both directions beside the identity map's, and the cycle's L1, all
         on held-out images in [-1, 1]; without pairs the cycle's alone."""
         names, data = self.domains(), self.dataset
-        held = [data.rows("held_out", label=name)[:count] for name in names]
+        rows = [data.rows("held_out", label=name)[:count] for name in names]
         paired = data.pairs is not None and set(names) <= set(data.info.pair_names)
         if paired:
-            held = [data.pairs[:count, data.info.pair_names.index(name)] for name in names]
-        real = [prepared(data, rows, self.options.size) for rows in held]
+            rows = [data.pairs[:count, data.info.pair_names.index(name)] for name in names]
+        real = [prepared(data, index, self.options.size) for index in rows]
         figures, lines = {"images": len(real[0])}, []
         for k, name in enumerate(names):
             other = names[1 - k]
             there = self.translate(real[k], other)
             back = self.translate(there, name)
-            found = {"cycle_l1": _l1(back, real[k]), "moved_l1": _l1(there, real[k])}
-            line = f"{name} to {other}: cycle L1 {found['cycle_l1']:.4f}"
+            scores = {"cycle_l1": _l1(back, real[k]), "moved_l1": _l1(there, real[k])}
+            line = f"{name} to {other}: cycle L1 {scores['cycle_l1']:.4f}"
             if paired:
-                found |= {"pair_l1": _l1(there, real[1 - k]), "identity_l1": _l1(real[k], real[1 - k])}
-                found["below_identity"] = 1 - found["pair_l1"] / found["identity_l1"]
-                side = "below" if found["below_identity"] >= 0 else "above"
+                scores |= {"pair_l1": _l1(there, real[1 - k]), "identity_l1": _l1(real[k], real[1 - k])}
+                scores["below_identity"] = 1 - scores["pair_l1"] / scores["identity_l1"]
+                side = "below" if scores["below_identity"] >= 0 else "above"
                 line += (
-                    f", L1 to the {len(real[k])} true pairs {found['pair_l1']:.4f},"
-                    f" {abs(found['below_identity']):.1%} {side} the identity map's {found['identity_l1']:.4f}"
+                    f", L1 to the {len(real[k])} true pairs {scores['pair_l1']:.4f},"
+                    f" {abs(scores['below_identity']):.1%} {side} the identity map's {scores['identity_l1']:.4f}"
                 )
-            figures[f"{name}_to_{other}"] = found
+            figures[f"{name}_to_{other}"] = scores
             lines.append(line)
-        return Observed(figures, lines)
+        return Observation(figures, lines)
 
 
 def _enter(pool, place, enters, fake) -> None:
@@ -240,16 +249,33 @@ def _enter(pool, place, enters, fake) -> None:
     pool[place] = enters * fake + (1 - enters) * pool[place]
 
 
-def translated(network: nn.Module, images: np.ndarray, *conditions: np.ndarray, batch: int = 100) -> np.ndarray:
-    """What a translator makes of images (N, C, S, S) and one condition each (N, K), cut off at -1 and 1."""
-    home = next(network.parameters()).device
-    with no_grad():
-        made = [
-            host(network(*(Tensor(given[i : i + batch]).to(home) for given in (images, *conditions))).data)
-            for i in range(0, len(images), batch)
-        ]
-    return np.concatenate(made).clip(-1, 1)
-
-
 def _l1(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.abs(x - y).mean())
+
+
+CYCLEGAN = System(
+    CycleOptions(
+        "cyclegan",
+        data="emoji",
+        batch_size=4,
+        lr=1e-3,
+        beta1=0.5,
+        beta2=0.999,
+        n_critic=1,
+        base=16,
+        blocks=3,
+        cycle_weight=3.0,
+        identity_weight=0.1,
+        steps=8000,
+    ),
+    "two domains without pairs: a translator each way, there and back is the identity",
+    "Zhu et al. 2017",
+    CycleGAN,
+    results=(
+        Result(
+            "L1 to held-out true pairs below the identity map's by {twemoji_to_openmoji[below_identity]:.1%} (twemoji"
+            " to openmoji) and {openmoji_to_twemoji[below_identity]:.1%} (back); cycle L1"
+            " {twemoji_to_openmoji[cycle_l1]:.4f} and {openmoji_to_twemoji[cycle_l1]:.4f}"
+        ),
+    ),
+)

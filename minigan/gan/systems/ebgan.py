@@ -17,6 +17,7 @@ trained energy is asked to tell held-out images from samples (`separation`).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -25,14 +26,39 @@ from ...autograd import Tensor, no_grad
 from ...backend import Generator, host
 from ...functional import normalize
 from ...nn import init
-from ...ops.basic import square
+from ...ops.elementary import square
 from ...ops.matmul import matmul
 from ...ops.reduce import mean, sum
 from ..losses import ebgan, identity
 from ..metrics.classifier import prepared
+from ..metrics.judging import Observation
 from ..networks.dcgan import levels_of
 from ..networks.table import pair
-from ..train import Observed, Trainer, on_device
+from ..options import NETWORKS, OBJECTIVE, Options, option
+from ..train import Trainer, on_device
+from .system import CLASSES, Result, System
+
+
+@dataclass(frozen=True)
+class EnergyOptions(Options):
+    """The options of `ebgan`: its critic is an autoencoder, so nothing of a plain critic can be chosen."""
+
+    margin: float = option(0.2, "Energy below which the critic pushes samples up.", OBJECTIVE)
+    pull: float = option(0.1, "Weight of the pulling-away term.", OBJECTIVE, 0)
+    code: int = option(64, "Numbers in the code of the autoencoder.", NETWORKS, 1)
+
+    loss: ClassVar[str] = "ebgan"
+    gp_weight: ClassVar[float] = 0.0
+    penalty: ClassVar[str] = "two-sided"
+    critic_norm: ClassVar[bool] = False
+    clip: ClassVar[float] = 0.0
+    spectral: ClassVar[bool] = False
+    dropout: ClassVar[float] = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.margin < float("inf"):
+            raise ValueError(f"margin must be positive and finite, got {self.margin}")
 
 
 class AutoencoderCritic(nn.Module):
@@ -134,17 +160,11 @@ class EnergyTrainer(Trainer):
         options, channels = self.options, self.info.shape[-1]
         if options.pull and options.batch_size < 2:
             raise ValueError("ebgan: the pulling-away term compares the samples of a batch: at least 2, or pull 0")
-        self.loss = replace(
-            ebgan(options.margin), head=identity
-        )  # the autoencoder's energies are none of them negative
+        self.loss = replace(ebgan(options.margin), head=identity)  # no energy of an autoencoder is negative
         row = pair(options.network)
         generator = row.init_(row.generator(options.latent, channels, options.size, options.base), self.random["init"])
         critic = AutoencoderCritic(channels, options.size, options.base, options.code)
         return generator, autoencoder_init_(critic, self.random["init"])
-
-    def critic_figures(self, d_real: Tensor, d_fake: Tensor) -> dict[str, Tensor]:
-        """The mean energy of either side."""
-        return {"energy_real": mean(d_real.detach()), "energy_fake": mean(d_fake.detach())}
 
     def generator_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """The energy of fresh samples and their codes' pulling-away term."""
@@ -167,21 +187,32 @@ class EnergyTrainer(Trainer):
         self.critic.train(was_training)
         return np.concatenate(parts)
 
-    def observe(self, count: int, random: Generator, details: bool = False) -> Observed:
+    def observe(self, count: int, random: Generator, details: bool = False) -> Observation:
         """How energies separate samples from held-out images; and what the plain system shows, if there is a judge."""
         images, size = self.draw(count, Generator(random.seed, random.stream)), self.options.size
-        held, train = (
+        held_out, train = (
             prepared(self.dataset, index[:count], size) for index in (self.dataset.held_out, self.dataset.train)
         )
-        energy = {name: self.energies(x) for name, x in (("held_out", held), ("train", train), ("fake", images))}
-        found = separation(energy["held_out"], energy["fake"])
-        seen = Observed(
-            {"energy": vars(found) | {"train": float(energy["train"].mean())}},
-            [f"held-out images against samples: {found}; of training images {energy['train'].mean():.4f}"],
-        )
+        energy = {name: self.energies(x) for name, x in (("held_out", held_out), ("train", train), ("fake", images))}
+        apart = separation(energy["held_out"], energy["fake"])
+        figures = {"energy": vars(apart) | {"train": float(energy["train"].mean())}}
+        lines = [f"held-out images against samples: {apart}; of training images {energy['train'].mean():.4f}"]
         try:
-            judged = super().observe(count, random, details)
+            scores = super().observe(count, random, details)
         except ValueError as error:
-            seen.lines.append(f"samples not scored: {error}")
-            return seen
-        return Observed(seen.figures | judged.figures, seen.lines + judged.lines)
+            return Observation(figures, [*lines, f"samples not scored: {error}"])
+        return Observation(figures | scores.figures, lines + scores.lines)
+
+
+EBGAN = System(
+    EnergyOptions("ebgan", beta1=0.5, beta2=0.999, n_critic=1, steps=3000, lr=5e-4, base=16),
+    "the critic is an autoencoder, its error the energy",
+    "Zhao et al. 2017",
+    EnergyTrainer,
+    results=(
+        Result(
+            "energy {energy[fake]:.3f}, of held-out images {energy[real]:.3f}: the higher one in {energy[auc]:.1%} of"
+            " pairs; " + CLASSES
+        ),
+    ),
+)

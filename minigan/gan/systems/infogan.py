@@ -24,7 +24,7 @@ shows it by less `real_information`. The partition starts it in a better one, wh
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -36,30 +36,57 @@ from ...capture import capture
 from ...creation import ones, rand, randint, randn, zeros
 from ...functional import cross_entropy, mse_loss, one_hot, softmax
 from ...ops.basic import cast
+from ...ops.index import cat
 from ...ops.reduce import sum
-from ...ops.shape import cat
 from ..metrics import classifier
 from ..metrics.distances import share_interval
-from ..networks import dcgan as networks
+from ..metrics.judging import Observation, judge_of, observe_classes
+from ..networks.dcgan import DCGANGenerator
 from ..networks.heads import CodeCritic, started
-from ..train import Observed, Trainer, on_device
+from ..options import NETWORKS, OBJECTIVE, option
+from ..train import STREAMS, Trainer, on_device
 from . import alike
-from .conditional import squared
+from .conditional import DEFAULTS, ClassOptions, squared
 from .partition import partition
+from .system import Result, System
 
 FINER = 3
 """Finer clusters for each value of the categorical code."""
 
 
+@dataclass(frozen=True)
+class InfoOptions(ClassOptions):
+    """The options of `infogan`."""
+
+    categories: int = option(10, "Values of the categorical code.", NETWORKS, 2)
+    continuous: int = option(2, "Number of continuous codes.", NETWORKS, 0)
+    category_weight: float = option(1.0, "Weight of the categorical code's information.", OBJECTIVE, 0)
+    continuous_weight: float = option(0.5, "Weight of the continuous codes' information.", OBJECTIVE, 0)
+    real_weight: float = option(
+        1.0, "Weight of what the category tells of pairs of alike reals; 0 for none.", OBJECTIVE, 0
+    )
+    neighbours: int = option(0, "Nearest images that an image is paired with besides itself.", OBJECTIVE, 0)
+    settle: int = option(
+        300, "Steps that Q learns a partition of the reals before the first step; 0 for none.", OBJECTIVE, 0
+    )
+    ramp: int = option(800, "Steps until the weight of the codes begins to rise.", OBJECTIVE, 0)
+
+    gp_weight: ClassVar[float] = 0.0
+    penalty: ClassVar[str] = "two-sided"
+
+    def idle(self) -> dict[str, str]:
+        return super().idle() | ({} if self.real_weight else {"settle": "real_weight is 0"})
+
+
 class InfoTrainer(Trainer):
     """`infogan`."""
 
-    streams: ClassVar[Mapping[str, int]] = {**Trainer.streams, "pairs": 9}
+    streams: ClassVar = {**STREAMS, "pairs": 9}
 
     def build(self) -> tuple[nn.Module, nn.Module]:
         options, channels = self.options, self.info.shape[-1]
         width = options.latent + options.categories + options.continuous
-        generator = networks.DCGANGenerator(width, channels, options.size, options.base)
+        generator = DCGANGenerator(width, channels, options.size, options.base)
         shape = channels, options.categories, options.continuous, options.size, options.base, options.critic_norm
         critic = CodeCritic(*shape, finer=FINER * options.categories if options.real_weight else 0)
         self.batch |= {"share": ones(1), "share_q": ones(1)}
@@ -77,12 +104,12 @@ class InfoTrainer(Trainer):
         label, _ = partition(self.real_images(self.dataset.train), options.categories, random)
         target = zeros(options.batch_size, options.categories, dtype=self.dtype)
         params = [p for name, p in self.critic.named_parameters() if not name.startswith("score.")]
-        optimiser = self._optimiser_of(params)
+        optimiser = self.optimiser_of(params)
 
         def gradients() -> Tensor:
-            (first, second), told = self.alike_read()
-            named = cross_entropy(first, target) + cross_entropy(second, target)
-            objective = named - options.real_weight * told
+            (first, second), information = self.alike_read()
+            cross_entropies = cross_entropy(first, target) + cross_entropy(second, target)
+            objective = cross_entropies - options.real_weight * information
             for p, g in zip(params, grad(objective, params), strict=True):
                 p.grad = g
             return objective
@@ -95,14 +122,16 @@ class InfoTrainer(Trainer):
             if options.clip:
                 optim.clip_weights_(params, options.clip)
 
-    def feed(self, player: str) -> None:
-        options = self.options
-        super().feed(player)
-        if options.ramp:
+    def anneal(self) -> None:
+        """The shares of the codes' weight, of the generator's and of Q's."""
+        if self.options.ramp:
             for k, name in enumerate(("share", "share_q"), 1):
-                share = np.clip(2 * (self.steps_done / options.ramp - k), 0, 1)
+                share = np.clip(2 * (self.steps_done / self.options.ramp - k), 0, 1)
                 self.batch[name].assign(np.array([share]))
-        if player == "critic" and options.real_weight:
+
+    def feed(self) -> None:
+        super().feed()
+        if self.options.real_weight:
             self.feed_pairs()
 
     def feed_pairs(self) -> np.ndarray:
@@ -140,8 +169,8 @@ class InfoTrainer(Trainer):
     def coded(self, stream: str) -> tuple[Tensor, Tensor, Tensor]:
         """A batch of (images, their one-hot categories, their continuous codes), all drawn."""
         options, random = self.options, self.random[stream]
-        drawn = randint(0, options.categories, (options.batch_size,), random)
-        category = cast(one_hot(drawn, options.categories), self.dtype)
+        category_index = randint(0, options.categories, (options.batch_size,), random)
+        category = cast(one_hot(category_index, options.categories), self.dtype)
         inputs, continuous = self.join(options.batch_size, category, random)
         return self.generator(inputs), category, continuous
 
@@ -163,34 +192,34 @@ class InfoTrainer(Trainer):
 
     def critic_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         with no_grad():
-            fake, *drawn = self.coded("latent_d")
+            fake, *codes_in = self.coded("latent_d")
         d_real, d_fake = self.critic(self.batch["real"]), self.critic(fake)
         scores = self.loss.head(d_real[0]), self.loss.head(d_fake[0])
         adversarial = self.loss.discriminator(*scores)
-        codes, figures = self.code_loss(d_fake[1:], drawn, "share_q")
-        figures = {"d_loss": adversarial, **figures, **self.critic_figures(*scores)}
+        codes, figures = self.code_loss(d_fake[1:], codes_in, "share_q")
+        figures = {"d_loss": adversarial, **figures, **self.loss.figures(*scores)}
         objective = adversarial + codes
         if not self.options.real_weight:
             return objective, figures
-        _, told = self.alike_read(figures)
-        return objective - self.options.real_weight * told, figures
+        _, information = self.alike_read(figures)
+        return objective - self.options.real_weight * information, figures
 
     def alike_read(self, figures: dict | None = None) -> tuple[tuple[Tensor, Tensor], Tensor]:
         """(the category's logits of both of the pairs, what one tells of the other, in categories and finer clusters);
         the first of the two is put into `figures`."""
         first, second = (self.critic.clusters(self.batch[name]) for name in ("first", "second"))
-        told, finer = (
+        information, finer = (
             alike.mutual_information(softmax(a, 1), softmax(b, 1)) for a, b in zip(first, second, strict=True)
         )
         if figures is not None:
-            figures["real_information"] = told.detach()
-        return (first[0], second[0]), told + finer
+            figures["real_information"] = information.detach()
+        return (first[0], second[0]), information + finer
 
     def generator_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
-        fake, *drawn = self.coded("latent_g")
+        fake, *codes_in = self.coded("latent_g")
         score, *read = self.critic(fake)
-        adversarial = self.loss.generator(self.loss.head(score))
-        codes, _ = self.code_loss(read, drawn, "share")
+        adversarial = self.adversarial(score, lambda x: self.critic(x)[0])
+        codes, _ = self.code_loss(read, codes_in, "share")
         return adversarial + codes, {"g_loss": adversarial, "code_loss": codes}
 
     @on_device
@@ -205,48 +234,45 @@ class InfoTrainer(Trainer):
 
         Batch norm takes each batch's own statistics, as in training: Q never read a mixture of fakes and reals.
         """
-        found = []
+        parts = []
         with no_grad(), nn.frozen_statistics(self.critic):
             for i in range(0, len(images), batch):
                 part = zeros(*images[i : i + batch].shape, dtype=self.dtype).assign(images[i : i + batch])
                 _, logits, means = self.critic(part)
-                found.append((logits.log_softmax(1).numpy(), means.numpy()))
-        return tuple(np.concatenate(part) for part in zip(*found, strict=True))
+                parts.append((logits.log_softmax(1).numpy(), means.numpy()))
+        return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
     def preview(self, count: int) -> np.ndarray:
         """A square of images, one category a column; about `count` of them if the categories allow."""
         return super().preview(squared(count, self.options.categories))
 
-    def observe(self, count: int, random: Generator, details: bool = False) -> Observed:
+    def observe(self, count: int, random: Generator, details: bool = False) -> Observation:
         """The plain figures; what the independent classifier sees for each category; what Q reads from the samples."""
-        model, accuracy = self.judge()
+        judge = judge_of(self.options.data, self.info)
         inputs, images = self.draw_coded(count, random)
-        seen = self.scores(images, model, accuracy, details)
+        observation = observe_classes(images, judge, self.dataset, self.options.seed, details)
         category = self.categories(count)
-        found = classifier.classes(model, images)
         table = np.zeros((self.options.categories, len(self.info.class_names)), np.int64)
-        np.add.at(table, (category, found), 1)
+        np.add.at(table, (category, classifier.classes(judge.model, images)), 1)
         pure, matched = purity(table), matching(table)
         log_q, means = self.read(images)
         entropy = math.log(self.options.categories)
         bound = entropy + float(log_q[np.arange(count), category].mean())
         share = share_interval(int(table.max(1).sum()), count)
-        seen.lines[:0] = [
+        lines = [
             f"purity {pure:.1%} [{share.low:.1%}, {share.high:.1%}] over {count} samples, one class to one category"
-            f" {matched:.1%}; the judge is right on {accuracy:.1%} of held-out images",
+            f" {matched:.1%}; the judge is right on {judge.accuracy:.1%} of held-out images",
             f"E log Q(c|x) + H(c) = {bound:.3f}, H(c) = log {self.options.categories} = {entropy:.3f}",
             "category -> class: "
             + ", ".join(f"{k} -> {self.info.class_names[c]}" for k, c in enumerate(table.argmax(1))),
         ]
-        seen.figures.update(purity=pure, matched=matched, bound=bound, entropy=entropy, table=table.tolist())
+        figures = {"purity": pure, "matched": matched, "bound": bound, "entropy": entropy, "table": table.tolist()}
         if self.options.continuous:
-            asked = inputs[:, -self.options.continuous :]
-            fits = [float(np.corrcoef(a, b)[0, 1]) for a, b in zip(asked.T, means.T, strict=True)]
-            seen.lines.insert(
-                2, "correlation of each continuous code with Q's mean: " + ", ".join(f"{r:.3f}" for r in fits)
-            )
-            seen.figures["correlation"] = fits
-        return seen
+            codes = inputs[:, -self.options.continuous :]
+            fits = [float(np.corrcoef(a, b)[0, 1]) for a, b in zip(codes.T, means.T, strict=True)]
+            lines.insert(2, "correlation of each continuous code with Q's mean: " + ", ".join(f"{r:.3f}" for r in fits))
+            figures["correlation"] = fits
+        return Observation(observation.figures | figures, lines + observation.lines)
 
 
 def purity(table: np.ndarray) -> float:
@@ -259,3 +285,17 @@ def matching(table: np.ndarray) -> float:
     from scipy.optimize import linear_sum_assignment
 
     return float(table[linear_sum_assignment(-table)].sum() / table.sum())
+
+
+INFOGAN = System(
+    InfoOptions("infogan", base=16, lr=1e-3, latent=16, steps=2500, **DEFAULTS),
+    "finds classes and continuous factors of unlabelled images by codes that stay readable",
+    "Chen et al. 2016",
+    InfoTrainer,
+    results=(
+        Result(
+            "purity {purity:.1%}, one to one {matched:.1%}; bound {bound:.3f} of {entropy:.3f};"
+            " judge right on {held_out_accuracy:.1%}"
+        ),
+    ),
+)

@@ -62,15 +62,15 @@ def partition(images: np.ndarray, sets: int, random: Generator) -> tuple[np.ndar
     rows = leading(graph, sets, 2 * random.uniform(n) - 1)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True) + 1e-12
     other = ends[0] != ends[1]
-    found = []
+    partitions = []
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "One of the clusters is empty")  # it tells little, so it is not kept
         for draw in random.uniform(TRIES):
             label = kmeans2(rows, sets, minit="++", seed=int(draw * 2**31))[1]
             pairs = (Tensor(np.eye(sets)[label[end[other]]]) for end in ends)
-            found.append((mutual_information(*pairs).item(), label))
-    told, label = max(found, key=lambda one: one[0])
-    return label, told
+            partitions.append((mutual_information(*pairs).item(), label))
+    score, label = max(partitions, key=lambda one: one[0])
+    return label, score
 
 
 def leading(graph, count: int, start: np.ndarray) -> np.ndarray:
@@ -88,9 +88,9 @@ def leading(graph, count: int, start: np.ndarray) -> np.ndarray:
     scaled = diags(degree**-0.5) @ graph @ diags(degree**-0.5)
     parts, part = connected_components(graph, directed=False)
     largest = np.argsort(-np.bincount(part), kind="stable")[:count]
-    known = np.sqrt(degree)[:, None] * (part[:, None] == largest)
-    known /= np.linalg.norm(known, axis=0)
+    eigenvectors = np.sqrt(degree)[:, None] * (part[:, None] == largest)
+    eigenvectors /= np.linalg.norm(eigenvectors, axis=0)
     if parts >= count:
-        return known
-    rest = LinearOperator(graph.shape, lambda v: scaled @ v - known @ (known.T @ v), dtype=np.float64)
-    return np.concatenate([known, eigsh(rest, count - parts, which="LA", v0=start)[1]], 1)
+        return eigenvectors
+    rest = LinearOperator(graph.shape, lambda v: scaled @ v - eigenvectors @ (eigenvectors.T @ v), dtype=np.float64)
+    return np.concatenate([eigenvectors, eigsh(rest, count - parts, which="LA", v0=start)[1]], 1)

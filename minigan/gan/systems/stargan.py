@@ -23,7 +23,7 @@ on real images only, says how often the new value is there and the others are wh
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -35,20 +35,50 @@ from ...data import Loader
 from ...functional import binary_cross_entropy_with_logits, l1_loss
 from ..metrics import attributes
 from ..metrics.classifier import SIZE, prepared, shrunk
+from ..metrics.judging import Observation
 from ..networks.translators import AttributeCritic, Translator, init_
-from ..train import Observed, Trainer
-from .cyclegan import translated
+from ..options import NETWORKS, OBJECTIVE, RUN, CommonOptions, option
+from ..penalties import PENALTIES, penalty
+from .system import Result, System
+from .translation import TranslationTrainer, translated
 
 NO_YES = ("no", "yes")
 
 
-class StarGAN(Trainer):
-    """Options of its own: attributes (their names, parted by commas), blocks, class_weight (lambda_cls), source_weight
-    (mu), cycle_weight (lambda_rec), change_weight (lambda_change), gp_weight, n_critic."""
+@dataclass(frozen=True)
+class StarOptions(CommonOptions):
+    """The options of `stargan`."""
+
+    attributes: str = option("", "Attributes to set, parted by commas: yes/no ones of the data set.", RUN)
+    blocks: int = option(4, "Residual blocks of the translator.", NETWORKS, 0)
+    class_weight: float = option(1.0, "Weight lambda_cls of the critic's classification.", OBJECTIVE, 0)
+    source_weight: float = option(
+        1.0, "Weight mu of finding out what a translation was made of, in class weights.", OBJECTIVE, 0
+    )
+    cycle_weight: float = option(10.0, "Weight lambda_rec of the error of going there and back.", OBJECTIVE, 0)
+    change_weight: float = option(
+        0.0, "Weight lambda_change of what an image is changed by, as the mean over its pixels.", OBJECTIVE, 0
+    )
+    gp_weight: float = option(10.0, "Weight lambda_gp of the gradient penalty; 0 for none.", OBJECTIVE, 0)
+    penalty: str = option("two-sided", "Which slope the gradient penalty pulls at.", OBJECTIVE, choices=PENALTIES)
+
+    loss: ClassVar[str] = "wasserstein"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        penalty(self.penalty)
+
+    def idle(self) -> dict[str, str]:
+        return {} if self.gp_weight else {"penalty": "gp_weight is 0"}
+
+
+class StarGAN(TranslationTrainer):
+    """`stargan`."""
 
     streams: ClassVar = {"init": 1, "eps": 4, "target": 8}
+    usage = "RUN IMAGE... --set attribute=value"
 
-    def chosen(self) -> dict[str, int]:
+    def columns(self) -> dict[str, int]:
         """Attribute -> its column in the data set, in the order of the condition. Raises ValueError for a set without
         yes/no attributes, and for names that are none."""
         columns = {name: k for k, (name, values) in enumerate(self.info.attributes.items()) if values == NO_YES}
@@ -71,133 +101,116 @@ class StarGAN(Trainer):
 
     def build(self) -> tuple[Translator, AttributeCritic]:
         """(translator, critic); the buffers of the attributes."""
-        options, channels, count = self.options, self.info.shape[-1], len(self.chosen())
-        for name in ("has", "wanted"):
+        options, channels, count = self.options, self.info.shape[-1], len(self.columns())
+        for name in ("source", "target"):
             self.batch[name] = zeros(options.batch_size, count)
         halvings = 2 if options.size >= 32 else 1
         translator = Translator(channels, options.size, options.base, options.blocks, halvings, count, mask=True)
         critic = AttributeCritic(count, channels, options.size, 2 * options.base, halvings + 1)
         return tuple(init_(network, self.random["init"]) for network in (translator, critic))
 
-    def feed(self, player: str) -> None:
+    def feed(self) -> None:
         """The next images, their attributes, and those of others of the batch; the translator learns from the images
         of the last critic step."""
-        if player != "critic":
-            return
         images, values = next(self.loader)
-        has = values[:, list(self.chosen().values())].astype(np.float32)
+        has = values[:, list(self.columns().values())].astype(np.float32)
         order = host(self.random["target"].permutation(len(has)))
-        for name, given in {"real": images, "has": has, "wanted": has[order]}.items():
-            self.batch[name].assign(given)
-
-    def step(self) -> dict[str, float]:
-        """One step of the translator with its critic steps, at the rate of this step."""
-        left = 1 - self.steps_done / max(self.options.steps, 1)
-        for optimiser in self._optimisers().values():
-            optimiser.param_groups[0]["lr"] = self.options.lr * max(min(1, 2 * left), 0)
-        return super().step()
+        for name, array in {"real": images, "source": has, "target": has[order]}.items():
+            self.batch[name].assign(array)
 
     def critic_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """Wasserstein with the gradient penalty, and the classification of real images."""
         options, real = self.options, self.batch["real"]
         with no_grad():
-            fake = self.generator(real, self.batch["wanted"])
+            fake = self.generator(real, self.batch["target"])
         (d_real, logits), (d_fake, fake_logits) = self.critic(real), self.critic(fake)
         d_loss = self.loss.discriminator(d_real, d_fake)
-        named = self._named(logits, self.batch["has"])
-        figures = {"d_loss": d_loss, **self.critic_figures(d_real, d_fake), "class_loss": named}
-        objective = d_loss + options.class_weight * named
+        class_loss = self._class_loss(logits, self.batch["source"])
+        figures = {"d_loss": d_loss, **self.loss.figures(d_real, d_fake), "class_loss": class_loss}
+        objective = d_loss + options.class_weight * class_loss
         if options.source_weight:
-            found_out = self._named(fake_logits, self.batch["has"])
-            objective = objective + options.class_weight * options.source_weight * found_out
-            figures["source_loss"] = found_out
-        if options.gp_weight:
-            value, norm = self.slope(lambda x: self.critic(x)[0], real, fake)
-            figures |= {"penalty": value, "gradient_norm": norm}
-            objective = objective + options.gp_weight * value
-        return objective, figures
+            source_loss = self._class_loss(fake_logits, self.batch["source"])
+            objective = objective + options.class_weight * options.source_weight * source_loss
+            figures["source_loss"] = source_loss
+        return self.with_penalty(objective, figures, lambda x: self.critic(x)[0], real, fake)
 
     def generator_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """The translator's adversarial, class, reconstruction and change losses."""
         options, real = self.options, self.batch["real"]
-        fake = self.generator(real, self.batch["wanted"])
-        judged, logits = self.critic(fake)
-        g_loss, named = self.loss.generator(judged), self._named(logits, self.batch["wanted"])
-        back = l1_loss(self.generator(fake, self.batch["has"]), real)
+        fake = self.generator(real, self.batch["target"])
+        scores, logits = self.critic(fake)
+        g_loss, class_loss = self.loss.generator(scores), self._class_loss(logits, self.batch["target"])
+        back = l1_loss(self.generator(fake, self.batch["source"]), real)
         change = l1_loss(fake, real)
-        objective = g_loss + options.class_weight * named + options.cycle_weight * back
+        objective = g_loss + options.class_weight * class_loss + options.cycle_weight * back
         objective = objective + options.change_weight * change
-        return objective, {"g_loss": g_loss, "fake_class_loss": named, "reconstruction": back, "change": change}
+        return objective, {"g_loss": g_loss, "fake_class_loss": class_loss, "reconstruction": back, "change": change}
 
-    def _named(self, logits: Tensor, values: Tensor) -> Tensor:
+    def _class_loss(self, logits: Tensor, values: Tensor) -> Tensor:
         return binary_cross_entropy_with_logits(logits, values) * logits.shape[1]
 
     def translate(self, images: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Images (N, C, S, S) with the attributes `values` (N, K) of 0 and 1, in the order of `chosen`, in [-1, 1], by
+        """Images (N, C, S, S) with the attributes `values` (N, K) of 0 and 1, in the order of `columns`, in [-1, 1], by
         the averaged translator."""
         return translated(self.average.module, images, np.asarray(values, np.float32))
 
     def translate_as(self, images: np.ndarray, to: str | None, settings: dict[str, str]) -> tuple[np.ndarray, str]:
         """(translated images, what was done) for the options of `minigan translate`; attributes that are not set stay
         as the critic sees them in each image. Raises ValueError."""
-        known = list(self.chosen())
+        names = list(self.columns())
         if to is not None or not settings:
-            raise ValueError(f"a run of stargan takes --set ATTRIBUTE=yes or no, not --to; it knows {', '.join(known)}")
+            raise ValueError(f"a run of stargan takes --set ATTRIBUTE=yes or no, not --to; it knows {', '.join(names)}")
         home = next(self.critic.parameters()).device
         with no_grad():
             values = (host(self.critic(Tensor(images).to(home))[1].data) > 0).astype(np.float32)
         for name, value in settings.items():
-            if name not in known or value not in NO_YES:
-                raise ValueError(f"--set {name}={value}: set one of {', '.join(known)} to yes or no")
-            values[:, known.index(name)] = NO_YES.index(value)
+            if name not in names or value not in NO_YES:
+                raise ValueError(f"--set {name}={value}: set one of {', '.join(names)} to yes or no")
+            values[:, names.index(name)] = NO_YES.index(value)
         return self.translate(images, values), "with " + ", ".join(f"{k} {v}" for k, v in settings.items())
 
     def preview(self, count: int) -> np.ndarray:
         """Rows of a grid: held-out images, then the same with the first attribute turned over, the second, ...; then
         the next images."""
-        width, changes = max(1, int(np.ceil(np.sqrt(count)))), 1 + len(self.chosen())
+        width, changes = max(1, int(np.ceil(np.sqrt(count)))), 1 + len(self.columns())
         rows = []
         for start in range(0, count, width * changes):
             group = np.resize(self.dataset.held_out, start + width)[start:]
-            real, values = self._held(group)
-            rows += [real, *(self.translate(real, _turned(values, k)) for k in range(changes - 1))]
+            real, values = self._held_out(group)
+            rows += [real, *(self.translate(real, _flipped(values, k)) for k in range(changes - 1))]
         return np.concatenate(rows)[:count]
 
-    def draw(self, count: int, random: Generator) -> np.ndarray:
-        """A translator has no samples without images: raises ValueError, which says what to do instead."""
-        raise ValueError("stargan makes images of images: use minigan translate RUN IMAGE... --set attribute=value")
-
-    def observe(self, count: int, random: Generator, details: bool = False) -> Observed:
+    def observe(self, count: int, random: Generator, details: bool = False) -> Observation:
         """For each attribute, turned over on held-out images (at most `count`): the share where the judge finds the new
         value, and the share of each other attribute of the set that it finds as it was. Where one hides another, as a
         hat does the hair, that share is low also for a perfect translator."""
-        judge, made = attributes.load_for(self.dataset)
-        held, accuracy = self.dataset.held_out[:count], made["held_out_accuracy"]
-        truth = self.dataset.attributes[held]
-        real, values = self._held(held)
-        figures, lines, errors = {"images": len(held), "judge": accuracy, "attributes": {}}, [], []
-        for k, (name, column) in enumerate(self.chosen().items()):
-            wanted = _turned(values, k)
-            made = self.translate(real, wanted)
-            errors.append(np.abs(self.translate(made, values) - real).mean())
-            found = attributes.judge(judge, _at_judge(made), self.dataset)
-            right, on = found[:, column] == wanted[:, k], wanted[:, k] == 1
-            kept = {
-                other: float((found[:, j] == truth[:, j]).mean())
+        judge, record = attributes.load_for(self.dataset)
+        rows, accuracy = self.dataset.held_out[:count], record["held_out_accuracy"]
+        truth = self.dataset.attributes[rows]
+        real, values = self._held_out(rows)
+        figures, lines, errors = {"images": len(rows), "judge": accuracy, "attributes": {}}, [], []
+        for k, (name, column) in enumerate(self.columns().items()):
+            target = _flipped(values, k)
+            translations = self.translate(real, target)
+            errors.append(np.abs(self.translate(translations, values) - real).mean())
+            labels = attributes.judge(judge, _at_judge(translations), self.dataset)
+            right, on = labels[:, column] == target[:, k], target[:, k] == 1
+            others = {
+                other: float((labels[:, j] == truth[:, j]).mean())
                 for j, other in enumerate(self.info.attributes)
                 if j != column
             }
-            seen = {
+            shares = {
                 "present": float(right.mean()),
                 "added": float(right[on].mean()) if on.any() else None,
                 "removed": float(right[~on].mean()) if not on.all() else None,
-                "kept": kept,
+                "kept": others,
             }
-            figures["attributes"][name] = seen
-            shown = ", ".join(f"{other} {share:.1%}" for other, share in kept.items())
+            figures["attributes"][name] = shares
+            text = ", ".join(f"{other} {share:.1%}" for other, share in others.items())
             lines.append(
-                f"{name}: turned over in {seen['present']:.1%} (added {_share(seen['added'])}, removed"
-                f" {_share(seen['removed'])}); kept: {shown}"
+                f"{name}: turned over in {shares['present']:.1%} (added {_share(shares['added'])}, removed"
+                f" {_share(shares['removed'])}); kept: {text}"
             )
         figures["reconstruction_l1"] = float(np.mean(errors))
         turned = figures["attributes"]
@@ -207,28 +220,28 @@ class StarGAN(Trainer):
             for other in self.info.attributes
             if set(turned) != {other}
         }
-        mine = [figures["kept"][name] for name in self.chosen() if name in figures["kept"]]
+        mine = [figures["kept"][name] for name in self.columns() if name in figures["kept"]]
         figures |= {"least_present": least, "least_kept": min(mine, default=None)}
         lines.insert(
             0,
-            f"every attribute turned over in at least {least:.1%} of {len(held)} held-out images, the others of"
-            f" {', '.join(self.chosen())} kept in at least {_share(figures['least_kept'])}; reconstruction L1"
+            f"every attribute turned over in at least {least:.1%} of {len(rows)} held-out images, the others of"
+            f" {', '.join(self.columns())} kept in at least {_share(figures['least_kept'])}; reconstruction L1"
             f" {figures['reconstruction_l1']:.4f}",
         )
         right = ", ".join(f"{name} {share:.1%}" for name, share in accuracy.items())
         lines.append(f"the judge is right on held-out images in: {right}")
-        return Observed(figures, lines)
+        return Observation(figures, lines)
 
-    def _held(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(images as networks see them, the chosen attributes)."""
-        values = self.dataset.attributes[rows][:, list(self.chosen().values())]
+    def _held_out(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(images as networks see them, the attributes of `columns`)."""
+        values = self.dataset.attributes[rows][:, list(self.columns().values())]
         return prepared(self.dataset, rows, self.options.size), values.astype(np.float32)
 
 
-def _turned(values: np.ndarray, k: int) -> np.ndarray:
-    wanted = values.copy()
-    wanted[:, k] = 1 - wanted[:, k]
-    return wanted
+def _flipped(values: np.ndarray, k: int) -> np.ndarray:
+    target = values.copy()
+    target[:, k] = 1 - target[:, k]
+    return target
 
 
 def _at_judge(images: np.ndarray) -> np.ndarray:
@@ -242,3 +255,35 @@ def _at_judge(images: np.ndarray) -> np.ndarray:
 
 def _share(value: float | None) -> str:
     return "none" if value is None else f"{value:.1%}"
+
+
+STARGAN = System(
+    StarOptions(
+        "stargan",
+        data="avatars",
+        attributes="glasses,hat,long_hair,smile",
+        batch_size=16,
+        lr=5e-4,
+        beta1=0.5,
+        beta2=0.999,
+        n_critic=2,
+        base=16,
+        blocks=2,
+        class_weight=6.0,
+        cycle_weight=10.0,
+        change_weight=10.0,
+        size=16,
+        steps=1500,
+    ),
+    "one translator sets several attributes, one critic also names them",
+    "Choi et al. 2018",
+    StarGAN,
+    results=(
+        Result(
+            "each of four attributes turned over in at least {least_present:.1%}, the other three kept in at least"
+            " {least_kept:.1%}; of those not set, skin kept in at least {kept[skin]:.1%} (judge right on real ones in"
+            " {judge[skin]:.1%}), beard {kept[beard]:.1%} ({judge[beard]:.1%}), hair, which hats hide,"
+            " {kept[hair]:.1%} ({judge[hair]:.1%}); reconstruction L1 {reconstruction_l1:.4f}"
+        ),
+    ),
+)

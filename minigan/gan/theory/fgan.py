@@ -17,9 +17,9 @@ import numpy as np
 from ... import nn, optim
 from ...autograd import Tensor, grad, no_grad, tensor
 from ...backend import Generator, default_device
-from ...ops.basic import exp
+from ...ops.elementary import exp
+from ...ops.index import stack
 from ...ops.reduce import mean
-from ...ops.shape import stack
 from ..losses import CONJUGATES, nearest
 from . import divergences
 
@@ -45,21 +45,21 @@ def divergence(name: str, mu: float, sigma: float) -> float:
     """The table's `name` divergence of N(mu, sigma^2) from P, on the grid; js is 2 JS."""
     if name not in NAMES:
         raise nearest("divergence of the f-GAN table", name, NAMES)
-    found = divergences.DIVERGENCES[name](mixture(GRID), divergences.normal(GRID, mu, sigma), DX)
-    return 2 * found if name == "js" else found
+    value = divergences.DIVERGENCES[name](mixture(GRID), divergences.normal(GRID, mu, sigma), DX)
+    return 2 * value if name == "js" else value
 
 
 def exact(name: str) -> tuple[float, float, float]:
     """(mu, sigma, divergence) of the Gaussian nearest to P, by Nelder-Mead on the grid from P's moments."""
     from scipy.optimize import minimize
 
-    found = minimize(
+    optimum = minimize(
         lambda w: divergence(name, w[0], np.exp(w[1])),
         (1.0, np.log(1.8)),
         method="Nelder-Mead",
         options={"xatol": 1e-7, "fatol": 1e-12, "maxiter": 2000},
     )
-    return float(found.x[0]), float(np.exp(found.x[1])), float(found.fun)
+    return float(optimum.x[0]), float(np.exp(optimum.x[1])), float(optimum.fun)
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ import numpy as np
 from ...autograd import Tensor, grad
 from ...backend import host
 from ...functional import softplus
-from ...ops.basic import abs, square
+from ...ops.elementary import abs, square
+from ...ops.index import cat
 from ...ops.reduce import sum
-from ...ops.shape import cat
 from .. import steps
 from ..losses import nearest
 
@@ -75,10 +75,8 @@ def jacobian_of(field: Sequence[Tensor], params: Sequence[Tensor]) -> np.ndarray
         if not flat.requires_grad:
             rows.append(np.zeros(np.sum([p.data.size for p in params])))
             continue
-        found = grad(flat[i], list(params))
-        parts = [
-            np.zeros(p.data.size) if g is None else host(g.data).ravel() for g, p in zip(found, params, strict=True)
-        ]
+        row = grad(flat[i], list(params))
+        parts = [np.zeros(p.data.size) if g is None else host(g.data).ravel() for g, p in zip(row, params, strict=True)]
         rows.append(np.concatenate(parts).astype(np.float64))
     return np.stack(rows)
 
@@ -90,7 +88,7 @@ def gan_jacobian(losses: Sequence[Tensor], players: Sequence[Sequence[Tensor]]) 
     stable for small steps if every eigenvalue has a positive real part; a step h is if |1 - h lambda| < 1 for all.
     """
     field = steps.field(losses, players, create_graph=True)
-    return jacobian_of([g for found in field for g in found], [p for params in players for p in params])
+    return jacobian_of([g for slopes in field for g in slopes], [p for params in players for p in params])
 
 
 def _simultaneous(game: Game, w: np.ndarray, h: float, past: np.ndarray | None) -> tuple:

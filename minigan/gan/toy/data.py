@@ -145,12 +145,12 @@ def scatter(path: str | Path) -> Points:
 def _read_npz(path: Path) -> np.ndarray:
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
+            members = {name: arrays[name] for name in arrays.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
         raise ValueError(f"{path}: not an .npz of plain arrays ({error})") from error
-    if len(found) != 1 and "points" not in found:
-        raise ValueError(f"{path}: holds the arrays {', '.join(found) or 'none'}; keep one, or call it 'points'")
-    array = found.get("points", next(iter(found.values()), None))
+    if len(members) != 1 and "points" not in members:
+        raise ValueError(f"{path}: holds the arrays {', '.join(members) or 'none'}; keep one, or call it 'points'")
+    array = members.get("points", next(iter(members.values()), None))
     if array.dtype.kind not in "fiu":
         raise ValueError(f"{path}: points must be numbers, got dtype {array.dtype}")
     return array.astype(np.float64)

@@ -55,11 +55,11 @@ def run(options: ToyOptions, out: str | os.PathLike | None = None, quiet: bool =
             if step // snap > (step - every) // snap or step == options.steps:
                 frames.append(toyviz.frame(trainer, trainer.sample(600, 1), real, f"{points.name}, step {step:,}"))
                 if points.modes is not None:
-                    found = toydata.mode_scores(trainer.sample(toydata.SAMPLES, 1), points.modes, points.sigma)
-                    shares["high_quality"] = found["high_quality"]
-                    shares["mode_share"] = found["modes"] / len(points.modes)
+                    scores = toydata.mode_scores(trainer.sample(toydata.SAMPLES, 1), points.modes, points.sigma)
+                    shares["high_quality"] = scores["high_quality"]
+                    shares["mode_share"] = scores["modes"] / len(points.modes)
                     history[-1] |= shares
-                    bar.set_postfix_str(f"{found['modes']} modes, {found['high_quality']:.0%} HQ", refresh=False)
+                    bar.set_postfix_str(f"{scores['modes']} modes, {scores['high_quality']:.0%} HQ", refresh=False)
     seconds = time.perf_counter() - start
     samples = trainer.sample(toydata.SAMPLES)
     figures = {
@@ -105,8 +105,8 @@ def evaluate(folder: str | os.PathLike, count: int = toydata.SAMPLES, seed: int 
 
 def _scores(samples: np.ndarray, points: toydata.Points, seed: int = 0) -> dict:
     """The scores, ready for JSON: a reverse KL that is infinite, for want of any good sample, is None."""
-    found = toydata.scores(samples, points, seed)
-    return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in found.items()}
+    scores = toydata.scores(samples, points, seed)
+    return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in scores.items()}
 
 
 def line(figures: dict) -> str:
@@ -134,7 +134,7 @@ def _folder(options: ToyOptions, out: str | os.PathLike | None) -> Path:
         return folder
     root = Path("toy")
     root.mkdir(exist_ok=True)
-    taken = [int(m[1]) for p in root.iterdir() if (m := re.match(r"(\d{5})-", p.name))]
-    folder = root / f"{max(taken, default=-1) + 1:05d}-{Path(options.data).stem}-{options.loss}-{options.trick}"
+    numbers = [int(m[1]) for p in root.iterdir() if (m := re.match(r"(\d{5})-", p.name))]
+    folder = root / f"{max(numbers, default=-1) + 1:05d}-{Path(options.data).stem}-{options.loss}-{options.trick}"
     folder.mkdir()
     return folder

@@ -89,9 +89,9 @@ def cell(options: ToyOptions, folder: Path) -> dict:
     path = folder / f"{name}.json"
     if path.exists():
         try:
-            saved = json.loads(path.read_text())
-            if saved["options"] == asdict(options):
-                return saved["figures"]
+            record = json.loads(path.read_text())
+            if record["options"] == asdict(options):
+                return record["figures"]
         except (ValueError, KeyError, TypeError):
             pass  # not a cell of ours: run it again
     start, diverged = time.perf_counter(), None
@@ -165,12 +165,12 @@ def _cells(folder: Path, jobs: int, show: Callable[[str], None]) -> Iterator[Cal
 
     if jobs == 1:
 
-        def one_by_one(wanted: Sequence[ToyOptions]) -> list[dict]:
-            found = []
-            for options in wanted:
+        def one_by_one(runs: Sequence[ToyOptions]) -> list[dict]:
+            results = []
+            for options in runs:
                 show(named(options))
-                found.append(cell(options, folder))
-            return found
+                results.append(cell(options, folder))
+            return results
 
         yield one_by_one
         return
@@ -180,12 +180,12 @@ def _cells(folder: Path, jobs: int, show: Callable[[str], None]) -> Iterator[Cal
     pool = ProcessPoolExecutor(jobs, get_context("spawn"), set_num_threads, (1,))
     try:
 
-        def side_by_side(wanted: Sequence[ToyOptions]) -> list[dict]:
-            found = []
-            for options, figures in zip(wanted, pool.map(cell, wanted, [folder] * len(wanted)), strict=True):
+        def side_by_side(runs: Sequence[ToyOptions]) -> list[dict]:
+            results = []
+            for options, figures in zip(runs, pool.map(cell, runs, [folder] * len(runs)), strict=True):
                 show(f"{named(options)}: {figures['modes']} modes, {figures['high_quality']:.1%} high quality")
-                found.append(figures)
-            return found
+                results.append(figures)
+            return results
 
         yield side_by_side
     finally:
@@ -198,21 +198,21 @@ def _cells(folder: Path, jobs: int, show: Callable[[str], None]) -> Iterator[Cal
 
 
 def _rows(data: str, pairs: Sequence[tuple[str, str]], setting: Setting, cells: Callable) -> list[dict]:
-    rows, wanted = [], []
+    rows, runs = [], []
     for loss, trick in pairs:
         # The published packs: 2 on the ring, 4 on the grid.
         more = {"pack": 4} if data == "grid" and trick == "packing" else {}
         changes = {**setting.changes, **more, "steps": setting.steps}
         row = {"data": data, "loss": loss, "trick": trick, "refused": None}
         try:
-            wanted += [options_for(data, loss, trick, **changes, seed=seed) for seed in range(setting.seeds)]
+            runs += [options_for(data, loss, trick, **changes, seed=seed) for seed in range(setting.seeds)]
         except ImpossiblePair as error:
             row["refused"] = str(error)
         rows.append(row)
-    found = iter(cells(wanted))
+    results = iter(cells(runs))
     for row in rows:
         if row["refused"] is None:
-            figures = [next(found) for _ in range(setting.seeds)]
+            figures = [next(results) for _ in range(setting.seeds)]
             row["values"] = {name: [f[name] for f in figures if f.get(name) is not None] for name in SHOWN}
             row |= {name: interval(values) if values else None for name, values in row["values"].items()}
             row["diverged"] = [f["diverged"] for f in figures if f["diverged"]]
@@ -239,7 +239,7 @@ def orderings(rows: list[dict]) -> list[dict]:
     counts.
     """
     by_name = {(r["data"], r["loss"], r["trick"]): r for r in rows if r["refused"] is None}
-    found = []
+    verdicts = []
     for data in ("ring", "grid"):
         for losses, trick, other, figure, better, source in CLAIMS:
             for loss in losses:
@@ -249,9 +249,9 @@ def orderings(rows: list[dict]) -> list[dict]:
                 low, high = _difference(*(np.asarray(r["values"][figure], float) for r in pair))
                 verdict = "not separated" if low <= 0 <= high else "reproduced" if better * low > 0 else "reversed"
                 claim = f"{trick}: {'more' if better > 0 else 'less'} {SHOWN[figure][0]} than {other}"
-                found.append({"data": data, "loss": loss, "claim": claim, "source": source, "verdict": verdict,
+                verdicts.append({"data": data, "loss": loss, "claim": claim, "source": source, "verdict": verdict,
                               "difference": [round(low, 5), round(high, 5)]})  # fmt: skip
-    return found
+    return verdicts
 
 
 def _difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:

@@ -23,6 +23,7 @@ import copy
 import difflib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from functools import partial
 from math import cos, pi
 
 import numpy as np
@@ -32,7 +33,7 @@ from ...autograd import Tensor, grad, no_grad
 from ...backend import Generator, device
 from ...capture import capture
 from ...creation import rand, randn, zeros
-from ...ops.shape import cat
+from ...ops.index import cat
 from ..losses import LOSSES, loss
 from ..penalties import gradient_penalty
 from ..steps import unroll
@@ -116,7 +117,7 @@ class ToyOptions:
     @property
     def clipped(self) -> bool:
         """Whether the critic's weights are clipped: the Wasserstein loss needs a bound, where no trick gives one."""
-        return self.loss == "wasserstein" and self.trick not in ("gp", "spectral-norm")
+        return loss(self.loss).lipschitz and self.trick not in ("gp", "spectral-norm")
 
 
 ALIASES = {"wgan-gp": ("wasserstein", "gp"), "wgan": ("wasserstein", "plain"), "gan": ("non-saturating", "plain")}
@@ -149,9 +150,7 @@ def options_for(data: str, system: str, trick: str | None = None, **changes) -> 
         raise ValueError(f"toy: unknown options {sorted(unknown)}")
     if system in ("wgan-gp", "wgan") and trick not in (None, implied):
         raise ValueError(f"toy: {system} is the loss {name} with trick {implied}; for {trick} take --loss {name}")
-    defaults = (
-        {} if name == "wasserstein" else {"n_critic": 1, "beta1": 0.5, "beta2": 0.999, "lr_d": 5e-4, "lr_g": 5e-4}
-    )
+    defaults = {} if loss(name).lipschitz else {"n_critic": 1, "beta1": 0.5, "beta2": 0.999, "lr_d": 5e-4, "lr_g": 5e-4}
     return ToyOptions(**{"data": data, "loss": name, "trick": trick or implied, **defaults, **changes})
 
 
@@ -189,10 +188,10 @@ class ToyTrainer:
         options, start = self.options, self.random["init"]
         joint, spectral = options.trick == "minibatch", options.trick == "spectral-norm"
         if options.nets == "published":
-            made = toynets.published_generator(start, options.latent)
-            return made, toynets.published_critic(self.pack, start, joint=joint, spectral=spectral)
-        made = toynets.generator(options.latent, options.width, options.depth, start)
-        return made, toynets.critic(self.pack, options.width, options.depth, start, joint, spectral)
+            generator = toynets.published_generator(start, options.latent)
+            return generator, toynets.published_critic(self.pack, start, joint=joint, spectral=spectral)
+        generator = toynets.generator(options.latent, options.width, options.depth, start)
+        return generator, toynets.critic(self.pack, options.width, options.depth, start, joint, spectral)
 
     def latent(self, random: Generator) -> Tensor:
         """A batch of standard normal latents (batch_size, latent)."""
@@ -235,7 +234,7 @@ class ToyTrainer:
             objective = self._unrolled(fake)
         else:
             self.critic.requires_grad_(False)
-            objective = self.loss.generator(self.judged(fake))
+            objective = self._adversarial(self.judged, fake)
         params = list(self.generator.parameters())
         for p, g in zip(params, grad(objective, params), strict=True):
             p.grad = g
@@ -256,7 +255,12 @@ class ToyTrainer:
             return self.loss.discriminator(judged(weights, real), judged(weights, fake))
 
         ahead = unroll(dict(self.critic.named_parameters()), objective, options.unroll, options.unroll_lr)
-        return self.loss.generator(judged(ahead, fake))
+        return self._adversarial(partial(judged, ahead), fake)
+
+    def _adversarial(self, outputs_of: Callable[[Tensor], Tensor], fake: Tensor) -> Tensor:
+        """The generator's part of the loss; the critic judges the reals, too, where the loss reads them."""
+        d_real = outputs_of(self.packed(self.real)) if self.loss.relativistic else None
+        return self.loss.generator(outputs_of(fake), d_real)
 
     @np.errstate(over="ignore", invalid="ignore")
     def step(self) -> dict[str, Tensor]:
@@ -276,8 +280,8 @@ class ToyTrainer:
         self.steps_done += 1
         return figures
 
-    def train(self, every: int, seen: Callable[[int, dict[str, float]], None] = lambda *_: None) -> Iterator[int]:
-        """Train to the end; `seen(step, figures)` and a yield every so many steps.
+    def train(self, every: int, report: Callable[[int, dict[str, float]], None] = lambda *_: None) -> Iterator[int]:
+        """Train to the end; `report(step, figures)` and a yield every so many steps.
 
         Raises TrainingError at the first look at which a loss is not finite.
         """
@@ -288,7 +292,7 @@ class ToyTrainer:
                 bad = [name for name, value in values.items() if not np.isfinite(value)]
                 if bad:
                     raise TrainingError(f"step {self.steps_done}: {', '.join(bad)} no longer finite; lower the rates")
-                seen(self.steps_done, values)
+                report(self.steps_done, values)
                 yield self.steps_done
 
     @np.errstate(over="ignore", invalid="ignore")

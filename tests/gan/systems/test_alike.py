@@ -85,14 +85,14 @@ def test_feed_gives_pairs_and_shares():
     """Pairs are two moved training images; the codes' weight waits, then rises for G, a ramp later for Q."""
     dataset = data.load("digits")
     t = trainer_for(options_for("infogan", batch_size=8, base=2, ramp=10, neighbours=0), dataset)
-    t.feed("critic")
+    t.feed()
     first, second = (t.batch[name].numpy() for name in ("first", "second"))
     real = prepared(dataset, dataset.train, 32).reshape(len(dataset.train), -1)
     for a, b in zip(first, second, strict=True):  # of one image: a random other is twice as far in the mean
         assert ((a - b) ** 2).sum() < 1.5 * np.median(((real[:500] - a.reshape(-1)) ** 2).sum(1))
     seen = {}
     for t.steps_done in (0, 10, 12, 15, 20, 22, 30):
-        t.feed("generator")
+        t.anneal()
         seen[t.steps_done] = tuple(round(t.batch[name].item(), 3) for name in ("share", "share_q"))
     assert seen == {0: (0, 0), 10: (0, 0), 12: (0.4, 0), 15: (1, 0), 20: (1, 0), 22: (1, 0.4), 30: (1, 1)}
 
@@ -101,7 +101,7 @@ def test_neighbours_pair_other_images_too():
     """With neighbours some pairs are of two images, nearer to each other than images are."""
     dataset = data.load("digits")
     t = trainer_for(options_for("infogan", batch_size=200, base=2, neighbours=3), dataset)
-    t.feed("critic")
+    t.feed()
     assert t.alike.shape == (9000, 4) and (t.alike == np.arange(9000)[:, None]).any(1).all()
     labels = dataset.labels[dataset.train]
     assert (labels[t.alike] == labels[:, None]).mean() > 0.9

@@ -92,7 +92,7 @@ def test_inputs_ask_for_each_class_in_turn(system, digits):
     x = t.inputs(23, Generator(0, 1)).numpy()
     assert x.shape == (23, 18) and (x[:, 8:].argmax(1) == np.arange(23) % 10).all() and (x[:, 8:].sum(1) == 1).all()
     assert abs(x[:, :8]).max() > 0.5
-    t.feed("critic")
+    t.feed()
     images, labels = t.loader.batch(0)
     assert (t.batch["labels"].numpy().argmax(1) == labels).all() and (t.batch["real"].numpy() == images).all()
 
@@ -133,7 +133,7 @@ def test_spectral_norm_and_hinge(system, digits):
 def test_auxiliary_losses_are_the_paper_s(digits):
     """Both players add the cross-entropy of the class, on reals and fakes for D, on fakes for G."""
     t = trainer("acgan", digits, capture=False, class_weight=3.0)
-    t.feed("critic")
+    t.feed()
     objective, figures = t.critic_loss()
     named = figures["class_real"].item() + figures["class_fake"].item()
     assert objective.item() == pytest.approx(figures["d_loss"].item() + 3 * named, rel=1e-5)

@@ -31,7 +31,7 @@ def test_the_losses_are_their_formulas():
     rng = np.random.default_rng(0)
     for network in (trainer.generator.a.last, trainer.generator.b.last):
         network.weight.assign((rng.standard_normal(network.weight.shape) * 0.1).astype(np.float32))
-    trainer.feed("critic")
+    trainer.feed()
     a, b = trainer.batch["real_a"], trainer.batch["real_b"]
     to_a, to_b, d_a, d_b = trainer.generator.a, trainer.generator.b, trainer.critic.a, trainer.critic.b
     with mg.no_grad():
@@ -62,7 +62,7 @@ def test_the_pool_fills_and_then_trades():
     trainer = small(pool=6)
     seen = 0
     for _ in range(12):
-        trainer.feed("critic")
+        trainer.feed()
         seen += 3
         fake = mg.tensor(np.arange(seen - 3, seen, dtype=np.float32).reshape(3, 1, 1, 1) * np.ones((3, 3, 32, 32), "f"))
         before = trainer.memory["pool_b"].data[:, 0, 0, 0].copy()
@@ -81,7 +81,7 @@ def test_the_pool_fills_and_then_trades():
 def test_without_a_pool_every_translation_is_judged_itself():
     trainer = small(pool=0)
     for _ in range(3):
-        trainer.feed("critic")
+        trainer.feed()
         fake = mg.rand(3, 3, 32, 32)
         assert np.array_equal(trainer.pooled("a", fake).data, fake.data)
         assert not trainer.memory["pool_a"].data.any()

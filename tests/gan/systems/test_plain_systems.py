@@ -1,6 +1,9 @@
 """The plain systems (gan, wgan, lsgan, hinge, ebgan and the networks they may be made of): what each promises holds in
 training, captured and not; options that mean nothing are refused; judges of sets without classes."""
 
+import json
+from dataclasses import asdict, fields
+
 import numpy as np
 import pytest
 import scipy.special
@@ -10,11 +13,14 @@ import minigan as mg
 from minigan import data, nn
 from minigan.backend import Generator
 from minigan.checkpoint import CheckpointError
+from minigan.gan.losses import LOSSES
 from minigan.gan.metrics import attributes, classifier
 from minigan.gan.metrics import report as metrics
+from minigan.gan.options import GROUPS, OPTIMIZERS
 from minigan.gan.run import Run
-from minigan.gan.systems import SYSTEMS, options_for, trainer_for
+from minigan.gan.systems import SYSTEMS, options_for, options_from, trainer_for
 from minigan.gan.systems.ebgan import pulling_away, separation
+from minigan.gan.train import METRIC_STREAM, PREVIEW_STREAM, SAMPLE_STREAM, TRAVERSE_STREAM
 from minigan.testing import certificate
 
 RNG = np.random.default_rng(4)
@@ -37,7 +43,7 @@ def test_a_replayed_step_is_the_step(name):
     the order of summation changes in float32; each draws as many random numbers."""
     captured, eager = small(name, capture=True), small(name)
     assert captured.step() == pytest.approx(eager.step(), rel=1e-4, abs=1e-5)
-    assert captured._counters() == eager._counters()
+    assert captured.state()[1]["counters"] == eager.state()[1]["counters"]
 
 
 @pytest.mark.parametrize(
@@ -89,13 +95,13 @@ def test_wgan_takes_torch_s_rmsprop_steps(torch):
     """Weights after one critic step equal torch.optim.RMSprop's on the same gradients, then clamped to +-c."""
     trainer = small("wgan")
     before = [p.data.copy() for p in trainer.critic.parameters()]
-    trainer.feed("critic")
-    trainer.gradients["critic"]()
+    trainer.feed()
+    trainer.players["critic"].gradients()
     theirs = [torch.nn.Parameter(torch.tensor(b)) for b in before]
     for t, p in zip(theirs, trainer.critic.parameters(), strict=True):
         t.grad = None if p.grad is None else torch.tensor(np.ascontiguousarray(p.grad.data))
     torch.optim.RMSprop(theirs, trainer.options.lr).step()
-    trainer.move("critic")
+    trainer.players["critic"].move()
     for t, p in zip(theirs, trainer.critic.parameters(), strict=True):
         np.testing.assert_allclose(p.data, t.detach().clamp(-0.01, 0.01).numpy(), rtol=1e-6, atol=1e-8)
 
@@ -133,7 +139,7 @@ def test_gan_s_critic_drops_units_in_training_only():
 def test_ebgan_minimises_energies():
     """Both objectives, recomputed from the energies of the same images: E + max(0, m - E'), E' + w PT."""
     trainer = small("ebgan", margin=1.7, pull=0.3)
-    trainer.feed("critic")
+    trainer.feed()
     steps = {name: random.state_dict() for name, random in trainer.random.items()}
     d, g = trainer.critic_loss()[0].item(), trainer.generator_loss()[0].item()
     for name, state in steps.items():
@@ -204,11 +210,43 @@ def test_wrong_options_are_named_and_leave_no_folder(system, changes, told, tmp_
 
 
 def test_every_system_names_its_own_options():
-    """Options taken exist, and the defaults of a system differ from the record's only in options that it takes."""
-    usual = options_for("wgan-gp")
+    """Each option has its help and its group; what a system does not offer is a constant of its record."""
     for row in SYSTEMS.values():
-        assert row.takes <= set(vars(usual))
         assert row.options == options_for(row.name) and row.what and row.paper
+        assert set(asdict(row.options)) == row.takes | {"system"}
+        assert {"data", "steps", "seed", "n_critic"} <= row.takes
+        for option in fields(row.options):
+            assert option.name == "system" or (option.metadata["help"] and option.metadata["group"] in GROUPS)
+        assert row.options.loss in LOSSES and row.options.optimizer in OPTIMIZERS
+
+
+def test_a_system_s_options_are_its_own():
+    assert "loss" not in SYSTEMS["cyclegan"].takes and "network" not in SYSTEMS["cgan"].takes
+    assert "gp_weight" not in SYSTEMS["infogan"].takes and "pool" not in SYSTEMS["dcgan"].takes
+    assert {"margin", "pull", "code", "network"} <= SYSTEMS["ebgan"].takes
+
+
+def test_a_record_of_all_systems_options_is_read():
+    """Versions before kept every system's options in each run: what the run's system does not read is left out, what no
+    system knows is refused."""
+    record = {"system": "cyclegan", "steps": 7, "pool": 3, "network": "mlp", "margin": 9.0}
+    assert options_from(record) == options_for("cyclegan", steps=7, pool=3)
+    with pytest.raises(ValueError, match="unknown option 'stepps'; did you mean 'steps'"):
+        options_from(record | {"stepps": 1})
+    for row in SYSTEMS.values():
+        assert options_from(json.loads(json.dumps(asdict(row.options)))) == row.options
+
+
+def test_no_two_random_streams_of_a_run_share_a_number():
+    """Training, previews, samples, scores and walks: each use draws from a stream of its own."""
+    looking = [PREVIEW_STREAM, SAMPLE_STREAM, METRIC_STREAM, TRAVERSE_STREAM]
+    for row in SYSTEMS.values():
+        changes = {"base": 2, "batch_size": 2}
+        if "dropout" in row.takes:
+            changes |= {"network": "mlp", "dropout": 0.1, "critic_norm": False}
+        trainer = trainer_for(options_for(row.name, **changes), data.info(row.options.data, row.options.size))
+        numbers = [stream.stream for stream in trainer.random.values()] + looking
+        assert len(set(numbers)) == len(numbers), f"{row.name}: {sorted(numbers)}"
 
 
 @pytest.fixture

@@ -35,8 +35,8 @@ def test_the_losses_are_their_formulas():
     trainer = small(capture=False, class_weight=2.0, source_weight=0.5, cycle_weight=3.0, change_weight=5.0)
     last = trainer.generator.last.weight
     last.assign((np.random.default_rng(0).standard_normal(last.shape) * 0.1).astype(np.float32))
-    trainer.feed("critic")
-    x, has, wanted = (trainer.batch[name] for name in ("real", "has", "wanted"))
+    trainer.feed()
+    x, has, wanted = (trainer.batch[name] for name in ("real", "source", "target"))
     with mg.no_grad():
         fake = trainer.generator(x, wanted)
         back = trainer.generator(fake, has)
@@ -53,11 +53,11 @@ def test_the_losses_are_their_formulas():
 
 def test_what_is_wanted_is_what_others_of_the_batch_have():
     trainer = small()
-    trainer.feed("critic")
-    has, wanted = trainer.batch["has"].data, trainer.batch["wanted"].data
+    trainer.feed()
+    has, wanted = trainer.batch["source"].data, trainer.batch["target"].data
     assert sorted(map(tuple, has)) == sorted(map(tuple, wanted)) and set(np.unique(has)) <= {0, 1}
     images, values = trainer.loader.batch(0)
-    assert np.array_equal(has, values[:, list(trainer.chosen().values())])
+    assert np.array_equal(has, values[:, list(trainer.columns().values())])
     assert np.array_equal(trainer.batch["real"].data, images)
 
 

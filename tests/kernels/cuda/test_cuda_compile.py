@@ -40,11 +40,11 @@ def test_the_expected_figures_are_of_the_kernels_there_are():
 @pytest.mark.parametrize("architecture", nvrtc.ARCHITECTURES)
 def test_the_simulator_s_own_test_kernels(architecture):
     """What cudasim runs, NVRTC takes too, with the same parameters' kernels."""
-    found = gate.measure([HERE.parents[1] / "cudasim" / "good.cu"], [architecture])
-    assert not gate.complaints(found, None)
-    kernels = {name.split()[1] for name in found}
+    usages = gate.measure([HERE.parents[1] / "cudasim" / "good.cu"], [architecture])
+    assert not gate.complaints(usages, None)
+    kernels = {name.split()[1] for name in usages}
     assert kernels >= {"twice", "warp_scan", "transpose", "matmul", "histogram", "by_fours", "select"}
-    assert found[f"good.cu transpose double {architecture}"].shared >= 16 * 17 * 8
+    assert usages[f"good.cu transpose double {architecture}"].shared >= 16 * 17 * 8
 
 
 def test_a_spill_is_found():
@@ -63,10 +63,10 @@ def test_what_is_complained_about():
 
 
 def test_figures_survive_their_file(tmp_path):
-    found = {"k.cu f float sm_90": Usage(44, 1024, 8, 0), "k.cu f double sm_90": Usage(50, 1024, 0, 4)}
-    gate.save(tmp_path / "figures.json", found)
-    assert gate.load(tmp_path / "figures.json") == (nvrtc.version(), found)
-    assert "k.cu f double" in gate.table(found)
+    usages = {"k.cu f float sm_90": Usage(44, 1024, 8, 0), "k.cu f double sm_90": Usage(50, 1024, 0, 4)}
+    gate.save(tmp_path / "figures.json", usages)
+    assert gate.load(tmp_path / "figures.json") == (nvrtc.version(), usages)
+    assert "k.cu f double" in gate.table(usages)
 
 
 def test_a_source_nvrtc_refuses():

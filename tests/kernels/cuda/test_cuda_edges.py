@@ -24,12 +24,12 @@ def same_where_there_is(ours, theirs, tolerance):
 
 
 @DTYPES
-@pytest.mark.parametrize("given", list(product([False, True], repeat=3)), ids=str)
-def test_batch_norm_without_an_operand(xp, rng, dtype, given):
+@pytest.mark.parametrize("present", list(product([False, True], repeat=3)), ids=str)
+def test_batch_norm_without_an_operand(xp, rng, dtype, present):
     """Every subset of the three cotangents of the second derivative, and no weight."""
     x, g, a = rng.standard_normal((3, 300, 5)).astype(dtype)
     p, q = rng.standard_normal((2, 5)).astype(dtype)
-    cotangents = [c if there else None for c, there in zip((a, p, q), given, strict=True)]
+    cotangents = [c if there else None for c, there in zip((a, p, q), present, strict=True)]
     norm = kernels.norm
     ours = norm.batch_norm_grad_grad(x, None, g, *cotangents, 1e-5)
     on_device = [None if c is None else xp.asarray(c) for c in cotangents]
@@ -96,8 +96,8 @@ def test_standardise(xp, rng, dtype, axes, nhwc):
         x, g = (t.transpose(0, 3, 1, 2) for t in (x, g))
     layernorm = kernels.layernorm
     same(layernorm.standardise(x, axes, 1e-5), layernorm.standardise(xp.asarray(x), axes, 1e-5), TOLERANCE[dtype])
-    found = layernorm.standardise_grad(xp.asarray(x), xp.asarray(g), axes, 1e-5)
-    same(layernorm.standardise_grad(x, g, axes, 1e-5), found, TOLERANCE[dtype])
+    theirs = layernorm.standardise_grad(xp.asarray(x), xp.asarray(g), axes, 1e-5)
+    same(layernorm.standardise_grad(x, g, axes, 1e-5), theirs, TOLERANCE[dtype])
 
 
 def pooled_alike(xp, x, *settings):

@@ -239,7 +239,7 @@ def test_products_and_what_comes_after(xp, rng, dtype, add):
     """cuBLAS multiplies; bias, activation or mask follow in one launch; the result may lie across the way."""
     a, b = rng.standard_normal((5, 7)).astype(dtype), rng.standard_normal((7, 3)).astype(dtype)
     bias, mask = rng.standard_normal(3).astype(dtype), rng.standard_normal((5, 3)).astype(dtype)
-    held = rng.standard_normal((5, 3)).astype(dtype)
+    total = rng.standard_normal((5, 3)).astype(dtype)
     matmul, (da, db, dbias, dmask) = kernels.matmul.matmul, map(xp.asarray, (a, b, bias, mask))
     extras = (
         ({}, {"slope": 0.2})
@@ -250,9 +250,9 @@ def test_products_and_what_comes_after(xp, rng, dtype, add):
         ours = {k: {"bias": bias, "mask": mask}.get(v, v) if isinstance(v, str) else v for k, v in extra.items()}
         theirs = {k: {"bias": dbias, "mask": dmask}.get(v, v) if isinstance(v, str) else v for k, v in extra.items()}
         for turned in (False, True):
-            mine, other = held.copy(), xp.asarray(held)
+            mine, other = total.copy(), xp.asarray(total)
             if turned:
-                mine, other = np.ascontiguousarray(held.T).T, xp.asarray(np.ascontiguousarray(held.T)).T
+                mine, other = np.ascontiguousarray(total.T).T, xp.asarray(np.ascontiguousarray(total.T)).T
             same(matmul(a, b, mine, add=add, **ours), matmul(da, db, other, add=add, **theirs), TOLERANCE[dtype])
         if not add:
             same(matmul(a, b, **ours), matmul(da, db, **theirs), TOLERANCE[dtype])

@@ -5,7 +5,7 @@ import pytest
 
 import minigan as mg
 from minigan.autograd import Tensor, grad
-from minigan.backend import host, moved
+from minigan.backend import host, to_device
 from minigan.testing.opdb import TABLE
 
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-10}
@@ -14,8 +14,8 @@ TOLERANCE = {np.float32: 2e-5, np.float64: 1e-10}
 def derivatives(case, sample, dtype, device, order):
     """The outputs, the gradients of a random sum of them, those of a random sum of these, and so on: arrays or None."""
     with mg.device(device):
-        leaves = [Tensor(moved(a, device)) for a in case.arrays(sample, dtype)]
-        wanted = [x.requires_grad_() for x in leaves if x.dtype in (np.float32, np.float64)]
+        leaves = [Tensor(to_device(a, device)) for a in case.arrays(sample, dtype)]
+        inputs = [x.requires_grad_() for x in leaves if x.dtype in (np.float32, np.float64)]
         fn = case.bound(sample)
         if sample.settings:
             settings = {k: moved_setting(v, dtype, device) for k, v in sample.settings.items()}
@@ -23,7 +23,7 @@ def derivatives(case, sample, dtype, device, order):
         else:
             values = fn(*leaves)
         values = list(values) if isinstance(values, (tuple, list)) else [values]
-        found, rng = [values], np.random.default_rng(1)
+        orders, rng = [values], np.random.default_rng(1)
         for _ in range(order):
             rows = [None if y is None else rng.standard_normal(y.shape) for y in values]
             pairs = [
@@ -31,17 +31,17 @@ def derivatives(case, sample, dtype, device, order):
                 for y, u in zip(values, rows, strict=True)
                 if y is not None and y.requires_grad
             ]
-            if not pairs or not wanted:
+            if not pairs or not inputs:
                 break
-            values = list(grad([y for y, _ in pairs], wanted, [u for _, u in pairs], create_graph=True))
-            found.append(values)
-    return [None if y is None else y.data for level in found for y in level]
+            values = list(grad([y for y, _ in pairs], inputs, [u for _, u in pairs], create_graph=True))
+            orders.append(values)
+    return [None if y is None else y.data for level in orders for y in level]
 
 
 def moved_setting(value, dtype, device):
     if not isinstance(value, np.ndarray):
         return value
-    return Tensor(moved(value.astype(dtype) if value.dtype == np.float64 else value, device))
+    return Tensor(to_device(value.astype(dtype) if value.dtype == np.float64 else value, device))
 
 
 @pytest.mark.parametrize("case", TABLE.values(), ids=str)
@@ -49,8 +49,8 @@ def test_op_on_the_device(case, device):
     for sample in (*case.samples, *case.edge):
         for dtype in (d for d in TOLERANCE if np.dtype(d) in case.dtypes):
             order = min(2, case.max_order)
-            drawn = [np.abs(x).max(initial=0) for x in case.arrays(sample, dtype) if x.dtype == dtype]
-            size_of_inputs = min(1.0, max(drawn, default=0.0))
+            largest = [np.abs(x).max(initial=0) for x in case.arrays(sample, dtype) if x.dtype == dtype]
+            size_of_inputs = min(1.0, max(largest, default=0.0))
             ours = derivatives(case, sample, dtype, "cpu", order)
             theirs = derivatives(case, sample, dtype, device, order)
             for a, b in zip(ours, theirs, strict=True):

@@ -12,6 +12,7 @@ import test_cuda_edges
 import test_cuda_kernels
 
 from minigan import cudasim
+from minigan.backend import device_kernels, device_modules, open_device
 from minigan.cudasim.standin import StandIn
 from minigan.kernels.cuda import load
 
@@ -32,17 +33,17 @@ SOURCES = (test_cuda_kernels, test_cuda_edges)
 def xp(request):
     """A stand-in for CuPy of its own, whose kernels run checked and in this order."""
     module = StandIn(check=True, order=request.param)
-    load.modules[module.ndarray] = module
+    open_device(module)
     yield module
-    del load.modules[module.ndarray]
+    del device_modules[module.ndarray], device_kernels[module.ndarray]
 
 
 def again(test: Callable) -> Callable:
     """The same test, to be collected here, where it gets the `xp` and the DTYPES above."""
-    made = FunctionType(test.__code__, test.__globals__, test.__name__, test.__defaults__, test.__closure__)
+    copy = FunctionType(test.__code__, test.__globals__, test.__name__, test.__defaults__, test.__closure__)
     marks = getattr(test, "pytestmark", [])
-    made.pytestmark = [DTYPES.mark if mark == test_cuda_kernels.DTYPES.mark else mark for mark in marks]
-    return made
+    copy.pytestmark = [DTYPES.mark if mark == test_cuda_kernels.DTYPES.mark else mark for mark in marks]
+    return copy
 
 
 OF_KERNELS = {

@@ -1,0 +1,196 @@
+"""Machine room, engine: the array inside a Tensor. How numbers become one, how it is changed, what errors it can raise.
+
+`ArrayHolder` is what a Tensor is without its graph. A change in place goes through `in_place`, which counts it, so that
+a backward pass over what was recorded before it can refuse (`stale`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any, Self
+
+import numpy as np
+
+from . import _modes
+from .backend import FLOATS, default_device, device_modules, device_of, float32, host, on, to_device
+from .backend import device as check_device
+
+_property: Any = property  # so that the type that stands beside a name counts
+
+
+class ArrayHolder:
+    """An array with a count of its changes. version: a one-element list, shared with views of the same memory."""
+
+    __slots__ = ("__weakref__", "_data", "version")
+
+    shape: tuple[int, ...] = _property(attrgetter("_data.shape"), doc="The sizes of its axes, a tuple.")
+    dtype: np.dtype = _property(attrgetter("_data.dtype"), doc="The NumPy dtype of its elements.")
+    ndim: int = _property(attrgetter("_data.ndim"), doc="The number of its axes.")
+    device: str = _property(lambda self: device_of(self._data), doc="The device that holds its array.")
+
+    @property
+    def data(self) -> np.ndarray:
+        """The array. While `capture` records, the recorder answers instead, with what has a shape but no numbers."""
+        if _modes.watchers and (recorder := _modes.recorder.get()) is not None:
+            return recorder.data_read(self)
+        return self._data
+
+    @data.setter
+    def data(self, array: np.ndarray) -> None:
+        self._data = array
+
+    def changed(self) -> Self:
+        """Say that `data` was changed in place: a backward pass through what was recorded before will refuse."""
+        self.version[0] += 1
+        return self
+
+    def item(self) -> float | int | bool:
+        """The value of a one-element tensor as a Python number."""
+        if self.data.size != 1:
+            raise ValueError(f"item: only a one-element tensor has an item, this one has shape {self.shape}")
+        return self.data.item()
+
+    def tolist(self):
+        """Its values as nested Python lists."""
+        return self.data.tolist()
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise TypeError("len() of a 0-d tensor")
+        return self.shape[0]
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def _host_data(self) -> np.ndarray:
+        """`data` on the CPU."""
+        return host(self.data) if type(self.data) in device_modules else self.data
+
+
+array_of = attrgetter("_data")
+"""A tensor's array, also while a step is recorded: what the engine itself reads."""
+
+
+def in_place(kernel: Callable, targets: Sequence[ArrayHolder], sources: Sequence[ArrayHolder] = ()) -> None:
+    """kernel(*arrays of targets, *arrays of sources), which overwrites the targets: the one door for changes in place.
+
+    Nothing is recorded for the gradient; each target counts the change. While `capture` records a step the change is
+    noted instead, and made by the plan.
+    """
+    if (recorder := _modes.current_recorder()) is None:
+        kernel(*map(array_of, targets), *map(array_of, sources))
+    else:
+        recorder.changed_in_place(kernel, targets, sources)
+    for t in targets:
+        t.changed()
+
+
+def overwrite(target: np.ndarray, source: np.ndarray) -> None:
+    """A kernel for `in_place`: the target takes the source's values."""
+    target[...] = source
+
+
+def stale(node) -> RuntimeError:
+    """The error for an input or output that a node's vjp reads and that was changed in place since it was recorded."""
+    changes = [
+        f"input {i} of shape {x.shape}"
+        for i, (x, version) in enumerate(zip(node.inputs, node.versions, strict=False))
+        if x.version[0] != version
+    ]
+    changes += [f"output {i} of shape {node.shapes[i]}" for i, version in enumerate(node.output_versions) if version[0]]
+    return RuntimeError(
+        f"{node.op.name}: {changes[0]} was changed in place (by an optimiser step, say) after this op used it, so"
+        " its gradient would be wrong; call backward before the step, or run the forward pass again"
+    )
+
+
+def explained(op: str, error: Exception, inputs: Sequence) -> Exception:
+    """An error that an op's kernel raised, with the op's name and the shapes of its inputs."""
+    message = str(error)
+    if message.startswith(f"{op}: "):
+        return error
+    if "broadcast" in message:
+        message = "the shapes do not broadcast; from the last axis on, sizes must be equal or 1 (reshape one of them)"
+    return type(error)(f"{op}: {message} (input shapes {', '.join(str(x.shape) for x in inputs)})")
+
+
+def fill(outputs: Sequence[np.ndarray], function: Callable, inputs: Sequence[np.ndarray]) -> None:
+    """Copies function(*inputs), an array or a tuple of them, into the outputs."""
+    values = function(*inputs)
+    for out, y in zip(outputs, values if type(values) is tuple else (values,), strict=True):
+        np.copyto(out, y)
+
+
+def new_array(data, dtype=None, device: str | None = None) -> np.ndarray:
+    """A copy of `data` on a device, by the rules of `minigan.tensor`."""
+    data = _entering(host(data.data) if isinstance(data, ArrayHolder) else data)
+    array = np.array(data, dtype=dtype)
+    if dtype is None and array.dtype == np.float64 and not isinstance(data, (np.ndarray, np.generic)):
+        array = array.astype(float32)
+    if array.dtype.kind not in "fiub" or array.dtype == np.float16 or array.dtype.itemsize > 8:
+        raise TypeError(f"tensor: dtype {array.dtype} is not supported; use float32, float64, an integer type or bool")
+    where = default_device() if device is None else check_device(device)
+    return array if where == "cpu" else to_device(array, where)
+
+
+def shared_array(data) -> np.ndarray:
+    """What np.asarray makes of `data`: itself, not a copy, if it is an array of any device."""
+    data = _entering(data)
+    return data if type(data) in device_modules else np.asarray(data)
+
+
+def _entering(data):
+    """`data`, once a recorder has been told that a caller's array enters (single numbers are part of the program)."""
+    if _modes.watchers and (isinstance(data, np.ndarray) or type(data) in device_modules) and data.size > 1:
+        recorder = _modes.recorder.get()
+        if recorder is not None:
+            recorder.array_enters(data)
+    return data
+
+
+CONSTANTS = 1024
+_constants: dict[tuple, ArrayHolder] = {}
+"""Numbers that have been operands, as Tensors: most programs use the same few again and again."""
+
+
+def operand(kind: type, value, like: np.ndarray | None) -> ArrayHolder:
+    """`value` as a `kind` (the class of Tensors). A number takes the device and the dtype of the array `like`, so that
+    it does not promote float32; beside integers a float is float32."""
+    if like is None or not isinstance(value, (bool, int, float)):
+        return kind(new_array(value))
+    key = value, type(value), like.dtype, type(like)
+    if value and key in _constants:  # 0.0 and -0.0 are one key, but not one number
+        return _constants[key]
+    if like.dtype in FLOATS:
+        dtype = like.dtype
+    else:
+        dtype = float32 if isinstance(value, float) else np.result_type(like.dtype, value)
+    constant = kind(on(like, np.asarray(value, dtype)))
+    if value and len(_constants) < CONSTANTS:
+        _constants[key] = constant
+    return constant
+
+
+def owner(array: np.ndarray) -> np.ndarray:
+    """The array that a view is a view of, or the array itself."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def claim(array: np.ndarray, owners: set[int]) -> bool:
+    """Whether `array` can be a tensor's own: its memory is nobody's yet, and the array is most of it.
+
+    owners: the ids of the arrays whose memory is somebody's; this array's owner joins them.
+    """
+    base = owner(array)
+    free = base.nbytes <= 2 * array.nbytes and 0 not in array.strides and id(base) not in owners
+    owners.add(id(base))
+    return free

@@ -1,0 +1,138 @@
+"""Machine room, engine: the modes of the engine, each thread's own, and what a recorder of steps is told.
+
+Three ContextVars: whether ops are recorded for the gradient (`no_grad`), whether every result is checked for NaN
+(`detect_anomaly`), and who records a training step for its replay (`capture`). `Recorder` lists the points at which the
+engine tells such a recorder what happens, or asks it. They are calls that stand in the engine's own code, which is
+never changed from outside; while no step is recorded and no result checked, in any thread, `watchers` is 0, and a point
+costs one look at that. (Hooks on gradients are the user's own watchers; `HookHandle` takes one out again.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from threading import Lock
+from typing import Any, Protocol
+
+from .backend import FLOATS, namespace
+
+
+class Recorder(Protocol):
+    """What a recorder is told, and by whom. Tensors, ops and modules are passed as themselves."""
+
+    def op_called(self, op: Any, inputs: Sequence) -> Any:
+        """`Op.__call__`: returns the op's outputs as Tensors; the engine does nothing more."""
+
+    def changed_in_place(self, kernel: Callable, targets: Sequence, sources: Sequence) -> None:
+        """`in_place`: kernel(*target arrays, *source arrays) is to run when the record does; not now."""
+
+    def tensor_created(self, tensor: Any, array: Any) -> None:
+        """`Tensor.__init__`, at its end; raises where the array may not enter the record."""
+
+    def array_enters(self, array: Any) -> None:
+        """`tensor`, `assign`, `from_numpy`: a caller's array of several numbers becomes a tensor's; raises."""
+
+    def data_read(self, tensor: Any) -> Any:
+        """`Tensor.data`: returns what to answer."""
+
+    def grad_read(self, tensor: Any) -> None:
+        """`Tensor.grad` is about to be read."""
+
+    def grad_written(self, tensor: Any) -> None:
+        """`Tensor.grad` is about to be set."""
+
+    def requires_grad_written(self, tensor: Any) -> None:
+        """`Tensor.requires_grad` is about to be set."""
+
+    def module_called(self, module: Any) -> None:
+        """`Module.__call__`, before the module's hooks: `module.captured_state()` is what the record depends on."""
+
+
+grad_enabled: ContextVar[bool] = ContextVar("minigan_grad_enabled", default=True)
+anomaly: ContextVar[bool] = ContextVar("minigan_anomaly", default=False)
+recorder: ContextVar[Recorder | None] = ContextVar("minigan_recorder", default=None)
+
+watchers = 0
+"""How many recordings and anomaly contexts are open, in all threads."""
+_counting = Lock()
+
+
+@contextmanager
+def _set(mode: ContextVar, value: Any) -> Iterator[None]:
+    token = mode.set(value)
+    try:
+        yield
+    finally:
+        mode.reset(token)
+
+
+def no_grad():
+    """Context manager (and decorator) in which nothing is recorded."""
+    return _set(grad_enabled, False)
+
+
+def enable_grad():
+    """Context manager (and decorator) in which ops are recorded, also inside `no_grad`."""
+    return _set(grad_enabled, True)
+
+
+def is_grad_enabled() -> bool:
+    """Whether ops are being recorded."""
+    return grad_enabled.get()
+
+
+@contextmanager
+def watching(mode: ContextVar, value: Any) -> Iterator[None]:
+    """Within it `mode` (`recorder` or `anomaly`) is `value` in this thread, and the engine looks."""
+    global watchers
+    with _counting:
+        watchers += 1
+    try:
+        with _set(mode, value):
+            yield
+    finally:
+        with _counting:
+            watchers -= 1
+
+
+def current_recorder() -> Recorder | None:
+    """What records this thread, or None."""
+    return recorder.get() if watchers else None
+
+
+def detect_anomaly():
+    """Context manager in which every op checks its result; the first that makes a NaN or an infinity raises
+    FloatingPointError with its name, its shapes and whether its inputs were still finite."""
+    return watching(anomaly, True)
+
+
+def is_anomaly_detected() -> bool:
+    """Whether results are being checked."""
+    return anomaly.get()
+
+
+def check_finite(op: str, inputs: Sequence, outputs: Sequence) -> None:
+    """FloatingPointError, naming the op, where an output array is not finite."""
+    for y in outputs:
+        if y.dtype in FLOATS and not namespace(y).isfinite(y).all():
+            kind = "NaN" if namespace(y).isnan(y).any() else "an infinity"
+            finite = all(namespace(x).isfinite(x).all() for x in inputs)
+            raise FloatingPointError(
+                f"{op} made {kind} (output {y.shape}, inputs {', '.join(str(x.shape) for x in inputs)}"
+                f" {'all finite' if finite else 'not all finite'})"
+            )
+
+
+class HookHandle:
+    """What `register_hook` returns: calling it, or `remove`, takes the hook out of its list."""
+
+    def __init__(self, hooks: list, hook: Callable) -> None:
+        self._hooks, self._hook = hooks, hook
+
+    def remove(self) -> None:
+        """Remove the hook; a second time does nothing."""
+        if self._hook in self._hooks:
+            self._hooks.remove(self._hook)
+
+    __call__ = remove

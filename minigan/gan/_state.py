@@ -1,0 +1,114 @@
+"""The state of a training: what a checkpoint saves, a resumed run restores, and a failed half-step rolls back.
+
+Arrays and small integers, nothing else: every random number is a function of (seed, stream, draw number), so a run that
+was stopped and resumed equals an uninterrupted one bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..autograd import Tensor
+from ..backend import Generator, host
+from ..data import Loader
+from ..nn import Module
+from ..optim import Optimizer, WeightAverage
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Where a training stood. counters: of the random streams and the data; memory: copies; weights and moments: copies
+    of all networks' arrays and the optimisers' own marks, None where they were not asked for."""
+
+    counters: dict
+    memory: dict[str, np.ndarray]
+    weights: list | None
+    moments: list | None
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """networks and optimisers by the names they are saved under, the players' own networks without the average;
+    average: of the generator's weights. random: the streams by name. memory: tensors that a system keeps between steps.
+    loader: of the batches, or None for a trainer without data."""
+
+    networks: Mapping[str, Module]
+    optimisers: Mapping[str, Optimizer]
+    average: WeightAverage
+    random: Mapping[str, Generator]
+    memory: Mapping[str, Tensor]
+    loader: Loader | None
+
+    def save(self) -> tuple[dict[str, np.ndarray], dict]:
+        """(arrays by name, the rest ready for JSON): everything that `restore` needs."""
+        arrays, counts = {}, {}
+        for name, module in self._modules().items():
+            arrays |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
+        arrays |= {f"memory.{name}": host(t.data) for name, t in self.memory.items()}
+        for name, optimiser in self.optimisers.items():
+            entries = optimiser.state_dict()["state"]
+            for i, entry in entries.items():
+                arrays |= {f"{name}.{i}.{k}": host(v) for k, v in entry.items() if not isinstance(v, int)}
+            counts[name] = {str(i): {k: v for k, v in e.items() if isinstance(v, int)} for i, e in entries.items()}
+        return arrays, {
+            "counters": self._counters(),
+            "optimisers": counts,
+            "average_updates": self.average.updates,
+        }
+
+    def restore(self, arrays: Mapping[str, np.ndarray], rest: Mapping) -> None:
+        """Continue where `save` was called. Raises ValueError or KeyError if that belongs to other networks."""
+        for name, module in self._modules().items():
+            module.load_state_dict(_under(arrays, name))
+        for name, t in self.memory.items():
+            t.assign(arrays[f"memory.{name}"])
+        for name, optimiser in self.optimisers.items():
+            entries = {int(i): dict(counts) for i, counts in rest["optimisers"][name].items()}
+            for key, array in _under(arrays, name).items():
+                i, _, k = key.partition(".")
+                entries.setdefault(int(i), {})[k] = array
+            optimiser.load_state_dict({"state": entries, "param_groups": optimiser.state_dict()["param_groups"]})
+        self.average.updates = rest["average_updates"]
+        self._set_counters(rest["counters"])
+
+    def mark(self, weights: bool = False) -> Mark:
+        """Where the training stands, for `roll_back`; with copies of all weights and moments if `weights`."""
+        memory = {name: t.data.copy() for name, t in self.memory.items()}
+        if not weights:
+            return Mark(self._counters(), memory, None, None)
+        arrays = [t.data.copy() for t in self._tensors()]
+        return Mark(self._counters(), memory, arrays, [o.remember() for o in self.optimisers.values()])
+
+    def roll_back(self, mark: Mark) -> None:
+        """Go back to where `mark` was made."""
+        if mark.weights is not None:
+            for t, array in zip(self._tensors(), mark.weights, strict=True):
+                t.assign(Tensor(array))
+            for optimiser, moments in zip(self.optimisers.values(), mark.moments, strict=True):
+                optimiser.go_back(moments)
+        self._set_counters(mark.counters)
+        for name, array in mark.memory.items():
+            self.memory[name].assign(Tensor(array))
+
+    def _modules(self) -> dict[str, Module]:
+        return {**self.networks, "average": self.average.module}
+
+    def _tensors(self) -> list[Tensor]:
+        return [t for module in self.networks.values() for t in (*module.parameters(), *module.buffers())]
+
+    def _counters(self) -> dict:
+        streams = {name: stream.state_dict() for name, stream in self.random.items()}
+        return streams if self.loader is None else {"loader": self.loader.state_dict(), **streams}
+
+    def _set_counters(self, counters: Mapping) -> None:
+        if self.loader is not None:
+            self.loader.load_state_dict(counters["loader"])
+        for name, stream in self.random.items():
+            stream.load_state_dict(counters[name])
+
+
+def _under(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {k.removeprefix(prefix + "."): v for k, v in arrays.items() if k.startswith(prefix + ".")}

@@ -1,0 +1,55 @@
+"""Machine room, ops: the same values as another view, in memory of their own, in another floating dtype.
+
+The engine (`autograd`) itself uses these three, as methods of Tensor.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..autograd import Op, Tensor
+
+
+class Alias(Op):
+    """y = x: a new name for the same array."""
+
+    name, alias, saves_input = "identity", True, False
+
+    def forward(self, x):
+        return x[...]
+
+    def vjp(self, node, need, g):
+        return (g,)
+
+
+class Cast(Op):
+    """The same values in another floating dtype; the cotangent is cast back."""
+
+    name, saves_input = "cast", False
+
+    def __init__(self, dtype) -> None:
+        self.dtype = np.dtype(dtype)
+
+    def forward(self, x):
+        return x.astype(self.dtype)
+
+    def vjp(self, node, need, g):
+        return (Cast(node.inputs[0].dtype)(g),)
+
+
+class Copy(Op):
+    """y = x, in memory of its own."""
+
+    name, saves_input = "clone", False
+
+    def forward(self, x):
+        return x.copy(order="K")
+
+    def vjp(self, node, need, g):
+        return (g,)
+
+
+alias, clone = Alias(), Copy()
+Tensor._alias = lambda self: alias(self)
+Tensor._copy = lambda self: clone(self)
+Tensor._cast = lambda self, dtype: Cast(dtype)(self)

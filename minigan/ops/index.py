@@ -1,0 +1,302 @@
+"""Machine room, ops: reading parts of an array and putting parts together, by index, cat, split, pad and flip.
+
+Every one of these is linear, and its vjp is its adjoint, an op of this file again: reading positions out of an array
+(`Index`) and adding values into those positions (`IndexAdd`) undo each other, so gradients of any order come from two
+kernels.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+
+import numpy as np
+
+from minigan.kernels import layout
+
+from ..autograd import Op, Tensor, array_of, as_tensor
+from ..backend import namespace, on
+from .basic import alike
+from .shape import Linear, axis_index, unsqueeze
+
+ARRAY = object()
+"""Stands in a key where an index array goes; the arrays are inputs of the op, in this order."""
+
+
+class Index(Linear):
+    """y = x[key], a view when the key has no arrays
+    dL/dx = IndexAdd(g): zeros, with g added in at [key]
+    dL/darrays = 0
+
+    The arrays of the key are inputs of the op.
+    """
+
+    def __init__(self, key) -> None:
+        self.key = key
+        self.alias = ARRAY not in (key if isinstance(key, tuple) else (key,))
+
+    def forward(self, x, *arrays):
+        return namespace(x).asarray(x[filled(self.key, arrays)])
+
+    def vjp(self, node, need, g):
+        x, *arrays = node.inputs
+        return (IndexAdd(self.key, x.shape)(g, *arrays), *(None for _ in arrays))
+
+
+class IndexAdd(Linear):
+    """y = zeros of a shape, with x added in at [key]; a position named twice receives both
+    dL/dx = Index(g): g[key]
+    dL/darrays = 0"""
+
+    def __init__(self, key, shape: tuple[int, ...]) -> None:
+        self.key, self.shape = key, shape
+
+    def forward(self, x, *arrays):
+        xp = namespace(x)
+        y = xp.zeros(self.shape, x.dtype)
+        if arrays:
+            xp.add.at(y, filled(self.key, arrays), x)
+        else:
+            y[self.key] = x
+        return y
+
+    def vjp(self, node, need, g):
+        arrays = node.inputs[1:]
+        return (Index(self.key)(g, *arrays), *(None for _ in arrays))
+
+
+def filled(key, arrays: Sequence[np.ndarray]):
+    """`key` with its ARRAYs replaced by `arrays`."""
+    items = iter(arrays)
+    if not isinstance(key, tuple):
+        return next(items) if key is ARRAY else key
+    return tuple(next(items) if k is ARRAY else k for k in key)
+
+
+class Concat(Op):
+    """y = the arrays xs joined along one axis
+    dL/dxs = the slice of g that each array fills"""
+
+    name, saves_input = "cat", False
+
+    def __init__(self, axis: int) -> None:
+        self.axis = axis
+
+    def forward(self, *xs):
+        return namespace(xs[0]).concatenate(alike(*xs), self.axis)
+
+    def vjp(self, node, need, g):
+        ends = np.cumsum([x.shape[self.axis] for x in node.inputs]).tolist()
+        lead = (slice(None),) * self.axis
+        return tuple(
+            Index((*lead, slice(start, end)))(g) if n else None
+            for start, end, n in zip([0, *ends], ends, need, strict=False)
+        )
+
+
+class Pad(Linear):
+    """y = x with a border of one value
+    dL/dx = g without the border"""
+
+    def __init__(self, widths: tuple[tuple[int, int], ...], value: float) -> None:
+        self.widths, self.value = widths, value
+
+    def forward(self, x):
+        return namespace(x).pad(x, self.widths, constant_values=self.value)
+
+    def vjp(self, node, need, g):
+        inner = tuple(slice(low, low + size) for (low, _), size in zip(self.widths, node.inputs[0].shape, strict=True))
+        return (Index(inner)(g),)
+
+
+class Mirror(Linear):
+    """y = x with a border mirrored about the edge, which is not repeated: 2 1 | 0 1 2 3 | 2 1
+    dL/dx = Unmirror(g)
+
+    widths: (low, high) of each axis. Slices only, axis by axis: what lies in a corner is mirrored twice.
+    """
+
+    def __init__(self, widths: tuple[tuple[int, int], ...]) -> None:
+        self.widths = widths
+
+    def forward(self, x):
+        xp, order = namespace(x), layout.memory_order(x)
+        shape = [low + size + high for (low, high), size in zip(self.widths, x.shape, strict=True)]
+        y = xp.empty([shape[axis] for axis in order], x.dtype).transpose([order.index(a) for a in range(x.ndim)])
+        self._into(y, x)
+        return y
+
+    def prepare(self, work, inputs, outputs):
+        work.call(self._into, outputs[0], inputs[0])
+
+    def _into(self, y, x) -> None:
+        y[tuple(slice(low, low + size) for (low, _), size in zip(self.widths, x.shape, strict=True))] = x
+        for border, inner in self.folds(x.shape):
+            y[border] = y[inner]
+
+    def folds(self, shape: Sequence[int]) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+        """(the border, what it is the mirror image of), keys of the padded array, in the order they are filled."""
+        folds = []
+        for axis, ((low, high), size) in enumerate(zip(self.widths, shape, strict=True)):
+            lead, end = (slice(None),) * axis, low + size
+            if low:
+                folds.append(((*lead, slice(0, low)), (*lead, slice(2 * low, low, -1))))
+            if high:
+                stop = end - 2 - high
+                inner = slice(end - 2, stop if stop >= 0 else None, -1)
+                folds.append(((*lead, slice(end, end + high)), (*lead, inner)))
+        # Where an axis is filled, the borders of later ones are not yet: each sees the whole of those before it.
+        return folds
+
+    def vjp(self, node, need, g):
+        return (Unmirror(self.widths)(g),)
+
+
+class Unmirror(Linear):
+    """y = g without its border, each value of the border added to what it mirrored
+    dL/dg = Mirror(h)"""
+
+    def __init__(self, widths: tuple[tuple[int, int], ...]) -> None:
+        self.widths = widths
+
+    def forward(self, g):
+        shape = [size - low - high for size, (low, high) in zip(g.shape, self.widths, strict=True)]
+        y = g.copy(order="K")
+        for border, inner in reversed(Mirror(self.widths).folds(shape)):
+            y[inner] += y[border]
+        return y[tuple(slice(low, low + size) for (low, _), size in zip(self.widths, shape, strict=True))]
+
+    def vjp(self, node, need, g):
+        return (Mirror(self.widths)(g),)
+
+
+def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """Tensors joined along an existing axis."""
+    tensors = tuple(as_tensor(t) for t in tensors)
+    if not tensors:
+        raise ValueError("cat: expected at least one tensor")
+    axis = axis_index(dim, tensors[0].ndim, "cat")
+    rest = {t.shape[:axis] + t.shape[axis + 1 :] for t in tensors}
+    if len(rest) > 1 or len({t.ndim for t in tensors}) > 1:
+        raise ValueError(f"cat: shapes {', '.join(str(t.shape) for t in tensors)} differ outside axis {axis}")
+    return Concat(axis)(*tensors)
+
+
+concat = cat
+
+
+def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """Tensors of one shape joined along a new axis."""
+    tensors = tuple(as_tensor(t) for t in tensors)
+    if len({t.shape for t in tensors}) != 1:
+        raise ValueError(f"stack: expected tensors of one shape, got {[t.shape for t in tensors]}")
+    return cat([unsqueeze(t, dim) for t in tensors], axis_index(dim, tensors[0].ndim + 1, "stack"))
+
+
+def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Pieces of the given size (the last may be smaller), or of the given sizes, along an axis; views."""
+    axis = axis_index(dim, tensor.ndim, "split")
+    size = tensor.shape[axis]
+    if isinstance(split_size_or_sections, int):
+        if split_size_or_sections <= 0:
+            raise ValueError(f"split: the size of a piece must be positive, got {split_size_or_sections}")
+        starts = range(0, max(size, 1), split_size_or_sections)
+        sections = [min(split_size_or_sections, size - start) for start in starts]
+    else:
+        sections = list(split_size_or_sections)
+    if sum(sections) != size or min(sections, default=0) < 0:
+        raise ValueError(f"split: sections {sections} do not add up to the size {size} of axis {axis}")
+    ends = np.cumsum(sections).tolist()
+    lead = (slice(None),) * axis
+    return tuple(Index((*lead, slice(end - length, end)))(tensor) for end, length in zip(ends, sections, strict=True))
+
+
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """`chunks` pieces of equal size (the last may be smaller) along an axis."""
+    if chunks <= 0:
+        raise ValueError(f"chunk: the number of chunks must be positive, got {chunks}")
+    size = input.shape[axis_index(dim, input.ndim, "chunk")]
+    return split(input, max(1, -(-size // chunks)), dim)
+
+
+def _is_array(key) -> bool:
+    return isinstance(key, (Tensor, list, np.ndarray, bool))
+
+
+def getitem(input: Tensor, key) -> Tensor:
+    """input[key] with NumPy's rules; index Tensors are taken as arrays."""
+    keys = key if isinstance(key, tuple) else (key,)
+    plain = tuple(ARRAY if _is_array(k) else k for k in keys)
+    arrays = [k if isinstance(k, Tensor) else Tensor(on(array_of(input), np.asarray(k))) for k in keys if _is_array(k)]
+    return Index(plain if isinstance(key, tuple) else plain[0])(input, *arrays)
+
+
+def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """The slices of `input` along axis `dim` that the 1-d integer `index` names."""
+    index = _indices(index, "index_select", input)
+    if index.ndim != 1:
+        raise ValueError(f"index_select: the index must have one axis, got shape {index.shape}")
+    return Index((slice(None),) * axis_index(dim, input.ndim, "index_select") + (ARRAY,))(input, index)
+
+
+def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """y[i][j][k] = input[i][index[i][j][k]][k] for dim = 1; `index` has as many axes as `input`, none longer outside
+    `dim`."""
+    index, dim = _indices(index, "gather", input), axis_index(dim, input.ndim, "gather")
+    if index.ndim != input.ndim or any(
+        i > s for d, (i, s) in enumerate(zip(index.shape, input.shape, strict=True)) if d != dim
+    ):
+        raise ValueError(
+            f"gather: an index of shape {index.shape} does not fit an input of shape {input.shape} along axis {dim}"
+        )
+    grid = [Tensor(on(array_of(input), axis)) for axis in np.ogrid[tuple(slice(n) for n in index.shape)]]
+    grid[dim : dim + 1] = (index,) if index.ndim else ()
+    return Index((ARRAY,) * len(grid))(input, *grid)
+
+
+def _indices(index, op: str, like: Tensor) -> Tensor:
+    index = index if isinstance(index, Tensor) else Tensor(on(array_of(like), np.asarray(index)))
+    if index.dtype.kind not in "iu":
+        raise TypeError(f"{op}: the index must hold integers, not {index.dtype}")
+    return index
+
+
+def flip(input: Tensor, dims: int | Sequence[int]) -> Tensor:
+    """In reverse order along the axes `dims`, a view."""
+    drop = {axis_index(d, input.ndim, "flip") for d in ((dims,) if isinstance(dims, int) else dims)}
+    return Index(tuple(slice(None, None, -1) if i in drop else slice(None) for i in range(input.ndim)))(input)
+
+
+def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
+    """A border around `input`: `pad` is (left, right) of the last axis, then of the one before, and so on.
+
+    mode: "constant" (filled with `value`, 0 by default; negative widths crop), "reflect" (mirrored, without the edge),
+    "replicate" (the edge repeated) or "circular". Raises ValueError for widths that do not fit.
+    """
+    pad = tuple(operator.index(p) for p in pad)
+    if len(pad) % 2 or len(pad) // 2 > input.ndim:
+        raise ValueError(
+            f"pad: {len(pad)} widths for a tensor of {input.ndim} axes; give (left, right) pairs from the last axis"
+        )
+    widths = [(0, 0)] * (input.ndim - len(pad) // 2) + [pad[i : i + 2] for i in range(0, len(pad), 2)][::-1]
+    if mode == "constant":
+        crop = tuple(
+            slice(max(-low, 0), size - max(-high, 0)) for (low, high), size in zip(widths, input.shape, strict=True)
+        )
+        if any(w < 0 for w in pad):
+            input = Index(crop)(input)
+        return Pad(tuple((max(low, 0), max(high, 0)) for low, high in widths), value or 0)(input)
+    numpy_mode = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}.get(mode)
+    if numpy_mode is None:
+        raise ValueError(f"pad: unknown mode {mode!r}; known modes: constant, reflect, replicate, circular")
+    for axis, (low, high) in enumerate(widths):
+        size = input.shape[axis]
+        if min(low, high) < 0 or (mode != "replicate" and max(low, high) > size - (mode == "reflect")):
+            raise ValueError(f"pad: widths {(low, high)} do not fit axis {axis} of size {size} in mode {mode!r}")
+        if (low or high) and mode != "reflect":
+            source = np.pad(np.arange(size), (low, high), numpy_mode)
+            input = Index((slice(None),) * axis + (ARRAY,))(input, Tensor(on(array_of(input), source)))
+    return Mirror(tuple(widths))(input) if mode == "reflect" and any(pad) else input
+
+
+Tensor.__getitem__ = getitem

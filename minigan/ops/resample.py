@@ -1,0 +1,167 @@
+"""Machine room, ops: images at another resolution, by pooling, interpolation and pixel shuffle.
+
+None but MaxPoolIndex is an op of its own. An average is a convolution with a constant kernel, a maximum reads one
+position a window, bilinear interpolation is a product with one matrix an axis, so their derivatives of any order are
+those of the ops they are composed of.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from minigan import kernels
+from minigan.kernels.geometry import ConvGeometry
+
+from ..autograd import Op, Tensor, array_of
+from ..backend import on
+from .conv import Pair, check_4d, conv2d, pair_of
+from .index import gather
+from .matmul import matmul
+from .shape import permute, reshape
+
+
+class MaxPoolIndex(Op):
+    """index[n,c,o] = the place in plane (n, c) of the first largest x in window o
+
+    (N, C, H, W) -> (N, C, OY OX); not differentiable.
+    """
+
+    name, differentiable = "max_pool_index", False
+
+    def __init__(self, windows: ConvGeometry) -> None:
+        self.windows = windows
+
+    def forward(self, x):
+        settings = (self.windows.w_shape[2:], self.windows.stride, self.windows.padding, self.windows.dilation)
+        index = kernels.pool.max_pool_index(x, *settings, self.windows.y_shape[2:])
+        return index.reshape(*x.shape[:2], math.prod(index.shape[2:]))
+
+
+def avg_pool2d(
+    input: Tensor,
+    kernel_size: Pair,
+    stride: Pair | None = None,
+    padding: Pair = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Tensor:
+    """The mean of each kernel_size window of input (N, C, H, W); stride defaults to kernel_size.
+
+    It is the convolution of every channel with a constant kernel. ceil_mode is not supported (ValueError).
+    """
+    op = "avg_pool2d"
+    if ceil_mode:
+        raise ValueError(f"{op}: ceil_mode=True is not supported; pad the input instead")
+    windows = _window(op, input, kernel_size, stride, padding)
+    n, c, height, width = input.shape
+    ones = Tensor(on(array_of(input), np.ones((1, 1, *windows.w_shape[2:]), input.dtype)))
+    planes = conv2d(reshape(input, (n * c, 1, height, width)), ones, None, windows.stride, windows.padding)
+    if count_include_pad:
+        counts = Tensor(on(array_of(input), np.asarray(ones.data.size, input.dtype)))
+    else:
+        full = Tensor(on(array_of(input), np.ones((1, 1, height, width), input.dtype)))
+        counts = conv2d(full, ones, None, windows.stride, windows.padding)
+    return reshape(planes / counts, windows.y_shape)
+
+
+def max_pool2d(
+    input: Tensor,
+    kernel_size: Pair,
+    stride: Pair | None = None,
+    padding: Pair = 0,
+    dilation: Pair = 1,
+    ceil_mode: bool = False,
+) -> Tensor:
+    """The largest element of each window of input (N, C, H, W), the first of equal ones; stride defaults to
+    kernel_size.
+
+    It reads one position a window, so its derivatives are those of reading. ceil_mode is not supported (ValueError).
+    """
+    op = "max_pool2d"
+    if ceil_mode:
+        raise ValueError(f"{op}: ceil_mode=True is not supported; pad the input instead")
+    windows = _window(op, input, kernel_size, stride, padding, dilation)
+    n, c, height, width = input.shape
+    picked = gather(reshape(input, (n, c, height * width)), 2, MaxPoolIndex(windows)(input))
+    return reshape(picked, windows.y_shape)
+
+
+def interpolate(
+    input: Tensor,
+    size: Pair | None = None,
+    scale_factor: float | tuple[float, float] | None = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+) -> Tensor:
+    """`input` (N, C, H, W) resized to `size` or by `scale_factor`, by mode "nearest" or "bilinear".
+
+    Nearest reads pixel floor(i H / H'); bilinear is a product with one matrix per axis, so both are linear and exact to
+    any order. Raises ValueError for an unknown mode or when not exactly one of size and scale_factor is given.
+    """
+    op = "interpolate"
+    check_4d(op, input)
+    if (size is None) == (scale_factor is None):
+        raise ValueError(f"{op}: give either size or scale_factor")
+    if size is None:
+        factors = scale_factor if isinstance(scale_factor, (tuple, list)) else (scale_factor, scale_factor)
+        size = tuple(int(n * f) for n, f in zip(input.shape[2:], factors, strict=True))
+        scales = tuple(1 / f for f in factors)
+    else:
+        size = pair_of(op, "size", size, 1)
+        scales = tuple(n / m for n, m in zip(input.shape[2:], size, strict=True))
+    if min(size) < 1:
+        raise ValueError(f"{op}: the output would have size {size} (input {input.shape})")
+    if mode == "nearest":
+        rows, columns = (
+            np.minimum((np.arange(m) * np.float32(s)).astype(np.int64), n - 1)
+            for m, s, n in zip(size, scales, input.shape[2:], strict=True)
+        )
+        return input[:, :, rows[:, None], columns]
+    if mode != "bilinear":
+        raise ValueError(f"{op}: unknown mode {mode!r}; known modes: nearest, bilinear")
+    rows, columns = (
+        Tensor(on(array_of(input), _lerp_matrix(n, m, s, bool(align_corners)).astype(input.dtype)))
+        for n, m, s in zip(input.shape[2:], size, scales, strict=True)
+    )
+    return matmul(matmul(rows, input), permute(columns, 1, 0))
+
+
+def _lerp_matrix(n: int, m: int, scale: float, align_corners: bool) -> np.ndarray:
+    """(m, n): row i holds the weights with which output pixel i reads the n input pixels."""
+    if align_corners:
+        at = np.arange(m) * ((n - 1) / (m - 1) if m > 1 else 0)
+    else:
+        at = np.maximum((np.arange(m) + 0.5) * scale - 0.5, 0)
+    low = np.minimum(at.astype(np.int64), n - 1)
+    high, part = np.minimum(low + 1, n - 1), at - low
+    matrix = np.zeros((m, n))
+    np.add.at(matrix, (np.arange(m), low), 1 - part)
+    np.add.at(matrix, (np.arange(m), high), part)
+    return matrix
+
+
+def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
+    """(N, C r^2, H, W) -> (N, C, r H, r W): each group of r^2 channels becomes an r x r block of pixels."""
+    check_4d("pixel_shuffle", input)
+    n, channels, height, width = input.shape
+    r = upscale_factor
+    if r < 1 or channels % (r * r):
+        raise ValueError(f"pixel_shuffle: {channels} channels are not a multiple of {r}^2 (input {input.shape})")
+    blocks = reshape(input, (n, channels // (r * r), r, r, height, width))
+    return reshape(permute(blocks, 0, 1, 4, 2, 5, 3), (n, channels // (r * r), height * r, width * r))
+
+
+def _window(op: str, input: Tensor, kernel_size: Pair, stride: Pair | None, padding: Pair, dilation: Pair = 1):
+    """The windows of a pooling, as the geometry of a convolution of every channel by itself."""
+    check_4d(op, input)
+    kernel = pair_of(op, "kernel_size", kernel_size, 1)
+    stride, padding = pair_of(op, "stride", kernel if stride is None else stride, 1), pair_of(op, "padding", padding, 0)
+    if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
+        raise ValueError(f"{op}: padding {padding} must be at most half of kernel_size {kernel}")
+    channels, dilation = input.shape[1], pair_of(op, "dilation", dilation, 1)
+    windows = ConvGeometry(input.shape, (channels, 1, *kernel), stride, padding, dilation, channels)
+    if min(windows.y_shape[2:]) < 1:
+        raise ValueError(f"{op}: window {kernel} (dilation {dilation}) is larger than the padded input {input.shape}")
+    return windows
