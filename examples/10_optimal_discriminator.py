@@ -36,17 +36,17 @@ def main(steps: int, device: str, out: str) -> None:
         loss.backward()
         adam.step()
     with mg.no_grad():
-        trained = d(mg.tensor(X[:, None], dtype=mg.float32)).sigmoid().numpy()[:, 0].astype(float)
+        output = d(mg.tensor(X[:, None], dtype=mg.float32)).sigmoid().numpy()[:, 0].astype(float)
     best = optimal_discriminator(p, q)
-    gap = (np.abs(trained - best) * (p + q) / 2).sum() * DX
+    gap = (np.abs(output - best) * (p + q) / 2).sum() * DX
     print(f"max V = {value(best, p, q, DX):.6f}   -2 ln 2 + 2 JS = {-2 * np.log(2) + 2 * js(p, q, DX):.6f}")
-    print(f"trained V = {value(trained, p, q, DX):.6f}   mean |D - D*| = {gap:.4f}")
+    print(f"trained V = {value(output, p, q, DX):.6f}   mean |D - D*| = {gap:.4f}")
 
     figure, (left,) = panels(1, 7)
     left.plot(X, p, label="p, real")
     left.plot(X, q, label="q, generated")
     left.plot(X, best, "k", label="D* = p / (p + q)")
-    left.plot(X, trained, "--", color="crimson", label=f"trained, {steps} steps")
+    left.plot(X, output, "--", color="crimson", label=f"trained, {steps} steps")
     left.set_xlim(-5, 5)
     left.legend()
     save(figure, out)

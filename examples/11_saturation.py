@@ -20,8 +20,8 @@ def main(out: str) -> None:
     figure, (left, right) = panels(2)
     for name in ("minimax", "non-saturating", "least-squares", "hinge"):
         at = mg.tensor([np.log(0.01 / 0.99)], requires_grad=True)
-        made = loss(name).generator(at)
-        print(f"{name:15} at D = 0.01: loss {made.item():8.5f}, slope {mg.grad(made, at)[0].item():8.4f}")
+        value = loss(name).generator(at)
+        print(f"{name:15} at D = 0.01: loss {value.item():8.5f}, slope {mg.grad(value, at)[0].item():8.4f}")
         t = mg.tensor(np.linspace(-8, 4, 200), requires_grad=True)
         values = [loss(name).generator(mg.tensor([v])).item() for v in t.data]
         left.plot(t.data, values, label=name)

@@ -25,8 +25,8 @@ def main(steps: int, h: float, out: str) -> None:
         path = trajectory(game, "simultaneous", h, steps)
         radii = [np.hypot(*end) for end in (path[-1], trajectory(game, "alternating", h, steps)[-1])]
         values = np.linalg.eigvals(-game.jacobian((0, 0)))
-        shown = "the penalty has a kink there" if name == "wgan-gp" else np.array2string(values, precision=3)
-        print(f"{name:15} {radii[0]:12.3g} {radii[1]:12.3g}   {shown}")
+        text = "the penalty has a kink there" if name == "wgan-gp" else np.array2string(values, precision=3)
+        print(f"{name:15} {radii[0]:12.3g} {radii[1]:12.3g}   {text}")
         arrows(axis, game.v, 2.2, 13)
         axis.plot(*path.T, color="crimson", linewidth=1)
         axis.plot(0, 0, "ko", markersize=4)

@@ -17,21 +17,21 @@ from minigan.gan.theory.divergences import earth_mover, earth_mover_1d
 def main(out: str) -> None:
     """Solve P = (3, 2, 1, 4) to Q = (1, 2, 4, 3) three ways and draw piles, plan and potential."""
     p, q, x = np.array([3, 2, 1, 4]), np.array([1, 2, 4, 3]), np.arange(4)
-    found = earth_mover(p, q, x)
-    print(f"plan {found.cost:g}   dual {found.dual:g}   closed form {earth_mover_1d(p, q, x):g}")
+    transport = earth_mover(p, q, x)
+    print(f"plan {transport.cost:g}   dual {transport.dual:g}   closed form {earth_mover_1d(p, q, x):g}")
     figure, (piles, plan, dual) = panels(3, 4)
     piles.bar(x - 0.2, p, 0.4, label="P")
     piles.bar(x + 0.2, q, 0.4, label="Q")
     piles.legend()
     piles.set_title("piles")
-    plan.imshow(found.plan, cmap="Blues")
-    for (i, j), mass in np.ndenumerate(found.plan):
+    plan.imshow(transport.plan, cmap="Blues")
+    for (i, j), mass in np.ndenumerate(transport.plan):
         if mass:
             plan.text(j, i, f"{mass:g}", ha="center", va="center", color="crimson")
     plan.grid(False)
-    plan.set_title(f"plan, rows to columns: cost {found.cost:g}")
-    dual.plot(x, found.potential[:4], "o-")
-    dual.set_title(f"potential f, slope at most 1: gain {found.dual:g}")
+    plan.set_title(f"plan, rows to columns: cost {transport.cost:g}")
+    dual.plot(x, transport.potential[:4], "o-")
+    dual.set_title(f"potential f, slope at most 1: gain {transport.dual:g}")
     save(figure, out)
 
 

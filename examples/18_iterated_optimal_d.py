@@ -22,15 +22,15 @@ DX = X[1] - X[0]
 @click.option("--out", default="iterated_optimal_d.png", show_default=True)
 def main(steps: int, device: str, out: str) -> None:
     """G is N(theta, 1), from theta = 3; the data are N(0, 1)."""
-    p, theta, found = normal(X), mg.tensor(3.0, dtype=mg.float64, requires_grad=True), []
+    p, theta, history = normal(X), mg.tensor(3.0, dtype=mg.float64, requires_grad=True), []
     for _ in range(steps + 1):
         q = normal(X, theta.item())
-        found.append((theta.item(), js(p, q, DX)))
+        history.append((theta.item(), js(p, q, DX)))
         log_fooled = np.log1p(-optimal_discriminator(p, q))  # ln(1 - D*), held still
         density = (-0.5 * (mg.tensor(X) - theta) ** 2).exp() / np.sqrt(2 * np.pi)
         (slope,) = mg.grad((density * mg.tensor(log_fooled)).sum() * DX, theta)
         theta.assign(theta.data - 0.3 * slope.data)
-    thetas, values = np.array(found).T
+    thetas, values = np.array(history).T
     print(f"JS {values[0]:.4f} -> {values[-1]:.6f}, falling at every step: {bool((np.diff(values) < 0).all())}")
     figure, (left, right) = panels(2)
     left.plot(values)

@@ -46,7 +46,7 @@ def ring(count: int, random: np.random.Generator) -> np.ndarray:
 @click.option("--out", default="mixture_by_likelihood.png", show_default=True)
 def main(steps: int, device: str, out: str) -> None:
     """Fit 3 and 12 Gaussians and a WGAN-GP to a ring, and count the samples that lie off it."""
-    random, made = np.random.default_rng(0), {}
+    random, models = np.random.default_rng(0), {}
     x = ring(1000, random)
     for parts in (3, 12):
         w, m, s, history = em(x, parts, max(steps, 2), random)
@@ -54,15 +54,15 @@ def main(steps: int, device: str, out: str) -> None:
         print(f"{parts:2} parts: ln L {history[0]:.3f} -> {history[-1]:.3f}, never falling: {rises}")
         which = random.choice(parts, 1000, p=w)
         noise = random.standard_normal((1000, 2))
-        made[f"{parts} Gaussians"] = m[which] + np.einsum("nij,nj->ni", np.linalg.cholesky(s)[which], noise)
+        models[f"{parts} Gaussians"] = m[which] + np.einsum("nij,nj->ni", np.linalg.cholesky(s)[which], noise)
     options = options_for("circle", "wgan-gp", steps=20 * steps, batch_size=128, width=64, depth=3, device=device)
     trainer = ToyTrainer(options, Points("circle", ring))
     list(trainer.train(1000))
-    made["small GAN"] = trainer.sample(1000)
+    models["small GAN"] = trainer.sample(1000)
     figure, axes = panels(4, 4)
     axes[0].scatter(*x.T, s=3)
     axes[0].set_title("data")
-    for axis, (name, samples) in zip(axes[1:], made.items(), strict=True):
+    for axis, (name, samples) in zip(axes[1:], models.items(), strict=True):
         off = (np.abs(np.linalg.norm(samples, axis=1) - 1) > 0.06).mean()
         print(f"{name:12} off the ring {off:.0%}, W1 {w1(samples[:500], ring(500, random)):.3f}")
         axis.scatter(*samples.T, s=3, color="crimson")

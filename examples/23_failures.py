@@ -57,9 +57,9 @@ def main(steps: int, device: str, out: str) -> None:
     strength, norms = [], {"minimax": [], "non-saturating": []}
     for _ in range(8):
         z = mg.randn(256, 2, generator=random)
-        for name, found in norms.items():
+        for name, norm in norms.items():
             slopes = mg.grad(loss(name).generator(d(g(z))), params)
-            found.append(np.sqrt(sum((s.numpy().astype(float) ** 2).sum() for s in slopes)))
+            norm.append(np.sqrt(sum((s.numpy().astype(float) ** 2).sum() for s in slopes)))
         fake = g(z).detach()
         strength.append(
             train(d, lambda f=fake: loss("minimax").discriminator(d(real()), d(f)), max(steps // 8, 1), 2e-3)[-1]
@@ -67,19 +67,19 @@ def main(steps: int, device: str, out: str) -> None:
     share = [a / b for a, b in zip(norms["minimax"], norms["non-saturating"], strict=True)]
     print(f"D too strong: D's loss {strength[0]:.3f} -> {strength[-1]:.4f}; |grad G| of minimax is {share[0]:.3f}"
           f" of the non-saturating one, then {share[-1]:.4f}")  # fmt: skip
-    for name, found in norms.items():
-        left.semilogy(found, "o-", label=name)
+    for name, norm in norms.items():
+        left.semilogy(norm, "o-", label=name)
     left.set_title("‖∇G‖ while only D trains")
     left.legend()
 
     train(g, lambda: loss("non-saturating").generator(d(g(mg.randn(256, 2, generator=random)))), steps, 2e-3)
-    made = g(mg.randn(1000, 2, generator=random)).detach().numpy()
-    nearest = np.linalg.norm(made[:, None] - CENTRES, axis=2).argmin(1)
-    held = (np.bincount(nearest, minlength=8) > 20).sum()
-    print(f"collapse: G against a D that stands still keeps {held} of 8 modes")
+    points = g(mg.randn(1000, 2, generator=random)).detach().numpy()
+    nearest = np.linalg.norm(points[:, None] - CENTRES, axis=2).argmin(1)
+    modes = (np.bincount(nearest, minlength=8) > 20).sum()
+    print(f"collapse: G against a D that stands still keeps {modes} of 8 modes")
     middle.scatter(*CENTRES.T, label="modes")
-    middle.scatter(*made.T, s=4, label="samples")
-    middle.set_title(f"G trained alone: {held} of 8 modes")
+    middle.scatter(*points.T, s=4, label="samples")
+    middle.set_title(f"G trained alone: {modes} of 8 modes")
     middle.legend()
 
     for eta in (0.1, 0.3, 1.0):

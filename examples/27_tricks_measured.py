@@ -80,13 +80,13 @@ def main(steps: int, seeds: int, device: str, out: str) -> None:
     points = toydata.load("ring")
     print(f"{steps} updates, mean of {seeds} seeds   modes of 8   high quality       W1   W1 of each seed")
     for axis, trick in zip(axes, TRICKS, strict=True):
-        made = [train(trick, steps, seed, device) for seed in range(seeds)]
-        scores = [toydata.scores(samples, points) for samples in made]
+        runs = [train(trick, steps, seed, device) for seed in range(seeds)]
+        scores = [toydata.scores(samples, points) for samples in runs]
         modes, quality, distance = (np.mean([s[k] for s in scores]) for k in ("modes", "high_quality", "w1"))
         each = " ".join(f"{s['w1']:.3f}" for s in scores)
         print(f"{trick:<33} {modes:10.1f} {quality:14.1%} {distance:8.3f}   {each}")
         axis.scatter(*points.modes.T, s=30, color="#d9721e")
-        axis.scatter(*made[0].T, s=1)
+        axis.scatter(*runs[0].T, s=1)
         axis.set_title(f"{trick}: W1 {distance:.3f}", fontsize=9)
         axis.set_xlim(-1.4, 1.4)
         axis.set_ylim(-1.4, 1.4)

@@ -71,14 +71,14 @@ def main(steps: int, seeds: int, device: str, out: str) -> None:
             zeros.append([(s.numpy() == 0).mean() for s in slopes])
             g.eval()
             with mg.no_grad():
-                made = np.concatenate([g(mg.randn(100, LATENT)).numpy() for _ in range(10)])
-            _, sure = zip(*classifier.judge(judge, made), strict=True)
+                images = np.concatenate([g(mg.randn(100, LATENT)).numpy() for _ in range(10)])
+            _, sure = zip(*classifier.judge(judge, images), strict=True)
             scores.append((metrics.classifier_score(np.concatenate(sure)), (np.concatenate(sure).max(1) > 0.9).mean()))
         shares = "  ".join(f"{share:.0%}" for share in np.mean(zeros, axis=0))
         score, confident = np.mean(scores, axis=0)
         print(f"{kind:18} exact zeros in the gradient of each convolution's output: {shares};"
               f" classifier score {score:.2f} of 10, confident {confident:.0%}")  # fmt: skip
-        axis.imshow(made[:64, 0].reshape(8, 8, 32, 32).swapaxes(1, 2).reshape(256, 256), cmap="gray")
+        axis.imshow(images[:64, 0].reshape(8, 8, 32, 32).swapaxes(1, 2).reshape(256, 256), cmap="gray")
         axis.set_title(f"D {kind}: classifier score {score:.2f}")
         axis.axis("off")
     save(figure, out)

@@ -38,13 +38,13 @@ def main(steps: int, seeds: int, device: str, out: str) -> None:
         for seed in range(seeds):
             settings = {"steps": steps, "seed": seed, "device": device, **RATES, **NETS}
             trainer = ToyTrainer(options_for("ring", "non-saturating", trick, **settings))
-            modes, found = trainer.points.modes, []
+            modes, counts = trainer.points.modes, []
             for step in trainer.train(max(1, steps // 8)):
                 samples = trainer.sample(toydata.SAMPLES)
-                found.append(held(samples, modes))
+                counts.append(held(samples, modes))
                 if seed == 0 and step > steps // 2:
                     axis.scatter(*samples[:400].T, s=3, label=f"step {step}")
-            last = found[len(found) // 2 :]
+            last = counts[len(counts) // 2 :]
             distance = toydata.scores(samples, trainer.points)["w1"]
             print(f"{trick:<9} seed {seed}: modes held, of 8, at {len(last)} looks {last}, worst {min(last)};"
                   f" W1 at the end {distance:.3f}", flush=True)  # fmt: skip

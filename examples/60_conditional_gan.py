@@ -1,4 +1,4 @@
-"""A conditional GAN writes the digit it is asked for: both networks see the label (Mirza & Osindero 2014).
+"""A conditional GAN writes the digit it is wishes for: both networks see the label (Mirza & Osindero 2014).
 
     D: minimise  -ln D(x, y) - ln(1 - D(G(z, y), y))          G: minimise  -ln D(G(z, y), y)
 
@@ -32,7 +32,7 @@ CRITICS = {"concat": ConcatCritic, "projection": ProjectionCritic}
 @click.option("--out", default="conditional_gan.png", show_default=True, help="PNG: a class a column.")
 @click.option("--seed", default=0, show_default=True)
 def main(steps: int, condition: str, device: str, out: str, seed: int) -> None:
-    """Train, and print how often a classifier, trained on real digits, sees the digit that was asked for."""
+    """Train, and print how often a classifier, trained on real digits, sees the digit that was wishes for."""
     random = mg.manual_seed(seed)
     digits = data.load("digits")
     classes = np.eye(10, dtype=np.float32)
@@ -76,15 +76,15 @@ def main(steps: int, condition: str, device: str, out: str, seed: int) -> None:
             print(f"step {step:5d}   {chances}   G loss {loss.item():.3f}", flush=True)
 
     g = average.module.eval()
-    asked = np.arange(1000) % 10
+    wishes = np.arange(1000) % 10
     with mg.no_grad():
-        drawn = np.concatenate([fake(mg.tensor(classes[part])).detach().numpy() for part in np.split(asked, 10)])
-    judge, made = classifier.load("digits")
-    right = (classifier.classes(judge, drawn) == asked).mean()
-    viz.save_grid(out, drawn[:100], columns=10, scale=2)
+        samples = np.concatenate([fake(mg.tensor(classes[part])).detach().numpy() for part in np.split(wishes, 10)])
+    judge, record = classifier.load("digits")
+    right = (classifier.classes(judge, samples) == wishes).mean()
+    viz.save_grid(out, samples[:100], columns=10, scale=2)
     print(
         f"{right:.1%} of 1000 samples agree with their label, by a classifier that is right on"
-        f" {made['held_out_accuracy']:.1%} of held-out digits; picture: {out}"
+        f" {record['held_out_accuracy']:.1%} of held-out digits; picture: {out}"
     )
 
 

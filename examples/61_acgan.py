@@ -48,20 +48,20 @@ def main(steps: int, device: str, out: str, seed: int) -> None:
             images = fake(y)
         (t_real, class_real), (t_fake, class_fake) = d(x), d(images)
         source = softplus(-t_real).mean() + softplus(t_fake).mean()  # -L_S
-        named = cross_entropy(class_real, y), cross_entropy(class_fake, y)  # -L_C, on reals and on fakes
+        class_losses = cross_entropy(class_real, y), cross_entropy(class_fake, y)  # -L_C, on reals and on fakes
         optim_d.zero_grad()
-        (source + named[0] + named[1]).backward()
+        (source + class_losses[0] + class_losses[1]).backward()
         optim_d.step()
-        return source.detach(), named[0].detach()
+        return source.detach(), class_losses[0].detach()
 
     @mg.capture
     def generator_step():
         t, logits = d(fake(y))
-        named = cross_entropy(logits, y)
+        class_loss = cross_entropy(logits, y)
         optim_g.zero_grad()
-        (softplus(-t).mean() + named).backward(inputs=list(g.parameters()))
+        (softplus(-t).mean() + class_loss).backward(inputs=list(g.parameters()))
         optim_g.step()
-        return named.detach()
+        return class_loss.detach()
 
     for step in range(1, steps + 1):
         images, labels = next(batches)
@@ -71,21 +71,21 @@ def main(steps: int, device: str, out: str, seed: int) -> None:
         on_fake = generator_step()
         average.update(g)
         if step % 100 == 0 or step == steps:
-            named = f"-ln P(y | x) {on_real.item():.3f}   -ln P(y | Gz) {on_fake.item():.3f}"
-            print(f"step {step:5d}   -L_S {source.item():.3f}   {named}", flush=True)
+            class_losses = f"-ln P(y | x) {on_real.item():.3f}   -ln P(y | Gz) {on_fake.item():.3f}"
+            print(f"step {step:5d}   -L_S {source.item():.3f}   {class_losses}", flush=True)
 
     g = average.module.eval()
-    asked = np.arange(1000) % 10
+    wishes = np.arange(1000) % 10
     with mg.no_grad():
-        drawn = np.concatenate([fake(mg.tensor(classes[part])).detach().numpy() for part in np.split(asked, 10)])
+        samples = np.concatenate([fake(mg.tensor(classes[part])).detach().numpy() for part in np.split(wishes, 10)])
         d.eval()
-        named = np.concatenate([d(mg.tensor(part))[1].argmax(1).numpy() for part in np.split(drawn, 10)])
-    judge, made = classifier.load("digits")
-    right = (classifier.classes(judge, drawn) == asked).mean()
-    viz.save_grid(out, drawn[:100], columns=10, scale=2)
+        answers = np.concatenate([d(mg.tensor(part))[1].argmax(1).numpy() for part in np.split(samples, 10)])
+    judge, record = classifier.load("digits")
+    right = (classifier.classes(judge, samples) == wishes).mean()
+    viz.save_grid(out, samples[:100], columns=10, scale=2)
     print(
         f"{right:.1%} of 1000 samples agree with their label, by a classifier that is right on"
-        f" {made['held_out_accuracy']:.1%} of held-out digits; D itself says {(named == asked).mean():.1%};"
+        f" {record['held_out_accuracy']:.1%} of held-out digits; D itself says {(answers == wishes).mean():.1%};"
         f" picture: {out}"
     )
 

@@ -61,21 +61,23 @@ def main(steps: int, device: str, out: str, seed: int) -> None:
         (t_real, *_), (t_fake, _, means) = d(x), d(images)
         numbers = share.sum() * 0.5 * mse_loss(means, u)
         both = zip(d.clusters(first), d.clusters(second), strict=True)
-        told, finer = (alike.mutual_information(a.softmax(1), b.softmax(1)) for a, b in both)
+        coarse, finer = (alike.mutual_information(a.softmax(1), b.softmax(1)) for a, b in both)
         optim_d.zero_grad()
-        (softplus(-t_real).mean() + softplus(t_fake).mean() + numbers - told - finer).backward()
+        (softplus(-t_real).mean() + softplus(t_fake).mean() + numbers - coarse - finer).backward()
         optim_d.step()
-        return told.detach()
+        return coarse.detach()
 
     @mg.capture
     def generator_step():
         images, c, u = coded()
         t, logits, means = d(images)
-        named = cross_entropy(logits, c)  # -E ln Q(c | G(z, c))
+        class_loss = cross_entropy(logits, c)  # -E ln Q(c | G(z, c))
         optim_g.zero_grad()
-        (softplus(-t).mean() + share.sum() * (named + 0.5 * mse_loss(means, u))).backward(inputs=list(g.parameters()))
+        (softplus(-t).mean() + share.sum() * (class_loss + 0.5 * mse_loss(means, u))).backward(
+            inputs=list(g.parameters())
+        )
         optim_g.step()
-        return math.log(K) - named.detach()
+        return math.log(K) - class_loss.detach()
 
     for step in range(1, steps + 1):
         images, _ = next(batches)  # the labels stay unseen
@@ -83,20 +85,20 @@ def main(steps: int, device: str, out: str, seed: int) -> None:
         first.assign(alike.moved(images, random))
         second.assign(alike.moved(images, random))
         share.assign(np.clip(np.array([step / 400 - 2]), 0, 1))
-        told, bound = critic_step(), generator_step()
+        reals, codes = critic_step(), generator_step()
         average.update(g)
         if step % 100 == 0 or step == steps:
-            print(f"step {step:5d}   E ln Q + H {bound.item():.3f}   of pairs of reals {told.item():.3f}", flush=True)
+            print(f"step {step:5d}   E ln Q + H {codes.item():.3f}   of pairs of reals {reals.item():.3f}", flush=True)
 
     g, c = average.module.eval(), np.arange(1000) % K
     z, u = mg.randn(1000, LATENT), 2 * mg.rand(1000, 2) - 1
     inputs = join(z, mg.tensor(np.eye(K, dtype=np.float32)[c]), u)
     with mg.no_grad(), nn.frozen_statistics(d):
-        drawn = mg.cat([g(inputs[i : i + 100]) for i in range(0, 1000, 100)])
-        bound = math.log(K) - cross_entropy(d(drawn)[1], mg.tensor(c)).item()
+        samples = mg.cat([g(inputs[i : i + 100]) for i in range(0, 1000, 100)])
+        bound = math.log(K) - cross_entropy(d(samples)[1], mg.tensor(c)).item()
     table, judge = np.zeros((K, 10), int), classifier.load("digits")[0]
-    np.add.at(table, (c, classifier.classes(judge, drawn.to("cpu").numpy())), 1)
-    viz.save_grid(out, drawn.numpy()[:100], columns=K, scale=2)
+    np.add.at(table, (c, classifier.classes(judge, samples.to("cpu").numpy())), 1)
+    viz.save_grid(out, samples.numpy()[:100], columns=K, scale=2)
     print(f"bound {bound:.3f} of log 10 = {math.log(K):.3f}; digits of the categories: {table.argmax(1)}")
     print(f"purity {purity(table):.1%} of 1000 samples; picture: {out}")
 

@@ -27,18 +27,18 @@ class Pool:
     """Earlier translations: each new one is shown itself, or takes the place of an old one that is shown instead."""
 
     def __init__(self, seed: int) -> None:
-        self.kept, self.rng = [], np.random.default_rng(seed)
+        self.images, self.rng = [], np.random.default_rng(seed)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        shown = []
+        batch = []
         for image in images.copy():
-            if len(self.kept) < KEPT:
-                self.kept.append(image)
+            if len(self.images) < KEPT:
+                self.images.append(image)
             elif self.rng.random() < 0.5:
                 place = self.rng.integers(KEPT)
-                self.kept[place], image = image, self.kept[place]
-            shown.append(image)
-        return np.stack(shown)
+                self.images[place], image = image, self.images[place]
+            batch.append(image)
+        return np.stack(batch)
 
 
 def gradients_of(loss: mg.Tensor, optimiser: optim.Adam) -> None:
@@ -101,13 +101,13 @@ def main(steps: int, seed: int, out: str, device: str) -> None:
     for there, back, (k, other) in ((to_b, to_a, (0, 1)), (to_a, to_b, (1, 0))):
         real, true = images[emoji.pairs[:, k]], images[emoji.pairs[:, other]]
         with mg.no_grad():
-            made = there(mg.Tensor(real).to(device))
-            home = back(made).to("cpu").numpy()
-        made = made.to("cpu").numpy().clip(-1, 1)
-        far, identity = abs(made - true).mean(), abs(real - true).mean()
+            translation = there(mg.Tensor(real).to(device))
+            home = back(translation).to("cpu").numpy()
+        translation = translation.to("cpu").numpy().clip(-1, 1)
+        far, identity = abs(translation - true).mean(), abs(real - true).mean()
         print(f"{names[k]} to {names[other]}: L1 to {len(real)} true pairs {far:.4f}, identity map"
               f" {identity:.4f} ({far / identity - 1:+.1%}); there and back {abs(home - real).mean():.4f}")  # fmt: skip
-        rows += [real[:160:16], made[:160:16], true[:160:16]]
+        rows += [real[:160:16], translation[:160:16], true[:160:16]]
     viz.save_grid(out, np.concatenate(rows), columns=10, scale=2)
     print(f"image, translation, true pair, in both directions: {out}")
 

@@ -53,26 +53,26 @@ def main(steps: int, seed: int, out: str, device: str) -> None:
     critic = init_(AttributeCritic(len(NAMES), 3, 16, 32, halvings=2), draw).to(device)
     optim_g = optim.Adam(generator.parameters(), lr=5e-4, betas=(0.5, 0.999))
     optim_d = optim.Adam(critic.parameters(), lr=5e-4, betas=(0.5, 0.999))
-    x, has, wanted = mg.zeros(BATCH, 3, 16, 16), mg.zeros(BATCH, len(NAMES)), mg.zeros(BATCH, len(NAMES))
+    x, has, target = mg.zeros(BATCH, 3, 16, 16), mg.zeros(BATCH, len(NAMES)), mg.zeros(BATCH, len(NAMES))
     mg.manual_seed(seed)
 
     @mg.capture
     def critic_step():
         with mg.no_grad():
-            fake = generator(x, wanted)
-        (f_real, named), (f_fake, found) = critic(x), critic(fake)
+            fake = generator(x, target)
+        (f_real, real_classes), (f_fake, fake_classes) = critic(x), critic(fake)
         slope, _ = gradient_penalty(lambda images: critic(images)[0], x, fake, mg.rand(BATCH, 1, 1, 1))
         distance = f_real.mean() - f_fake.mean()
-        gradients_of(10 * slope - distance + CLASS * (bce(named, has) + bce(found, has)), optim_d)
+        gradients_of(10 * slope - distance + CLASS * (bce(real_classes, has) + bce(fake_classes, has)), optim_d)
         return distance
 
     @mg.capture
     def generator_step():
-        fake = generator(x, wanted)
-        score, named = critic(fake)
-        named_loss, back = bce(named, wanted), l1_loss(generator(fake, has), x)
-        gradients_of(CLASS * named_loss - score.mean() + LAMBDA * (back + l1_loss(fake, x)), optim_g)
-        return named_loss, back
+        fake = generator(x, target)
+        score, classes = critic(fake)
+        class_loss, back = bce(classes, target), l1_loss(generator(fake, has), x)
+        gradients_of(CLASS * class_loss - score.mean() + LAMBDA * (back + l1_loss(fake, x)), optim_g)
+        return class_loss, back
 
     for step in range(1, steps + 1):
         for _ in range(N_CRITIC):
@@ -80,30 +80,31 @@ def main(steps: int, seed: int, out: str, device: str) -> None:
             values = values[:, columns].astype(np.float32)
             x.assign(images)
             has.assign(values)
-            wanted.assign(np.roll(values, 1, 0))  # what another of the batch has
+            target.assign(np.roll(values, 1, 0))  # what another of the batch has
             distance = critic_step()
             optim_d.step()
-        named, back = generator_step()
+        class_loss, back = generator_step()
         optim_g.step()
         if step % 50 == 0 or step == steps:
             print(
-                f"step {step:4d}   W {distance.item():6.3f}   BCE {named.item():.3f}   there and back {back.item():.4f}"
+                f"step {step:4d}   W {distance.item():6.3f}   BCE {class_loss.item():.3f}   there and back"
+                f" {back.item():.4f}"
             )
 
-    judge, made = attributes.load_for(avatars)
-    held = avatars.held_out[:300]
-    real, truth = data.to_unit(avatars.images[held]), avatars.attributes[held]
+    judge, record = attributes.load_for(avatars)
+    index = avatars.held_out[:300]
+    real, truth = data.to_unit(avatars.images[index]), avatars.attributes[index]
     rows = [real[:16]]
     for k, (name, column) in enumerate(zip(NAMES, columns, strict=True)):
         values = truth[:, columns].astype(np.float32)
         values[:, k] = 1 - values[:, k]
         with mg.no_grad():
             fake = generator(mg.Tensor(real).to(device), mg.Tensor(values).to(device)).to("cpu").numpy().clip(-1, 1)
-        found = attributes.judge(judge, fake.repeat(2, 2).repeat(2, 3), avatars)  # which sees 32 x 32
+        verdicts = attributes.judge(judge, fake.repeat(2, 2).repeat(2, 3), avatars)  # which sees 32 x 32
         others = [c for c in columns if c != column]
-        print(f"{name}: turned over in {(found[:, column] == values[:, k]).mean():.1%}, the other attributes kept in"
-              f" {(found[:, others] == truth[:, others]).mean():.1%} (the judge is right on"
-              f" {made['held_out_accuracy'][name]:.1%})")  # fmt: skip
+        print(f"{name}: turned over in {(verdicts[:, column] == values[:, k]).mean():.1%}, the other attributes kept in"
+              f" {(verdicts[:, others] == truth[:, others]).mean():.1%} (the judge is right on"
+              f" {record['held_out_accuracy'][name]:.1%})")  # fmt: skip
         rows.append(fake[:16])
     viz.save_grid(out, np.concatenate(rows), columns=16, scale=3)
     print(f"faces, then each with one attribute turned over: {out}")

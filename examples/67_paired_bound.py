@@ -36,7 +36,7 @@ def pairs(emoji: data.Dataset) -> tuple[np.ndarray, np.ndarray]:
 def main(steps: int, seed: int, out: str, device: str) -> None:
     """Train one translator each way on pairs; print its distance to held-out pairs beside the identity map's."""
     emoji = data.load("emoji")
-    images, (train, held), rows = data.to_unit(emoji.images), pairs(emoji), []
+    images, (train, test), rows = data.to_unit(emoji.images), pairs(emoji), []
     for k, other in ((0, 1), (1, 0)):
         rng = np.random.default_rng(seed)
         translator = init_(Translator(blocks=3, halvings=1, coordinates=True), Generator(seed, 1)).to(device)
@@ -54,22 +54,22 @@ def main(steps: int, seed: int, out: str, device: str) -> None:
 
         for number in range(1, steps + 1):
             optimiser.param_groups[0]["lr"] = RATE * min(1, 2 * (1 - (number - 1) / steps))
-            chosen = images[train[rng.choice(len(train), BATCH, replace=False)]]  # (B, 2, C, H, W)
+            batch = images[train[rng.choice(len(train), BATCH, replace=False)]]  # (B, 2, C, H, W)
             mirrored = rng.random((BATCH, 1, 1, 1, 1)) < 0.5
-            chosen = np.where(mirrored, chosen[..., ::-1], chosen)
-            a.assign(chosen[:, k])
-            b.assign(chosen[:, other])
+            batch = np.where(mirrored, batch[..., ::-1], batch)
+            a.assign(batch[:, k])
+            b.assign(batch[:, other])
             loss = step()
             average.update(translator)
             if number % 200 == 0 or number == steps:
                 print(f"step {number:4d}   L1 of the batch {loss.item():.4f}")
-        real, true = images[held[:, k]], images[held[:, other]]
+        real, true = images[test[:, k]], images[test[:, other]]
         with mg.no_grad():
-            made = average.module(mg.Tensor(real).to(device)).to("cpu").numpy().clip(-1, 1)
-        far, identity = abs(made - true).mean(), abs(real - true).mean()
-        print(f"{emoji.class_names[k]} to {emoji.class_names[other]}, trained on {len(train)} pairs: L1 to {len(held)}"
+            fake = average.module(mg.Tensor(real).to(device)).to("cpu").numpy().clip(-1, 1)
+        far, identity = abs(fake - true).mean(), abs(real - true).mean()
+        print(f"{emoji.class_names[k]} to {emoji.class_names[other]}, trained on {len(train)} pairs: L1 to {len(test)}"
               f" held-out pairs {far:.4f}, identity map {identity:.4f} ({far / identity - 1:+.1%})")  # fmt: skip
-        rows += [real[:160:16], made[:160:16], true[:160:16]]
+        rows += [real[:160:16], fake[:160:16], true[:160:16]]
     viz.save_grid(out, np.concatenate(rows), columns=10, scale=2)
     print(f"image, translation, true pair, in both directions: {out}")
 

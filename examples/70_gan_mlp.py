@@ -55,9 +55,9 @@ def main(steps: int, out: str, seed: int, device: str) -> None:
 
     for step in range(1, steps + 1):
         real.assign(next(batches)[0])
-        seen, loss = train_d(), train_g()
+        outputs, loss = train_d(), train_g()
         if step % 250 == 0 or step == steps:
-            chances = [p.item() for p in seen]
+            chances = [p.item() for p in outputs]
             print(f"step {step:4d}   D(real) {chances[0]:.3f}   D(fake) {chances[1]:.3f}   G loss {loss.item():.3f}")
 
     images = samples(g, LATENT, 1000)

@@ -65,9 +65,9 @@ def main(steps: int, out: str, seed: int, device: str) -> None:
             a, b = (e.item() for e in energies)
             print(f"step {step:4d}   E(real) {a:.4f}   E(fake) {b:.4f}   PT {away.item():.3f}")
 
-    images, held = samples(g, LATENT, 1000), prepared(dataset, dataset.held_out, SIZE)
+    images, held_out = samples(g, LATENT, 1000), prepared(dataset, dataset.held_out, SIZE)
     with mg.no_grad():
-        energy = [d(mg.tensor(x)).to("cpu").numpy() for x in (held, images)]
+        energy = [d(mg.tensor(x)).to("cpu").numpy() for x in (held_out, images)]
         back = d.reconstruct(mg.tensor(images[:16])).to("cpu").numpy()
     print(separation(*energy))
     viz.save_grid(out, np.concatenate([images[:48], images[:16], back]), columns=16, scale=2)

@@ -62,15 +62,15 @@ def main(steps: int, out: str, seed: int, device: str) -> None:
     for step in range(1, steps + 1):
         for _ in range(N_CRITIC):
             real.assign(next(batches)[0])
-            seen = train_f()
+            figures = train_f()
         train_g()
         if step % 50 == 0 or step == steps:
-            estimate, slope = (t.item() for t in seen)
+            estimate, slope = (t.item() for t in figures)
             print(f"step {step:4d}   W estimate {estimate:7.3f}   mean slope {slope:.3f}")
 
-    images, held = samples(g, LATENT, 300), prepared(dataset, dataset.held_out, SIZE)
-    train = prepared(dataset, dataset.train[: len(held)], SIZE)
-    apart, usual = spectral_distance(images, train), spectral_distance(held, train)
+    images, held_out = samples(g, LATENT, 300), prepared(dataset, dataset.held_out, SIZE)
+    train = prepared(dataset, dataset.train[: len(held_out)], SIZE)
+    apart, usual = spectral_distance(images, train), spectral_distance(held_out, train)
     print(f"spectra of samples and training images lie {apart:.2f} dB apart, held-out images' {usual:.2f}")
     viz.save_grid(out, images[:64], scale=2)
     print(f"64 samples in {out}")

@@ -21,15 +21,15 @@ def samples(g, latent: int, count: int, batch: int = 100) -> np.ndarray:
 
 def by_class(images: np.ndarray, name: str = "digits") -> str:
     """One line: classes present, confident samples, Frechet distance, by the classifier of a set with classes."""
-    model, made = classifier.load(name)
+    model, record = classifier.load(name)
     report = metrics.evaluate(images, model, data.load(name))
-    return f"judged by a classifier right on {made['held_out_accuracy']:.1%} of held-out images: {report.line()}"
+    return f"judged by a classifier right on {record['held_out_accuracy']:.1%} of held-out images: {report.line()}"
 
 
 def by_attributes(images: np.ndarray, name: str = "avatars") -> str:
     """Precision and recall on the features of the classifier of a set's attributes."""
     dataset = data.load(name)
-    model, made = attributes.load_for(dataset)
-    right = np.mean(list(made["held_out_accuracy"].values()))
-    found = metrics.examine(images, model, dataset, groups=attributes.groups(dataset).values())
-    return f"judged by a classifier right on {right:.1%} of held-out images' attributes: {found.line()}"
+    model, record = attributes.load_for(dataset)
+    right = np.mean(list(record["held_out_accuracy"].values()))
+    report = metrics.examine(images, model, dataset, groups=attributes.groups(dataset).values())
+    return f"judged by a classifier right on {right:.1%} of held-out images' attributes: {report.line()}"

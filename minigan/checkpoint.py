@@ -139,14 +139,14 @@ def latest(folder: str | os.PathLike) -> Checkpoint:
     whole. Leftovers of a crash (arrays without their JSON file, temporary files) are passed over.
     """
     folder = Path(folder)
-    found = paths(folder)
-    for path in found:
+    candidates = paths(folder)
+    for path in candidates:
         try:
             return load(path)
         except CheckpointError as error:
             warnings.warn(f"{error}; trying the checkpoint before it", stacklevel=2)
-    if found:
-        raise CheckpointError(f"{folder}: none of its {len(found)} checkpoints is whole")
+    if candidates:
+        raise CheckpointError(f"{folder}: none of its {len(candidates)} checkpoints is whole")
     raise CheckpointError(f"{folder}: no checkpoint-NNNNNN.json in it; is this a run folder?")
 
 
@@ -157,7 +157,7 @@ def resolve(spec: str | os.PathLike, runs_root: str | os.PathLike = "runs") -> C
     stands for its newest whole checkpoint, a file for itself only.
     """
     if str(spec) == "latest":
-        runs = [found[0] for run in Path(runs_root).glob("*/") if (found := paths(run))]
+        runs = [checkpoints[0] for run in Path(runs_root).glob("*/") if (checkpoints := paths(run))]
         if not runs:
             raise CheckpointError(f"no run with a checkpoint in {runs_root}; name its folder")
         return latest(max(runs, key=lambda path: (path.stat().st_mtime_ns, path)).parent)
@@ -174,8 +174,8 @@ def step_of(path: Path) -> int:
 
 def paths(folder: str | os.PathLike) -> list[Path]:
     """The JSON files of a folder's checkpoints, newest step first."""
-    found = [path for path in Path(folder).glob("*.json") if _NAME.fullmatch(path.name)]
-    return sorted(found, key=step_of, reverse=True)
+    files = [path for path in Path(folder).glob("*.json") if _NAME.fullmatch(path.name)]
+    return sorted(files, key=step_of, reverse=True)
 
 
 def set_aside(path: Path) -> None:

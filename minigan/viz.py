@@ -94,8 +94,8 @@ def run_frames(folder: str | os.PathLike) -> dict[str, Path]:
     """
     folder = Path(folder)
     first = folder / "fakes_init.png"
-    found = [(re.fullmatch(r"fakes(\d+)\.png", path.name), path) for path in folder.iterdir()]
-    steps = sorted((int(match[1]), path) for match, path in found if match)
+    matches = [(re.fullmatch(r"fakes(\d+)\.png", path.name), path) for path in folder.iterdir()]
+    steps = sorted((int(match[1]), path) for match, path in matches if match)
     return ({"start": first} if first.exists() else {}) | {f"step {n}": p for n, p in steps}
 
 
@@ -230,13 +230,13 @@ def plot_curves(
     """
     from matplotlib.figure import Figure
 
-    shown = [p for p in panels if any(key in row for row in stats for key, _, _ in p.curves)]
-    if not shown:
+    visible = [p for p in panels if any(key in row for row in stats for key, _, _ in p.curves)]
+    if not visible:
         raise ValueError(f"plot_curves: stats has none of the curves, nothing to draw in {path}")
-    figure = Figure(figsize=(9, 0.6 + 2.6 * len(shown)), layout="constrained")
+    figure = Figure(figsize=(9, 0.6 + 2.6 * len(visible)), layout="constrained")
     figure.suptitle(title, x=0.01, ha="left", weight="bold", color=INK)
-    axes = figure.subplots(len(shown), sharex=True, squeeze=False)[:, 0]
-    for axis, panel in zip(axes, shown, strict=True):
+    axes = figure.subplots(len(visible), sharex=True, squeeze=False)[:, 0]
+    for axis, panel in zip(axes, visible, strict=True):
         _draw_panel(axis, panel, stats, formulas or {})
     axes[-1].set_xlabel("generator step", color=INK)
     file = io.BytesIO()
@@ -291,10 +291,10 @@ def _sheet_rows(dataset: Dataset, columns: int) -> dict[str, np.ndarray]:
         for value, name in enumerate(dataset.class_names):
             rows[name] = _spread(np.flatnonzero(dataset.labels == value), columns)
     for column, (name, values) in enumerate((dataset.info.attributes or {}).items()):
-        held = dataset.attributes[:, column]
-        wanted = [1] * columns if len(values) == 2 else np.arange(columns) * len(values) // columns
-        picks = {v: _spread(np.flatnonzero(held == v), columns) for v in set(wanted)}
-        rows[name] = np.array([picks[v][k] for k, v in enumerate(wanted) if k < len(picks[v])])
+        numbers = dataset.attributes[:, column]
+        order = [1] * columns if len(values) == 2 else np.arange(columns) * len(values) // columns
+        picks = {v: _spread(np.flatnonzero(numbers == v), columns) for v in set(order)}
+        rows[name] = np.array([picks[v][k] for k, v in enumerate(order) if k < len(picks[v])])
     return {name: index for name, index in rows.items() if len(index)}
 
 

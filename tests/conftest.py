@@ -93,9 +93,9 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(config, items):
     if config.getoption("--device") is not None:
-        chosen = [item for item in items if _over_the_table(item) or "device" in item.fixturenames]
-        config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
-        items[:] = chosen
+        selection = [item for item in items if _over_the_table(item) or "device" in item.fixturenames]
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(selection)])
+        items[:] = selection
     if not config.option.markexpr:
         for item in items:
             if "slow" in item.keywords:

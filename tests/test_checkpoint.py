@@ -33,10 +33,10 @@ def save_step(folder: Path, step: int, version: int = 0) -> Path:
     return save(folder, step, *content(step + version))
 
 
-def holds(found: checkpoint.Checkpoint, version: int) -> bool:
+def holds(point: checkpoint.Checkpoint, version: int) -> bool:
     arrays, state = content(version)
-    same = all(np.array_equal(found.arrays[name], arrays[name]) for name in arrays)
-    return same and found.arrays.keys() == arrays.keys() and found.state == state
+    same = all(np.array_equal(point.arrays[name], arrays[name]) for name in arrays)
+    return same and point.arrays.keys() == arrays.keys() and point.state == state
 
 
 def names(folder: Path) -> set[str]:
@@ -79,11 +79,11 @@ def test_round_trip(tmp_path_factory, arrays, state, step):
     # Bit for bit (NaN payloads too), whatever the layout: safetensors itself stores the memory of
     # a transposed array in the wrong order without a word.
     path = save(tmp_path_factory.mktemp("run"), step, arrays, state)
-    for found in (load(path), load(path.with_suffix(".safetensors")), latest(path.parent)):
-        assert (found.path, found.step, found.state) == (path, step, state)
-        assert found.arrays.keys() == arrays.keys()
+    for point in (load(path), load(path.with_suffix(".safetensors")), latest(path.parent)):
+        assert (point.path, point.step, point.state) == (path, step, state)
+        assert point.arrays.keys() == arrays.keys()
         for name, array in arrays.items():
-            got = found.arrays[name]
+            got = point.arrays[name]
             assert got.shape == array.shape and got.dtype == array.dtype.newbyteorder("=")
             assert got.tobytes() == array.astype(got.dtype).tobytes()
             assert got.flags.writeable
@@ -310,7 +310,7 @@ def crash_while(act, number: int) -> bool:
 @pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("step", [1, 2], ids=["same step again", "next step"])
 def test_a_crash_at_any_point_leaves_the_old_or_the_new(tmp_path, step):
-    seen = set()
+    versions = set()
     for number in range(1, 100):
         run = tmp_path / str(number)
         run.mkdir()
@@ -318,17 +318,17 @@ def test_a_crash_at_any_point_leaves_the_old_or_the_new(tmp_path, step):
         crashed = crash_while(lambda run=run: save_step(run, step, version=5), number)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            found = latest(run)
-        seen.add(version := "new" if found.state["seed"] == step + 5 else "old")
-        assert holds(found, step + 5 if version == "new" else 1)
+            newest = latest(run)
+        versions.add(version := "new" if newest.state["seed"] == step + 5 else "old")
+        assert holds(newest, step + 5 if version == "new" else 1)
         save_step(run, 3)
         assert holds(latest(run), 3)
-        expected = {f"checkpoint-{n:06d}" for n in (1, found.step, 3)}
+        expected = {f"checkpoint-{n:06d}" for n in (1, newest.step, 3)}
         assert names(run) == {name + end for name in expected for end in (".json", ".safetensors")}
-        assert holds(load(run / f"checkpoint-{found.step:06d}.json"), found.state["seed"])
+        assert holds(load(run / f"checkpoint-{newest.step:06d}.json"), newest.state["seed"])
         if not crashed:
             break
-    assert number > 6 and seen == {"old", "new"}
+    assert number > 6 and versions == {"old", "new"}
 
 
 def test_a_failing_disk_at_any_point(tmp_path):

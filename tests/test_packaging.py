@@ -27,9 +27,9 @@ PACKAGES = packages()
 
 
 def test_every_package_is_listed():
-    lost, gone = sorted(PACKAGES.keys() - SETTINGS["packages"]), sorted(set(SETTINGS["packages"]) - PACKAGES.keys())
-    assert not lost, f"{lost} will be missing in the wheel: add to [tool.setuptools] packages in pyproject.toml"
-    assert not gone, f"{gone}: no such folders; take them out of [tool.setuptools] packages in pyproject.toml"
+    absent, extra = sorted(PACKAGES.keys() - SETTINGS["packages"]), sorted(set(SETTINGS["packages"]) - PACKAGES.keys())
+    assert not absent, f"{absent} will be missing in the wheel: add to [tool.setuptools] packages in pyproject.toml"
+    assert not extra, f"{extra}: no such folders; take them out of [tool.setuptools] packages in pyproject.toml"
     assert {name: ROOT / folder for name, folder in SETTINGS["package-dir"].items()} == PLACES
 
 
@@ -40,8 +40,10 @@ def test_every_file_is_shipped(package):
     patterns = SETTINGS["package-data"].get(package, []) + NOT_SHIPPED.get(package, [])
     files = [p for p in folder.rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")]
     own = [str(p.relative_to(folder)) for p in files if next(a for a in p.parents if a in folders) == folder]
-    lost = [name for name in own if not any(fnmatch.fnmatch(name, pattern) for pattern in patterns)]
-    assert not lost, f"{lost}: name them in [tool.setuptools.package-data] of pyproject.toml, or in NOT_SHIPPED here"
+    absent = [name for name in own if not any(fnmatch.fnmatch(name, pattern) for pattern in patterns)]
+    assert not absent, (
+        f"{absent}: name them in [tool.setuptools.package-data] of pyproject.toml, or in NOT_SHIPPED here"
+    )
 
 
 def test_the_links_of_a_checkout():

@@ -114,19 +114,19 @@ def test_gif_of_a_run_folder_is_in_the_order_of_training(tmp_path):
     frames = viz.run_frames(tmp_path)
     assert list(frames) == ["start", "step 50", "step 900", "step 1000000"]
     viz.save_gif(tmp_path / "training.gif", frames, ms=100, last_ms=700)
-    found = read_gif(tmp_path / "training.gif")
-    assert [level for level, _, _ in found] == pytest.approx([10, 50, 90, 200], abs=2)
-    assert [ms for _, ms, _ in found] == [100, 100, 100, 700]
+    entries = read_gif(tmp_path / "training.gif")
+    assert [level for level, _, _ in entries] == pytest.approx([10, 50, 90, 200], abs=2)
+    assert [ms for _, ms, _ in entries] == [100, 100, 100, 700]
 
 
 def test_gif_keeps_first_and_last_of_many_and_stays_small(tmp_path):
     frames = [grey(level, width=1000) for level in range(0, 250)]
     viz.save_gif(tmp_path / "a.gif", frames, most=25, width=300)
-    found = read_gif(tmp_path / "a.gif")
-    levels = [level for level, _, _ in found]
-    assert len(found) == 25 and levels[0] <= 2 and levels[-1] >= 247
+    entries = read_gif(tmp_path / "a.gif")
+    levels = [level for level, _, _ in entries]
+    assert len(entries) == 25 and levels[0] <= 2 and levels[-1] >= 247
     assert np.diff(levels).min() >= 8 and np.diff(levels).max() <= 13
-    assert {size for _, _, size in found} == {(250, 5)}
+    assert {size for _, _, size in entries} == {(250, 5)}
     assert (tmp_path / "a.gif").stat().st_size < 20_000
 
 

@@ -50,15 +50,15 @@ def compare(names: tuple[str, ...] = NETWORKS, seeds: int = 10) -> Iterator[Row]
 def _one(work: Workload, network: str, seed: int) -> dict[str, float]:
     choices: list[np.ndarray] = []
     exact = _gradient(work, network, seed, np.float64, _choosing(choices))
-    found = {}
+    gradients = {}
     with winograd.disabled():
-        found["direct"] = _gradient(work, network, seed, np.float32, _held(choices, mg.Tensor))
-    found["Winograd"] = _gradient(work, network, seed, np.float32, _held(choices, mg.Tensor))
-    found["PyTorch"] = _torch_gradient(work, network, seed, choices)
+        gradients["direct"] = _gradient(work, network, seed, np.float32, _slopes(choices, mg.Tensor))
+    gradients["Winograd"] = _gradient(work, network, seed, np.float32, _slopes(choices, mg.Tensor))
+    gradients["PyTorch"] = _torch_gradient(work, network, seed, choices)
     size = np.sqrt(sum(np.square(g).sum() for g in exact))
     return {
         key: float(np.sqrt(sum(np.square(g - e).sum() for g, e in zip(gradient, exact, strict=True))) / size)
-        for key, gradient in found.items()
+        for key, gradient in gradients.items()
     }
 
 
@@ -72,10 +72,10 @@ def _choosing(choices: list[np.ndarray]) -> Callable:
     return activate
 
 
-def _held(choices: list[np.ndarray], tensor: Callable) -> Callable:
+def _slopes(choices: list[np.ndarray], tensor: Callable) -> Callable:
     """The activation of a float32 run, which takes the same slopes in the same order."""
-    kept = iter(choices)
-    return lambda x, slope: x * tensor(next(kept).astype(np.float32))
+    slopes = iter(choices)
+    return lambda x, slope: x * tensor(next(slopes).astype(np.float32))
 
 
 class _Network:
@@ -125,12 +125,12 @@ def _torch_gradient(work: Workload, network: str, seed: int, choices: list[np.nd
     for name, module in modules.items():
         module.load_state_dict({k: torch.from_numpy(a) for k, a in getattr(arrays, name).items()}, strict=False)
     layers = {"critic": work.critic, "generator": work.generator}
-    activate = _held(choices, torch.from_numpy)
+    activate = _slopes(choices, torch.from_numpy)
     networks = [_Network(layers[name], list(module), activate) for name, module in modules.items()]
     batch = {name: torch.from_numpy(a) for name, a in arrays.batch.items()}
     loss = _objective(work, in_torch.LOSSES[work.loss], networks, batch, torch.no_grad, network)
-    found = torch.autograd.grad(loss, list(modules[network].parameters()), allow_unused=True)
-    return [g.numpy().astype(np.float64) for g in found if g is not None]
+    grads = torch.autograd.grad(loss, list(modules[network].parameters()), allow_unused=True)
+    return [g.numpy().astype(np.float64) for g in grads if g is not None]
 
 
 if __name__ == "__main__":

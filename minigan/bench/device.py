@@ -37,14 +37,14 @@ Shape = tuple[int, ...]
 class Work:
     """One row of the bench: its arrays' shapes (filled with random numbers), the kernel on them, the same in PyTorch.
 
-    moved: numbers read and written at least; operations: floating-point operations. torch: (torch, *tensors), or None
+    traffic: numbers read and written at least; operations: floating-point operations. torch: (torch, *tensors), or None
     where PyTorch has no such function.
     """
 
     name: str
     shapes: tuple[Shape, ...]
     run: Callable
-    moved: int
+    traffic: int
     operations: int
     torch: Callable | None = None
 
@@ -88,7 +88,7 @@ def works(scale: int = 1) -> list[Work]:
 
 def _convolutions(g: ConvGeometry) -> list[Work]:
     x, w, y = g.x_shape, g.w_shape, g.y_shape
-    moved, operations = prod(x) + prod(w) + prod(y), 2 * prod(y) * prod(w[1:])
+    traffic, operations = prod(x) + prod(w) + prod(y), 2 * prod(y) * prod(w[1:])
     what = f"{w[2]}x{w[3]} stride {g.stride[0]}"
 
     def gradient(which: int) -> Callable:
@@ -107,7 +107,7 @@ def _convolutions(g: ConvGeometry) -> list[Work]:
         "input gradient": (lambda x, w, y: kernels.conv.conv_input(y, w, g), gradient(0)),
         "weight gradient": (lambda x, w, y: kernels.conv.conv_weight(x, y, g), gradient(1)),
     }
-    return [Work(f"{name} {what}", (x, w, y), run, moved, operations, peer) for name, (run, peer) in loops.items()]
+    return [Work(f"{name} {what}", (x, w, y), run, traffic, operations, peer) for name, (run, peer) in loops.items()]
 
 
 def _adam() -> Callable:
@@ -130,7 +130,7 @@ class Limits:
 
     def least_us(self, work: Work) -> float:
         """The time the roofline allows, microseconds."""
-        return 1e6 * max(4 * work.moved / self.bandwidth, work.operations / self.rate)
+        return 1e6 * max(4 * work.traffic / self.bandwidth, work.operations / self.rate)
 
 
 def limits(xp) -> Limits | None:
@@ -138,10 +138,10 @@ def limits(xp) -> Limits | None:
     if xp.__name__.startswith("cudasim"):
         return None
     there = xp.cuda.Device()
-    said, capability = there.attributes, int(there.compute_capability)
+    properties, capability = there.attributes, int(there.compute_capability)
     name = xp.cuda.runtime.getDeviceProperties(there.id)["name"]
-    bandwidth = 2e3 * said["MemoryClockRate"] * said["GlobalMemoryBusWidth"] / 8
-    rate = 2e3 * said["ClockRate"] * said["MultiProcessorCount"] * CORES.get(capability, 128)
+    bandwidth = 2e3 * properties["MemoryClockRate"] * properties["GlobalMemoryBusWidth"] / 8
+    rate = 2e3 * properties["ClockRate"] * properties["MultiProcessorCount"] * CORES.get(capability, 128)
     return Limits(name.decode() if isinstance(name, bytes) else str(name), bandwidth, rate)
 
 
@@ -170,7 +170,7 @@ def run(name: str, show: Callable[[str], None], quick: bool = False) -> dict:
     roofline or no PyTorch with CUDA. Raises DeviceError where the device cannot be used.
     """
     xp = module_of(name)
-    known, torch = limits(xp), _torch(name)
+    roofs, torch = limits(xp), _torch(name)
     length = {"bursts": 1, "burst_ms": 0.0} if quick else {}
     rng, rows = np.random.default_rng(0), {}
     for work in works(16 if quick else 1):
@@ -178,16 +178,16 @@ def run(name: str, show: Callable[[str], None], quick: bool = False) -> dict:
         arrays = [np.abs(rng.standard_normal(shape)).astype(np.float32) for shape in work.shapes]
         there = [_lying(xp, a) for a in arrays]
         us = time_us(lambda work=work, there=there: work.run(*there), xp, **length)
-        least = None if known is None else known.least_us(work)
+        least = None if roofs is None else roofs.least_us(work)
         rows[work.name] = {
             "us": us,
-            "bytes": 4 * work.moved,
+            "bytes": 4 * work.traffic,
             "operations": work.operations,
             "least_us": least,
             "share": None if least is None else least / us,
             "torch_us": None if torch is None or work.torch is None else _torch_us(torch, work, arrays, length),
         }
-    gpu = None if known is None else {"name": known.name, "bandwidth": known.bandwidth, "rate": known.rate}
+    gpu = None if roofs is None else {"name": roofs.name, "bandwidth": roofs.bandwidth, "rate": roofs.rate}
     return {"device": name, "gpu": gpu, "torch": None if torch is None else torch.__version__, "rows": rows}
 
 

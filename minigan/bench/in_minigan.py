@@ -58,8 +58,8 @@ def build(work: Workload, variant: str) -> Callable[[], list]:
 
 def wgan_gp(critic, real, fake, eps):
     """E f(G z) - E f(x) + lambda E (||grad f(x_hat)|| - 1)^2."""
-    mixed = (fake + eps * (real - fake)).requires_grad_()
-    (slope,) = mg.grad(critic(mixed).sum(), mixed, create_graph=True)
+    points = (fake + eps * (real - fake)).requires_grad_()
+    (slope,) = mg.grad(critic(points).sum(), points, create_graph=True)
     norms = slope.safe_norm(tuple(range(1, slope.ndim)))
     return critic(fake).mean() - critic(real).mean() + GP_WEIGHT * ((norms - 1) ** 2).mean()
 

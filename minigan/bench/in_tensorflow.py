@@ -106,11 +106,11 @@ ACTIVATIONS = {"leaky_relu": lambda x: tf.nn.leaky_relu(x, SLOPE), "relu": tf.nn
 
 def wgan_gp(critic, real, fake, eps):
     """E f(G z) - E f(x) + lambda E (||grad f(x_hat)|| - 1)^2."""
-    mixed = fake + eps * (real - fake)
+    points = fake + eps * (real - fake)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(mixed)
-        score = tf.reduce_sum(critic(mixed))
-    slope = tape.gradient(score, mixed)
+        tape.watch(points)
+        score = tf.reduce_sum(critic(points))
+    slope = tape.gradient(score, points)
     norms = tf.sqrt(tf.reduce_sum(slope**2, axis=list(range(1, len(slope.shape)))))
     penalty = tf.reduce_mean((norms - 1) ** 2)
     return tf.reduce_mean(critic(fake)) - tf.reduce_mean(critic(real)) + GP_WEIGHT * penalty

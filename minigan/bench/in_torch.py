@@ -67,8 +67,8 @@ def build(work: Workload, variant: str) -> Callable[[], list]:
 
 def wgan_gp(critic, real, fake, eps):
     """E f(G z) - E f(x) + lambda E (||grad f(x_hat)|| - 1)^2."""
-    mixed = (fake + eps * (real - fake)).requires_grad_()
-    (slope,) = torch.autograd.grad(critic(mixed).sum(), mixed, create_graph=True)
+    points = (fake + eps * (real - fake)).requires_grad_()
+    (slope,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
     norms = slope.flatten(1).norm(2, dim=1)
     return critic(fake).mean() - critic(real).mean() + GP_WEIGHT * ((norms - 1) ** 2).mean()
 

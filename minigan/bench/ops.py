@@ -87,12 +87,12 @@ def forward(make: Callable, lib: Library) -> Callable:
     return step
 
 
-def backward(make: Callable, wanted: slice, lib: Library) -> Callable:
+def backward(make: Callable, which: slice, lib: Library) -> Callable:
     """The gradients of some of its leaves, by the graph recorded once."""
     function, leaves = make(lib)
     y = function(*leaves)
     cotangent = (lib.image if y.ndim == 4 else lib.weight)(_normal(*y.shape, seed=1)).detach()
-    return lambda: lib.grad(y, leaves[wanted], cotangent)
+    return lambda: lib.grad(y, leaves[which], cotangent)
 
 
 def adam(lib: Library) -> Callable:

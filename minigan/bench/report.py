@@ -50,9 +50,9 @@ def table(rows: dict[str, dict], ops: bool = False) -> str:
         cells = [_cell(name, figures, 1e3 if ops else 1) for name in names]
         best = fastest_peer(figures)
         lines.append([what, *cells, f"{best[0]:.2f} {best[1]}" if best else "-"])
-        for name, found in figures.items():
-            if "unsupported" in found:
-                notes.setdefault(f"{name}: {found['unsupported']}", []).append(what)
+        for name, entry in figures.items():
+            if "unsupported" in entry:
+                notes.setdefault(f"{name}: {entry['unsupported']}", []).append(what)
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines]
     if any("*" in cell for line in lines for cell in line):
@@ -63,12 +63,12 @@ def table(rows: dict[str, dict], ops: bool = False) -> str:
 
 
 def _cell(name: str, figures: dict, scale: float) -> str:
-    found = figures[name]
-    if "unsupported" in found:
+    entry = figures[name]
+    if "unsupported" in entry:
         return "-"
     ratio = ratio_of(figures, name)
-    shown = f"{found['ms'] * scale:.4g}" + "*" * found["loaded"]
-    return shown if name == "minigan" or ratio is None else f"{shown} ({ratio:.2f})"
+    cell = f"{entry['ms'] * scale:.4g}" + "*" * entry["loaded"]
+    return cell if name == "minigan" or ratio is None else f"{cell} ({ratio:.2f})"
 
 
 def ratio_of(figures: dict, name: str) -> float | None:
@@ -110,10 +110,10 @@ def chart(path: Path, rows: dict[str, dict], title: str) -> None:
     figure = Figure(figsize=(9, 1.2 + 0.22 * len(rows) * (len(names) + 1)), layout="constrained")
     axis = figure.subplots()
     for k, name in enumerate(names):
-        found = [(i, r) for i, figures in enumerate(rows.values()) if (r := ratio_of(figures, name)) is not None]
-        places = [i + (k - (len(names) - 1) / 2) * height for i, _ in found]
-        bars = axis.barh(places, [r - 1 for _, r in found], height, left=1, color=COLOURS[name], label=name)
-        axis.bar_label(bars, [f"{r:.2f}" for _, r in found], padding=2, fontsize=7)
+        ratios = [(i, r) for i, figures in enumerate(rows.values()) if (r := ratio_of(figures, name)) is not None]
+        places = [i + (k - (len(names) - 1) / 2) * height for i, _ in ratios]
+        bars = axis.barh(places, [r - 1 for _, r in ratios], height, left=1, color=COLOURS[name], label=name)
+        axis.bar_label(bars, [f"{r:.2f}" for _, r in ratios], padding=2, fontsize=7)
     axis.set_xscale("log")
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else ""))

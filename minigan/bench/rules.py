@@ -37,12 +37,12 @@ class Prepared(Now):
     def __init__(self, weights: np.ndarray) -> None:
         self.weights = weights
         self.calls: list[tuple[Callable, tuple]] = []
-        self.held: list[np.ndarray] = []
+        self.buffers: list[np.ndarray] = []
         self.keeping = True
 
     def empty(self, shape, dtype=np.float32):
-        self.held.append(super().empty(shape, dtype))
-        return self.held[-1]
+        self.buffers.append(super().empty(shape, dtype))
+        return self.buffers[-1]
 
     def call(self, function, *arguments):
         function(*arguments)
@@ -51,9 +51,9 @@ class Prepared(Now):
 
     def derived(self, key, source, shape, fill):
         self.keeping = not np.may_share_memory(source, self.weights)
-        made = super().derived(key, source, shape, fill)
+        array = super().derived(key, source, shape, fill)
         self.keeping = True
-        return made
+        return array
 
     def __call__(self) -> None:
         for function, arguments in self.calls:
@@ -86,7 +86,7 @@ def interleaved(contestants: dict[str, Callable[[], None]], rounds: int = ROUNDS
             start = time.perf_counter()
             run()
             times[name].append(time.perf_counter() - start)
-    return {name: median(found) for name, found in times.items()}
+    return {name: median(series) for name, series in times.items()}
 
 
 def peak() -> float:
@@ -97,13 +97,13 @@ def peak() -> float:
     steps = np.zeros((4096, 2), np.int64)
     places = np.zeros((4096, 2), np.int64)
     product = gemm.product([rows], [steps], places)
-    held = Prepared(a)
+    prepared = Prepared(a)
 
     def run():
-        gemm.multiply(product, a.ctypes.data, gemm.Columns(b, 256), c.ctypes.data, 64, fast.lanes(), held)
+        gemm.multiply(product, a.ctypes.data, gemm.Columns(b, 256), c.ctypes.data, 64, fast.lanes(), prepared)
 
     run()
-    return 2 * c.size * len(steps) / interleaved({"product": held})["product"] / 1e9
+    return 2 * c.size * len(steps) / interleaved({"product": prepared})["product"] / 1e9
 
 
 def roofline(threads: int = 2) -> dict[str, float]:
@@ -204,7 +204,7 @@ def step(threads: int = 2) -> dict[str, float]:
     """Milliseconds of a WGAN-GP critic step, rule by rule."""
     set_num_threads(threads)
     work = WORKLOADS["wgan-gp"]
-    built = {}
+    steps = {}
     for name, variant, uses_winograd in (
         ("eager, direct", "eager", False),
         ("eager, Winograd", "eager", True),
@@ -217,8 +217,8 @@ def step(threads: int = 2) -> dict[str, float]:
             winograd.set_enabled(uses_winograd)
             run()
 
-        built[name] = under
-    times = interleaved(built, 9)
+        steps[name] = under
+    times = interleaved(steps, 9)
     winograd.set_enabled(True)
     return {name: 1e3 * seconds for name, seconds in times.items()}
 
@@ -230,7 +230,7 @@ if __name__ == "__main__":
         "convolutions, GFLOP/s": shares,
         "critic step, ms": step,
     }
-    for title, measured in tables.items():
+    for title, measure in tables.items():
         print(title)
-        for name, value in measured().items():
+        for name, value in measure().items():
             print(f"  {name:<45} {value:8.1f}")

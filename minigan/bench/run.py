@@ -107,8 +107,8 @@ class Worker:
             answer = json.loads(line)
         else:
             self.errors.seek(0)
-            said = self.errors.read().strip().splitlines() or ["nothing"]
-            answer = {"error": f"the process ended with status {self.process.wait()}, its last words: {said[-1]}"}
+            words = self.errors.read().strip().splitlines() or ["nothing"]
+            answer = {"error": f"the process ended with status {self.process.wait()}, its last words: {words[-1]}"}
         if "error" in answer:
             self.close()
             raise WorkerError(answer["error"])
@@ -178,9 +178,9 @@ def _attempts(worker: Worker, settings: Settings) -> Iterator[dict]:
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(PAUSE)
-        found = worker.burst()
-        yield found
-        if settings.accept_load or not _disturbed(found):
+        burst = worker.burst()
+        yield burst
+        if settings.accept_load or not _disturbed(burst):
             return
 
 
@@ -192,9 +192,9 @@ def summary(bursts: list[dict], settings: Settings) -> dict:
     """Median and quartiles of the undisturbed bursts; where there are too few, of the least disturbed: `loaded`."""
     calm = [b for b in bursts if not _disturbed(b)]
     loaded = len(calm) < settings.rounds
-    kept = sorted(bursts, key=lambda b: b["foreign"] or 0)[: settings.rounds] if loaded else calm
-    kept = bursts if settings.accept_load else kept
-    times = [b["ms"] for b in kept]
+    counted = sorted(bursts, key=lambda b: b["foreign"] or 0)[: settings.rounds] if loaded else calm
+    counted = bursts if settings.accept_load else counted
+    times = [b["ms"] for b in counted]
     low, middle, high = statistics.quantiles(times, n=4, method="inclusive") if len(times) > 1 else times * 3
     peak = max(b["peak_mib"] for b in bursts)
     return {"ms": middle, "low": low, "high": high, "loaded": loaded, "peak_mib": peak, "bursts": bursts}
@@ -230,15 +230,15 @@ def _started(name: str, settings: Settings, caches: dict[str, str]) -> dict:
 def _import_time(package: str) -> float:
     code = f"import time; since = time.perf_counter(); import {package}; print(time.perf_counter() - since)"
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
-    return float(done.stdout.split()[-1])
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    return float(process.stdout.split()[-1])
 
 
 def absent() -> dict[str, str]:
     """Contestants that cannot run here, and why."""
     packages = {c.package for c in CONTESTANTS.values()}
-    missing = {p for p in packages if importlib.util.find_spec(p) is None}
-    return {n: f"{c.package} is not installed" for n, c in CONTESTANTS.items() if c.package in missing}
+    lacking = {p for p in packages if importlib.util.find_spec(p) is None}
+    return {n: f"{c.package} is not installed" for n, c in CONTESTANTS.items() if c.package in lacking}
 
 
 def contestants(peers: str | None) -> list[str]:
@@ -246,16 +246,16 @@ def contestants(peers: str | None) -> list[str]:
 
     Raises ValueError for a peer that is unknown or absent.
     """
-    missing = absent()
+    reasons = absent()
     if peers is None:
-        return [name for name in CONTESTANTS if name not in missing]
-    wanted = [name for name in peers.split(",") if name]
-    for name in wanted:
+        return [name for name in CONTESTANTS if name not in reasons]
+    names = [name for name in peers.split(",") if name]
+    for name in names:
         if name not in CONTESTANTS:
             raise ValueError(f"unknown peer {name!r}; known peers: {', '.join(n for n in CONTESTANTS if n not in OWN)}")
-        if name in missing:
-            raise ValueError(f"peer {name!r}: {missing[name]}; pip install 'minigan[bench]' installs all peers")
-    return [name for name in CONTESTANTS if name in OWN or name in wanted]
+        if name in reasons:
+            raise ValueError(f"peer {name!r}: {reasons[name]}; pip install 'minigan[bench]' installs all peers")
+    return [name for name in CONTESTANTS if name in OWN or name in names]
 
 
 def machine(names: Sequence[str], threads: int) -> dict:

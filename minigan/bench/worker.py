@@ -61,11 +61,11 @@ def prepare(order: dict) -> tuple[Callable[[], list], dict]:
     since = time.perf_counter()
     read(step())
     first = time.perf_counter() - since
-    spent = 0.0
+    total = 0.0
     for _ in range(WARM_UP):
-        if spent < 1:
+        if total < 1:
             seconds = burst(step, 1)["ms"] / 1e3
-            spent += seconds
+            total += seconds
     if seconds < 0.05:  # too short to be timed alone
         seconds = burst(step, max(1, int(0.05 / seconds)))["ms"] / 1e3
     steps = max(1, round(order["seconds"] / seconds))

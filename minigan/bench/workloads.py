@@ -112,16 +112,16 @@ def workload(name: str) -> Workload:
     size, _, again = change.partition("x")
     if base not in WORKLOADS or (change and not (size.isdecimal() and change in (size, f"{size}x{size}"))):
         raise ValueError(f"unknown workload {name!r}; known workloads: {', '.join(WORKLOADS)}")
-    found = WORKLOADS[base]
+    work = WORKLOADS[base]
     if again:
-        if found.hidden:
+        if work.hidden:
             raise ValueError(f"workload {name!r}: {base} has no images")
         if int(size) < 8 or int(size).bit_count() > 1:
             raise ValueError(f"workload {name!r}: the image size must be a power of two, at least 8")
-        return replace(found, name=name, shape=(found.shape[0], int(size), int(size)))
+        return replace(work, name=name, shape=(work.shape[0], int(size), int(size)))
     if change and int(size) < 1:
         raise ValueError(f"workload {name!r}: the batch must be at least 1")
-    return replace(found, name=name, batch=int(size)) if change else found
+    return replace(work, name=name, batch=int(size)) if change else work
 
 
 class Start(NamedTuple):

@@ -92,12 +92,12 @@ def bench(workloads, peers, rounds, threads, ops, costs, quick, accept_load, onl
     from ..bench.workloads import WORKLOADS, workload
 
     if only_list:
-        missing = run.absent()
+        absent = run.absent()
         for work in WORKLOADS.values():
             click.echo(f"{work.name:<20} {work.what}, batch {work.batch}")
         for name in run.CONTESTANTS:
-            click.echo(f"{name:<20} {missing.get(name, 'installed')}")
-        return {"workloads": list(WORKLOADS), "contestants": list(run.CONTESTANTS), "missing": missing}
+            click.echo(f"{name:<20} {absent.get(name, 'installed')}")
+        return {"workloads": list(WORKLOADS), "contestants": list(run.CONTESTANTS), "missing": absent}
     if device != "cpu":
         if workloads or peers or ops or costs:
             raise ValueError(

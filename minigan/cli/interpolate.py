@@ -29,17 +29,19 @@ def interpolate(run, out, rows, columns, seed, scale, device) -> dict:
     from ..gan.run import SAMPLE_STREAM, load_trainer
     from ..gan.systems.table import system
 
-    trainer, found = load_trainer(run, device=backend.device(device), with_data=False)
+    trainer, checkpoint = load_trainer(run, device=backend.device(device), with_data=False)
     options = trainer.options
     if "latent" not in system(options.system).takes:
         raise ValueError(f"{options.system} translates images and has no latents; see: minigan translate")
-    drawn = trainer.inputs(2 * rows, backend.Generator(seed, SAMPLE_STREAM))
-    points = latents.between(backend.host(drawn.data), options.latent, columns)
+    inputs = trainer.inputs(2 * rows, backend.Generator(seed, SAMPLE_STREAM))
+    points = latents.between(backend.host(inputs.data), options.latent, columns)
     images = trainer.sample(Tensor(points))
     viz.save_grid(out, images, columns=columns, scale=scale)
     largest = latents.largest_step(images, columns)
     click.echo(
-        f"{rows} pairs of step {found.step} of {found.path.parent} in {out}; the largest of {columns - 1} steps is"
-        f" {largest.mean():.1%} of a way on average, {largest.max():.1%} at most ({1 / (columns - 1):.1%}: all equal)"
+        f"{rows} pairs of step {checkpoint.step} of {checkpoint.path.parent} in {out}; the largest of {columns - 1}"
+        f" steps is {largest.mean():.1%} of a way on average, {largest.max():.1%} at most"
+        f" ({1 / (columns - 1):.1%}: all equal)"
     )
-    return {"out": str(out), "step": found.step, "rows": rows, "columns": columns, "largest_step": largest.tolist()}
+    figures = {"rows": rows, "columns": columns, "largest_step": largest.tolist()}
+    return {"out": str(out), "step": checkpoint.step, **figures}

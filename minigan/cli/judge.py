@@ -33,8 +33,8 @@ def list_(runs) -> list:
         if "problem" in r:
             click.echo(f"{r['run']:<32} {r['problem']}")
             continue
-        scored = "" if r["confident"] is None else f"  {r['confident']:.1%} confident"
-        click.echo(f"{r['run']:<32} {r['system']:<8} {r['data']:<8} step {r['steps_done']} of {r['steps']}{scored}")
+        score = "" if r["confident"] is None else f"  {r['confident']:.1%} confident"
+        click.echo(f"{r['run']:<32} {r['system']:<8} {r['data']:<8} step {r['steps_done']} of {r['steps']}{score}")
     return rows
 
 
@@ -51,10 +51,10 @@ def sample(run, count, out, seed, scale, device) -> dict:
     from .. import backend, viz
     from ..gan.run import SAMPLE_STREAM, load_trainer
 
-    trainer, found = load_trainer(run, device=backend.device(device), with_data=False)
+    trainer, checkpoint = load_trainer(run, device=backend.device(device), with_data=False)
     viz.save_grid(out, trainer.draw(count, backend.Generator(seed, SAMPLE_STREAM)), scale=scale)
-    click.echo(f"{count} images from step {found.step} of {found.path.parent} in {out}")
-    return {"out": str(out), "count": count, "step": found.step}
+    click.echo(f"{count} images from step {checkpoint.step} of {checkpoint.path.parent} in {out}")
+    return {"out": str(out), "count": count, "step": checkpoint.step}
 
 
 @click.argument("run")
@@ -75,13 +75,13 @@ def evaluate(run, count, seed, device) -> dict:
         return figures
     from ..gan.run import SAMPLE_STREAM, append_metric, load_trainer
 
-    trainer, found = load_trainer(run, device=where)
-    seen = trainer.observe(count or 5000, backend.Generator(seed, SAMPLE_STREAM), details=True)
-    append_metric(found.path.parent, found.step, seen)
-    click.echo(f"step {found.step} of {found.path.parent}:")
-    for line in seen.lines:
+    trainer, checkpoint = load_trainer(run, device=where)
+    observation = trainer.observe(count or 5000, backend.Generator(seed, SAMPLE_STREAM), details=True)
+    append_metric(checkpoint.path.parent, checkpoint.step, observation)
+    click.echo(f"step {checkpoint.step} of {checkpoint.path.parent}:")
+    for line in observation.lines:
         click.echo(line)
-    return {"step": found.step, **seen.figures}
+    return {"step": checkpoint.step, **observation.figures}
 
 
 @click.argument("data_name", metavar="DATA")
@@ -125,6 +125,6 @@ def results(names, seeds, steps, root, out) -> list:
     with an interrupted one."""
     from ..gan import results as page
 
-    made = page.build(page.rows(names), seeds, root, out, click.echo, steps)
-    click.echo(f"{len(made)} rows in {out}")
-    return made
+    table = page.build(page.rows(names), seeds, root, out, click.echo, steps)
+    click.echo(f"{len(table)} rows in {out}")
+    return table

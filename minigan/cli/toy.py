@@ -29,12 +29,12 @@ def register(main: click.Group, command: Callable) -> None:
 @click.option("--pack", type=int, help="Samples judged together by trick packing.")
 @click.option("--unroll", type=int, help="Critic steps that trick unrolled looks through.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write; by default the next number in toy/.")
-def toy(name, system, trick, published, out, **given) -> dict:
+def toy(name, system, trick, published, out, **options) -> dict:
     """Train a GAN on points in the plane. NAME is ring, grid, moons, roll, spiral, or a .npz or .csv file of points."""
     from ..gan.toy import run as toyrun
     from ..gan.toy.trainer import PUBLISHED, options_for
 
-    changes = (PUBLISHED if published else {}) | {k: v for k, v in given.items() if v is not None}
+    changes = (PUBLISHED if published else {}) | {k: v for k, v in options.items() if v is not None}
     figures = toyrun.run(options_for(name, system, trick, **changes), out)
     click.echo(f"{toyrun.line(figures)}; {figures['seconds']:.0f} s; pictures in {figures['out']}")
     return figures

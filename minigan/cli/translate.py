@@ -34,21 +34,21 @@ def translate(run, images, out, to, settings, fit, only, scale, device) -> dict:
     from .. import backend, viz
     from ..data import to_unit
 
-    trainer, found = _trainer(run, backend.device(device))
+    trainer, checkpoint = _trainer(run, backend.device(device))
     changes = _settings(settings)
-    kept, pixels, skipped = _read(images, trainer.options.size, fit, trainer.info.shape[-1] == 1)
-    if not kept:
+    usable, pixels, refusals = _read(images, trainer.options.size, fit, trainer.info.shape[-1] == 1)
+    if not usable:
         raise OSError("none of the images can be used")
     real = to_unit(np.stack(pixels))
-    made, what = trainer.translate_as(real, to, changes)
-    rows = [made] if only else [real, made]
-    viz.save_grid(out, np.concatenate(rows), columns=len(kept), scale=scale)
-    click.echo(f"{len(kept)} images {what}, by step {found.step} of {found.path.parent}, in {out}")
+    translations, what = trainer.translate_as(real, to, changes)
+    rows = [translations] if only else [real, translations]
+    viz.save_grid(out, np.concatenate(rows), columns=len(usable), scale=scale)
+    click.echo(f"{len(usable)} images {what}, by step {checkpoint.step} of {checkpoint.path.parent}, in {out}")
     return {
         "out": str(out),
-        "step": found.step,
-        "translated": [str(path) for path in kept],
-        "skipped": skipped,
+        "step": checkpoint.step,
+        "translated": [str(path) for path in usable],
+        "skipped": refusals,
         "what": what,
     }
 
@@ -58,20 +58,20 @@ def _trainer(run: str, device: str):
     from ..gan.run import load_trainer
 
     try:
-        trainer, found = load_trainer(run, device=device, with_data=False)
+        trainer, checkpoint = load_trainer(run, device=device, with_data=False)
     except ValueError:  # what the data set's row does not tell, the data set does
-        trainer, found = load_trainer(run, device=device)
+        trainer, checkpoint = load_trainer(run, device=device)
     if not hasattr(trainer, "translate_as"):
         raise ValueError(
-            f"{found.path.parent} is a run of {trainer.options.system}, which makes images of noise; translate takes"
-            " runs of cyclegan and stargan"
+            f"{checkpoint.path.parent} is a run of {trainer.options.system}, which makes images of noise; translate"
+            " takes runs of cyclegan and stargan"
         )
-    return trainer, found
+    return trainer, checkpoint
 
 
-def _settings(given: tuple[str, ...]) -> dict[str, str]:
+def _settings(texts: tuple[str, ...]) -> dict[str, str]:
     settings = {}
-    for text in given:
+    for text in texts:
         name, equals, value = text.partition("=")
         if not (name and equals and value) or name in settings:
             raise ValueError(f"--set {text}: write each attribute once, as in --set hat=yes")
@@ -83,18 +83,18 @@ def _read(paths: tuple[Path, ...], size: int, fit: str, grey: bool):
     """(paths that can be used, their pixels (S, S, C), path -> why it is skipped); says what is skipped or changed."""
     from ..data.folder import decode
 
-    kept, pixels, skipped = [], [], {}
+    usable, pixels, refusals = [], [], {}
     for path in paths:
         try:
             if not path.is_file():
                 raise ValueError("a folder" if path.is_dir() else "no such file")
             image, remarks = decode(path, size, fit, grey)
         except ValueError as error:
-            skipped[str(path)] = str(error)
+            refusals[str(path)] = str(error)
             click.echo(f"{path}: skipped, {error}")
             continue
-        kept.append(path)
+        usable.append(path)
         pixels.append(image)
         for remark in remarks:
             click.echo(f"{path}: {remark}")
-    return kept, pixels, skipped
+    return usable, pixels, refusals

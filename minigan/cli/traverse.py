@@ -30,10 +30,10 @@ def traverse(run, out, rows, columns, seed, scale) -> dict:
     from ..gan.latents import traverse as walk
     from ..gan.run import load_trainer
 
-    trainer, found = load_trainer(run)
+    trainer, checkpoint = load_trainer(run)
     grids = walk(trainer, rows, columns, seed)
     viz.save_grids(out, grids, scale)
     for title in grids:
         click.echo(title)
-    click.echo(f"step {found.step} of {found.path.parent}: {out}")
-    return {"out": str(out), "step": found.step, "grids": list(grids)}
+    click.echo(f"step {checkpoint.step} of {checkpoint.path.parent}: {out}")
+    return {"out": str(out), "step": checkpoint.step, "grids": list(grids)}

@@ -34,10 +34,10 @@ FAST = ["-O2", "-fno-math-errno", "-fno-trapping-math"]
 @cache
 def compiler() -> str:
     """The path of g++; KernelError where there is none."""
-    found = shutil.which(os.environ.get("CXX") or "g++") or shutil.which("g++")
-    if found is None:
+    compiler = shutil.which(os.environ.get("CXX") or "g++") or shutil.which("g++")
+    if compiler is None:
         raise KernelError("minigan.cudasim compiles kernels with g++, and there is none: install it (apt install g++)")
-    return found
+    return compiler
 
 
 def available() -> bool:
@@ -65,10 +65,10 @@ def _machine() -> str:
 def run(command: list[str]) -> str:
     """What a compiler prints. Raises KernelError, with its reasons, where it refuses."""
     english = {**os.environ, "LC_ALL": "C"}  # for text_of.refusal, which reads the messages
-    done = subprocess.run(command, capture_output=True, text=True, env=english)
-    if done.returncode:
-        raise KernelError(text_of.refusal(done.stderr))
-    return done.stdout
+    process = subprocess.run(command, capture_output=True, text=True, env=english)
+    if process.returncode:
+        raise KernelError(text_of.refusal(process.stderr))
+    return process.stdout
 
 
 def build(text: str, name: str, folders: list[Path], options: tuple[str, ...], check: bool) -> Path:
@@ -88,8 +88,8 @@ def build(text: str, name: str, folders: list[Path], options: tuple[str, ...], c
     library = folder / f"{digest}.so"
     if not library.exists():
         with tempfile.TemporaryDirectory(dir=folder) as work:
-            made = _compile(text, name, folders, options, check, Path(work))
-            os.replace(made, library)
+            output = _compile(text, name, folders, options, check, Path(work))
+            os.replace(output, library)
     return library
 
 
@@ -104,13 +104,13 @@ def _compile(text: str, name: str, folders: list[Path], options: tuple[str, ...]
     if not kernels:
         raise KernelError(f'{name}: no kernel: a kernel is declared as `extern "C" __global__ void name(...)`')
     (work / "module.cpp").write_text(_module(text_of.translate(plain, unroll=not check), name, kernels))
-    made = work / "module.so"
+    library = work / "module.so"
     object_file = work / "module.o"
     flags = [*COMMON, *(CHECK if check else FAST), f"-I{HERE}"]
     run([compiler(), *flags, "-c", str(work / "module.cpp"), "-o", str(object_file)])
     # Linked without -fsanitize: the calls that it put in are answered by check.h.
-    run([compiler(), "-shared", str(object_file), "-o", str(made), "-lm", "-ldl"])
-    return made
+    run([compiler(), "-shared", str(object_file), "-o", str(library), "-lm", "-ldl"])
+    return library
 
 
 def _module(translated: str, name: str, kernels: list[Declaration]) -> str:

@@ -44,21 +44,21 @@ def measure(
     files: Iterable[Path], architectures: Iterable[str] = ARCHITECTURES, types: Iterable[str] = TYPES
 ) -> Figures:
     """What every kernel of `files` takes. Raises NvrtcError with the log of a source that does not compile."""
-    found: Figures = {}
+    figures: Figures = {}
     for path in files:
         headers = {p.name: p.read_text() for p in path.parent.glob("*.cuh")}
         for real in types:
             for architecture in architectures:
-                made = nvrtc.compile_source(path.read_text(), architecture, [f"-Dreal={real}"], path.name, headers)
-                for kernel, usage in nvrtc.usage(*made).items():
-                    found[f"{path.name} {kernel} {real} {architecture}"] = usage
-    return found
+                binary = nvrtc.compile_source(path.read_text(), architecture, [f"-Dreal={real}"], path.name, headers)
+                for kernel, usage in nvrtc.usage(*binary).items():
+                    figures[f"{path.name} {kernel} {real} {architecture}"] = usage
+    return figures
 
 
-def complaints(found: Figures, expected: Figures | None) -> list[str]:
+def complaints(figures: Figures, expected: Figures | None) -> list[str]:
     """What is wrong with the figures found, a line each; `expected` None: no figures to compare with."""
     wrong = []
-    for name, usage in found.items():
+    for name, usage in figures.items():
         architecture = name.rsplit("_", 1)[-1]
         shared = usage.shared - (SYSTEM_SHARED if int(architecture) >= 90 and usage.shared else 0)
         if usage.spills:
@@ -72,13 +72,13 @@ def complaints(found: Figures, expected: Figures | None) -> list[str]:
         elif usage.registers > REGISTER_SLACK * expected[name].registers:
             wrong.append(f"{name}: {usage.registers} registers, expected {expected[name].registers}")
     if expected is not None:
-        wrong += [f"{name}: expected, but there is no such kernel" for name in expected if name not in found]
+        wrong += [f"{name}: expected, but there is no such kernel" for name in expected if name not in figures]
     return wrong
 
 
-def save(path: Path, found: Figures) -> None:
+def save(path: Path, figures: Figures) -> None:
     """Writes figures as JSON: per kernel, registers, shared memory, stack and spills."""
-    rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(list(astuple(u)))}" for name, u in sorted(found.items()))
+    rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(list(astuple(u)))}" for name, u in sorted(figures.items()))
     path.write_text(
         f'{{\n "nvrtc": "{nvrtc.version()}",\n "columns": ["registers", "shared", "stack", "spills"],\n'
         f' "kernels": {{\n{rows}\n }}\n}}\n'
@@ -87,18 +87,18 @@ def save(path: Path, found: Figures) -> None:
 
 def load(path: Path) -> tuple[str, Figures]:
     """The version of NVRTC and the figures in such a file."""
-    kept = json.loads(path.read_text())
-    return kept["nvrtc"], {name: Usage(*row) for name, row in kept["kernels"].items()}
+    record = json.loads(path.read_text())
+    return record["nvrtc"], {name: Usage(*row) for name, row in record["kernels"].items()}
 
 
-def table(found: Figures) -> str:
+def table(figures: Figures) -> str:
     """The figures as text: a line for each kernel and type, registers by architecture."""
-    kernels = list(dict.fromkeys(name.rsplit(" ", 1)[0] for name in found))
-    architectures = list(dict.fromkeys(name.rsplit(" ", 1)[1] for name in found))
+    kernels = list(dict.fromkeys(name.rsplit(" ", 1)[0] for name in figures))
+    architectures = list(dict.fromkeys(name.rsplit(" ", 1)[1] for name in figures))
     wide = max((len(k) for k in kernels), default=0)
     lines = [f"{'registers a thread':<{wide}} {' '.join(f'{a:>6}' for a in architectures)}  shared  spills"]
     for kernel in kernels:
-        row = [found[f"{kernel} {a}"] for a in architectures]
+        row = [figures[f"{kernel} {a}"] for a in architectures]
         lines.append(
             f"{kernel:<{wide}} {' '.join(f'{u.registers:6}' for u in row)}  {max(u.shared for u in row):6}"
             f"  {max(u.spills for u in row):6}"
@@ -116,20 +116,22 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="take what is found as the expected figures")
     options = parser.parse_args()
     try:
-        found = measure(options.files or sources())
+        figures = measure(options.files or sources())
     except (NvrtcError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
-    print(table(found))
+    print(table(figures))
     expected = None
     if options.write:
-        save(options.expected, found)
+        save(options.expected, figures)
     elif options.expected.exists():
-        version, kept = load(options.expected)
-        expected = kept if version == nvrtc.version() else None
-    wrong = complaints(found, expected)
+        version, record = load(options.expected)
+        expected = record if version == nvrtc.version() else None
+    wrong = complaints(figures, expected)
     print(
-        "\n".join(wrong) if wrong else f"{len(found)} compilations of kernels: nothing wrong (NVRTC {nvrtc.version()})"
+        "\n".join(wrong)
+        if wrong
+        else f"{len(figures)} compilations of kernels: nothing wrong (NVRTC {nvrtc.version()})"
     )
     return bool(wrong)
 

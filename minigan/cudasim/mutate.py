@@ -110,7 +110,7 @@ def mutants(path: Path) -> list[Mutant]:
     """All mutants of a file, in the order of its lines."""
     text = path.read_text()
     code = without_comments(text).split("\n")
-    rows, found = text.split("\n"), []
+    rows, mistakes = text.split("\n"), []
     for number, (line, row) in enumerate(zip(code, rows, strict=True), 1):
         if line.lstrip().startswith(("#", "template")) or not row.startswith(line.rstrip()):
             continue
@@ -118,8 +118,8 @@ def mutants(path: Path) -> list[Mutant]:
             for match in re.finditer(pattern, line):
                 new = row[: match.start()] + match.expand(replacement) + row[match.end() :]
                 whole = "\n".join([*rows[: number - 1], new, *rows[number:]])
-                found.append(Mutant(path.name, number, rule, row.strip(), new.strip(), whole))
-    return found
+                mistakes.append(Mutant(path.name, number, rule, row.strip(), new.strip(), whole))
+    return mistakes
 
 
 def compiles(mutant: Mutant, folder: Path, options: Iterable[str] = ()) -> bool:
@@ -137,23 +137,23 @@ def survey(
     limit: int | None = None,
     seed: int = 0,
     options: Iterable[str] = (),
-    known: Mapping[str, Outcome] | None = None,
-    done: Callable[[Outcome, int, int], None] = lambda *_: None,
+    record: Mapping[str, Outcome] | None = None,
+    report: Callable[[Outcome, int, int], None] = lambda *_: None,
 ) -> list[Outcome]:
     """Tries a file's mutants, all or `limit` of them drawn by `seed`.
 
     check    gets a mutant's text, and returns what it noticed, or None
     options  with which a mutant is to compile
-    known    outcomes of an earlier run by key: those that did not survive are taken as they are
-    done     is told each new outcome, its number and of how many
+    record   outcomes of an earlier run by key: those that did not survive are taken as they are
+    report   is told each new outcome, its number and of how many
     """
-    tried, options, known = mutants(path), tuple(options), known or {}
-    if limit is not None and len(tried) > limit:
-        tried = [tried[i] for i in sorted(random.Random(seed).sample(range(len(tried)), limit))]
+    sample, options, record = mutants(path), tuple(options), record or {}
+    if limit is not None and len(sample) > limit:
+        sample = [sample[i] for i in sorted(random.Random(seed).sample(range(len(sample)), limit))]
     outcomes = []
-    for i, m in enumerate(tried, 1):
-        if m.key in known and known[m.key].fate != "survived":
-            outcomes.append(known[m.key])
+    for i, m in enumerate(sample, 1):
+        if m.key in record and record[m.key].fate != "survived":
+            outcomes.append(record[m.key])
             continue
         if not compiles(m, path.resolve().parent, options):
             fate, words = "stillborn", ""
@@ -161,7 +161,7 @@ def survey(
             noticed = check(m.text)
             fate, words = ("killed", noticed[:160]) if noticed else ("survived", "")
         outcomes.append(Outcome(m.key, m.file, m.line, m.rule, m.before, m.after, fate, words))
-        done(outcomes[-1], i, len(tried))
+        report(outcomes[-1], i, len(sample))
     return outcomes
 
 
@@ -197,30 +197,30 @@ def recorded(path: Path | None) -> dict[str, Outcome]:
     return {o.key: o for o in (Outcome(**json.loads(row)) for row in path.read_text().splitlines())}
 
 
-def _survey_all(files: list[Path], plan: Plan, given: argparse.Namespace) -> list[Outcome]:
+def _survey_all(files: list[Path], plan: Plan, options: argparse.Namespace) -> list[Outcome]:
     """Surveys the files one after the other; ValueError for tests that fail without any mistake."""
-    known, outcomes = recorded(given.out), []
+    record, outcomes = recorded(options.out), []
 
-    def done(outcome: Outcome, i: int, of: int) -> None:
+    def report(outcome: Outcome, i: int, of: int) -> None:
         print(
             f"{i}/{of} {outcome.file}:{outcome.line} {outcome.rule}: {outcome.fate} {outcome.words[:100]}", flush=True
         )
-        if given.out:
-            with given.out.open("a") as file:
+        if options.out:
+            with options.out.open("a") as file:
                 file.write(f"{json.dumps(asdict(outcome))}\n")
 
     for file in files:
-        checkout = Checkout(given.root, file, given.tests or plan.of(file), given.seconds)
+        checkout = Checkout(options.root, file, options.tests or plan.of(file), options.seconds)
         try:
             wrong = checkout.check(None)
             if wrong:
                 raise ValueError(f"{file}: the tests fail without any mistake: {wrong}")
-            outcomes += survey(file, checkout.check, given.limit, given.seed, plan.options, known, done)
+            outcomes += survey(file, checkout.check, options.limit, options.seed, plan.options, record, report)
         finally:
             checkout.remove()
-    if given.out:
-        others = [o for o in known.values() if o.file not in {f.name for f in files}]
-        given.out.write_text("".join(f"{json.dumps(asdict(o))}\n" for o in [*others, *outcomes]))
+    if options.out:
+        others = [o for o in record.values() if o.file not in {f.name for f in files}]
+        options.out.write_text("".join(f"{json.dumps(asdict(o))}\n" for o in [*others, *outcomes]))
     return outcomes
 
 
@@ -243,7 +243,7 @@ def main(argv: list[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(description="Put small mistakes into kernels and see whether tests notice.")
     parser.add_argument("files", nargs="+", type=Path)
-    parser.add_argument("--plan", type=Path, help="TOML: tests by file, and what is known of survivors")
+    parser.add_argument("--plan", type=Path, help="TOML: tests by file, and what is record of survivors")
     parser.add_argument("--tests", nargs="+", help="what pytest is to run, in place of the plan's")
     parser.add_argument("--root", type=Path, default=Path(), help="the checkout")
     parser.add_argument("--limit", type=int, help="mutants of each file")
@@ -251,18 +251,18 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=int, default=120, help="of processor time for one mutant")
     parser.add_argument("--aim", type=float, default=0.94)
     parser.add_argument("--out", type=Path, help="outcomes, a line of JSON each; read again by the next run")
-    given = parser.parse_args(argv)
-    if not given.plan and not given.tests:
+    options = parser.parse_args(argv)
+    if not options.plan and not options.tests:
         parser.error("--plan or --tests says what pytest is to run")
     try:
-        plan = Plan.read(given.plan) if given.plan else Plan({}, [], {})
-        outcomes = _survey_all(given.files, plan, given)
+        plan = Plan.read(options.plan) if options.plan else Plan({}, [], {})
+        outcomes = _survey_all(options.files, plan, options)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     lines, share, unexplained = report(outcomes, plan)
     print("\n".join(lines))
-    return int(share < given.aim or unexplained > 0)
+    return int(share < options.aim or unexplained > 0)
 
 
 if __name__ == "__main__":

@@ -81,26 +81,26 @@ def read(path: Path) -> str:
 
 def includes(text: str, name: str, folders: list[Path]) -> list[str]:
     """The texts of all files that `text` includes, in order; KernelError for one that is not in `folders`."""
-    found, seen = [], set()
+    includes, visited = [], set()
 
     def visit(text: str, name: str) -> None:
         text = without_comments(text)
         for match in _INCLUDE.finditer(text):
             line = text.count("\n", 0, match.start()) + 1
-            quoted, wanted = match[1] == '"', match[2]
-            path = next((f / wanted for f in folders if quoted and (f / wanted).is_file()), None)
+            quoted, target = match[1] == '"', match[2]
+            path = next((f / target for f in folders if quoted and (f / target).is_file()), None)
             if path is None:
                 raise KernelError(
-                    f"{name}:{line}: cannot include {wanted}: the simulator, like NVRTC, knows only files beside the "
+                    f"{name}:{line}: cannot include {target}: the simulator, like NVRTC, knows only files beside the "
                     "source and in the folders of -I, written in quotes"
                 )
-            if path not in seen:
-                seen.add(path)
-                found.append(f"{wanted}\n{read(path)}")
+            if path not in visited:
+                visited.add(path)
+                includes.append(f"{target}\n{read(path)}")
                 visit(read(path), path.name)
 
     visit(text, name)
-    return found
+    return includes
 
 
 def without_comments(text: str) -> str:
@@ -150,7 +150,7 @@ def _split(text: str) -> list[str]:
 
 def declarations(text: str) -> list[Declaration]:
     """The kernels of preprocessed text, those of templates left out."""
-    found, lines = [], Lines(text)
+    kernels, lines = [], Lines(text)
     for match in _KERNEL.finditer(text):
         before = text[: match.start()].rstrip()
         if not re.search(
@@ -170,11 +170,11 @@ def declarations(text: str) -> list[Declaration]:
                 end = _closing(text, word.end() - 1)
                 names = [re.search(r"(\w+)\s*(?:\[\s*\])?$", p) for p in _split(text[word.end() : end]) if p != "void"]
                 file, line = lines.at(match.start())
-                found.append(Declaration(word[1], tuple(n[1] if n else "?" for n in names), line, file, bounds))
+                kernels.append(Declaration(word[1], tuple(n[1] if n else "?" for n in names), line, file, bounds))
                 break
             else:
                 position = word.end(1)
-    return found
+    return kernels
 
 
 def _in_linkage_block(before: str) -> bool:
@@ -213,9 +213,9 @@ def translate(text: str, unroll: bool) -> str:
     text = re.sub(r'\bextern\s*"C"', "", text)
     text = _DYNAMIC.sub(dynamic, text)
     text = _STATIC.sub(static, text)
-    left = re.search(r"\b__shared__\b", text)
-    if left:
-        name, line = Lines(text).at(left.start())
+    declaration = re.search(r"\b__shared__\b", text)
+    if declaration:
+        name, line = Lines(text).at(declaration.start())
         raise KernelError(
             f"{name}:{line}: a __shared__ declaration the simulator cannot read; write `__shared__ type name[size];` "
             "without an initial value, inside the kernel"

@@ -75,19 +75,19 @@ def _loaded(name: str, path: str) -> np.ndarray:
 def arguments(kernel: Kernel, texts: Iterable[str]) -> dict[str, Any]:
     """The arguments of a kernel, by name in its order, from texts `name=value`. Raises ValueError for a name that is
     unknown, missing or given twice."""
-    given: dict[str, str] = {}
+    arguments: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
-        if not equals or name in given:
+        if not equals or name in arguments:
             raise ValueError(f"cudasim: --arg {text!r}: write each argument once, as name=value")
-        given[name] = value
+        arguments[name] = value
     names = [p.name for p in kernel.parameters]
-    wrong = sorted(set(names) ^ set(given))
+    wrong = sorted(set(names) ^ set(arguments))
     if wrong:
         raise ValueError(
             f"cudasim: {kernel.name} takes {', '.join(names) or 'no arguments'}; unknown or missing: {', '.join(wrong)}"
         )
-    return {p.name: argument(given[p.name], p) for p in kernel.parameters}
+    return {p.name: argument(arguments[p.name], p) for p in kernel.parameters}
 
 
 def dimensions(text: str) -> tuple[int, ...]:

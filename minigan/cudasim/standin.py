@@ -45,8 +45,8 @@ class StandIn(ModuleType):
         self.ndarray, self.RawKernel = array_class(self), RawKernel
         for name in UFUNCS:
             setattr(self, name, self._ufunc(getattr(np, name)))
-        for name, allowed in FUNCTIONS.items():
-            setattr(self, name, self._function(name, allowed))
+        for name, keywords in FUNCTIONS.items():
+            setattr(self, name, self._function(name, keywords))
         self.abs = self.absolute
         self.add.at = self._add_at
         self.special = SimpleNamespace(erf=self._erf)
@@ -76,15 +76,15 @@ class StandIn(ModuleType):
         else:
             self.capturing.append((run, arguments))
 
-    def wrap(self, made):
+    def wrap(self, result):
         """What NumPy made, as this module's arrays."""
-        if isinstance(made, (tuple, list)):
-            return type(made)(map(self.wrap, made))
-        if isinstance(made, (np.ndarray, np.generic)):
+        if isinstance(result, (tuple, list)):
+            return type(result)(map(self.wrap, result))
+        if isinstance(result, (np.ndarray, np.generic)):
             array = object.__new__(self.ndarray)
-            array._a = np.asarray(made)
+            array._a = np.asarray(result)
             return array
-        return made
+        return result
 
     def unwrap(self, value):
         """The NumPy array of one of ours, a number as it is; TypeError for anything else that holds numbers."""
@@ -102,35 +102,35 @@ class StandIn(ModuleType):
 
     def _ufunc(self, ufunc: np.ufunc):
         def call(*args, out=None, dtype=None):
-            given = {} if dtype is None else {"dtype": dtype}
+            options = {} if dtype is None else {"dtype": dtype}
             if isinstance(out, tuple):
                 (out,) = out
             operands = self.unwrap(args)
             with np.errstate(all="ignore"):
-                made = ufunc(*operands, **given)
+                result = ufunc(*operands, **options)
             if out is None:
                 self.not_capturing(f"{ufunc.__name__} without out, which allocates")
-                return self.wrap(np.array(made, order="C"))
+                return self.wrap(np.array(result, order="C"))
             target = self.unwrap(out)
-            if made.shape != target.shape or not np.can_cast(made.dtype, target.dtype, "same_kind"):
+            if result.shape != target.shape or not np.can_cast(result.dtype, target.dtype, "same_kind"):
                 raise ValueError(
-                    f"{ufunc.__name__}: cannot put {made.dtype} {made.shape} into {target.dtype} {target.shape}"
+                    f"{ufunc.__name__}: cannot put {result.dtype} {result.shape} into {target.dtype} {target.shape}"
                 )
             if self.capturing is None:
-                target[...] = made
+                target[...] = result
             else:
-                self.capturing.append((_put, (target, ufunc, operands, given)))
+                self.capturing.append((_put, (target, ufunc, operands, options)))
             return out
 
         call.__name__ = ufunc.__name__
         return call
 
-    def _function(self, name: str, allowed: tuple[str, ...]):
+    def _function(self, name: str, keywords: tuple[str, ...]):
         function = getattr(np, name)
 
         def call(*args, **kwargs):
             for key in kwargs:
-                if key not in allowed:
+                if key not in keywords:
                     raise TypeError(f"{name}() got an unexpected keyword argument {key!r}")
             if name == "copyto":
                 return self.issue(partial(np.copyto, **self.unwrap(kwargs)), *self.unwrap(args))
@@ -230,28 +230,28 @@ class RawKernel:
             raise ValueError(f"{name}: grid {grid} is empty; CuPy would launch a block anyway")
         if len(args) != len(parameters):
             raise TypeError(f"{name}: {len(args)} arguments for {len(parameters)} parameters")
-        given = []
+        arguments = []
         for arg, parameter in zip(args, parameters, strict=True):
             if not parameter.pointer:
-                given.append(arg)
+                arguments.append(arg)
                 continue
             if type(arg) is not self._xp.ndarray:
                 raise TypeError(f"{name}: {parameter.name} is a pointer: pass a device array, not {type(arg).__name__}")
             if not arg.flags.c_contiguous:
                 raise ValueError(f"{name}: {parameter.name} is not C-contiguous: the kernel would read its neighbours")
-            given.append(arg._a)
+            arguments.append(arg._a)
         reaches = tuple(a._a for a in self._reaches)
-        self._xp.issue(self._run, grid, block, tuple(given), shared_mem, reaches)
+        self._xp.issue(self._run, grid, block, tuple(arguments), shared_mem, reaches)
 
     def _run(self, *launch) -> None:
         self._xp.launches += 1
         self._kernel(*launch)
 
 
-def _put(target: np.ndarray, ufunc: np.ufunc, operands: tuple, given: dict) -> None:
+def _put(target: np.ndarray, ufunc: np.ufunc, operands: tuple, options: dict) -> None:
     """target = ufunc(*operands), an operand being the target or not."""
     with np.errstate(all="ignore"):
-        target[...] = ufunc(*operands, **given)
+        target[...] = ufunc(*operands, **options)
 
 
 class Event:
@@ -309,17 +309,17 @@ class Graph:
 
 def differences(cupy: ModuleType) -> list[str]:
     """Where the stand-in has a name or an argument that the real module lacks."""
-    found = [f"cupy has no {n}" for n in (*UFUNCS, *FUNCTIONS, *MAKERS) if not hasattr(cupy, n)]
+    differences = [f"cupy has no {n}" for n in (*UFUNCS, *FUNCTIONS, *MAKERS) if not hasattr(cupy, n)]
     members = [
         n for n in vars(array_class(StandIn())) if n not in ("__slots__", "__module__", "__doc__", "__weakref__")
     ]
-    found += [f"cupy.ndarray has no {n}" for n in members if n != "_a" and not hasattr(cupy.ndarray, n)]
+    differences += [f"cupy.ndarray has no {n}" for n in members if n != "_a" and not hasattr(cupy.ndarray, n)]
     there = {"cuda": cupy.cuda, "Stream": cupy.cuda.Stream, "Event": cupy.cuda.Event, "Graph": cupy.cuda.Graph}
     ours = {"cuda": StandIn().cuda, "Stream": Stream, "Event": Event, "Graph": Graph}
     for name, theirs in there.items():
         public = (n for n in vars(ours[name]) if not n.startswith("__") and n not in ("work", "time"))
-        found += [f"cupy's {name} has no {n}" for n in public if n[0] != "_" and not hasattr(theirs, n)]
-    found += [f"cupy's flags have no {n}" for n in FLAGS if not hasattr(cupy._core.flags.Flags, n)]
+        differences += [f"cupy's {name} has no {n}" for n in public if n[0] != "_" and not hasattr(theirs, n)]
+    differences += [f"cupy's flags have no {n}" for n in FLAGS if not hasattr(cupy._core.flags.Flags, n)]
     makers = {n: tuple(inspect.signature(getattr(StandIn, n)).parameters)[1:] for n in MAKERS}
     for name, ours in {**FUNCTIONS, **makers}.items():
         try:
@@ -328,5 +328,5 @@ def differences(cupy: ModuleType) -> list[str]:
             continue
         if any(p.kind is p.VAR_KEYWORD for p in theirs.values()):
             continue
-        found += [f"cupy.{name} has no argument {p}; it has {', '.join(theirs)}" for p in ours if p not in theirs]
-    return found
+        differences += [f"cupy.{name} has no argument {p}; it has {', '.join(theirs)}" for p in ours if p not in theirs]
+    return differences

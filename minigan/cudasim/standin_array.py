@@ -107,10 +107,10 @@ def array_class(xp: ModuleType) -> type:
     def unary(name):
         return lambda self: xp.wrap(np.array(getattr(self._a, name)(), order="C"))
 
-    def method(name, allowed):
+    def method(name, keywords):
         def call(self, *args, **kwargs):
             for key in kwargs:
-                if key not in allowed:
+                if key not in keywords:
                     raise TypeError(f"{name}() got an unexpected keyword argument {key!r}")
             if name not in VIEWS:
                 xp.not_capturing(f"{name}, which may allocate")
@@ -127,6 +127,6 @@ def array_class(xp: ModuleType) -> type:
         setattr(ndarray, f"__{name}__", in_place(ufunc))
     for name in ("neg", "pos", "abs", "invert"):
         setattr(ndarray, f"__{name}__", unary(f"__{name}__"))
-    for name, allowed in METHODS.items():
-        setattr(ndarray, name, method(name, allowed))
+    for name, arguments in METHODS.items():
+        setattr(ndarray, name, method(name, arguments))
     return ndarray

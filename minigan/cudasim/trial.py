@@ -99,10 +99,10 @@ def serve(tests: list[str], seconds: int) -> None:
                 os.dup2(file.fileno(), 1)
                 os.dup2(file.fileno(), 2)
                 os._exit(pytest.main([*OPTIONS, *tests], plugins=[Float32First()]))
-        _, status, used = os.wait4(child, 0)
+        _, status, usage = os.wait4(child, 0)
         print(json.dumps(_complaint(os.waitstatus_to_exitcode(status), log, limit)), flush=True)
         if run == 0:
-            limit = min(seconds, 5 + 3 * round(used.ru_utime + used.ru_stime))
+            limit = min(seconds, 5 + 3 * round(usage.ru_utime + usage.ru_stime))
 
 
 def _complaint(status: int, log: Path, seconds: int) -> str | None:

@@ -67,13 +67,13 @@ class Certificate:
 
     def text(self) -> str:
         """The table (unless it was shown already) and a closing line."""
-        failed = sum(row.failure is not None for row in self.rows)
+        failures = sum(row.failure is not None for row in self.rows)
         worst = max((e for row in self.rows for e in row.differences.values()), default=0.0)
         against = f"PyTorch {self.torch}" if self.torch else "PyTorch not installed, so not compared with it"
         table = [] if self.shown else [HEADER, *(row.text() for row in self.rows)]
-        tried = sum(row.cases for row in self.rows)
-        verdict = f"{len(self.rows) - failed} of {len(self.rows)} pass"
-        return "\n".join([*table, f"{verdict}; {tried} cases, worst error against differences {worst:.0e}; {against}"])
+        cases = sum(row.cases for row in self.rows)
+        verdict = f"{len(self.rows) - failures} of {len(self.rows)} pass"
+        return "\n".join([*table, f"{verdict}; {cases} cases, worst error against differences {worst:.0e}; {against}"])
 
     def as_dict(self) -> dict:
         """The same as JSON can hold it."""
@@ -102,14 +102,14 @@ def certify_model(name: str, seed: int = 0, show: Callable[[str], object] | None
     """Check every parameter's gradient in each loss of a whole step of the system `name`, in float64 on a small
     network, run on the default device.
 
-    Raises ValueError, naming the known ones, for an unknown system.
+    Raises ValueError, naming the facts ones, for an unknown system.
     """
     system(name)
-    drawn = default_generator.state_dict()  # building layers draws weights, which are then overwritten
+    state = default_generator.state_dict()  # building layers draws weights, which are then overwritten
     where = default_device()
     with device("cpu"):  # drawn there, then moved: the same numbers on every device
         steps = WITH_TORCH[name](seed, where) if name in WITH_TORCH else _steps_of(name, seed, where)
-    default_generator.load_state_dict(drawn)
+    default_generator.load_state_dict(state)
     return _collect((row for step in steps for row in _step_rows(step, seed)), seed, show)
 
 
@@ -206,8 +206,8 @@ def _wgan_gp(seed: int, where: str) -> list[Step]:
         critic = _drawn(DCGANCritic(1, 16, 2), rng)
         real, fake = (Tensor(rng.uniform(-1, 1, (2, 1, 16, 16))) for _ in range(2))
         eps = Tensor(rng.random((2, 1, 1, 1)))
-        mixed = Tensor(fake.data + eps.data * (real.data - fake.data))
-        if all(_margin(critic.main, x) > MARGIN for x in (real, fake, mixed)):
+        points = Tensor(fake.data + eps.data * (real.data - fake.data))
+        if all(_margin(critic.main, x) > MARGIN for x in (real, fake, points)):
             break
     names, parameters = _parameters(critic)
     critic.to(where)
@@ -226,7 +226,7 @@ def _wgan_gp(seed: int, where: str) -> list[Step]:
         def f(x):
             return _torch_forward(critic.main, dict(zip(names, tensors, strict=True)), x).reshape(-1)
 
-        x = torch.tensor(mixed.data, requires_grad=True)
+        x = torch.tensor(points.data, requires_grad=True)
         (slope,) = torch.autograd.grad(f(x).sum(), x, create_graph=True)
         penalty = ((slope.flatten(1).norm(dim=1) - 1) ** 2).mean()
         return f(torch.tensor(fake.data)).mean() - f(torch.tensor(real.data)).mean() + 10 * penalty
@@ -330,13 +330,13 @@ def _tiny(name: str, seed: int, attempt: int) -> Trainer:
     row = system(name)
     small = {"size": 16, "base": 2, "batch_size": 3, "latent": 2, "n_critic": 1, "blocks": 1, "ramp": 0, "seed": seed}
     options = options_for(name, capture=False, **{key: value for key, value in small.items() if key in row.takes})
-    known = info(options.data)
+    facts = info(options.data)
     rng = np.random.default_rng((seed, attempt))
-    images = rng.integers(0, 256, (COUNT, options.size, options.size, known.shape[-1])).astype(np.uint8)
-    labels = np.arange(COUNT) % len(known.class_names) if known.class_names else None
-    values = [rng.integers(0, len(values), COUNT) for values in known.attributes.values()]
+    images = rng.integers(0, 256, (COUNT, options.size, options.size, facts.shape[-1])).astype(np.uint8)
+    labels = np.arange(COUNT) % len(facts.class_names) if facts.class_names else None
+    values = [rng.integers(0, len(values), COUNT) for values in facts.attributes.values()]
     dataset = Dataset(
-        replace(known, count=COUNT, shape=images.shape[1:], held_out=0),
+        replace(facts, count=COUNT, shape=images.shape[1:], held_out=0),
         images,
         labels,
         np.stack(values, 1) if values else None,
@@ -361,13 +361,13 @@ def _tiny(name: str, seed: int, attempt: int) -> Trainer:
 def _kink_distance(y: Tensor) -> float:
     """How near any op that y was made by comes to a kink: the smallest |x| of a rectifier's or absolute value's input,
     the smallest gap of two compared numbers."""
-    least, seen, waiting = np.inf, set(), [y.node]
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in seen:
+    least, visited, queue = np.inf, set(), [y.node]
+    while queue:
+        node = queue.pop()
+        if node is None or node in visited:
             continue
-        seen.add(node)
-        waiting.extend(x.node for x in node.inputs)
+        visited.add(node)
+        queue.extend(x.node for x in node.inputs)
         if node.op.name in KINKED:
             gap = node.inputs[0].data if node.op.name not in COMPARED else node.inputs[0].data - node.inputs[1].data
             least = min(least, float(np.abs(gap).min(initial=np.inf)))

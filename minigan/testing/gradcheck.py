@@ -105,22 +105,22 @@ def _home(inputs: Sequence[Tensor]) -> device:
 
 
 def _order_errors(fn, inputs, order, eps, atol, rtol, seed, full, name) -> dict[Key, float]:
-    point, wanted = {i: host(x.data) for i, x in enumerate(inputs)}, _wanted(inputs)
-    if not wanted:
+    point, positions = {i: host(x.data) for i, x in enumerate(inputs)}, _wanted(inputs)
+    if not positions:
         raise ValueError(f"{name}: none of the inputs requires a gradient, so there is nothing to check")
-    for i in wanted:
+    for i in positions:
         if point[i].dtype != float64:
             raise TypeError(f"{name}: input {i} is {point[i].dtype}; finite differences need float64 (use .double())")
 
-    before, leaves = _evaluate(fn, point, wanted, order - 1, seed)
-    again, _ = _evaluate(fn, point, wanted, order - 1, seed)
+    before, leaves = _evaluate(fn, point, positions, order - 1, seed)
+    again, _ = _evaluate(fn, point, positions, order - 1, seed)
     _require_finite(name, order - 1, before)
     if not all(np.array_equal(a, b) for a, b in zip(map(_array, before), map(_array, again), strict=True)):
         raise GradcheckError(f"{name}: two calls on the same inputs differ, so differences mean nothing", order - 1)
 
-    by = [*wanted, *(key for key in leaves if key not in point)]
+    by = [*positions, *(key for key in leaves if key not in point)]
     point = {key: host(leaf.data) for key, leaf in leaves.items()}
-    jacobian = _differences(fn, point, by, wanted, order - 1, seed, before, eps)
+    jacobian = _differences(fn, point, by, positions, order - 1, seed, before, eps)
     cotangents = [_cotangents(before, order, seed)]
     size = sum(0 if y is None else y.data.size for y in before)
     if size <= full:
@@ -166,15 +166,15 @@ def torch_errors(
     torch_fn takes torch tensors. Raises GradcheckError where they differ, ModuleNotFoundError without PyTorch.
     """
     name = name or _name(fn)
-    arrays, wanted = [host(x.data) for x in inputs], _wanted(inputs)
+    arrays, positions = [host(x.data) for x in inputs], _wanted(inputs)
     with _home(inputs):
-        ours = _evaluate(fn, dict(enumerate(arrays)), wanted, order, seed)[0]
-    theirs = torch_derivatives(torch_fn, arrays, wanted, order, seed)
+        ours = _evaluate(fn, dict(enumerate(arrays)), positions, order, seed)[0]
+    theirs = torch_derivatives(torch_fn, arrays, positions, order, seed)
     if len(ours) != len(theirs):
         raise GradcheckError(f"{name}: {len(ours)} outputs, PyTorch has {len(theirs)}", order)
     errors = []
     for k, (a, b) in enumerate(zip(ours, theirs, strict=True)):
-        i = wanted[k] if order else k
+        i = positions[k] if order else k
         a, b = _array(a), _array(b)
         a = np.zeros(() if b is None else b.shape) if a is None else a
         b = np.zeros(a.shape) if b is None else b
@@ -194,14 +194,14 @@ def derivatives(fn: Callable, inputs: Sequence[Tensor], order: int, seed: int = 
 
 
 def torch_derivatives(
-    torch_fn: Callable, arrays: Sequence[np.ndarray], wanted: Sequence[int], order: int, seed: int = 0
+    torch_fn: Callable, arrays: Sequence[np.ndarray], positions: Sequence[int], order: int, seed: int = 0
 ) -> list:
     """The same phi_order, by PyTorch: a list of torch tensors or None. `wanted` are the positions differentiated by."""
     import torch
 
     # Negative strides are no torch tensor's, so everything is copied.
     leaves = [torch.tensor(np.array(a, order="C")) for a in arrays]
-    for i in wanted:
+    for i in positions:
         leaves[i].requires_grad_()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyTorch's advice on speed is not about us
@@ -215,10 +215,10 @@ def torch_derivatives(
             if y is not None and y.requires_grad
         ]
         if not pairs:
-            return [None] * len(wanted)
+            return [None] * len(positions)
         outputs, seeds = zip(*pairs, strict=True)
         values = list(
-            torch.autograd.grad(outputs, [leaves[i] for i in wanted], seeds, create_graph=True, allow_unused=True)
+            torch.autograd.grad(outputs, [leaves[i] for i in positions], seeds, create_graph=True, allow_unused=True)
         )
     return [None if y is None else y.detach() for y in values]
 
@@ -251,13 +251,13 @@ def cotangent(seed: int, order: int, position: int, shape: tuple[int, ...]) -> n
     return np.random.default_rng((seed, order, position)).standard_normal(shape)
 
 
-def _evaluate(fn: Callable, point: dict[Key, np.ndarray], wanted, order: int, seed: int):
+def _evaluate(fn: Callable, point: dict[Key, np.ndarray], positions, order: int, seed: int):
     """phi_order, still on the graph, and the leaves it was computed from: inputs and cotangents, by key.
 
     point: the inputs by position and, by (order, position), cotangents to use in place of those of `seed`.
     """
     inputs = {key: a for key, a in point.items() if isinstance(key, int)}
-    leaves = {key: Tensor(to_device(a, default_device())).requires_grad_(key in wanted) for key, a in inputs.items()}
+    leaves = {key: Tensor(to_device(a, default_device())).requires_grad_(key in positions) for key, a in inputs.items()}
     with enable_grad():
         values = list(_sequence(fn(*leaves.values()), Tensor))
         if order:
@@ -269,7 +269,7 @@ def _evaluate(fn: Callable, point: dict[Key, np.ndarray], wanted, order: int, se
                     u = point.get((level, i), cotangent(seed, level, i, y.shape))
                     u = to_device(u.astype(y.dtype), default_device())
                     rows[i] = leaves[level, i] = Tensor(u).requires_grad_()
-            values = _backward(values, [leaves[i] for i in wanted], rows, create_graph=True)
+            values = _backward(values, [leaves[i] for i in positions], rows, create_graph=True)
     return values, leaves
 
 
@@ -298,7 +298,7 @@ def _one_hot(values, k: int) -> list[np.ndarray | None]:
     return rows
 
 
-def _differences(fn, point, by, wanted, order: int, seed: int, before, eps: float) -> np.ndarray:
+def _differences(fn, point, by, positions, order: int, seed: int, before, eps: float) -> np.ndarray:
     """The Jacobian of phi_order by central differences: (elements of phi_order, elements of the leaves `by`)."""
     shapes = [y.shape for y in before if y is not None]
     columns = []
@@ -307,12 +307,12 @@ def _differences(fn, point, by, wanted, order: int, seed: int, before, eps: floa
             step = eps * max(1.0, abs(point[key][element]))
             sides = []
             for sign in (1, -1):
-                moved = point[key].copy(order="K")
-                moved[element] += sign * step
-                values = _evaluate(fn, {**point, key: moved}, wanted, order, seed)[0]
-                kept = [y for y, b in zip(values, before, strict=True) if b is not None]
-                flat = [np.zeros(s) if y is None else host(y.data) for y, s in zip(kept, shapes, strict=True)]
-                sides.append((moved[element], np.concatenate([f.ravel() for f in flat]) if flat else np.zeros(0)))
+                array = point[key].copy(order="K")
+                array[element] += sign * step
+                values = _evaluate(fn, {**point, key: array}, positions, order, seed)[0]
+                outputs = [y for y, b in zip(values, before, strict=True) if b is not None]
+                flat = [np.zeros(s) if y is None else host(y.data) for y, s in zip(outputs, shapes, strict=True)]
+                sides.append((array[element], np.concatenate([f.ravel() for f in flat]) if flat else np.zeros(0)))
             (high, above), (low, below) = sides
             columns.append((above - below) / (high - low))
     rows = sum(0 if y is None else y.data.size for y in before)

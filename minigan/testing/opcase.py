@@ -127,10 +127,10 @@ class OpCase:
         rng = np.random.default_rng((sample.seed, len(sample.inputs)))
         open_shapes = tuple(x for x in sample.inputs if not isinstance(x, np.ndarray))
         if isinstance(self.values, Values):
-            drawn = iter(self.values.draw(open_shapes, rng) if open_shapes else ())
+            arrays = iter(self.values.draw(open_shapes, rng) if open_shapes else ())
         else:
-            drawn = iter([v.draw((s,), rng)[0] for v, s in zip(self.values, open_shapes, strict=False)])
-        return [(x if isinstance(x, np.ndarray) else next(drawn)).astype(dtype) for x in sample.inputs]
+            arrays = iter([v.draw((s,), rng)[0] for v, s in zip(self.values, open_shapes, strict=False)])
+        return [(x if isinstance(x, np.ndarray) else next(arrays)).astype(dtype) for x in sample.inputs]
 
     def tensors(self, sample: Sample, dtype=float64) -> list[Tensor]:
         """The inputs as leaves that require a gradient, on the default device."""

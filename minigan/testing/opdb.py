@@ -22,7 +22,7 @@ TABLE: dict[str, OpCase] = {
 def cases(op: str | None = None) -> list[OpCase]:
     """The rows of one op ("conv2d", or a single row such as "batch_norm.eval"), or all. Raises ValueError for an
     unknown name."""
-    found = [case for case in TABLE.values() if op in (None, case.name, case.op)]
-    if not found:
+    rows = [case for case in TABLE.values() if op in (None, case.name, case.op)]
+    if not rows:
         raise ValueError(f"unknown op {op!r}; known: {', '.join(sorted({c.op for c in TABLE.values()}))}")
-    return found
+    return rows

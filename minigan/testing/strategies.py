@@ -52,23 +52,23 @@ def broadcastable(
     """`count` shapes that broadcast together: of one common shape each keeps any subset of the axes, the others being 1
     or, in front, absent."""
     full = draw(shapes(0, max_dims, min_side, max_side))
-    made = []
+    family = []
     for _ in range(count):
         shape = tuple(s if draw(st.booleans()) else 1 for s in full)
         dropped = draw(st.integers(0, next((i for i, s in enumerate(shape) if s != 1), len(shape))))
-        made.append(shape[dropped:])
-    return tuple(made)
+        family.append(shape[dropped:])
+    return tuple(family)
 
 
 def axis_subsets(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     """`shape` with each subset of its axes replaced by 1, and each of those without its leading ones: all that
     broadcast to it."""
-    found = []
+    subsets = []
     for mask in range(2 ** len(shape)):
         ones = tuple(1 if mask >> i & 1 else s for i, s in enumerate(shape))
         lead = next((i for i, s in enumerate(ones) if s != 1), len(ones))
-        found += [ones[i:] for i in range(lead + 1)]
-    return list(dict.fromkeys(found))
+        subsets += [ones[i:] for i in range(lead + 1)]
+    return list(dict.fromkeys(subsets))
 
 
 # Layouts: each gives an array of the same shape; all but "stride_0" of the same values. A 0-d array has one layout
@@ -104,9 +104,9 @@ def _stride_0(x: np.ndarray) -> np.ndarray:
 
 
 def _unaligned(x: np.ndarray) -> np.ndarray:
-    moved = np.zeros(x.nbytes + 1, np.uint8)[1:].view(x.dtype).reshape(x.shape)
-    moved[...] = x
-    return moved
+    copy = np.zeros(x.nbytes + 1, np.uint8)[1:].view(x.dtype).reshape(x.shape)
+    copy[...] = x
+    return copy
 
 
 def _unless_0d(layout):

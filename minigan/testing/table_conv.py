@@ -68,12 +68,12 @@ def _torch_slot(torch, geometry, g, x=None, w=None):
     differentiable."""
     with torch.enable_grad():
         # The form is linear in the open slot, so any value will do there.
-        opened = torch.zeros(geometry.x_shape if x is None else geometry.w_shape, dtype=g.dtype, requires_grad=True)
-        x, w = (opened, w) if x is None else (x, opened)
+        slot = torch.zeros(geometry.x_shape if x is None else geometry.w_shape, dtype=g.dtype, requires_grad=True)
+        x, w = (slot, w) if x is None else (x, slot)
         y = torch.nn.functional.conv2d(
             x, w, None, geometry.stride, geometry.padding, geometry.dilation, geometry.groups
         )
-        return torch.autograd.grad(y, opened, g, create_graph=True)[0]
+        return torch.autograd.grad(y, slot, g, create_graph=True)[0]
 
 
 CONVOLUTIONS = (

@@ -104,8 +104,8 @@ LOSSES = (
 def _dropout(x, p=0.5, training=True):
     """What survives is scaled so that the mean stays; at p = 1 nothing does."""
     with device("cpu"):
-        kept = (Generator(7).uniform(x.shape) >= p) / (1 - p) if p < 1 else np.zeros(x.shape)
-    return x * make(kept.astype(x.dtype)) if training else x
+        mask = (Generator(7).uniform(x.shape) >= p) / (1 - p) if p < 1 else np.zeros(x.shape)
+    return x * make(mask.astype(x.dtype)) if training else x
 
 
 OTHERS = (

@@ -99,19 +99,20 @@ def _torch_batch_norm_grad(torch, x, w, g, eps=1e-5, present=ALL):
         axes, per_channel = (0, *range(2, x.ndim)), (1, -1) + (1,) * (x.ndim - 2)
         centred = x - x.mean(axes, keepdim=True)
         h = centred * ((centred * centred).mean(axes, keepdim=True) + eps) ** -0.5
-        made = torch.autograd.grad(h * w.reshape(per_channel) + b.reshape(per_channel), (x, w, b), g, create_graph=True)
-    return tuple(y for y, here in zip(made, present, strict=True) if here)
+        y = h * w.reshape(per_channel) + b.reshape(per_channel)
+        grads = torch.autograd.grad(y, (x, w, b), g, create_graph=True)
+    return tuple(y for y, here in zip(grads, present, strict=True) if here)
 
 
-def _batch_norm_grad_grad(x, w, g, *cotangents, eps=1e-5, present=ALL, made=ALL):
-    return ops_norm.BatchNormGradGrad(eps, present, made)(x, w, g, *cotangents)
+def _batch_norm_grad_grad(x, w, g, *cotangents, eps=1e-5, present=ALL, which=ALL):
+    return ops_norm.BatchNormGradGrad(eps, present, which)(x, w, g, *cotangents)
 
 
-def _torch_batch_norm_grad_grad(torch, x, w, g, *cotangents, eps=1e-5, present=ALL, made=ALL):
+def _torch_batch_norm_grad_grad(torch, x, w, g, *cotangents, eps=1e-5, present=ALL, which=ALL):
     with torch.enable_grad():
         x, w, g = (t if t.requires_grad else t.requires_grad_() for t in (x, w, g))
         outputs = _torch_batch_norm_grad(torch, x, w, g, eps, present)
-        by = [t for t, m in zip((x, w, g), made, strict=True) if m]
+        by = [t for t, m in zip((x, w, g), which, strict=True) if m]
         return torch.autograd.grad(outputs, by, cotangents, create_graph=True)
 
 
@@ -240,11 +241,11 @@ NORMALISATION = (
             call((4, 2), (2,), (4, 2), (4, 2), (2,), (2,)),
             call((2, 2, 1, 2), (2,), (2, 2, 1, 2), (2, 2, 1, 2), (2,), (2,)),
             call((4, 2), (2,), (4, 2), (4, 2), present=(True, False, False)),
-            call((4, 2), (2,), (4, 2), (2,), present=(False, True, False), made=(True, False, True)),
-            call((4, 2), (2,), (4, 2), (2,), present=(False, False, True), made=(False, False, True)),
+            call((4, 2), (2,), (4, 2), (2,), present=(False, True, False), which=(True, False, True)),
+            call((4, 2), (2,), (4, 2), (2,), present=(False, False, True), which=(False, False, True)),
             call((4, 2), (2,), (4, 2), (4, 2), (2,), present=(True, False, True)),
-            call((4, 2), (2,), (4, 2), (4, 2), (2,), (2,), made=(False, False, True)),
-            call((4, 2), (2,), (4, 2), (4, 2), (2,), (2,), made=(True, True, False)),
+            call((4, 2), (2,), (4, 2), (4, 2), (2,), (2,), which=(False, False, True)),
+            call((4, 2), (2,), (4, 2), (4, 2), (2,), (2,), which=(True, True, False)),
         ),
         _torch_batch_norm_grad_grad,
         values=SPREAD,

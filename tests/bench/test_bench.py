@@ -49,11 +49,11 @@ def test_torch_compile_computes_the_same(name, torch):
     _assert_same(losses("in_torch", "compile", name), ours(name))
 
 
-def _assert_same(found: np.ndarray, expected: np.ndarray) -> None:
-    assert found.shape == expected.shape and np.isfinite(expected).all()
-    np.testing.assert_allclose(found[0, 0], expected[0, 0], rtol=1e-4, atol=1e-5)
+def _assert_same(losses: np.ndarray, expected: np.ndarray) -> None:
+    assert losses.shape == expected.shape and np.isfinite(expected).all()
+    np.testing.assert_allclose(losses[0, 0], expected[0, 0], rtol=1e-4, atol=1e-5)
     scale = np.abs(expected).max(0)
-    assert (np.abs(found - expected) <= TOLERANCE * scale).all(), (found, expected)
+    assert (np.abs(losses - expected) <= TOLERANCE * scale).all(), (losses, expected)
 
 
 def test_sizes():
@@ -91,8 +91,8 @@ def test_single_ops_compute_the_same(name):
 def test_a_single_op_is_measured(name):
     """By the same workers as a whole step."""
     names = ["minigan", "torch"] if pytorch.compared() else ["minigan"]
-    found = run.measure(name, names, run.Settings(1, 0.05, accept_load=True), print, ops=True)
-    assert all(0 < figures.get("ms", 0) < 1000 for figures in found.values()), found
+    table = run.measure(name, names, run.Settings(1, 0.05, accept_load=True), print, ops=True)
+    assert all(0 < figures.get("ms", 0) < 1000 for figures in table.values()), table
 
 
 def _burst(ms: float, foreign: float | None) -> dict:
@@ -103,12 +103,12 @@ def test_disturbed_bursts_do_not_count():
     """They are left out while enough others remain; else the least disturbed stand in, and the figure says so."""
     settings = run.Settings(rounds=3)
     calm = [_burst(10, 0.0), _burst(11, 0.05), _burst(12, None)]
-    found = run.summary([*calm, _burst(99, 0.5)], settings)
-    assert found["ms"] == 11 and not found["loaded"] and len(found["bursts"]) == 4
-    found = run.summary([calm[0], _burst(20, 0.2), _burst(30, 0.3), _burst(99, 0.9)], settings)
-    assert found["ms"] == 20 and found["loaded"]
-    found = run.summary([_burst(10, 0.9), _burst(20, 0.9)], run.Settings(rounds=2, accept_load=True))
-    assert found["ms"] == 15 and found["loaded"]
+    summary = run.summary([*calm, _burst(99, 0.5)], settings)
+    assert summary["ms"] == 11 and not summary["loaded"] and len(summary["bursts"]) == 4
+    summary = run.summary([calm[0], _burst(20, 0.2), _burst(30, 0.3), _burst(99, 0.9)], settings)
+    assert summary["ms"] == 20 and summary["loaded"]
+    summary = run.summary([_burst(10, 0.9), _burst(20, 0.9)], run.Settings(rounds=2, accept_load=True))
+    assert summary["ms"] == 15 and summary["loaded"]
 
 
 def test_a_disturbed_burst_is_taken_again(monkeypatch):
@@ -153,8 +153,8 @@ def test_a_worker_says_what_went_wrong(monkeypatch):
     with pytest.raises(run.WorkerError, match="ValueError: unknown workload 'nothing'"):
         run.Worker("minigan", "nothing", run.Settings())
     monkeypatch.setitem(run.CONTESTANTS, "minigan", run.Contestant("minigan", "no_such_module", ""))
-    found = run.measure("toy-4x128", ["minigan"], run.Settings(rounds=1), print)
-    assert "no_such_module" in found["minigan"]["unsupported"]
+    table = run.measure("toy-4x128", ["minigan"], run.Settings(rounds=1), print)
+    assert "no_such_module" in table["minigan"]["unsupported"]
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(run.WorkerError, match="ended with status 1"):
         run.Worker("minigan", "toy-4x128", run.Settings())
@@ -165,21 +165,21 @@ def test_the_command(tmp_path, torch):
     args = ["bench", "toy-4x128", "--peers", "torch", "--quick", "--accept-load", "--out", str(tmp_path / "out")]
     result = CliRunner().invoke(main, args)
     assert result.exit_code == 0, result.output
-    found = json.loads((tmp_path / "out" / "bench.json").read_text())
-    row = found["steps"]["toy-4x128"]
+    report = json.loads((tmp_path / "out" / "bench.json").read_text())
+    row = report["steps"]["toy-4x128"]
     assert list(row) == ["minigan", "minigan-eager", "torch"]
     for figures in row.values():
         assert figures["low"] <= figures["ms"] <= figures["high"] and figures["peak_mib"] > figures["imports_mib"] > 0
-    assert found["machine"]["versions"].keys() >= {"minigan", "torch", "numba"} and found["machine"]["threads"] == 2
+    assert report["machine"]["versions"].keys() >= {"minigan", "torch", "numba"} and report["machine"]["threads"] == 2
     assert "fastest peer" in result.output and (tmp_path / "out" / "bench.png").read_bytes()[1:4] == b"PNG"
 
 
 @pytest.mark.slow
 def test_costs_are_measured_cold_and_warm():
     """A folder of compiled code that is empty, then filled: the second first step is quicker."""
-    found = run.costs(["minigan"], run.Settings(seconds=0.05), print)["minigan"]
-    assert found["cold_s"] > found["warm_s"] > 0 and found["import_s"] > 0
-    assert "minigan" in report.cost_table({"minigan": found})
+    costs = run.costs(["minigan"], run.Settings(seconds=0.05), print)["minigan"]
+    assert costs["cold_s"] > costs["warm_s"] > 0 and costs["import_s"] > 0
+    assert "minigan" in report.cost_table({"minigan": costs})
 
 
 def test_list():

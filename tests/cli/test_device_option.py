@@ -19,19 +19,19 @@ def pytest_on(device: str, *arguments: str) -> str:
 
 
 def test_on_a_gpu_or_with_the_reason_why_not():
-    said = pytest_on("cuda", "test_forward.py", "test_dtypes.py", "-k", "[tanh] or promotion")
+    output = pytest_on("cuda", "test_forward.py", "test_dtypes.py", "-k", "[tanh] or promotion")
     try:
         module_of("cuda")
     except DeviceError as error:
-        assert "passed" not in said and "skipped" in said
-        assert str(error).partition(":")[0] in said  # device 'cuda' cannot be used
+        assert "passed" not in output and "skipped" in output
+        assert str(error).partition(":")[0] in output  # device 'cuda' cannot be used
     else:
-        assert "passed" in said and "failed" not in said
+        assert "passed" in output and "failed" not in output
 
 
 @pytest.mark.skipif(not cudasim.available(), reason="the simulator compiles kernels with g++: not installed")
 def test_what_runs_on_the_simulator():
     """Rows of the op table do; a test of the CPU's own, such as promotion against PyTorch, is left out."""
-    said = pytest_on("cudasim", "test_forward.py", "test_dtypes.py", "-k", "[tanh] or [add] or promotion")
-    assert "failed" not in said and "error" not in said
-    assert "6 passed" in said and "deselected" in said, said
+    output = pytest_on("cudasim", "test_forward.py", "test_dtypes.py", "-k", "[tanh] or [add] or promotion")
+    assert "failed" not in output and "error" not in output
+    assert "6 passed" in output and "deselected" in output, output

@@ -25,10 +25,10 @@ def trained(tmp_path_factory):
     os.chdir(folder)
     try:
         for system, name in (("cyclegan", "cyc"), ("stargan", "star")):
-            done = run("train", system, *SMALL, "--out", name)
-            assert done.exit_code == 0, done.output
-        done = run("train", "wgan-gp", "--steps", "0", "--base", "2", "--batch-size", "4", "--out", "plain")
-        assert done.exit_code == 0, done.output
+            result = run("train", system, *SMALL, "--out", name)
+            assert result.exit_code == 0, result.output
+        result = run("train", "wgan-gp", "--steps", "0", "--base", "2", "--batch-size", "4", "--out", "plain")
+        assert result.exit_code == 0, result.output
     finally:
         os.chdir(here)
     rng = np.random.default_rng(0)
@@ -55,9 +55,9 @@ def test_translations_are_written_and_bad_images_named(wish, there):
     """Two rows, the images above what became of them; what cannot be used or is changed is said, a line each."""
     name, *options = wish
     images = ["good.png", "broken.jpg", "deep.png", "tiny.png", "moving.gif", "good.webp", "absent.png", "cyc"]
-    done = run("translate", name, *images, *options, "-o", "out.png", "--json")
-    assert done.exit_code == 0, done.output
-    figures = json.loads(done.stdout.splitlines()[-1])
+    result = run("translate", name, *images, *options, "-o", "out.png", "--json")
+    assert result.exit_code == 0, result.output
+    figures = json.loads(result.stdout.splitlines()[-1])
     assert figures["translated"] == ["good.png", "deep.png", "moving.gif", "good.webp"]
     assert set(figures["skipped"]) == {"broken.jpg", "tiny.png", "absent.png", "cyc"}
     for line in (
@@ -67,16 +67,16 @@ def test_translations_are_written_and_bad_images_named(wish, there):
         "deep.png: 16 bits a pixel, scaled to 8",
         "moving.gif: animated, the first of 2 frames is used",
     ):
-        assert line in done.output
-    assert "broken.jpg: skipped, " in done.output
+        assert line in result.output
+    assert "broken.jpg: skipped, " in result.output
     size = 4 * (16 if name == "star" else 32)
     with Image.open(there / "out.png") as sheet:
         assert sheet.size == (4 * (size + 2) + 2, 2 * (size + 2) + 2)
 
 
 def test_only_the_translation(there):
-    done = run("translate", "cyc", "good.png", "--only", "--scale", "1", "-o", "one.png")
-    assert done.exit_code == 0, done.output
+    result = run("translate", "cyc", "good.png", "--only", "--scale", "1", "-o", "one.png")
+    assert result.exit_code == 0, result.output
     with Image.open(there / "one.png") as sheet:
         assert sheet.size == (36, 36)
 
@@ -95,10 +95,10 @@ def test_only_the_translation(there):
     ],
 )
 def test_wrong_use_is_one_line(args, match, code, there):
-    done = run("translate", *args)
-    assert done.exit_code == code and match in done.output and "Traceback" not in done.output
+    result = run("translate", *args)
+    assert result.exit_code == code and match in result.output and "Traceback" not in result.output
 
 
 def test_sample_says_that_a_translator_needs_images(there):
-    done = run("sample", "cyc")
-    assert done.exit_code == 2 and "use minigan translate" in done.output.replace("\n", " ")
+    result = run("sample", "cyc")
+    assert result.exit_code == 2 and "use minigan translate" in result.output.replace("\n", " ")

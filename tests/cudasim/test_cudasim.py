@@ -224,5 +224,5 @@ def test_without_a_compiler_there_is_one_clear_error(tmp_path):
     code = "from minigan import cudasim\nassert not cudasim.available()\ncudasim.Module('')"
     root = Path(cudasim.__file__).parents[2]
     environment = {**os.environ, "PATH": str(tmp_path), "CXX": "", "PYTHONPATH": str(root)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
-    assert "compiles kernels with g++, and there is none: install it" in done.stderr.splitlines()[-1]
+    process = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert "compiles kernels with g++, and there is none: install it" in process.stderr.splitlines()[-1]

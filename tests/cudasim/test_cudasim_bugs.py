@@ -54,13 +54,13 @@ BUGS = {
 
 def marked_lines() -> dict[str, set[int]]:
     """The lines that end in HERE, by kernel."""
-    found, kernel = {}, ""
+    lines, kernel = {}, ""
     for number, line in enumerate(SOURCE.read_text().splitlines(), 1):
         if match := re.search(r"__global__ void (\w+)\(", line):
             kernel = match[1]
         if line.endswith("// HERE"):
-            found.setdefault(kernel, set()).add(number)
-    return found
+            lines.setdefault(kernel, set()).add(number)
+    return lines
 
 
 def test_every_kernel_is_tried():
@@ -77,11 +77,11 @@ def test_caught(name, order):
     with pytest.raises(KernelError) as caught:
         kernel((grid,), (block,), arguments(), shared_mem=size)
     findings = str(caught.value).splitlines()
-    said = [f for f in findings if re.search(rf"^bugs\.cu:\d+: {name}: {words}", f)]
-    assert said, findings
-    assert {int(f.split(":")[1]) for f in said} <= marked_lines()[name], findings
-    assert all("block" in f and "thread" in f for f in said), findings
-    pairs = [m.groups() for f in said if (m := re.search(r"threads (\d+) and (\d+) of", f))]
+    messages = [f for f in findings if re.search(rf"^bugs\.cu:\d+: {name}: {words}", f)]
+    assert messages, findings
+    assert {int(f.split(":")[1]) for f in messages} <= marked_lines()[name], findings
+    assert all("block" in f and "thread" in f for f in messages), findings
+    pairs = [m.groups() for f in messages if (m := re.search(r"threads (\d+) and (\d+) of", f))]
     assert all(a != b for a, b in pairs), findings
 
 

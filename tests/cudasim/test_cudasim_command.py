@@ -23,9 +23,9 @@ def command(*args: str):
     return CliRunner().invoke(main, ["cudasim", *args])
 
 
-def said(done) -> str:
+def one_line(result) -> str:
     """What a command printed, on one line; click breaks long ones."""
-    return " ".join(done.output.split())
+    return " ".join(result.output.split())
 
 
 FULL = ["--arg", "x=zeros:3", "--arg", "y=zeros:3", "--arg", "n=3"]
@@ -34,10 +34,10 @@ TWICE = [str(HERE / "good.cu"), "--kernel", "twice", "--grid", "2", "--block", "
 
 @pytest.mark.parametrize("extra", [[], ["--check"], ["--order", "random", "--seed", "3"], ["-D", "real=double"]])
 def test_a_good_kernel(extra):
-    done = command(*TWICE, "--arg", "x=arange:1000", "--arg", "y=zeros:10,100", "--arg", "n=1000", *extra)
-    assert done.exit_code == 0, done.output
-    assert "y float" in done.output and "0 2 4 6 8 10 12 14 ... (sum 999000, 0 not finite)" in done.output
-    assert json.loads(done.output.splitlines()[-1]) == {
+    result = command(*TWICE, "--arg", "x=arange:1000", "--arg", "y=zeros:10,100", "--arg", "n=1000", *extra)
+    assert result.exit_code == 0, result.output
+    assert "y float" in result.output and "0 2 4 6 8 10 12 14 ... (sum 999000, 0 not finite)" in result.output
+    assert json.loads(result.output.splitlines()[-1]) == {
         "kernel": "twice",
         "check": "--check" in extra,
         "findings": [],
@@ -47,9 +47,9 @@ def test_a_good_kernel(extra):
 
 def test_a_racy_kernel():
     arguments = [str(HERE / "bugs.cu"), "--kernel", "missing_barrier", "--block", "64", "--arg", "y=zeros:64"]
-    done = command(*arguments, "--check")
-    assert done.exit_code == 1
-    assert "bugs.cu:7: missing_barrier: race, read after write of shared memory: threads " in done.output
+    result = command(*arguments, "--check")
+    assert result.exit_code == 1
+    assert "bugs.cu:7: missing_barrier: race, read after write of shared memory: threads " in result.output
     assert command(*arguments).exit_code == 0
 
 
@@ -78,8 +78,8 @@ def test_a_racy_kernel():
     ],
 )
 def test_wrong_usage(args, words):
-    done = command(*args)
-    assert done.exit_code == 2 and words in said(done)
+    result = command(*args)
+    assert result.exit_code == 2 and words in one_line(result)
 
 
 @pytest.mark.parametrize(
@@ -98,38 +98,38 @@ def test_wrong_usage(args, words):
 )
 def test_files_with_nothing_to_run(tmp_path, text, extra, words):
     (tmp_path / "k.cu").write_bytes(text.encode("latin-1"))
-    done = command(str(tmp_path / "k.cu"), *extra)
-    assert done.exit_code == 1 and words in said(done)
+    result = command(str(tmp_path / "k.cu"), *extra)
+    assert result.exit_code == 1 and words in one_line(result)
 
 
 def test_a_block_that_no_gpu_takes(tmp_path):
     (tmp_path / "k.cu").write_text('extern "C" __global__ void f() {}')
     assert command(str(tmp_path / "k.cu"), "--block", "1024").exit_code == 0
-    done = command(str(tmp_path / "k.cu"), "--block", "1025")
-    assert done.exit_code == 2 and "f: block (1025,) has 1025 threads; at most 1024" in said(done)
+    result = command(str(tmp_path / "k.cu"), "--block", "1025")
+    assert result.exit_code == 2 and "f: block (1025,) has 1025 threads; at most 1024" in one_line(result)
 
 
 def test_several_arrays_in_a_file(tmp_path):
     np.savez(tmp_path / "x.npz", np.zeros(3))
-    done = command(*TWICE, "--arg", f"x=load:{tmp_path / 'x.npz'}", "--arg", "y=null", "--arg", "n=3")
-    assert done.exit_code == 2 and "holds several arrays; save the one with numpy.save" in said(done)
+    result = command(*TWICE, "--arg", f"x=load:{tmp_path / 'x.npz'}", "--arg", "y=null", "--arg", "n=3")
+    assert result.exit_code == 2 and "holds several arrays; save the one with numpy.save" in one_line(result)
 
 
 def test_without_a_compiler(tmp_path):
     """In a process of its own, where no g++ is found: one line, exit status 1."""
     environment = {**os.environ, "PATH": str(tmp_path), "CXX": "", "PYTHONPATH": str(Path(cudasim.__file__).parents[2])}
     line = [sys.executable, "-m", "minigan", "cudasim", *TWICE, *FULL]
-    done = subprocess.run(line, env=environment, capture_output=True, text=True)
-    assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr.splitlines() == [
+    process = subprocess.run(line, env=environment, capture_output=True, text=True)
+    assert process.returncode == 1 and process.stdout == ""
+    assert process.stderr.splitlines() == [
         "Error: minigan.cudasim compiles kernels with g++, and there is none: install it (apt install g++)"
     ]
 
 
 def test_a_source_that_is_refused(tmp_path):
     (tmp_path / "k.cu").write_text('extern "C" __global__ void f() { asm("exit;"); }')
-    done = command(str(tmp_path / "k.cu"))
-    assert done.exit_code == 1 and "k.cu:1: the simulator does not support inline PTX" in done.output
+    result = command(str(tmp_path / "k.cu"))
+    assert result.exit_code == 1 and "k.cu:1: the simulator does not support inline PTX" in result.output
 
 
 def test_arguments_from_files_and_null(tmp_path):
@@ -188,10 +188,10 @@ def test_a_survey_goes_on_where_it_was(tmp_path):
     path = tmp_path / "k.cu"
     path.write_text(MUTATED)
     first = mutate.survey(path, lambda text: None if "threadIdx.x" in text else "wrong", limit=6, seed=1)
-    tried = []
-    again = mutate.survey(path, lambda text: tried.append(text), 6, 1, known={o.key: o for o in first})
+    texts = []
+    again = mutate.survey(path, lambda text: texts.append(text), 6, 1, record={o.key: o for o in first})
     survivors = [o for o in first if o.fate == "survived"]
-    assert len(first) == 6 and 0 < len(tried) == len(survivors) < 6
+    assert len(first) == 6 and 0 < len(texts) == len(survivors) < 6
     assert [o.name for o in again] == [o.name for o in first]
     assert mutate.survey(path, notices, limit=6, seed=2) != first
 
@@ -227,15 +227,15 @@ def test_a_mutation_run(tmp_path, capsys):
     out = tmp_path / "out.jsonl"
     line = [str(path), "--plan", str(plan), "--root", str(tmp_path), "--out", str(out), "--aim", "0.5"]
     assert mutate.main(line) == 1
-    said = capsys.readouterr().out
-    assert "if (i < n) y[i] = n + 0 + 1;\n    NOT EXPLAINED" in said
+    output = capsys.readouterr().out
+    assert "if (i < n) y[i] = n + 0 + 1;\n    NOT EXPLAINED" in output
     killed = [o for o in mutate.recorded(out).values() if o.fate == "killed"]
     assert len(killed) == len(mutate.mutants(path)) - 1
     assert any("race" in o.words or "out of bounds" in o.words for o in killed) and all(o.words for o in killed)
     plan.write_text(plan.read_text() + '[[equivalent]]\nmutants = ["k.cu: if (i < n) y[i] = n + 0 + 1;"]\nwhy = "0"\n')
     assert mutate.main(line) == 0
-    said = capsys.readouterr().out
-    assert said.count("survived") == 1 and "killed " not in said.splitlines()[0]
+    output = capsys.readouterr().out
+    assert output.count("survived") == 1 and "killed " not in output.splitlines()[0]
     path.write_text(MUTATED.replace("51", "52").replace("+ 1;", "+ 2;"))
     assert mutate.main(line) == 2 and "the tests fail without any mistake" in capsys.readouterr().err
     assert mutate.main([str(tmp_path / "pyproject.toml"), *line[1:]]) == 2

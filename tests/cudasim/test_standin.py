@@ -35,9 +35,9 @@ def run(scale, xp, **changes):
     """A right launch, with some of it changed."""
     x = xp.asarray(np.arange(8, dtype=np.float32))
     right = {"grid": (1,), "block": (8,), "x": x, "by": np.float32(2), "out": xp.zeros(8, np.float32), "n": np.int32(8)}
-    given = right | {k: v(xp) if callable(v) else v for k, v in changes.items()}
-    grid, block, out = given.pop("grid"), given.pop("block"), given["out"]
-    args = given.pop("args", tuple(given[k] for k in ("x", "by", "out", "n")))
+    values = right | {k: v(xp) if callable(v) else v for k, v in changes.items()}
+    grid, block, out = values.pop("grid"), values.pop("block"), values["out"]
+    args = values.pop("args", tuple(values[k] for k in ("x", "by", "out", "n")))
     scale(grid, block, args)
     return out
 

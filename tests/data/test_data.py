@@ -64,10 +64,10 @@ def test_avatar_skin_is_the_colour_it_names(avatars):
     # The tone occurs in the 95 % of faces that no overlay tints, and no other tone ever does.
     tones = [tuple(bytes.fromhex(c[1:])) for c in avatars.info.attributes["skin"]]
     there = np.stack([(avatars.images == tone).all(-1).any((1, 2)) for tone in tones], axis=1)
-    named = np.eye(8, dtype=bool)[avatars.attributes[:, 5]]
+    skin = np.eye(8, dtype=bool)[avatars.attributes[:, 5]]
     assert list(avatars.info.attributes)[5] == "skin"
-    assert (there & named).sum() > 0.94 * len(named)
-    assert not (there & ~named).any()
+    assert (there & skin).sum() > 0.94 * len(skin)
+    assert not (there & ~skin).any()
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
@@ -116,9 +116,9 @@ def test_split_never_moves(digits, avatars):
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=60), st.data())
 def test_split_property(labels, draw):
     held_out = draw.draw(st.integers(1, len(labels)))
-    train, kept = data.split(len(labels), held_out, np.array(labels))
-    assert len(kept) == held_out
-    assert sorted([*train, *kept]) == list(range(len(labels)))
+    train, rest = data.split(len(labels), held_out, np.array(labels))
+    assert len(rest) == held_out
+    assert sorted([*train, *rest]) == list(range(len(labels)))
 
 
 @pytest.mark.parametrize(
@@ -201,9 +201,9 @@ def test_an_epoch_holds_each_image_at_most_once(count, draw, seed, drop_last):
     for epoch in range(2):
         steps = range(epoch * loader.steps_per_epoch, (epoch + 1) * loader.steps_per_epoch)
         batches = [loader.batch(step) for step in steps]
-        seen = np.concatenate([indices(images) for images, _ in batches])
-        assert np.array_equal(seen, np.concatenate([targets for _, targets in batches]))
-        assert len(set(seen)) == len(seen) == (count - count % size if drop_last else count)
+        rows = np.concatenate([indices(images) for images, _ in batches])
+        assert np.array_equal(rows, np.concatenate([targets for _, targets in batches]))
+        assert len(set(rows)) == len(rows) == (count - count % size if drop_last else count)
 
 
 def test_order_depends_on_seed_and_epoch_only():
@@ -213,8 +213,8 @@ def test_order_depends_on_seed_and_epoch_only():
     orders = epochs(Loader(numbered(500), 500, seed=0)) + epochs(Loader(numbered(500), 500, seed=1))
     assert len({tuple(order) for order in orders}) == 6
     assert orders[:3] == epochs(Loader(numbered(500), 500, seed=0))
-    moved = np.mean([np.arange(500) != order for order in orders])
-    assert moved > 0.98  # a random order leaves one image in 500 in place
+    share = np.mean([np.arange(500) != order for order in orders])
+    assert share > 0.98  # a random order leaves one image in 500 in place
 
 
 def test_order_is_the_same_on_every_machine(digits):
@@ -266,9 +266,9 @@ def test_a_dataset_gives_its_training_split(digits):
     loader = Loader(digits, 1_000, 3)
     assert loader.steps_per_epoch == 9
     batches = [loader.batch(step) for step in range(9)]
-    given = np.concatenate([data.to_uint8(images) for images, _ in batches])
+    epoch = np.concatenate([data.to_uint8(images) for images, _ in batches])
     expected = digits.images[digits.train]
-    assert sorted(map(bytes, given)) == sorted(map(bytes, expected))
+    assert sorted(map(bytes, epoch)) == sorted(map(bytes, expected))
     labels = np.concatenate([labels for _, labels in batches])
     assert np.array_equal(np.bincount(labels), np.bincount(digits.labels[digits.train]))
 

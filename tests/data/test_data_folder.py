@@ -85,13 +85,13 @@ def test_kinds_of_images(tmp_path):
     Image.new("1", (32, 32), 1).save(tmp_path / "bits", "PNG")
     dataset = data.load(f"folder:{tmp_path}")
     names = sorted(p.name for p in tmp_path.iterdir())
-    found = dict(zip(names, dataset.images, strict=True))
+    images = dict(zip(names, dataset.images, strict=True))
     expected = np.rint(levels / 257).astype(int)
-    assert abs(found["deep.png"][..., 0].astype(int) - expected).max() <= 1
-    assert found["print.jpg"][0, 0, 0] > 200 and found["print.jpg"][0, 0, 1] < 60
-    assert (found["clear.png"] == 255).all() and (found["bits"] == 255).all()
-    assert tuple(found["moving.gif"][0, 0]) == (0, 255, 0)
-    assert (found["turned.webp"][0] == 0).all() and (found["turned.webp"][-1] == 255).all()
+    assert abs(images["deep.png"][..., 0].astype(int) - expected).max() <= 1
+    assert images["print.jpg"][0, 0, 0] > 200 and images["print.jpg"][0, 0, 1] < 60
+    assert (images["clear.png"] == 255).all() and (images["bits"] == 255).all()
+    assert tuple(images["moving.gif"][0, 0]) == (0, 255, 0)
+    assert (images["turned.webp"][0] == 0).all() and (images["turned.webp"][-1] == 255).all()
     notes = "\n".join(dataset.notes)
     assert (
         "deep.png: 16 bits" in notes and "print.jpg: CMYK" in notes and "moving.gif: animated, the first of 3" in notes
@@ -128,7 +128,7 @@ def test_useless_files_are_skipped_by_name(tmp_path, monkeypatch):
 
 def test_refused_folders(tmp_path):
     """What leaves nothing to train on is refused, and says what to do."""
-    for name, told in {
+    for name, words in {
         "folder:": "names no folder",
         f"folder:{tmp_path}/none": "is not a folder",
         f"folder:{tmp_path}": "no image that can be used",
@@ -136,7 +136,7 @@ def test_refused_folders(tmp_path):
         f"folder:{tmp_path},size=x": "halved down to 4 x 4",
         f"folder:{tmp_path},fit=zoom": "crop, pad, stretch",
     }.items():
-        with pytest.raises(ValueError, match=told):
+        with pytest.raises(ValueError, match=words):
             data.load(name)
     fill(tmp_path / "many", 4)
     fill(tmp_path / "single", 1)

@@ -50,11 +50,11 @@ def small(parts, monkeypatch) -> tuple[File, ...]:
     return files
 
 
-def write_idx(folder, parts, packed: bool = True) -> None:
+def write_idx(folder, parts, compress: bool = True) -> None:
     folder.mkdir(parents=True)
     for name, part in zip(IDX_NAMES, parts, strict=True):
-        path = folder / (f"{name}.gz" if packed else name)
-        path.write_bytes(gzip.compress(part, 1) if packed else part)
+        path = folder / (f"{name}.gz" if compress else name)
+        path.write_bytes(gzip.compress(part, 1) if compress else part)
 
 
 def check_small(dataset, parts) -> None:
@@ -68,7 +68,7 @@ def test_the_order_of_places(tmp_path, monkeypatch, small, parts):
     monkeypatch.setenv("MINIGAN_DATA", str(tmp_path / "own"))
     homes = [tmp_path / "own/mnist", tmp_path / "cache/data/mnist", tmp_path / "system/mnist"]
     for k, home in enumerate(homes):
-        write_idx(home, parts, packed=k != 1)
+        write_idx(home, parts, compress=k != 1)
     write_idx(tmp_path / "given", parts)
     check_small(data.load("mnist", tmp_path / "given"), parts)
     for home in homes:
@@ -86,7 +86,7 @@ def test_forms_of_mnist(tmp_path, small, parts):
     """Keras's npz and torchvision's folder hold the same set; a wrong byte in any form is found."""
     arrays = dict(zip(("x_train", "y_train", "x_test", "y_test"), (archives.idx("", p) for p in parts), strict=True))
     np.savez(tmp_path / "mnist.npz", **arrays)
-    write_idx(tmp_path / "torch/MNIST/raw", parts, packed=False)
+    write_idx(tmp_path / "torch/MNIST/raw", parts, compress=False)
     check_small(data.load("mnist", tmp_path), parts)
     check_small(data.load("mnist", tmp_path / "mnist.npz"), parts)
     check_small(data.load("mnist", tmp_path / "torch"), parts)
@@ -113,14 +113,14 @@ def test_download_into_the_cache(tmp_path, monkeypatch, small, parts):
     try:
         files = []
         for file, part in zip(small, parts, strict=True):
-            packed, wrong = gzip.compress(part, 1), gzip.compress(part[:-1] + b"?", 1)
+            right, wrong = gzip.compress(part, 1), gzip.compress(part[:-1] + b"?", 1)
             bad = server.url(f"bad-{file.name}", lambda h, p=wrong: h.reply(p))
-            files.append(replace(file, urls=(bad, server.url(file.name, lambda h, p=packed: h.reply(p)))))
+            files.append(replace(file, urls=(bad, server.url(file.name, lambda h, p=right: h.reply(p)))))
         monkeypatch.setitem(DATASETS, "mnist", replace(DATASETS["mnist"], files=tuple(files)))
         check_small(data.load("mnist"), parts)
-        asked = len(server.requests)
+        requests = len(server.requests)
         check_small(data.load("mnist"), parts)
-        assert asked == len(server.requests) == 8
+        assert requests == len(server.requests) == 8
         (tmp_path / "cache/data/mnist/train-labels-idx1-ubyte.gz").write_bytes(b"damaged")
         check_small(data.load("mnist"), parts)
         assert len(server.requests) == 10
@@ -180,7 +180,7 @@ class Evil:
 
 @pytest.mark.parametrize("content", ["evil", "array of objects", "label", "count", "text", "shape"])
 def test_hostile_pickles_do_nothing(tmp_path, content):
-    made = {
+    pickles = {
         "evil": pickle.dumps({b"data": Evil(tmp_path / "made"), b"labels": []}),
         "array of objects": pickle.dumps({b"data": np.array([Evil(tmp_path / "made")]), b"labels": [0]}),
         "label": batch(2, **{"labels": [0, 77]}),
@@ -189,7 +189,7 @@ def test_hostile_pickles_do_nothing(tmp_path, content):
         "shape": pickle.dumps({b"data": np.zeros((2, 9), np.uint8), b"labels": [0, 0]}, protocol=2),
     }[content]
     with pytest.raises(archives.ArchiveError, match="not a batch of CIFAR-10"):
-        archives.cifar_batch("it", made)
+        archives.cifar_batch("it", pickles)
     assert not (tmp_path / "made").exists()
 
 
@@ -294,8 +294,8 @@ def test_emoji_pairs_are_true_and_held_out():
 def test_an_emoji_file_may_hold_any_vendors_but_not_none(tmp_path):
     rows = {k: np.zeros(10, np.uint8) for k in ("category", "tone")}
     rows |= {"base": np.arange(10).astype(str), "categories": np.array(["Objects"])}
-    drawn = np.arange(10 * 32 * 32 * 3).reshape(10, 32, 32, 3).astype(np.uint8)
-    np.savez(tmp_path / "emoji32.npz", mine=drawn, yours=255 - drawn, **rows)
+    pixels = np.arange(10 * 32 * 32 * 3).reshape(10, 32, 32, 3).astype(np.uint8)
+    np.savez(tmp_path / "emoji32.npz", mine=pixels, yours=255 - pixels, **rows)
     assert data.load("emoji", tmp_path).info.pair_names == ("mine", "yours")
     np.savez(tmp_path / "emoji32.npz", **rows)
     with pytest.raises(ValueError, match=r"emoji32\.npz \(it has no images, but category, tone, base, categories\)"):

@@ -38,8 +38,8 @@ class Server(http.server.ThreadingHTTPServer):
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        self.first = int(asked[1]) if asked else 0
+        span = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        self.first = int(span[1]) if span else 0
         self.server.requests.append((self.path, self.first))
         self.server.answers[self.path](self)
 
@@ -97,8 +97,8 @@ def test_a_cut_transfer_goes_on_where_it_ended(tmp_path, server):
 
 def test_a_server_without_ranges_is_asked_again(tmp_path, server):
     """It answers 200 to a range: the file is begun anew, not appended to."""
-    sent = iter([200_000, None])
-    get(tmp_path, server.url("a", lambda h: h.reply(DATA, send=next(sent), ranges=False)))
+    lengths = iter([200_000, None])
+    get(tmp_path, server.url("a", lambda h: h.reply(DATA, send=next(lengths), ranges=False)))
     assert len(server.requests) == 2
 
 

@@ -54,9 +54,9 @@ SHOWS = {
 def example(name: str, *args: str, cwd) -> str:
     """What `python -m minigan.examples.NAME` prints."""
     command = [sys.executable, "-m", f"minigan.examples.{name}", *args]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=580)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    process = subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=580)
+    assert process.returncode == 0, process.stderr
+    return process.stdout
 
 
 def test_the_scalar_engine(tmp_path):
@@ -167,8 +167,8 @@ def test_every_example_runs_and_draws(name, tmp_path):
     args = ["--steps", steps] if '"--steps"' in source else []
     args += ["--seeds", "2"] if '"--seeds"' in source else []
     args += ["--device", "cpu"] if '"--device"' in source or "@device_option" in source else []
-    shown = example(name, *args, cwd=tmp_path)
-    assert re.search(SHOWS.get(name, "."), shown), shown
+    output = example(name, *args, cwd=tmp_path)
+    assert re.search(SHOWS.get(name, "."), output), output
     pictures = list(tmp_path.glob("*.png"))
     assert pictures, f"{name} drew nothing"
     for picture in pictures:
@@ -176,9 +176,9 @@ def test_every_example_runs_and_draws(name, tmp_path):
             assert image.size[0] > 200 and len(image.convert("RGB").getcolors(1 << 24)) > 5
 
 
-def figures(pattern: str, shown: str) -> np.ndarray:
+def figures(pattern: str, output: str) -> np.ndarray:
     """The numbers that the pattern's groups find, a row a match."""
-    return np.array([[float(n.rstrip("%")) for n in row] for row in map(re.Match.groups, re.finditer(pattern, shown))])
+    return np.array([[float(n.rstrip("%")) for n in row] for row in map(re.Match.groups, re.finditer(pattern, output))])
 
 
 N = r"([-+.\de]+%?)"
@@ -187,24 +187,24 @@ N = r"([-+.\de]+%?)"
 
 def test_a_penalty_damps_the_rotation(tmp_path):
     """Example 14: without R1 eigenvalues of -J lie beside the imaginary axis, with it the turning ones are damped."""
-    shown = example("14_gan_eigenvalues", "--steps", "100", cwd=tmp_path)
-    plain, damped = figures(f"imaginary part {N}, most damped {N}, largest real part {N}", shown)
+    output = example("14_gan_eigenvalues", "--steps", "100", cwd=tmp_path)
+    plain, damped = figures(f"imaginary part {N}, most damped {N}, largest real part {N}", output)
     assert damped[1] < plain[1] - 0.1 and damped[2] <= plain[2] + 1e-6 and plain[0] > 0
 
 
 def test_js_saturates_where_w_does_not(tmp_path):
     """Example 19: whatever the distance, a trained D sees ln 2 within 5 %; W1 grows with it, tenfold and more."""
-    shown = example("19_js_tells_little", "--steps", "200", cwd=tmp_path)
-    offset, seen, distance = figures(f"off by +{N}: JS by D {N} .* exact W1 {N}", shown).T
-    assert (abs(seen / np.log(2) - 1) < 0.05).all() and (np.diff(distance) > 0).all()
-    assert len(seen) == 4 and distance == pytest.approx(offset, abs=1e-4) and distance[-1] > 10 * distance[0]
+    output = example("19_js_tells_little", "--steps", "200", cwd=tmp_path)
+    offset, divergence, distance = figures(f"off by +{N}: JS by D {N} .* exact W1 {N}", output).T
+    assert (abs(divergence / np.log(2) - 1) < 0.05).all() and (np.diff(distance) > 0).all()
+    assert len(divergence) == 4 and distance == pytest.approx(offset, abs=1e-4) and distance[-1] > 10 * distance[0]
 
 
 def test_clipping_vanishes_or_explodes_and_piles_up(tmp_path):
     """Example 21: with c the slope at the first of 8 layers goes from nothing to too much, and weights end at +-c; the
     penalty does neither."""
-    shown = example("21_clipping", "--steps", "200", cwd=tmp_path)
-    ratio, piled = figures(f"first / last layer +{N} +weights at the bound {N}", shown).T
+    output = example("21_clipping", "--steps", "200", cwd=tmp_path)
+    ratio, piled = figures(f"first / last layer +{N} +weights at the bound {N}", output).T
     assert len(ratio) == 4 and ratio[0] < 1e-4 and ratio[0] < ratio[1] < ratio[2] and ratio[2] > 1e2
     assert 0.02 < ratio[3] < 50 and piled[1] > 20 and piled[3] == 0  # of evenly spread weights 1 % lie there
 
@@ -212,53 +212,53 @@ def test_clipping_vanishes_or_explodes_and_piles_up(tmp_path):
 def test_failures_on_purpose(tmp_path):
     """Example 23: a stronger D leaves minimax next to no gradient, a D that stands still loses modes, eta 1 doubles the
     squared radius at every step."""
-    shown = example("23_failures", cwd=tmp_path)
-    ((loss, last, share, left),) = figures(f"loss {N} -> {N}; .* is {N} of the non-saturating one, then {N}", shown)
-    assert last < loss / 2 and left < share / 5
-    ((held,),) = figures(f"keeps {N} of 8 modes", shown)
-    assert held <= 4
-    ((radius,),) = figures(f"the radius is {N} after 40 steps", shown)
+    output = example("23_failures", cwd=tmp_path)
+    ((loss, last, share, rest),) = figures(f"loss {N} -> {N}; .* is {N} of the non-saturating one, then {N}", output)
+    assert last < loss / 2 and rest < share / 5
+    ((modes,),) = figures(f"keeps {N} of 8 modes", output)
+    assert modes <= 4
+    ((radius,),) = figures(f"the radius is {N} after 40 steps", output)
     assert radius == pytest.approx(2**20, rel=5e-3)  # three digits are printed
 
 
 def test_diversity_is_seen(tmp_path):
     """Example 24: with more modes in the batch samples lie further apart, and fewer of them close together."""
-    shown = example("24_seeing_diversity", cwd=tmp_path)
-    distance, closeness, equal = figures(f"mean distance {N} +closeness {N} +equal pairs {N}", shown).T
+    output = example("24_seeing_diversity", cwd=tmp_path)
+    distance, closeness, equal = figures(f"mean distance {N} +closeness {N} +equal pairs {N}", output).T
     assert len(distance) == 8 and distance[0] < 0.05 < 0.9 < distance[-1] and closeness[0] > 3 * closeness[-1]
     assert equal[0] == 100 and equal[-1] < 40
 
 
 def test_latents_on_a_sphere(tmp_path):
     """Example 26: |z| is sqrt(d) +- 0.7; half way a straight line is at sqrt(d/2), the great circle at sqrt(d)."""
-    shown = example("26_sphere", cwd=tmp_path)
-    mean, spread, root, sphere = figures(rf"\|z\| {N} \+- {N}, sqrt\(d\) {N}, on the sphere {N}", shown).T
+    output = example("26_sphere", cwd=tmp_path)
+    mean, spread, root, sphere = figures(rf"\|z\| {N} \+- {N}, sqrt\(d\) {N}, on the sphere {N}", output).T
     assert mean[1:] == pytest.approx(root[1:], rel=0.03) and (abs(spread - 0.7) < 0.06).all() and (sphere < 1e-5).all()
-    ((straight, half, circle),) = figures(rf"straight {N} \(sqrt\(d/2\) = {N}\), great circle {N}", shown)
+    ((straight, half, circle),) = figures(rf"straight {N} \(sqrt\(d/2\) = {N}\), great circle {N}", output)
     assert straight == pytest.approx(half, rel=0.15) and circle == pytest.approx(10, rel=1e-3)
 
 
 def test_one_batch_is_learnt_by_heart(tmp_path):
     """Example 36: a critic that sees one real batch 40 times tells it from other reals; with fresh ones it does not."""
-    shown = example("36_slide_one_batch", cwd=tmp_path)
-    (one,), (fresh,) = figures(f"after 40 steps {N} ", shown)
+    output = example("36_slide_one_batch", cwd=tmp_path)
+    (one,), (fresh,) = figures(f"after 40 steps {N} ", output)
     assert one > 0.1 and abs(fresh) < one / 3
 
 
 def test_a_gan_has_no_blobs(tmp_path):
     """Example 22: most samples of 3 Gaussians lie off the ring; the small GAN's are nearer to it, by share and by
     W1."""
-    shown = example("22_mixture_by_likelihood", "--steps", "50", cwd=tmp_path)
-    (few, few_w1), (many, _), (gan, gan_w1) = figures(f"off the ring {N}, W1 {N}", shown)
+    output = example("22_mixture_by_likelihood", "--steps", "50", cwd=tmp_path)
+    (few, few_w1), (many, _), (gan, gan_w1) = figures(f"off the ring {N}, W1 {N}", output)
     assert few > 60 and gan < many < few and gan_w1 < few_w1
 
 
 @pytest.mark.slow
 def test_vanilla_loses_modes_and_tricks_recover_them(tmp_path):
     """Example 41, three seeds: at its worst look plain holds at most half of the modes, packing and unrolling all."""
-    shown = example("41_tricks_against_collapse", "--seeds", "3", cwd=tmp_path)
-    worst = figures(f"worst {N};", shown)[:, 0].reshape(3, 3)
-    assert (worst[0] <= 4).all() and (worst[1:] == 8).all(), shown
+    output = example("41_tricks_against_collapse", "--seeds", "3", cwd=tmp_path)
+    worst = figures(f"worst {N};", output)[:, 0].reshape(3, 3)
+    assert (worst[0] <= 4).all() and (worst[1:] == 8).all(), output
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -274,10 +274,10 @@ def test_every_example_is_one_page(name):
 
 def test_the_examples_are_listed():
     """`minigan examples` names every one, with its first line."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "minigan", "examples", "--json"], capture_output=True, text=True, check=True
     )
-    rows = json.loads(done.stdout.splitlines()[-1])
-    found = rows if isinstance(rows, list) else rows["examples"]
-    assert [row["name"] for row in found] == EXAMPLES and len(EXAMPLES) >= 20
-    assert all(row["about"] and row["name"] in done.stdout for row in found)
+    rows = json.loads(process.stdout.splitlines()[-1])
+    listing = rows if isinstance(rows, list) else rows["examples"]
+    assert [row["name"] for row in listing] == EXAMPLES and len(EXAMPLES) >= 20
+    assert all(row["about"] and row["name"] in process.stdout for row in listing)

@@ -26,9 +26,9 @@ SHOWS = {
 def example(name: str, *args: str, cwd) -> str:
     """What `python -m minigan.examples.NAME` prints."""
     command = [sys.executable, "-m", f"minigan.examples.{name}", *args]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    process = subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+    assert process.returncode == 0, process.stderr
+    return process.stdout
 
 
 @pytest.mark.parametrize("name", SHOWS)
@@ -36,8 +36,8 @@ def test_runs_and_draws(name, tmp_path):
     """A few steps: a sheet that is not blank, and the observable's words. Batch norm's running statistics take some
     twenty steps to let anything but grey through."""
     steps = 20 if name in ("71_lsgan", "72_hinge_spectral") else 3
-    shown = example(name, "--steps", str(steps), cwd=tmp_path)
-    assert f"step {steps:4d}" in shown and re.search(SHOWS[name], shown), shown
+    output = example(name, "--steps", str(steps), cwd=tmp_path)
+    assert f"step {steps:4d}" in output and re.search(SHOWS[name], output), output
     (picture,) = tmp_path.glob("*.png")
     with Image.open(picture) as image:
         assert image.size[0] > 200 and len(image.convert("RGB").getcolors(1 << 24)) > 5
@@ -48,9 +48,9 @@ def test_runs_and_draws(name, tmp_path):
 def test_ebgan_s_energy_tells_samples_from_held_out_digits(tmp_path):
     """Example 73: a sample's energy is above a held-out digit's in at least 60 % of pairs (the share rises and falls as
     the players gain on each other); every class is there."""
-    shown = example("73_ebgan", cwd=tmp_path)
-    share = float(re.search(rf"the higher of the two in {N}% of pairs", shown)[1])
-    assert share > 60 and "10 of 10 classes present" in shown, shown
+    output = example("73_ebgan", cwd=tmp_path)
+    share = float(re.search(rf"the higher of the two in {N}% of pairs", output)[1])
+    assert share > 60 and "10 of 10 classes present" in output, output
 
 
 @pytest.mark.slow
@@ -58,21 +58,21 @@ def test_ebgan_s_energy_tells_samples_from_held_out_digits(tmp_path):
 def test_the_residual_critic_reaches_the_slope_of_its_penalty(tmp_path):
     """Example 74: the slope s, over the last four lines, ends within 0.15 of where the penalty holds it, 1 + W / 20
     with W = estimate / s; and the estimate falls to below half of its first value."""
-    shown = example("74_residual_wgan_gp", cwd=tmp_path)
+    output = example("74_residual_wgan_gp", cwd=tmp_path)
     estimate, slope = np.array(
-        [[float(x) for x in found] for found in re.findall(rf"W estimate +{N} +mean slope {N}", shown)]
+        [[float(x) for x in pair] for pair in re.findall(rf"W estimate +{N} +mean slope {N}", output)]
     ).T
     above = slope - 1 - estimate / slope / 20
-    assert abs(above[-4:].mean()) < 0.15 and estimate[-1] < estimate[0] / 2, shown
+    assert abs(above[-4:].mean()) < 0.15 and estimate[-1] < estimate[0] / 2, output
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_avatars_look_real_and_are_covered(tmp_path):
     """Example 75: precision and recall of DCGAN on the avatars, at least 0.7 each."""
-    shown = example("75_colour_dcgan", cwd=tmp_path)
-    precision, recall = (float(re.search(rf"{what} {N}", shown)[1]) for what in ("precision", "recall"))
-    assert min(precision, recall) >= 0.7, shown
+    output = example("75_colour_dcgan", cwd=tmp_path)
+    precision, recall = (float(re.search(rf"{what} {N}", output)[1]) for what in ("precision", "recall"))
+    assert min(precision, recall) >= 0.7, output
 
 
 @pytest.mark.slow
@@ -80,6 +80,6 @@ def test_avatars_look_real_and_are_covered(tmp_path):
 def test_the_spectral_critic_stays_at_one(tmp_path):
     """Example 72: after training the largest singular value of each layer is 1, or less than a quarter above it where
     the power iteration lags (never below: it cannot overestimate sigma); no class is lost."""
-    shown = example("72_hinge_spectral", cwd=tmp_path)
-    values = [float(v) for v in shown.split("each layer of f: ")[1].splitlines()[0].split()]
-    assert len(values) == 4 and all(0.999 < v < 1.25 for v in values) and "10 of 10 classes present" in shown, shown
+    output = example("72_hinge_spectral", cwd=tmp_path)
+    values = [float(v) for v in output.split("each layer of f: ")[1].splitlines()[0].split()]
+    assert len(values) == 4 and all(0.999 < v < 1.25 for v in values) and "10 of 10 classes present" in output, output
