@@ -1,10 +1,20 @@
-"""Settings of the whole suite: hypothesis profiles, one torch thread, `slow` tests only when asked for.
+"""Settings of the whole suite: what is quick and what is slow, hypothesis profiles, PyTorch where it is installed.
+
+quick   `pytest -n 2`, at most 8 minutes on two cores of an AVX2 machine: every property, of every op, kernel, system,
+        command and example, on the smallest data that can break it. Trainings are a few steps; the judgement at a run's
+        end takes 200 samples and 20 bootstrap rounds instead of 5,000 and 100 (`short_judgement`); examples run in the
+        test's own process (support/example.py) but for one.
+slow    `pytest -n 2 -m slow`, in the nightly suite: what is about numbers at full length. A training long enough to
+        show what a page claims, every order of threads in float64, every system's certificate, cold and warm starts.
+
+A slow test has a quick one beside it that goes through the same code.
 
 HYPOTHESIS_PROFILE=dev (the default) tries new examples every time, ci more, the same every time, long several hundred;
 device, the default with --device, a few.
 """
 
 import os
+from functools import partial
 
 import numpy as np
 import pytest
@@ -86,6 +96,15 @@ def where_tensors_are_made(request):
         yield
 
 
+def pytest_xdist_make_scheduler(config, log):
+    """Neighbours stay in one process, so that each trains and compiles what they share once; an idle one steals."""
+    if config.getoption("dist") != "load":
+        return None
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
+
+
 def pytest_configure(config):
     if config.getoption("--device") is not None and "HYPOTHESIS_PROFILE" not in os.environ:
         settings.load_profile("device")
@@ -100,6 +119,25 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if "slow" in item.keywords:
                 item.add_marker(pytest.mark.skip(reason="slow; run with -m slow"))
+
+
+JUDGED = ("cli", "docs", "examples", "gan")
+"""Folders with tests that train a run to its end, where its samples are judged."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_judgement(request):
+    """A run's last samples are judged by few of them and few rounds: the same code on a twentieth of the numbers."""
+    if not set(JUDGED) & set(request.path.relative_to(request.config.rootpath).parts):
+        yield
+        return
+    from minigan.gan import run
+    from minigan.gan.metrics import report
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "METRIC_SAMPLES", 200)
+        patch.setattr(report, "frechet_interval", partial(report.frechet_interval, rounds=20))
+        yield
 
 
 @pytest.fixture(scope="session")

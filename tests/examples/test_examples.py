@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from example import example
 from PIL import Image
 
 from minigan import cudasim
@@ -49,14 +50,6 @@ SHOWS = {
     "61_acgan": "% of 1000 samples agree with their label, .* D itself says",
     "62_infogan": "bound .* of log 10 = 2.303; digits of the categories: (.|\n)*purity .*% of 1000 samples",
 }
-
-
-def example(name: str, *args: str, cwd) -> str:
-    """What `python -m minigan.examples.NAME` prints."""
-    command = [sys.executable, "-m", f"minigan.examples.{name}", *args]
-    process = subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=580)
-    assert process.returncode == 0, process.stderr
-    return process.stdout
 
 
 def test_the_scalar_engine(tmp_path):
@@ -115,8 +108,10 @@ def test_the_scalar_engine_s_rules():
 
 
 def test_gradients(tmp_path):
-    """The derivatives of x^3 at 1, 2, 3."""
-    out = example("01_gradients", cwd=tmp_path)
+    """The derivatives of x^3 at 1, 2, 3; by `python -m`, and the same in this process, where the other examples run."""
+    command = [sys.executable, "-m", "minigan.examples.01_gradients"]
+    out = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True).stdout
+    assert out == example("01_gradients", cwd=tmp_path)
     assert "[3.0, 12.0, 27.0]" in out and "[6.0, 12.0, 18.0]" in out and "[6.0, 6.0, 6.0]" in out
 
 

@@ -2,12 +2,11 @@
 
 import importlib.util
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from example import example
 from PIL import Image
 
 FOLDER = Path(importlib.util.find_spec("minigan.examples").origin).parent
@@ -21,14 +20,6 @@ SHOWS = {
     "74_residual_wgan_gp": r"W estimate .* mean slope",
     "75_colour_dcgan": r"precision [\d.]+ and recall [\d.]+ of 1000 samples",
 }
-
-
-def example(name: str, *args: str, cwd) -> str:
-    """What `python -m minigan.examples.NAME` prints."""
-    command = [sys.executable, "-m", f"minigan.examples.{name}", *args]
-    process = subprocess.run(command, capture_output=True, text=True, cwd=cwd)
-    assert process.returncode == 0, process.stderr
-    return process.stdout
 
 
 @pytest.mark.parametrize("name", SHOWS)
