@@ -26,8 +26,9 @@ from collections.abc import Sequence
 from typing import overload
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from .autograd import Tensor
+from .autograd import Node, Tensor
 IMPORTS
 Number = float  # in the class below, `float` is a method
 Operand = Tensor | np.ndarray | Number
@@ -38,7 +39,7 @@ class Methods:
     """What Tensor has beside the methods that its class statement shows."""
 '''
 TAIL = """
-    def to(self, *args: object, dtype: object = None, device: str | None = None) -> Tensor: ...
+    def to(self, *args: DTypeLike, dtype: DTypeLike | None = None, device: str | None = None) -> Tensor: ...
     def expand(self, *sizes: int | Sequence[int]) -> Tensor: ...
     def float(self) -> Tensor: ...
     def double(self) -> Tensor: ...
