@@ -56,6 +56,16 @@ class device(str):
         place._tokens = []
         return place
 
+    @property
+    def is_host(self) -> bool:
+        """Whether it is the CPU itself: NumPy's arrays, and nothing to wait for."""
+        return str(self) == "cpu"
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the CPU stands in for it, thread by thread: right, and slow."""
+        return self.startswith("cudasim")
+
     def __getnewargs__(self) -> tuple[str]:
         return (str(self),)
 
@@ -173,7 +183,7 @@ def special(array: np.ndarray) -> ModuleType:
 
         return scipy.special
     module = namespace(array)
-    return module.special if module.__name__.startswith("cudasim") else import_module("cupyx.scipy.special")
+    return module.special if device_of(array).simulated else import_module("cupyx.scipy.special")
 
 
 def host(array: np.ndarray) -> np.ndarray:

@@ -76,7 +76,9 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, generator: Gen
 
 
 class Lookup(Index):
-    """Rows of a table, IndexError for one outside it: to NumPy, row -1 would be the last."""
+    """y = table[rows], IndexError for a row outside it: to NumPy, row -1 would be the last
+    dL/dtable = IndexAdd(g), each row of g added to its row
+    dL/drows = 0, they are integers"""
 
     name = "embedding"
 

@@ -155,7 +155,7 @@ class Trainer:
         if not self.steps_done:
             self.begin()
         self.anneal()
-        figures = self._look_after_each() if self.options.device == "cpu" else self._look_once()
+        figures = self._look_after_each() if device(self.options.device).is_host else self._look_once()
         self.average.update(self.generator)
         self.steps_done += 1
         return figures
