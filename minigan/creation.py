@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from minigan.kernels.work import poisoned
+
 from ._array import shared_array
 from .autograd import Op, Tensor
 from .backend import Generator, default_device, default_generator, device, float32, float64, int64, to_device
@@ -83,7 +85,7 @@ def full(size, fill_value: float, dtype=float32, device=None, requires_grad: boo
 
 def empty(*size, dtype=float32, device=None, requires_grad: bool = False) -> Tensor:
     """Uninitialised memory of shape `size`."""
-    return _leaf(np.empty(sizes_of(size), dtype), device, requires_grad)
+    return _leaf(poisoned(np.empty(sizes_of(size), dtype)), device, requires_grad)
 
 
 def zeros_like(input: Tensor, requires_grad: bool = False) -> Tensor:
