@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from minigan.kernels.work import poisoned
+
 from ._array import shared_array
 from .autograd import Op, Tensor
 from .backend import Generator, default_device, default_generator, device, float32, float64, int64, to_device
@@ -101,7 +103,7 @@ def empty(
     *size: int | Sequence[int], dtype: DTypeLike = float32, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
     """Uninitialised memory of shape `size`."""
-    return _leaf(np.empty(sizes_of(size), dtype), device, requires_grad)
+    return _leaf(poisoned(np.empty(sizes_of(size), dtype)), device, requires_grad)
 
 
 def zeros_like(input: Tensor, requires_grad: bool = False) -> Tensor:

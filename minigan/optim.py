@@ -55,11 +55,23 @@ class Optimizer:
         if len(set(everything)) < len(everything):
             raise ValueError(f"{type(self).__name__}: a parameter is given twice")
 
+    def __getstate__(self) -> dict:
+        """For copy and pickle: the state by the number of its parameter, whose copy has another identity."""
+        numbers = {id(p): i for i, p in enumerate(self._params())}
+        return {**vars(self), "state": {numbers[key]: entry for key, entry in self.state.items()}, "_flats": {}}
+
+    def __setstate__(self, state: dict) -> None:
+        vars(self).update(state)
+        params = self._params()
+        self.state = {id(params[i]): entry for i, entry in self.state.items()}
+
+    def _params(self) -> list[Tensor]:
+        return [p for group in self.param_groups for p in group["params"]]
+
     def zero_grad(self) -> None:
         """Forget every parameter's .grad."""
-        for group in self.param_groups:
-            for p in group["params"]:
-                p.grad = None
+        for p in self._params():
+            p.grad = None
 
     def step(self) -> None:
         """Update every parameter that has a .grad."""
@@ -125,7 +137,7 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """{"state": {index: {name: array or int}}, "param_groups": settings with parameter indices}, as torch's."""
-        index = {id(p): i for i, p in enumerate(p for g in self.param_groups for p in g["params"])}
+        index = {id(p): i for i, p in enumerate(self._params())}
         state = {
             i: {k: v if isinstance(v, int) else host(v).copy() for k, v in self.state[key].items()}
             for key, i in index.items()
@@ -139,8 +151,7 @@ class Optimizer:
         groups = state_dict["param_groups"]
         if [len(g["params"]) for g in groups] != [len(g["params"]) for g in self.param_groups]:
             raise ValueError(f"{type(self).__name__}: the saved parameter groups have other sizes")
-        params = [p for g in self.param_groups for p in g["params"]]
-        state = {}
+        params, state = self._params(), {}
         for i, entry in state_dict["state"].items():
             p = params[int(i)]
             for name, value in entry.items():

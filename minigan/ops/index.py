@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from minigan.kernels import layout
+from minigan.kernels.work import poisoned
 
 from ..autograd import Op, Tensor, array_of, as_tensor
 from ..backend import namespace, on
@@ -122,7 +123,8 @@ class Mirror(Linear):
     def forward(self, x):
         xp, order = namespace(x), layout.memory_order(x)
         shape = [low + size + high for (low, high), size in zip(self.widths, x.shape, strict=True)]
-        y = xp.empty([shape[axis] for axis in order], x.dtype).transpose([order.index(a) for a in range(x.ndim)])
+        block = poisoned(xp.empty([shape[axis] for axis in order], x.dtype))
+        y = block.transpose([order.index(a) for a in range(x.ndim)])
         self._into(y, x)
         return y
 
