@@ -32,7 +32,7 @@ FLOORS = [
     ),
     *("testing", "bench", "docs", "cli"),
 ]
-FACES = {"", "gan", "assets", "_doors", "_typing", "__main__"}
+FACES = {"", "gan", "assets", "_doors", "__main__"}
 """What may import from any floor, or imports nothing: the faces of the packages, data, old names, declarations for
 type checkers, `python -m`."""
 

@@ -1,4 +1,4 @@
-"""What type checkers and editors read: minigan/_typing.py declares just what the package attaches to Tensor.
+"""What type checkers and editors read: minigan/_typing.pyi declares just what the package attaches to Tensor.
 
 `mypy` checks this file with the public face (pyproject.toml says what that is), so `assert_type` holds there too. A
 mistake that it must report has a `type: ignore` beside it: mypy says so where one is not needed.
@@ -30,7 +30,7 @@ def class_names(path: str, name: str) -> set[str]:
 
 
 def test_the_file_is_what_the_signatures_say() -> None:
-    assert PLACE.read_text() == text(), "minigan/_typing.py is old; run: python tests/support/tensor_methods.py"
+    assert PLACE.read_text() == text(), "minigan/_typing.pyi is old; run: python tests/support/tensor_methods.py"
 
 
 def test_every_method_is_declared() -> None:

@@ -1,4 +1,4 @@
-"""Writes minigan/_typing.py, what a type checker sees of Tensor's methods, of the ops that are functions of minigan,
+"""Writes minigan/_typing.pyi, what a type checker sees of Tensor's methods, of the ops that are functions of minigan,
 and of the layers that are one function each:
 
 python tests/support/tensor_methods.py
@@ -12,7 +12,7 @@ import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PLACE = ROOT / "minigan" / "_typing.py"
+PLACE = ROOT / "minigan" / "_typing.pyi"
 
 HEAD = '''"""For type checkers and editors: Tensor's methods and operators, the ops that are functions of minigan, and
 the layers that are one function.
