@@ -6,6 +6,7 @@ Both are linear, and the vjp of each is its adjoint: the same op with the other 
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -87,7 +88,7 @@ def check_4d(op: str, input: Tensor, weight: Tensor | None = None) -> None:
         raise ValueError(f"{op}: weight must have 4 axes, got shape {weight.shape}")
 
 
-def reshape(input: Tensor, *shape) -> Tensor:
+def reshape(input: Tensor, *shape: int | Sequence[int]) -> Tensor:
     """The elements of `input` in a new shape, one size of which may be -1."""
     shape = sizes_of(shape)
     size = input._data.size
@@ -125,7 +126,7 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
     return reshape(input, (*input.shape[:dim], 1, *input.shape[dim:]))
 
 
-def permute(input: Tensor, *dims) -> Tensor:
+def permute(input: Tensor, *dims: int | Sequence[int]) -> Tensor:
     """The axes in the order `dims`, a view."""
     axes = tuple(axis_index(d, input.ndim, "permute") for d in sizes_of(dims))
     if sorted(axes) != list(range(input.ndim)):
