@@ -88,6 +88,8 @@ class Tensor(ArrayHolder, Methods):
     def grad(self, gradient: Tensor | None) -> None:
         if (recorder := _modes.current_recorder()) is not None:
             recorder.grad_written(self)
+        if gradient is not None and (not isinstance(gradient, Tensor) or gradient._data.shape != self._data.shape):
+            raise _unfit("grad", gradient, f"a tensor of shape {self.shape}", ", or None")
         self._grad = gradient
 
     def detach(self) -> Tensor:
@@ -437,8 +439,18 @@ def _vjp(node: Node, need: tuple[bool, ...], cotangents: Sequence[Tensor | None]
 def _apply_hooks(hooks: Sequence[Callable], g: Tensor) -> Tensor:
     for hook in tuple(hooks):
         answer = hook(g)
-        g = g if answer is None else answer
+        if answer is not None:
+            if not isinstance(answer, Tensor) or answer._data.shape != g._data.shape:
+                raise _unfit("register_hook", answer, f"a tensor of shape {g.shape}", ", or None to leave it")
+            g = answer
     return g
+
+
+def _unfit(name: str, value, owner: str, otherwise: str) -> Exception:
+    """What is wrong with a value that is to be a gradient."""
+    if isinstance(value, Tensor):
+        return ValueError(f"{name}: a tensor of shape {value.shape} cannot be the gradient of {owner}")
+    return TypeError(f"{name}: the gradient of {owner} must be a Tensor{otherwise}, not {type(value).__name__}")
 
 
 def _seeds(outputs: Sequence[Tensor], grad_outputs) -> list[Tensor]:
