@@ -4,6 +4,7 @@ Where PyTorch and mathematics differ, the test says which it follows.
 """
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -34,10 +35,10 @@ def test_a_gradient_of_another_shape_is_refused(shape, other):
 @pytest.mark.parametrize("value", [5.0, "text", np.ones(3), [1.0, 2.0, 3.0]], ids=lambda value: type(value).__name__)
 def test_what_is_no_tensor_is_no_gradient(value):
     x = mg.ones(3, requires_grad=True)
-    with pytest.raises(TypeError, match="^grad: the gradient of"):
+    with pytest.raises(TypeError, match=r"^grad: the gradient of"):
         x.grad = value
     x.register_hook(lambda _: value)
-    with pytest.raises(TypeError, match="^register_hook: the gradient of"):
+    with pytest.raises(TypeError, match=r"^register_hook: the gradient of"):
         x.sum().backward()
 
 
@@ -47,21 +48,17 @@ def test_indices_outside_are_refused_and_those_within_are_not(shape):
     x = mg.tensor(np.arange(np.prod(shape), dtype=np.float32).reshape(shape))
     for axis, size in enumerate(shape):
         for index in range(-size - 1, size + 2):
-            whole = mg.tensor(np.full(shape, index))
+            whole, line = mg.tensor(np.full(shape, index)), mg.tensor(np.array([0, index]))
             calls = {
-                "gather": lambda axis=axis, whole=whole: mg.gather(x, axis, whole),
-                "index_select": lambda axis=axis, index=index: mg.index_select(
-                    x, axis, mg.tensor(np.array([0, index]))
-                ),
+                "gather": partial(mg.gather, x, axis, whole),
+                "index_select": partial(mg.index_select, x, axis, line),
             }
             for name, call in calls.items():
                 for run in (call, mg.capture(call)):
                     if 0 <= index < size:
                         assert (run().numpy().take(-1, axis) == x.numpy().take(index, axis)).all()
                     else:
-                        with pytest.raises(
-                            IndexError, match=f"{name}: indices .* are outside axis {axis} of size {size}"
-                        ):
+                        with pytest.raises(IndexError, match=f"{name}: indices .* are outside axis {axis} of"):
                             run()
 
 
@@ -128,16 +125,16 @@ def test_cross_entropy_of_odd_logits_and_labels(reduction, smoothing, weighted, 
     for labels in itertools.product([-100, 0, 2], repeat=3):
         at = np.array(labels)
         settings = {"reduction": reduction, "label_smoothing": smoothing}
-        pair = gradients(
-            torch,
-            lambda x: F.cross_entropy(x, at, None if weight is None else mg.tensor(weight), **settings),
-            lambda x: torch.nn.functional.cross_entropy(
-                x, torch.tensor(at), None if weight is None else torch.tensor(weight), **settings
-            ),
-            rows,
+        ours = partial(F.cross_entropy, target=at, weight=None if weight is None else mg.tensor(weight), **settings)
+        theirs = partial(
+            torch.nn.functional.cross_entropy,
+            target=torch.tensor(at),
+            weight=None if weight is None else torch.tensor(weight),
+            **settings,
         )
-        for ours, theirs in zip(*pair, strict=True):
-            np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-5, atol=1e-6, err_msg=str(labels))
+        pair = gradients(torch, ours, theirs, rows)
+        for mine, torchs in zip(*pair, strict=True):
+            np.testing.assert_allclose(mine.numpy(), torchs.numpy(), rtol=1e-5, atol=1e-6, err_msg=str(labels))
 
 
 @pytest.mark.parametrize("target", [[0.0, 1.0, 0.0], [0.0, 0.5, 0.5], [0.0, 0.0, 1.0]])
