@@ -118,6 +118,13 @@ def stale(node: Node) -> RuntimeError:
     )
 
 
+def unfit(name: str, value: object, owner: str, otherwise: str) -> Exception:
+    """The error for a value that is to be the gradient of `owner`."""
+    if isinstance(value, ArrayHolder):
+        return ValueError(f"{name}: a tensor of shape {value.shape} cannot be the gradient of {owner}")
+    return TypeError(f"{name}: the gradient of {owner} must be a Tensor{otherwise}, not {type(value).__name__}")
+
+
 def explained(op: str, error: Exception, inputs: Sequence[ArrayHolder]) -> Exception:
     """An error that an op's kernel raised, with the op's name and the shapes of its inputs."""
     message = str(error)

@@ -103,6 +103,8 @@ class Tensor(ArrayHolder, Methods):
     def grad(self, gradient: Tensor | None) -> None:
         if (recorder := _modes.current_recorder()) is not None:
             recorder.grad_written(self)
+        if gradient is not None and (not isinstance(gradient, Tensor) or gradient._data.shape != self._data.shape):
+            raise _array.unfit("grad", gradient, f"a tensor of shape {self.shape}", ", or None")
         self._grad = gradient
 
     def detach(self) -> Tensor:
@@ -479,7 +481,10 @@ def _vjp(node: Node, need: tuple[bool, ...], cotangents: Sequence[Tensor | None]
 def _apply_hooks(hooks: Sequence[Hook], g: Tensor) -> Tensor:
     for hook in tuple(hooks):
         answer = hook(g)
-        g = g if answer is None else answer
+        if answer is not None:
+            if not isinstance(answer, Tensor) or answer._data.shape != g._data.shape:
+                raise _array.unfit("register_hook", answer, f"a tensor of shape {g.shape}", ", or None to leave it")
+            g = answer
     return g
 
 

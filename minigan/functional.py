@@ -16,10 +16,10 @@ from .autograd import Op, Tensor, array_of
 from .backend import Generator, namespace, on
 from .creation import rand
 from .ops.act import elu, leaky_relu, logsigmoid, maxout, relu, sigmoid, softplus, tanh
-from .ops.basic import cast, where
+from .ops.basic import cast, eq, where
 from .ops.conv import conv2d, conv_transpose2d
 from .ops.elementary import abs, maximum, square
-from .ops.index import ARRAY, Index, gather, pad
+from .ops.index import ARRAY, Index, gather_within, pad
 from .ops.matmul import linear
 from .ops.norm import batch_norm, instance_norm, layer_norm
 from .ops.reduce import log_softmax, mean, safe_norm, softmax, sum
@@ -187,7 +187,8 @@ def cross_entropy(
     ...).
 
     weight (K) weighs the classes; "mean" divides by the sum of the weights used. Targets equal to ignore_index do not
-    count.
+    count, whatever their logits are; where no target counts, "mean" is NaN and its gradient 0, as in PyTorch. A class
+    of target probability 0 and logit -inf adds 0 (0 ln 0 = 0), where PyTorch answers NaN.
     """
     op = "cross_entropy"
     if input.ndim < 2:
@@ -201,7 +202,8 @@ def cross_entropy(
     log_p = log_softmax(input, 1)
     if target.shape == input.shape:
         aim = target * (1 - label_smoothing) + label_smoothing / classes
-        return _reduce(op, -sum(aim * log_p * scale, 1), reduction, input.data.size // classes)
+        impossible = eq(aim, 0) * eq(log_p, -np.inf)
+        return _reduce(op, -sum(aim * where(impossible, 0.0, log_p) * scale, 1), reduction, input.data.size // classes)
     if target.shape != input.shape[:1] + input.shape[2:]:
         raise ValueError(f"{op}: target {target.shape} does not fit input {input.shape}")
     if target.dtype.kind not in "iu":
@@ -209,11 +211,11 @@ def cross_entropy(
     valid = target != ignore_index
     at = unsqueeze(ClassLabels(classes)(where(valid, target, 0)), 1)
     mask = unsqueeze(cast(valid, input.dtype), 1)
-    weights = gather(scale * Tensor(on(array_of(input), np.ones(input.shape, input.dtype))), 1, at) * mask
-    loss = -gather(log_p, 1, at) * weights
+    weights = gather_within(scale * Tensor(on(array_of(input), np.ones(input.shape, input.dtype))), 1, at) * mask
+    loss = -gather_within(log_p, 1, at) * weights
     if label_smoothing:
         loss = (1 - label_smoothing) * loss - (label_smoothing / classes) * sum(log_p * scale, 1, keepdim=True) * mask
-    loss = loss.reshape(target.shape)
+    loss = where(valid, loss.reshape(target.shape), 0.0)
     return sum(loss) / sum(weights) if reduction == "mean" else _reduce(op, loss, reduction)
 
 

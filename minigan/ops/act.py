@@ -173,8 +173,8 @@ def logsigmoid(input: Tensor) -> Tensor:
 def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
     """x where x > 0, else alpha (e^x - 1)."""
     input = _floating(input)
-    positive = input > 0
-    return where(positive, input, alpha * expm1(where(positive, 0.0, input)))
+    curved = input <= 0
+    return where(curved, alpha * expm1(where(curved, input, 0.0)), input)
 
 
 def maxout(input: Tensor, pieces: int, dim: int = 1) -> Tensor:

@@ -17,7 +17,7 @@ from minigan.kernels.geometry import ConvGeometry
 from ..autograd import Op, Tensor, array_of
 from ..backend import on
 from .conv import conv2d
-from .index import gather
+from .index import gather_within
 from .matmul import matmul
 from .shape import Pair, check_4d, pair_of, permute, reshape
 
@@ -87,7 +87,7 @@ def max_pool2d(
         raise ValueError(f"{op}: ceil_mode=True is not supported; pad the input instead")
     windows = _window(op, input, kernel_size, stride, padding, dilation)
     n, c, height, width = input.shape
-    picked = gather(reshape(input, (n, c, height * width)), 2, MaxPoolIndex(windows)(input))
+    picked = gather_within(reshape(input, (n, c, height * width)), 2, MaxPoolIndex(windows)(input))
     return reshape(picked, windows.y_shape)
 
 

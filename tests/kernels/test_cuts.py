@@ -112,7 +112,7 @@ def layers(draw):
 
 @given(layers(), threads, st.integers(0, 1000))
 @settings(max_examples=4)
-@example(square(16, 3, 16, 120, 1, groups=3), 1, 0)
+@example(square(12, 3, 16, 120, 1, groups=3), 1, 0)
 def test_layers(geometry, threads, seed):
     with cut({}, threads):
         check_all(geometry, np.float32, seed)
@@ -120,7 +120,7 @@ def test_layers(geometry, threads, seed):
 
 @given(layers(), st.integers(0, 1000))
 @settings(max_examples=2)
-@example(square(16, 3, 16, 120, 1, groups=3), 0)
+@example(square(12, 3, 16, 120, 1, groups=3), 0)
 def test_replays_of_a_captured_layer(geometry, seed):
     """The three faces in one plan, whose buffers share memory, are those of the eager step, at the first replay and at
     the next."""
