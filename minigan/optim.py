@@ -103,9 +103,13 @@ class Optimizer:
         """These arrays as one vector, kept from step to step while they stay the same arrays."""
         columns = list(zip(*states, strict=True))
         flat = self._flats.get(key)
-        if flat is None or not all(
-            len(old) == len(new) and all(map(is_, old, new))
-            for old, new in zip((flat.params, *flat.states), (params, *columns), strict=False)
+        if (
+            flat is None
+            or len(flat.states) != len(columns)
+            or not all(
+                len(old) == len(new) and all(map(is_, old, new))
+                for old, new in zip((flat.params, *flat.states), (params, *columns), strict=True)
+            )
         ):
             flat = self._flats[key] = kernels.optim.Flat(params, *columns)
         return flat
