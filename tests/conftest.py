@@ -2,8 +2,8 @@
 
 quick   `pytest -n 2`, at most 8 minutes on two cores of an AVX2 machine: every property, of every op, kernel, system,
         command and example, on the smallest data that can break it. Trainings are a few steps; the judgement at a run's
-        end takes 200 samples and 20 bootstrap rounds instead of 5,000 and 100 (`short_judgement`); examples run in the
-        test's own process (support/example.py) but for one.
+        end takes 200 samples, 20 bootstrap rounds and 4 subsets instead of 5,000, 100 and 50 (`short_judgement`);
+        examples run in the test's own process (support/example.py) but for one.
 slow    `pytest -n 2 -m slow`, in the nightly suite: what is about numbers at full length. A training long enough to
         show what a page claims, every order of threads in float64, every system's certificate, cold and warm starts.
 
@@ -125,6 +125,10 @@ JUDGED = ("cli", "docs", "examples", "gan")
 """Folders with tests that train a run to its end, where its samples are judged."""
 
 
+def _kernel_distance(original, a, b, subsets, **settings):
+    return original(a, b, subsets=min(subsets, 4), **settings)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def short_judgement(request):
     """A run's last samples are judged by few of them and few rounds: the same code on a twentieth of the numbers."""
@@ -137,6 +141,7 @@ def short_judgement(request):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "METRIC_SAMPLES", 200)
         patch.setattr(report, "frechet_interval", partial(report.frechet_interval, rounds=20))
+        patch.setattr(report, "kernel_distance", partial(_kernel_distance, report.kernel_distance))
         yield
 
 

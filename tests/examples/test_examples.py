@@ -28,7 +28,7 @@ SHOWS = {
     "10_optimal_discriminator": "-2 ln 2 \\+ 2 JS = -0.559018",
     "11_saturation": "minimax .* -0.01005, slope  -0.0100\nnon-saturating .* 4.60517, slope  -0.9900",
     "12_bilinear_game": "lookahead     spectral radius 0.99504   theory 0.99504",
-    "13_dirac_gan": "gan                      3.1         1.42",
+    "13_dirac_gan": "gan                     1.96          1.4",
     "15_earth_mover": "plan 5   dual 5   closed form 5",
     "16_divergences": "KL inf, JS 0.6931; after noise: KL 2.6500",
     "17_parallel_lines": "theta  0.50   tv 1.0000   kl inf   reverse_kl inf   js 0.6931   w 0.5000",
@@ -153,14 +153,15 @@ def test_the_penalty_of_the_example_is_the_library_s():
     assert abs(ours.item() - theirs.item()) < 1e-5
 
 
-@pytest.mark.parametrize("name", [n for n in EXAMPLES if "10" <= n < "50" or n >= "60"])
+@pytest.mark.parametrize("name", [n for n in EXAMPLES if "10" <= n < "50" or "60" <= n < "70"])
 def test_every_example_runs_and_draws(name, tmp_path):
-    """In a quick setting, with `--device cpu` where it trains: a picture that is not blank, and what SHOWS names."""
+    """In a quick setting, with `--device cpu` where it trains: a picture that is not blank, and what SHOWS names. Those
+    from 70 on are run by test_examples_plain.py."""
     source = (FOLDER / f"{name}.py").read_text()
-    quick = {"71": "20", "13": "500", "18": "60", "20": "0", "25": "60", "33": "40", "34": "100"}
+    quick = {"13": "100", "18": "60", "20": "0", "25": "60", "33": "40", "34": "100"}
     steps = (quick | dict.fromkeys(("60", "61", "62"), "40")).get(name[:2], "3")
     args = ["--steps", steps] if '"--steps"' in source else []
-    args += ["--seeds", "2"] if '"--seeds"' in source else []
+    args += ["--seeds", "1"] if '"--seeds"' in source else []
     args += ["--device", "cpu"] if '"--device"' in source or "@device_option" in source else []
     output = example(name, *args, cwd=tmp_path)
     assert re.search(SHOWS.get(name, "."), output), output
@@ -198,7 +199,7 @@ def test_js_saturates_where_w_does_not(tmp_path):
 def test_clipping_vanishes_or_explodes_and_piles_up(tmp_path):
     """Example 21: with c the slope at the first of 8 layers goes from nothing to too much, and weights end at +-c; the
     penalty does neither."""
-    output = example("21_clipping", "--steps", "200", cwd=tmp_path)
+    output = example("21_clipping", "--steps", "60", cwd=tmp_path)
     ratio, piled = figures(f"first / last layer +{N} +weights at the bound {N}", output).T
     assert len(ratio) == 4 and ratio[0] < 1e-4 and ratio[0] < ratio[1] < ratio[2] and ratio[2] > 1e2
     assert 0.02 < ratio[3] < 50 and piled[1] > 20 and piled[3] == 0  # of evenly spread weights 1 % lie there

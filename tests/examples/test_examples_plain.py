@@ -22,12 +22,16 @@ SHOWS = {
 }
 
 
+def test_none_is_forgotten():
+    assert list(SHOWS) == sorted(path.stem for path in FOLDER.glob("7*.py"))
+
+
 @pytest.mark.parametrize("name", SHOWS)
 def test_runs_and_draws(name, tmp_path):
     """A few steps: a sheet that is not blank, and the observable's words. Batch norm's running statistics take some
     twenty steps to let anything but grey through."""
     steps = 20 if name in ("71_lsgan", "72_hinge_spectral") else 3
-    output = example(name, "--steps", str(steps), cwd=tmp_path)
+    output = example(name, "--steps", str(steps), "--device", "cpu", cwd=tmp_path)
     assert f"step {steps:4d}" in output and re.search(SHOWS[name], output), output
     (picture,) = tmp_path.glob("*.png")
     with Image.open(picture) as image:

@@ -174,6 +174,7 @@ def test_bad_input(args, match, tmp_path, monkeypatch):
 
 def test_the_scoreboard_resumes(tmp_path, monkeypatch):
     """Cells that are there are not run again; a damaged one and a missing one are; the table is the same."""
+    monkeypatch.setattr(toydata, "W1_SAMPLES", 100)  # of 1,000: cells cost little else here
     changes = {"losses": ("minimax", "wasserstein"), "steps": 2, "seeds": 2, "best": 1, "width": 8, "batch_size": 8}
     first = scoreboard.run("quick", tmp_path, **changes)
     cells = sorted(p for p in tmp_path.glob("*.json") if p.name != "scoreboard.json")
@@ -197,6 +198,7 @@ def test_the_scoreboard_resumes(tmp_path, monkeypatch):
 
 def test_the_scoreboard_command(tmp_path, monkeypatch):
     """Cells are run, not refused; only the setting's size is changed here. An unknown device is an error."""
+    monkeypatch.setattr(toydata, "W1_SAMPLES", 100)
     tiny = scoreboard.Setting(("wasserstein",), 2, 2, 1, {"width": 8, "batch_size": 8})
     monkeypatch.setitem(scoreboard.SETTINGS, "quick", tiny)
     result = run("scoreboard", "--quick", "--jobs", "1", "--seeds", "1", "--out", str(tmp_path / "s"), "--json")
