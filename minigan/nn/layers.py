@@ -16,8 +16,7 @@ from .. import functional as F
 from ..autograd import in_place
 from ..backend import int64
 from ..creation import empty, ones, zeros
-from ..ops.conv import Pair, pair_of
-from ..ops.shape import flatten, reshape
+from ..ops.shape import Pair, flatten, pair_of, reshape
 from . import init
 from .module import Module, ModuleList, Parameter, Sequential, functional_call, substituted  # noqa: F401
 

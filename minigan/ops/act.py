@@ -15,7 +15,7 @@ from ..autograd import Op, Tensor
 from ..backend import FLOATS, float32, namespace
 from .basic import cast, neg, where
 from .elementary import Floating, exp, expm1
-from .reduce import amax, log_softmax, softmax  # noqa: F401  (re-exported by functional)
+from .reduce import amax
 from .shape import axis_index, reshape
 
 

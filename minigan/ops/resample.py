@@ -16,10 +16,10 @@ from minigan.kernels.geometry import ConvGeometry
 
 from ..autograd import Op, Tensor, array_of
 from ..backend import on
-from .conv import Pair, check_4d, conv2d, pair_of
+from .conv import conv2d
 from .index import gather
 from .matmul import matmul
-from .shape import permute, reshape
+from .shape import Pair, check_4d, pair_of, permute, reshape
 
 
 class MaxPoolIndex(Op):

@@ -11,6 +11,9 @@ import numpy as np
 
 from ..autograd import Op, Tensor
 
+Pair = int | tuple[int, int]
+"""A setting of height and width: one number for both, or one for each."""
+
 
 class Linear(Op):
     """An op linear in its one input: its vjp reads no values."""
@@ -66,6 +69,22 @@ def sizes_of(shape: tuple) -> tuple[int, ...]:
     """Sizes given as f(2, 3) or f((2, 3))."""
     shape = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
     return tuple(operator.index(s) for s in shape)
+
+
+def pair_of(op: str, what: str, value: Pair, least: int) -> tuple[int, int]:
+    """`value` for height and width, given once or for each. Raises ValueError that names op and argument."""
+    pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(pair) != 2 or any(isinstance(v, bool) or not isinstance(v, (int, np.integer)) or v < least for v in pair):
+        raise ValueError(f"{op}: {what} must be an integer or a pair of integers, at least {least}, got {value!r}")
+    return int(pair[0]), int(pair[1])
+
+
+def check_4d(op: str, input: Tensor, weight: Tensor | None = None) -> None:
+    """ValueError, naming the op, unless input is (N, C, H, W) and the weight has 4 axes too."""
+    if input.ndim != 4:
+        raise ValueError(f"{op}: input must be (N, C, H, W), got shape {input.shape}")
+    if weight is not None and weight.ndim != 4:
+        raise ValueError(f"{op}: weight must have 4 axes, got shape {weight.shape}")
 
 
 def reshape(input: Tensor, *shape) -> Tensor:
