@@ -18,6 +18,9 @@ from minigan.kernels.optim import Steps
 CHUNK = 16384
 """Parameters that one block updates."""
 
+KERNELS = {"sgd": "sgd_kernel", "rmsprop": "rmsprop_kernel", "adam": "adam_kernel"}
+"""The kernel of each step."""
+
 LENGTH, P, GRADIENT, FIRST_STATE = range(4)
 
 
@@ -83,7 +86,7 @@ class Flat(Steps):
         arrays = (*self.params, *self.blocks, *(a for state in self.states[:states] for a in state))
         table = self.on_device[columns]
         size = (len(self.table),)
-        launch(self.xp, "optim", f"{name}_kernel", self.dtype, size, table, columns, *scalars, reaches=arrays)
+        launch(self.xp, "optim", KERNELS[name], self.dtype, size, table, columns, *scalars, reaches=arrays)
 
     def clip(self, bound) -> None:
         if GRADIENT not in self.on_device:
