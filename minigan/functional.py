@@ -71,7 +71,12 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, generator: Gen
 
 
 class Lookup(Index):
-    """Rows of a table, IndexError for one outside it: to NumPy, row -1 would be the last."""
+    """y = table[rows]
+    dL/dtable = IndexAdd(g): zeros, with g added in at the rows
+    dL/drows = 0
+
+    IndexError for a row outside the table: to NumPy, row -1 would be the last.
+    """
 
     name = "embedding"
 

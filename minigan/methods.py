@@ -49,7 +49,8 @@ for _names in METHODS.values():
 
 
 class ToDevice(Op):
-    """The same values on another device; the cotangent goes back."""
+    """y = x on another device
+    dL/dx = g on the device of x"""
 
     name, saves_input = "to", False
 

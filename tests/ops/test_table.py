@@ -29,7 +29,7 @@ CLASSES = {cls.__name__: cls for cls in table.classes()}
 UNARY = {"Neg", "Abs"}
 """Ops of one input whose `forward`, shared with those of two, has a second argument."""
 
-PENDING = {"Cast", "Copy", "Identity", "Lookup", "Mix", "ToDevice"}
+PENDING = {"Mix"}
 """Ops whose docstrings are still in words."""
 
 
