@@ -14,7 +14,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .autograd import Node, Tensor
+from .autograd import Node as Node, Tensor as Tensor
 from .nn.layers import _Function
 from .ops.shape import Pair
 from .ops.act import (
