@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from PIL.Image import Image
 
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+"""The endings of pictures that are written, and what they stand for."""
+
 BLUE, ORANGE, INK, FAINT = "#2a6fbb", "#d9721e", "#26262c", "#8a8a92"
 
 
@@ -60,12 +63,13 @@ def save_grid(
     scale: int = 1,
     padding: int = 2,
 ) -> None:
-    """Write `image_grid` of the images as a PNG."""
-    _save_png(path, to_picture(image_grid(images, columns, scale, padding)))
+    """Write `image_grid` of the images, in the format of the ending (FORMATS)."""
+    _save(path, to_picture(image_grid(images, columns, scale, padding)))
 
 
 def save_grids(path: str | os.PathLike, grids: Mapping[str, np.ndarray], scale: int = 2) -> None:
-    """Write grids one below the other as a PNG: title -> images (rows, columns, C, H, W), floats in [-1, 1].
+    """Write grids one below the other, in the format of the ending: title -> images (rows, columns, C, H, W), floats in
+    [-1, 1].
 
     Raises ValueError where there are none.
     """
@@ -84,7 +88,7 @@ def save_grids(path: str | os.PathLike, grids: Mapping[str, np.ndarray], scale: 
         draw.text((4, y + 3), title, INK, font)
         sheet.paste(picture, (0, y + line))
         y += picture.height + line
-    _save_png(path, sheet)
+    _save(path, sheet)
 
 
 def run_frames(folder: str | os.PathLike) -> dict[str, Path]:
@@ -163,8 +167,8 @@ def data_sheet(dataset: Dataset, columns: int = 12, scale: int | None = None) ->
 
 
 def save_data_sheet(path: str | os.PathLike, dataset: Dataset, columns: int = 12, scale: int | None = None) -> None:
-    """Write `data_sheet` as a PNG."""
-    _save_png(path, to_picture(data_sheet(dataset, columns, scale)))
+    """Write `data_sheet`, in the format of the ending."""
+    _save(path, to_picture(data_sheet(dataset, columns, scale)))
 
 
 @dataclass(frozen=True)
@@ -326,9 +330,17 @@ def to_picture(array: np.ndarray) -> Image:
     return Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
 
 
-def _save_png(path: str | os.PathLike, picture: Image) -> None:
-    file = io.BytesIO()
-    picture.save(file, "PNG", optimize=True)
+def picture_format(path: str | os.PathLike) -> str:
+    """The format that the ending of a picture's name stands for. Raises ValueError for an ending not in FORMATS."""
+    ending = Path(path).suffix.lower()
+    if ending not in FORMATS:
+        raise ValueError(f"{path}: pictures are written as {', '.join(FORMATS)}; give it one of these endings")
+    return FORMATS[ending]
+
+
+def _save(path: str | os.PathLike, picture: Image) -> None:
+    kind, file = picture_format(path), io.BytesIO()
+    picture.save(file, kind, **({"optimize": True} if kind == "PNG" else {"quality": 95}))
     atomic_write(path, file.getvalue())
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from .options import PICTURE, Picture
+
 
 class _Names(click.Group):
     """A group in which any other word is the name of a data set: `minigan data mnist` is `minigan data get mnist`."""
@@ -19,7 +21,7 @@ class _Names(click.Group):
 
 _path = click.option("--path", type=click.Path(path_type=Path), help="Where the set lies; else it is searched for.")
 _size = click.option("--size", type=int, help="Height and width that photographs are read at.")
-_out = click.option("-o", "--out", type=click.Path(path_type=Path), help="PNG to write.")
+_out = click.option("-o", "--out", type=Picture(), help=PICTURE)
 
 
 def register(main: click.Group, command: Callable) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import click
+
+from .options import PICTURE, Picture
 
 
 def register(main: click.Group, command: Callable) -> None:
@@ -14,7 +15,14 @@ def register(main: click.Group, command: Callable) -> None:
 
 
 @click.argument("run")
-@click.option("-o", "--out", default="interpolate.png", show_default=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--out",
+    default="interpolate.png",
+    show_default=True,
+    type=Picture(),
+    help=PICTURE,
+)
 @click.option("--rows", default=8, show_default=True, type=click.IntRange(1), help="Pairs, a row each.")
 @click.option("--columns", default=10, show_default=True, type=click.IntRange(2), help="Points on a path.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the pairs.")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .options import DEVICES
+from .options import DEVICES, PICTURE, Picture
 
 
 def register(main: click.Group, command: Callable) -> None:
@@ -40,9 +40,7 @@ def list_(runs) -> list:
 
 @click.argument("run")
 @click.option("-n", "--count", default=64, show_default=True, type=click.IntRange(1), help="How many images.")
-@click.option(
-    "-o", "--out", default="sheet.png", show_default=True, type=click.Path(path_type=Path), help="PNG to write."
-)
+@click.option("-o", "--out", default="sheet.png", show_default=True, type=Picture(), help=PICTURE)
 @click.option("--seed", default=0, show_default=True, help="Seed of the latents.")
 @click.option("--scale", default=2, show_default=True, type=click.IntRange(1), help="Pixels per pixel.")
 @click.option("--device", default="cpu", show_default=True, help=DEVICES)

@@ -8,8 +8,7 @@ from pathlib import Path
 import click
 
 from ..data.folder import FITS
-
-_FILE = click.Path(dir_okay=False, path_type=Path)
+from .options import PICTURE, Picture
 
 
 def register(main: click.Group, command: Callable) -> None:
@@ -19,7 +18,14 @@ def register(main: click.Group, command: Callable) -> None:
 
 @click.argument("run")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path))
-@click.option("-o", "--out", default="translated.png", show_default=True, type=_FILE, help="PNG to write.")
+@click.option(
+    "-o",
+    "--out",
+    default="translated.png",
+    show_default=True,
+    type=Picture(),
+    help=PICTURE,
+)
 @click.option("--to", help="Of cyclegan: the domain to translate to; by default the run's target.")
 @click.option("--set", "settings", multiple=True, metavar="ATTRIBUTE=VALUE", help="Of stargan; repeatable.")
 @click.option("--fit", default="pad", show_default=True, type=click.Choice(FITS), help="How to make squares.")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import click
+
+from .options import PICTURE, Picture
 
 
 def register(main: click.Group, command: Callable) -> None:
@@ -15,7 +16,12 @@ def register(main: click.Group, command: Callable) -> None:
 
 @click.argument("run")
 @click.option(
-    "-o", "--out", default="traverse.png", show_default=True, type=click.Path(path_type=Path), help="PNG to write."
+    "-o",
+    "--out",
+    default="traverse.png",
+    show_default=True,
+    type=Picture(),
+    help=PICTURE,
 )
 @click.option("--rows", default=8, show_default=True, type=click.IntRange(1), help="Latents, or directions.")
 @click.option(

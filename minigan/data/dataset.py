@@ -8,6 +8,7 @@ permutation of (seed, SHUFFLE_STREAM, epoch). Nothing has to be replayed to resu
 
 from __future__ import annotations
 
+import hashlib
 import operator
 import os
 import re
@@ -61,6 +62,16 @@ class Dataset:
     def targets(self) -> np.ndarray | None:
         """What a loader yields beside the images: the labels, or else the attributes."""
         return self.attributes if self.labels is None else self.labels
+
+    def digest(self) -> str:
+        """SHA-256 of the images, of what is known of each and of the split: equal only for the same data set."""
+        total = hashlib.sha256()
+        for name in ("images", "labels", "attributes", "train", "held_out", "pairs"):
+            array = getattr(self, name)
+            if array is not None:
+                total.update(f"{name} {array.dtype} {array.shape}\n".encode())
+                total.update(np.ascontiguousarray(array))
+        return total.hexdigest()
 
     def rows(self, part: str = "train", label: str | None = None, **attributes: str) -> np.ndarray:
         """Indices of the images of a part ("train" or "held_out") with a class name and attribute values.

@@ -11,6 +11,7 @@ least one, is held out. What cannot be used is skipped, with its name and the re
 from __future__ import annotations
 
 import io
+import os
 import re
 import struct
 import warnings
@@ -28,6 +29,7 @@ SMALLEST_SIDE = 4
 MOST_PIXELS = 1 << 27  # 134 million: an image beyond is taken for a decompression bomb
 SIZES = (8, 16, 32, 64, 128, 256, 512)
 FITS = ("crop", "pad", "stretch")
+BITS_PER_SAMPLE = 258  # a tag of TIFF
 SPLITS = {"train": False, "test": True, "val": True, "valid": True, "validation": True}
 
 
@@ -89,15 +91,36 @@ def read_folder(spec: Spec, default: int = 32) -> Images:
     """The images of a folder. Raises ValueError where there is nothing to train on, naming what was skipped."""
     if not spec.path.is_dir():
         raise ValueError(f"folder: {spec.path} is not a folder")
-    paths = sorted(p for p in spec.path.rglob("*") if p.is_file())
+    paths, notes = _walk(spec.path)
     files = ((p.relative_to(spec.path).as_posix(), p) for p in paths)
-    return read_images(files, spec, default, spec.path)
+    return read_images(files, spec, default, spec.path, notes)
 
 
-def read_images(files: Iterable[tuple[str, Path | bytes]], spec: Spec, default: int, where: object) -> Images:
-    """The same for (relative name, path or bytes) pairs, in their order. Hidden files are left out without a note."""
+def _walk(root: Path) -> tuple[list[Path], list[str]]:
+    """(all files below root, sorted, also those behind links; a note for each link that leads nowhere or back)."""
+    paths, notes = [], []
+    for place, folders, names in os.walk(root, followlinks=True):
+        folder = Path(place)
+        above = {p.resolve() for p in (folder, *folder.parents) if p.is_relative_to(root)}
+        for name in (*folders, *names):
+            path = folder / name
+            if path.is_file():
+                paths.append(path)
+            elif path.is_symlink() and not path.exists():
+                notes.append(f"{path.relative_to(root).as_posix()}: skipped, a link that leads nowhere")
+            elif path.is_symlink() and path.resolve() in above:
+                folders.remove(name)
+                notes.append(f"{path.relative_to(root).as_posix()}: skipped, a link back to a folder that it lies in")
+    return sorted(paths), sorted(notes)
+
+
+def read_images(
+    files: Iterable[tuple[str, Path | bytes]], spec: Spec, default: int, where: object, notes: Iterable[str] = ()
+) -> Images:
+    """The same for (relative name, path or bytes) pairs, in their order, with notes that there are already. Hidden
+    files are left out without a note."""
     size = spec.size or checked_size(default)
-    images, places, notes = [], [], []
+    images, places, notes = [], [], list(notes)
     for name, source in files:
         if any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts):
             continue
@@ -137,8 +160,9 @@ def decode(source: Path | bytes, size: int, fit: str = "crop", grey: bool = Fals
                     raise ValueError(f"{width}x{height} is smaller than {SMALLEST_SIDE}x{SMALLEST_SIDE}")
                 frames, mode = getattr(file, "n_frames", 1), file.mode
                 file.load()
+                white = _white(file)
                 image = ImageOps.exif_transpose(file)
-                image, remarks = _eight_bit(image, mode)
+                image, remarks = _eight_bit(image, mode, white)
     except UnidentifiedImageError:
         raise ValueError("not an image that Pillow can read") from None
     except Image.DecompressionBombError as error:
@@ -158,7 +182,15 @@ def decode(source: Path | bytes, size: int, fit: str = "crop", grey: bool = Fals
     return pixels.reshape(size, size, 1 if grey else 3), remarks
 
 
-def _eight_bit(image: Image, mode: str) -> tuple[Image, list[str]]:
+def _white(file: Image) -> int | None:
+    """The level that is white in an image of one channel of more than 8 bits; None where its file does not say."""
+    if file.format != "TIFF":
+        return 65535  # Pillow scales all others to it
+    bits = int(file.tag_v2.get(BITS_PER_SAMPLE, (1,))[0])
+    return 2**bits - 1 if bits <= 16 else None
+
+
+def _eight_bit(image: Image, mode: str, white: int | None) -> tuple[Image, list[str]]:
     """(image of 8 bits a channel without transparency, remarks). Raises ValueError for numbers without a scale."""
     from PIL import Image
 
@@ -166,7 +198,12 @@ def _eight_bit(image: Image, mode: str) -> tuple[Image, list[str]]:
         levels = np.asarray(image).astype(np.int64)
         if levels.min() < 0 or levels.max() > 65535:
             raise ValueError("32-bit integers outside 0..65535 have no known white")
-        return Image.fromarray(((levels * 255 + 32767) // 65535).astype(np.uint8)), ["16 bits a pixel, scaled to 8"]
+        if white is None:
+            white = 255 if levels.max() <= 255 else 65535
+            remark = f"32-bit integers, {white} taken for white"
+        else:
+            remark = f"{white.bit_length()} bits a pixel, scaled to 8"
+        return Image.fromarray(((levels * 255 + white // 2) // white).astype(np.uint8)), [remark]
     if mode == "F":
         raise ValueError("floating-point pixels have no known white")
     if mode == "CMYK":

@@ -50,6 +50,12 @@ class Run:
         self.trainer = trainer_for(options, self.dataset)
         if saved is not None:
             self.trainer.restore(saved.arrays, saved.state)
+        self.digest = self.dataset.digest()
+        if saved is not None and saved.state.get("data_digest", self.digest) != self.digest:
+            raise CheckpointError(
+                f"{saved.path}: its run was trained on other images than {options.data} holds now; go on with the data"
+                " set as it was, or start a new run"
+            )
         self.seconds = 0.0 if saved is None else saved.state["seconds"]
         self.bar = None
 
@@ -189,7 +195,8 @@ class Run:
 
     def _save(self) -> None:
         arrays, state = self.trainer.state()
-        checkpoint.save(self.folder, self.trainer.steps_done, arrays, {**state, "seconds": self.seconds})
+        state = {**state, "seconds": self.seconds, "data_digest": self.digest}
+        checkpoint.save(self.folder, self.trainer.steps_done, arrays, state)
         for old in checkpoint.paths(self.folder)[KEEP:]:
             old.unlink()
             old.with_suffix(".safetensors").unlink(missing_ok=True)

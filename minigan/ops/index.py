@@ -8,7 +8,7 @@ kernels.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -74,28 +74,20 @@ def filled(key, arrays: Sequence[np.ndarray]):
     return tuple(next(items) if k is ARRAY else k for k in key)
 
 
-class IndexSelect(Index):
-    """y = x[..., indices, ...] along one axis, IndexError for an index outside it: to NumPy, -1 would be the last"""
+class Within(Op):
+    """y = x, whole numbers that lie in 0..size-1; IndexError for one that does not: to NumPy, -1 would be the last"""
 
-    name = "index_select"
+    name, differentiable = "index", False
 
-    def __init__(self, key, axis: int) -> None:
-        super().__init__(key)
-        self.axis = axis
+    def __init__(self, name: str, axis: int, size: int) -> None:
+        self.name, self.axis, self.size = name, axis, size
 
-    def forward(self, x, *arrays):
-        index, size = arrays[self.axis if len(arrays) > 1 else 0], x.shape[self.axis]
-        if index.size and not 0 <= index.min() <= index.max() < size:
+    def forward(self, x):
+        if x.size and not 0 <= x.min() <= x.max() < self.size:
             raise IndexError(
-                f"{self.name}: indices {index.min()}..{index.max()} are outside axis {self.axis} of size {size}"
+                f"{self.name}: indices {x.min()}..{x.max()} are outside axis {self.axis} of size {self.size}"
             )
-        return super().forward(x, *arrays)
-
-
-class Gather(IndexSelect):
-    """y[i][j][k] = x[i][index[i][j][k]][k] along axis 1, likewise along others; IndexError as `IndexSelect`"""
-
-    name = "gather"
+        return x
 
 
 class Concat(Op):
@@ -268,7 +260,8 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     if index.ndim != 1:
         raise ValueError(f"index_select: the index must have one axis, got shape {index.shape}")
     axis = axis_index(dim, input.ndim, "index_select")
-    return IndexSelect((slice(None),) * axis + (ARRAY,), axis)(input, index)
+    index = Within("index_select", axis, input.shape[axis])(index)
+    return Index((slice(None),) * axis + (ARRAY,))(input, index)
 
 
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
@@ -280,15 +273,12 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     if input.ndim == 0:
         index = _indices(index, "gather", input)
         return reshape(gather(reshape(input, (1,)), dim, reshape(index, index.shape or (1,))), index.shape)
-    return _gathered(input, dim, index, Gather)
+    index, axis = _indices(index, "gather", input), axis_index(dim, input.ndim, "gather")
+    return gather_within(input, axis, Within("gather", axis, input.shape[axis])(index))
 
 
 def gather_within(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """`gather` for an index that is known to lie within the axis, which is not looked at, then."""
-    return _gathered(input, dim, index, lambda key, _: Index(key))
-
-
-def _gathered(input: Tensor, dim: int, index: Tensor, op: Callable[[tuple, int], Index]) -> Tensor:
     index, dim = _indices(index, "gather", input), axis_index(dim, input.ndim, "gather")
     if index.ndim != input.ndim or any(
         i > s for d, (i, s) in enumerate(zip(index.shape, input.shape, strict=True)) if d != dim
@@ -298,7 +288,7 @@ def _gathered(input: Tensor, dim: int, index: Tensor, op: Callable[[tuple, int],
         )
     grid = [Tensor(on(array_of(input), axis)) for axis in np.ogrid[tuple(slice(n) for n in index.shape)]]
     grid[dim] = index
-    return op((ARRAY,) * len(grid), dim)(input, *grid)
+    return Index((ARRAY,) * len(grid))(input, *grid)
 
 
 def _indices(index, op: str, like: Tensor) -> Tensor:

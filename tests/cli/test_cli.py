@@ -48,6 +48,36 @@ def there(trained, monkeypatch) -> Path:
     return trained
 
 
+DRAWING = {
+    "sample": ["sample", "latest", "-n", "4"],
+    "interpolate": ["interpolate", "latest", "--rows", "2", "--columns", "3"],
+    "traverse": ["traverse", "latest", "--rows", "2", "--columns", "3"],
+    "data show": ["data", "show", "digits"],
+}
+
+
+@pytest.mark.parametrize("command", DRAWING)
+@pytest.mark.parametrize(("ending", "kind"), [("png", "PNG"), ("jpg", "JPEG"), ("JPEG", "JPEG"), ("webp", "WEBP")])
+def test_pictures_are_what_their_ending_says(command, ending, kind, there):
+    """The file that -o names is written in the format of its ending."""
+    result = run(*DRAWING[command], "-o", f"picture.{ending}")
+    assert result.exit_code == 0, result.output
+    assert Image.open(f"picture.{ending}").format == kind
+
+
+@pytest.mark.parametrize("command", [*DRAWING, "translate", "data get"])
+@pytest.mark.parametrize("name", ["s.xyz", "s", "s.pdf", ".png", "s.npz"])
+def test_other_endings_are_refused_before_anything_is_done(command, name, tmp_path, monkeypatch):
+    """By name, with those that are written; the run that is asked for does not even exist."""
+    monkeypatch.chdir(tmp_path)
+    others = {"translate": ["translate", "no-run", "no-image"], "data get": ["data", "get", "no-such-set"]}
+    arguments = others.get(command) or ["no-run" if word == "latest" else word for word in DRAWING[command]]
+    result = run(*arguments, "-o", name)
+    assert result.exit_code == 2
+    assert "pictures are written as .png, .jpg, .jpeg, .webp" in " ".join(result.output.split())
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("path", [(), ("data",)], ids=["minigan", "minigan data"])
 def test_summaries_fit(path, monkeypatch):
     """In --help, at the 80 columns of a plain terminal, every command has its summary whole on one line."""

@@ -28,6 +28,20 @@ def test_frechet_is_pytorch_fids(sets):
     assert distances.frechet_distance(a, b) == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
+def test_frechet_is_never_below_zero():
+    """Of a set to itself, to itself in another order and to a subset, of any size and scale; nor are the interval's
+    ends."""
+    random = np.random.default_rng(0)
+    for _ in range(100):
+        rows, width = random.integers(2, 60), random.integers(1, 100)
+        a = random.standard_normal((rows, width)) * 10.0 ** random.integers(-3, 4)
+        for b in (a, a[::-1], a[: max(2, rows - 1)]):
+            assert distances.frechet_distance(a, b) >= 0
+        assert distances.frechet_distance(a, a) <= 1e-5 * np.square(a).sum()
+    ends = distances.frechet_interval(A, A, rounds=20)
+    assert 0 <= ends.low <= ends.high
+
+
 def test_frechet_is_torchmetrics(sets, torch):
     """torchmetrics' _compute_fid: the sum of the roots of the eigenvalues of S1 S2."""
     a, b = (torch.tensor(x) for x in sets)

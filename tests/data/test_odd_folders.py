@@ -1,0 +1,100 @@
+"""Folders of images with links in them, and images of more than 8 bits: what counts as white."""
+
+import os
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minigan.data.folder import Spec, decode, read_folder
+
+
+def images(folder, count=4):
+    folder.mkdir(parents=True)
+    for k in range(count):
+        Image.fromarray(np.full((9, 9, 3), 40 * k, np.uint8)).save(folder / f"{k}.png")
+
+
+@pytest.fixture
+def linked(tmp_path):
+    """set/a with four images; elsewhere with four, not in the set."""
+    images(tmp_path / "set" / "a")
+    images(tmp_path / "elsewhere")
+    return tmp_path
+
+
+def test_a_class_folder_that_is_a_link_is_followed(linked):
+    os.symlink(linked / "elsewhere", linked / "set" / "b")
+    read = read_folder(Spec(linked / "set"))
+    assert (read.classes, len(read.images), read.notes) == (("a", "b"), 8, ())
+
+
+def test_links_to_files_and_links_in_links_are_followed(linked):
+    images(linked / "third")
+    os.symlink(linked / "third", linked / "elsewhere" / "more")
+    os.symlink(linked / "elsewhere", linked / "set" / "b")
+    os.symlink(linked / "third" / "0.png", linked / "set" / "a" / "one.png")
+    read = read_folder(Spec(linked / "set"))
+    assert (read.classes, len(read.images)) == (("a", "b"), 4 + 1 + 8)
+
+
+@pytest.mark.parametrize("target", ["set", "set/a", "."])
+def test_a_link_back_is_named_and_ends(linked, target):
+    os.symlink(linked / target, linked / "set" / "a" / "back")
+    read = read_folder(Spec(linked / "set"))
+    assert any("back to a folder that it lies in" in note for note in read.notes)
+
+
+def test_two_links_to_each_other_end(linked):
+    images(linked / "set" / "b")
+    os.symlink(linked / "set" / "b", linked / "set" / "a" / "over")
+    os.symlink(linked / "set" / "a", linked / "set" / "b" / "over")
+    read = read_folder(Spec(linked / "set"))
+    assert len(read.images) == 16
+    assert len(read.notes) == 2
+
+
+def test_a_link_that_leads_nowhere_is_named(linked):
+    os.symlink(linked / "gone", linked / "set" / "b")
+    read = read_folder(Spec(linked / "set"))
+    assert read.notes == ("b: skipped, a link that leads nowhere",)
+
+
+def tiff(levels, bits):
+    """An uncompressed TIFF of one channel of so many bits (TIFF 6.0, section 2; rows padded to whole bytes)."""
+    height, width = levels.shape
+    if bits == 12:
+        rows = [
+            int("".join(f"{v:012b}" for v in row).ljust(-(-12 * width // 8) * 8, "0"), 2).to_bytes(-(-12 * width // 8))
+            for row in levels
+        ]
+        data = b"".join(rows)
+    else:
+        data = levels.astype(f"<u{bits // 8}").tobytes()
+    tags = [(256, width), (257, height), (258, bits), (259, 1), (262, 1), (273, 0), (277, 1), (278, height)]
+    tags += [(279, len(data)), (339, 1)]
+    at = 8 + 2 + 12 * len(tags) + 4
+    entries = [struct.pack("<HHII", tag, 4, 1, at if tag == 273 else value) for tag, value in tags]
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + b"".join(entries) + b"\0\0\0\0" + data
+
+
+@pytest.mark.parametrize(("bits", "white"), [(8, 255), (12, 4095), (16, 65535), (32, 255), (32, 65535)])
+@pytest.mark.parametrize("width", [16, 17])
+def test_white_is_the_brightest_level_of_the_bits(bits, white, width):
+    """A ramp from black to white comes out as one, within half a level, whatever the bits it was stored in."""
+    ramp = np.linspace(0, 1, 16 * width).reshape(16, width)
+    source = tiff(np.rint(ramp * white).astype(np.int64), bits)
+    pixels, remarks = decode(source, 16, "stretch", grey=True)
+    expected, _ = decode(tiff(np.rint(ramp * 255).astype(np.int64), 8), 16, "stretch", grey=True)
+    assert abs(pixels.astype(int) - expected).max() <= 1
+    assert pixels.max() == 255
+    assert bool(remarks) == (bits > 8)
+
+
+def test_pngs_of_16_bits_keep_their_white(tmp_path):
+    """A dark one stays dark: 255 of 65535 is nearly black."""
+    for white, brightest in ((65535, 255), (255, 1)):
+        path = tmp_path / f"{white}.png"
+        Image.fromarray(np.full((16, 16), white, np.uint16)).save(path)
+        assert decode(path, 16, grey=True)[0].max() == brightest
