@@ -116,23 +116,6 @@ class Guard:
         self._expected = live
         return True
 
-    def forgive(self, was_read: Callable[[Tensor], bool]) -> None:
-        """After the recording: an entry that was a tensor, which the step did not read, and is another one now was only
-        written. It is known by its new tensor from now on."""
-        try:
-            live = list(self._live())
-        except (KeyError, AttributeError, ValueError):
-            return
-        if len(live) == len(self._expected):
-            for i, (now, before) in enumerate(zip(live, self._expected, strict=True)):
-                if (
-                    isinstance(before, Tensor)
-                    and isinstance(now, Tensor)
-                    and now is not before
-                    and not was_read(before)
-                ):
-                    self._expected[i] = now
-
 
 def same(now: object, before: object) -> bool:
     """Whether two values are the same object, or equal numbers or strings of one type, or tuples of such."""

@@ -265,6 +265,17 @@ class Reach:
                 for part in _parts(value):
                     self.visit(part, names, path.format(name))
 
+    def forget_written(self, was_read: Callable[[Tensor], bool]) -> None:
+        """After the recording: what was a tensor that the step did not read, and is one that the step made, was only
+        written (a weight that a hook computes anew, say). The record does not depend on it."""
+        for owner, values, _ in self.named.values():
+            for name, before in list(values.items()):
+                if not isinstance(before, Tensor) or was_read(before):
+                    continue
+                now = owner.get(name) if isinstance(owner, dict) else getattr(owner, name, None)
+                if now is not before and isinstance(now, Tensor) and self.is_born(now):
+                    del values[name]
+
     def refuse_draws(self) -> None:
         """CaptureError if random numbers that a replay would not draw were drawn."""
         before, after = self._globals, drawing_states()
