@@ -56,8 +56,8 @@ class Guard:
                 counts.append(0)
                 continue
             if isinstance(container, dict):
-                self._containers += [container, (END,), container.values(), (END,)]
-                entries += [*keys, END, *values, END]
+                self._containers += [container, container.values(), (END,)]
+                entries += [*keys, *values, END]
             else:
                 self._containers += [container, (END,)]
                 entries += [*values, END]

@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import nn, optim
+from .. import nn
 from ..autograd import Tensor
 from ..backend import Generator
 from .refusal import NUMPY, PACKAGE, is_own_code, refusal
@@ -190,7 +190,7 @@ class Reach:
             self._contents(value, names, path)
             if _is_own(value):
                 self._object(value, names, path)
-        elif isinstance(value, optim.Optimizer):
+        elif _is_optimiser(value):
             self._live_settings.update(map(id, value.param_groups))
             self._note(vars(value), {"param_groups": value.param_groups}, path + ".{}", names)
             for group in value.param_groups:
@@ -310,10 +310,16 @@ def _parts(value: object) -> Iterator[object]:
         yield value
 
 
+def _is_optimiser(value: object) -> bool:
+    """Whether a value is an optimiser that steps as minigan's own do: by numbers that a replay reads itself."""
+    kind = type(value)
+    return getattr(kind, "replayed_step", None) is not None and kind.replayed_step is kind.step
+
+
 def _is_engine(kind: type) -> bool:
     """Whether a class is minigan's own or NumPy's, and so does not change."""
     module = kind.__module__
-    return module.startswith(("minigan.", "numpy", "numba")) and not module.startswith("minigan.gan")
+    return module.startswith(("minigan.", "numpy", "numba")) and not module.startswith(("minigan.gan", "minigan.optim"))
 
 
 def _is_own(value: object) -> bool:
@@ -328,7 +334,7 @@ def _is_own(value: object) -> bool:
     if isinstance(value, type):
         return not _is_engine(value) and value.__module__ != "builtins"
     kind = type(value)
-    if isinstance(value, (nn.Module, optim.WeightAverage)) or hasattr(value, "__wrapped__"):
+    if isinstance(value, nn.Module) or hasattr(value, "__wrapped__"):
         return True
     return kind.__module__ not in ("builtins", "_io", "_thread", "weakref") and not _is_engine(kind)
 

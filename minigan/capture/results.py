@@ -11,7 +11,6 @@ from types import CellType, FunctionType, MappingProxyType, MethodType
 
 from ..autograd import Tensor
 from ..nn.module import Module
-from ..optim import Optimizer
 from .program import Value
 from .refusal import refusal
 
@@ -81,7 +80,7 @@ def _unbuildable(result, is_born: Callable[[Tensor], bool], depth: int = 4) -> s
     kind = f"a {type(result).__name__}"
     if isinstance(result, (Iterator, Coroutine)):
         return kind
-    if isinstance(result, (Module, Optimizer)) or depth == 0:
+    if isinstance(result, Module) or depth == 0:
         return ""
     if isinstance(result, Tensor):
         return kind if is_born(result) else ""
