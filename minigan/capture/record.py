@@ -49,6 +49,7 @@ from .program import Effect, Instruction, Value
 from .reach import NO_NAMES, Reach, tracing
 from .refusal import CaptureError, ShapeOnly, array_refusal, is_own_code, refusal
 from .results import packed
+from .verify import compare_records, compare_results, interval
 
 __all__ = ["CaptureError", "Captured", "Recording", "capture"]
 
@@ -71,6 +72,7 @@ class Recording(_modes.Recorder):
         self.flags: dict[int, tuple[Tensor, bool]] = {}
         self.grads: dict[int, tuple[Tensor, Tensor | None, bool]] = {}
         self.modules: dict[int, tuple[Module, tuple]] = {}
+        self.results: list[tuple[Value, np.ndarray]] = []
         self.computed: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
         self.generators: dict[int, tuple[object, dict]] = {}
 
@@ -156,6 +158,12 @@ class Recording(_modes.Recorder):
         """The value a tensor stands for at the end of the step."""
         return self._value(tensor, array_of(tensor))
 
+    def result(self, tensor: Tensor) -> Value:
+        """The same of one that the step returns; its array is remembered."""
+        value = self.value(tensor)
+        self.results.append((value, array_of(tensor)))
+        return value
+
     def _known(self, array: np.ndarray) -> Value | None:
         entry = self.values.get(id(array))
         return entry[1] if entry is not None and entry[0]() is array else None
@@ -192,7 +200,7 @@ class Captured:
     def __init__(self, function: Callable) -> None:
         functools.update_wrapper(self, function)
         self.function, self.plans, self._lock = function, [], threading.RLock()
-        self._misses = 0
+        self._misses, self._replays, self._every = 0, 0, interval()
 
     def __call__(self):
         if _modes.watchers and (_modes.recorder.get() is not None or _modes.is_anomaly_detected()):
@@ -201,11 +209,22 @@ class Captured:
             for plan in reversed(self.plans):
                 if plan.fits():
                     self._misses = 0
-                    return plan.run()
+                    return self._verified(plan) if self._every else plan.run()
             self._missed()
             plan = _record(self.function)
             self.plans = [*self.plans[1 - PLANS :], plan]
             return plan.run()
+
+    def _verified(self, plan: Plan):
+        """A replay, which is compared with the step itself at every n-th one; see `verify`."""
+        self._replays += 1
+        if self._replays % self._every:
+            return plan.run()
+        again = _record(self.function)
+        compare_records(plan.recording, again.recording)
+        result = plan.run()
+        compare_results(again.recording.results, plan.results, again.recording.program)
+        return result
 
     def _missed(self) -> None:
         """Count the calls in a row at which something that Python's code reads had changed, and say so once."""
@@ -248,8 +267,9 @@ def capture(function: Callable) -> Captured:
 
     Raises CaptureError for a function that reads a value (`if loss > 1`, `loss.item()`), a clock or a random number of
     Python or NumPy, for shapes that depend on values (`x[x > 0]`) and for results that cannot be built anew (a set, a
-    generator), naming the line; what is wrong
-    with shapes raises what it raises eagerly. Under `detect_anomaly` the function itself runs.
+    generator), naming the line; what is wrong with shapes raises what it raises eagerly. Under `detect_anomaly` the
+    function itself runs. With MINIGAN_CAPTURE=verify in the environment every tenth replay is compared with the step
+    itself, and a difference is a CaptureError.
     """
     if not callable(function):
         raise TypeError(f"capture: expected a function without arguments, got {type(function).__name__}")
@@ -271,7 +291,7 @@ def _record(function: Callable) -> Plan:
             finally:
                 stop()
             reach.refuse_draws()
-            rebuild, results = packed(result, recording.is_born, recording.value)
+            rebuild, results = packed(result, recording.is_born, recording.result)
             grads = [(t, t._grad) for t, *_ in recording.grads.values()]
             grads = [(t, None if g is None else recording.value(g)) for t, g in grads]
             flags = [(t, t._leaf_grad) for t, _ in recording.flags.values()]
@@ -285,6 +305,8 @@ def _record(function: Callable) -> Plan:
     entries = [(t, before) for t, before, read in recording.grads.values() if read]
     guard = _Guards(recording, entries, reach)
     plan = Plan(recording.program, results, rebuild, entries, grads, flags, guard)
+    if interval():
+        plan.recording = recording
     _ghosts.update(recording.computed)
     return plan
 
