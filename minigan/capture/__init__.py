@@ -2,8 +2,8 @@
 
 record.py records what the step computes, as a program of program.py, and refusal.py what it may not do; reach.py notes
 what its Python code reads, guard.py whether that is as it was, and results.py how what it returns is built anew.
-verify.py compares it with the step itself. fusion.py rewrites the program; plan.py places its buffers in one arena and replays it; cuda_graph.py draws a device's
-launches together.
+fusion.py rewrites the program; plan.py places its buffers in one arena and replays it; cuda_graph.py draws a device's
+launches together; verify.py compares a replay with the step.
 """
 
 from .record import Captured, capture
