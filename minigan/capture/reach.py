@@ -19,6 +19,7 @@ from __future__ import annotations
 import dis
 import functools
 import gc
+import os
 import random
 import sys
 import sysconfig
@@ -26,6 +27,7 @@ import time
 import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,6 +52,7 @@ STDLIB, SITE = sysconfig.get_path("stdlib"), "site-packages"
 CALLS_BY_BIT = sys.version_info >= (3, 12)
 """Whether the lowest bit of LOAD_ATTR says that the attribute is called; before, it is LOAD_METHOD."""
 
+ENVIRONMENT = {"environ", "getenv"}
 NAMELESS = {"getattr", "vars", "__dict__", "asdict"}
 """Names of what reads attributes that the code does not name: then all of an object's count."""
 
@@ -130,7 +133,10 @@ class Reach:
         elif event == "c_call":
             if arg in CLOCKS and names_of(frame.f_code) is not None:
                 raise refusal(f"{arg.__name__}() is read while the step is recorded, and a replay would not read it")
-            if isinstance(getattr(arg, "__self__", None), random.Random):
+            owner = getattr(arg, "__self__", None)
+            if isinstance(owner, ContextVar) and arg.__name__ == "get" and names_of(frame.f_code) is not None:
+                raise refusal(f"the context variable {owner.name} is read while the step is recorded; read it outside")
+            if isinstance(owner, random.Random):
                 raise refusal(_drawn("Python"))
 
     def _called(self, frame: types.FrameType, names: Names) -> None:
@@ -145,6 +151,8 @@ class Reach:
                 self._function_ran(function, names)
             if not is_own_code(code.co_filename) or "gan" in Path(code.co_filename).parts:
                 self._note_names(frame.f_globals, names.globals, "the global {}", names)
+        if not ENVIRONMENT.isdisjoint(names.attributes | names.globals):
+            self._contents(os.environ._data, NO_NAMES, "os.environ")
         for name, value in frame.f_locals.items():
             if not isinstance(value, SCALARS) and not isinstance(value, (Tensor, list, tuple, dict, set)):
                 self.visit(value, names, name)
@@ -246,14 +254,12 @@ class Reach:
                 if name in names.attributes and hasattr(value, name):
                     self._note(value, {name: getattr(value, name)}, path + ".{}", names)
             if not _is_engine(kind):
-                present = names.attributes.intersection(vars(kind))
-                self._note_names(vars(kind), present, kind.__name__ + ".{}", names, keep=kind)
+                self._note_names(vars(kind), names.attributes, kind.__name__ + ".{}", names, keep=kind)
 
     def _note_names(self, mapping, wanted: Iterable[str], path: str, names: Names, keep=None) -> None:
         values = {name: mapping[name] for name in wanted if name in mapping}
         absent = {name: MISSING for name in wanted if name not in mapping}
-        if isinstance(mapping, dict):
-            values |= absent
+        values |= absent
         self._note(mapping, values, path, names, keep)
 
     def _note(self, owner: object, values: dict[str, object], path: str, names: Names, keep=None) -> None:
