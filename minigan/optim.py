@@ -85,6 +85,9 @@ class Optimizer:
             if params:
                 in_place(partial(self._update, group, params), params, [p.grad for p in params])
 
+    replayed_step = step
+    """The step whose settings a captured step's replay reads anew; a sub-class's own `step` is recorded with them."""
+
     def _update(self, group: dict[str, Any], params: Sequence[Tensor], *arrays: np.ndarray) -> None:
         """One `update` for all parameters of a kind; most often there is one kind. arrays: parameters, gradients."""
         kinds: dict[tuple[np.dtype, int, Hashable], list[int]] = {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import chain
+from itertools import accumulate, chain, pairwise
 from operator import attrgetter, call, is_, itemgetter
 from types import MappingProxyType
 
@@ -56,8 +56,8 @@ class Guard:
                 counts.append(0)
                 continue
             if isinstance(container, dict):
-                self._containers += [container, (END,), container.values(), (END,)]
-                entries += [*keys, END, *values, END]
+                self._containers += [container, container.values(), (END,)]
+                entries += [*keys, *values, END]
             else:
                 self._containers += [container, (END,)]
                 entries += [*values, END]
@@ -68,7 +68,24 @@ class Guard:
         self._arrays = list(reach.arrays.values())
         self._labels += [path for *_, path in cells]
         self._labels += [path.format(" or ".join(names)) for _, names, path in self._absent] + ["a container"]
-        self._expected = [*fetched, *entries, *(value for _, value, _ in cells), *counts, END]
+        self._fetched, self._entries = len(fetched), len(entries)
+        self._split([*fetched, *entries, *(value for _, value, _ in cells), *counts, END])
+
+    def _split(self, expected: list) -> None:
+        """Take a list of what stands where `_live` looks."""
+        self._expected = expected
+        ends = accumulate((self._fetched, self._entries, len(self._cells), len(self._sizes)), initial=0)
+        self._parts = [expected[start:end] for start, end in pairwise(ends)]
+
+    def _identical(self) -> bool:
+        """The fast answer, part by part: whether the same objects stand everywhere."""
+        fetched, entries, values, counts = self._parts
+        return (
+            [*map(len, self._sizes)] == counts
+            and all(map(is_, chain.from_iterable(map(call, self._fetches)), fetched))
+            and all(map(is_, chain.from_iterable(self._containers), entries))
+            and all(map(is_, map(cell_contents, self._cells), values))
+        )
 
     def _live(self) -> Iterator:
         return chain(
@@ -82,7 +99,7 @@ class Guard:
     def holds(self) -> bool:
         """Whether nothing has changed."""
         try:
-            if not all(map(is_, self._live(), self._expected)) and not self._equal():
+            if not self._identical() and not self._equal():
                 return False
         except (KeyError, AttributeError, ValueError, RuntimeError) as error:  # an entry is gone, or a cell is empty
             self.changed, self.values = f"{type(error).__name__} {error}", ("", "")
@@ -113,25 +130,8 @@ class Guard:
             if not alike:
                 self.changed, self.values = self._labels[i], (_short(before), _short(now))
                 return False
-        self._expected = live
+        self._split(live)
         return True
-
-    def forgive(self, was_read: Callable[[Tensor], bool]) -> None:
-        """After the recording: an entry that was a tensor, which the step did not read, and is another one now was only
-        written. It is known by its new tensor from now on."""
-        try:
-            live = list(self._live())
-        except (KeyError, AttributeError, ValueError):
-            return
-        if len(live) == len(self._expected):
-            for i, (now, before) in enumerate(zip(live, self._expected, strict=True)):
-                if (
-                    isinstance(before, Tensor)
-                    and isinstance(now, Tensor)
-                    and now is not before
-                    and not was_read(before)
-                ):
-                    self._expected[i] = now
 
 
 def same(now: object, before: object) -> bool:

@@ -41,7 +41,10 @@ class Buffer:
 
 
 class Plan:
-    """A recorded step, ready to run. program: what is left of the record; calls: the loops; arena: the memory."""
+    """A recorded step, ready to run. program: what is left of the record; calls: the loops; arena: the memory; results:
+    the arrays that the caller gets copies of; recording: the whole record, where it is wanted for a comparison."""
+
+    recording = None
 
     def __init__(
         self,
@@ -58,7 +61,7 @@ class Plan:
         self.program = fused(_alive(record, exits), exits)
         arrays, self.arena, calls = _placed(self.program, exits)
         self.calls = calls if isinstance(self.arena, np.ndarray) else graphed(calls, namespace(self.arena))
-        self._rebuild, self._results = rebuild, [arrays[value] for value in results]
+        self._rebuild, self.results = rebuild, [arrays[value] for value in results]
         self._entries = [(t, array_of(before)) for t, before in entries if before is not None]
         self._grads = [(t, None if value is None else Tensor(arrays[value])) for t, value in grads]
         self._flags = flags
@@ -78,7 +81,7 @@ class Plan:
             t._grad = g
         for t, flag in self._flags:
             t._leaf_grad = flag
-        return self._rebuild(iter(self._results))
+        return self._rebuild(iter(self.results))
 
 
 def _alive(record: Sequence[Instruction | Effect], results: Sequence[Value]) -> list[Instruction | Effect]:

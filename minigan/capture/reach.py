@@ -19,6 +19,7 @@ from __future__ import annotations
 import dis
 import functools
 import gc
+import os
 import random
 import sys
 import sysconfig
@@ -26,12 +27,13 @@ import time
 import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from .. import nn, optim
+from .. import nn
 from ..autograd import Tensor
 from ..backend import Generator
 from .refusal import NUMPY, PACKAGE, is_own_code, refusal
@@ -50,6 +52,7 @@ STDLIB, SITE = sysconfig.get_path("stdlib"), "site-packages"
 CALLS_BY_BIT = sys.version_info >= (3, 12)
 """Whether the lowest bit of LOAD_ATTR says that the attribute is called; before, it is LOAD_METHOD."""
 
+ENVIRONMENT = {"environ", "getenv"}
 NAMELESS = {"getattr", "vars", "__dict__", "asdict"}
 """Names of what reads attributes that the code does not name: then all of an object's count."""
 
@@ -130,7 +133,10 @@ class Reach:
         elif event == "c_call":
             if arg in CLOCKS and names_of(frame.f_code) is not None:
                 raise refusal(f"{arg.__name__}() is read while the step is recorded, and a replay would not read it")
-            if isinstance(getattr(arg, "__self__", None), random.Random):
+            owner = getattr(arg, "__self__", None)
+            if isinstance(owner, ContextVar) and arg.__name__ == "get" and names_of(frame.f_code) is not None:
+                raise refusal(f"the context variable {owner.name} is read while the step is recorded; read it outside")
+            if isinstance(owner, random.Random):
                 raise refusal(_drawn("Python"))
 
     def _called(self, frame: types.FrameType, names: Names) -> None:
@@ -145,6 +151,8 @@ class Reach:
                 self._function_ran(function, names)
             if not is_own_code(code.co_filename) or "gan" in Path(code.co_filename).parts:
                 self._note_names(frame.f_globals, names.globals, "the global {}", names)
+        if not ENVIRONMENT.isdisjoint(names.attributes | names.globals):
+            self._contents(os.environ._data, NO_NAMES, "os.environ")
         for name, value in frame.f_locals.items():
             if not isinstance(value, SCALARS) and not isinstance(value, (Tensor, list, tuple, dict, set)):
                 self.visit(value, names, name)
@@ -190,7 +198,7 @@ class Reach:
             self._contents(value, names, path)
             if _is_own(value):
                 self._object(value, names, path)
-        elif isinstance(value, optim.Optimizer):
+        elif _is_optimiser(value):
             self._live_settings.update(map(id, value.param_groups))
             self._note(vars(value), {"param_groups": value.param_groups}, path + ".{}", names)
             for group in value.param_groups:
@@ -246,14 +254,12 @@ class Reach:
                 if name in names.attributes and hasattr(value, name):
                     self._note(value, {name: getattr(value, name)}, path + ".{}", names)
             if not _is_engine(kind):
-                present = names.attributes.intersection(vars(kind))
-                self._note_names(vars(kind), present, kind.__name__ + ".{}", names, keep=kind)
+                self._note_names(vars(kind), names.attributes, kind.__name__ + ".{}", names, keep=kind)
 
     def _note_names(self, mapping, wanted: Iterable[str], path: str, names: Names, keep=None) -> None:
         values = {name: mapping[name] for name in wanted if name in mapping}
         absent = {name: MISSING for name in wanted if name not in mapping}
-        if isinstance(mapping, dict):
-            values |= absent
+        values |= absent
         self._note(mapping, values, path, names, keep)
 
     def _note(self, owner: object, values: dict[str, object], path: str, names: Names, keep=None) -> None:
@@ -264,6 +270,17 @@ class Reach:
                 known[name] = value
                 for part in _parts(value):
                     self.visit(part, names, path.format(name))
+
+    def forget_written(self, was_read: Callable[[Tensor], bool]) -> None:
+        """After the recording: what was a tensor that the step did not read, and is one that the step made, was only
+        written (a weight that a hook computes anew, say). The record does not depend on it."""
+        for owner, values, _ in self.named.values():
+            for name, before in list(values.items()):
+                if not isinstance(before, Tensor) or was_read(before):
+                    continue
+                now = owner.get(name) if isinstance(owner, dict) else getattr(owner, name, None)
+                if now is not before and isinstance(now, Tensor) and self.is_born(now):
+                    del values[name]
 
     def refuse_draws(self) -> None:
         """CaptureError if random numbers that a replay would not draw were drawn."""
@@ -299,10 +316,16 @@ def _parts(value: object) -> Iterator[object]:
         yield value
 
 
+def _is_optimiser(value: object) -> bool:
+    """Whether a value is an optimiser that steps as minigan's own do: by numbers that a replay reads itself."""
+    kind = type(value)
+    return getattr(kind, "replayed_step", None) is not None and kind.replayed_step is kind.step
+
+
 def _is_engine(kind: type) -> bool:
     """Whether a class is minigan's own or NumPy's, and so does not change."""
     module = kind.__module__
-    return module.startswith(("minigan.", "numpy", "numba")) and not module.startswith("minigan.gan")
+    return module.startswith(("minigan.", "numpy", "numba")) and not module.startswith(("minigan.gan", "minigan.optim"))
 
 
 def _is_own(value: object) -> bool:
@@ -317,7 +340,7 @@ def _is_own(value: object) -> bool:
     if isinstance(value, type):
         return not _is_engine(value) and value.__module__ != "builtins"
     kind = type(value)
-    if isinstance(value, (nn.Module, optim.WeightAverage)) or hasattr(value, "__wrapped__"):
+    if isinstance(value, nn.Module) or hasattr(value, "__wrapped__"):
         return True
     return kind.__module__ not in ("builtins", "_io", "_thread", "weakref") and not _is_engine(kind)
 

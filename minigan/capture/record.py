@@ -20,15 +20,18 @@ All this the engine tells the recorder of its thread, here a `Recording`, at the
 What the record must not contain is a number's effect on the program: a branch on a loss, an array computed by hand from
 another (`refusal`).
 
-A record holds for the arrays, flags and module states it was made with. Each call compares them, and records anew where
-a shape, requires_grad, what a module says of itself (`Module.captured_state`) or a tensor itself has changed.
+A record holds for the arrays and flags it was made with, and for all that Python's code read (`reach`): numbers,
+attributes, entries, functions, modules, hooks. Each call compares them (`guard`), and records anew where one has
+changed.
 """
 
 from __future__ import annotations
 
+import copy
 import functools
 import sys
 import threading
+import warnings
 import weakref
 from collections.abc import Callable, Sequence
 from operator import attrgetter, is_
@@ -39,16 +42,23 @@ from .. import _modes
 from ..autograd import Op, Tensor, array_of, is_grad_enabled
 from ..backend import default_device
 from ..nn.module import Module
+from ..ops.index import Index
 from .guard import Guard
 from .plan import Plan
 from .program import Effect, Instruction, Value
 from .reach import NO_NAMES, Reach, tracing
 from .refusal import CaptureError, ShapeOnly, array_refusal, is_own_code, refusal
+from .results import packed
+from .verify import compare_records, compare_results, interval
 
 __all__ = ["CaptureError", "Captured", "Recording", "capture"]
 
 PLANS = 8
 """Plans that one captured function keeps, the oldest going first."""
+
+
+RESTLESS = 3
+"""Records in a row, each made because the same kind of thing changed, after which the user is told."""
 
 
 class Recording(_modes.Recorder):
@@ -62,6 +72,7 @@ class Recording(_modes.Recorder):
         self.flags: dict[int, tuple[Tensor, bool]] = {}
         self.grads: dict[int, tuple[Tensor, Tensor | None, bool]] = {}
         self.modules: dict[int, tuple[Module, tuple]] = {}
+        self.results: list[tuple[Value, np.ndarray]] = []
         self.computed: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
         self.generators: dict[int, tuple[object, dict]] = {}
 
@@ -79,6 +90,11 @@ class Recording(_modes.Recorder):
             self.generators.setdefault(id(op.generator), (op.generator, op.generator.state_dict()))
         arrays = [array_of(x) for x in inputs]
         sources = [self._value(x, array) for x, array in zip(inputs, arrays, strict=True)]
+        if isinstance(op, Index):
+            for mask, source in zip(inputs[1:], sources[1:], strict=True):
+                if mask.dtype == bool and not (self.is_born(mask) and source.array is not None):
+                    raise refusal("a boolean mask picks as many elements as it holds, and a record's shapes are fixed;"
+                                  " use where(mask, x, 0), or multiply by the mask")  # fmt: skip
         outputs = op.run(inputs, arrays)
         several = type(outputs) is tuple
         outputs = tuple(_dense(y, arrays) for y in (outputs if several else (outputs,)))
@@ -142,6 +158,12 @@ class Recording(_modes.Recorder):
         """The value a tensor stands for at the end of the step."""
         return self._value(tensor, array_of(tensor))
 
+    def result(self, tensor: Tensor) -> Value:
+        """The same of one that the step returns; its array is remembered."""
+        value = self.value(tensor)
+        self.results.append((value, array_of(tensor)))
+        return value
+
     def _known(self, array: np.ndarray) -> Value | None:
         entry = self.values.get(id(array))
         return entry[1] if entry is not None and entry[0]() is array else None
@@ -178,6 +200,7 @@ class Captured:
     def __init__(self, function: Callable) -> None:
         functools.update_wrapper(self, function)
         self.function, self.plans, self._lock = function, [], threading.RLock()
+        self._misses, self._replays, self._every = 0, 0, interval()
 
     def __call__(self):
         if _modes.watchers and (_modes.recorder.get() is not None or _modes.is_anomaly_detected()):
@@ -185,10 +208,47 @@ class Captured:
         with self._lock:
             for plan in reversed(self.plans):
                 if plan.fits():
-                    return plan.run()
+                    self._misses = 0
+                    return self._verified(plan) if self._every else plan.run()
+            self._missed()
             plan = _record(self.function)
             self.plans = [*self.plans[1 - PLANS :], plan]
             return plan.run()
+
+    def _verified(self, plan: Plan):
+        """A replay, which is compared with the step itself at every n-th one; see `verify`."""
+        self._replays += 1
+        if self._replays % self._every:
+            return plan.run()
+        again = _record(self.function)
+        compare_records(plan.recording, again.recording)
+        result = plan.run()
+        compare_results(again.recording.results, plan.results, again.recording.program)
+        return result
+
+    def _missed(self) -> None:
+        """Count the calls in a row at which something that Python's code reads had changed, and say so once."""
+        if not self.plans or not (guard := self.plans[-1].fits.python).changed:
+            return
+        self._misses += 1
+        if self._misses == RESTLESS:
+            before, now = guard.values
+            warnings.warn(
+                f"capture: {guard.changed} changes from call to call (from {before} to {now}), so the step is recorded"
+                " anew each time; keep such a number in a tensor of no axes, and change that with assign",
+                stacklevel=3,
+            )
+
+    def __deepcopy__(self, memo: dict) -> Captured:
+        """The copy of its function, to be recorded anew: a record belongs to the arrays that it was made with."""
+        return Captured(copy.deepcopy(self.function, memo))
+
+    def __reduce__(self):
+        """By its function; a function that `@capture` replaced is known by its name, as functions are."""
+        module, name = getattr(self, "__module__", None), getattr(self, "__qualname__", "")
+        if getattr(sys.modules.get(module), name, None) is self:
+            return name
+        return Captured, (self.function,)
 
 
 def capture(function: Callable) -> Captured:
@@ -196,16 +256,20 @@ def capture(function: Callable) -> Captured:
 
     It may read and change tensors, modules and optimisers it closes over: forward and backward passes of any order,
     zero_grad, requires_grad_, optimiser steps, assign, random draws. It returns what `function` returns, tensors in
-    tuples, lists and dicts included, without their graphs. Results equal the eager ones up to float32 rounding, and a
-    plan's own to the bit.
+    tuples, lists, dicts and dataclasses included, without their graphs. Results equal the eager ones up to float32
+    rounding, and a plan's own to the bit.
 
-    - Python numbers in it (a penalty's weight, say) are fixed when it is recorded; an optimiser's settings are not.
+    - Python numbers, modules and settings that it names may change: the next call records anew. What changes at every
+      call belongs into a tensor. An optimiser's rates are read at every call.
     - New data goes in by copy: `tensor.assign(array)` outside of it.
     - Python side effects (print, append) happen when it is recorded only.
     - A .grad it leaves behind is overwritten by the next call.
 
-    Raises CaptureError for a function that reads a value (`if loss > 1`, `loss.item()`), naming the line; what is wrong
-    with shapes raises what it raises eagerly. Under `detect_anomaly` the function itself runs.
+    Raises CaptureError for a function that reads a value (`if loss > 1`, `loss.item()`), a clock or a random number of
+    Python or NumPy, for shapes that depend on values (`x[x > 0]`) and for results that cannot be built anew (a set, a
+    generator), naming the line; what is wrong with shapes raises what it raises eagerly. Under `detect_anomaly` the
+    function itself runs. With MINIGAN_CAPTURE=verify in the environment every tenth replay is compared with the step
+    itself, and a difference is a CaptureError.
     """
     if not callable(function):
         raise TypeError(f"capture: expected a function without arguments, got {type(function).__name__}")
@@ -227,7 +291,7 @@ def _record(function: Callable) -> Plan:
             finally:
                 stop()
             reach.refuse_draws()
-            rebuild, results = _packed(result, recording)
+            rebuild, results = packed(result, recording.is_born, recording.result)
             grads = [(t, t._grad) for t, *_ in recording.grads.values()]
             grads = [(t, None if g is None else recording.value(g)) for t, g in grads]
             flags = [(t, t._leaf_grad) for t, _ in recording.flags.values()]
@@ -241,27 +305,10 @@ def _record(function: Callable) -> Plan:
     entries = [(t, before) for t, before, read in recording.grads.values() if read]
     guard = _Guards(recording, entries, reach)
     plan = Plan(recording.program, results, rebuild, entries, grads, flags, guard)
+    if interval():
+        plan.recording = recording
     _ghosts.update(recording.computed)
     return plan
-
-
-def _packed(result, recording: Recording) -> tuple[Callable, list[Value]]:
-    """(a function from the arrays of the values to what the step returns, those values)."""
-    if isinstance(result, Tensor):
-        if recording.born.get(id(result)) is not result:
-            return (lambda arrays: result), []
-        return (lambda arrays: Tensor(next(arrays).copy())), [recording.value(result)]
-    if isinstance(result, (tuple, list, dict)):
-        items = result.values() if isinstance(result, dict) else result
-        parts = [_packed(item, recording) for item in items]
-        values = [value for _, part in parts for value in part]
-        if isinstance(result, dict):
-            keys = list(result)
-            return (lambda arrays: {k: rebuild(arrays) for k, (rebuild, _) in zip(keys, parts, strict=True)}), values
-        kind = type(result)
-        build = kind._make if hasattr(kind, "_make") else kind
-        return (lambda arrays: build([rebuild(arrays) for rebuild, _ in parts])), values
-    return (lambda arrays: result), []
 
 
 class _Guards:
@@ -280,8 +327,8 @@ class _Guards:
             if t.hooks:
                 reach.visit(t.hooks, NO_NAMES, "the hooks of a tensor")
         self._hooks = [t.hooks for t in self._tensors]
+        reach.forget_written(lambda t: id(t) in recording.leaves)
         self.python = Guard(reach)
-        self.python.forgive(lambda t: id(t) in recording.leaves)
 
     def __call__(self) -> bool:
         python = self.python

@@ -356,3 +356,14 @@ def test_a_forked_child_replays(tmp_path):
     if child == 0:
         os._exit(0 if step().item() == expected else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize("name", ["wgan-gp", "dcgan"])
+def test_a_trainer_records_each_player_once(name):
+    """What a trainer counts beside its steps (steps, batches, draws) is no reason to record anew."""
+    images = RNG.integers(0, 255, (64, 32, 32, 1)).astype(np.uint8)
+    options = options_for(name, batch_size=4, base=4)
+    trainer = Trainer(options, Dataset(INFO, images, None, None, np.arange(64), np.arange(0)))
+    for _ in range(3):
+        trainer.step()
+    assert [len(player.gradients.plans) for player in trainer.players.values()] == [1, 1]
