@@ -91,19 +91,8 @@ def conv_forward(
         taps = w.reshape(groups, outs // groups, *geometry.w_shape[1:]).transpose(3, 4, 0, 2, 1)
         x, y_groups = (_grouped(block, groups, 5, dtype) for block in (x, y))
         start = _grouped(bias, groups, 2, dtype)
-        rows = batch * out_y
-        _run(
-            work,
-            forward_rows,
-            forward_all,
-            geometry,
-            rows,
-            x,
-            contiguous(taps, work),
-            start,
-            dtype.type(slope),
-            y_groups,
-        )
+        arguments = (x, contiguous(taps, work), start, dtype.type(slope), y_groups)
+        _run(work, forward_rows, forward_all, geometry, batch * out_y, *arguments)
     return deliver(y.transpose(TO_NCHW), out, work)
 
 

@@ -18,7 +18,7 @@ from numba import prange
 from minigan.kernels.geometry import ConvGeometry
 from minigan.kernels.layout import nhwc
 from minigan.kernels.load import njit
-from minigan.kernels.work import NOW, Array, Now, kernels_of
+from minigan.kernels.work import NOW, Array, Now, kernels_of, poisoned
 
 
 @njit(parallel=True)
@@ -51,7 +51,7 @@ def im2col(x: Array, geometry: ConvGeometry, *, work: Now = NOW) -> Array:
     shape = shape_of(x, geometry)
     if not isinstance(x, Array):
         return kernels_of(x).im2col.im2col(x, geometry, work=work)
-    columns = np.empty(shape, x.dtype)
+    columns = poisoned(np.empty(shape, x.dtype))
     sizes = (*geometry.y_shape[2:], *geometry.w_shape[2:])
     work.call(_im2col, nhwc(x, work), columns, *sizes, *geometry.stride, *geometry.padding, *geometry.dilation)
     return columns

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minigan.kernels.cuda import load as device
-from minigan.kernels.work import NOW, Array, Now
+from minigan.kernels.work import NOW, Array, Now, poisoned
 
 
 def _module(x: Array) -> ModuleType:
@@ -90,7 +90,7 @@ def nhwc(x: Array, work: Now = NOW) -> Array:
 def empty_nhwc(shape: tuple[int, int, int, int], dtype: DTypeLike) -> Array:
     """An uninitialised (N, C, H, W) array that lies in memory as (N, H, W, C)."""
     n, c, h, w = shape
-    return np.empty((n, h, w, c), dtype).transpose(0, 3, 1, 2)
+    return poisoned(np.empty((n, h, w, c), dtype)).transpose(0, 3, 1, 2)
 
 
 def rows(x: Array, work: Now = NOW) -> Array:
@@ -137,7 +137,7 @@ def elementwise(x: Array, *others: Array, out: Array | None = None, work: Now = 
     of elementwise kernels never copies. ValueError for operands of unlike shape or dtype.
     """
     if out is None:
-        out = np.empty_like(x)
+        out = poisoned(np.empty_like(x))
     for other in (out, *others):
         if other.shape != x.shape or other.dtype != x.dtype:
             raise ValueError(f"kernels: operands differ: {x.dtype} {x.shape} and {other.dtype} {other.shape}")

@@ -29,7 +29,7 @@ from minigan.kernels.act import gated, leaky
 from minigan.kernels.layout import channels_last, contiguous, deliver, target, untransposed
 from minigan.kernels.load import njit
 from minigan.kernels.reduce import chunk_rows, folded
-from minigan.kernels.work import NOW, Array, Now, kernels_of
+from minigan.kernels.work import NOW, Array, Now, kernels_of, poisoned
 
 CENTRE, X, XX, G, GX, A, AX, AG = range(8)
 """What a chunk yields: its first x; the sums, x centred on that, of x, x x, g, g x, a, a x, a g."""
@@ -223,7 +223,7 @@ def _vector(vector: Array | None, default: float, like: Array, work: Now) -> Arr
 
 
 def _or_new(out: Array | None, like: Array) -> Array:
-    return np.empty(like.shape[1], like.dtype) if out is None else out
+    return poisoned(np.empty(like.shape[1], like.dtype)) if out is None else out
 
 
 def batch_norm(

@@ -15,7 +15,7 @@ otherwise. Scalars are worked out in float64 and rounded once to the dtype of p.
 """
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numba import carray, prange, types
@@ -147,7 +147,74 @@ def _check(p: Array, array: Array) -> None:
         raise ValueError(f"optim: parameter {p.dtype} {p.shape}, its state or g {array.dtype} {array.shape}")
 
 
-class Flat:
+class Steps:
+    """The three steps: what each multiplies by, worked out in float64. `_step(name, gradients, number of states,
+    *scalars)` runs the loop of that name, on the CPU or on a device."""
+
+    def sgd(
+        self,
+        grads: Sequence[Array],
+        lr: float,
+        momentum: float,
+        dampening: float,
+        weight_decay: float,
+        nesterov: bool,
+        first: bool,
+    ) -> None:
+        """p -= lr buf, with d = g + weight_decay p and buf = momentum buf + (1 - dampening) d.
+
+        On the first step buf = d. With nesterov, p -= lr (d + momentum buf). With momentum = 0, p -= lr d, and buf is
+        left alone and may be absent.
+        """
+        if momentum == 0:
+            self._step("sgd", grads, 0, lr, weight_decay, 0, 0, 0, 0)
+            return
+        if first:
+            for buf in self.states[0]:
+                buf.fill(0)
+        fresh = 1 if first else 1 - dampening
+        look_ahead, follow = (1, momentum) if nesterov else (0, 1)
+        self._step("sgd", grads, 1, lr, weight_decay, momentum, fresh, look_ahead, follow)
+
+    def rmsprop(
+        self,
+        grads: Sequence[Array],
+        lr: float,
+        alpha: float,
+        eps: float,
+        weight_decay: float,
+        momentum: float,
+    ) -> None:
+        """p -= lr buf, with buf = momentum buf + d / (sqrt(sq) + eps),
+
+        d = g + weight_decay p and sq = alpha sq + (1 - alpha) d^2; the states are sq, buf. With momentum = 0, buf is
+        left alone and may be absent.
+        """
+        self._step("rmsprop", grads, 1 + (momentum > 0), lr, alpha, 1 - alpha, eps, weight_decay, momentum)
+
+    def adam(
+        self,
+        grads: Sequence[Array],
+        lr: float,
+        beta1: float,
+        beta2: float,
+        eps: float,
+        step: int,
+        weight_decay: float,
+        decoupled: bool,
+    ) -> None:
+        """p -= lr m / (1 - beta1^step) / (sqrt(v / (1 - beta2^step)) + eps), for step = 1, 2, ...,
+
+        with m = beta1 m + (1 - beta1) d and v = beta2 v + (1 - beta2) d^2, the states. In Adam, d adds weight_decay p
+        to g; in AdamW (decoupled), d = g, and p first loses lr weight_decay p.
+        """
+        rate = lr / (1 - beta1**step)
+        scale = (1 - beta2**step) ** -0.5
+        decay, shrink = (0, 1 - lr * weight_decay) if decoupled else (weight_decay, 1)
+        self._step("adam", grads, 2, rate, scale, 1 - beta1, beta2, 1 - beta2, eps, decay, shrink)
+
+
+class Flat(Steps):
     """Parameters, and the state arrays that belong to them, as one vector that a step updates at once.
 
     params: arrays of one dtype; states: for each kind of state, its arrays in the order of params. They are kept, and
@@ -205,8 +272,8 @@ class Flat:
         self._enter(GRADIENT, blocks)
         self.grads = [weakref.ref(g) for g in grads]
 
-    def _step(self, loops: tuple[Callable, Callable], grads: Sequence[Array], states: int, *scalars: float) -> None:
-        """Runs the (serial, parallel) loop over the table, of whose states it uses the first few."""
+    def _step(self, name: str, grads: Sequence[Array], states: int, *scalars: float) -> None:
+        """Runs a loop of LOOPS over the table, of whose states it uses the first few."""
         if len(grads) != len(self.grads) or not all(ref() is g for ref, g in zip(self.grads, grads, strict=True)):
             self._find(grads)
         for block, i in self.copies:
@@ -215,10 +282,11 @@ class Flat:
         if states < len(self.states):
             table = np.ascontiguousarray(table[:, : FIRST_STATE + states])
         rounded = tuple(map(self.like.dtype.type, scalars))
+        serial, parallel = LOOPS[name]
         if self.serial:
-            loops[0](table, 0, len(table), self.like, rounded)
+            serial(table, 0, len(table), self.like, rounded)
         else:
-            loops[1](table, self.like, rounded)
+            parallel(table, self.like, rounded)
 
     def clip(self, bound: float) -> None:
         """Every parameter is limited to [-bound, bound], in place; NaN stays NaN. States play no part."""
@@ -228,70 +296,13 @@ class Flat:
         else:
             _clip_all(table, self.like, c)
 
-    def sgd(
-        self,
-        grads: Sequence[Array],
-        lr: float,
-        momentum: float,
-        dampening: float,
-        weight_decay: float,
-        nesterov: bool,
-        first: bool,
-    ) -> None:
-        """p -= lr buf, with d = g + weight_decay p and buf = momentum buf + (1 - dampening) d.
 
-        On the first step buf = d. With nesterov, p -= lr (d + momentum buf). With momentum = 0, p -= lr d, and buf is
-        left alone and may be absent.
-        """
-        if momentum == 0:
-            self._step(SGD, grads, 0, lr, weight_decay, 0, 0, 0, 0)
-            return
-        if first:
-            for buf in self.states[0]:
-                buf.fill(0)
-        fresh = 1 if first else 1 - dampening
-        look_ahead, follow = (1, momentum) if nesterov else (0, 1)
-        self._step(SGD, grads, 1, lr, weight_decay, momentum, fresh, look_ahead, follow)
-
-    def rmsprop(
-        self,
-        grads: Sequence[Array],
-        lr: float,
-        alpha: float,
-        eps: float,
-        weight_decay: float,
-        momentum: float,
-    ) -> None:
-        """p -= lr buf, with buf = momentum buf + d / (sqrt(sq) + eps),
-
-        d = g + weight_decay p and sq = alpha sq + (1 - alpha) d^2; the states are sq, buf. With momentum = 0, buf is
-        left alone and may be absent.
-        """
-        self._step(RMSPROP, grads, 1 + (momentum > 0), lr, alpha, 1 - alpha, eps, weight_decay, momentum)
-
-    def adam(
-        self,
-        grads: Sequence[Array],
-        lr: float,
-        beta1: float,
-        beta2: float,
-        eps: float,
-        step: int,
-        weight_decay: float,
-        decoupled: bool,
-    ) -> None:
-        """p -= lr m / (1 - beta1^step) / (sqrt(v / (1 - beta2^step)) + eps), for step = 1, 2, ...,
-
-        with m = beta1 m + (1 - beta1) d and v = beta2 v + (1 - beta2) d^2, the states. In Adam, d adds weight_decay p
-        to g; in AdamW (decoupled), d = g, and p first loses lr weight_decay p.
-        """
-        rate = lr / (1 - beta1**step)
-        scale = (1 - beta2**step) ** -0.5
-        decay, shrink = (0, 1 - lr * weight_decay) if decoupled else (weight_decay, 1)
-        self._step(ADAM, grads, 2, rate, scale, 1 - beta1, beta2, 1 - beta2, eps, decay, shrink)
-
-
-SGD, RMSPROP, ADAM = (_sgd_pieces, _sgd_all), (_rmsprop_pieces, _rmsprop_all), (_adam_pieces, _adam_all)
+LOOPS = {
+    "sgd": (_sgd_pieces, _sgd_all),
+    "rmsprop": (_rmsprop_pieces, _rmsprop_all),
+    "adam": (_adam_pieces, _adam_all),
+}
+"""(on one thread, on all) of each step."""
 
 
 def sgd(p: Array, g: Array, buf: Array | None, *settings) -> None:

@@ -23,6 +23,7 @@ from numpy.typing import DTypeLike
 
 from minigan.kernels.layout import Array
 from minigan.kernels.load import njit
+from minigan.kernels.work import poisoned
 
 MULTIPLIER_0, MULTIPLIER_1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 WEYL_0, WEYL_1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
@@ -143,7 +144,7 @@ def uniform(n: int, seed: int, stream: int, step: int, dtype: DTypeLike = np.flo
 def normal(n: int, seed: int, stream: int, step: int, dtype: DTypeLike = np.float32) -> Array:
     """n numbers of mean 0 and variance 1; float64 holds the same values as float32."""
     words = bits(n + n % 2, seed, stream, step)
-    out = np.empty(words.size, np.float32)
+    out = poisoned(np.empty(words.size, np.float32))
     kernel = _box_muller if words.size <= 4 * CHUNK else _box_muller_chunks
     kernel(words, out)
     return out[:n].astype(dtype, copy=False)

@@ -10,7 +10,7 @@ from numba import prange
 
 from minigan.kernels.layout import contiguous, dense, rows
 from minigan.kernels.load import njit
-from minigan.kernels.work import NOW, Array, Now, kernels_of
+from minigan.kernels.work import NOW, Array, Now, kernels_of, poisoned
 
 CHUNK_ELEMENTS = 16384
 CHUNK_ROWS = 128
@@ -83,7 +83,7 @@ def channel_sum(x: Array, out: Array | None = None, *, work: Now = NOW) -> Array
         return kernels_of(x).reduce.channel_sum(x, out, work=work)
     r = folded(x, work)
     if out is None:
-        out = np.empty(x.shape[1], x.dtype)
+        out = poisoned(np.empty(x.shape[1], x.dtype))
     chunk = chunk_rows(*r.shape)
     sums = work.empty((max(1, -(-r.shape[0] // chunk)), r.shape[1]), np.float64)
     if len(sums) == 1:
@@ -135,7 +135,7 @@ def row_sum(x: Array, out: Array | None = None, *, work: Now = NOW) -> Array:
     if not isinstance(x, Array):
         return kernels_of(x).reduce.row_sum(x, out, work=work)
     if out is None:
-        out = np.empty(x.shape[0], x.dtype)
+        out = poisoned(np.empty(x.shape[0], x.dtype))
     _line_sums(contiguous(x, work).reshape(-1), x.shape[1], out, work)
     return out
 
@@ -145,7 +145,7 @@ def total(x: Array, out: Array | None = None, *, work: Now = NOW) -> Array:
     if not isinstance(x, Array):
         return kernels_of(x).reduce.total(x, out, work=work)
     if out is None:
-        out = np.empty((), x.dtype)
+        out = poisoned(np.empty((), x.dtype))
     line = dense(x, work=work)
     if line.size > PIECE:
         sums = work.empty(-(-line.size // PIECE), np.float64)

@@ -7,6 +7,7 @@ plan (`minigan.capture`) keeps the list, places the buffers in its arena, and ru
 or writes a number stands in a function given to `call`, never beside it.
 """
 
+import os
 from collections.abc import Callable, Hashable
 from types import ModuleType
 
@@ -18,13 +19,29 @@ LINE = 64
 """Bytes of a cache line: a vector that straddles two takes two loads."""
 
 
+POISON = os.environ.get("MINIGAN_POISON") == "1"
+"""Whether memory for results is filled with NaN before a kernel writes it: what it leaves out is seen, then."""
+
+
+def poisons() -> bool:
+    """Whether `poisoned` does anything."""
+    return POISON
+
+
+def poisoned(array: Array) -> Array:
+    """The same array; with MINIGAN_POISON=1 in the environment, and of a float dtype, full of NaN."""
+    if POISON and array.dtype.kind == "f":
+        array.fill(np.nan)
+    return array
+
+
 def aligned(shape: int | tuple[int, ...], dtype=np.float32) -> Array:
     """An array, not initialised, that starts at a cache line."""
     dtype = np.dtype(dtype)
     count = int(np.prod(shape, dtype=np.int64))
     memory = np.empty(count * dtype.itemsize + LINE, np.uint8)
     skip = -memory.ctypes.data % LINE
-    return memory[skip : skip + count * dtype.itemsize].view(dtype).reshape(shape)
+    return poisoned(memory[skip : skip + count * dtype.itemsize].view(dtype).reshape(shape))
 
 
 packages: dict[type, ModuleType] = {}

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from . import _modes
 from .backend import FLOATS, default_device, device_modules, device_of, float32, host, on, to_device
 from .backend import device as check_device
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, DTypeLike
+
+    from ._typing import Node, Tensor
 
 _property: Any = property  # so that the type that stands beside a name counts
 
@@ -23,6 +28,8 @@ class ArrayHolder:
     """An array with a count of its changes. version: a one-element list, shared with views of the same memory."""
 
     __slots__ = ("__weakref__", "_data", "version")
+    _data: np.ndarray
+    version: list[int]
 
     shape: tuple[int, ...] = _property(attrgetter("_data.shape"), doc="The sizes of its axes, a tuple.")
     dtype: np.dtype = _property(attrgetter("_data.dtype"), doc="The NumPy dtype of its elements.")
@@ -51,7 +58,7 @@ class ArrayHolder:
             raise ValueError(f"item: only a one-element tensor has an item, this one has shape {self.shape}")
         return self.data.item()
 
-    def tolist(self):
+    def tolist(self) -> Any:
         """Its values as nested Python lists."""
         return self.data.tolist()
 
@@ -74,7 +81,7 @@ class ArrayHolder:
         return host(self.data) if type(self.data) in device_modules else self.data
 
 
-array_of = attrgetter("_data")
+array_of: Callable[[ArrayHolder], np.ndarray] = attrgetter("_data")
 """A tensor's array, also while a step is recorded: what the engine itself reads."""
 
 
@@ -97,7 +104,7 @@ def overwrite(target: np.ndarray, source: np.ndarray) -> None:
     target[...] = source
 
 
-def stale(node) -> RuntimeError:
+def stale(node: Node) -> RuntimeError:
     """The error for an input or output that a node's vjp reads and that was changed in place since it was recorded."""
     changes = [
         f"input {i} of shape {x.shape}"
@@ -111,7 +118,14 @@ def stale(node) -> RuntimeError:
     )
 
 
-def explained(op: str, error: Exception, inputs: Sequence) -> Exception:
+def unfit(name: str, value: object, owner: str, otherwise: str) -> Exception:
+    """The error for a value that is to be the gradient of `owner`."""
+    if isinstance(value, ArrayHolder):
+        return ValueError(f"{name}: a tensor of shape {value.shape} cannot be the gradient of {owner}")
+    return TypeError(f"{name}: the gradient of {owner} must be a Tensor{otherwise}, not {type(value).__name__}")
+
+
+def explained(op: str, error: Exception, inputs: Sequence[ArrayHolder]) -> Exception:
     """An error that an op's kernel raised, with the op's name and the shapes of its inputs."""
     message = str(error)
     if message.startswith(f"{op}: "):
@@ -128,7 +142,7 @@ def fill(outputs: Sequence[np.ndarray], function: Callable, inputs: Sequence[np.
         np.copyto(out, y)
 
 
-def new_array(data, dtype=None, device: str | None = None) -> np.ndarray:
+def new_array(data: ArrayLike | ArrayHolder, dtype: DTypeLike | None = None, device: str | None = None) -> np.ndarray:
     """A copy of `data` on a device, by the rules of `minigan.tensor`."""
     data = _entering(host(data.data) if isinstance(data, ArrayHolder) else data)
     array = np.array(data, dtype=dtype)
@@ -140,13 +154,13 @@ def new_array(data, dtype=None, device: str | None = None) -> np.ndarray:
     return array if where == "cpu" else to_device(array, where)
 
 
-def shared_array(data) -> np.ndarray:
+def shared_array(data: ArrayLike) -> np.ndarray:
     """What np.asarray makes of `data`: itself, not a copy, if it is an array of any device."""
-    data = _entering(data)
-    return data if type(data) in device_modules else np.asarray(data)
+    array = _entering(data)
+    return array if type(array) in device_modules else np.asarray(array)
 
 
-def _entering(data):
+def _entering(data: Any) -> Any:
     """`data`, once a recorder has been told that a caller's array enters (single numbers are part of the program)."""
     if _modes.watchers and (isinstance(data, np.ndarray) or type(data) in device_modules) and data.size > 1:
         recorder = _modes.recorder.get()
@@ -156,11 +170,11 @@ def _entering(data):
 
 
 CONSTANTS = 1024
-_constants: dict[tuple, ArrayHolder] = {}
+_constants: dict[tuple, Tensor] = {}
 """Numbers that have been operands, as Tensors: most programs use the same few again and again."""
 
 
-def operand(kind: type, value, like: np.ndarray | None) -> ArrayHolder:
+def operand(kind: type[Tensor], value: ArrayLike, like: np.ndarray | None) -> Tensor:
     """`value` as a `kind` (the class of Tensors). A number takes the device and the dtype of the array `like`, so that
     it does not promote float32; beside integers a float is float32."""
     if like is None or not isinstance(value, (bool, int, float)):

@@ -13,9 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Lock
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
 
 from .backend import FLOATS, namespace
+
+if TYPE_CHECKING:
+    from contextlib import _GeneratorContextManager as Context  # the type that also says: a decorator
 
 
 class Recorder(Protocol):
@@ -67,12 +72,12 @@ def _set(mode: ContextVar, value: Any) -> Iterator[None]:
         mode.reset(token)
 
 
-def no_grad():
+def no_grad() -> Context[None]:
     """Context manager (and decorator) in which nothing is recorded."""
     return _set(grad_enabled, False)
 
 
-def enable_grad():
+def enable_grad() -> Context[None]:
     """Context manager (and decorator) in which ops are recorded, also inside `no_grad`."""
     return _set(grad_enabled, True)
 
@@ -101,7 +106,7 @@ def current_recorder() -> Recorder | None:
     return recorder.get() if watchers else None
 
 
-def detect_anomaly():
+def detect_anomaly() -> Context[None]:
     """Context manager in which every op checks its result; the first that makes a NaN or an infinity raises
     FloatingPointError with its name, its shapes and whether its inputs were still finite."""
     return watching(anomaly, True)
@@ -112,7 +117,7 @@ def is_anomaly_detected() -> bool:
     return anomaly.get()
 
 
-def check_finite(op: str, inputs: Sequence, outputs: Sequence) -> None:
+def check_finite(op: str, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
     """FloatingPointError, naming the op, where an output array is not finite."""
     for y in outputs:
         if y.dtype in FLOATS and not namespace(y).isfinite(y).all():

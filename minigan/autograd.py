@@ -21,7 +21,7 @@ Four rules keep that right, and fast:
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +31,20 @@ from . import _array, _modes
 from ._array import ArrayHolder, array_of, in_place
 from ._modes import detect_anomaly as detect_anomaly
 from ._modes import enable_grad, is_grad_enabled, no_grad
-from .backend import FLOATS, device_modules, namespace, to_device, together
+from .backend import FLOATS, Generator, device_modules, namespace, to_device, together
 
 if TYPE_CHECKING:
-    from ._typing import Methods
+    from typing import TypeVar
+
+    from numpy.typing import ArrayLike, DTypeLike
+
+    from minigan.kernels.work import Now
+
+    from ._typing import Methods, Operand
+
+    Hook = Callable[["Tensor"], "Tensor | None"]
+    Slot = tuple["Node", int] | int  # see _slot
+    T = TypeVar("T")
 else:
     Methods = object  # methods.py and the ops attach them
 
@@ -48,6 +58,8 @@ class Tensor(ArrayHolder, Methods):
 
     __slots__ = ("_grad", "_leaf_grad", "hooks", "index", "node")
     __array_priority__ = 100
+    _grad: Tensor | None
+    hooks: list[Hook] | None
 
     def __init__(self, data: np.ndarray, node: Node | None = None, index: int = 0) -> None:
         self._data, self.node, self.index = data, node, index
@@ -55,7 +67,10 @@ class Tensor(ArrayHolder, Methods):
         if _modes.watchers and (recorder := _modes.recorder.get()) is not None:
             recorder.tensor_created(self, data)
 
-    is_leaf = property(lambda self: self.node is None, doc="Whether no recorded op made it.")
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded op made it."""
+        return self.node is None
 
     @property
     def requires_grad(self) -> bool:
@@ -88,6 +103,8 @@ class Tensor(ArrayHolder, Methods):
     def grad(self, gradient: Tensor | None) -> None:
         if (recorder := _modes.current_recorder()) is not None:
             recorder.grad_written(self)
+        if gradient is not None and (not isinstance(gradient, Tensor) or gradient._data.shape != self._data.shape):
+            raise _array.unfit("grad", gradient, f"a tensor of shape {self.shape}", ", or None")
         self._grad = gradient
 
     def detach(self) -> Tensor:
@@ -100,7 +117,7 @@ class Tensor(ArrayHolder, Methods):
         """Accumulate the gradient of this tensor into `.grad` of every leaf (or of `inputs`); see `backward`."""
         backward((self,), None if gradient is None else (gradient,), inputs)
 
-    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
+    def register_hook(self, hook: Hook) -> _modes.HookHandle:
         """Call hook(gradient) once this tensor's whole gradient is known; what it returns, unless None, takes its
         place. Returns a handle: call it (or its `.remove()`) to remove the hook."""
         if not self.requires_grad:
@@ -152,19 +169,25 @@ class Node:
     saves_output), so a node never points at a Tensor that points back at it."""
 
     __slots__ = ("hooks", "inputs", "number", "op", "output_versions", "outputs", "shapes", "versions")
+    hooks: dict[int, list[Hook]] | None
 
     def __init__(self, op: Op, inputs: tuple[Tensor, ...], outputs: tuple[np.ndarray, ...]) -> None:
         self.op, self.inputs, self.number, self.hooks = op, inputs, next(_numbers), None
         self.outputs = outputs if op.saves_output else None
         self.shapes = (outputs[0].shape,) if len(outputs) == 1 else tuple(y.shape for y in outputs)
-        self.versions = [x.version[0] for x in inputs] if op.saves_input else ()
+        self.versions: Sequence[int] = [x.version[0] for x in inputs] if op.saves_input else ()
         self.output_versions: Sequence[list[int]] = ()
 
     def output(self, index: int = 0) -> Tensor:
         """Output number `index` as a Tensor on the graph: what a vjp that uses its output must use."""
-        y = Tensor(self.outputs[index], self, index)
+        y = Tensor(self.outputs[index], self, index)  # type: ignore[index]  # only an op that saves_output calls it
         y.version = self.output_versions[index]
         return y
+
+
+def _of_any_arguments(method: Callable[..., T]) -> Callable[..., T]:
+    """`method` itself. To type checkers: an op's own one takes as many arguments as the op has, under their names."""
+    return method
 
 
 class Op:
@@ -180,28 +203,32 @@ class Op:
     generator: the `Generator` that forward draws from, if any.
     """
 
-    saves_input, saves_output, alias, differentiable, generator = True, False, False, True, None
+    saves_input, saves_output, alias, differentiable = True, False, False, True
+    generator: Generator | None = None
 
     @property
     def name(self) -> str:
         """The name in messages: the class's."""
         return type(self).__name__
 
-    def forward(self, *arrays: np.ndarray):
+    @_of_any_arguments
+    def forward(self, *arrays: np.ndarray) -> np.ndarray | tuple[np.ndarray, ...]:
         """The kernel: arrays in, an array or a tuple of arrays out."""
         raise NotImplementedError(f"{self.name} has no forward")
 
-    def prepare(self, work, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
+    def prepare(self, work: Now, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
         """Issue, by `work` (see kernels/work.py), the loops that make the output arrays from the input arrays.
 
         No number may be read here. An op without kernels of its own runs `forward` and copies what it makes.
         """
         work.call(_array.fill, outputs, self.forward, inputs)
 
-    def reference(self, *tensors: Tensor):
+    @_of_any_arguments
+    def reference(self, *tensors: Tensor) -> Tensor | tuple[Tensor, ...]:
         """The same function as a composite of other ops."""
         raise NotImplementedError(f"{self.name} has neither a vjp nor a reference, so it cannot be differentiated")
 
+    @_of_any_arguments
     def vjp(self, node: Node, need: Sequence[bool], *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
         """The derivative of `reference`, for an op that states no rule of its own."""
         onward = is_grad_enabled()  # is this pass itself being recorded?
@@ -218,11 +245,12 @@ class Op:
         grads = iter(grad([y for y, _ in seeds], targets, [g for _, g in seeds], create_graph=onward))
         return tuple(next(grads) if n else None for n in need)
 
-    def __call__(self, *inputs) -> Any:
+    def __call__(self, *inputs: Operand) -> Any:
         """Apply the op to Tensors (NumPy arrays and Python numbers are taken as constants) and record it. Returns a
         Tensor, or a tuple of them for an op with several outputs."""
         if _modes.watchers and (recorder := _modes.recorder.get()) is not None:
             return recorder.op_called(self, _lift(inputs))
+        x: Any  # a Tensor, if it has what a Tensor has
         try:
             arrays, tracked = [], False
             for x in inputs:
@@ -231,14 +259,15 @@ class Op:
                     tracked = True
         except AttributeError:  # an array or a number among them
             return self(*_lift(inputs))
-        outputs = self.run(inputs, arrays)
+        outputs: Any = self.run(inputs, arrays)  # type: ignore[arg-type]  # by now all inputs are Tensors
         tracked = tracked and self.differentiable and _modes.grad_enabled.get()
         if tracked or self.alias or type(outputs) is tuple:
-            return self.wrap(inputs, outputs, tracked)
+            return self.wrap(inputs, outputs, tracked)  # type: ignore[arg-type]  # so here
         return Tensor(outputs)
 
     def run(self, inputs: Sequence[Tensor], arrays: Sequence[np.ndarray]) -> np.ndarray | tuple[np.ndarray, ...]:
         """`forward` on the inputs' arrays, its errors explained and its results real arrays."""
+        outputs: Any
         try:
             if device_modules:
                 together(self.name, arrays)
@@ -251,25 +280,30 @@ class Op:
             _modes.check_finite(self.name, arrays, outputs if type(outputs) is tuple else (outputs,))
         return outputs
 
-    def wrap(self, inputs: tuple[Tensor, ...], outputs, tracked: bool) -> Tensor | tuple[Tensor, ...]:
+    def wrap(self, inputs: tuple[Tensor, ...], outputs: Any, tracked: bool) -> Tensor | tuple[Tensor, ...]:
         """The output arrays of this op as Tensors; if `tracked`, the op is recorded for the gradient."""
         if type(outputs) is not tuple and not self.alias:  # nearly every op: the rest of this function, for one output
             node = Node(self, inputs, (outputs,)) if tracked else None
             y = Tensor(outputs, node)
-            if tracked and self.saves_output:
+            if node is not None and self.saves_output:
                 node.output_versions = (y.version,)
             return y
         arrays = outputs if type(outputs) is tuple else (outputs,)
         node = Node(self, inputs, arrays) if tracked else None
         tensors = [Tensor(y, node, i) for i, y in enumerate(arrays)]
-        if tracked and self.saves_output:
+        if node is not None and self.saves_output:
             node.output_versions = [y.version for y in tensors]
         if self.alias:
             tensors[0].version = inputs[0].version
         return tuple(tensors) if type(outputs) is tuple else tensors[0]
 
 
-def grad(outputs, inputs, grad_outputs=None, create_graph: bool = False) -> tuple[Tensor | None, ...]:
+def grad(
+    outputs: Tensor | Iterable[Tensor],
+    inputs: Tensor | Iterable[Tensor],
+    grad_outputs: Tensor | Iterable[Tensor | None] | None = None,
+    create_graph: bool = False,
+) -> tuple[Tensor | None, ...]:
     """The gradient of sum(outputs * grad_outputs) with respect to each of `inputs`.
 
     outputs, inputs: a Tensor or a sequence of them. grad_outputs: the cotangents, likewise, each of its output's shape;
@@ -290,7 +324,11 @@ def grad(outputs, inputs, grad_outputs=None, create_graph: bool = False) -> tupl
     return tuple(g if g is None or create_graph or g.node is None else g.detach() for g in gradients)
 
 
-def backward(outputs, grad_outputs=None, inputs: Sequence[Tensor] | None = None) -> None:
+def backward(
+    outputs: Tensor | Iterable[Tensor],
+    grad_outputs: Tensor | Iterable[Tensor | None] | None = None,
+    inputs: Sequence[Tensor] | None = None,
+) -> None:
     """Accumulate the gradient of sum(outputs * grad_outputs) into `.grad` of every leaf that requires one, or of
     `inputs`.
 
@@ -318,7 +356,7 @@ def backward(outputs, grad_outputs=None, inputs: Sequence[Tensor] | None = None)
                 x.grad = g.detach() if _array.claim(array_of(g), owners) else g._copy()
 
 
-def _slot(t: Tensor):
+def _slot(t: Tensor) -> Slot:
     """What a cotangent belongs to: one output of a node, or a leaf."""
     return (t.node, t.index) if t.node is not None else id(t)
 
@@ -340,7 +378,7 @@ def _walk(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> list[Node]:
 _number = attrgetter("number")
 
 
-def _needs(nodes: Sequence[Node], targets: set) -> dict[Node, tuple[bool, ...]]:
+def _needs(nodes: Sequence[Node], targets: set[Slot]) -> dict[Node, tuple[bool, ...]]:
     """For each node on the way to a target slot: which of its inputs are targets or lead to one."""
     needs: dict[Node, tuple[bool, ...]] = {}
     for node in nodes:
@@ -355,12 +393,18 @@ def _needs(nodes: Sequence[Node], targets: set) -> dict[Node, tuple[bool, ...]]:
     return needs
 
 
-def _propagate(outputs, seeds, targets: set, nodes: list[Node], create_graph: bool) -> dict:
+def _propagate(
+    outputs: Sequence[Tensor],
+    seeds: Sequence[Tensor | None],
+    targets: set[Slot],
+    nodes: Sequence[Node],
+    create_graph: bool,
+) -> dict[Slot, Tensor]:
     """Carry the cotangents back from `outputs`; returns slot -> cotangent for the slots in `targets`."""
     needs = _needs(nodes, targets)
-    gradients: dict = {}  # the cotangents of target slots, complete once their node has had its turn
+    gradients: dict[Slot, Tensor] = {}  # the cotangents of target slots, complete once their node has had its turn
     pending: dict[Node, list[Tensor | None]] = {}  # those of the outputs of nodes that have not
-    leaf_hooks: dict = {}
+    leaf_hooks: dict[int, list[Hook]] = {}
     inner = {slot[0] for slot in targets if type(slot) is tuple}  # nodes with an output that is a target itself
 
     def accumulate(x: Tensor, g: Tensor) -> None:
@@ -392,11 +436,11 @@ def _propagate(outputs, seeds, targets: set, nodes: list[Node], create_graph: bo
                 continue
             if node.hooks:
                 for index, hooks in node.hooks.items():
-                    if cotangents[index] is not None:
-                        cotangents[index] = _apply_hooks(hooks, cotangents[index])
+                    if (g := cotangents[index]) is not None:
+                        cotangents[index] = _apply_hooks(hooks, g)
             if node in inner:
                 for index, g in enumerate(cotangents):
-                    if (node, index) in targets:
+                    if g is not None and (node, index) in targets:
                         gradients[node, index] = g
             need = needs.get(node)
             if need is None:
@@ -404,8 +448,8 @@ def _propagate(outputs, seeds, targets: set, nodes: list[Node], create_graph: bo
             for x, version in zip(node.inputs, node.versions, strict=False):
                 if x.version[0] != version:
                     raise _array.stale(node)
-            for version in node.output_versions:
-                if version[0]:
+            for changes in node.output_versions:
+                if changes[0]:
                     raise _array.stale(node)
             for x, g, n in zip(node.inputs, _vjp(node, need, cotangents), need, strict=True):
                 if n and g is not None:
@@ -434,14 +478,17 @@ def _vjp(node: Node, need: tuple[bool, ...], cotangents: Sequence[Tensor | None]
     return grads
 
 
-def _apply_hooks(hooks: Sequence[Callable], g: Tensor) -> Tensor:
+def _apply_hooks(hooks: Sequence[Hook], g: Tensor) -> Tensor:
     for hook in tuple(hooks):
         answer = hook(g)
-        g = g if answer is None else answer
+        if answer is not None:
+            if not isinstance(answer, Tensor) or answer._data.shape != g._data.shape:
+                raise _array.unfit("register_hook", answer, f"a tensor of shape {g.shape}", ", or None to leave it")
+            g = answer
     return g
 
 
-def _seeds(outputs: Sequence[Tensor], grad_outputs) -> list[Tensor]:
+def _seeds(outputs: Sequence[Tensor], grad_outputs: Tensor | Iterable[Tensor | None] | None) -> list[Tensor]:
     """The cotangents of the outputs, as Tensors of their shapes."""
     cotangents = (None,) * len(outputs) if grad_outputs is None else _sequence(grad_outputs)
     if len(cotangents) != len(outputs):
@@ -460,22 +507,24 @@ def _seeds(outputs: Sequence[Tensor], grad_outputs) -> list[Tensor]:
     return seeds
 
 
-def _sequence(value) -> tuple[Tensor, ...]:
+def _sequence(value: Tensor | Iterable[T]) -> tuple[Tensor | T, ...]:
     return (value,) if isinstance(value, Tensor) or value is None else tuple(value)
 
 
-def _lift(inputs: Sequence) -> tuple[Tensor, ...]:
+def _lift(inputs: Sequence[Operand]) -> tuple[Tensor, ...]:
     like = next((x._data for x in inputs if isinstance(x, Tensor)), None)
     return tuple([x if isinstance(x, Tensor) else _array.operand(Tensor, x, like) for x in inputs])
 
 
-def as_tensor(value, like: np.ndarray | None = None) -> Tensor:
+def as_tensor(value: Tensor | ArrayLike, like: np.ndarray | None = None) -> Tensor:
     """`value` as a Tensor, itself if it is one. A Python number takes the dtype of the array `like`, so that it does
     not promote float32."""
     return value if isinstance(value, Tensor) else _array.operand(Tensor, value, like)
 
 
-def tensor(data, dtype=None, device=None, requires_grad: bool = False) -> Tensor:
+def tensor(
+    data: Tensor | ArrayLike, dtype: DTypeLike | None = None, device: str | None = None, requires_grad: bool = False
+) -> Tensor:
     """A new leaf holding a copy of `data`.
 
     A NumPy array keeps its dtype; Python floats become float32, ints int64. Raises TypeError for what is not made of

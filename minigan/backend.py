@@ -8,13 +8,17 @@ module whose functions take them, which an op gets by `namespace(x)`, and the pa
     cuda              CuPy, imported on first use, and the kernels of kernels/*.cu
     cudasim           the same .cu text on the CPU (`minigan.cudasim`), behind a stand-in for CuPy
     cudasim:check     the same, every load and store checked
+
+As in the kernels, the type np.ndarray beside a name stands for an array of any device.
 """
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+from collections.abc import Iterable
+from contextvars import ContextVar, Token
 from importlib import import_module
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +26,9 @@ from minigan import kernels
 from minigan.kernels import cuda as cuda_kernels
 from minigan.kernels.cuda.load import modules as device_modules
 from minigan.kernels.work import packages as device_kernels
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 float32, float64 = np.dtype("float32"), np.dtype("float64")
 int64, bool_ = np.dtype("int64"), np.dtype("bool")
@@ -38,6 +45,8 @@ class device(str):
     Raises ValueError for a name it does not know and DeviceError, with the reason, for one that cannot be used here.
     """
 
+    _tokens: list[Token[device]]
+
     def __new__(cls, name: str = "cpu") -> device:
         if name not in DEVICES:
             raise ValueError(f"unknown device {name!r}; known devices: {', '.join(map(repr, DEVICES))}")
@@ -47,6 +56,16 @@ class device(str):
         place._tokens = []
         return place
 
+    @property
+    def is_host(self) -> bool:
+        """Whether it is the CPU itself: NumPy's arrays, and nothing to wait for."""
+        return str(self) == "cpu"
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the CPU stands in for it, thread by thread: right, and slow."""
+        return self.startswith("cudasim")
+
     def __getnewargs__(self) -> tuple[str]:
         return (str(self),)
 
@@ -54,7 +73,7 @@ class device(str):
         self._tokens.append(_default.set(self))
         return self
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, *error: object) -> None:
         _default.reset(self._tokens.pop())
 
 
@@ -117,7 +136,7 @@ def _cupy() -> ModuleType:
     return cupy
 
 
-def device_of(array) -> device:
+def device_of(array: np.ndarray) -> device:
     """The device that holds `array`."""
     if isinstance(array, np.ndarray):
         return CPU
@@ -125,7 +144,7 @@ def device_of(array) -> device:
     return device(next(name for name, other in _modules.items() if other is module))
 
 
-def namespace(array) -> ModuleType:
+def namespace(array: np.ndarray) -> ModuleType:
     """The array module (NumPy, CuPy or its stand-in) whose functions take `array`."""
     if isinstance(array, np.ndarray):
         return np
@@ -135,7 +154,7 @@ def namespace(array) -> ModuleType:
         raise TypeError(f"expected an array of NumPy or of an open device, got {type(array).__name__}") from None
 
 
-def together(op: str, arrays) -> None:
+def together(op: str, arrays: Iterable[np.ndarray]) -> None:
     """TypeError, naming both devices, unless all arrays lie on one."""
     if len({type(array) for array in arrays}) > 1:
         first, second = sorted({str(device_of(array)) for array in arrays})[:2]
@@ -144,12 +163,12 @@ def together(op: str, arrays) -> None:
         )
 
 
-def on(like, array: np.ndarray):
+def on(like: np.ndarray, array: np.ndarray) -> np.ndarray:
     """A NumPy array on the device of the array `like`."""
     return array if isinstance(like, np.ndarray) else namespace(like).asarray(array)
 
 
-def to_device(array, name: str):
+def to_device(array: np.ndarray, name: str) -> np.ndarray:
     """`array` on the device `name`, itself if it is there. From a device to the CPU, the host waits."""
     module, here = module_of(name), namespace(array)
     if module is here:
@@ -157,17 +176,17 @@ def to_device(array, name: str):
     return module.asarray(array if here is np else here.asnumpy(array))
 
 
-def special(array) -> ModuleType:
+def special(array: np.ndarray) -> ModuleType:
     """The module with erf for `array`: SciPy's, CuPy's or the stand-in's."""
     if isinstance(array, np.ndarray):
         import scipy.special
 
         return scipy.special
     module = namespace(array)
-    return module.special if module.__name__.startswith("cudasim") else import_module("cupyx.scipy.special")
+    return module.special if device_of(array).simulated else import_module("cupyx.scipy.special")
 
 
-def host(array) -> np.ndarray:
+def host(array: np.ndarray) -> np.ndarray:
     """`array` on the CPU."""
     return array if isinstance(array, np.ndarray) else namespace(array).asnumpy(array)
 
@@ -209,11 +228,11 @@ class Generator:
         """Continue where `state` was taken."""
         self.seed, self.stream, self.step = (int(state[k]) for k in ("seed", "stream", "step"))
 
-    def uniform(self, shape: tuple[int, ...], dtype=float32) -> np.ndarray:
+    def uniform(self, shape: tuple[int, ...], dtype: DTypeLike = float32) -> np.ndarray:
         """An array of the given shape, uniform on [0, 1) in steps of 2**-24."""
         return self._draw("uniform", shape, dtype)
 
-    def normal(self, shape: tuple[int, ...], dtype=float32) -> np.ndarray:
+    def normal(self, shape: tuple[int, ...], dtype: DTypeLike = float32) -> np.ndarray:
         """An array of the given shape, standard normal."""
         return self._draw("normal", shape, dtype)
 
@@ -229,7 +248,7 @@ class Generator:
             raise ValueError(f"randint: need 0 < high - low <= 2**24, got low={low}, high={high}")
         return low + (self.uniform(shape, float64) * (high - low)).astype(np.int64)
 
-    def _draw(self, kind: str, shape: tuple[int, ...], dtype) -> np.ndarray:
+    def _draw(self, kind: str, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
         count = int(np.prod(shape, dtype=np.int64))
         self.step += 1
         numbers = (count, self.seed, self.stream, self.step - 1, np.dtype(dtype))

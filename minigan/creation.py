@@ -5,12 +5,20 @@ The default dtype is float32. `tensor` and `as_tensor`, which the engine itself 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+from minigan.kernels.work import poisoned
 
 from ._array import shared_array
 from .autograd import Op, Tensor
 from .backend import Generator, default_device, default_generator, device, float32, float64, int64, to_device
 from .ops.shape import sizes_of
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 __all__ = [
     "arange",
@@ -38,7 +46,7 @@ class Fill(Op):
     def __init__(self, value: float) -> None:
         self.value = value
 
-    def forward(self, x):
+    def forward(self, x: np.ndarray) -> np.ndarray:
         return np.full_like(x, self.value)
 
 
@@ -47,13 +55,13 @@ class Draw(Op):
 
     differentiable = False
 
-    def __init__(self, generator: Generator | None, draw: str, *settings) -> None:
+    def __init__(self, generator: Generator | None, draw: str, *settings: object) -> None:
         self.generator, self.draw, self.settings = generator or default_generator, draw, settings
         self.device = default_device()
 
     name = property(lambda self: self.draw)
 
-    def forward(self):
+    def forward(self) -> np.ndarray:
         draw = getattr(self.generator, self.draw)
         if self.device == default_device():
             return draw(*self.settings)
@@ -66,24 +74,36 @@ def _leaf(array: np.ndarray, where: str | None, requires_grad: bool = False) -> 
     return Tensor(array if where == "cpu" else to_device(array, where)).requires_grad_(requires_grad)
 
 
-def zeros(*size, dtype=float32, device=None, requires_grad: bool = False) -> Tensor:
+def zeros(
+    *size: int | Sequence[int], dtype: DTypeLike = float32, device: str | None = None, requires_grad: bool = False
+) -> Tensor:
     """Zeros of shape `size`."""
     return _leaf(np.zeros(sizes_of(size), dtype), device, requires_grad)
 
 
-def ones(*size, dtype=float32, device=None, requires_grad: bool = False) -> Tensor:
+def ones(
+    *size: int | Sequence[int], dtype: DTypeLike = float32, device: str | None = None, requires_grad: bool = False
+) -> Tensor:
     """Ones of shape `size`."""
     return _leaf(np.ones(sizes_of(size), dtype), device, requires_grad)
 
 
-def full(size, fill_value: float, dtype=float32, device=None, requires_grad: bool = False) -> Tensor:
+def full(
+    size: int | Sequence[int],
+    fill_value: float,
+    dtype: DTypeLike = float32,
+    device: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """A tensor of shape `size` filled with one value."""
     return _leaf(np.full(sizes_of((size,)), fill_value, dtype), device, requires_grad)
 
 
-def empty(*size, dtype=float32, device=None, requires_grad: bool = False) -> Tensor:
+def empty(
+    *size: int | Sequence[int], dtype: DTypeLike = float32, device: str | None = None, requires_grad: bool = False
+) -> Tensor:
     """Uninitialised memory of shape `size`."""
-    return _leaf(np.empty(sizes_of(size), dtype), device, requires_grad)
+    return _leaf(poisoned(np.empty(sizes_of(size), dtype)), device, requires_grad)
 
 
 def zeros_like(input: Tensor, requires_grad: bool = False) -> Tensor:
@@ -96,19 +116,19 @@ def ones_like(input: Tensor, requires_grad: bool = False) -> Tensor:
     return Fill(1)(input).requires_grad_(requires_grad)
 
 
-def eye(n: int, m: int | None = None, dtype=float32) -> Tensor:
+def eye(n: int, m: int | None = None, dtype: DTypeLike = float32) -> Tensor:
     """The (n, m) matrix with ones on its diagonal."""
     return _leaf(np.eye(n, m, dtype=dtype), None)
 
 
-def arange(start: float, end: float | None = None, step: float = 1, dtype=None) -> Tensor:
+def arange(start: float, end: float | None = None, step: float = 1, dtype: DTypeLike | None = None) -> Tensor:
     """start, start + step, ... below end; arange(end) counts from 0. int64 for integers, else float32."""
     start, end = (0, start) if end is None else (start, end)
     whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
     return _leaf(np.arange(start, end, step, dtype=dtype or (int64 if whole else float32)), None)
 
 
-def linspace(start: float, end: float, steps: int, dtype=float32) -> Tensor:
+def linspace(start: float, end: float, steps: int, dtype: DTypeLike = float32) -> Tensor:
     """`steps` equally spaced values from start to end, both included."""
     return _leaf(np.linspace(start, end, steps, dtype=float64).astype(dtype), None)
 
@@ -120,17 +140,27 @@ def from_numpy(array: np.ndarray) -> Tensor:
     return Tensor(shared_array(array))
 
 
-def randn(*size, generator: Generator | None = None, dtype=float32, requires_grad: bool = False) -> Tensor:
+def randn(
+    *size: int | Sequence[int],
+    generator: Generator | None = None,
+    dtype: DTypeLike = float32,
+    requires_grad: bool = False,
+) -> Tensor:
     """Standard normal numbers of shape `size` from `generator` (the default one if None)."""
     return Draw(generator, "normal", sizes_of(size), dtype)().requires_grad_(requires_grad)
 
 
-def rand(*size, generator: Generator | None = None, dtype=float32, requires_grad: bool = False) -> Tensor:
+def rand(
+    *size: int | Sequence[int],
+    generator: Generator | None = None,
+    dtype: DTypeLike = float32,
+    requires_grad: bool = False,
+) -> Tensor:
     """Numbers uniform on [0, 1) of shape `size`."""
     return Draw(generator, "uniform", sizes_of(size), dtype)().requires_grad_(requires_grad)
 
 
-def randint(low: int, high: int, size, generator: Generator | None = None) -> Tensor:
+def randint(low: int, high: int, size: int | Sequence[int], generator: Generator | None = None) -> Tensor:
     """int64 uniform on low..high-1, of shape `size`."""
     return Draw(generator, "integers", low, high, sizes_of((size,)))()
 

@@ -8,21 +8,26 @@ Losses are composed of differentiable ops, so they have derivatives of any order
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from .autograd import Op, Tensor, array_of
 from .backend import Generator, namespace, on
 from .creation import rand
 from .ops.act import elu, leaky_relu, logsigmoid, maxout, relu, sigmoid, softplus, tanh
-from .ops.basic import cast, where
+from .ops.basic import cast, eq, where
 from .ops.conv import conv2d, conv_transpose2d
 from .ops.elementary import abs, maximum, square
-from .ops.index import ARRAY, Index, gather, pad
+from .ops.index import ARRAY, Index, gather_within, pad
 from .ops.matmul import linear
 from .ops.norm import batch_norm, instance_norm, layer_norm
 from .ops.reduce import log_softmax, mean, safe_norm, softmax, sum
 from .ops.resample import avg_pool2d, interpolate, max_pool2d, pixel_shuffle
 from .ops.shape import unsqueeze
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = [
     "avg_pool2d",
@@ -71,11 +76,13 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, generator: Gen
 
 
 class Lookup(Index):
-    """Rows of a table, IndexError for one outside it: to NumPy, row -1 would be the last."""
+    """y = table[rows], IndexError for a row outside it: to NumPy, row -1 would be the last
+    dL/dtable = IndexAdd(g), each row of g added to its row
+    dL/drows = 0, they are integers"""
 
     name = "embedding"
 
-    def forward(self, table, rows):
+    def forward(self, table: np.ndarray, rows: np.ndarray) -> np.ndarray:
         if rows.size and not 0 <= rows.min() <= rows.max() < len(table):
             raise IndexError(f"embedding: rows {rows.min()}..{rows.max()} are outside a table of {len(table)} rows")
         return super().forward(table, rows)
@@ -89,7 +96,7 @@ class OneHot(Op):
     def __init__(self, classes: int) -> None:
         self.classes = classes
 
-    def forward(self, labels):
+    def forward(self, labels: np.ndarray) -> np.ndarray:
         if labels.size and labels.min() < 0:
             raise ValueError("one_hot: labels must be integers, none negative")
         if labels.size and labels.max() >= self.classes:
@@ -97,7 +104,7 @@ class OneHot(Op):
         return (labels[..., None] == namespace(labels).arange(self.classes)).astype(np.int64)
 
 
-def embedding(input: Tensor, weight: Tensor) -> Tensor:
+def embedding(input: Tensor | ArrayLike, weight: Tensor) -> Tensor:
     """Row input[...] of weight (rows, features), for integer `input`: shape input.shape + (features,).
 
     Raises IndexError for a row outside the table.
@@ -108,7 +115,7 @@ def embedding(input: Tensor, weight: Tensor) -> Tensor:
     return Lookup(ARRAY)(weight, rows)
 
 
-def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+def one_hot(tensor: Tensor | ArrayLike, num_classes: int = -1) -> Tensor:
     """int64 vectors with a 1 at each label's place: shape tensor.shape + (num_classes,); -1 takes the largest label +
     1."""
     labels = tensor if isinstance(tensor, Tensor) else Tensor(np.asarray(tensor))
@@ -124,19 +131,19 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
     return input / maximum(safe_norm(input, dim, keepdim=True), eps)
 
 
-def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+def mse_loss(input: Tensor, target: Tensor | ArrayLike, reduction: str = "mean") -> Tensor:
     """(input - target)^2."""
     return _reduce("mse_loss", square(_difference("mse_loss", input, target)), reduction)
 
 
-def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+def l1_loss(input: Tensor, target: Tensor | ArrayLike, reduction: str = "mean") -> Tensor:
     """|input - target|, with slope 0 at 0."""
     return _reduce("l1_loss", abs(_difference("l1_loss", input, target)), reduction)
 
 
 def binary_cross_entropy_with_logits(
     input: Tensor,
-    target: Tensor,
+    target: Tensor | ArrayLike,
     weight: Tensor | None = None,
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
@@ -162,7 +169,7 @@ class ClassLabels(Op):
     def __init__(self, classes: int) -> None:
         self.classes = classes
 
-    def forward(self, labels):
+    def forward(self, labels: np.ndarray) -> np.ndarray:
         if labels.size and not 0 <= labels.min() <= labels.max() < self.classes:
             raise IndexError(f"cross_entropy: a target is outside 0..{self.classes - 1}")
         return labels
@@ -170,7 +177,7 @@ class ClassLabels(Op):
 
 def cross_entropy(
     input: Tensor,
-    target: Tensor,
+    target: Tensor | ArrayLike,
     weight: Tensor | None = None,
     ignore_index: int = -100,
     reduction: str = "mean",
@@ -180,7 +187,8 @@ def cross_entropy(
     ...).
 
     weight (K) weighs the classes; "mean" divides by the sum of the weights used. Targets equal to ignore_index do not
-    count.
+    count, whatever their logits are; where no target counts, "mean" is NaN and its gradient 0, as in PyTorch. A class
+    of target probability 0 and logit -inf adds 0 (0 ln 0 = 0), where PyTorch answers NaN.
     """
     op = "cross_entropy"
     if input.ndim < 2:
@@ -194,7 +202,8 @@ def cross_entropy(
     log_p = log_softmax(input, 1)
     if target.shape == input.shape:
         aim = target * (1 - label_smoothing) + label_smoothing / classes
-        return _reduce(op, -sum(aim * log_p * scale, 1), reduction, input.data.size // classes)
+        impossible = eq(aim, 0) * eq(log_p, -np.inf)
+        return _reduce(op, -sum(aim * where(impossible, 0.0, log_p) * scale, 1), reduction, input.data.size // classes)
     if target.shape != input.shape[:1] + input.shape[2:]:
         raise ValueError(f"{op}: target {target.shape} does not fit input {input.shape}")
     if target.dtype.kind not in "iu":
@@ -202,11 +211,11 @@ def cross_entropy(
     valid = target != ignore_index
     at = unsqueeze(ClassLabels(classes)(where(valid, target, 0)), 1)
     mask = unsqueeze(cast(valid, input.dtype), 1)
-    weights = gather(scale * Tensor(on(array_of(input), np.ones(input.shape, input.dtype))), 1, at) * mask
-    loss = -gather(log_p, 1, at) * weights
+    weights = gather_within(scale * Tensor(on(array_of(input), np.ones(input.shape, input.dtype))), 1, at) * mask
+    loss = -gather_within(log_p, 1, at) * weights
     if label_smoothing:
         loss = (1 - label_smoothing) * loss - (label_smoothing / classes) * sum(log_p * scale, 1, keepdim=True) * mask
-    loss = loss.reshape(target.shape)
+    loss = where(valid, loss.reshape(target.shape), 0.0)
     return sum(loss) / sum(weights) if reduction == "mean" else _reduce(op, loss, reduction)
 
 
@@ -220,12 +229,12 @@ def _reduce(op: str, loss: Tensor, reduction: str, count: int | None = None) -> 
     raise ValueError(f"{op}: unknown reduction {reduction!r}; known: mean, sum, none")
 
 
-def _same_shape(op: str, input: Tensor, target) -> Tensor:
+def _same_shape(op: str, input: Tensor, target: Tensor | ArrayLike) -> Tensor:
     target = target if isinstance(target, Tensor) else Tensor(on(array_of(input), np.asarray(target, input.dtype)))
     if target.shape != input.shape:
         raise ValueError(f"{op}: target {target.shape} must have the shape of input {input.shape}")
     return target
 
 
-def _difference(op: str, input: Tensor, target) -> Tensor:
+def _difference(op: str, input: Tensor, target: Tensor | ArrayLike) -> Tensor:
     return input - _same_shape(op, input, target)

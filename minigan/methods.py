@@ -5,6 +5,9 @@ A method is the function with the tensor as its first argument: x.tanh() is tanh
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from .autograd import Op, Tensor
@@ -12,6 +15,9 @@ from .backend import device as check_device
 from .backend import float32, float64, to_device
 from .ops import act, basic, elementary, index, matmul, reduce, shape
 from .ops.copy import clone
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 # fmt: off
 METHODS = {
@@ -49,7 +55,8 @@ for _names in METHODS.values():
 
 
 class ToDevice(Op):
-    """The same values on another device; the cotangent goes back."""
+    """y = x on another device
+    dL/dx = g on the device of x"""
 
     name, saves_input = "to", False
 
@@ -63,7 +70,7 @@ class ToDevice(Op):
         return (ToDevice(node.inputs[0].device)(g),)
 
 
-def to(self: Tensor, *args, dtype=None, device=None) -> Tensor:
+def to(self: Tensor, *args: DTypeLike, dtype: DTypeLike | None = None, device: str | None = None) -> Tensor:
     """In another dtype and / or on another device: x.to("cpu"), x.to(minigan.float64), x.to("cpu", minigan.float32)."""
     for value in args:
         if isinstance(value, str):
@@ -75,7 +82,7 @@ def to(self: Tensor, *args, dtype=None, device=None) -> Tensor:
     return self if dtype is None else basic.cast(self, np.dtype(dtype))
 
 
-def expand(self: Tensor, *sizes) -> Tensor:
+def expand(self: Tensor, *sizes: int | Sequence[int]) -> Tensor:
     """A view repeated to `sizes`; -1 keeps an axis."""
     sizes = shape.sizes_of(sizes)
     lead = len(sizes) - self.ndim

@@ -8,9 +8,10 @@ is left alone.
 from __future__ import annotations
 
 import copy
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from operator import is_
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +23,12 @@ from .nn.module import Module
 from .ops.basic import cast
 from .ops.elementary import clip, minimum, sqrt
 
+if TYPE_CHECKING:
+    from minigan.kernels.optim import Flat
+
+    Params = Iterable[Tensor] | Iterable[dict[str, Any]]  # tensors, or groups of them with settings of their own
+    State = dict[str, Any]  # of one parameter: arrays by name, and the number of its steps
+
 
 class Optimizer:
     """What all optimisers share. params: tensors, or dicts {"params": tensors, setting: value} that override the
@@ -30,14 +37,14 @@ class Optimizer:
     arrays: tuple[str, ...] = ()
     """The arrays of a parameter's state, in the order in which the kernel takes them."""
 
-    def __init__(self, params: Iterable[Tensor] | Iterable[dict], defaults: dict) -> None:
-        params = list(params)
-        if not params:
+    def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
+        entries: list[Any] = list(params)
+        if not entries:
             raise ValueError(f"{type(self).__name__}: got no parameters")
-        groups = params if isinstance(params[0], Mapping) else [{"params": params}]
-        self.param_groups = [{**defaults, **g, "params": list(g["params"])} for g in groups]
-        self.state: dict[int, dict[str, np.ndarray | int]] = {}
-        self._flats: dict[Hashable, kernels.optim.Flat] = {}
+        groups = entries if isinstance(entries[0], Mapping) else [{"params": entries}]
+        self.param_groups: list[dict[str, Any]] = [{**defaults, **g, "params": list(g["params"])} for g in groups]
+        self.state: dict[int, State] = {}
+        self._flats: dict[Hashable, Flat] = {}
         for group in self.param_groups:
             for p in group["params"]:
                 if not isinstance(p, Tensor) or not p.is_leaf:
@@ -48,11 +55,23 @@ class Optimizer:
         if len(set(everything)) < len(everything):
             raise ValueError(f"{type(self).__name__}: a parameter is given twice")
 
+    def __getstate__(self) -> dict:
+        """For copy and pickle: the state by the number of its parameter, whose copy has another identity."""
+        numbers = {id(p): i for i, p in enumerate(self._params())}
+        return {**vars(self), "state": {numbers[key]: entry for key, entry in self.state.items()}, "_flats": {}}
+
+    def __setstate__(self, state: dict) -> None:
+        vars(self).update(state)
+        params = self._params()
+        self.state = {id(params[i]): entry for i, entry in self.state.items()}
+
+    def _params(self) -> list[Tensor]:
+        return [p for group in self.param_groups for p in group["params"]]
+
     def zero_grad(self) -> None:
         """Forget every parameter's .grad."""
-        for group in self.param_groups:
-            for p in group["params"]:
-                p.grad = None
+        for p in self._params():
+            p.grad = None
 
     def step(self) -> None:
         """Update every parameter that has a .grad."""
@@ -66,9 +85,9 @@ class Optimizer:
             if params:
                 in_place(partial(self._update, group, params), params, [p.grad for p in params])
 
-    def _update(self, group: dict, params: Sequence[Tensor], *arrays: np.ndarray) -> None:
+    def _update(self, group: dict[str, Any], params: Sequence[Tensor], *arrays: np.ndarray) -> None:
         """One `update` for all parameters of a kind; most often there is one kind. arrays: parameters, gradients."""
-        kinds: dict[Hashable, list[int]] = {}
+        kinds: dict[tuple[np.dtype, int, Hashable], list[int]] = {}
         states = []
         for i, p in enumerate(params):
             state = self.state.setdefault(id(p), {})
@@ -80,35 +99,37 @@ class Optimizer:
             flat = self._flat(key, [arrays[i] for i in members], [states[i] for i in members])
             self.update(flat, [arrays[len(params) + i] for i in members], kind, group)
 
-    def _flat(
-        self, key: Hashable, params: Sequence[np.ndarray], states: Sequence[Sequence[np.ndarray]]
-    ) -> kernels.optim.Flat:
+    def _flat(self, key: Hashable, params: Sequence[np.ndarray], states: Sequence[Sequence[np.ndarray]]) -> Flat:
         """These arrays as one vector, kept from step to step while they stay the same arrays."""
         columns = list(zip(*states, strict=True))
         flat = self._flats.get(key)
-        if flat is None or not all(
-            len(old) == len(new) and all(map(is_, old, new))
-            for old, new in zip((flat.params, *flat.states), (params, *columns), strict=False)
+        if (
+            flat is None
+            or len(flat.states) != len(columns)
+            or not all(
+                len(old) == len(new) and all(map(is_, old, new))
+                for old, new in zip((flat.params, *flat.states), (params, *columns), strict=True)
+            )
         ):
             flat = self._flats[key] = kernels.optim.Flat(params, *columns)
         return flat
 
-    def begin(self, p: np.ndarray, state: dict, group: dict) -> Hashable:
+    def begin(self, p: np.ndarray, state: State, group: dict[str, Any]) -> Hashable:
         """Make what is missing of a parameter's state, and say what it must share with those it is updated with."""
         raise NotImplementedError
 
-    def update(self, flat: kernels.optim.Flat, grads: Sequence[np.ndarray], kind: Hashable, group: dict) -> None:
+    def update(self, flat: Flat, grads: Sequence[np.ndarray], kind: Any, group: dict[str, Any]) -> None:
         """Change `flat` in place: parameters for which `begin` returned `kind`, with their state `arrays`."""
         raise NotImplementedError
 
-    def remember(self) -> dict:
+    def remember(self) -> dict[int, State]:
         """The state as it is, arrays copied where they lie: what `go_back` takes."""
         return {
             key: {k: v if isinstance(v, int) else v.copy() for k, v in entry.items()}
             for key, entry in self.state.items()
         }
 
-    def go_back(self, remembered: dict) -> None:
+    def go_back(self, remembered: dict[int, State]) -> None:
         """The state as it was at `remember`, in the arrays that there are."""
         self.state = {key: entry for key, entry in self.state.items() if key in remembered}
         for key, entry in self.state.items():
@@ -118,9 +139,9 @@ class Optimizer:
                 else:
                     entry[name][...] = value
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         """{"state": {index: {name: array or int}}, "param_groups": settings with parameter indices}, as torch's."""
-        index = {id(p): i for i, p in enumerate(p for g in self.param_groups for p in g["params"])}
+        index = {id(p): i for i, p in enumerate(self._params())}
         state = {
             i: {k: v if isinstance(v, int) else host(v).copy() for k, v in self.state[key].items()}
             for key, i in index.items()
@@ -129,13 +150,12 @@ class Optimizer:
         groups = [{**g, "params": [index[id(p)] for p in g["params"]]} for g in self.param_groups]
         return {"state": state, "param_groups": groups}
 
-    def load_state_dict(self, state_dict: dict) -> None:
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continue from `state_dict()`. Raises ValueError, changing nothing, if it belongs to other parameters."""
         groups = state_dict["param_groups"]
         if [len(g["params"]) for g in groups] != [len(g["params"]) for g in self.param_groups]:
             raise ValueError(f"{type(self).__name__}: the saved parameter groups have other sizes")
-        params = [p for g in self.param_groups for p in g["params"]]
-        state = {}
+        params, state = self._params(), {}
         for i, entry in state_dict["state"].items():
             p = params[int(i)]
             for name, value in entry.items():
@@ -156,7 +176,7 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        params,
+        params: Params,
         lr: float = 1e-3,
         momentum: float = 0.0,
         dampening: float = 0.0,
@@ -176,17 +196,17 @@ class SGD(Optimizer):
             },
         )
 
-    def begin(self, p, state, group):
+    def begin(self, p: np.ndarray, state: State, group: dict[str, Any]) -> bool:
         """Whether this is the first step with momentum."""
         first = "momentum_buffer" not in state
         if group["momentum"] and first:
             state["momentum_buffer"] = namespace(p).zeros(p.shape, p.dtype)
         return first
 
-    def update(self, flat, grads, kind, group):
+    def update(self, flat: Flat, grads: Sequence[np.ndarray], kind: Any, group: dict[str, Any]) -> None:
         """One step."""
         names = ("lr", "momentum", "dampening", "weight_decay", "nesterov")
-        flat.sgd(grads, *(group[name] for name in names), kind)
+        flat.sgd(grads, first=kind, **{name: group[name] for name in names})
 
 
 class RMSprop(Optimizer):
@@ -196,7 +216,7 @@ class RMSprop(Optimizer):
 
     def __init__(
         self,
-        params,
+        params: Params,
         lr: float = 1e-2,
         alpha: float = 0.99,
         eps: float = 1e-8,
@@ -207,14 +227,14 @@ class RMSprop(Optimizer):
             params, {"lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay, "momentum": momentum}
         )
 
-    def begin(self, p, state, group):
+    def begin(self, p: np.ndarray, state: State, group: dict[str, Any]) -> None:
         """All parameters are of one kind."""
         if "square_avg" not in state:
             state["square_avg"] = namespace(p).zeros(p.shape, p.dtype)
             if group["momentum"]:
                 state["momentum_buffer"] = namespace(p).zeros(p.shape, p.dtype)
 
-    def update(self, flat, grads, kind, group):
+    def update(self, flat: Flat, grads: Sequence[np.ndarray], kind: Any, group: dict[str, Any]) -> None:
         """One step."""
         flat.rmsprop(grads, *(group[name] for name in ("lr", "alpha", "eps", "weight_decay", "momentum")))
 
@@ -227,7 +247,7 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        params,
+        params: Params,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -237,7 +257,7 @@ class Adam(Optimizer):
             raise ValueError(f"{type(self).__name__}: betas must be in [0, 1), got {tuple(betas)}")
         super().__init__(params, {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay})
 
-    def begin(self, p, state, group):
+    def begin(self, p: np.ndarray, state: State, group: dict[str, Any]) -> int:
         """The number of the step, which the bias correction depends on."""
         if not state:
             state.update(
@@ -246,9 +266,10 @@ class Adam(Optimizer):
         state["step"] += 1
         return state["step"]
 
-    def update(self, flat, grads, kind, group):
+    def update(self, flat: Flat, grads: Sequence[np.ndarray], kind: Any, group: dict[str, Any]) -> None:
         """One step."""
-        flat.adam(grads, group["lr"], *group["betas"], group["eps"], kind, group["weight_decay"], self.decoupled)
+        beta1, beta2 = group["betas"]
+        flat.adam(grads, group["lr"], beta1, beta2, group["eps"], kind, group["weight_decay"], self.decoupled)
 
 
 class AdamW(Adam):
@@ -257,7 +278,12 @@ class AdamW(Adam):
     decoupled = True
 
     def __init__(
-        self, params, lr: float = 1e-3, betas=(0.9, 0.999), eps: float = 1e-8, weight_decay: float = 1e-2
+        self,
+        params: Params,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay)
 
@@ -270,7 +296,7 @@ def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float) -> Tensor:
         norm = grad_norm([p.grad for p in params])
         scale = minimum(max_norm / (norm + 1e-6), 1.0)
         for p in params:
-            p.grad = p.grad * cast(scale, p.dtype)
+            p.grad = p.grad * cast(scale, p.dtype)  # type: ignore[operator]  # it is not None: see `params`
     return norm
 
 
@@ -288,7 +314,7 @@ class SquaredSum(Op):
 
     name, differentiable = "squared_sum", False
 
-    def forward(self, x):
+    def forward(self, x: np.ndarray) -> np.ndarray:
         wide = x.astype(np.float64)
         return namespace(x).asarray((wide * wide).sum())
 
@@ -312,9 +338,9 @@ def clip_weights_(parameters: Iterable[Tensor], clip_value: float) -> None:
         in_place(_clipping(clip_value), params)
 
 
-def _clipping(bound: float):
+def _clipping(bound: float) -> Callable[..., None]:
     """A kernel for `in_place`: limits all arrays by one pass over their flat list, which it keeps."""
-    flat: list[kernels.optim.Flat] = []
+    flat: list[Flat] = []
 
     def clip_all(*arrays: np.ndarray) -> None:
         if not flat:

@@ -8,6 +8,7 @@ import pytest
 
 import minigan
 from minigan import data, functional, methods
+from minigan.autograd import Tensor
 from minigan.gan.losses import LOSSES
 from minigan.gan.penalties import PENALTIES
 from minigan.gan.results import ROWS
@@ -71,23 +72,20 @@ def test_a_data_set_is_on_its_page(name):
     assert re.search(rf"\b{name}\b", page("data")), f"data set {name!r} is not on minigan/docs/data.md"
 
 
-@pytest.mark.parametrize("name", sorted({*methods.PUBLIC, *functional.__all__}))
-def test_a_public_op_has_a_row_in_the_op_table(name):
-    function = methods.PUBLIC.get(name) or getattr(functional, name)
-    aliases = {n for n, f in methods.PUBLIC.items() if f is function} | {name}
-    assert aliases & {case.op for case in TABLE.values()}, (
-        f"op {name!r} has no row in the op table: add an OpCase to minigan/testing/table_*.py"
+@pytest.mark.parametrize("op", sorted({case.op for case in TABLE.values()}))
+def test_a_row_of_the_op_table_is_public(op):
+    """That every public op has a row is tests/ops/test_completeness.py's."""
+    assert op in {*methods.PUBLIC, *functional.__all__, *INTERNAL} or hasattr(Tensor, op), (
+        f"op {op!r} is in the op table and in no face: name it in minigan/methods.py or minigan/functional.py, or in"
+        " INTERNAL here where only derivatives use it"
     )
 
 
-@pytest.mark.parametrize("case", sorted({case.op for case in TABLE.values()}))
-def test_a_row_of_the_op_table_is_public(case):
-    assert case in {*methods.PUBLIC, *functional.__all__, *OPERATORS}, (
-        f"op {case!r} is in the op table and in no face: name it in minigan/methods.py or minigan/functional.py"
-    )
-
-
-OPERATORS = {"getitem", "to"}
+INTERNAL = {
+    *("batch_norm_grad", "batch_norm_grad_grad", "conv_input", "conv_weight", "index_add"),
+    *("leaky_relu_grad", "standardise_grad", "tanh_grad", "unmirror"),
+}
+"""Ops that only other ops' derivatives use."""
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "kernels").glob("*.cu")), ids=lambda p: p.stem)
@@ -98,7 +96,7 @@ def test_a_cuda_kernel_has_its_twin_its_launcher_and_its_figures(path):
     ):
         assert other.exists(), f"{path.name}: its {what} {other.relative_to(ROOT)} is missing"
     expected = json.loads((ROOT / "tests" / "kernels" / "cuda" / "expected.json").read_text())
-    kernels = re.findall(r"__global__ void (?:__launch_bounds__\(\w+\) )?(\w+)", path.read_text())
+    kernels = re.findall(r"__global__ void\s+(?:__launch_bounds__\([^)]*\)\s+)?(\w+)", path.read_text())
     text = json.dumps(expected)
     lost = [name for name in kernels if name not in text]
     assert kernels and not lost, f"{path.name}: {lost} not in expected.json: python -m minigan.cudasim.gate --write"

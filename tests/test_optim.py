@@ -1,6 +1,9 @@
 """Optimisers follow torch.optim's trajectories; their state survives a round trip; clipping; the average of the
 weights."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -128,6 +131,39 @@ def test_weight_average():
     np.testing.assert_allclose(average.module[0].weight.data, expected, rtol=1e-5)
     assert (average.module[1].running_mean.data == net[1].running_mean.data).all()
     assert not any(p.requires_grad for p in average.module.parameters())
+
+
+COPIES = {"deepcopy": copy.deepcopy, "pickle": lambda things: pickle.loads(pickle.dumps(things))}
+
+
+@pytest.mark.parametrize("twin_of", COPIES.values(), ids=COPIES)
+@pytest.mark.parametrize(("name", "settings"), OPTIMISERS, ids=lambda v: v if isinstance(v, str) else ",".join(v))
+def test_copies_of_a_network_and_its_optimiser_train_on_alike(name, settings, twin_of):
+    """Copied together, with an average of the weights, they go on as the originals do, to the bit, and apart from
+    them."""
+    net = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Linear(4, 1))
+    average, optimiser = optim.WeightAverage(net, 0.9), getattr(optim, name)(net.parameters(), **settings)
+    x = mg.tensor(RNG.standard_normal((5, 3)).astype("f"))
+
+    def train(net, optimiser, average):
+        for _ in range(3):
+            optimiser.zero_grad()
+            (net(x) ** 2).sum().backward()
+            optimiser.step()
+            average.update(net)
+
+    def weights(net, optimiser, average):
+        return [p.data.copy() for p in (*net.parameters(), *average.module.parameters())]
+
+    ours = net, optimiser, average
+    train(*ours)
+    before = weights(*ours)
+    twins = twin_of(ours)
+    train(*twins)
+    assert all((a == b).all() for a, b in zip(weights(*ours), before, strict=True))
+    train(*ours)
+    assert all((a == b).all() for a, b in zip(weights(*ours), weights(*twins), strict=True))
+    assert len(twins[1].state) == len(optimiser.state)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
-"""What type checkers and editors read: minigan/_typing.py declares just what the package attaches to Tensor.
+"""What type checkers and editors read: minigan/_typing.pyi declares just what the package attaches to Tensor.
 
-`mypy` checks this file with the public face (pyproject.toml says what that is), so `assert_type` holds there too.
+`mypy` checks this file with the public face (pyproject.toml says what that is), so `assert_type` holds there too. A
+mistake that it must report has a `type: ignore` beside it: mypy says so where one is not needed.
 """
 
 import ast
@@ -11,8 +12,9 @@ import numpy as np
 from tensor_methods import PLACE, text
 
 import minigan as mg
-from minigan import autograd, methods
+from minigan import autograd, data, methods, nn, optim
 from minigan import functional as F
+from minigan.gan import losses
 
 
 def class_names(path: str, name: str) -> set[str]:
@@ -28,7 +30,7 @@ def class_names(path: str, name: str) -> set[str]:
 
 
 def test_the_file_is_what_the_signatures_say() -> None:
-    assert PLACE.read_text() == text(), "minigan/_typing.py is old; run: python tests/support/tensor_methods.py"
+    assert PLACE.read_text() == text(), "minigan/_typing.pyi is old; run: python tests/support/tensor_methods.py"
 
 
 def test_every_method_is_declared() -> None:
@@ -51,3 +53,72 @@ def test_a_users_program() -> None:
     assert_type(F.tanh(x[0]).mean(), mg.Tensor)
     assert_type(x.detach().numpy(), np.ndarray)
     assert set(methods.PUBLIC) <= set(dir(mg))
+
+
+def test_arrays_of_nothing() -> None:
+    """Constants, random numbers, modes and devices."""
+    assert_type(mg.zeros(2, 3, dtype=mg.float64), mg.Tensor)
+    assert_type(mg.randn((2, 3), generator=mg.Generator(1)), mg.Tensor)
+    assert_type(mg.as_tensor(np.ones(2)).to("cpu", mg.float32), mg.Tensor)
+
+    @mg.no_grad()
+    def double(x: mg.Tensor) -> mg.Tensor:
+        return 2 * x
+
+    with mg.enable_grad(), mg.device("cpu") as device:
+        assert_type(device, mg.device)
+        assert_type(double(mg.ones(2)), mg.Tensor)
+
+
+def test_a_step_of_a_network() -> None:
+    """Layers keep their class through a chain of calls; layers, functions, losses and clipping give a Tensor."""
+    images, labels = mg.randn(2, 3, 4, 4), np.array([0, 1])
+    layer = nn.Conv2d(3, 4, (3, 3), padding="same").train()
+    assert_type(layer, nn.Conv2d)
+    assert_type(layer.weight, nn.Parameter)
+    assert_type(layer.bias, nn.Parameter | None)
+    assert_type(nn.LeakyReLU(negative_slope=0.2)(layer(images)), mg.Tensor)
+    assert_type(F.conv2d(images, layer.weight, stride=2, padding=(1, 1)), mg.Tensor)
+    net = nn.Sequential(layer, nn.Upsample(scale_factor=2.0), nn.Flatten(), nn.Linear(256, 2)).double().float()
+    assert_type(net, nn.Sequential)
+    assert_type(net[0], nn.Module)
+    assert_type(net[:2], nn.Sequential)
+    assert_type(net.state_dict(), dict[str, np.ndarray])
+    logits: mg.Tensor = net(images)
+    for optimizer in (
+        optim.Adam(net.parameters(), betas=(0.0, 0.9)),
+        optim.SGD([{"params": [layer.weight], "lr": 0.1}]),
+    ):
+        optimizer.zero_grad()
+        F.cross_entropy(logits, labels).backward()
+        assert_type(layer.weight.grad, mg.Tensor | None)
+        assert_type(optim.clip_grad_norm_(net.parameters(), 1.0), mg.Tensor)
+        optimizer.step()
+        logits = net(images)
+    assert_type(losses.loss("hinge").discriminator(logits, logits), mg.Tensor)
+
+
+def test_data() -> None:
+    """A data set's arrays, and a loader's batches."""
+    digits = data.load("digits")
+    assert_type(digits.labels, np.ndarray | None)
+    assert_type(next(data.Loader(digits, 4, seed=0)), tuple[np.ndarray, np.ndarray | None])
+
+
+def mistakes(x: mg.Tensor, net: nn.Module) -> None:
+    """Never called: what a type checker reports before the program runs."""
+    mg.grad(1.0, x)  # type: ignore[arg-type]
+    mg.grad(x, "x")  # type: ignore[arg-type]
+    mg.zeros("2")  # type: ignore[arg-type]
+    mg.tensor([1.0], dtype=1)  # type: ignore[arg-type]
+    x.reshape("2")  # type: ignore[arg-type]
+    x.sum(axis=0)  # type: ignore[call-arg]
+    F.conv2d(x, net)  # type: ignore[arg-type]
+    F.cross_entropy(x, x, reduction=None)  # type: ignore[arg-type]
+    nn.Linear(2)  # type: ignore[call-arg]
+    nn.LeakyReLU(slope=0.2)  # type: ignore[call-arg]
+    nn.Tanh()(net)  # type: ignore[arg-type]
+    optim.Adam(x)  # type: ignore[arg-type]
+    optim.SGD([x], lr="fast")  # type: ignore[arg-type]
+    data.load("digits", size="big")  # type: ignore[arg-type]
+    data.Loader(x, 4, seed=0)  # type: ignore[arg-type]

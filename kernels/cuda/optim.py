@@ -13,14 +13,18 @@ import numpy as np
 
 from minigan.kernels.cuda.load import launch, module_of
 from minigan.kernels.layout import memory_order
+from minigan.kernels.optim import Steps
 
 CHUNK = 16384
 """Parameters that one block updates."""
 
+KERNELS = {"sgd": "sgd_kernel", "rmsprop": "rmsprop_kernel", "adam": "adam_kernel"}
+"""The kernel of each step."""
+
 LENGTH, P, GRADIENT, FIRST_STATE = range(4)
 
 
-class Flat:
+class Flat(Steps):
     """Parameters, and the state arrays that belong to them, as one vector that a step updates at once."""
 
     def __init__(self, params: Sequence, *states: Sequence) -> None:
@@ -81,7 +85,8 @@ class Flat:
             self.on_device[columns] = self.xp.asarray(np.ascontiguousarray(self.table[:, :columns]))
         arrays = (*self.params, *self.blocks, *(a for state in self.states[:states] for a in state))
         table = self.on_device[columns]
-        launch(self.xp, "optim", name, self.dtype, (len(self.table),), table, columns, *scalars, reaches=arrays)
+        size = (len(self.table),)
+        launch(self.xp, "optim", KERNELS[name], self.dtype, size, table, columns, *scalars, reaches=arrays)
 
     def clip(self, bound) -> None:
         if GRADIENT not in self.on_device:
@@ -89,22 +94,3 @@ class Flat:
         table = self.on_device[GRADIENT]
         arguments = (table, GRADIENT, bound)
         launch(self.xp, "optim", "clip_kernel", self.dtype, (len(self.table),), *arguments, reaches=self.params)
-
-    def sgd(self, grads, lr, momentum, dampening, weight_decay, nesterov, first) -> None:
-        if momentum == 0:
-            self._step("sgd_kernel", grads, 0, lr, weight_decay, 0, 0, 0, 0)
-            return
-        if first:
-            for buf in self.states[0]:
-                buf.fill(0)
-        fresh = 1 if first else 1 - dampening
-        look_ahead, follow = (1, momentum) if nesterov else (0, 1)
-        self._step("sgd_kernel", grads, 1, lr, weight_decay, momentum, fresh, look_ahead, follow)
-
-    def rmsprop(self, grads, lr, alpha, eps, weight_decay, momentum) -> None:
-        self._step("rmsprop_kernel", grads, 1 + (momentum > 0), lr, alpha, 1 - alpha, eps, weight_decay, momentum)
-
-    def adam(self, grads, lr, beta1, beta2, eps, step, weight_decay, decoupled) -> None:
-        rate, scale = lr / (1 - beta1**step), (1 - beta2**step) ** -0.5
-        decay, shrink = (0, 1 - lr * weight_decay) if decoupled else (weight_decay, 1)
-        self._step("adam_kernel", grads, 2, rate, scale, 1 - beta1, beta2, 1 - beta2, eps, decay, shrink)

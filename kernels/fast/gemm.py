@@ -238,7 +238,8 @@ def _driver(lanes: int, threads: bool):
         a_table, c_table, step_table = row_a.ctypes.data, row_c.ctypes.data, steps.ctypes.data
         vectors, blocks = panels.shape[0], bases.shape[0]
         chunks, groups = chunk_ends.size - 1, (vectors + group - 1) // group
-        for turn in range(rounds if threads else 1):
+        turns = rounds if threads else 1  # one thread takes all blocks in one turn
+        for turn in range(turns):
             for task in prange(segments * chunks * groups):
                 segment, place = task // (chunks * groups), task % (chunks * groups)
                 first_tile, first_vector = chunk_ends[place // groups], place % groups * group
@@ -246,7 +247,7 @@ def _driver(lanes: int, threads: bool):
                 last_vector = min(vectors, first_vector + group)
                 begin = blocks * segment // segments
                 count = blocks * (segment + 1) // segments - begin
-                for block in range(begin + count * turn // rounds, begin + count * (turn + 1) // rounds):
+                for block in range(begin + count * turn // turns, begin + count * (turn + 1) // turns):
                     a_at = a + bases[block, 0]
                     last_slope = slope if block == begin + count - 1 else np.float32(1)
                     vector = first_vector

@@ -21,7 +21,7 @@ from math import prod
 import numpy as np
 
 from .. import kernels
-from ..backend import module_of
+from ..backend import device, module_of
 from ..kernels.geometry import ConvGeometry
 
 BURSTS, BURST_MS, WARM = 7, 20.0, 3
@@ -133,9 +133,9 @@ class Limits:
         return 1e6 * max(4 * work.traffic / self.bandwidth, work.operations / self.rate)
 
 
-def limits(xp) -> Limits | None:
+def limits(where: device, xp) -> Limits | None:
     """The present GPU's, from its driver; None for a simulated one, which has none."""
-    if xp.__name__.startswith("cudasim"):
+    if where.simulated:
         return None
     there = xp.cuda.Device()
     properties, capability = there.attributes, int(there.compute_capability)
@@ -170,7 +170,7 @@ def run(name: str, show: Callable[[str], None], quick: bool = False) -> dict:
     roofline or no PyTorch with CUDA. Raises DeviceError where the device cannot be used.
     """
     xp = module_of(name)
-    roofs, torch = limits(xp), _torch(name)
+    roofs, torch = limits(device(name), xp), _torch(name)
     length = {"bursts": 1, "burst_ms": 0.0} if quick else {}
     rng, rows = np.random.default_rng(0), {}
     for work in works(16 if quick else 1):

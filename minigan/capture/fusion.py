@@ -140,7 +140,7 @@ def _product_of(program: _Rewriter, value: Value) -> _Product | None:
 
 
 def _layout(product: _Product) -> tuple:
-    return product.axes, product.value.shape, product.value.order
+    return product.axes, product.value.shape, product.value.order, product.value.dtype
 
 
 def _accumulate(program: _Rewriter, i: int) -> None:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minigan.kernels.work import LINE, aligned
+from minigan.kernels.work import LINE, aligned, poisoned, poisons
 
 from ..autograd import Tensor, array_of
 from ..backend import namespace
@@ -123,7 +123,14 @@ class _Requests:
     def _scratch(self, shape, dtype: np.dtype) -> tuple[np.ndarray, Buffer]:
         nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         memory, buffer = self.take(nbytes, self.now)
-        return memory.view(dtype).reshape(shape), buffer
+        array = memory.view(dtype).reshape(shape)
+        self.poison(array)
+        return array, buffer
+
+    def poison(self, array: np.ndarray) -> None:
+        """At each replay, too, memory that a call is about to write is full of NaN with MINIGAN_POISON=1."""
+        if poisons():
+            self.call(poisoned, array)
 
     def call(self, function: Callable, *arguments) -> None:
         self.calls.append((function, arguments))
@@ -195,6 +202,7 @@ def _bind(program: Sequence[Instruction | Effect], last: dict[Value, int], work:
                 arrays[value] = inputs[-1]
             else:
                 arrays[value] = value.laid_out(work.take(value.nbytes, last[value.root])[0])
+                work.poison(arrays[value])
         outputs = [arrays[value] for value in line.outputs]
         line.op.prepare(work, inputs[: len(line.inputs)], outputs)
     return arrays

@@ -31,15 +31,19 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from operator import attrgetter, is_
 
 import numpy as np
 
 from .. import _modes
 from ..autograd import Op, Tensor, array_of, is_grad_enabled
+from ..backend import default_device
 from ..nn.module import Module
+from .guard import Guard
 from .plan import Plan
 from .program import Effect, Instruction, Value
-from .refusal import CaptureError, ShapeOnly, array_refusal, is_own_code
+from .reach import NO_NAMES, Reach, tracing
+from .refusal import CaptureError, ShapeOnly, array_refusal, is_own_code, refusal
 
 __all__ = ["CaptureError", "Captured", "Recording", "capture"]
 
@@ -58,10 +62,19 @@ class Recording(_modes.Recorder):
         self.flags: dict[int, tuple[Tensor, bool]] = {}
         self.grads: dict[int, tuple[Tensor, Tensor | None, bool]] = {}
         self.modules: dict[int, tuple[Module, tuple]] = {}
+        self.computed: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
         self.generators: dict[int, tuple[object, dict]] = {}
 
     def op_called(self, op: Op, inputs: Sequence[Tensor]):
         """Run the op for its shapes and note it."""
+        listener = sys.getprofile()
+        sys.setprofile(None)  # a kernel's own calls, and the compiler's, are nobody's business
+        try:
+            return self._op_called(op, inputs)
+        finally:
+            sys.setprofile(listener)
+
+    def _op_called(self, op: Op, inputs: Sequence[Tensor]):
         if op.generator is not None:
             self.generators.setdefault(id(op.generator), (op.generator, op.generator.state_dict()))
         arrays = [array_of(x) for x in inputs]
@@ -76,7 +89,14 @@ class Recording(_modes.Recorder):
         if any(v not in sources for v in results):
             self.program.append(Instruction(op, tuple(sources), tuple(results)))
         tracked = op.differentiable and is_grad_enabled() and any(x.requires_grad for x in inputs)
-        return op.wrap(inputs, outputs if several else outputs[0], tracked)
+        tensors = op.wrap(inputs, outputs if several else outputs[0], tracked)
+        for y in tensors if several else (tensors,):
+            self.computed[id(y)] = y
+        return tensors
+
+    def is_born(self, tensor: Tensor) -> bool:
+        """Whether the step made the tensor."""
+        return self.born.get(id(tensor)) is tensor
 
     def changed_in_place(self, kernel: Callable, targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
         """Note a change in place, without making it."""
@@ -114,8 +134,9 @@ class Recording(_modes.Recorder):
             self.flags.setdefault(id(tensor), (tensor, tensor._leaf_grad))
 
     def module_called(self, module: Module) -> None:
-        """Note the state that it is first called in."""
-        self.modules.setdefault(id(module), (module, module.captured_state()))
+        """Note the state that it is first called in, where its class says what that is."""
+        if not type(module).captured_state.__module__.startswith("minigan.nn"):
+            self.modules.setdefault(id(module), (module, module.captured_state()))
 
     def value(self, tensor: Tensor) -> Value:
         """The value a tensor stands for at the end of the step."""
@@ -135,6 +156,9 @@ class Recording(_modes.Recorder):
         if value is None:
             value = self._new(array)
             value.array = array
+            if _ghosts.get(id(tensor)) is tensor:
+                raise refusal("a tensor that an earlier record of a step made is read, and a replay would not make it"
+                              " anew; keep what lasts in a tensor made outside, and assign to it")  # fmt: skip
             if self.born.get(id(tensor)) is not tensor:
                 self.leaves[id(tensor)] = tensor, array
         return value
@@ -188,12 +212,21 @@ def capture(function: Callable) -> Captured:
     return Captured(function)
 
 
+_ghosts: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
+"""Tensors that ops of a recorded run made and that outlive it, in an attribute or a list: no replay makes them anew."""
+
+
 def _record(function: Callable) -> Plan:
     recording = Recording()
-    names = _tensors_named_by(function)
+    reach = Reach(function, recording.is_born)
     with _modes.watching(_modes.recorder, recording):
         try:
-            result = function()
+            stop = tracing(reach)
+            try:
+                result = function()
+            finally:
+                stop()
+            reach.refuse_draws()
             rebuild, results = _packed(result, recording)
             grads = [(t, t._grad) for t, *_ in recording.grads.values()]
             grads = [(t, None if g is None else recording.value(g)) for t, g in grads]
@@ -206,7 +239,10 @@ def _record(function: Callable) -> Plan:
             for t, before in recording.flags.values():
                 t._leaf_grad = before
     entries = [(t, before) for t, before, read in recording.grads.values() if read]
-    return Plan(recording.program, results, rebuild, entries, grads, flags, _guard(recording, entries, names))
+    guard = _Guards(recording, entries, reach)
+    plan = Plan(recording.program, results, rebuild, entries, grads, flags, guard)
+    _ghosts.update(recording.computed)
+    return plan
 
 
 def _packed(result, recording: Recording) -> tuple[Callable, list[Value]]:
@@ -228,37 +264,43 @@ def _packed(result, recording: Recording) -> tuple[Callable, list[Value]]:
     return (lambda arrays: result), []
 
 
-def _tensors_named_by(function: Callable) -> list[tuple[Callable[[], object], Tensor]]:
-    """(how to look it up, the tensor) for each tensor that the function names: rebinding the name must be noticed."""
-    function = getattr(function, "__func__", function)
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return []
-    looks = [functools.partial(getattr, cell, "cell_contents", None) for cell in function.__closure__ or ()]
-    looks += [functools.partial(function.__globals__.get, name) for name in code.co_names]
-    return [(look, tensor) for look in looks if isinstance(tensor := look(), Tensor)]
+class _Guards:
+    """Whether everything the record depends on is as it was: tensors, modes, and what Python's code read."""
 
+    def __init__(self, recording: Recording, entries: list, reach: Reach) -> None:
+        flags = {key: before for key, (_, before) in recording.flags.items()}
+        leaves = {key: t for key, (t, _) in recording.leaves.items()} | {k: t for k, (t, _) in recording.flags.items()}
+        self._tensors = list(leaves.values())
+        self._arrays = [array_of(t) for t in self._tensors]
+        self._flags = [flags.get(key, t._leaf_grad) for key, t in leaves.items()]
+        self._entries = [(t, before is None) for t, before in entries]
+        self._states = [(module.captured_state, state) for module, state in recording.modules.values()]
+        self._modes = is_grad_enabled(), default_device()
+        for t in self._tensors:
+            if t.hooks:
+                reach.visit(t.hooks, NO_NAMES, "the hooks of a tensor")
+        self._hooks = [t.hooks for t in self._tensors]
+        self.python = Guard(reach)
+        self.python.forgive(lambda t: id(t) in recording.leaves)
 
-def _guard(recording: Recording, entries: list, names: list) -> Callable[[], bool]:
-    """Whether everything the record depends on is as it was."""
-    flags = {key: before for key, (_, before) in recording.flags.items()}
-    leaves = [(t, array, flags.get(key, t._leaf_grad)) for key, (t, array) in recording.leaves.items()]
-    leaves += [(t, array_of(t), before) for key, (t, before) in recording.flags.items() if key not in recording.leaves]
-    modules = [(module.captured_state, state) for module, state in recording.modules.values()]
-    grad_mode = is_grad_enabled()
-
-    def fits() -> bool:
-        if is_grad_enabled() is not grad_mode:
+    def __call__(self) -> bool:
+        python = self.python
+        python.changed = ""
+        if (is_grad_enabled(), default_device()) != self._modes:
             return False
-        for t, array, flag in leaves:
-            if t._data is not array or t._leaf_grad is not flag:
+        if not (
+            all(map(is_, map(array_of, self._tensors), self._arrays))
+            and all(map(is_, map(_leaf_flag, self._tensors), self._flags))
+            and all(map(is_, map(_hooks, self._tensors), self._hooks))
+        ):
+            return False
+        for t, absent in self._entries:
+            if (t._grad is None) is not absent:
                 return False
-        for t, before in entries:
-            if (t._grad is None) is not (before is None):
-                return False
-        for captured_state, state in modules:
+        for captured_state, state in self._states:
             if captured_state() != state:
                 return False
-        return all(look() is t for look, t in names)
+        return python.holds()
 
-    return fits
+
+_leaf_flag, _hooks = attrgetter("_leaf_grad"), attrgetter("hooks")

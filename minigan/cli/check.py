@@ -88,6 +88,7 @@ def cudasim(file, kernel, grid, block, args, shared, defines, check, order, seed
 )
 def bench(workloads, peers, rounds, threads, ops, costs, quick, accept_load, only_list, device, out) -> dict:
     """Time training steps against the frameworks that are installed. A WORKLOAD is one of --list."""
+    from .. import backend
     from ..bench import report, run
     from ..bench.workloads import WORKLOADS, workload
 
@@ -98,12 +99,13 @@ def bench(workloads, peers, rounds, threads, ops, costs, quick, accept_load, onl
         for name in run.CONTESTANTS:
             click.echo(f"{name:<20} {absent.get(name, 'installed')}")
         return {"workloads": list(WORKLOADS), "contestants": list(run.CONTESTANTS), "missing": absent}
-    if device != "cpu":
+    where = backend.device(device)
+    if not where.is_host:
         if workloads or peers or ops or costs:
             raise ValueError(
                 f"bench --device {device} times single kernels: leave out WORKLOADS, --peers, --ops, --costs"
             )
-        return _bench_device(device, quick, out)
+        return _bench_device(where, quick, out)
     names = run.contestants(peers)
     steps = [workload(name).name for name in workloads or (() if ops or costs else WORKLOADS)]
     length = {"rounds": 1, "seconds": 0.1} if quick else {"rounds": rounds}
@@ -131,13 +133,11 @@ def examples() -> list:
     return rows
 
 
-def _bench_device(name: str, quick: bool, out: Path) -> dict:
-    from .. import backend
+def _bench_device(where, quick: bool, out: Path) -> dict:
     from ..bench import device
     from ..checkpoint import atomic_write
 
-    where = backend.device(name)
-    figures = device.run(where, _status, quick or where.startswith("cudasim"))
+    figures = device.run(where, _status, quick or where.simulated)
     _status("")
     out.mkdir(parents=True, exist_ok=True)
     atomic_write(out / "bench-device.json", json.dumps(figures, indent=1))

@@ -18,9 +18,8 @@ WIDEST, NARROWEST = 100, 40
 
 def register(main: click.Group, command: Callable) -> None:
     """Add the command; `command` makes a sub-command as minigan/cli/main.py does."""
-    command(main, "docs", "Read the documentation: list the pages, or read one.")(
-        click.argument("page", required=False)(docs)
-    )
+    page = click.argument("page", required=False)
+    command(main, "docs", "Read the documentation: list the pages, or read one.")(page(docs))
 
 
 def docs(page) -> list | dict:

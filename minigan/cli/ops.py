@@ -16,9 +16,8 @@ WIDTH = 100
 
 def register(main: click.Group, command: Callable) -> None:
     """Add `ops` to the command; `command` makes a sub-command as minigan/cli/main.py does."""
-    command(main, "ops", "Show every op: formula, derivatives, place and kernels.")(
-        click.argument("names", nargs=-1, metavar="[OP]...")(ops)
-    )
+    names = click.argument("names", nargs=-1, metavar="[OP]...")
+    command(main, "ops", "Show every op: formula, derivatives, place and kernels.")(names(ops))
 
 
 def ops(names) -> list:

@@ -20,7 +20,7 @@ import numpy as np
 from minigan import kernels
 
 from . import sources
-from .folder import parse, shown
+from .folder import Spec, parse, shown
 from .sets import DATASETS, EMBEDDED, Info, unknown
 from .sources import ASSETS
 
@@ -91,8 +91,12 @@ def _place(name: str, names: tuple[str, ...], what: str) -> int:
 
 def info(name: str, size: int | None = None) -> Info:
     """What is known of a data set before it is read; ValueError names the known sets and the nearest match."""
-    if str(name).startswith("folder:"):
-        return sources.folder_row(name, size)
+    return _info(name, parse(str(name)), size)
+
+
+def _info(name: str, folder: Spec | None, size: int | None) -> Info:
+    if folder is not None:
+        return sources.folder_row(name, folder, size)
     if name in DATASETS:
         return DATASETS[name]
     raise unknown(name)
@@ -100,9 +104,10 @@ def info(name: str, size: int | None = None) -> Info:
 
 def slug(name: str) -> str:
     """The name as a part of file names: folder:PATH becomes folder- and PATH's last part."""
-    if not name.startswith("folder:"):
+    folder = parse(name)
+    if folder is None:
         return name
-    last = parse(name).path.resolve().name
+    last = folder.path.resolve().name
     return "folder-" + (re.sub(r"[^A-Za-z0-9._-]+", "_", last).strip("._") or "images")
 
 
@@ -113,11 +118,12 @@ def load(name: str, path: str | os.PathLike | None = None, size: int | None = No
     and it is downloaded otherwise if `fetch`. size: height and width that photographs are read at. Raises ValueError,
     sources.NotFound (a ValueError) and download.DownloadError (an OSError).
     """
-    row = info(name, size)
-    if row.kind == "folder":
+    folder = parse(name)
+    row = _info(name, folder, size)
+    if folder is not None:
         if path is not None:
             raise ValueError(f"data set {name!r} names its own folder; leave out path {path}")
-        row, raw = sources.folder_set(name, size)
+        raw = sources.folder_set(folder, size)
     else:
         try:
             raw = sources.read(row, path, size, fetch)

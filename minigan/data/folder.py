@@ -53,9 +53,14 @@ class Images:
     notes: tuple[str, ...] = field(default=())
 
 
-def parse(name: str) -> Spec:
-    """The Spec that folder:PATH,... stands for. Raises ValueError."""
-    rest = name.removeprefix("folder:")
+PREFIX = "folder:"
+
+
+def parse(name: str) -> Spec | None:
+    """The Spec that folder:PATH,... stands for; None for the name of a data set. Raises ValueError."""
+    if not name.startswith(PREFIX):
+        return None
+    rest = name.removeprefix(PREFIX)
     options: dict[str, Any] = {}
     while option := re.fullmatch(r"(.*),(size=[^,]*|fit=[^,]*|grey|gray|flip)", rest, re.DOTALL):
         rest = option[1]

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from . import archives, download
-from .folder import Spec, checked_size, parse, read_folder, read_images
+from .folder import Spec, checked_size, read_folder, read_images
 from .sets import EMBEDDED, IDX_NAMES, File, Info
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -373,18 +373,15 @@ def _in_order(files: Iterator[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
     return sorted(files)
 
 
-def folder_set(name: str, size: int | None = None) -> tuple[Info, Raw]:
-    """The row and the content of folder:PATH (minigan/data/folder.py has its options). Raises ValueError."""
-    spec = parse(name)
+def folder_set(spec: Spec, size: int | None = None) -> Raw:
+    """The content of a user's folder. Raises ValueError."""
     content = read_folder(spec, size or 32)
-    row = folder_row(name, size)
     changes = {"class_names": content.classes}
-    return row, Raw(content.images, content.labels, spec.path, None, content.held_out, None, changes, content.notes)
+    return Raw(content.images, content.labels, spec.path, None, content.held_out, None, changes, content.notes)
 
 
-def folder_row(name: str, size: int | None = None) -> Info:
-    """What is known of folder:PATH before its images are read."""
-    spec = parse(name)
+def folder_row(name: str, spec: Spec, size: int | None = None) -> Info:
+    """What is known of a user's folder, the data set `name`, before its images are read."""
     side = spec.size or checked_size(size or 32)
     return Info(
         name, f"your images in {spec.path}", "yours", 0, (side, side, 1 if spec.grey else 3), 0, 255, kind="folder"

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -306,7 +306,7 @@ LOSSES: dict[str, Loss] = {
 }
 
 
-def nearest(what: str, name: str, known) -> ValueError:
+def nearest(what: str, name: str, known: Iterable[str]) -> ValueError:
     """The error for an unknown `name`: says what is known, the nearest first."""
     known = list(known)
     close = difflib.get_close_matches(name, known, 1, 0.4)

@@ -43,7 +43,10 @@ def interpolate(real: Tensor, fake: Tensor, eps: Tensor | None) -> Tensor:
 
 
 class Mix(Op):
-    """(x, fake, eps) -> fake + eps (x - fake), eps being one number a sample: the penalty's points, in one pass."""
+    """y = fake + eps (x - fake), eps being one number a sample: the penalty's points, in one pass
+    dL/dx = eps g
+    dL/dfake = (1 - eps) g
+    dL/deps = the sum of g (x - fake) over each sample"""
 
     name = "mix"
 

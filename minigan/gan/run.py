@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import checkpoint, data, nn, viz
-from ..backend import Generator
+from ..backend import Generator, device
 from ..checkpoint import Checkpoint, CheckpointError, atomic_write
 from .metrics.classifier import prepared
 from .metrics.judging import Observation
@@ -156,7 +156,7 @@ class Run:
 
     def _sampler(self) -> Trainer:
         """The trainer that draws pictures and is judged: the simulator would take minutes for it."""
-        if not self.options.device.startswith("cudasim"):
+        if not device(self.options.device).simulated:
             return self.trainer
         twin = trainer_for(replace(self.options, device="cpu"), self.dataset)
         twin.restore(*self.trainer.state())

@@ -11,10 +11,10 @@ restart is in _state.py, judging in metrics/judging.py; folders, terminals and c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import wraps
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -35,7 +35,8 @@ from .options import CommonOptions
 from .penalties import penalty
 from .tricks import spectral_norm_
 
-STREAMS = {"init": 1, "latent_d": 2, "latent_g": 3, "eps": 4}
+Key = TypeVar("Key")
+STREAMS: Mapping[str, int] = {"init": 1, "latent_d": 2, "latent_g": 3, "eps": 4}
 """The random streams of training, a number each, so that how often one is drawn from leaves the others as they were."""
 
 PREVIEW_STREAM, SAMPLE_STREAM, METRIC_STREAM, TRAVERSE_STREAM = 5, 6, 7, 10
@@ -78,7 +79,7 @@ def on_device(method: Callable) -> Callable:
     """A trainer's method, its tensors made on the device of its options."""
 
     @wraps(method)
-    def run(self, *args, **settings):
+    def run(self: Trainer, *args: Any, **settings: Any) -> Any:
         with device(self.options.device):
             return method(self, *args, **settings)
 
@@ -99,7 +100,10 @@ class Trainer:
     dropout_stream: ClassVar[int] = 8
 
     def __init__(self, options: CommonOptions, dataset: Dataset | Info) -> None:
-        self.options, self.dataset, self.steps_done, self.dtype = options, dataset, 0, float32
+        self.options: Any = options  # of the class that the system declares
+        self.dataset: Any = dataset
+        self.steps_done = 0
+        self.dtype: np.dtype = float32
         self.info = dataset.info if isinstance(dataset, Dataset) else dataset
         self._assemble()
 
@@ -108,7 +112,7 @@ class Trainer:
         options = self.options
         self.loss = loss(options.loss)
         self.random = {name: Generator(options.seed, stream) for name, stream in self.streams.items()}
-        self.loader = self.load() if isinstance(self.dataset, Dataset) else None
+        self.loader: Any = self.load() if isinstance(self.dataset, Dataset) else None
         self.batch = {"real": zeros(options.batch_size, self.info.shape[-1], options.size, options.size)}
         self.memory: dict[str, Tensor] = {}
         self.generator, self.critic = (module.to(options.device) for module in self.build())
@@ -151,7 +155,7 @@ class Trainer:
         if not self.steps_done:
             self.begin()
         self.anneal()
-        figures = self._look_after_each() if self.options.device == "cpu" else self._look_once()
+        figures = self._look_after_each() if device(self.options.device).is_host else self._look_once()
         self.average.update(self.generator)
         self.steps_done += 1
         return figures
@@ -183,7 +187,7 @@ class Trainer:
         Where one is not finite, everything is rolled back to where the step began, and the half-steps are taken one by
         one: the same numbers come again, up to the half-step at fault.
         """
-        mark, tensors = self._state.mark(weights=True), {}
+        mark, tensors = self._state.mark(weights=True), dict[tuple[int, str], Tensor]()
         for number, half_step in enumerate(self.half_steps()):
             half_step.feed()
             tensors |= {(number, name): value for name, value in half_step.player.gradients().items()}
@@ -334,7 +338,7 @@ class Trainer:
         self.steps_done = rest["steps_done"]
 
 
-def generate(generator, z: Tensor, batch: int = 100) -> np.ndarray:
+def generate(generator: nn.Module, z: Tensor, batch: int = 100) -> np.ndarray:
     """Images (N, C, H, W) for latents z (N, latent) by a generator in evaluation mode, `batch` at a time, nothing
     recorded."""
     was_training = generator.training
@@ -358,7 +362,7 @@ def _culprit(player: Player) -> str:
     return "the loss or a gradient is not finite, but every op is when run again"
 
 
-def _numbers(tensors: dict[Hashable, Tensor]) -> dict[Hashable, float]:
+def _numbers(tensors: dict[Key, Tensor]) -> dict[Key, float]:
     """The values of tensors of no axes, fetched as one array: a device is waited for once."""
     with no_grad():
         values = host(stack([cast(t, float64) for t in tensors.values()]).data)

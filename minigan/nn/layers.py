@@ -6,41 +6,57 @@ A layer's `captured_state` lists the numbers that its forward reads and that a u
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from .. import functional as F
-from ..autograd import in_place
-from ..backend import int64
+from ..autograd import Tensor, in_place
+from ..backend import Generator, int64
 from ..creation import empty, ones, zeros
-from ..ops.conv import Pair, pair_of
-from ..ops.shape import flatten, reshape
+from ..ops.shape import Pair, flatten, pair_of, reshape
 from . import init
-from .module import Module, ModuleList, Parameter, Sequential, functional_call, substituted  # noqa: F401
+from .module import Layer, Module, ModuleList, Parameter, Sequential, functional_call, substituted  # noqa: F401
 
 
-class Linear(Module):
+class Linear(Layer):
     """x W^T + b, with W (out_features, in_features); both start uniform on +-1/sqrt(in_features)."""
+
+    weight: Parameter
+    bias: Parameter | None
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         super().__init__()
         self.in_features, self.out_features = in_features, out_features
         _weight_and_bias(self, (out_features, in_features), out_features, bias)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"
 
 
-class _ConvNd(Module):
+class _ConvNd(Layer):
     """What Conv2d and ConvTranspose2d share: their settings and parameters."""
 
-    def _configure(self, channels, kernel_size, stride, padding, dilation, groups, bias, transposed: bool) -> None:
+    weight: Parameter
+    bias: Parameter | None
+    padding: str | tuple[int, int]
+
+    def _configure(
+        self,
+        channels: tuple[int, int],
+        kernel_size: Pair,
+        stride: Pair,
+        padding: Pair | str,
+        dilation: Pair,
+        groups: int,
+        bias: bool,
+        transposed: bool,
+    ) -> None:
         super().__init__()
         name = type(self).__name__
         self.in_channels, self.out_channels = channels
@@ -55,7 +71,7 @@ class _ConvNd(Module):
         outer, inner = channels if transposed else channels[::-1]
         _weight_and_bias(self, (outer, inner // groups, *self.kernel_size), channels[1], bias)
 
-    def captured_state(self) -> tuple:
+    def captured_state(self) -> tuple[object, ...]:
         """Its mode and geometry."""
         return self.training, self.stride, self.padding, self.dilation, self.groups
 
@@ -82,12 +98,14 @@ class Conv2d(_ConvNd):
             (in_channels, out_channels), kernel_size, stride, padding, dilation, groups, bias, transposed=False
         )
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
 
 class ConvTranspose2d(_ConvNd):
     """2-D transposed convolution; see `functional.conv_transpose2d`. Weight (in, out / groups, KY, KX)."""
+
+    padding: tuple[int, int]
 
     def __init__(
         self,
@@ -106,21 +124,27 @@ class ConvTranspose2d(_ConvNd):
         )
         self.output_padding = pair_of("ConvTranspose2d", "output_padding", output_padding, 0)
 
-    def captured_state(self) -> tuple:
+    def captured_state(self) -> tuple[object, ...]:
         """Its mode and geometry."""
         return (*super().captured_state(), self.output_padding)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         settings = (self.stride, self.padding, self.output_padding, self.groups, self.dilation)
         return F.conv_transpose2d(x, self.weight, self.bias, *settings)
 
 
-class BatchNorm2d(Module):
+class BatchNorm2d(Layer):
     """Batch normalisation per channel of (N, C) or (N, C, ...); see `functional.batch_norm`.
 
     While `frozen_statistics(module)` is active, training mode still uses the batch's statistics but moves no running
     ones.
     """
+
+    weight: Parameter | None
+    bias: Parameter | None
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor | None
 
     def __init__(
         self,
@@ -139,17 +163,18 @@ class BatchNorm2d(Module):
         self.register_buffer("running_var", ones(num_features) if tracked else None)
         self.register_buffer("num_batches_tracked", zeros(dtype=int64) if tracked else None)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         batch_statistics = self.training or self.running_mean is None
         moves = self.training and self.moves_statistics and self.running_mean is not None
         if moves:
-            in_place(_count, [self.num_batches_tracked])
+            in_place(_count, [self.num_batches_tracked])  # type: ignore[list-item]  # it is there: see `moves`
         running = (self.running_mean, self.running_var) if moves or not batch_statistics else (None, None)
-        # torch's momentum=None: the plain average over all batches so far.
-        momentum = 1 / self.num_batches_tracked.item() if self.momentum is None and moves else self.momentum
+        momentum = self.momentum
+        if momentum is None and moves:  # torch's meaning: the plain average over all batches so far
+            momentum = 1 / self.num_batches_tracked.item()  # type: ignore[union-attr]  # so here
         return F.batch_norm(x, *running, self.weight, self.bias, batch_statistics, momentum or 0.0, self.eps)
 
-    def captured_state(self) -> tuple:
+    def captured_state(self) -> tuple[object, ...]:
         """Its mode, whether running statistics move, and its numbers."""
         return self.training, self.moves_statistics, self.momentum, self.eps
 
@@ -178,8 +203,11 @@ def frozen_statistics(module: Module) -> Iterator[None]:
             layer.moves_statistics = True
 
 
-class InstanceNorm2d(Module):
+class InstanceNorm2d(Layer):
     """Normalisation per sample and channel; no parameters unless affine."""
+
+    weight: Parameter | None
+    bias: Parameter | None
 
     def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = False) -> None:
         super().__init__()
@@ -187,16 +215,19 @@ class InstanceNorm2d(Module):
         self.register_parameter("weight", Parameter(ones(num_features)) if affine else None)
         self.register_parameter("bias", Parameter(zeros(num_features)) if affine else None)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return F.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
 
-    def captured_state(self) -> tuple:
+    def captured_state(self) -> tuple[object, ...]:
         """Its mode and eps."""
         return self.training, self.eps
 
 
-class LayerNorm(Module):
+class LayerNorm(Layer):
     """Normalisation over the last axes, of sizes normalized_shape."""
+
+    weight: Parameter | None
+    bias: Parameter | None
 
     def __init__(
         self, normalized_shape: int | tuple[int, ...], eps: float = 1e-5, elementwise_affine: bool = True
@@ -208,81 +239,83 @@ class LayerNorm(Module):
         self.register_parameter("weight", Parameter(ones(self.normalized_shape)) if affine else None)
         self.register_parameter("bias", Parameter(zeros(self.normalized_shape)) if affine else None)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
-    def captured_state(self) -> tuple:
+    def captured_state(self) -> tuple[object, ...]:
         """Its mode, axes and eps."""
         return self.training, self.normalized_shape, self.eps
 
 
-class Embedding(Module):
+class Embedding(Layer):
     """A table of num_embeddings rows of embedding_dim features, read by integer; rows start standard normal."""
+
+    weight: Parameter
 
     def __init__(self, num_embeddings: int, embedding_dim: int) -> None:
         super().__init__()
         self.weight = Parameter(init.normal_(empty(num_embeddings, embedding_dim)))
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return F.embedding(x, self.weight)
 
 
-class Dropout(Module):
+class Dropout(Layer):
     """Zeroes elements with probability p in training."""
 
-    def __init__(self, p: float = 0.5, inplace: bool = False, generator=None) -> None:
+    def __init__(self, p: float = 0.5, inplace: bool = False, generator: Generator | None = None) -> None:
         super().__init__()
         self.p, self.generator = p, generator
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.p, self.training, self.generator)
 
-    def captured_state(self) -> tuple:
+    def captured_state(self) -> tuple[object, ...]:
         """Its mode, p and generator."""
         return self.training, self.p, self.generator
 
 
-class Flatten(Module):
+class Flatten(Layer):
     """Axes start_dim..end_dim joined into one."""
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
         self.start_dim, self.end_dim = start_dim, end_dim
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return flatten(x, self.start_dim, self.end_dim)
 
-    def captured_state(self) -> tuple:
+    def captured_state(self) -> tuple[object, ...]:
         """Its mode and axes."""
         return self.training, self.start_dim, self.end_dim
 
 
-class Unflatten(Module):
+class Unflatten(Layer):
     """Axis `dim` split into the sizes `unflattened_size`."""
 
     def __init__(self, dim: int, unflattened_size: tuple[int, ...]) -> None:
         super().__init__()
         self.dim, self.unflattened_size = dim, tuple(unflattened_size)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         dim = self.dim % x.ndim
         return reshape(x, (*x.shape[:dim], *self.unflattened_size, *x.shape[dim + 1 :]))
 
-    def captured_state(self) -> tuple:
+    def captured_state(self) -> tuple[object, ...]:
         """Its mode, axis and sizes."""
         return self.training, self.dim, self.unflattened_size
 
 
-class _Function(Module):
+class _Function(Layer):
     """A layer without parameters: one function and the keyword settings it is called with.
 
     torch's `inplace` is accepted where torch has it, so that code carries over; nothing is ever overwritten.
     """
 
-    function: Callable
-    defaults: ClassVar[dict] = {}
+    function: Callable[..., Tensor]
+    defaults: ClassVar[dict[str, Any]] = {}
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__()
         names = list(self.defaults)
         if len(args) > len(names) or not kwargs.keys() <= self.defaults.keys():
@@ -290,10 +323,10 @@ class _Function(Module):
         self.settings = {**self.defaults, **dict(zip(names, args, strict=False)), **kwargs}
         self.settings.pop("inplace", None)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return type(self).function(x, **self.settings)
 
-    def captured_state(self) -> tuple:
+    def captured_state(self) -> tuple[object, ...]:
         """Its mode and settings."""
         return self.training, *self.settings.values()
 
@@ -301,7 +334,7 @@ class _Function(Module):
         return ", ".join(f"{k}={v}" for k, v in self.settings.items())
 
 
-def _layer(name: str, function: Callable, **defaults) -> type[_Function]:
+def _layer(name: str, function: Callable[..., Tensor], **defaults: object) -> type[_Function]:
     """A layer class named `name` around a function; its docstring is the function's."""
     body = {
         "function": staticmethod(function),
@@ -312,26 +345,47 @@ def _layer(name: str, function: Callable, **defaults) -> type[_Function]:
     return type(name, (_Function,), body)
 
 
-Identity = _layer("Identity", lambda x: x)
-ReLU = _layer("ReLU", F.relu, inplace=False)
-LeakyReLU = _layer("LeakyReLU", F.leaky_relu, negative_slope=0.01, inplace=False)
-ELU = _layer("ELU", F.elu, alpha=1.0, inplace=False)
-Tanh = _layer("Tanh", F.tanh)
-Sigmoid = _layer("Sigmoid", F.sigmoid)
-LogSigmoid = _layer("LogSigmoid", F.logsigmoid)
-Softplus = _layer("Softplus", F.softplus, beta=1.0, threshold=20.0)
-Softmax = _layer("Softmax", F.softmax, dim=-1)
-LogSoftmax = _layer("LogSoftmax", F.log_softmax, dim=-1)
-Maxout = _layer("Maxout", F.maxout, pieces=2, dim=1)
-AvgPool2d = _layer("AvgPool2d", F.avg_pool2d, kernel_size=2, stride=None, padding=0)
-MaxPool2d = _layer("MaxPool2d", F.max_pool2d, kernel_size=2, stride=None, padding=0, dilation=1)
-Upsample = _layer("Upsample", F.interpolate, size=None, scale_factor=None, mode="nearest", align_corners=None)
-PixelShuffle = _layer("PixelShuffle", F.pixel_shuffle, upscale_factor=2)
-ReflectionPad2d = _layer("ReflectionPad2d", lambda x, padding: F.pad(x, _four(padding), "reflect"), padding=1)
-ZeroPad2d = _layer("ZeroPad2d", lambda x, padding: F.pad(x, _four(padding)), padding=1)
+if TYPE_CHECKING:  # the same, with the settings of each in its signature
+    from .._typing import (
+        ELU,
+        AvgPool2d,
+        Identity,
+        LeakyReLU,
+        LogSigmoid,
+        LogSoftmax,
+        Maxout,
+        MaxPool2d,
+        PixelShuffle,
+        ReflectionPad2d,
+        ReLU,
+        Sigmoid,
+        Softmax,
+        Softplus,
+        Tanh,
+        Upsample,
+        ZeroPad2d,
+    )
+else:
+    Identity = _layer("Identity", lambda x: x)
+    ReLU = _layer("ReLU", F.relu, inplace=False)
+    LeakyReLU = _layer("LeakyReLU", F.leaky_relu, negative_slope=0.01, inplace=False)
+    ELU = _layer("ELU", F.elu, alpha=1.0, inplace=False)
+    Tanh = _layer("Tanh", F.tanh)
+    Sigmoid = _layer("Sigmoid", F.sigmoid)
+    LogSigmoid = _layer("LogSigmoid", F.logsigmoid)
+    Softplus = _layer("Softplus", F.softplus, beta=1.0, threshold=20.0)
+    Softmax = _layer("Softmax", F.softmax, dim=-1)
+    LogSoftmax = _layer("LogSoftmax", F.log_softmax, dim=-1)
+    Maxout = _layer("Maxout", F.maxout, pieces=2, dim=1)
+    AvgPool2d = _layer("AvgPool2d", F.avg_pool2d, kernel_size=2, stride=None, padding=0)
+    MaxPool2d = _layer("MaxPool2d", F.max_pool2d, kernel_size=2, stride=None, padding=0, dilation=1)
+    Upsample = _layer("Upsample", F.interpolate, size=None, scale_factor=None, mode="nearest", align_corners=None)
+    PixelShuffle = _layer("PixelShuffle", F.pixel_shuffle, upscale_factor=2)
+    ReflectionPad2d = _layer("ReflectionPad2d", lambda x, padding: F.pad(x, _four(padding), "reflect"), padding=1)
+    ZeroPad2d = _layer("ZeroPad2d", lambda x, padding: F.pad(x, _four(padding)), padding=1)
 
 
-def _four(padding) -> tuple[int, ...]:
+def _four(padding: int | Sequence[int]) -> tuple[int, ...]:
     return (padding,) * 4 if isinstance(padding, int) else tuple(padding)
 
 

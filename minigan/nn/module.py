@@ -6,8 +6,9 @@ arrays under PyTorch's names, so the same file loads into the equivalent torch.n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn, Self, overload
 
 import numpy as np
 
@@ -16,14 +17,17 @@ from ..autograd import Tensor
 from ..backend import FLOATS, device_modules, float32, float64, host, to_device
 from ..backend import device as check_device
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, DTypeLike
+
 
 class Parameter(Tensor):
     """A leaf tensor that a Module trains."""
 
     __slots__ = ()
 
-    def __init__(self, data, requires_grad: bool = True) -> None:
-        array = data.data if isinstance(data, Tensor) else data
+    def __init__(self, data: Tensor | ArrayLike, requires_grad: bool = True) -> None:
+        array: Any = data.data if isinstance(data, Tensor) else data
         super().__init__(array.copy() if type(array) in device_modules else np.array(array))
         self.requires_grad = requires_grad
 
@@ -31,15 +35,21 @@ class Parameter(Tensor):
 class Module:
     """The base of all layers and networks: assign parameters and sub-modules in __init__, define forward."""
 
+    training: bool
+    _parameters: dict[str, Parameter | None]
+    _buffers: dict[str, Tensor | None]
+    _modules: dict[str, Module]
+    _pre_hooks: dict[int, Callable[[Module], None]]
+
     def __init__(self) -> None:
         self._own("training", True)
         for table in ("_parameters", "_buffers", "_modules", "_pre_hooks"):
             self._own(table, {})
 
-    def _own(self, name: str, value) -> None:
+    def _own(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
 
-    def __setattr__(self, name: str, value) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         tables = self.__dict__
         if "_parameters" not in tables:
             raise TypeError(f"{type(self).__name__}: call super().__init__() before assigning attributes")
@@ -58,7 +68,7 @@ class Module:
         else:
             self._own(name, value)
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         for table in ("_parameters", "_buffers", "_modules"):
             if name in self.__dict__.get(table, ()):
                 return self.__dict__[table][name]
@@ -79,12 +89,12 @@ class Module:
         """Give the module a tensor that is saved with it but not trained."""
         self._buffers[name] = tensor
 
-    def register_forward_pre_hook(self, hook: Callable[[Module], None]) -> Callable[[], None]:
+    def register_forward_pre_hook(self, hook: Callable[[Module], None]) -> Callable[[], object]:
         """Call hook(module) before every forward; returns a function that removes it."""
         self._pre_hooks[id(hook)] = hook
         return lambda: self._pre_hooks.pop(id(hook), None)
 
-    def forward(self, *args, **kwargs):
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes; a sub-class defines it."""
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
@@ -93,7 +103,7 @@ class Module:
         for hook in tuple(self._pre_hooks.values()):
             hook(self)
 
-    def captured_state(self) -> tuple:
+    def captured_state(self) -> tuple[object, ...]:
         """What a record of `forward` depends on beside tensors: its mode, and in a layer its flags and numbers.
 
         `minigan.capture` compares it at every call and records anew where it differs (==). Extend it in a module whose
@@ -101,7 +111,7 @@ class Module:
         """
         return (self.training,)
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if (recorder := _modes.current_recorder()) is not None:
             recorder.module_called(self)
         self.run_pre_hooks()
@@ -127,7 +137,7 @@ class Module:
         """This module and everything inside it."""
         return (m for _, m in self.named_modules())
 
-    def _named(self, table: str) -> Iterator[tuple[str, Tensor]]:
+    def _named(self, table: str) -> Iterator[tuple[str, Any]]:
         ids = set()
         for prefix, module in self.named_modules():
             for name, t in getattr(module, table).items():
@@ -185,17 +195,17 @@ class Module:
         for name, array in arrays.items():
             own[name].assign(array)
 
-    def train(self, mode: bool = True) -> Module:
+    def train(self, mode: bool = True) -> Self:
         """Set training mode (batch statistics, dropout) here and inside; returns self."""
         for module in self.modules():
             module._own("training", mode)
         return self
 
-    def eval(self) -> Module:
+    def eval(self) -> Self:
         """Leave training mode here and inside; returns self."""
         return self.train(False)
 
-    def requires_grad_(self, requires_grad: bool = True) -> Module:
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Freeze or unfreeze all parameters; returns self."""
         for p in self.parameters():
             p.requires_grad = requires_grad
@@ -206,13 +216,13 @@ class Module:
         for p in self.parameters():
             p.grad = None
 
-    def apply(self, fn: Callable[[Module], None]) -> Module:
+    def apply(self, fn: Callable[[Module], None]) -> Self:
         """Call fn on everything inside and on this module; returns self."""
         for module in list(self.modules())[::-1]:
             fn(module)
         return self
 
-    def to(self, *args, dtype=None, device=None) -> Module:
+    def to(self, *args: DTypeLike, dtype: DTypeLike | None = None, device: str | None = None) -> Self:
         """Cast all floating parameters and buffers in place, and / or move them to a device; returns self."""
         for value in args:
             if isinstance(value, str):
@@ -233,11 +243,11 @@ class Module:
                     t.changed()
         return self
 
-    def float(self) -> Module:
+    def float(self) -> Self:
         """Cast to float32 in place; returns self."""
         return self.to(float32)
 
-    def double(self) -> Module:
+    def double(self) -> Self:
         """Cast to float64 in place; returns self."""
         return self.to(float64)
 
@@ -251,6 +261,17 @@ class Module:
         return head + ("\n" + "\n".join(inner) + "\n)" if inner else ")")
 
 
+if TYPE_CHECKING:  # what calling a layer returns, for type checkers alone
+
+    class Layer(Module):
+        """A Module that makes one tensor of one tensor."""
+
+        def __call__(self, x: Tensor) -> Tensor: ...
+
+else:
+    Layer = Module
+
+
 class Sequential(Module):
     """Modules applied one after the other."""
 
@@ -259,7 +280,7 @@ class Sequential(Module):
         for i, module in enumerate(modules):
             setattr(self, str(i), module)
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         for module in self._modules.values():
             x = module(x)
         return x
@@ -267,9 +288,13 @@ class Sequential(Module):
     def __len__(self) -> int:
         return len(self._modules)
 
+    @overload
+    def __getitem__(self, index: int) -> Module: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequential: ...
     def __getitem__(self, index: int | slice) -> Module:
         modules = list(self._modules.values())[index]
-        return Sequential(*modules) if isinstance(index, slice) else modules
+        return Sequential(*modules) if isinstance(modules, list) else modules
 
     def __iter__(self) -> Iterator[Module]:
         return iter(self._modules.values())
@@ -278,15 +303,15 @@ class Sequential(Module):
 class ModuleList(Sequential):
     """Modules in a list, applied by whoever holds it."""
 
-    def __init__(self, modules=()) -> None:
+    def __init__(self, modules: Iterable[Module] = ()) -> None:
         super().__init__(*modules)
 
-    def append(self, module: Module) -> ModuleList:
+    def append(self, module: Module) -> Self:
         """Add a module at the end."""
         setattr(self, str(len(self)), module)
         return self
 
-    def forward(self, *args):
+    def forward(self, *args: Any) -> NoReturn:
         raise NotImplementedError("ModuleList has no forward; call its modules one by one")
 
 
@@ -294,7 +319,7 @@ class ModuleList(Sequential):
 def substituted(module: Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
     """Within it, the named parameters and buffers of the module are the given tensors. Raises KeyError for a name it
     does not have."""
-    places = {}
+    places: dict[str, tuple[dict[str, Any], str]] = {}
     for prefix, inner in module.named_modules():
         for table in (inner._parameters, inner._buffers):
             places.update({f"{prefix}.{n}" if prefix else n: (table, n) for n in table})
@@ -311,7 +336,9 @@ def substituted(module: Module, tensors: Mapping[str, Tensor]) -> Iterator[None]
             places[name][0][places[name][1]] = t
 
 
-def functional_call(module: Module, parameters: Mapping[str, Tensor], args: tuple = (), kwargs: Mapping | None = None):
+def functional_call(
+    module: Module, parameters: Mapping[str, Tensor], args: tuple | Tensor = (), kwargs: Mapping[str, Any] | None = None
+) -> Any:
     """module(*args, **kwargs) with the named parameters and buffers replaced by the given tensors for this one call.
 
     The tensors may carry a graph, so a gradient can flow through an optimiser step. Raises KeyError for a name it does

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from ..autograd import Tensor
 from .module import Module
@@ -30,7 +31,7 @@ def summary(network: Module, call: Callable[[], object]) -> list[LayerRow]:
     def watch(name: str, module: Module) -> None:
         forward = module.forward
 
-        def forward_and_note(*args, **kwargs):
+        def forward_and_note(*args: Any, **kwargs: Any) -> Any:
             outputs = forward(*args, **kwargs)
             first = outputs if isinstance(outputs, Tensor) else outputs[0]
             own = sum(p.data.size for p in module._parameters.values() if p is not None)

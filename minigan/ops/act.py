@@ -15,7 +15,7 @@ from ..autograd import Op, Tensor
 from ..backend import FLOATS, float32, namespace
 from .basic import cast, neg, where
 from .elementary import Floating, exp, expm1
-from .reduce import amax, log_softmax, softmax  # noqa: F401  (re-exported by functional)
+from .reduce import amax
 from .shape import axis_index, reshape
 
 
@@ -173,8 +173,8 @@ def logsigmoid(input: Tensor) -> Tensor:
 def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
     """x where x > 0, else alpha (e^x - 1)."""
     input = _floating(input)
-    positive = input > 0
-    return where(positive, input, alpha * expm1(where(positive, 0.0, input)))
+    curved = input <= 0
+    return where(curved, alpha * expm1(where(curved, input, 0.0)), input)
 
 
 def maxout(input: Tensor, pieces: int, dim: int = 1) -> Tensor:

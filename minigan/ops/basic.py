@@ -19,6 +19,9 @@ from ..autograd import Op, Tensor, array_of, as_tensor
 from ..backend import FLOATS, bool_, device_modules, float32, namespace, on
 from .copy import Cast
 
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
 
 class SumTo(Op):
     """y = sum of x over the axes along which `shape` was broadcast, accumulated in float64
@@ -329,7 +332,7 @@ def where(condition: Tensor | np.ndarray, input: Tensor | float, other: Tensor |
     return _where(condition, input, as_tensor(other, array_of(input)))
 
 
-def cast(input: Tensor, dtype) -> Tensor:
+def cast(input: Tensor, dtype: DTypeLike) -> Tensor:
     """`input` in another dtype; itself if it already has it. Casting to a non-floating dtype leaves the graph."""
     dtype = np.dtype(dtype)
     if input.dtype == dtype:

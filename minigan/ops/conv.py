@@ -15,8 +15,6 @@ are the loop nests of kernels/conv_loops.py and kernels/conv.cu.
 
 from __future__ import annotations
 
-import numpy as np
-
 from minigan import kernels
 from minigan.kernels.geometry import ConvGeometry
 
@@ -24,9 +22,7 @@ from ..autograd import Op, Tensor
 from .index import Index, IndexAdd, Pad, stack
 from .matmul import einsum, same_dtype
 from .reduce import sum
-from .shape import reshape
-
-Pair = int | tuple[int, int]
+from .shape import Pair, check_4d, pair_of, reshape
 
 
 class ConvOp(Op):
@@ -227,21 +223,6 @@ def conv_transpose2d(
     x_shape = (input.shape[0], weight.shape[1] * groups, *sizes)
     geometry = ConvGeometry(x_shape, weight.shape, stride, padding, dilation, groups)
     return ConvInput(geometry)(input, weight, *(() if bias is None else (bias,)))
-
-
-def pair_of(op: str, what: str, value: Pair, least: int) -> tuple[int, int]:
-    """`value` for height and width, given once or for each. Raises ValueError that names op and argument."""
-    pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(pair) != 2 or any(isinstance(v, bool) or not isinstance(v, (int, np.integer)) or v < least for v in pair):
-        raise ValueError(f"{op}: {what} must be an integer or a pair of integers, at least {least}, got {value!r}")
-    return int(pair[0]), int(pair[1])
-
-
-def check_4d(op: str, input: Tensor, weight: Tensor | None = None) -> None:
-    if input.ndim != 4:
-        raise ValueError(f"{op}: input must be (N, C, H, W), got shape {input.shape}")
-    if weight is not None and weight.ndim != 4:
-        raise ValueError(f"{op}: weight must have 4 axes, got shape {weight.shape}")
 
 
 def _check_channels(op: str, input: Tensor, weight: Tensor, expected: int, groups: int, outer: int) -> None:

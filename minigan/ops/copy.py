@@ -11,7 +11,8 @@ from ..autograd import Op, Tensor
 
 
 class Alias(Op):
-    """y = x: a new name for the same array."""
+    """y = x, a new name for the same array
+    dL/dx = g"""
 
     name, alias, saves_input = "identity", True, False
 
@@ -23,7 +24,8 @@ class Alias(Op):
 
 
 class Cast(Op):
-    """The same values in another floating dtype; the cotangent is cast back."""
+    """y = x in another floating dtype
+    dL/dx = g in the dtype of x"""
 
     name, saves_input = "cast", False
 
@@ -38,7 +40,8 @@ class Cast(Op):
 
 
 class Copy(Op):
-    """y = x, in memory of its own."""
+    """y = x, in memory of its own
+    dL/dx = g"""
 
     name, saves_input = "clone", False
 

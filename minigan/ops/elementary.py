@@ -166,14 +166,15 @@ class Pow(Elementwise):
 
 
 class Extremum(Elementwise):
-    """Shared rule of maximum and minimum: the chosen side gets g, equal ones half each (PyTorch's convention)."""
+    """Shared rule of maximum and minimum: the chosen side gets g, equal ones half each, and both g where either is NaN
+    (PyTorch's convention)."""
 
     def vjp(self, node, need, g):
         a, b = node.inputs
-        first = where(
-            self.prefers_first(a, b), 1.0, where(eq(a, b), 0.5, Tensor(on(array_of(g), np.zeros((), g.dtype))))
-        )
-        return sum_to(g * first, a.shape) if need[0] else None, sum_to(g * (1 - first), b.shape) if need[1] else None
+        share = where(eq(a, b), 0.5, Tensor(on(array_of(g), np.ones((), g.dtype))))
+        da = sum_to(g * where(self.loses(a, b), 0.0, share), a.shape) if need[0] else None
+        db = sum_to(g * where(self.loses(b, a), 0.0, share), b.shape) if need[1] else None
+        return da, db
 
 
 class Maximum(Extremum):
@@ -181,7 +182,7 @@ class Maximum(Extremum):
     dL/da = g where a > b, g / 2 where a = b, else 0
     dL/db = g where a < b, g / 2 where a = b, else 0"""
 
-    prefers_first = staticmethod(lambda a, b: gt(a, b))
+    loses = staticmethod(lambda a, b: lt(a, b))
 
 
 class Minimum(Extremum):
@@ -189,7 +190,7 @@ class Minimum(Extremum):
     dL/da = g where a < b, g / 2 where a = b, else 0
     dL/db = g where a > b, g / 2 where a = b, else 0"""
 
-    prefers_first = staticmethod(lambda a, b: lt(a, b))
+    loses = staticmethod(lambda a, b: gt(a, b))
 
 
 class Clip(Op):

@@ -8,16 +8,17 @@ kernels.
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from minigan.kernels import layout
+from minigan.kernels.work import poisoned
 
 from ..autograd import Op, Tensor, array_of, as_tensor
 from ..backend import namespace, on
 from .basic import alike
-from .shape import Linear, axis_index, unsqueeze
+from .shape import Linear, axis_index, reshape, unsqueeze
 
 ARRAY = object()
 """Stands in a key where an index array goes; the arrays are inputs of the op, in this order."""
@@ -73,6 +74,30 @@ def filled(key, arrays: Sequence[np.ndarray]):
     return tuple(next(items) if k is ARRAY else k for k in key)
 
 
+class IndexSelect(Index):
+    """y = x[..., indices, ...] along one axis, IndexError for an index outside it: to NumPy, -1 would be the last"""
+
+    name = "index_select"
+
+    def __init__(self, key, axis: int) -> None:
+        super().__init__(key)
+        self.axis = axis
+
+    def forward(self, x, *arrays):
+        index, size = arrays[self.axis if len(arrays) > 1 else 0], x.shape[self.axis]
+        if index.size and not 0 <= index.min() <= index.max() < size:
+            raise IndexError(
+                f"{self.name}: indices {index.min()}..{index.max()} are outside axis {self.axis} of size {size}"
+            )
+        return super().forward(x, *arrays)
+
+
+class Gather(IndexSelect):
+    """y[i][j][k] = x[i][index[i][j][k]][k] along axis 1, likewise along others; IndexError as `IndexSelect`"""
+
+    name = "gather"
+
+
 class Concat(Op):
     """y = the arrays xs joined along one axis
     dL/dxs = the slice of g that each array fills"""
@@ -122,7 +147,8 @@ class Mirror(Linear):
     def forward(self, x):
         xp, order = namespace(x), layout.memory_order(x)
         shape = [low + size + high for (low, high), size in zip(self.widths, x.shape, strict=True)]
-        y = xp.empty([shape[axis] for axis in order], x.dtype).transpose([order.index(a) for a in range(x.ndim)])
+        block = poisoned(xp.empty([shape[axis] for axis in order], x.dtype))
+        y = block.transpose([order.index(a) for a in range(x.ndim)])
         self._into(y, x)
         return y
 
@@ -212,10 +238,12 @@ def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int 
 
 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """`chunks` pieces of equal size (the last may be smaller) along an axis."""
+    """At most `chunks` pieces of equal size (the last may be smaller) along an axis; of an empty axis, all of them."""
     if chunks <= 0:
         raise ValueError(f"chunk: the number of chunks must be positive, got {chunks}")
     size = input.shape[axis_index(dim, input.ndim, "chunk")]
+    if size == 0:
+        return split(input, [0] * chunks, dim)
     return split(input, max(1, -(-size // chunks)), dim)
 
 
@@ -232,16 +260,35 @@ def getitem(input: Tensor, key) -> Tensor:
 
 
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """The slices of `input` along axis `dim` that the 1-d integer `index` names."""
+    """The slices of `input` along axis `dim` that the 1-d integer `index` names.
+
+    Raises IndexError for an index that is negative or not below the axis's size.
+    """
     index = _indices(index, "index_select", input)
     if index.ndim != 1:
         raise ValueError(f"index_select: the index must have one axis, got shape {index.shape}")
-    return Index((slice(None),) * axis_index(dim, input.ndim, "index_select") + (ARRAY,))(input, index)
+    axis = axis_index(dim, input.ndim, "index_select")
+    return IndexSelect((slice(None),) * axis + (ARRAY,), axis)(input, index)
 
 
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """y[i][j][k] = input[i][index[i][j][k]][k] for dim = 1; `index` has as many axes as `input`, none longer outside
-    `dim`."""
+    `dim`. A single number counts as one axis of size 1.
+
+    Raises IndexError for an index that is negative or not below the size of axis `dim`.
+    """
+    if input.ndim == 0:
+        index = _indices(index, "gather", input)
+        return reshape(gather(reshape(input, (1,)), dim, reshape(index, index.shape or (1,))), index.shape)
+    return _gathered(input, dim, index, Gather)
+
+
+def gather_within(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """`gather` for an index that is known to lie within the axis, which is not looked at, then."""
+    return _gathered(input, dim, index, lambda key, _: Index(key))
+
+
+def _gathered(input: Tensor, dim: int, index: Tensor, op: Callable[[tuple, int], Index]) -> Tensor:
     index, dim = _indices(index, "gather", input), axis_index(dim, input.ndim, "gather")
     if index.ndim != input.ndim or any(
         i > s for d, (i, s) in enumerate(zip(index.shape, input.shape, strict=True)) if d != dim
@@ -250,8 +297,8 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
             f"gather: an index of shape {index.shape} does not fit an input of shape {input.shape} along axis {dim}"
         )
     grid = [Tensor(on(array_of(input), axis)) for axis in np.ogrid[tuple(slice(n) for n in index.shape)]]
-    grid[dim : dim + 1] = (index,) if index.ndim else ()
-    return Index((ARRAY,) * len(grid))(input, *grid)
+    grid[dim] = index
+    return op((ARRAY,) * len(grid), dim)(input, *grid)
 
 
 def _indices(index, op: str, like: Tensor) -> Tensor:

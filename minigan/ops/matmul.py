@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from minigan import kernels
+from minigan.kernels.layout import contiguous, shares
 
 from ..autograd import Op, Tensor, as_tensor
 from ..backend import namespace
@@ -31,10 +32,22 @@ class MatMul(Op):
         return y.reshape(*batch, *y.shape[-2:])
 
     def prepare(self, work, inputs, outputs, **settings):
-        if inputs[0].ndim == 2:
-            kernels.matmul.matmul(*inputs, outputs[0], **settings, work=work)
-        else:
-            super().prepare(work, inputs, outputs)
+        (y,) = outputs
+        if y.ndim == 2:
+            kernels.matmul.matmul(*inputs, y, **settings, work=work)
+            return
+        a, b = (_stacked(x, work) for x in inputs)
+        if (mask := settings.get("mask")) is not None:
+            settings["mask"] = _stacked(mask, work)
+        block = _stacked_view(y)
+        if block is not None:
+            kernels.matmul.batched(a, b, block, **settings, work=work)
+            return
+        copyto, buffer = namespace(y).copyto, work.empty(y.shape, y.dtype)
+        if settings.get("add"):
+            work.call(copyto, buffer, y)
+        kernels.matmul.batched(a, b, _stacked_view(buffer), **settings, work=work)
+        work.call(copyto, y, buffer)
 
     def vjp(self, node, need, g):
         a, b = node.inputs
@@ -48,6 +61,18 @@ class MatMul(Op):
         if like.ndim == 2 and (flags := like._data.flags).f_contiguous and not flags.c_contiguous:
             return transpose(self(transpose(b, 0, 1), transpose(a, 0, 1)), 0, 1)
         return self(a, b)
+
+
+def _stacked_view(x: np.ndarray) -> np.ndarray | None:
+    """x (..., m, n) as (B, m, n) in the same memory, or None where its batch axes do not lie one inside the other."""
+    stack = x.reshape(int(np.prod(x.shape[:-2], dtype=np.int64)), *x.shape[-2:])
+    return stack if not x.size or shares(x, stack) else None
+
+
+def _stacked(x: np.ndarray, work) -> np.ndarray:
+    """x (..., m, n) as (B, m, n), by a copy at each run where there is no such view."""
+    stack = _stacked_view(x)
+    return _stacked_view(contiguous(x, work)) if stack is None else stack
 
 
 class Einsum(Op):

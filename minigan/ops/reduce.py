@@ -73,7 +73,7 @@ class Amin(Extreme):
 
 
 class ExtremeShare(Op):
-    """s = 1 / k at each of the k elements of x that equal y, the extreme over axes, else 0
+    """s = 1 / k at each of the k elements of x that equal y, the extreme over axes, else 0; NaN where y is
 
     Not differentiable: its derivative is zero everywhere it exists.
     """
@@ -84,8 +84,9 @@ class ExtremeShare(Op):
         self.axes = axes
 
     def forward(self, x, y):
-        extremes = ((x == y) | (np.isnan(x) & np.isnan(y))).astype(x.dtype)
-        return namespace(x).asarray(extremes / extremes.sum(self.axes, keepdims=True))
+        extremes = (x == y).astype(x.dtype)
+        with np.errstate(invalid="ignore"):
+            return namespace(x).asarray(extremes / extremes.sum(self.axes, keepdims=True))
 
 
 class Softmax(Op):

@@ -16,10 +16,13 @@ from minigan.kernels.geometry import ConvGeometry
 
 from ..autograd import Op, Tensor, array_of
 from ..backend import on
-from .conv import Pair, check_4d, conv2d, pair_of
-from .index import gather
+from .conv import conv2d
+from .index import gather_within
 from .matmul import matmul
-from .shape import permute, reshape
+from .shape import Pair, check_4d, pair_of, permute, reshape
+
+NUDGE = 1e-9
+"""A place below a whole number by less than this counts as that number: in floats, 33 / 1.1 is 29.999..., not 30."""
 
 
 class MaxPoolIndex(Op):
@@ -84,7 +87,7 @@ def max_pool2d(
         raise ValueError(f"{op}: ceil_mode=True is not supported; pad the input instead")
     windows = _window(op, input, kernel_size, stride, padding, dilation)
     n, c, height, width = input.shape
-    picked = gather(reshape(input, (n, c, height * width)), 2, MaxPoolIndex(windows)(input))
+    picked = gather_within(reshape(input, (n, c, height * width)), 2, MaxPoolIndex(windows)(input))
     return reshape(picked, windows.y_shape)
 
 
@@ -97,8 +100,9 @@ def interpolate(
 ) -> Tensor:
     """`input` (N, C, H, W) resized to `size` or by `scale_factor`, by mode "nearest" or "bilinear".
 
-    Nearest reads pixel floor(i H / H'); bilinear is a product with one matrix per axis, so both are linear and exact to
-    any order. Raises ValueError for an unknown mode or when not exactly one of size and scale_factor is given.
+    Nearest reads pixel floor(i H / H'), or floor(i / scale_factor); bilinear is a product with one matrix per axis, so
+    both are linear and exact to any order. Raises ValueError for an unknown mode or when not exactly one of size and
+    scale_factor is given.
     """
     op = "interpolate"
     check_4d(op, input)
@@ -108,16 +112,18 @@ def interpolate(
         factors = scale_factor if isinstance(scale_factor, (tuple, list)) else (scale_factor, scale_factor)
         size = tuple(int(n * f) for n, f in zip(input.shape[2:], factors, strict=True))
         scales = tuple(1 / f for f in factors)
+        nearest = [
+            np.minimum((np.arange(m) / f + NUDGE).astype(np.int64), n - 1)
+            for m, f, n in zip(size, factors, input.shape[2:], strict=True)
+        ]
     else:
         size = pair_of(op, "size", size, 1)
         scales = tuple(n / m for n, m in zip(input.shape[2:], size, strict=True))
+        nearest = [np.arange(m) * n // m for n, m in zip(input.shape[2:], size, strict=True)]
     if min(size) < 1:
         raise ValueError(f"{op}: the output would have size {size} (input {input.shape})")
     if mode == "nearest":
-        rows, columns = (
-            np.minimum((np.arange(m) * np.float32(s)).astype(np.int64), n - 1)
-            for m, s, n in zip(size, scales, input.shape[2:], strict=True)
-        )
+        rows, columns = nearest
         return input[:, :, rows[:, None], columns]
     if mode != "bilinear":
         raise ValueError(f"{op}: unknown mode {mode!r}; known modes: nearest, bilinear")

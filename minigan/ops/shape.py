@@ -6,10 +6,14 @@ Both are linear, and the vjp of each is its adjoint: the same op with the other 
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 
 import numpy as np
 
 from ..autograd import Op, Tensor
+
+Pair = int | tuple[int, int]
+"""A setting of height and width: one number for both, or one for each."""
 
 
 class Linear(Op):
@@ -68,7 +72,23 @@ def sizes_of(shape: tuple) -> tuple[int, ...]:
     return tuple(operator.index(s) for s in shape)
 
 
-def reshape(input: Tensor, *shape) -> Tensor:
+def pair_of(op: str, what: str, value: Pair, least: int) -> tuple[int, int]:
+    """`value` for height and width, given once or for each. Raises ValueError that names op and argument."""
+    pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(pair) != 2 or any(isinstance(v, bool) or not isinstance(v, (int, np.integer)) or v < least for v in pair):
+        raise ValueError(f"{op}: {what} must be an integer or a pair of integers, at least {least}, got {value!r}")
+    return int(pair[0]), int(pair[1])
+
+
+def check_4d(op: str, input: Tensor, weight: Tensor | None = None) -> None:
+    """ValueError, naming the op, unless input is (N, C, H, W) and the weight has 4 axes too."""
+    if input.ndim != 4:
+        raise ValueError(f"{op}: input must be (N, C, H, W), got shape {input.shape}")
+    if weight is not None and weight.ndim != 4:
+        raise ValueError(f"{op}: weight must have 4 axes, got shape {weight.shape}")
+
+
+def reshape(input: Tensor, *shape: int | Sequence[int]) -> Tensor:
     """The elements of `input` in a new shape, one size of which may be -1."""
     shape = sizes_of(shape)
     size = input._data.size
@@ -106,7 +126,7 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
     return reshape(input, (*input.shape[:dim], 1, *input.shape[dim:]))
 
 
-def permute(input: Tensor, *dims) -> Tensor:
+def permute(input: Tensor, *dims: int | Sequence[int]) -> Tensor:
     """The axes in the order `dims`, a view."""
     axes = tuple(axis_index(d, input.ndim, "permute") for d in sizes_of(dims))
     if sorted(axes) != list(range(input.ndim)):

@@ -256,7 +256,7 @@ KERNELS = Path(mg.kernels.__file__).parent
         (f"{KERNELS}/cuda/conv.py", True),
         (f"{PACKAGE}_demo.py", False),
         (f"{PACKAGE}-experiments/train.py", False),
-        (f"{KERNELS}_of_mine.py", False),
+        (f"{PACKAGE.parent}/kernels_of_mine.py", False),
         (f"{PACKAGE}/examples/03_wgan_gp.py", False),
         (f"{PACKAGE.parent}/examples/03_wgan_gp.py", False),
         (f"{PACKAGE.parent}/train.py", False),

@@ -10,12 +10,12 @@ import pytest
 from minigan import cudasim
 from minigan.backend import DeviceError, module_of
 
-HERE = Path(__file__).parent
+OPS = Path(__file__).parents[1] / "ops"
 
 
 def pytest_on(device: str, *arguments: str) -> str:
     command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "--device", device, *arguments]
-    return subprocess.run(command, cwd=HERE, capture_output=True, text=True).stdout
+    return subprocess.run(command, cwd=OPS, capture_output=True, text=True).stdout
 
 
 def test_on_a_gpu_or_with_the_reason_why_not():

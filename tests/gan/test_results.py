@@ -8,13 +8,14 @@ from click.testing import CliRunner
 from minigan.cli import main
 from minigan.gan import results
 from minigan.gan.systems import table as systems
+from minigan.gan.systems.system import CLASSES
 
 
 def test_a_page_is_built_and_built_again(tmp_path, monkeypatch):
     """The second call trains nothing anew; the page names command, figures of each seed and paper."""
     monkeypatch.chdir(tmp_path)
     command = ["results", "dcgan", "--steps", "2", "--seeds", "2", "--json"]
-    monkeypatch.setitem(results.ROWS, "dcgan", results.Row("dcgan", results.CLASSES, {"base": 4, "batch_size": 8}))
+    monkeypatch.setitem(results.ROWS, "dcgan", results.Row("dcgan", CLASSES, {"base": 4, "batch_size": 8}))
     outputs = [CliRunner().invoke(main, command) for _ in range(2)]
     assert all(result.exit_code == 0 for result in outputs), outputs[0].output
     first, second = (json.loads(result.stdout.splitlines()[-1])[0] for result in outputs)

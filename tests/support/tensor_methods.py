@@ -1,4 +1,5 @@
-"""Writes minigan/_typing.py, what a type checker sees of Tensor's methods and of the ops that are functions of minigan:
+"""Writes minigan/_typing.pyi, what a type checker sees of Tensor's methods, of the ops that are functions of minigan,
+and of the layers that are one function each:
 
 python tests/support/tensor_methods.py
 
@@ -11,9 +12,10 @@ import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PLACE = ROOT / "minigan" / "_typing.py"
+PLACE = ROOT / "minigan" / "_typing.pyi"
 
-HEAD = '''"""For type checkers and editors: Tensor's methods and operators, and the ops that are functions of minigan.
+HEAD = '''"""For type checkers and editors: Tensor's methods and operators, the ops that are functions of minigan, and
+the layers that are one function.
 
 A running program attaches them, and never imports this file. tests/support/tensor_methods.py writes it.
 """
@@ -26,8 +28,11 @@ from collections.abc import Sequence
 from typing import overload
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from .autograd import Tensor
+from .autograd import Node as Node, Tensor as Tensor
+from .nn.layers import _Function
+from .ops.shape import Pair
 IMPORTS
 Number = float  # in the class below, `float` is a method
 Operand = Tensor | np.ndarray | Number
@@ -38,7 +43,7 @@ class Methods:
     """What Tensor has beside the methods that its class statement shows."""
 '''
 TAIL = """
-    def to(self, *args: object, dtype: object = None, device: str | None = None) -> Tensor: ...
+    def to(self, *args: DTypeLike, dtype: DTypeLike | None = None, device: str | None = None) -> Tensor: ...
     def expand(self, *sizes: int | Sequence[int]) -> Tensor: ...
     def float(self) -> Tensor: ...
     def double(self) -> Tensor: ...
@@ -81,6 +86,18 @@ def parameters(function) -> str:
     return ", ".join(texts)
 
 
+def layer(cls) -> list[str]:
+    """The class of a layer that is one function; a setting has the type that it has there, if it has one."""
+    types = {"inplace": "bool", "padding": "int | Sequence[int]"}
+    for p in inspect.signature(cls.function).parameters.values():
+        if p.annotation is not p.empty:
+            types[p.name] = p.annotation
+    settings = ["self", *(f"{name}: {types[name]} = {default!r}" for name, default in cls.defaults.items())]
+    paragraph = (cls.__doc__ or "").split("\n\n")[0]
+    doc = [_wrapped(f'"""{" ".join(paragraph.split())}"""')] if paragraph else []
+    return ["", "", f"class {cls.__name__}(_Function):", *doc, f"    def __init__({', '.join(settings)}) -> None: ..."]
+
+
 def imports() -> str:
     """The ops, from where they are, and the list of their names."""
     from minigan.methods import FUNCTIONS, METHODS
@@ -89,19 +106,22 @@ def imports() -> str:
     for table in (METHODS, FUNCTIONS):
         for module, line in table.items():
             names.setdefault(module.__name__.removeprefix("minigan"), []).extend(line.split())
-    lines = [f"from {module} import (\n{_wrapped(sorted(names[module]))}\n)" for module in sorted(names)]
+    lines = [
+        f"from {module} import (\n{_wrapped(', '.join(sorted(names[module])) + ',')}\n)" for module in sorted(names)
+    ]
     public = sorted(f'"{name}"' for row in names.values() for name in row)
-    return "\n".join(lines) + f"\n\n__all__ = [\n{_wrapped(public)}\n]\n"
+    return "\n".join(lines) + f"\n\n__all__ = [\n{_wrapped(', '.join(public) + ',')}\n]\n"
 
 
-def _wrapped(names: list[str]) -> str:
-    return textwrap.fill(f"{', '.join(names)},", 120, initial_indent="    ", subsequent_indent="    ")
+def _wrapped(line: str) -> str:
+    return textwrap.fill(line, 120, initial_indent="    ", subsequent_indent="    ")
 
 
 def text() -> str:
     """The whole file."""
     from minigan.autograd import Op
     from minigan.methods import METHODS
+    from minigan.nn import layers
 
     lines = [HEAD.replace("IMPORTS", imports())]
     for module, names in METHODS.items():
@@ -116,6 +136,9 @@ def text() -> str:
     for name in COMPARISONS:
         ignore = "  # type: ignore[override]" if name in ("eq", "ne") else ""
         lines.append(f"    def __{name}__(self, other: Operand) -> Tensor: ...{ignore}")
+    for cls in vars(layers).values():
+        if isinstance(cls, type) and cls.__base__ is layers._Function:
+            lines.extend(layer(cls))
     return "\n".join(lines) + "\n"
 
 

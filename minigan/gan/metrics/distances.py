@@ -40,7 +40,8 @@ def _pair(where: str, a: np.ndarray, b: np.ndarray, least: int = 2) -> tuple[np.
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Between Gaussians fitted to two sets of features (N, F) and (M, F). Raises ValueError for fewer than two rows."""
+    """Between Gaussians fitted to two sets of features (N, F) and (M, F); never below 0. Raises ValueError for fewer
+    than two rows."""
     a, b = _pair("frechet_distance", a, b)
     return _frechet(*_moments(a), *_moments(b))
 
@@ -55,7 +56,8 @@ def _frechet(mean_a: np.ndarray, cov_a: np.ndarray, mean_b: np.ndarray, cov_b: n
     values, vectors = np.linalg.eigh(cov_a)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ cov_b @ root), 0)).sum()
-    return float(np.square(mean_a - mean_b).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross)
+    # A distance is not negative, but where it is nearly 0 the rounding of the two sides of its difference may be.
+    return max(0.0, float(np.square(mean_a - mean_b).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross))
 
 
 def frechet_interval(a: np.ndarray, b: np.ndarray, rounds: int = 100, seed: int = 0) -> Interval:
@@ -63,11 +65,12 @@ def frechet_interval(a: np.ndarray, b: np.ndarray, rounds: int = 100, seed: int 
 
     Drawing rows again adds to the distance the bias of a finite sample once more; the basic interval,
     2 value - quantiles, takes it off instead of counting it twice (Davison and Hinkley 1997, section 5.2). It covers
-    the randomness of `a` alone: `b` is taken as given.
+    the randomness of `a` alone: `b` is taken as given. Where it reaches below 0, as no distance does, it is cut there.
     """
     a, b = _pair("frechet_interval", a, b)
     target, value = _moments(b), frechet_distance(a, b)
-    return _bootstrap(lambda rows: _frechet(*_moments(a[rows]), *target), value, len(a), rounds, seed)
+    ends = _bootstrap(lambda rows: _frechet(*_moments(a[rows]), *target), value, len(a), rounds, seed)
+    return Interval(value, max(0.0, ends.low), max(0.0, ends.high))
 
 
 def _bootstrap(statistic: Callable[[np.ndarray], float], value: float, count: int, rounds: int, seed: int) -> Interval:

@@ -307,7 +307,7 @@ class ToyTrainer:
         return points * self.spread + self.centre
 
     def _on_cpu(self, network: nn.Module) -> nn.Module:
-        return network if self.options.device == "cpu" else copy.deepcopy(network).to("cpu")
+        return network if device(self.options.device).is_host else copy.deepcopy(network).to("cpu")
 
     def landscape(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(D(x), its gradient) at points (N, 2) in the data's own units: (N,) and (N, 2), with the sign that is higher

@@ -1,4 +1,5 @@
-"""For type checkers and editors: Tensor's methods and operators, and the ops that are functions of minigan.
+"""For type checkers and editors: Tensor's methods and operators, the ops that are functions of minigan, and
+the layers that are one function.
 
 A running program attaches them, and never imports this file. tests/support/tensor_methods.py writes it.
 """
@@ -11,8 +12,11 @@ from collections.abc import Sequence
 from typing import overload
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from .autograd import Tensor
+from .autograd import Node as Node, Tensor as Tensor
+from .nn.layers import _Function
+from .ops.shape import Pair
 from .ops.act import (
     elu, leaky_relu, logsigmoid, maxout, relu, sigmoid, softplus, tanh,
 )
@@ -117,7 +121,7 @@ class Methods:
     def index_select(self, dim: int, index: Tensor) -> Tensor: ...
     def split(self, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]: ...
     def matmul(self, other: Tensor) -> Tensor: ...
-    def to(self, *args: object, dtype: object = None, device: str | None = None) -> Tensor: ...
+    def to(self, *args: DTypeLike, dtype: DTypeLike | None = None, device: str | None = None) -> Tensor: ...
     def expand(self, *sizes: int | Sequence[int]) -> Tensor: ...
     def float(self) -> Tensor: ...
     def double(self) -> Tensor: ...
@@ -154,3 +158,87 @@ class Methods:
     def __le__(self, other: Operand) -> Tensor: ...
     def __gt__(self, other: Operand) -> Tensor: ...
     def __ge__(self, other: Operand) -> Tensor: ...
+
+
+class Identity(_Function):
+    def __init__(self) -> None: ...
+
+
+class ReLU(_Function):
+    """max(x, 0); the derivative at 0 is 0."""
+    def __init__(self, inplace: bool = False) -> None: ...
+
+
+class LeakyReLU(_Function):
+    """x where x > 0, else negative_slope x; the derivative at 0 is negative_slope."""
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None: ...
+
+
+class ELU(_Function):
+    """x where x > 0, else alpha (e^x - 1)."""
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None: ...
+
+
+class Tanh(_Function):
+    """The hyperbolic tangent."""
+    def __init__(self) -> None: ...
+
+
+class Sigmoid(_Function):
+    """y = 1 / (1 + e^-x) dL/dx = g y (1 - y)"""
+    def __init__(self) -> None: ...
+
+
+class LogSigmoid(_Function):
+    """ln(1 / (1 + e^-x)) = -softplus(-x), without overflow."""
+    def __init__(self) -> None: ...
+
+
+class Softplus(_Function):
+    """ln(1 + e^(beta x)) / beta, a smooth relu; exactly x where beta x > threshold, as in PyTorch."""
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None: ...
+
+
+class Softmax(_Function):
+    """e^x / sum e^x along axis `dim`."""
+    def __init__(self, dim: int = -1) -> None: ...
+
+
+class LogSoftmax(_Function):
+    """ln softmax(x) along axis `dim`, accurate for large and small x."""
+    def __init__(self, dim: int = -1) -> None: ...
+
+
+class Maxout(_Function):
+    """The largest of each `pieces` consecutive features along axis `dim`, whose size they divide (Goodfellow et al.
+    2013)."""
+    def __init__(self, pieces: int = 2, dim: int = 1) -> None: ...
+
+
+class AvgPool2d(_Function):
+    """The mean of each kernel_size window of input (N, C, H, W); stride defaults to kernel_size."""
+    def __init__(self, kernel_size: Pair = 2, stride: Pair | None = None, padding: Pair = 0) -> None: ...
+
+
+class MaxPool2d(_Function):
+    """The largest element of each window of input (N, C, H, W), the first of equal ones; stride defaults to
+    kernel_size."""
+    def __init__(self, kernel_size: Pair = 2, stride: Pair | None = None, padding: Pair = 0, dilation: Pair = 1) -> None: ...
+
+
+class Upsample(_Function):
+    """`input` (N, C, H, W) resized to `size` or by `scale_factor`, by mode "nearest" or "bilinear"."""
+    def __init__(self, size: Pair | None = None, scale_factor: float | tuple[float, float] | None = None, mode: str = 'nearest', align_corners: bool | None = None) -> None: ...
+
+
+class PixelShuffle(_Function):
+    """(N, C r^2, H, W) -> (N, C, r H, r W): each group of r^2 channels becomes an r x r block of pixels."""
+    def __init__(self, upscale_factor: int = 2) -> None: ...
+
+
+class ReflectionPad2d(_Function):
+    def __init__(self, padding: int | Sequence[int] = 1) -> None: ...
+
+
+class ZeroPad2d(_Function):
+    def __init__(self, padding: int | Sequence[int] = 1) -> None: ...

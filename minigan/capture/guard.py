@@ -1,0 +1,152 @@
+"""Machine room, capture: whether everything that a record depends on is as it was, asked before every replay.
+
+A `Reach` says what the recorded code read, and where. `Guard` lays that out as two equally long lists, what stands at
+these places now and what stood there, and compares them by identity in one pass of compiled iterators: a step of twelve
+layers costs some microseconds. Only where something is not the same object is it looked at: an equal number or string
+of the same type counts as the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain
+from operator import attrgetter, call, is_, itemgetter
+from types import MappingProxyType
+
+from ..autograd import Tensor
+from .reach import MISSING, SCALARS, Reach
+
+END = object()
+"""Stands between two containers, so that no entry of one is taken for the next one's."""
+
+cell_contents = attrgetter("cell_contents")
+
+
+class Guard:
+    """Whether what a record read is as it was. `changed` names the place at which `holds` last said no."""
+
+    def __init__(self, reach: Reach) -> None:
+        self.changed, self.values = "", ("", "")
+        self._fetches: list[Callable[[], tuple]] = []
+        self._containers: list = []
+        self._sizes: list = []
+        self._absent: list[tuple[object, list[str], str]] = []
+        fetched, counts, entries = [], [], []
+        self._labels: list[str] = []
+        for owner, values, path in reach.named.values():
+            present = {name: value for name, value in values.items() if value is not MISSING}
+            if absent := [name for name, value in values.items() if value is MISSING]:  # a dict's
+                self._sizes.append(owner)
+                self._absent.append((owner, absent, path))
+                counts.append(len(owner))
+            if not present:
+                continue
+            names = list(present) if len(present) > 1 else [*present, *present]  # a getter of one gives no tuple
+            getter = itemgetter(*names) if isinstance(owner, (dict, MappingProxyType)) else attrgetter(*names)
+            self._fetches.append(partial(getter, owner))
+            fetched += [present[name] for name in names]
+            self._labels += [path.format(name) for name in names]
+        for container, keys, values, path in reach.contents.values():
+            if isinstance(container, (tuple, frozenset)):
+                continue  # its identity is its owner's entry
+            if isinstance(container, dict) and not values:
+                self._sizes.append(container)
+                self._absent.append((container, [], path))
+                counts.append(0)
+                continue
+            if isinstance(container, dict):
+                self._containers += [container, (END,), container.values(), (END,)]
+                entries += [*keys, END, *values, END]
+            else:
+                self._containers += [container, (END,)]
+                entries += [*values, END]
+            self._labels += [path] * (len(entries) + len(fetched) - len(self._labels))
+        cells = [entry for entry in reach.cells.values() if entry[1] is not MISSING]
+        self._cells = [cell for cell, _, _ in cells]
+        self._empty = [(cell, path) for cell, value, path in reach.cells.values() if value is MISSING]
+        self._arrays = list(reach.arrays.values())
+        self._labels += [path for *_, path in cells]
+        self._labels += [path.format(" or ".join(names)) for _, names, path in self._absent] + ["a container"]
+        self._expected = [*fetched, *entries, *(value for _, value, _ in cells), *counts, END]
+
+    def _live(self) -> Iterator:
+        return chain(
+            chain.from_iterable(map(call, self._fetches)),
+            chain.from_iterable(self._containers),
+            map(cell_contents, self._cells),
+            map(len, self._sizes),
+            (END,),
+        )
+
+    def holds(self) -> bool:
+        """Whether nothing has changed."""
+        try:
+            if not all(map(is_, self._live(), self._expected)) and not self._equal():
+                return False
+        except (KeyError, AttributeError, ValueError, RuntimeError) as error:  # an entry is gone, or a cell is empty
+            self.changed, self.values = f"{type(error).__name__} {error}", ("", "")
+            return False
+        for cell, path in self._empty:
+            try:
+                self.values, self.changed = ("unassigned", _short(cell.cell_contents)), path
+            except ValueError:
+                continue
+            return False
+        for array, content, path in self._arrays:
+            if array.tobytes() != content:
+                self.changed, self.values = path, ("some numbers", "others")
+                return False
+        return True
+
+    def _equal(self) -> bool:
+        """The same, entry by entry: numbers and strings by value. What is equal is known by its identity afterwards."""
+        live, first = list(self._live()), len(self._expected) - 1 - len(self._sizes)
+        for i, (now, before) in enumerate(zip(live, self._expected, strict=False)):
+            if now is before:
+                continue
+            if first <= i < len(self._expected) - 1:
+                owner, names, _ = self._absent[i - first]
+                alike = bool(names) and not any(name in owner for name in names)
+            else:
+                alike = same(now, before)
+            if not alike:
+                self.changed, self.values = self._labels[i], (_short(before), _short(now))
+                return False
+        self._expected = live
+        return True
+
+    def forgive(self, was_read: Callable[[Tensor], bool]) -> None:
+        """After the recording: an entry that was a tensor, which the step did not read, and is another one now was only
+        written. It is known by its new tensor from now on."""
+        try:
+            live = list(self._live())
+        except (KeyError, AttributeError, ValueError):
+            return
+        if len(live) == len(self._expected):
+            for i, (now, before) in enumerate(zip(live, self._expected, strict=True)):
+                if (
+                    isinstance(before, Tensor)
+                    and isinstance(now, Tensor)
+                    and now is not before
+                    and not was_read(before)
+                ):
+                    self._expected[i] = now
+
+
+def same(now: object, before: object) -> bool:
+    """Whether two values are the same object, or equal numbers or strings of one type, or tuples of such."""
+    if now is before:
+        return True
+    if type(now) is not type(before):
+        return False
+    if isinstance(now, tuple):
+        return len(now) == len(before) and all(map(same, now, before))
+    if isinstance(now, (float, complex)):
+        return repr(now) == repr(before)  # tells -0.0 from 0.0, and knows NaN
+    return isinstance(now, SCALARS) and bool(now == before)
+
+
+def _short(value: object) -> str:
+    text = f"a tensor of shape {value.shape}" if isinstance(value, Tensor) else repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."

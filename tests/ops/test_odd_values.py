@@ -1,0 +1,152 @@
+"""Values at the edge: indices outside, gradients of another shape, NaN and infinity, against PyTorch where it answers.
+
+Where PyTorch and mathematics differ, the test says which it follows.
+"""
+
+import itertools
+from functools import partial
+
+import numpy as np
+import pytest
+
+import minigan as mg
+from minigan import functional as F
+
+NAN, INF = np.nan, np.inf
+ODD = [NAN, -INF, INF, -1.0, -0.0, 0.0, 1.0, 2.0]
+SHAPES = [(), (1,), (3,), (3, 1), (1, 3), (2, 3), (3, 2), (2, 3, 1)]
+
+
+@pytest.mark.parametrize(("shape", "other"), [p for p in itertools.product(SHAPES, SHAPES) if p[0] != p[1]])
+def test_a_gradient_of_another_shape_is_refused(shape, other):
+    """By the assignment, and by name where a hook of a leaf or of an inner tensor returns it."""
+    x, g = mg.ones(shape, requires_grad=True), mg.ones(other)
+    with pytest.raises(ValueError, match=r"^grad: a tensor of shape .* cannot be the gradient"):
+        x.grad = g
+    assert x.grad is None
+    for inner in (False, True):
+        x = mg.ones(shape, requires_grad=True)
+        y = x * 2 if inner else x
+        y.register_hook(lambda _: g)
+        with pytest.raises(ValueError, match=r"^register_hook: a tensor of shape"):
+            (y * y).sum().backward()
+
+
+@pytest.mark.parametrize("value", [5.0, "text", np.ones(3), [1.0, 2.0, 3.0]], ids=lambda value: type(value).__name__)
+def test_what_is_no_tensor_is_no_gradient(value):
+    x = mg.ones(3, requires_grad=True)
+    with pytest.raises(TypeError, match=r"^grad: the gradient of"):
+        x.grad = value
+    x.register_hook(lambda _: value)
+    with pytest.raises(TypeError, match=r"^register_hook: the gradient of"):
+        x.sum().backward()
+
+
+@pytest.mark.parametrize("shape", [(4,), (2, 3), (3, 1, 2)])
+def test_indices_outside_are_refused_and_those_within_are_not(shape):
+    """gather and index_select along every axis, eager and replayed by a plan: 0..size-1, and nothing else."""
+    x = mg.tensor(np.arange(np.prod(shape), dtype=np.float32).reshape(shape))
+    for axis, size in enumerate(shape):
+        for index in range(-size - 1, size + 2):
+            whole, line = mg.tensor(np.full(shape, index)), mg.tensor(np.array([0, index]))
+            calls = {
+                "gather": partial(mg.gather, x, axis, whole),
+                "index_select": partial(mg.index_select, x, axis, line),
+            }
+            for name, call in calls.items():
+                for run in (call, mg.capture(call)):
+                    if 0 <= index < size:
+                        assert (run().numpy().take(-1, axis) == x.numpy().take(index, axis)).all()
+                    else:
+                        with pytest.raises(IndexError, match=f"{name}: indices .* are outside axis {axis} of"):
+                            run()
+
+
+def test_gather_from_a_single_number(torch):
+    """It counts as one axis of size 1."""
+    for index in (0, [0], [0, 0, 0], [], 1, -1, [0, 7]):
+        at = np.array(index, np.int64)
+        for dim in (0, -1):
+            try:
+                expected = torch.gather(torch.tensor(5.0), dim, torch.tensor(at)).numpy()
+            except RuntimeError:
+                with pytest.raises(IndexError, match="gather: indices"):
+                    mg.gather(mg.tensor(5.0), dim, mg.tensor(at))
+                continue
+            ours = mg.gather(mg.tensor(5.0), dim, mg.tensor(at))
+            assert ours.shape == expected.shape
+            assert (ours.numpy() == expected).all()
+
+
+@pytest.mark.parametrize("size", range(8))
+@pytest.mark.parametrize("chunks", range(1, 9))
+def test_chunks(size, chunks, torch):
+    for dim, shape in ((0, (size, 2)), (1, (2, size)), (-1, (0, size))):
+        ours = [piece.shape for piece in mg.chunk(mg.ones(shape), chunks, dim)]
+        assert ours == [tuple(piece.shape) for piece in torch.chunk(torch.ones(shape), chunks, dim)]
+
+
+def gradients(torch, ours, theirs, *arrays):
+    """(value, gradients) here and in PyTorch, of the sum of what a function returns."""
+    a = [mg.tensor(array, requires_grad=True) for array in arrays]
+    b = [torch.tensor(array, requires_grad=True) for array in arrays]
+    y, z = ours(*a), theirs(*b)
+    with np.errstate(all="ignore"):
+        found, expected = mg.grad(y.sum(), a), torch.autograd.grad(z.sum(), b)
+    return [y.detach(), *found], [z.detach(), *expected]
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("name", ["maximum", "minimum", "amax", "amin", "elu", "relu", "leaky_relu", "clip"])
+def test_gradients_at_odd_values(name, torch):
+    """All pairs of odd values, or rows of three of them: PyTorch's gradients, whose conventions these are."""
+    if name in ("maximum", "minimum"):
+        arrays = np.array(list(itertools.product(ODD, ODD)), np.float32).T.copy()
+        pair = getattr(mg, name), getattr(torch, name)
+    elif name in ("amax", "amin"):
+        arrays = [np.array(list(itertools.product(ODD, repeat=3)), np.float32)]
+        pair = (lambda x: getattr(x, name)(1),) * 2
+    elif name == "clip":
+        arrays, pair = [np.array(ODD, np.float32)], (lambda x: mg.clip(x, -0.5, 1.5), lambda x: x.clip(-0.5, 1.5))
+    else:
+        arrays, pair = [np.array(ODD, np.float32)], (getattr(F, name), getattr(torch.nn.functional, name))
+    for ours, theirs in zip(*gradients(torch, *pair, *arrays), strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_cross_entropy_of_odd_logits_and_labels(reduction, smoothing, weighted, torch):
+    """Rows with an impossible class (-inf) or NaN, any of them ignored, or all: PyTorch's values and gradients."""
+    rows = np.array([[0.5, -INF, 1.0], [NAN, 0.0, 1.0], [1.0, 2.0, -1.0]], np.float32)
+    weight = np.array([0.5, 2.0, 1.5], np.float32) if weighted else None
+    for labels in itertools.product([-100, 0, 2], repeat=3):
+        at = np.array(labels)
+        settings = {"reduction": reduction, "label_smoothing": smoothing}
+        ours = partial(F.cross_entropy, target=at, weight=None if weight is None else mg.tensor(weight), **settings)
+        theirs = partial(
+            torch.nn.functional.cross_entropy,
+            target=torch.tensor(at),
+            weight=None if weight is None else torch.tensor(weight),
+            **settings,
+        )
+        pair = gradients(torch, ours, theirs, rows)
+        for mine, torchs in zip(*pair, strict=True):
+            np.testing.assert_allclose(mine.numpy(), torchs.numpy(), rtol=1e-5, atol=1e-6, err_msg=str(labels))
+
+
+@pytest.mark.parametrize("target", [[0.0, 1.0, 0.0], [0.0, 0.5, 0.5], [0.0, 0.0, 1.0]])
+def test_an_impossible_class_that_is_not_aimed_at_adds_nothing(target):
+    """0 ln 0 = 0: the loss is that without the class, and finite, where PyTorch answers NaN. Gradients are those of the
+    smaller problem, too."""
+    x = mg.tensor(np.array([[-INF, 0.3, -0.5]]), requires_grad=True)
+    small = mg.tensor(np.array([[0.3, -0.5]]), requires_grad=True)
+    loss = F.cross_entropy(x, mg.tensor(np.array([target])))
+    expected = F.cross_entropy(small, mg.tensor(np.array([target[1:]])))
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
+    (g,), (wanted,) = mg.grad(loss, x), mg.grad(expected, small)
+    np.testing.assert_allclose(g.numpy(), [[0.0, *wanted.numpy()[0]]], rtol=1e-12)
+    aimed = F.cross_entropy(x, mg.tensor(np.array([[0.5, 0.5, 0.0]])))
+    assert aimed.item() == INF
