@@ -26,7 +26,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 HEALTH = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 settings.register_profile("dev", max_examples=20, deadline=None, suppress_health_check=HEALTH, database=None)
-settings.register_profile("ci", max_examples=50, deadline=None, suppress_health_check=HEALTH, derandomize=True)
+settings.register_profile("ci", max_examples=25, deadline=None, suppress_health_check=HEALTH, derandomize=True)
 settings.register_profile("long", max_examples=400, deadline=None, suppress_health_check=HEALTH, database=None)
 settings.register_profile("device", max_examples=3, deadline=None, suppress_health_check=HEALTH, derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))

@@ -138,14 +138,14 @@ def survey(
     seed: int = 0,
     options: Iterable[str] = (),
     record: Mapping[str, Outcome] | None = None,
-    report: Callable[[Outcome, int, int], None] = lambda *_: None,
+    notify: Callable[[Outcome, int, int], None] = lambda *_: None,
 ) -> list[Outcome]:
     """Tries a file's mutants, all or `limit` of them drawn by `seed`.
 
     check    gets a mutant's text, and returns what it noticed, or None
     options  with which a mutant is to compile
     record   outcomes of an earlier run by key: those that did not survive are taken as they are
-    report   is told each new outcome, its number and of how many
+    notify   is told each new outcome, its number and of how many
     """
     sample, options, record = mutants(path), tuple(options), record or {}
     if limit is not None and len(sample) > limit:
@@ -161,7 +161,7 @@ def survey(
             noticed = check(m.text)
             fate, words = ("killed", noticed[:160]) if noticed else ("survived", "")
         outcomes.append(Outcome(m.key, m.file, m.line, m.rule, m.before, m.after, fate, words))
-        report(outcomes[-1], i, len(sample))
+        notify(outcomes[-1], i, len(sample))
     return outcomes
 
 
@@ -201,7 +201,7 @@ def _survey_all(files: list[Path], plan: Plan, options: argparse.Namespace) -> l
     """Surveys the files one after the other; ValueError for tests that fail without any mistake."""
     record, outcomes = recorded(options.out), []
 
-    def report(outcome: Outcome, i: int, of: int) -> None:
+    def notify(outcome: Outcome, i: int, of: int) -> None:
         print(
             f"{i}/{of} {outcome.file}:{outcome.line} {outcome.rule}: {outcome.fate} {outcome.words[:100]}", flush=True
         )
@@ -215,7 +215,7 @@ def _survey_all(files: list[Path], plan: Plan, options: argparse.Namespace) -> l
             wrong = checkout.check(None)
             if wrong:
                 raise ValueError(f"{file}: the tests fail without any mistake: {wrong}")
-            outcomes += survey(file, checkout.check, options.limit, options.seed, plan.options, record, report)
+            outcomes += survey(file, checkout.check, options.limit, options.seed, plan.options, record, notify)
         finally:
             checkout.remove()
     if options.out:
@@ -243,7 +243,7 @@ def main(argv: list[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(description="Put small mistakes into kernels and see whether tests notice.")
     parser.add_argument("files", nargs="+", type=Path)
-    parser.add_argument("--plan", type=Path, help="TOML: tests by file, and what is record of survivors")
+    parser.add_argument("--plan", type=Path, help="TOML: tests by file, and what is known of survivors")
     parser.add_argument("--tests", nargs="+", help="what pytest is to run, in place of the plan's")
     parser.add_argument("--root", type=Path, default=Path(), help="the checkout")
     parser.add_argument("--limit", type=int, help="mutants of each file")

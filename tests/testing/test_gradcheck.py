@@ -10,7 +10,7 @@ from hypothesis import given, settings
 import minigan as mg
 from minigan.gan.systems import table as systems
 from minigan.ops import act as ops_act
-from minigan.testing import certificate, gradcheck, opcase, strategies
+from minigan.testing import certificate, gradcheck, objectives, opcase, strategies
 from minigan.testing.gradcheck import GradcheckError, check_order, compare_with_torch, gradgradcheck, order_errors
 from minigan.testing.opdb import TABLE, BadCall, OpCase, call
 
@@ -236,7 +236,7 @@ def test_a_certificate_of_dcgan():
 SYSTEMS = [
     pytest.param(name, marks=() if name == "stargan" else pytest.mark.slow)
     for name in systems.SYSTEMS
-    if name not in certificate.WITH_TORCH
+    if name not in objectives.WITH_TORCH
 ]
 
 
