@@ -70,7 +70,7 @@ class Dataset:
             array = getattr(self, name)
             if array is not None:
                 total.update(f"{name} {array.dtype} {array.shape}\n".encode())
-                total.update(np.ascontiguousarray(array))
+                total.update(np.ascontiguousarray(array).data)
         return total.hexdigest()
 
     def rows(self, part: str = "train", label: str | None = None, **attributes: str) -> np.ndarray:

@@ -186,7 +186,8 @@ def _white(file: Image) -> int | None:
     """The level that is white in an image of one channel of more than 8 bits; None where its file does not say."""
     if file.format != "TIFF":
         return 65535  # Pillow scales all others to it
-    bits = int(file.tag_v2.get(BITS_PER_SAMPLE, (1,))[0])
+    tags: Any = getattr(file, "tag_v2", {})
+    bits = int(tags.get(BITS_PER_SAMPLE, (1,))[0])
     return 2**bits - 1 if bits <= 16 else None
 
 
@@ -210,8 +211,8 @@ def _eight_bit(image: Image, mode: str, white: int | None) -> tuple[Image, list[
         return image.convert("RGB"), ["CMYK, converted to RGB without its colour profile"]
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB"), []
+        ground = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(ground, image).convert("RGB"), []
     return image, []
 
 
