@@ -8,6 +8,7 @@ import collections
 import copy
 import dataclasses
 import functools
+import os
 import types
 import warnings
 
@@ -544,6 +545,31 @@ def slice_of_a_tensor():
 def axis_of_a_sum():
     x, settings = tensor(), {"axis": 0}
     return lambda: x.sum(settings["axis"]), lambda: settings.update(axis=1)
+
+
+@case
+def name_that_a_class_gains():
+    class Own:
+        pass
+
+    x = tensor()
+    return lambda: x * getattr(Own, "scale", 1.0), lambda: setattr(Own, "scale", 2.0)
+
+
+@case
+def name_that_hides_a_base_class_s():
+    class Own(Config):
+        pass
+
+    owner, x = Own(), tensor()
+    return lambda: x * owner.scale, lambda: setattr(Own, "scale", 2.0)
+
+
+@case
+def environment():
+    x = tensor()
+    os.environ["MINIGAN_TEST_SCALE"] = "1"
+    return lambda: x * float(os.environ["MINIGAN_TEST_SCALE"]), lambda: os.environ.update(MINIGAN_TEST_SCALE="2")
 
 
 @case
