@@ -134,7 +134,7 @@ def text() -> str:
         lines.append(f"    def __{name}__(self, other: Operand) -> Tensor: ...")
         lines.append(f"    def __r{name}__(self, other: Operand) -> Tensor: ...")
     for name in COMPARISONS:
-        ignore = "  # type: ignore[override]" if name in ("eq", "ne") else ""
+        ignore = "  # type: ignore[override]" if name in ("eq", "ne") else "  # type: ignore[misc]"
         lines.append(f"    def __{name}__(self, other: Operand) -> Tensor: ...{ignore}")
     for cls in vars(layers).values():
         if isinstance(cls, type) and cls.__base__ is layers._Function:
