@@ -16,20 +16,11 @@ CHECKOUT = ROOT.parent
 
 FLOORS = [
     *("kernels", "cudasim", "backend", "_modes", "_array", "autograd"),
-    *("ops", "methods", "creation", "functional", "nn", "capture"),
-    *("optim", "data", "checkpoint", "viz"),
+    *("ops", "methods", "creation", "functional", "nn", "optim", "capture"),
+    *("data", "checkpoint", "viz"),
     *("gan.losses", "gan.penalties", "gan.steps", "gan.tricks", "gan.theory", "gan.networks", "gan.metrics"),
-    *(
-        "gan.options",
-        "gan._state",
-        "gan.train",
-        "gan.systems",
-        "gan._dry_run",
-        "gan.run",
-        "gan.latents",
-        "gan.results",
-        "gan.toy",
-    ),
+    *("gan.options", "gan._state", "gan.train", "gan.systems", "gan._dry_run", "gan.run", "gan.latents"),
+    *("gan.results", "gan.toy"),
     *("testing", "bench", "docs", "cli"),
 ]
 FACES = {"", "gan", "assets", "_doors", "__main__"}
