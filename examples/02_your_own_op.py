@@ -11,7 +11,7 @@ Run it:  python -m minigan.examples.02_your_own_op
 import numpy as np
 
 import minigan as mg
-from minigan.testing.gradcheck import GradcheckError, check_order
+from minigan.testing.gradcheck import GradcheckError, check
 
 
 class Swish(mg.Op):
@@ -37,11 +37,11 @@ class WrongSwish(Swish):
 def main() -> None:
     """Check the right op to third order, and watch the wrong one fail."""
     x = mg.tensor(np.random.default_rng(0).standard_normal((3, 4)), requires_grad=True)
-    for order in (1, 2, 3):
-        error = check_order(Swish(), [x], order)
-        print(f"Swish, order {order}: worst error against finite differences {error:.1e}")
+    for order, error in enumerate(check(Swish(), [x], upto=3, reference=lambda x: x * x.sigmoid())):
+        against = f"finite differences of order {order - 1}" if order else "the same in other ops"
+        print(f"Swish, order {order}: worst error against {against} {error:.1e}")
     try:
-        check_order(WrongSwish(), [x], 1)
+        check(WrongSwish(), [x], upto=3)
     except GradcheckError as error:
         print(f"WrongSwish is found out: {error}")
 

@@ -41,7 +41,7 @@ if _TYPE_CHECKING:
 else:
     globals().update(methods.PUBLIC)
 _open_doors(__name__)
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "CaptureError",
     "Generator",

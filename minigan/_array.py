@@ -19,7 +19,7 @@ from .backend import device as check_device
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
 
-    from ._typing import Node, Tensor
+    from ._typing import Node, T, Tensor
 
 _property: Any = property  # so that the type that stands beside a name counts
 
@@ -208,3 +208,8 @@ def claim(array: np.ndarray, owners: set[int]) -> bool:
     free = base.nbytes <= 2 * array.nbytes and 0 not in array.strides and id(base) not in owners
     owners.add(id(base))
     return free
+
+
+def of_any_arguments(method: Callable[..., T]) -> Callable[..., T]:
+    """`method` itself. To type checkers: an op's own one takes as many arguments as the op has, under their names."""
+    return method

@@ -8,11 +8,13 @@ A running program attaches them, and never imports this file. tests/support/tens
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import overload
+from collections.abc import Callable, Sequence
+from typing import TypeVar, overload
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike as ArrayLike, DTypeLike as DTypeLike
+
+from minigan.kernels.work import Now as Now
 
 from .autograd import Node as Node, Tensor as Tensor
 from .nn.layers import _Function
@@ -51,6 +53,9 @@ __all__ = [
 Number = float  # in the class below, `float` is a method
 Operand = Tensor | np.ndarray | Number
 Dim = int | Sequence[int] | None
+Hook = Callable[[Tensor], Tensor | None]
+Slot = tuple[Node, int] | int  # what a cotangent belongs to: see autograd._slot
+T = TypeVar("T")
 
 
 class Methods:

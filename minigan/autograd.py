@@ -21,30 +21,20 @@ Four rules keep that right, and fast:
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import _array, _modes
-from ._array import ArrayHolder, array_of, in_place
+from ._array import ArrayHolder, array_of, in_place, of_any_arguments
 from ._modes import detect_anomaly as detect_anomaly
 from ._modes import enable_grad, is_grad_enabled, no_grad
 from .backend import FLOATS, Generator, device_modules, namespace, to_device, together
 
 if TYPE_CHECKING:
-    from typing import TypeVar
-
-    from numpy.typing import ArrayLike, DTypeLike
-
-    from minigan.kernels.work import Now
-
-    from ._typing import Methods, Operand
-
-    Hook = Callable[["Tensor"], "Tensor | None"]
-    Slot = tuple["Node", int] | int  # see _slot
-    T = TypeVar("T")
+    from ._typing import ArrayLike, DTypeLike, Hook, Methods, Now, Operand, Slot, T
 else:
     Methods = object  # methods.py and the ops attach them
 
@@ -185,11 +175,6 @@ class Node:
         return y
 
 
-def _of_any_arguments(method: Callable[..., T]) -> Callable[..., T]:
-    """`method` itself. To type checkers: an op's own one takes as many arguments as the op has, under their names."""
-    return method
-
-
 class Op:
     """One differentiable operation. Subclass it with `forward` and either `vjp` or `reference`.
 
@@ -211,7 +196,7 @@ class Op:
         """The name in messages: the class's."""
         return type(self).__name__
 
-    @_of_any_arguments
+    @of_any_arguments
     def forward(self, *arrays: np.ndarray) -> np.ndarray | tuple[np.ndarray, ...]:
         """The kernel: arrays in, an array or a tuple of arrays out."""
         raise NotImplementedError(f"{self.name} has no forward")
@@ -223,12 +208,12 @@ class Op:
         """
         work.call(_array.fill, outputs, self.forward, inputs)
 
-    @_of_any_arguments
+    @of_any_arguments
     def reference(self, *tensors: Tensor) -> Tensor | tuple[Tensor, ...]:
         """The same function as a composite of other ops."""
         raise NotImplementedError(f"{self.name} has neither a vjp nor a reference, so it cannot be differentiated")
 
-    @_of_any_arguments
+    @of_any_arguments
     def vjp(self, node: Node, need: Sequence[bool], *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
         """The derivative of `reference`, for an op that states no rule of its own."""
         onward = is_grad_enabled()  # is this pass itself being recorded?

@@ -2,23 +2,26 @@
 
     from minigan import gradcheck, tensor
     x = tensor(np.array([0.3, -1.2]), requires_grad=True)          # float64
-    gradcheck.gradcheck(my_op, [x])                                 # order 1
-    gradcheck.check_order(my_op, [x], order=3)
+    gradcheck.check(my_op, [x], upto=3)                             # values, and orders 1, 2, 3
+    gradcheck.check_order(my_op, [x], order=3)                      # order 3 alone, taking order 2 for right
 
 What is checked. Start from the outputs y = f(x) and draw a cotangent u1; the gradient of <u1, y> is a function of x
 again. Draw u2 and differentiate <u2, that>, and so on:
 
     phi_0(x) = f(x),    phi_n(x) = d/dx <u_n, phi_(n-1)(x)>.
 
-`check_order(f, x, n)` compares phi_n, as the engine computes it, with central differences of the engine's own
-phi_(n-1); so if order n-1 is right, order n is. phi_(n-1) is differentiated by its cotangents u1 .. u_(n-1) as well: in
-a network they depend on the parameters, and a rule that takes its cotangent for a constant is wrong only there. The
-cotangents are random, never ones: the input gradient of batch norm under a cotangent of ones is zero, whatever is wrong
-with it. Where phi_(n-1) has few elements, its whole Jacobian is compared row by row as well.
+`check(f, x, upto=n)` goes through all orders, beginning with the values. `check_order(f, x, n)` compares phi_n, as the
+engine computes it, with central differences of the engine's own phi_(n-1); so if order n-1 is right, order n is.
+phi_(n-1) is differentiated by its cotangents u1 .. u_(n-1) as well: in a network they depend on the parameters, and a
+rule that takes its cotangent for a constant is wrong only there. The cotangents are random, never ones: the input
+gradient of batch norm under a cotangent of ones is zero, whatever is wrong with it. Where phi_(n-1) has few elements,
+its whole Jacobian is compared row by row as well.
 
 Why the tolerance. With step h = 1e-5 in float64 the difference carries about 1e-16 / h = 1e-11 of rounding and h^2 / 6
 = 2e-11 of truncation, each times the size of f and of its third derivative. 1e-6 leaves those sizes room up to about
-1e4, and an actual mistake is rarely smaller than 1e-2. PyTorch's numbers differ by the order of summation only: 1e-9.
+1e4, and an actual mistake is rarely smaller than 1e-2. Where a function bends within the step, as log does near 0, the
+elements that differ are compared once more with a step of h / 100. PyTorch's numbers differ by the order of summation
+only: 1e-9.
 
 The function is run where its inputs lie, on a GPU too; the differences are taken on the CPU.
 """
@@ -30,12 +33,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..autograd import Tensor, array_of, enable_grad, grad
+from ..autograd import Op, Tensor, array_of, enable_grad, grad, no_grad
 from ..backend import FLOATS, default_device, device, device_of, float64, host, to_device
 
 EPS, TOLERANCE, TORCH_TOLERANCE = 1e-5, 1e-6, 1e-9
 Key = int | tuple[int, int]
 """What is differentiated by: an input by its position, or a cotangent by its order and position."""
+FINER = 100
+"""How much smaller the step is with which elements that differ are compared again."""
 FULL_JACOBIAN = 12
 """Outputs up to which the whole Jacobian is compared, not only its product with a random cotangent."""
 
@@ -48,6 +53,62 @@ class GradcheckError(ValueError):
         super().__init__(message)
         self.order, self.input, self.element = order, input, element
         self.analytic, self.numeric = analytic, numeric
+
+
+WHERE = (
+    "look at forward first",
+    "look at vjp first",
+    "look first at what vjp takes for a constant: an array kept aside, a detached tensor, the cotangent",
+)
+"""What is most likely wrong at order 0, at order 1, and at any higher one."""
+
+
+def check(
+    fn: Callable, inputs: Sequence[Tensor], upto: int = 3, *, reference: Callable | None = None, **options
+) -> list[float | None]:
+    """The worst errors of fn's values and of its derivatives of every order from 1 to `upto`, lowest first.
+
+    reference: the same function in other words, whose values fn's are compared with; by default the op's own
+    `reference`, and an error of None where there is none. Other arguments as for `order_errors`.
+
+    Raises GradcheckError at the lowest order that is wrong, saying where to look first; TypeError and ValueError as
+    `order_errors` does.
+    """
+    if upto < 1:
+        raise ValueError(f"{_name(fn)}: the highest order to check must be at least 1, got {upto}")
+    if reference is None and isinstance(fn, Op) and type(fn).reference is not Op.reference:
+        reference = fn.reference
+    errors: list[float | None] = []
+    for order in range(upto + 1):
+        try:
+            if order:
+                errors.append(check_order(fn, inputs, order, **options))
+            else:
+                errors.append(None if reference is None else _value_error(fn, reference, inputs))
+        except GradcheckError as error:
+            message = f"{error}; {WHERE[min(order, 2)]}"
+            raise GradcheckError(
+                message, error.order, error.input, error.element, error.analytic, error.numeric
+            ) from None
+    return errors
+
+
+def _value_error(fn: Callable, reference: Callable, inputs: Sequence[Tensor]) -> float:
+    """The worst error of fn's outputs against the reference's."""
+    with _home(inputs), no_grad():
+        outputs, expected = (_sequence(f(*inputs), Tensor) for f in (fn, reference))
+    if len(outputs) != len(expected) or any(a.shape != b.shape for a, b in zip(outputs, expected, strict=True)):
+        shapes = [[y.shape for y in ys] for ys in (outputs, expected)]
+        raise GradcheckError(f"{_name(fn)}: outputs of shapes {shapes[0]}, the reference has {shapes[1]}", 0)
+    tolerances = (TORCH_TOLERANCE, TORCH_TOLERANCE)
+    pairs = zip(outputs, expected, strict=True)
+    return max(
+        (
+            compare(_name(fn), 0, i, _array(a), _array(b), *tolerances, "the reference says")
+            for i, (a, b) in enumerate(pairs)
+        ),
+        default=0.0,
+    )
 
 
 def gradcheck(fn: Callable, inputs: Sequence[Tensor], **options) -> float:
@@ -121,6 +182,7 @@ def _order_errors(fn, inputs, order, eps, atol, rtol, seed, full, name) -> dict[
     by = [*positions, *(key for key in leaves if key not in point)]
     point = {key: host(leaf.data) for key, leaf in leaves.items()}
     jacobian = _differences(fn, point, by, positions, order - 1, seed, before, eps)
+    finer: np.ndarray | None = None
     cotangents = [_cotangents(before, order, seed)]
     size = sum(0 if y is None else y.data.size for y in before)
     if size <= full:
@@ -129,11 +191,22 @@ def _order_errors(fn, inputs, order, eps, atol, rtol, seed, full, name) -> dict[
     for rows in cotangents:
         analytic = _backward(before, [leaves[key] for key in by], rows, create_graph=False)
         _require_finite(name, order, analytic)
-        numeric = np.concatenate([u.ravel() for u in rows if u is not None] or [np.zeros(0)]) @ jacobian
+        weights = np.concatenate([u.ravel() for u in rows if u is not None] or [np.zeros(0)])
+        numeric = weights @ jacobian
+        values = [
+            np.zeros(point[key].size) if a is None else host(a.data).ravel()
+            for key, a in zip(by, analytic, strict=True)
+        ]
+        flat = np.concatenate(values or [np.zeros(0)])
+        different = np.abs(flat - numeric) > atol + rtol * np.abs(numeric).max(initial=0.0)
+        if different.any():
+            if finer is None:
+                finer = _differences(fn, point, by, positions, order - 1, seed, before, eps / FINER)
+            numeric = np.where(different, weights @ finer, numeric)
         ends = np.cumsum([point[key].size for key in by])[:-1]
-        for key, a, n in zip(by, analytic, np.split(numeric, ends), strict=True):
-            a = np.zeros(point[key].shape) if a is None else host(a.data)
-            error = compare(name, order, key, a, n.reshape(a.shape), atol, rtol, "finite differences say")
+        for key, a, n in zip(by, values, np.split(numeric, ends), strict=True):
+            shape = point[key].shape
+            error = compare(name, order, key, a.reshape(shape), n.reshape(shape), atol, rtol, "finite differences say")
             errors[key] = max(errors[key], error)
     return errors
 

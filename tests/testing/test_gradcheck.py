@@ -40,6 +40,73 @@ class Swish(mg.Op):
         return (g * (s + x * s * (1 - s)),)
 
 
+@pytest.mark.parametrize(
+    ("mistake", "order", "advice"),
+    [
+        ("product rule", 1, "look at vjp first"),
+        ("constant", 2, "takes for a constant"),
+        ("cotangent", 2, "takes for a constant"),
+    ],
+)
+def test_a_check_of_all_orders_stops_at_the_lowest_wrong_one(mistake, order, advice):
+    with pytest.raises(GradcheckError, match=advice) as caught:
+        gradcheck.check(Swish(mistake), [leaf(0.3, -1.2, 0.8)], upto=3)
+    assert caught.value.order == order
+
+
+def test_a_rule_times_minus_seven_fails_the_whole_check():
+    """Each order is right beside the one before it, so a check of order 3 alone lets it pass."""
+
+    class Wrong(Swish):
+        def vjp(self, node, need, g):
+            return (-7 * super().vjp(node, need, g)[0],)
+
+    check_order(Wrong(), [leaf(0.3, -1.2)], 3)
+    with pytest.raises(GradcheckError, match="order-1 derivative"):
+        gradcheck.check(Wrong(), [leaf(0.3, -1.2)], upto=3)
+
+
+def test_values_are_compared_with_the_reference():
+    """Of the op itself, or a function that is named; a wrong value is order 0, a wrong shape too."""
+
+    class Shifted(Swish):
+        def reference(self, x):
+            return x * x.sigmoid() + 1e-6
+
+    with pytest.raises(GradcheckError, match=r"value of output 0 .* the reference says .*forward first") as caught:
+        gradcheck.check(Shifted(), [leaf(0.3, -1.2)], upto=1)
+    assert caught.value.order == 0
+    errors = gradcheck.check(Swish(), [leaf(0.3, -1.2)], upto=2, reference=lambda x: x * x.sigmoid())
+    assert len(errors) == 3 and max(errors) < 1e-6
+    assert gradcheck.check(Swish(), [leaf(0.3)], upto=1)[0] is None
+    with pytest.raises(GradcheckError, match="the reference has"):
+        gradcheck.check(Swish(), [leaf(0.3, -1.2)], upto=1, reference=lambda x: x.sum())
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        gradcheck.check(Swish(), [leaf(0.3)], upto=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "fn", "x"),
+    [("log", mg.log, 1e-4), ("sqrt", mg.sqrt, 1e-4), ("reciprocal", lambda x: 1 / x, 1e-2)],
+)
+def test_small_arguments_are_no_false_alarm(name, fn, x):
+    """There the function bends within the step of 1e-5; a smaller one tells its derivative from one 0.1 % off."""
+    for order in (1, 2):
+        check_order(fn, [leaf(x, 2 * x)], order)
+
+    class Wrong(mg.Op):
+        def forward(self, a):
+            return fn(mg.tensor(a)).numpy()
+
+        def vjp(self, node, need, g):
+            (a,) = node.inputs
+            return (1.001 * g * slope(a),)
+
+    slope = {"log": lambda a: 1 / a, "sqrt": lambda a: 0.5 / mg.sqrt(a), "reciprocal": lambda a: -1 / (a * a)}[name]
+    with pytest.raises(GradcheckError):
+        check_order(Wrong(), [leaf(x, 2 * x)], 1)
+
+
 @given(x=strategies.tensors(), layout=strategies.layouts())
 @settings(max_examples=10)
 def test_a_right_op_passes_at_every_order_and_in_every_layout(x, layout):
