@@ -14,6 +14,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import click
 import numpy as np
@@ -28,7 +29,7 @@ from minigan.cli import main
 HEADS = ("minigan", "pytest", "python", "python3", "pip", "mkdocs", "ruff", "source", ".ci/run")
 WORDS = {"SYSTEM": "wgan-gp", "DATA": "digits", "PAGE": "index", "DIR": "out", "S": "0", "OP": "tanh"}
 """What a word in capitals stands for; RUN, PATH and files are those of the fixture `world`."""
-NAMES = {"data": "digits", "docs": "index", "toy": "ring", "results": "dcgan"}
+NAMES = {"data": "digits", "docs": "index", "toy": "ring", "results": "dcgan", "train": "dcgan", "gradcheck": "dcgan"}
 """What NAME stands for, by the command."""
 STAND_INS = {"horse2zebra": "emoji"}
 """A set of the package in place of one that would be downloaded; digits for all others."""
@@ -119,6 +120,9 @@ def dry_training(words, world):
     """The system, its options and the data set are read and the networks built; nothing is trained, but for two steps
     of --fast-dev-run and one more of --resume."""
     words = list(words)
+    if "--help" in words:
+        assert "Optimisation:" in world.call(*words)
+        return
     if "--data" in words:
         at = words.index("--data") + 1
         if words[at] not in data.EMBEDDED and not words[at].startswith("folder:"):
@@ -133,7 +137,8 @@ def dry_training(words, world):
     elif "--fast-dev-run" in words:
         world.run_of("wgan-gp" if len(words) == 2 else words[1])
     else:
-        assert "parameters" in world.call(*words, *([] if "-n" in words else ["-n"]))
+        with patch("minigan.gan._dry_run._seconds", return_value=0.1):  # its steps are tests/cli/test_cli.py's
+            assert "parameters" in world.call(*words, *([] if "-n" in words else ["-n"]))
 
 
 def on_a_run(words, world):
@@ -209,8 +214,10 @@ def as_it_is(words, world):
 
 def module(words, world):
     """`python -m NAME`: the module exists, and takes these options if it takes any. The examples are run by their own
-    tests."""
-    assert words[0] == "-m"
+    tests. `python FILE`: the file exists."""
+    if words[0] != "-m":
+        assert (ROOT / words[0]).is_file()
+        return
     spec = importlib.util.find_spec(words[1])
     assert spec is not None, f"there is no module {words[1]}"
     if words[1] == "venv" or ".examples." in words[1]:
@@ -292,6 +299,7 @@ KINDS: dict[str, Callable] = {
     "minigan list": as_it_is,
     "minigan systems": as_it_is,
     "minigan examples": as_it_is,
+    "minigan ops": as_it_is,
     "minigan --version": as_it_is,
     "python": module,
     "python3": module,

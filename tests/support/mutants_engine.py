@@ -179,7 +179,7 @@ mutant(
     "a Python number is float64",
     _array,
     "operand",
-    lambda: test_dtypes.test_a_python_number_does_not_promote("mul", 2.5, np.float32),
+    lambda: test_dtypes.test_numbers_inside_a_float32_graph(np.random.default_rng(0)),
 )
 def _(kind, value, like):
     return autograd.tensor(np.asarray(value))

@@ -122,10 +122,10 @@ def _(node, g):
     return where(node.inputs[0].data >= 0, g, -g)
 
 
-@mutant("maximum: ties to the first", ops_elementary.Maximum, "prefers_first", "kink", "maximum")
-@staticmethod
-def _(a, b):
-    return a >= b
+@rule("maximum: ties to the first", ops_elementary.Maximum, "kink", "maximum")
+def _(node, g):
+    first = node.inputs[0].data >= node.inputs[1].data
+    return where(first, g, 0.0), where(first, 0.0, g)
 
 
 @mutant("clip: open interval", ops_elementary.Clip, "vjp", "kink", "clip")
