@@ -93,6 +93,29 @@ def test_non_finite_numbers_are_named_before_anything_moves(broken):
     assert before == {k: v for k, v in state_of(trainer).items() if k in before}
 
 
+def test_the_schedule_is_the_algorithm_s():
+    """n_critic critic steps on a batch each, then one generator step on none."""
+    trainer = Trainer(small(n_critic=3), data.load("digits"))
+    names = [half_step.name for half_step in trainer.half_steps()]
+    assert names == ["critic step 1 of 3", "critic step 2 of 3", "critic step 3 of 3", "generator step"]
+    assert [h.player for h in trainer.half_steps()] == [trainer.players["critic"]] * 3 + [trainer.players["generator"]]
+    for _ in range(2):
+        trainer.step()
+    assert trainer.loader.step == 6 and trainer.random["latent_d"].step == 6 and trainer.random["latent_g"].step == 2
+
+
+def test_a_failed_half_step_draws_nothing():
+    """Data and random numbers stand where they stood before it, so the same error comes again."""
+    trainer = Trainer(small(), data.load("digits"))
+    trainer.step()
+    next(p for p in trainer.critic.parameters() if p.ndim == 4).data.flat[0] = np.nan
+    counters = trainer.state()[1]["counters"]
+    for _ in range(2):
+        with pytest.raises(TrainingError, match="step 2, critic step 1 of 5"):
+            trainer.step()
+        assert trainer.state()[1]["counters"] == counters
+
+
 def test_overflow_in_a_gradient_is_named():
     """Finite losses with an infinite gradient are caught as well: the op of the backward pass is named."""
     trainer = Trainer(small("dcgan"), data.load("digits"))
