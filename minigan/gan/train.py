@@ -176,7 +176,9 @@ class Trainer:
             values = _numbers(player.gradients())
             if not np.isfinite(list(values.values())).all():
                 self._state.roll_back(mark)
-                raise TrainingError(f"step {self.steps_done + 1}, {half_step.name}: {_culprit(player)}")
+                culprit = _culprit(player)  # draws the half-step's random numbers again
+                self._state.roll_back(mark)
+                raise TrainingError(f"step {self.steps_done + 1}, {half_step.name}: {culprit}")
             player.move()
             figures |= {name: value for name, value in values.items() if name != "objective"}
         return figures
