@@ -16,6 +16,7 @@ number of Python's or NumPy's, is refused.
 
 from __future__ import annotations
 
+import contextlib
 import dis
 import functools
 import gc
@@ -345,8 +346,16 @@ def _is_own(value: object) -> bool:
     return kind.__module__ not in ("builtins", "_io", "_thread", "weakref") and not _is_engine(kind)
 
 
-def tracing(reach: Reach) -> Callable[[], None]:
-    """Have a reach told of this thread's calls; returns what ends it."""
-    before = sys.getprofile()
+@contextlib.contextmanager
+def tracing(reach: Reach) -> Iterator[None]:
+    """Have a reach told of this thread's calls. Without the garbage collector meanwhile: its callbacks and finalisers
+    would run among the step's calls."""
+    before, collects = sys.getprofile(), gc.isenabled()
+    gc.disable()
     sys.setprofile(reach)
-    return lambda: sys.setprofile(before)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
+        if collects:
+            gc.enable()

@@ -285,11 +285,8 @@ def _record(function: Callable) -> Plan:
     reach = Reach(function, recording.is_born)
     with _modes.watching(_modes.recorder, recording):
         try:
-            stop = tracing(reach)
-            try:
+            with tracing(reach):
                 result = function()
-            finally:
-                stop()
             reach.refuse_draws()
             rebuild, results = packed(result, recording.is_born, recording.result)
             grads = [(t, t._grad) for t, *_ in recording.grads.values()]

@@ -3,6 +3,7 @@ random numbers of Python and NumPy, shapes that depend on values, and what an ea
 
 import collections
 import copy
+import gc
 import dataclasses
 import functools
 import pickle
@@ -123,6 +124,33 @@ def test_what_a_replay_cannot_repeat_is_refused(name):
     step, reason = REFUSED[name]
     with pytest.raises(CaptureError, match=reason):
         capture(step)()
+
+
+def test_the_garbage_collectors_callbacks_are_not_the_step():
+    """A tool that times the collector (Hypothesis does) reads a clock from whatever line allocates."""
+    reads = []
+
+    def timer(phase, info):
+        reads.append(time.perf_counter())
+
+    def step():
+        rings = [[] for _ in range(2000)]
+        for ring in rings:
+            ring.append(ring)
+        return x * len(rings)
+
+    threshold = gc.get_threshold()
+    gc.callbacks.append(timer)
+    gc.set_threshold(10)
+    try:
+        captured = capture(step)
+        captured()
+        times = len(reads)
+        captured()
+    finally:
+        gc.set_threshold(*threshold)
+        gc.callbacks.remove(timer)
+    assert gc.isenabled() and times and len(captured.plans) == 1
 
 
 def test_a_tensor_that_lasts_from_call_to_call_is_refused():
