@@ -3,9 +3,9 @@ random numbers of Python and NumPy, shapes that depend on values, and what an ea
 
 import collections
 import copy
-import gc
 import dataclasses
 import functools
+import gc
 import pickle
 import random
 import time
