@@ -9,7 +9,7 @@ slow    `pytest -n 2 -m slow`, in the nightly suite: what is about numbers at fu
 
 A slow test has a quick one beside it that goes through the same code.
 
-HYPOTHESIS_PROFILE=dev (the default) tries new examples every time, ci more, the same every time, long several hundred;
+HYPOTHESIS_PROFILE=dev (the default) tries ten new examples every time, ci the same ten, long several hundred;
 device, the default with --device, a few.
 """
 
@@ -25,8 +25,8 @@ from hypothesis import HealthCheck, settings
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 HEALTH = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
-settings.register_profile("dev", max_examples=20, deadline=None, suppress_health_check=HEALTH, database=None)
-settings.register_profile("ci", max_examples=25, deadline=None, suppress_health_check=HEALTH, derandomize=True)
+settings.register_profile("dev", max_examples=10, deadline=None, suppress_health_check=HEALTH, database=None)
+settings.register_profile("ci", max_examples=10, deadline=None, suppress_health_check=HEALTH, derandomize=True)
 settings.register_profile("long", max_examples=400, deadline=None, suppress_health_check=HEALTH, database=None)
 settings.register_profile("device", max_examples=3, deadline=None, suppress_health_check=HEALTH, derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))

@@ -83,8 +83,8 @@ def generator(rng):
 
 def optimiser(rng, module):
     kinds = [
-        lambda p: SGD(p, lr=0.05, momentum=0.5),
-        lambda p: SGD(p, lr=0.05),
+        lambda p: SGD(p, lr=0.001, momentum=0.5),
+        lambda p: SGD(p, lr=0.001),
         lambda p: Adam(p, lr=0.01, betas=(0.0, 0.9)),
         lambda p: AdamW(p, lr=0.01),
         lambda p: RMSprop(p, lr=0.005),
@@ -103,7 +103,7 @@ class World:
         self.loss = list(losses.LOSSES.values())[rng.integers(len(losses.LOSSES))]
         rows = [None, *penalties.PENALTIES.values()]
         self.penalty = rows[rng.integers(len(rows))]
-        self.weight = 1.0
+        self.weight = 0.1
         self.clip, self.draws_inside = rng.random() < 0.3, rng.random() < 0.5
         self.changes = rng.integers(0, 6, CALLS)
         self.rng = np.random.default_rng([seed, 1])
@@ -116,7 +116,7 @@ class World:
         self.eps.assign(self.rng.random(self.eps.shape))
         change = self.changes[call]
         if change == 1:
-            self.weight += 0.5
+            self.weight += 0.1
         elif change == 2:
             for optimiser in self.optimisers:
                 for group in optimiser.param_groups:

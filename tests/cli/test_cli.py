@@ -173,7 +173,10 @@ def test_help_of_no_system():
     assert run("train", "--help").output == run("train", "wgan-gp", "--help").output
 
 
-@pytest.mark.parametrize(("data", "size"), [("digits", 64), ("avatars", 16), ("avatars", 64)])
+SIZES = [("avatars", 16), *(pytest.param(data, 64, marks=pytest.mark.slow) for data in ("digits", "avatars"))]
+
+
+@pytest.mark.parametrize(("data", "size"), SIZES)
 def test_other_sizes(data, size, tmp_path):
     """Images other than 32x32 train, are drawn at their size, and are scored where there is a classifier."""
     out = tmp_path / "run"

@@ -172,6 +172,7 @@ def notices(text: str) -> str | None:
     return None if (y == np.where(np.arange(64) < 50, 51, 0)).all() else "wrong"
 
 
+@pytest.mark.slow
 def test_mutants_of_a_kernel(tmp_path):
     """A checker that runs the kernel notices a mistake that changes its result, and not one that changes nothing."""
     path = tmp_path / "k.cu"
@@ -181,6 +182,14 @@ def test_mutants_of_a_kernel(tmp_path):
     assert set(fates.values()) == {"killed"}, fates
     assert {line for line, _ in fates} == {3, 4}
     assert {(4, "< to <="), (3, "* to +"), (3, "+ to -"), (3, "x to y"), (4, "1 to 2")} <= set(fates)
+
+
+def test_some_mutants_of_a_kernel(tmp_path):
+    """Three of the slow test's, by the same checker: two that change the result, and + 0 for - 0, which does not."""
+    path = tmp_path / "k.cu"
+    path.write_text(MUTATED)
+    fates = {o.fate for o in mutate.survey(path, notices, limit=3, seed=6)}
+    assert fates == {"killed", "survived"}
 
 
 def test_a_survey_goes_on_where_it_was(tmp_path):

@@ -3,7 +3,7 @@ PyTorch up to order 2."""
 
 import properties
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigan.testing import strategies
@@ -39,6 +39,7 @@ def test_drawn_calls(case, data):
 
 
 @pytest.mark.parametrize("case", [c for c in DIFFERENTIABLE if c.strategy], ids=str)
+@settings(max_examples=max(3, settings().max_examples // 3))
 @given(data=st.data())
 def test_drawn_calls_against_differences(case, data):
     properties.higher_orders(case, data.draw(strategies.samples(case)))

@@ -273,6 +273,7 @@ def test_without_torch_it_says_so(monkeypatch):
     assert "PyTorch not installed" in result.text()
 
 
+@pytest.mark.slow
 def test_a_certificate_of_a_whole_critic_step():
     """Every parameter of the WGAN-GP critic, the gradient penalty included, to third order and against PyTorch."""
     before = mg.backend.default_generator.state_dict()

@@ -32,8 +32,8 @@ def test_frechet_is_never_below_zero():
     """Of a set to itself, to itself in another order and to a subset, of any size and scale; nor are the interval's
     ends."""
     random = np.random.default_rng(0)
-    for _ in range(100):
-        rows, width = random.integers(2, 60), random.integers(1, 100)
+    for _ in range(40):
+        rows, width = random.integers(2, 60), random.integers(1, 60)
         a = random.standard_normal((rows, width)) * 10.0 ** random.integers(-3, 4)
         for b in (a, a[::-1], a[: max(2, rows - 1)]):
             assert distances.frechet_distance(a, b) >= 0

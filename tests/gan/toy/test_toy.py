@@ -210,8 +210,9 @@ def test_the_scoreboard_command(tmp_path, monkeypatch):
     assert refused.exit_code == 2 and "unknown device 'gpu'" in refused.output and not (tmp_path / "t").exists()
 
 
-def test_cells_side_by_side(tmp_path):
+def test_cells_side_by_side(tmp_path, monkeypatch):
     """Two processes of one thread give the figures that one gives."""
+    monkeypatch.setattr(scoreboard, "TRICKS", ("plain", "packing"))
     changes = {"losses": ("non-saturating",), "steps": 2, "seeds": 1, "best": 1, "width": 8, "batch_size": 8}
     one, two = (scoreboard.run("quick", tmp_path / str(jobs), jobs=jobs, **changes) for jobs in (1, 2))
     timeless = [[{k: v for k, v in r.items() if k != "seconds"} for r in f["rows"]] for f in (one, two)]
