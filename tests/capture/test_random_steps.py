@@ -1,8 +1,8 @@
 """Training steps drawn at random: networks, losses, penalties, optimisers and what changes between the calls. Two
 worlds from one seed, one captured and one eager, hold the same weights after every call.
 
-Float64, so the two differ by the order of sums only (where a gradient is zero but for that, as a bias's before a norm is,
-Adam's division by its size makes 1e-9 of it); five hundred seeds are the slow test, a dozen the quick one.
+Float64, so the two differ by the order of sums only (where a gradient is zero but for that, as a bias's before a norm
+is, Adam's division by its size makes 1e-9 of it); five hundred seeds are the slow test, a dozen the quick one.
 """
 
 import warnings
