@@ -32,7 +32,7 @@ def kl(p: np.ndarray, q: np.ndarray, dx: float = 1.0) -> float:
     on = p > 0
     if (q[on] == 0).any():
         return float("inf")
-    return float((p[on] * np.log(p[on] / q[on])).sum() * dx)
+    return float((p[on] * (np.log(p[on]) - np.log(q[on]))).sum() * dx)
 
 
 def reverse_kl(p: np.ndarray, q: np.ndarray, dx: float = 1.0) -> float:
@@ -43,8 +43,9 @@ def reverse_kl(p: np.ndarray, q: np.ndarray, dx: float = 1.0) -> float:
 def js(p: np.ndarray, q: np.ndarray, dx: float = 1.0) -> float:
     """The Jensen-Shannon divergence, with its halves: between 0 and ln 2."""
     p, q = _pair(p, q, "js")
-    middle = (p + q) / 2
-    return (kl(p, middle, dx) + kl(q, middle, dx)) / 2
+    total = p + q  # not halved: half the smallest float64 is 0
+    terms = [mass[mass > 0] * np.log(2 * (mass[mass > 0] / total[mass > 0])) for mass in (p, q)]
+    return float((terms[0].sum() + terms[1].sum()) * dx / 2)
 
 
 def tv(p: np.ndarray, q: np.ndarray, dx: float = 1.0) -> float:
@@ -111,10 +112,21 @@ def optimal_discriminator(p: np.ndarray, q: np.ndarray) -> np.ndarray:
 
 
 def value(d: np.ndarray, p: np.ndarray, q: np.ndarray, dx: float = 1.0) -> float:
-    """V = E_P ln D + E_Q ln(1 - D), with 0 ln 0 = 0. At D* it is -2 ln 2 + 2 JS."""
+    """V = E_P ln D + E_Q ln(1 - D), with 0 ln 0 = 0. At D* it is -2 ln 2 + 2 JS.
+
+    d: probabilities in the shape of p and q. V is -inf for a D that is 1 where q > 0, or 0 where p > 0; but where D is
+    D* to the last bit, 1 - D is taken as q / (p + q): float64 rounds D* to 1 long before q is 0.
+    """
+    p, q = _pair(p, q, "value")
+    d = np.asarray(d, float)
+    if d.shape != p.shape or not ((d >= 0) & (d <= 1)).all():
+        raise ValueError(f"value: d must be probabilities in the shape of p {p.shape}, got {d.shape}")
+    is_best = d == optimal_discriminator(p, q)
     with np.errstate(divide="ignore", invalid="ignore"):
-        real, fake = np.where(p > 0, p * np.log(d), 0), np.where(q > 0, q * np.log1p(-d), 0)
-    return float((real + fake).sum() * dx)
+        ln_d = np.where(is_best, np.log(p) - np.log(p + q), np.log(d))
+        ln_rest = np.where(is_best, np.log(q) - np.log(p + q), np.log1p(-d))
+        terms = np.where(p > 0, p * ln_d, 0) + np.where(q > 0, q * ln_rest, 0)
+    return float(terms.sum() * dx)
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,26 @@ def test_disjoint_supports_and_noise():
     assert np.isfinite(dv.kl(0.9 * p + 0.025, 0.9 * q + 0.025))
 
 
+@pytest.mark.parametrize("distance", [2, 6, 20, 40, 80])
+def test_value_where_the_optimal_discriminator_rounds_to_one(distance):
+    """Normals so far apart that float64 rounds D* to 1 where q > 0, and to 0 where p > 0: V stays -2 ln 2 + 2 JS."""
+    x = np.linspace(-60, 60, 4001)
+    p, q = dv.normal(x, -distance / 2, 1), dv.normal(x, distance / 2, 0.7)
+    p, q = p / p.sum(), q / q.sum()
+    d = dv.optimal_discriminator(p, q)
+    assert distance == 80 or ((d == 1) & (q > 0)).any()
+    assert 0 <= dv.js(p, q) <= dv.LOG2 + 1e-15 and np.isfinite(dv.kl(q[q > 0], np.maximum(p, 5e-324)[q > 0]))
+    assert dv.value(d, p, q) == pytest.approx(-2 * dv.LOG2 + 2 * dv.js(p, q), abs=1e-12)
+
+
+def test_value_of_a_discriminator_that_is_certain_and_wrong():
+    p, q = np.array([0.5, 0.5]), np.array([0.25, 0.75])
+    assert dv.value(np.array([1.0, 0.5]), p, q) == -np.inf == dv.value(np.array([0.5, 0.0]), p, q)
+    for wrong in (np.array([0.5]), np.array([0.5, 1.5]), np.array([0.5, np.nan])):
+        with pytest.raises(ValueError, match="value: d must be probabilities"):
+            dv.value(wrong, p, q)
+
+
 def test_the_lectures_earth():
     """P = (3,2,1,4), Q = (1,2,4,3): W = 5 by the plan, the dual and the closed form."""
     found = dv.earth_mover([3, 2, 1, 4], [1, 2, 4, 3], np.arange(4))
