@@ -166,6 +166,13 @@ def test_unrolling_passes_through_the_critic_s_steps(name, rng):
         assert g.data[i] == pytest.approx(numeric, rel=1e-5, abs=1e-8)
 
 
+def test_unrolled_steps_descend():
+    """On w^2 / 2 each step at rate eta multiplies w by 1 - eta, and so its derivative by the start."""
+    start = mg.tensor([2.0], dtype="float64", requires_grad=True)
+    ahead = steps.unroll({"w": start}, lambda p: (p["w"] * p["w"]).sum() / 2, 3, 0.25)["w"]
+    assert ahead.item() == pytest.approx(2 * 0.75**3) and mg.grad(ahead, start)[0].item() == pytest.approx(0.75**3)
+
+
 def test_unrolled_zero_steps_is_the_plain_loss_and_bad_steps_are_refused():
     p = {"w": mg.ones(1, requires_grad=True)}
     assert steps.unroll(p, lambda p: p["w"].sum(), 0, 0.1) == p

@@ -1,0 +1,86 @@
+"""The report of samples, by a judge whose answers are known: every figure against its definition, on the split that it
+names."""
+
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+
+from minigan.data import Dataset, Info
+from minigan.gan.metrics import distances, report
+
+INFO = Info("judged", "rows of features", "none", 60, (32, 32, 1), 30, 0, class_names=("a", "b", "c"))
+
+
+def world(count: int = 40):
+    """(samples, a data set, a judge): features of training, held-out images and samples are from three normals; an
+    image is its number, of which the judge knows features and probabilities."""
+    rng = np.random.default_rng(0)
+    features = {
+        "train": rng.normal(0, 1, (30, 4)),
+        "held": rng.normal(0.3, 1, (30, 4)),
+        "fake": rng.normal(1, 2, (count, 4)),
+    }
+    probabilities = {name: rng.dirichlet([0.3, 0.3, 0.3], len(x)) for name, x in features.items()}
+    probabilities["fake"][: count // 2] = [0.95, 0.05, 0.0]
+    probabilities["fake"][count // 2 :] = [0.3, 0.7, 0.0]
+    names, start = {}, 0
+    for name, x in features.items():
+        names[name] = np.arange(start, start + len(x))
+        start += len(x)
+    table = np.concatenate(list(features.values())), np.concatenate(list(probabilities.values()))
+
+    def judged(model, images):
+        rows = np.asarray(images)[:, 0, 0, 0].astype(int)
+        return table[0][rows], table[1][rows]
+
+    images = np.zeros((60, 32, 32, 1), np.uint8)
+    dataset = Dataset(INFO, images, np.arange(60) % 3, None, np.arange(30), np.arange(30, 60))
+    return numbered(dataset, names["fake"]), dataset, judged, features, probabilities
+
+
+def numbered(dataset, index, size=32):
+    """Images of noise of their own whose first pixel is their number."""
+    images = np.stack([(k + 1) * np.random.default_rng(int(k)).normal(0, 1, (1, size, size)) for k in index])
+    images[:, 0, 0, 0] = index
+    return images
+
+
+def of(function, samples, dataset, judged, **settings):
+    with patch.object(report, "_judged", judged), patch.object(report, "prepared", numbered):
+        return function(samples, None, dataset, **settings)
+
+
+def test_the_quick_figures():
+    samples, dataset, judged, features, p = world()
+    figures = of(report.evaluate, samples, dataset, judged)
+    assert (figures.samples, figures.classes, figures.present) == (40, 3, 2)
+    assert figures.histogram == [0.5, 0.5, 0.0] and figures.largest_class == 0.5
+    assert figures.confident == 0.5 and figures.real_confident == pytest.approx((p["held"].max(1) > 0.9).mean())
+    mean = p["fake"].mean(0)
+    divergence = np.where(
+        p["fake"] > 0, p["fake"] * np.log(np.maximum(p["fake"], 1e-300) / np.maximum(mean, 1e-300)), 0
+    )
+    assert figures.score == pytest.approx(np.exp(divergence.sum(1).mean()))
+    assert figures.frechet == pytest.approx(distances.frechet_distance(features["fake"][:30], features["train"]))
+    assert figures.real_frechet == pytest.approx(distances.frechet_distance(features["held"], features["train"]))
+    assert figures.real_score == pytest.approx(report.classifier_score(p["held"]))
+
+
+def test_the_distances():
+    """To the training images; held-out ones are the yardstick, never the target; 30 of the 40 samples count."""
+    samples, dataset, judged, features, p = world()
+    seen = of(report.examine, samples, dataset, judged, seed=4)
+    train, held, fake = features["train"], features["held"], features["fake"][:30]
+    for details, x, name in ((seen, fake, "fake"), (seen.real, held, "held")):
+        assert details.samples == 30
+        assert details.frechet == report.frechet_interval(x, train, seed=4)
+        assert details.kernel == report.kernel_distance(x, train, subsets=50, seed=4)
+        assert (details.precision, details.recall) == distances.precision_recall(x, train)
+        assert (details.density, details.coverage) == distances.density_coverage(x, train)
+        near = distances.nearest_training(x, train, held)
+        assert (details.nearest_ratio, details.copies) == (near.ratio, near.copies)
+        assert details.confident.value == pytest.approx((p[name][:30].max(1) > 0.9).mean())
+        images = numbered(dataset, {"fake": np.arange(60, 90), "held": np.arange(30, 60)}[name])
+        assert details.spectral == distances.spectral_distance(images, numbered(dataset, np.arange(30)))
+    assert seen.precision != seen.recall and seen.spectral > seen.real.spectral > 0

@@ -1,0 +1,209 @@
+"""What cgan, acgan, infogan and ebgan minimise, by hand, and what they observe, by judges whose answers are known."""
+
+from types import SimpleNamespace
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from worlds import close, gradient_of, penalty_by_hand, stream, trainer
+
+import minigan as mg
+from minigan.functional import cross_entropy
+from minigan.gan.metrics.judging import Judge, Observation
+from minigan.gan.systems import alike, conditional, ebgan, infogan
+from minigan.gan.train import STREAMS
+
+D_STREAM, G_STREAM = STREAMS["latent_d"], STREAMS["latent_g"]
+
+
+def conditioned(t, random, extra):
+    z = mg.randn(3, 2, generator=random, dtype=mg.float64)
+    return t.generator(mg.cat([z, *extra], 1))
+
+
+# Classes.
+
+
+def test_labels_are_those_of_the_images():
+    t = trainer("cgan")
+    t.feed()
+    images, labels = t.loader.batch(0)
+    assert np.array_equal(t.batch["real"].numpy(), images) and len(set(labels)) > 1
+    assert np.array_equal(t.batch["labels"].numpy(), np.eye(3)[labels])
+    assert t.labels(7).tolist() == [0, 1, 2, 0, 1, 2, 0]
+
+
+@pytest.mark.parametrize("condition", ["concat", "projection"])
+def test_both_players_of_cgan_see_the_label(condition):
+    """D(x, y), D(G(z, y), y) with the batch's labels, the penalty's D included; G's latents are its own stream's."""
+    t = trainer("cgan", condition=condition, gp_weight=3.0, critic_norm=False)
+    t.feed()
+    real, labels, row = t.batch["real"], t.batch["labels"], t.loss
+    fake = conditioned(t, stream(t, D_STREAM), [labels]).detach()
+    eps = mg.rand(3, 1, 1, 1, generator=stream(t, STREAMS["eps"]), dtype=mg.float64)
+    expected = row.discriminator(t.critic(real, labels), t.critic(fake, labels))
+    expected = expected + 3 * penalty_by_hand("two-sided", lambda x: t.critic(x, labels), real, fake, eps)
+    objective, _ = t.critic_loss()
+    close(objective, expected)
+    assert gradient_of(objective, t.generator) is None
+    objective, _ = t.generator_loss()
+    close(objective, row.generator(t.critic(conditioned(t, stream(t, G_STREAM), [labels]), labels)))
+
+
+def test_acgan_names_the_class_of_reals_and_samples():
+    """D: L_S + w (CE(reals) + CE(samples)); G: L_S + w CE(samples): the same term helps both."""
+    t = trainer("acgan", class_weight=3.0)
+    t.feed()
+    real, labels, row = t.batch["real"], t.batch["labels"], t.loss
+    fake = conditioned(t, stream(t, D_STREAM), [labels]).detach()
+    (d_real, c_real), (d_fake, c_fake) = t.critic(real), t.critic(fake)
+    expected = row.discriminator(d_real, d_fake) + 3 * (cross_entropy(c_real, labels) + cross_entropy(c_fake, labels))
+    close(t.critic_loss()[0], expected)
+    score, logits = t.critic(conditioned(t, stream(t, G_STREAM), [labels]))
+    close(t.generator_loss()[0], row.generator(score) + 3 * cross_entropy(logits, labels))
+
+
+def shades(images):
+    """A judge that reads the class off a picture of one shade: -1, 0 or 1."""
+    return np.rint(images.mean((1, 2, 3)) + 1).astype(int)
+
+
+def observed(t, count, module=conditional, **replaced):
+    """What a trainer observes before the judge of shades, its other figures left out."""
+    judge, nothing = Judge(None, 1.0), Observation({}, [])
+    with (
+        patch.multiple(module, judge_of=lambda *_: judge, observe_classes=lambda *_: nothing),
+        patch.object(module.classifier, "classes", lambda model, images: shades(images)),
+        patch.multiple(t, **replaced),
+    ):
+        return t.observe(count, stream(t, 7))
+
+
+def pictures(classes):
+    return (np.asarray(classes) - 1.0)[:, None, None, None] * np.ones((1, 1, 8, 8), np.float32)
+
+
+def test_agreement_is_of_the_asked_class_with_the_judge_s():
+    """Nine pictures, of which class 0 is drawn right thrice, class 1 once, class 2 never."""
+    drawn = [0, 1, 0, 0, 2, 1, 0, 0, 1]
+    figures = observed(trainer("cgan"), 9, draw=lambda *_: pictures(drawn)).figures
+    assert figures["agreement"]["value"] == pytest.approx(4 / 9)
+    assert figures["agreement_by_class"] == {"dark": 1.0, "grey": pytest.approx(1 / 3), "light": 0.0}
+
+
+# Codes.
+
+
+def coded(t, random):
+    """(samples, their categories, their continuous codes) as infogan draws them: the category, z, then the codes."""
+    category = np.eye(3)[mg.randint(0, 3, (3,), random).numpy()]
+    z = mg.randn(3, 2, generator=random, dtype=mg.float64)
+    continuous = 2 * mg.rand(3, 2, generator=random, dtype=mg.float64) - 1
+    category = mg.tensor(category)
+    return t.generator(mg.cat([z, category, continuous], 1)), category, continuous
+
+
+CODES = {"categories": 3, "continuous": 2, "category_weight": 2.0, "continuous_weight": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("ramp", "step", "share", "share_q"), [(0, 0, 1, 1), (4, 5, 0.5, 0), (4, 7, 1, 0), (4, 9, 1, 0.5), (4, 12, 1, 1)]
+)
+def test_infogan_s_codes(ramp, step, share, share_q):
+    """Both players minimise share_q or share times w CE(Q(Gz), c), and share times w MSE of the continuous codes; the
+    figure is the bound log K - CE."""
+    t = trainer("infogan", real_weight=0.0, ramp=ramp, **CODES)
+    t.steps_done = step
+    t.anneal()
+    t.feed()
+    row = t.loss
+    for random, loss, weight in (
+        (stream(t, D_STREAM), t.critic_loss, share_q),
+        (stream(t, G_STREAM), t.generator_loss, share),
+    ):
+        fake, category, continuous = coded(t, random)
+        score, logits, means = t.critic(fake)
+        entropy = cross_entropy(logits, category)
+        codes = weight * 2 * entropy + share * 3 * mg.mean(mg.square(means - continuous))
+        if loss == t.critic_loss:
+            expected = row.discriminator(t.critic(t.batch["real"])[0], score) + codes
+            bound = np.log(3) - entropy.item()
+        else:
+            expected = row.generator(score) + codes
+        objective, figures = loss()
+        close(objective, expected)
+        if "bound" in figures:
+            assert figures["bound"].item() == pytest.approx(bound)
+    assert gradient_of(t.critic_loss()[0], t.generator) is None
+
+
+def test_infogan_s_pairs_are_held_together():
+    """D's objective falls by w (I(categories) + I(finer clusters)) of the pairs of reals."""
+    t = trainer("infogan", real_weight=1.5, ramp=0, settle=0, **CODES)
+    t.feed()
+    plain = trainer("infogan", real_weight=0.0, ramp=0, **CODES)
+    fake, category, continuous = coded(t, stream(t, D_STREAM))
+    score, logits, means = t.critic(fake)
+    codes = 2 * cross_entropy(logits, category) + 3 * mg.mean(mg.square(means - continuous))
+    heads = zip(t.critic.clusters(t.batch["first"]), t.critic.clusters(t.batch["second"]), strict=True)
+    information = sum(alike.mutual_information(mg.softmax(a, 1), mg.softmax(b, 1)) for a, b in heads)
+    expected = t.loss.discriminator(t.critic(t.batch["real"])[0], score) + codes - 1.5 * information
+    close(t.critic_loss()[0], expected)
+    assert "real_information" not in plain.batch
+
+
+def test_infogan_observes_what_was_asked_for():
+    """Six samples of three categories before a judge and a Q with known answers: the bound is taken at the category
+    that was asked for, purity counts each category's best class."""
+    t = trainer("infogan", real_weight=0.0, ramp=0, **CODES | {"continuous": 0})
+    log_q = np.log(np.array([[0.8, 0.1, 0.1], [0.7, 0.2, 0.1], [0.1, 0.1, 0.8]] * 2))
+    drawn = [2, 0, 0, 2, 0, 0]  # category 0 -> class 2 twice, 1 and 2 -> class 0 twice each
+    seen = observed(
+        t,
+        6,
+        infogan,
+        draw_coded=lambda *_: (np.zeros((6, 5)), pictures(drawn)),
+        read=lambda images: (log_q, np.zeros((6, 0))),
+    )
+    figures = seen.figures
+    assert seen.lines[0].startswith("purity 100.0% [61.0%, 100.0%] over 6 samples")  # Wilson's 95 %
+    assert figures["bound"] == pytest.approx(np.log(3) + np.log([0.8, 0.2, 0.8]).mean())
+    assert figures["table"] == [[0, 0, 2], [2, 0, 0], [2, 0, 0]]
+    assert figures["purity"] == 1 and figures["matched"] == pytest.approx(4 / 6)
+
+
+# Energies.
+
+
+def test_ebgan_s_margin_and_pull():
+    """D: E(x) + max(0, m - E(Gz)); G: E(Gz) + w PT of the samples' codes."""
+    t = trainer("ebgan", margin=0.3, pull=2.0, network="dcgan")
+    t.feed()
+    real, critic = t.batch["real"], t.critic
+
+    def energy(x):
+        return mg.square(critic.decoder(critic.encoder(x)) - x).mean((1, 2, 3))
+
+    fake = conditioned(t, stream(t, D_STREAM), []).detach()
+    close(t.critic_loss()[0], energy(real).mean() + mg.relu(0.3 - energy(fake)).mean())
+    fake = conditioned(t, stream(t, G_STREAM), [])
+    codes = critic.encoder(fake).detach().numpy()
+    cosines = (u := codes / np.linalg.norm(codes, axis=1)[:, None]) @ u.T
+    pull = np.mean(np.square(cosines[~np.eye(3, dtype=bool)]))
+    assert t.generator_loss()[0].item() == pytest.approx(energy(fake).mean().item() + 2 * pull, rel=1e-9)
+
+
+def test_ebgan_observes_held_out_images():
+    """Energies are told by brightness; held-out images are said to be darker than samples, training images brighter."""
+    t = trainer("ebgan", network="dcgan")
+    images = np.repeat([0.9, 0.1], 5)
+    dataset = SimpleNamespace(images=images, train=np.arange(5), held_out=np.arange(5, 10))
+    with (
+        patch.object(ebgan, "prepared", lambda d, index, size: d.images[index]),
+        patch.multiple(t, dataset=dataset, draw=lambda *_: np.full(5, 0.5), energies=lambda x: x),
+        patch.object(ebgan.Trainer, "observe", side_effect=ValueError("no judge")),
+    ):
+        figures = t.observe(5, stream(t, 7)).figures
+    assert figures["energy"]["auc"] == 1 and figures["energy"]["real"] == pytest.approx(0.1)
+    assert figures["energy"]["train"] == pytest.approx(0.9)
+    assert ebgan.separation([1, 2], [2, 3]).auc == pytest.approx(3.5 / 4)

@@ -1,0 +1,141 @@
+"""What the plain trainer minimises and how it steps, by hand: on images of 8 x 8 pixels, in float64, from the networks'
+own outputs and the random streams' own numbers. Each test is a moment's work; test_system_mutants.py breaks the trainer
+and sees them fail."""
+
+import numpy as np
+import pytest
+from worlds import WORLD, close, gradient_of, penalty_by_hand, stream, trainer
+
+import minigan as mg
+from minigan.gan.losses import LOSSES
+from minigan.gan.train import STREAMS, Trainer, generate
+
+LATENTS = (3, 2)
+
+
+def latents(random):
+    return mg.randn(*LATENTS, generator=random, dtype=mg.float64)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"system": "wgan-gp", "gp_weight": 7.0},
+        {"system": "dcgan", "loss": "ebgan", "critic_norm": False},
+        {"system": "dcgan", "gp_weight": 2.0, "penalty": "r1", "critic_norm": False},
+    ],
+    ids=["wasserstein", "energies", "r1"],
+)
+def test_the_critic_s_objective(changes):
+    """L_D(D(x), D(Gz)) + lambda penalty, fresh latents and eps each time; nothing of it reaches G."""
+    t = trainer(**changes)
+    row, options = t.loss, t.options
+    random_z, random_eps = stream(t, STREAMS["latent_d"]), stream(t, STREAMS["eps"])
+    for _ in range(2):
+        t.feed()
+        real = t.batch["real"]
+        with mg.no_grad():
+            fake = t.generator(latents(random_z))
+        expected = row.discriminator(row.head(t.critic(real)), row.head(t.critic(fake)))
+        if options.gp_weight:
+            eps = mg.rand(3, 1, 1, 1, generator=random_eps, dtype=mg.float64)
+            expected = expected + options.gp_weight * penalty_by_hand(options.penalty, t.critic, real, fake, eps)
+        objective, figures = t.critic_loss()
+        close(objective, expected)
+        close(figures["d_loss"], row.discriminator(row.head(t.critic(real)), row.head(t.critic(fake))))
+        assert gradient_of(objective, t.generator) is None
+
+
+@pytest.mark.parametrize("loss", ["non-saturating", "ebgan", "relativistic", "relativistic-average"])
+def test_the_generator_s_objective(loss):
+    """L_G(D(Gz), D(x)) on latents of its own; it reaches G, and the reals' part gives no gradient."""
+    t = trainer("dcgan", loss=loss)
+    t.feed()
+    random_z, row = stream(t, STREAMS["latent_g"]), LOSSES[loss]
+    for _ in range(2):
+        fake = t.generator(latents(random_z))
+        expected = row.generator(row.head(t.critic(fake)), row.head(t.critic(t.batch["real"])))
+        objective, figures = t.generator_loss()
+        close(objective, expected)
+        assert figures["g_loss"] is objective
+        close(gradient_of(objective, t.generator), gradient_of(expected, t.generator))
+
+
+def test_each_half_step_moves_its_player_along_its_objective():
+    """The gradient in .grad is that of the whole objective, penalty included; the other player stays, to the bit."""
+    t, twin = (trainer("wgan-gp", gp_weight=7.0, n_critic=2, lr=0.01) for _ in "ab")
+    for number, half_step in enumerate(t.half_steps()):
+        name = "critic" if number < 2 else "generator"
+        own, other = (t.critic, t.generator) if name == "critic" else (t.generator, t.critic)
+        before, still = ([p.detach().numpy().copy() for p in m.parameters()] for m in (own, other))
+        half_step.feed()
+        if name == "critic":
+            assert np.array_equal(t.batch["real"].numpy(), t.loader.batch(number)[0])
+            twin.feed()
+        half_step.player.gradients()
+        objective, _ = twin.critic_loss() if name == "critic" else twin.generator_loss()
+        expected = mg.grad(objective, list((twin.critic if name == "critic" else twin.generator).parameters()))
+        for p, g in zip(own.parameters(), expected, strict=True):
+            close(p.grad, g)
+        half_step.player.move()
+        twin.critic.load_state_dict(t.critic.state_dict())
+        twin.generator.load_state_dict(t.generator.state_dict())
+        assert all(np.array_equal(p.detach().numpy(), b) for p, b in zip(other.parameters(), still, strict=True))
+        assert not all(np.array_equal(p.detach().numpy(), b) for p, b in zip(own.parameters(), before, strict=True))
+    assert number == 2 and t.loader.step == 2
+
+
+def test_optimisers_are_the_options():
+    t = trainer("dcgan", lr=0.02, beta1=0.3, beta2=0.7)
+    for optimiser in (t.optim_d, t.optim_g):
+        assert optimiser.param_groups[0]["lr"] == 0.02 and tuple(optimiser.param_groups[0]["betas"]) == (0.3, 0.7)
+    t = trainer("wgan", clip=0.01, lr=0.5)
+    assert type(t.optim_d) is mg.optim.RMSprop
+    t.step()
+    assert max(abs(p.detach().numpy()).max() for p in t.critic.parameters()) == pytest.approx(0.01)
+    assert max(abs(p.detach().numpy()).max() for p in t.generator.parameters()) > 0.01
+
+
+def test_the_average_follows_the_generator_and_samples_are_its():
+    """After each step average += (1 - f) (G - average), f = min(decay, (1 + t) / (10 + t)); samples come from it, in
+    evaluation mode, so that one does not depend on another."""
+    t = trainer("dcgan", average=0.25, lr=0.05)
+    expected = [p.detach().numpy().copy() for p in t.generator.parameters()]
+    for k in range(1, 4):
+        t.step()
+        factor = min(0.25, (1 + k) / (10 + k))
+        expected = [
+            factor * a + (1 - factor) * p.detach().numpy()
+            for a, p in zip(expected, t.generator.parameters(), strict=True)
+        ]
+        for a, b in zip(t.average.module.parameters(), expected, strict=True):
+            np.testing.assert_allclose(a.numpy(), b, rtol=1e-6, atol=1e-9)
+    z = latents(stream(t, 99))
+    samples = t.sample(z)
+    assert np.array_equal(samples, generate(t.average.module, z)) and not np.allclose(samples, generate(t.generator, z))
+    np.testing.assert_allclose(t.sample(z[:1]), samples[:1], rtol=1e-9)
+    assert t.average.module.training and len(np.unique(samples.mean((1, 2, 3)))) == 3
+
+
+def test_begin_comes_once_and_anneal_before_every_step():
+    calls = []
+
+    class Probe(Trainer):
+        def begin(self):
+            calls.append("begin")
+
+        def anneal(self):
+            calls.append(self.steps_done)
+
+    t = Probe(trainer("dcgan").options, WORLD)
+    for _ in range(3):
+        t.step()
+    assert calls == ["begin", 0, 1, 2]
+
+
+def test_the_preview_is_of_the_same_latents_whenever_it_is_taken():
+    t = trainer("dcgan")
+    first = t.preview(4)
+    t.steps_done += 1
+    t.random["latent_g"].step += 1
+    assert np.array_equal(first, t.preview(4))
