@@ -9,9 +9,9 @@ variables, globals and defaults of the functions that run, and the attributes of
 - the contents of the lists, dicts, tuples and sets among them, a module's tables of parameters, sub-modules and hooks,
   and the parameters of an optimiser (whose settings a replay reads itself).
 
-An attribute that no function names is not read, so a trainer may count its steps. Numbers, strings and small arrays
-are noted with their values, everything else is known by its identity. What reads the world itself, a clock or a random
-number of Python's or NumPy's, is refused.
+An attribute that no function names is not read, so a trainer may count its steps. Numbers, strings and arrays are
+noted with their values (of a large array, some), everything else is known by its identity. What reads the world itself,
+a clock or a random number of Python's or NumPy's, is refused.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import sys
 import sysconfig
 import time
 import types
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
@@ -44,8 +45,9 @@ MISSING = type("Missing", (), {"__repr__": lambda self: "nothing"})()
 
 SCALARS = (bool, int, float, complex, str, bytes, type(None), range, slice, np.generic, np.dtype)
 CLOCKS = {time.time, time.time_ns, time.perf_counter, time.perf_counter_ns, time.monotonic, time.process_time}
-SMALL = 1 << 16
-"""Bytes of an array of the caller's that is compared by its numbers; a larger one is known by its identity."""
+WHOLE, SOME = 1 << 22, 1 << 12
+"""Bytes up to which an array of the caller's is compared number by number; of a larger one so many evenly spread
+numbers are: new data in it is noticed, a change of a few elements may not be."""
 
 READS_AS_PYTHON = tuple(PACKAGE / name for name in ("gan", "nn", "optim.py"))
 """minigan's own code that keeps settings in objects, as a user's does."""
@@ -53,6 +55,8 @@ STDLIB, SITE = sysconfig.get_path("stdlib"), "site-packages"
 CALLS_BY_BIT = sys.version_info >= (3, 12)
 """Whether the lowest bit of LOAD_ATTR says that the attribute is called; before, it is LOAD_METHOD."""
 
+Buffer = np.ndarray | bytearray | memoryview | array
+BUFFERS = (np.ndarray, bytearray, memoryview, array)
 ENVIRONMENT = {"environ", "getenv"}
 NAMELESS = {"getattr", "vars", "__dict__", "asdict"}
 """Names of what reads attributes that the code does not name: then all of an object's count."""
@@ -109,7 +113,7 @@ class Reach:
         self.named: dict[int, tuple[object, dict[str, object], str]] = {}
         self.contents: dict[int, tuple[object, tuple, tuple, str]] = {}
         self.cells: dict[int, tuple[types.CellType, object, str]] = {}
-        self.arrays: dict[int, tuple[np.ndarray, bytes, str]] = {}
+        self.arrays: dict[int, tuple[Buffer, bytes, str]] = {}
         self.draws: dict[int, tuple[object, str, str]] = {}
         self._functions: dict[types.CodeType, list[types.FunctionType]] = {}
         self._visits: set[tuple[int, int]] = set()
@@ -183,9 +187,9 @@ class Reach:
             return
         self._visits.add(key)
         self._alive.append((value, names))
-        if isinstance(value, np.ndarray):
-            if value.nbytes <= SMALL and value.dtype != object:
-                self.arrays.setdefault(id(value), (value, value.tobytes(), path))
+        if isinstance(value, BUFFERS):
+            if not (isinstance(value, np.ndarray) and value.dtype.hasobject):
+                self.arrays.setdefault(id(value), (value, content(value), path))
         elif isinstance(value, types.FunctionType):
             self._register(value, names)
         elif isinstance(value, types.MethodType):
@@ -327,6 +331,15 @@ def _is_engine(kind: type) -> bool:
     """Whether a class is minigan's own or NumPy's, and so does not change."""
     module = kind.__module__
     return module.startswith(("minigan.", "numpy", "numba")) and not module.startswith(("minigan.gan", "minigan.optim"))
+
+
+def content(buffer: Buffer) -> bytes:
+    """What a buffer's numbers are known by."""
+    if not isinstance(buffer, np.ndarray):
+        return bytes(buffer)
+    if buffer.nbytes <= WHOLE:
+        return buffer.tobytes()
+    return buffer.flat[:: (buffer.size // SOME) | 1].tobytes()
 
 
 def _is_own(value: object) -> bool:

@@ -4,6 +4,7 @@ what the eager step gives, or refuses. Silence with an old number is the one thi
 Each case is a step and a change of something that it reads. To 1e-12, float64 throughout.
 """
 
+import array
 import collections
 import copy
 import dataclasses
@@ -771,3 +772,25 @@ def test_a_change_between_two_calls(name):
             if "minus zero" in name:
                 assert (np.signbit(x) == np.signbit(y)).all()
     assert len(step.plans) <= 3
+
+
+BUFFERS = {
+    "an array": lambda size: np.zeros(size),
+    "every second row": lambda size: np.zeros((size // 50, 100))[::2],
+    "transposed": lambda size: np.zeros((100, size // 100)).T,
+    "a bytearray": bytearray,
+    "an array.array": lambda size: array.array("d", bytes(8 * size)),
+}
+
+
+@pytest.mark.parametrize("size", [200, 40_000, 800_000])
+@pytest.mark.parametrize("kind", BUFFERS)
+def test_new_numbers_in_a_buffer_of_the_caller_s(kind, size):
+    """A batch that is read into the same memory at every call, on both sides of the size that is compared whole."""
+    buffer = BUFFERS[kind](size)
+    numbers = np.asarray(buffer) if kind != "a bytearray" else np.frombuffer(buffer, np.uint8)
+    x = mg.tensor(2.0, dtype="float64")
+    step = capture(lambda: x * sum(map(float, np.asarray(memoryview(buffer)).reshape(-1)[:3])))
+    for value in (1, 2, 3):
+        numbers[...] = value
+        assert step().item() == 6 * value
