@@ -17,86 +17,40 @@ a clock or a random number of Python's or NumPy's, is refused.
 from __future__ import annotations
 
 import contextlib
-import dis
 import functools
 import gc
+import inspect
 import os
+import queue
 import random
 import sys
-import sysconfig
-import time
+import threading
 import types
-from array import array
-from collections import deque
+import weakref
+from collections import ChainMap, UserDict, UserList, UserString, deque
 from collections.abc import Callable, Iterable, Iterator
-from contextvars import ContextVar
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from .. import nn
 from ..autograd import Tensor
 from ..backend import Generator
-from .refusal import NUMPY, PACKAGE, is_own_code, refusal
+from .names import NAMELESS, NO_NAMES, SITE, STDLIB, Names, is_numpy, names_of, with_getters
+from .refusal import is_own_code, refusal
+from .world import asked, audited, is_iterator, position
 
 MISSING = type("Missing", (), {"__repr__": lambda self: "nothing"})()
 """What an empty cell holds, and an attribute that is not there."""
 
 SCALARS = (bool, int, float, complex, str, bytes, type(None), range, slice, np.generic, np.dtype)
-CLOCKS = {time.time, time.time_ns, time.perf_counter, time.perf_counter_ns, time.monotonic, time.process_time}
 WHOLE, SOME = 1 << 22, 1 << 12
 """Bytes up to which an array of the caller's is compared number by number; of a larger one so many evenly spread
 numbers are: new data in it is noticed, a change of a few elements may not be."""
 
-READS_AS_PYTHON = tuple(PACKAGE / name for name in ("gan", "nn", "optim.py"))
-"""minigan's own code that keeps settings in objects, as a user's does."""
-STDLIB, SITE = sysconfig.get_path("stdlib"), "site-packages"
-CALLS_BY_BIT = sys.version_info >= (3, 12)
-"""Whether the lowest bit of LOAD_ATTR says that the attribute is called; before, it is LOAD_METHOD."""
-
-Buffer = np.ndarray | bytearray | memoryview | array
-BUFFERS = (np.ndarray, bytearray, memoryview, array)
 ENVIRONMENT = {"environ", "getenv"}
-NAMELESS = {"getattr", "vars", "__dict__", "asdict"}
-"""Names of what reads attributes that the code does not name: then all of an object's count."""
-
-
-class Names(NamedTuple):
-    """What a function's code names. methods: the attributes that it only ever calls."""
-
-    globals: frozenset[str]
-    attributes: frozenset[str]
-    methods: frozenset[str]
-
-
-NO_NAMES = Names(frozenset(), frozenset(), frozenset())
-
-
-@functools.lru_cache(maxsize=8192)
-def names_of(code: types.CodeType) -> Names | None:
-    """The names that a function's code may read by, or None for code whose reads are known: the engine's, Python's."""
-    file = code.co_filename
-    if is_own_code(file):
-        if not any(Path(file).is_relative_to(place) for place in READS_AS_PYTHON):
-            return None
-    elif file.startswith("<frozen") or (file.startswith(STDLIB) and SITE not in file) or _is_numpy(file):
-        return None
-    variables, attributes, methods = set(), set(), set()
-    for line in dis.get_instructions(code):
-        if line.opname.endswith(("_GLOBAL", "_NAME")):
-            variables.add(line.argval)
-        elif line.opname == "LOAD_METHOD" or (line.opname == "LOAD_ATTR" and CALLS_BY_BIT and line.arg & 1):
-            methods.add(line.argval)
-        elif line.opname.endswith("_ATTR"):
-            attributes.add(line.argval)
-        elif line.opname == "LOAD_CONST" and isinstance(line.argval, str) and line.argval.isidentifier():
-            attributes.add(line.argval)  # getattr(settings, "rate")
-    return Names(frozenset(variables), frozenset(attributes | methods), frozenset(methods - attributes))
-
-
-def _is_numpy(file: str) -> bool:
-    return file.startswith("<__array_function__") or Path(file).is_relative_to(NUMPY)
+CONTAINERS = (UserDict, UserList, UserString, ChainMap, queue.Queue, threading.Event)
+"""Python's own containers whose methods are Python: all of their attributes count."""
 
 
 def drawing_states() -> list:
@@ -113,8 +67,10 @@ class Reach:
         self.named: dict[int, tuple[object, dict[str, object], str]] = {}
         self.contents: dict[int, tuple[object, tuple, tuple, str]] = {}
         self.cells: dict[int, tuple[types.CellType, object, str]] = {}
-        self.arrays: dict[int, tuple[Buffer, bytes, str]] = {}
+        self.arrays: dict[int, tuple[object, bytes | tuple, str]] = {}
         self.draws: dict[int, tuple[object, str, str]] = {}
+        self.iterators: dict[int, tuple[Iterator, object, str]] = {}
+        self._resumed: set[int] = set()  # frames of generators
         self._functions: dict[types.CodeType, list[types.FunctionType]] = {}
         self._visits: set[tuple[int, int]] = set()
         self._alive: list = []  # what the ids of _visits belong to
@@ -129,19 +85,21 @@ class Reach:
     def __call__(self, frame: types.FrameType, event: str, arg: object) -> None:
         """What `sys.setprofile` calls."""
         if event == "call":
-            if (names := names_of(frame.f_code)) is not None:
-                self._called(frame, names)
+            code = frame.f_code
+            if code.co_flags & inspect.CO_GENERATOR:
+                self._resumed.add(id(frame))
+            if (names := names_of(code)) is not None:
+                self._called(frame, with_getters(frame, names))
+            elif code.co_name == "__next__" and is_own_code(code.co_filename):
+                raise refusal(_advanced(f"a {type(next(iter(frame.f_locals.values()))).__name__}"))
         elif event == "return":
             names = None if arg is None or isinstance(arg, Tensor) or frame.f_back is None else names_of(frame.f_code)
             if names is not None and (caller := names_of(frame.f_back.f_code)) is not None and _is_own(arg):
                 self.visit(arg, caller, f"what {frame.f_code.co_name} returns")
         elif event == "c_call":
-            if arg in CLOCKS and names_of(frame.f_code) is not None:
-                raise refusal(f"{arg.__name__}() is read while the step is recorded, and a replay would not read it")
-            owner = getattr(arg, "__self__", None)
-            if isinstance(owner, ContextVar) and arg.__name__ == "get" and names_of(frame.f_code) is not None:
-                raise refusal(f"the context variable {owner.name} is read while the step is recorded; read it outside")
-            if isinstance(owner, random.Random):
+            if (what := asked(arg, frame, names_of(frame.f_code) is not None)) is not None:
+                raise refusal(_read(what))
+            if isinstance(getattr(arg, "__self__", None), random.Random):
                 raise refusal(_drawn("Python"))
 
     def _called(self, frame: types.FrameType, names: Names) -> None:
@@ -158,12 +116,18 @@ class Reach:
                 self._note_names(frame.f_globals, names.globals, "the global {}", names)
         if not ENVIRONMENT.isdisjoint(names.attributes | names.globals):
             self._contents(os.environ._data, NO_NAMES, "os.environ")
+        if code.co_name == "__init__" and not getattr(
+            new := next(iter(frame.f_locals.values()), None), "__dict__", True
+        ):
+            self._visits.add((id(new), 0))
+            self._alive.append(new)
         for name, value in frame.f_locals.items():
-            if not isinstance(value, SCALARS) and not isinstance(value, (Tensor, list, tuple, dict, set)):
+            if not isinstance(value, (*SCALARS, Tensor, list, tuple, dict, set)) and not is_iterator(value):
                 self.visit(value, names, name)
 
     def _function_ran(self, function: types.FunctionType, names: Names) -> None:
         parts = {"__code__": None, "__defaults__": None, "__kwdefaults__": None}
+        parts |= {name: None for name in vars(function) if name in names.attributes}
         self._note(function, {name: getattr(function, name) for name in parts}, function.__name__ + ".{}", names)
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             if id(cell) not in self.cells:
@@ -173,6 +137,8 @@ class Reach:
                     value = MISSING
                 if isinstance(value, Tensor) and self.is_born(value):
                     continue
+                if is_iterator(value) and function.__code__ in self._inner:
+                    continue  # the step's own; an earlier one is its own cell's, too
                 self.cells[id(cell)] = cell, value, f"the variable {name}"
                 self.visit(value, names, name)
 
@@ -183,13 +149,16 @@ class Reach:
         if isinstance(value, (*SCALARS, Tensor, Generator)) or value is MISSING:
             return
         key = id(value), id(names)
-        if key in self._visits:
+        if key in self._visits or (id(value), 0) in self._visits:  # 0: made by the step
             return
         self._visits.add(key)
         self._alive.append((value, names))
-        if isinstance(value, BUFFERS):
-            if not (isinstance(value, np.ndarray) and value.dtype.hasobject):
-                self.arrays.setdefault(id(value), (value, content(value), path))
+        if (numbers := content(value)) is not None:
+            self.arrays.setdefault(id(value), (value, numbers, path))
+        elif is_iterator(value):
+            self.iterators.setdefault(id(value), (value, position(value), path))
+        elif isinstance(value, weakref.ReferenceType):
+            self.visit(value(), names, path)
         elif isinstance(value, types.FunctionType):
             self._register(value, names)
         elif isinstance(value, types.MethodType):
@@ -224,6 +193,8 @@ class Reach:
             same.append(function)
             if (own := names_of(function.__code__)) is not None and function.__code__ in self._began:
                 self._function_ran(function, own)
+            self._note(function, {n: v for n, v in vars(function).items() if n in names.attributes},
+                       function.__name__ + ".{}", names)  # fmt: skip
             if wrapped := getattr(function, "__wrapped__", None):
                 self.visit(wrapped, names, function.__name__)
 
@@ -241,7 +212,7 @@ class Reach:
 
     def _object(self, value: object, names: Names, path: str) -> None:
         """The attributes that are named: in the object, its slots and its class."""
-        everything = not NAMELESS.isdisjoint(names.attributes | names.globals)
+        everything = isinstance(value, CONTAINERS) or not NAMELESS.isdisjoint(names.attributes | names.globals)
         attributes = getattr(value, "__dict__", None)
         if isinstance(attributes, (dict, types.MappingProxyType)):
             wanted = frozenset(attributes) | names.attributes if everything else names.attributes
@@ -251,7 +222,7 @@ class Reach:
             if isinstance(value, type):
                 wanted = {n for n in wanted if not (n.startswith("__") and n.endswith("__"))}
             self._note_names(attributes, wanted, path + ".{}", names, keep=value)
-        kinds = value.__mro__ if isinstance(value, type) else type(value).__mro__
+        kinds = (*value.__mro__, *type(value).__mro__) if isinstance(value, type) else type(value).__mro__
         for kind in kinds:
             if kind is object or kind.__module__ in ("builtins", "enum"):
                 continue
@@ -297,6 +268,18 @@ class Reach:
         for generator, state, path in self.draws.values():
             if _state(generator) != state:
                 raise refusal(_drawn(f"{path} ({type(generator).__name__})"))
+        for iterator, before, path in self.iterators.values():
+            if position(iterator) != before or id(before) in self._resumed:
+                raise refusal(_advanced(path))
+
+
+def _read(what: str) -> str:
+    return f"{what} is read while the step is recorded, and a replay would not read it; read it outside"
+
+
+def _advanced(what: str) -> str:
+    return (f"{what} is advanced while the step is recorded, and would stand still at every replay; take what it gives"
+            " outside of the step, and put it into a tensor with assign")  # fmt: skip
 
 
 def _drawn(whose: str) -> str:
@@ -305,6 +288,8 @@ def _drawn(whose: str) -> str:
 
 
 def _state(generator) -> str:
+    if isinstance(generator, random.SystemRandom):
+        return ""  # of the system, which is asked for it
     return repr(generator.getstate() if isinstance(generator, random.Random) else generator.bit_generator.state
                 if isinstance(generator, np.random.Generator) else generator.get_state(legacy=False))  # fmt: skip
 
@@ -333,13 +318,15 @@ def _is_engine(kind: type) -> bool:
     return module.startswith(("minigan.", "numpy", "numba")) and not module.startswith(("minigan.gan", "minigan.optim"))
 
 
-def content(buffer: Buffer) -> bytes:
-    """What a buffer's numbers are known by."""
-    if not isinstance(buffer, np.ndarray):
-        return bytes(buffer)
-    if buffer.nbytes <= WHOLE:
-        return buffer.tobytes()
-    return buffer.flat[:: (buffer.size // SOME) | 1].tobytes()
+def content(value: object) -> bytes | tuple | None:
+    """What the numbers in an array, or in anything else that lends its memory, are known by; None for other values."""
+    if isinstance(value, np.ndarray):
+        part = value if value.nbytes <= WHOLE else value.flat[:: (value.size // SOME) | 1]
+        return tuple(part.flat) if value.dtype.hasobject else part.tobytes()
+    try:
+        return memoryview(value).tobytes()
+    except (TypeError, ValueError, BufferError):
+        return None
 
 
 def _is_own(value: object) -> bool:
@@ -349,20 +336,34 @@ def _is_own(value: object) -> bool:
     if isinstance(value, types.ModuleType):
         file = getattr(value, "__file__", None) or ""
         return value.__name__ not in sys.builtin_module_names and not (
-            is_own_code(file) or file.startswith((STDLIB, "<frozen")) or _is_numpy(file) or SITE in file
+            is_own_code(file) or file.startswith((STDLIB, "<frozen")) or is_numpy(file) or SITE in file
         )
     if isinstance(value, type):
         return not _is_engine(value) and value.__module__ != "builtins"
     kind = type(value)
-    if isinstance(value, nn.Module) or hasattr(value, "__wrapped__"):
+    if isinstance(value, (nn.Module, threading.local, *weakref.ProxyTypes)) or hasattr(kind, "__wrapped__"):
         return True
+    if kind.__module__ == "functools" and callable(value):
+        return True  # what lru_cache makes
     return kind.__module__ not in ("builtins", "_io", "_thread", "weakref") and not _is_engine(kind)
+
+
+def _audit(event: str, args: tuple) -> None:
+    if isinstance(sys.getprofile(), Reach) and (what := audited(event, args)) is not None:
+        raise refusal(_read(what))
+
+
+@functools.cache
+def _listen_to_audits() -> None:
+    """Once a process, since Python takes no hook away; it does nothing but while a step is recorded."""
+    sys.addaudithook(_audit)
 
 
 @contextlib.contextmanager
 def tracing(reach: Reach) -> Iterator[None]:
     """Have a reach told of this thread's calls. Without the garbage collector meanwhile: its callbacks and finalisers
     would run among the step's calls."""
+    _listen_to_audits()
     before, collects = sys.getprofile(), gc.isenabled()
     gc.disable()
     sys.setprofile(reach)
