@@ -1,0 +1,135 @@
+"""Null models: what has learnt nothing and is scored all the same. A trained system's figure counts beside theirs.
+
+    of samples        the mean image, one image over and over, noise of the images' spectrum, copies of training images
+    of translations   the image as it is, a blank page, the best constant image, the best shrunk one, the nearest image
+                      of the other domain, noise pasted where an attribute sits
+    of points         a blob of the data's mean and spread, one mode, uniform noise in the data's box
+
+Images are (N, C, S, S) in [-1, 1], as a critic sees them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .distances import squared_distances
+
+CHUNK = 256
+
+
+@dataclass(frozen=True)
+class NullModel:
+    """draw(train, count, random): `count` rows (count, ...) for training rows (N, ...)."""
+
+    name: str
+    what: str
+    draw: Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
+
+
+def mean_image(train: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """The mean of all training images."""
+    return np.repeat(train.mean(0, keepdims=True), count, 0)
+
+
+def one_image(train: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """The training image that is nearest to their mean."""
+    distance = np.square(train - train.mean(0)).reshape(len(train), -1).sum(1)
+    return np.repeat(train[[distance.argmin()]], count, 0)
+
+
+def noise(train: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """Gaussian noise about the mean image with the training images' power at every frequency, cut off at -1 and 1."""
+    away = train - train.mean(0)
+    power = (np.abs(np.fft.fft2(away)) ** 2).mean(0)
+    white = np.fft.fft2(random.standard_normal((count, 1, *train.shape[2:]))) / train.shape[-1]
+    waves = np.fft.ifft2(white * np.sqrt(power)).real
+    return np.clip(train.mean(0) + waves, -1, 1).astype(train.dtype)
+
+
+def copies(train: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """Training images, drawn without looking."""
+    return train[random.integers(0, len(train), count)]
+
+
+SAMPLES = (
+    NullModel("mean image", "the mean of the training images", mean_image),
+    NullModel("one image", "the training image nearest to that mean, over and over", one_image),
+    NullModel("noise", "noise with the images' mean and spectrum", noise),
+    NullModel("copies", "training images", copies),
+)
+
+
+def constant(target: np.ndarray, count: int) -> np.ndarray:
+    """The image that is nearest in L1 to all of (N, C, S, S): their median, pixel by pixel."""
+    return np.repeat(np.median(target, 0, keepdims=True), count, 0).astype(target.dtype)
+
+
+def shrunk(images: np.ndarray, share: float, background: float = 1.0) -> np.ndarray:
+    """Images drawn `share` as large in the middle of a page of grey level `background`: each pixel is the mean of what
+    falls on it. ValueError unless 0 <= share <= 1."""
+    if not 0 <= share <= 1:
+        raise ValueError(f"shrunk: share must be from 0 to 1, got {share}")
+    side = images.shape[-1]
+    weight = _overlap(side, share)
+    drawn = np.einsum("ia,ncab,jb->ncij", weight, images, weight, optimize=True)
+    cover = np.outer(weight.sum(1), weight.sum(1))
+    return (drawn + background * (1 - cover)).astype(images.dtype)
+
+
+def _overlap(side: int, share: float) -> np.ndarray:
+    """(side, side): how much of each pixel of the page each of the image's shrunk pixels covers, along one axis."""
+    edges = (np.arange(side + 1) - side / 2) * share + side / 2
+    low, high = np.maximum(edges[:-1], np.arange(side)[:, None]), np.minimum(edges[1:], np.arange(1, side + 1)[:, None])
+    return np.maximum(high - low, 0)
+
+
+def best_shrunk(
+    images: np.ndarray, target: np.ndarray, background: float = 1.0, steps: int = 20
+) -> tuple[float, np.ndarray]:
+    """(the share, the images) of the size that is nearest in L1 to `target`, among `steps` sizes from 1 / steps to 1."""
+    shares = [(k + 1) / steps for k in range(steps)]
+    best = min(shares, key=lambda share: np.abs(shrunk(images, share, background) - target).mean())
+    return best, shrunk(images, best, background)
+
+
+def nearest_of(images: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """For each image the nearest, in L2, of the other domain's images."""
+    flat, others = (x.reshape(len(x), -1).astype(np.float64) for x in (images, target))
+    index = np.concatenate(
+        [squared_distances(flat[i : i + CHUNK], others).argmin(1) for i in range(0, len(flat), CHUNK)]
+    )
+    return target[index]
+
+
+def pasted_noise(images: np.ndarray, rows: slice, random: np.random.Generator) -> np.ndarray:
+    """Images with rows `rows` overwritten by uniform noise in [-1, 1]: what paints over the place of an attribute."""
+    painted = images.copy()
+    painted[:, :, rows] = random.uniform(-1, 1, painted[:, :, rows].shape)
+    return painted
+
+
+def blob(points: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """A Gaussian of the points' mean and standard deviations."""
+    return points.mean(0) + points.std(0) * random.standard_normal((count, points.shape[1]))
+
+
+def one_mode(points: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """The points among the training points that are nearest to the first of them, an eighth of all."""
+    distance = np.square(points - points[0]).sum(1)
+    near = points[np.argsort(distance, kind="stable")[: max(1, len(points) // 8)]]
+    return near[random.integers(0, len(near), count)]
+
+
+def uniform(points: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """Uniform noise in the points' box."""
+    return random.uniform(points.min(0), points.max(0), (count, points.shape[1]))
+
+
+POINTS = (
+    NullModel("blob", "a Gaussian of the data's mean and spread", blob),
+    NullModel("one mode", "the eighth of the data that is nearest to one point", one_mode),
+    NullModel("uniform", "uniform noise in the data's box", uniform),
+)

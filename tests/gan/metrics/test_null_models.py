@@ -1,0 +1,72 @@
+"""Null models are what they say: on images whose mean, spectrum and neighbours are known."""
+
+import numpy as np
+import pytest
+
+from minigan.gan.metrics import distances, null_models
+from minigan.gan.toy import data as toydata
+
+RNG = np.random.default_rng(0)
+WAVE = np.cos(2 * np.pi * 3 * np.arange(16) / 16)
+IMAGES = np.stack([0.5 * np.roll(WAVE, k)[None, :, None] * np.ones((3, 1, 16)) - 0.1 for k in range(16)])
+
+
+def draw(name, table=null_models.SAMPLES, train=IMAGES, count=400):
+    (row,) = (row for row in table if row.name == name)
+    return row.draw(train, count, np.random.default_rng(1))
+
+
+def test_samples():
+    assert np.allclose(draw("mean image"), IMAGES.mean(0)) and draw("mean image").shape == (400, 3, 16, 16)
+    one = draw("one image")
+    assert (one == one[0]).all() and (one[0] == IMAGES).all((1, 2, 3)).any()
+    copies = draw("copies")
+    assert {x.tobytes() for x in copies} == {x.tobytes() for x in IMAGES}
+
+
+def test_noise_has_the_images_mean_and_spectrum_and_nothing_else():
+    """Within a decibel at the frequency that the images have; the phases are all over."""
+    noise = draw("noise")
+    ours, theirs = distances.spectrum(noise), distances.spectrum(IMAGES)
+    assert abs(10 * np.log10(ours[3] / theirs[3])) < 1 and np.abs(noise.mean(0) - IMAGES.mean(0)).max() < 0.1
+    phase = np.angle(np.fft.fft2(noise[:, 0])[:, 3, 0])
+    assert abs(np.exp(1j * phase).mean()) < 0.15
+    assert np.abs(noise).max() <= 1
+
+
+@pytest.mark.parametrize("share", [0, 0.25, 0.5, 0.7, 1])
+def test_a_shrunk_image_covers_its_share_of_the_page(share):
+    images = RNG.uniform(-1, 1, (2, 3, 8, 8))
+    small = null_models.shrunk(images, share, background=1.0)
+    assert small.mean() - 1 == pytest.approx(share**2 * (images.mean() - 1))  # the same paint on a smaller area
+    if share == 0.5:
+        assert small[:, :, 2:6, 2:6] == pytest.approx(images.reshape(2, 3, 4, 2, 4, 2).mean((3, 5)))
+        assert (small[:, :, :2] == 1).all()
+    if share == 1:
+        assert small == pytest.approx(images)
+
+
+def test_translations():
+    images, target = RNG.uniform(-1, 1, (5, 3, 8, 8)), RNG.uniform(-1, 1, (9, 3, 8, 8))
+    best = null_models.constant(target, 5)
+    assert best.shape == images.shape and (best[0] == np.median(target, 0)).all()
+    for other in (target.mean(0), target[0], np.ones((3, 8, 8))):
+        assert np.abs(best[0] - target).sum() <= np.abs(other - target).sum()
+    share, small = null_models.best_shrunk(images, null_models.shrunk(images, 0.6))
+    assert share == pytest.approx(0.6) and small == pytest.approx(null_models.shrunk(images, 0.6))
+    near = null_models.nearest_of(target + 0.01, target)
+    assert np.array_equal(near, target)
+    painted = null_models.pasted_noise(images, slice(0, 3), np.random.default_rng(0))
+    assert np.array_equal(painted[:, :, 3:], images[:, :, 3:]) and not (painted[:, :, :3] == images[:, :, :3]).any()
+    with pytest.raises(ValueError, match="share must be from 0 to 1, got 2"):
+        null_models.shrunk(images, 2)
+
+
+def test_points():
+    """On the ring a blob touches several modes and has next to no quality, one mode has all quality and one mode."""
+    points = toydata.load("ring").sample(4000, 0)
+    figures = {row.name: toydata.scores(row.draw(points, 2500, np.random.default_rng(1)), toydata.load("ring"))
+               for row in null_models.POINTS}  # fmt: skip
+    assert figures["blob"]["high_quality"] < 0.02 and figures["blob"]["modes"] >= 3
+    assert figures["uniform"]["high_quality"] < 0.02
+    assert figures["one mode"]["high_quality"] > 0.9 and figures["one mode"]["modes"] <= 2
