@@ -89,7 +89,7 @@ def _overlap(side: int, share: float) -> np.ndarray:
 def best_shrunk(
     images: np.ndarray, target: np.ndarray, background: float = 1.0, steps: int = 20
 ) -> tuple[float, np.ndarray]:
-    """(the share, the images) of the size that is nearest in L1 to `target`, among `steps` sizes from 1 / steps to 1."""
+    """(the share, the images) of the size nearest in L1 to `target`, among `steps` sizes from 1 / steps to 1."""
     shares = [(k + 1) / steps for k in range(steps)]
     best = min(shares, key=lambda share: np.abs(shrunk(images, share, background) - target).mean())
     return best, shrunk(images, best, background)
