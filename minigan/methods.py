@@ -13,7 +13,7 @@ import numpy as np
 from .autograd import Op, Tensor
 from .backend import device as check_device
 from .backend import float32, float64, to_device
-from .ops import act, basic, elementary, index, matmul, reduce, shape
+from .ops import act, arrange, basic, einsum, elementary, index, matmul, order, reduce, scatter, shape
 from .ops.copy import clone
 
 if TYPE_CHECKING:
@@ -22,14 +22,18 @@ if TYPE_CHECKING:
 # fmt: off
 METHODS = {
     basic: "add broadcast_to div eq ge gt isfinite isnan le lt mul ne neg sub sum_to",
-    elementary: "abs clamp clip cos erf exp expm1 log log1p maximum minimum pow rsqrt sign sin sqrt square",
+    elementary: "abs atan2 ceil clamp clip cos erf exp expm1 floor lerp log log1p maximum minimum pow round rsqrt"
+    " sign sin sqrt square trunc",
     act: "elu leaky_relu logsigmoid maxout relu sigmoid softplus tanh",
-    reduce: "amax amin argmax log_softmax logsumexp mean norm safe_norm softmax std sum var",
+    reduce: "all amax amin any argmax argmin log_softmax logsumexp mean norm safe_norm softmax std sum var",
+    order: "argsort cumsum max min prod sort topk",
     shape: "flatten permute reshape squeeze transpose unsqueeze view",
     index: "chunk flip gather index_select split",
-    matmul: "matmul",
+    scatter: "index_add scatter scatter_add",
+    arrange: "diag diagonal masked_fill roll tile tril triu",
+    matmul: "bmm matmul outer",
 }
-FUNCTIONS = {basic: "where", index: "cat concat stack pad", matmul: "einsum"}
+FUNCTIONS = {basic: "where", index: "cat concat stack pad", einsum: "einsum"}
 # fmt: on
 
 PUBLIC = {
@@ -91,6 +95,8 @@ def expand(self: Tensor, *sizes: int | Sequence[int]) -> Tensor:
 
 Tensor.to = to
 Tensor.expand = expand
+Tensor.repeat = arrange.repeat
+Tensor.unfold = arrange.unfold
 Tensor.float = lambda self: basic.cast(self, float32)
 Tensor.double = lambda self: basic.cast(self, float64)
 Tensor.long = lambda self: basic.cast(self, np.int64)

@@ -256,7 +256,7 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
 
     Raises IndexError for an index that is negative or not below the axis's size.
     """
-    index = _indices(index, "index_select", input)
+    index = indices_of(index, "index_select", input)
     if index.ndim != 1:
         raise ValueError(f"index_select: the index must have one axis, got shape {index.shape}")
     axis = axis_index(dim, input.ndim, "index_select")
@@ -271,27 +271,36 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     Raises IndexError for an index that is negative or not below the size of axis `dim`.
     """
     if input.ndim == 0:
-        index = _indices(index, "gather", input)
+        index = indices_of(index, "gather", input)
         return reshape(gather(reshape(input, (1,)), dim, reshape(index, index.shape or (1,))), index.shape)
-    index, axis = _indices(index, "gather", input), axis_index(dim, input.ndim, "gather")
+    index, axis = indices_of(index, "gather", input), axis_index(dim, input.ndim, "gather")
     return gather_within(input, axis, Within("gather", axis, input.shape[axis])(index))
 
 
 def gather_within(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """`gather` for an index that is known to lie within the axis, which is not looked at, then."""
-    index, dim = _indices(index, "gather", input), axis_index(dim, input.ndim, "gather")
-    if index.ndim != input.ndim or any(
-        i > s for d, (i, s) in enumerate(zip(index.shape, input.shape, strict=True)) if d != dim
-    ):
-        raise ValueError(
-            f"gather: an index of shape {index.shape} does not fit an input of shape {input.shape} along axis {dim}"
-        )
-    grid = [Tensor(on(array_of(input), axis)) for axis in np.ogrid[tuple(slice(n) for n in index.shape)]]
-    grid[dim] = index
+    index, dim = indices_of(index, "gather", input), axis_index(dim, input.ndim, "gather")
+    grid = places_along(input, dim, index, "gather")
     return Index((ARRAY,) * len(grid))(input, *grid)
 
 
-def _indices(index, op: str, like: Tensor) -> Tensor:
+def places_along(input: Tensor, axis: int, index: Tensor, op: str) -> list[Tensor]:
+    """The index arrays, one an axis, that read element [i][index[i][j][k]][k] of `input`, for axis = 1.
+
+    Raises ValueError, naming the op, unless the index has as many axes, none longer outside `axis`.
+    """
+    if index.ndim != input.ndim or any(
+        i > s for d, (i, s) in enumerate(zip(index.shape, input.shape, strict=True)) if d != axis
+    ):
+        raise ValueError(
+            f"{op}: an index of shape {index.shape} does not fit an input of shape {input.shape} along axis {axis}"
+        )
+    grid = [Tensor(on(array_of(input), line)) for line in np.ogrid[tuple(slice(n) for n in index.shape)]]
+    grid[axis] = index
+    return grid
+
+
+def indices_of(index, op: str, like: Tensor) -> Tensor:
     index = index if isinstance(index, Tensor) else Tensor(on(array_of(like), np.asarray(index)))
     if index.dtype.kind not in "iu":
         raise TypeError(f"{op}: the index must hold integers, not {index.dtype}")

@@ -312,7 +312,7 @@ PAD = (
         ),
     ),
     OpCase(
-        "index_add",
+        "index_add.to_zeros",
         lambda x, index, shape: ops_index.IndexAdd(ops_index.ARRAY, shape)(x, index),
         (call((3, 2), index=np.array([1, 1, 0]), shape=(4, 2)),),
         lambda torch, x, index, shape: torch.zeros(shape, dtype=x.dtype).index_add(0, index, x),

@@ -26,7 +26,7 @@ def op_classes() -> set[type]:
 
 
 def test_names_are_unique_and_every_row_can_fail():
-    parts = ("elementwise", "shape", "reduce", "conv", "nn", "losses")
+    parts = ("elementwise", "shape", "select", "reduce", "conv", "image", "nn", "losses")
     names = [c.name for part in parts for c in importlib.import_module(f"minigan.testing.table_{part}").CASES]
     assert len(names) == len(set(names)) == len(TABLE)
     for case in TABLE.values():
@@ -124,6 +124,37 @@ DOCUMENTED = {
     "logsumexp": "input dim keepdim=False",
     "matmul": "input other",
     "pow": "input exponent",
+    "conv1d": "input weight bias=None stride=1 padding=0 dilation=1 groups=1",
+    "conv_transpose1d": "input weight bias=None stride=1 padding=0 output_padding=0 groups=1 dilation=1",
+    "cosine_similarity": "x1 x2 dim=1 eps=1e-08",
+    "gelu": "input approximate=none",
+    "pixel_unshuffle": "input downscale_factor",
+    "prelu": "input weight",
+    "scaled_dot_product_attention": "query key value attn_mask=None dropout_p=0 is_causal=False scale=None"
+    " generator=None",
+    "any": "input dim=None keepdim=False",
+    "all": "input dim=None keepdim=False",
+    "argmin": "input dim=None keepdim=False",
+    "max": "input dim=None keepdim=False",
+    "min": "input dim=None keepdim=False",
+    "prod": "input dim=None keepdim=False",
+    "cumsum": "input dim",
+    "sort": "input dim=-1 descending=False stable=False",
+    "argsort": "input dim=-1 descending=False stable=False",
+    "topk": "input k dim=-1 largest=True sorted=True",
+    "scatter": "input dim index src",
+    "scatter_add": "input dim index src",
+    "index_add": "input dim index source alpha=1",
+    "masked_fill": "input mask value",
+    "roll": "input shifts dims=None",
+    "tril": "input diagonal=0",
+    "triu": "input diagonal=0",
+    "diag": "input diagonal=0",
+    "diagonal": "input offset=0 dim1=0 dim2=1",
+    "bmm": "input mat2",
+    "outer": "input vec2",
+    "lerp": "input end weight",
+    "round": "input decimals=0",
 }
 
 
@@ -149,7 +180,7 @@ DROPPED = {
     "relu": {"inplace"},
     "softmax": {"_stacklevel", "dtype"},
     "log_softmax": {"_stacklevel", "dtype"},
-    "embedding": {"padding_idx", "max_norm", "norm_type", "scale_grad_by_freq", "sparse"},
+    "embedding": {"max_norm", "norm_type", "scale_grad_by_freq", "sparse"},
     "normalize": {"out"},
     "max_pool2d": {"return_indices"},
     "interpolate": {"recompute_scale_factor", "antialias"},
@@ -157,6 +188,10 @@ DROPPED = {
     "binary_cross_entropy_with_logits": {"size_average", "reduce"},
     "mse_loss": {"size_average", "reduce", "weight"},
     "l1_loss": {"size_average", "reduce", "weight"},
+    "smooth_l1_loss": {"size_average", "reduce", "weight"},
+    "kl_div": {"size_average", "reduce"},
+    "binary_cross_entropy": {"size_average", "reduce"},
+    "silu": {"inplace"},
 }
 ADDED = {"generator"}
 
