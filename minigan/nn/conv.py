@@ -87,7 +87,7 @@ class Conv2d(_ConvNd):
     padding_mode: what the border holds, "zeros", "reflect", "replicate" or "circular", as in `functional.pad`.
     """
 
-    convolution = staticmethod(F.conv2d)
+    convolution: ClassVar[Callable[..., Tensor]] = staticmethod(F.conv2d)
 
     def __init__(
         self,
@@ -121,7 +121,7 @@ class ConvTranspose2d(_ConvNd):
     """2-D transposed convolution; see `functional.conv_transpose2d`. Weight (in, out / groups, KY, KX)."""
 
     padding: tuple[int, ...]
-    convolution = staticmethod(F.conv_transpose2d)
+    convolution: ClassVar[Callable[..., Tensor]] = staticmethod(F.conv_transpose2d)
 
     def __init__(
         self,
