@@ -15,6 +15,7 @@ import numpy as np
 from .autograd import Op, Tensor, array_of
 from .backend import Generator, namespace, on
 from .creation import rand
+from .methods import PUBLIC
 from .ops.act import elu, gelu, leaky_relu, logsigmoid, maxout, prelu, relu, sigmoid, silu, softplus, tanh
 from .ops.basic import cast, where
 from .ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
@@ -31,6 +32,7 @@ from .ops.losses import (
     smooth_l1_loss,
 )
 from .ops.matmul import linear, matmul, same_dtype
+from .ops.naming import named
 from .ops.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from .ops.reduce import amax, log_softmax, safe_norm, softmax
 from .ops.resample import (
@@ -215,3 +217,7 @@ def scaled_dot_product_attention(
         blind = amax(scores, -1, keepdim=True).detach() == -np.inf
         weights = where(blind, 0.0, softmax(where(blind, 0.0, scores), -1))
     return matmul(dropout(weights, dropout_p, generator=generator), value)
+
+
+for _name in __all__:
+    globals()[_name] = PUBLIC.get(_name) or named(globals()[_name], _name, __name__)

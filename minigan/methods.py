@@ -15,6 +15,7 @@ from .backend import device as check_device
 from .backend import float32, float64, to_device
 from .ops import act, arrange, basic, einsum, elementary, index, matmul, order, reduce, scatter, shape
 from .ops.copy import clone
+from .ops.naming import named
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -37,7 +38,7 @@ FUNCTIONS = {basic: "where", index: "cat concat stack pad", einsum: "einsum"}
 # fmt: on
 
 PUBLIC = {
-    name: getattr(module, name)
+    name: named(getattr(module, name), name, __package__)
     for table in (METHODS, FUNCTIONS)
     for module, names in table.items()
     for name in names.split()
@@ -95,8 +96,9 @@ def expand(self: Tensor, *sizes: int | Sequence[int]) -> Tensor:
 
 Tensor.to = to
 Tensor.expand = expand
-Tensor.repeat = arrange.repeat
-Tensor.unfold = arrange.unfold
+Tensor.repeat = named(arrange.repeat, "repeat", __package__)
+Tensor.unfold = named(arrange.unfold, "unfold", __package__)
+Tensor.__getitem__ = named(index.getitem, "index", __package__)
 Tensor.float = lambda self: basic.cast(self, float32)
 Tensor.double = lambda self: basic.cast(self, float64)
 Tensor.long = lambda self: basic.cast(self, np.int64)

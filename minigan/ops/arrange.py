@@ -98,6 +98,8 @@ def masked_fill(input: Tensor, mask: Tensor, value: Tensor | float) -> Tensor:
     if not isinstance(mask, Tensor) or mask.dtype != bool:
         kind = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
         raise TypeError(f"masked_fill: the mask must be a bool tensor, not {kind}; compare, e.g. x > 0")
+    if not isinstance(value, (Tensor, int, float, np.generic)):
+        raise TypeError(f"masked_fill: the value must be a number or a 0-d tensor, got {value!r:.60}")
     if not isinstance(value, Tensor):
         value = Tensor(on(array_of(input), np.asarray(value, input.dtype)))
     return where(mask, value, input)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 
 import numpy as np
 
@@ -282,7 +283,7 @@ def pow(input: Tensor | float, exponent: Tensor | float) -> Tensor:
 
 def round(input: Tensor, decimals: int = 0) -> Tensor:
     """The nearest whole number, or the nearest with `decimals` digits behind the point; of two the even one."""
-    if decimals == 0:
+    if operator.index(decimals) == 0:
         return _round(input)
     scale = 10.0**decimals
     return _round(input * scale) / scale

@@ -7,7 +7,6 @@ kernels.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,7 +17,7 @@ from minigan.kernels.work import poisoned
 from ..autograd import Op, Tensor, array_of, as_tensor
 from ..backend import namespace, on
 from .basic import alike
-from .shape import Linear, axis_index, reshape, unsqueeze
+from .shape import Linear, axis_index, integer, reshape, unsqueeze
 
 ARRAY = object()
 """Stands in a key where an index array goes; the arrays are inputs of the op, in this order."""
@@ -231,7 +230,7 @@ def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int 
 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` pieces of equal size (the last may be smaller) along an axis; of an empty axis, all of them."""
-    if chunks <= 0:
+    if integer("chunk", "chunks", chunks) <= 0:
         raise ValueError(f"chunk: the number of chunks must be positive, got {chunks}")
     size = input.shape[axis_index(dim, input.ndim, "chunk")]
     if size == 0:
@@ -319,13 +318,15 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     mode: "constant" (filled with `value`, 0 by default; negative widths crop), "reflect" (mirrored, without the edge),
     "replicate" (the edge repeated) or "circular". Raises ValueError for widths that do not fit.
     """
-    pad = tuple(operator.index(p) for p in pad)
+    pad = tuple(integer("pad", "a width", p) for p in pad)
     if len(pad) % 2 or len(pad) // 2 > input.ndim:
         raise ValueError(
             f"pad: {len(pad)} widths for a tensor of {input.ndim} axes; give (left, right) pairs from the last axis"
         )
     widths = [(0, 0)] * (input.ndim - len(pad) // 2) + [pad[i : i + 2] for i in range(0, len(pad), 2)][::-1]
     if mode == "constant":
+        if not isinstance(value, (int, float, np.number, type(None))):
+            raise TypeError(f"pad: the value must be a number, got {value!r:.60}")
         crop = tuple(
             slice(max(-low, 0), size - max(-high, 0)) for (low, high), size in zip(widths, input.shape, strict=True)
         )

@@ -13,6 +13,7 @@ from minigan.kernels.layout import contiguous, shares
 from ..autograd import Op, Tensor, as_tensor
 from ..backend import namespace
 from .basic import broadcast_to
+from .naming import named
 from .shape import reshape, transpose
 
 
@@ -150,5 +151,6 @@ def same_dtype(op: str, **tensors: Tensor | None) -> None:
         raise TypeError(f"{op}: operands must share one floating dtype ({listing}); convert with .float() or .double()")
 
 
-Tensor.__matmul__ = lambda self, other: matmul(self, other)
-Tensor.__rmatmul__ = lambda self, other: matmul(other, self)
+_operator = named(matmul, "matmul", "minigan")
+Tensor.__matmul__ = lambda self, other: _operator(self, other)
+Tensor.__rmatmul__ = lambda self, other: _operator(other, self)

@@ -210,10 +210,11 @@ def with_ones(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def axes_of(dim: Dim, ndim: int, op: str) -> tuple[int, ...]:
-    """`dim` as a sorted tuple of axes. Raises IndexError out of range, ValueError for one named twice."""
-    if dim is None or dim == ():
+    """`dim` as a sorted tuple of axes; None, and no axis at all, as all of them. Raises IndexError out of range,
+    ValueError for one named twice, TypeError for what is no axis."""
+    if dim is None or (isinstance(dim, (tuple, list)) and not dim):
         return tuple(range(ndim))
-    axes = [axis_index(d, ndim, op) for d in ((dim,) if isinstance(dim, (int, np.integer)) else dim)]
+    axes = [axis_index(d, ndim, op) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
     if len(set(axes)) != len(axes):
         raise ValueError(f"{op}: dim {dim} names an axis twice")
     return tuple(sorted(axes)) if ndim else ()

@@ -37,7 +37,7 @@ def _unary(name: str, torch: str | None = None, values: Values = REAL, reference
         EDGE,
         kinks=kinks,
         strategy="unary",
-        error_inputs=(BadCall(lambda: PUBLIC[name]("x"), TypeError, "dtype"),),
+        error_inputs=(BadCall(lambda: PUBLIC[name]("x"), TypeError, f"^{name}: .*(dtype|must be a Tensor)"),),
         **settings,
     )
 

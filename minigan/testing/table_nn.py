@@ -32,7 +32,7 @@ def _activation(name: str, samples=SHAPES, reference=None, values=NONZERO, kinks
         EDGE,
         kinks,
         "unary",
-        (BadCall(lambda: fn("x"), TypeError, "expected a Tensor, got str|dtype <U1 is not supported"),),
+        (BadCall(lambda: fn("x"), TypeError, f"^{name}: .*(must be a Tensor, got 'x'|dtype <U1 is not supported)"),),
         **fields,
     )
 

@@ -32,9 +32,9 @@ def _reshape_like(name: str) -> OpCase:
             BadCall(
                 lambda: fn(make(ONES), 4, 2),
                 ValueError,
-                r"reshape: 6 elements of shape \(2, 3\) do not fit shape \(4, 2\)",
+                rf"{name}: 6 elements of shape \(2, 3\) do not fit shape \(4, 2\)",
             ),
-            BadCall(lambda: fn(make(ONES), -1, -1), ValueError, "reshape: 6 elements"),
+            BadCall(lambda: fn(make(ONES), -1, -1), ValueError, f"{name}: 6 elements"),
         ),
     )
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan.autograd import Tensor
 from minigan.backend import float32, float64
 from minigan.capture import CaptureError
 from minigan.testing.opdb import TABLE
