@@ -24,7 +24,7 @@ def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Mo
     def length(v: Tensor) -> Tensor:
         return safe_norm(v, axes, keepdim=dim is not None)
 
-    def refresh(module: Module) -> None:
+    def refresh(module: Module, args: tuple = ()) -> None:
         g, v = getattr(module, f"{name}_g"), getattr(module, f"{name}_v")
         module._own(name, v * (g / length(v)))
 
