@@ -44,7 +44,8 @@ def smooth_l1_loss(input: Tensor, target: Tensor | ArrayLike, reduction: str = "
     size = abs(off)
     if beta == 0:
         return _reduce(op, size, reduction)
-    return _reduce(op, where(size < beta, square(off) * (0.5 / beta), size - 0.5 * beta), reduction)
+    near = size < beta
+    return _reduce(op, where(near, square(where(near, off, 0.0)) * (0.5 / beta), size - 0.5 * beta), reduction)
 
 
 def kl_div(input: Tensor, target: Tensor | ArrayLike, reduction: str = "mean", log_target: bool = False) -> Tensor:
@@ -58,8 +59,8 @@ def kl_div(input: Tensor, target: Tensor | ArrayLike, reduction: str = "mean", l
     if log_target:
         loss = exp(target) * (target - input)
     else:
-        positive = target > 0
-        loss = target * where(positive, log(where(positive, target, 1.0)), 0.0) - target * input
+        zero = eq(target, 0)
+        loss = where(zero, 0.0, target * log(where(zero, 1.0, target))) - target * input
     if reduction == "batchmean":
         return sum(loss) / max(input.shape[0] if input.ndim else 1, 1)
     return _reduce(op, loss, reduction, also=", batchmean")
