@@ -55,7 +55,7 @@ def einsum(equation: str, *operands: Tensor) -> Tensor:
     """
     terms, result = _parsed(equation, operands)
     sizes = _sizes(equation, terms, operands)
-    if len(operands) > 1:
+    if len({x.dtype for x in operands}) > 1:
         same_dtype("einsum", **{f"operand {i}": x for i, x in enumerate(operands)})
     plain = [_plain(term, x, sizes) for term, x in zip(terms, operands, strict=True)]
     term, y = plain[0]
@@ -97,8 +97,8 @@ def _parsed(equation: str, operands: tuple[Tensor, ...]) -> tuple[list[str], str
         raise ValueError(f"einsum: {equation!r} names more axes than there are letters")
     if not arrow:
         result = "..." + "".join(c for c in sorted(set(left) - {",", "."}) if left.count(c) == 1)
-    lacking = "".join(c for c in result.replace("...", "", 1) if c not in left or result.count(c) > 1 or c in ".,")
-    if lacking:
+    letters = result.replace("...", "", 1)
+    if lacking := next((c for c in letters if c not in left or letters.count(c) > 1 or c in ".,"), None):
         raise ValueError(f"einsum: {equation!r} does not fit {len(operands)} operands: {lacking!r} in the result must"
                          " stand there once, and in a term")  # fmt: skip
     ellipses = ["".join(names[len(names) - n :]) for n in covered]
