@@ -5,6 +5,7 @@ A layer's `captured_state` lists the numbers that its forward reads and that a u
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -312,8 +313,16 @@ class _Function(Layer):
 
 
 def _layer(name: str, function: Callable[..., Tensor], **defaults: object) -> type[_Function]:
-    """A layer class named `name` around a function; its docstring is the function's."""
+    """A layer class named `name` around a function; its docstring is the function's, its settings its signature."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        _Function.__init__(self, *args, **kwargs)
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    settings = [inspect.Parameter(setting, kind, default=value) for setting, value in defaults.items()]
+    __init__.__signature__ = inspect.Signature([inspect.Parameter("self", kind), *settings])  # type: ignore[attr-defined]
     body = {
+        "__init__": __init__,
         "function": staticmethod(function),
         "defaults": defaults,
         "__doc__": function.__doc__,

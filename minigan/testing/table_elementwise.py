@@ -26,7 +26,9 @@ PAIRS = (call((2, 3), (2, 3)), call((2, 3), (3,)), call((2, 1, 3), (4, 1)), call
 EDGE_PAIRS = (call((), ()), call((0, 3), (3,)), call((2, 0), (1, 1)), call((1,), (1, 1, 1)))
 
 
-def _unary(name: str, torch: str | None = None, values: Values = REAL, reference=None, kinks=(), **settings) -> OpCase:
+def _unary(
+    name: str, torch: str | None = None, values: Values = REAL, reference=None, kinks=(), strategy="unary", **settings
+) -> OpCase:
     return OpCase(
         name,
         PUBLIC[name],
@@ -36,13 +38,13 @@ def _unary(name: str, torch: str | None = None, values: Values = REAL, reference
         values,
         EDGE,
         kinks=kinks,
-        strategy="unary",
+        strategy=strategy,
         error_inputs=(BadCall(lambda: PUBLIC[name]("x"), TypeError, f"^{name}: .*(dtype|must be a Tensor)"),),
         **settings,
     )
 
 
-def _binary(name: str, torch: str | None = None, values=REAL, kinks=(), **settings) -> OpCase:
+def _binary(name: str, torch: str | None = None, values=REAL, kinks=(), strategy="binary", **settings) -> OpCase:
     fn = PUBLIC[name]
     mismatch = BadCall(
         lambda: fn(make(np.ones((2, 3))), make(np.ones(2))),
@@ -58,7 +60,7 @@ def _binary(name: str, torch: str | None = None, values=REAL, kinks=(), **settin
         values,
         EDGE_PAIRS,
         kinks=kinks,
-        strategy="binary",
+        strategy=strategy,
         error_inputs=(mismatch,),
         **settings,
     )
@@ -83,7 +85,10 @@ UNARY = (
     _unary("cos", reference=lambda x: ops_elementary.sin(x + math.pi / 2)),
     _unary("erf", torch="special.erf"),
     _unary("sign", values=NONZERO, max_order=0),
-    *(_unary(name, values=BETWEEN, kinks=(call(STEPS),)) for name in ("floor", "ceil", "trunc", "round")),
+    *(
+        _unary(name, values=BETWEEN, kinks=(call(STEPS),), strategy=None)
+        for name in ("floor", "ceil", "trunc", "round")
+    ),
     _unary("isfinite", max_order=0, torch_order=0),
     _unary("isnan", max_order=0, torch_order=0),
 )
@@ -95,7 +100,12 @@ BINARY = (
     _binary("div", values=NONZERO),
     _binary("maximum", values=DISTINCT, kinks=(call(ZERO, np.array([0.0, 0.0, 1.0, 2.0])),)),
     _binary("minimum", values=DISTINCT, kinks=(call(ZERO, np.array([0.0, 0.0, 1.0, 2.0])),)),
-    _binary("atan2", values=NONZERO, kinks=(call(ZERO, ZERO[::-1].copy()), call(np.zeros(2), np.array([0.0, -0.0])))),
+    _binary(
+        "atan2",
+        values=NONZERO,
+        kinks=(call(ZERO, ZERO[::-1].copy()), call(np.zeros(2), np.array([0.0, -0.0]))),
+        strategy=None,
+    ),
     _binary("pow", values=(POSITIVE, REAL), kinks=(call(np.array([0.0, 0.0, 2.0]), np.array([2.0, 1.0, 0.0])),)),
     *(
         _binary(name, values=DISTINCT, max_order=0, torch_order=0, kinks=(call(ZERO, ZERO[::-1].copy()),))
