@@ -315,7 +315,7 @@ class _Function(Layer):
 def _layer(name: str, function: Callable[..., Tensor], **defaults: object) -> type[_Function]:
     """A layer class named `name` around a function; its docstring is the function's, its settings its signature."""
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
+    def __init__(self: Any, *args: object, **kwargs: object) -> None:
         _Function.__init__(self, *args, **kwargs)
 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
