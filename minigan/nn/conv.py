@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from .. import functional as F
 from ..autograd import Tensor
@@ -123,6 +123,10 @@ class ConvTranspose2d(_ConvNd):
     padding: tuple[int, ...]
     convolution: ClassVar[Callable[..., Tensor]] = staticmethod(F.conv_transpose2d)
 
+    if TYPE_CHECKING:
+
+        def __call__(self, x: Tensor, output_size: int | Sequence[int] | None = None) -> Tensor: ...
+
     def __init__(
         self,
         in_channels: int,
@@ -144,13 +148,13 @@ class ConvTranspose2d(_ConvNd):
         """Its mode and geometry."""
         return (*super().captured_state(), self.output_padding)
 
-    def forward(self, x: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+    def forward(self, x: Tensor, output_size: int | Sequence[int] | None = None) -> Tensor:
         """output_size: the size of the output's last axes, or its whole shape; output_padding is then chosen for it,
         and may be less than the stride. Raises ValueError for a size that no output_padding gives."""
         extra = self.output_padding if output_size is None else self._padding_for(x, output_size)
         return self.convolution(x, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation)
 
-    def _padding_for(self, x: Tensor, output_size: Sequence[int]) -> tuple[int, ...]:
+    def _padding_for(self, x: Tensor, output_size: int | Sequence[int]) -> tuple[int, ...]:
         name, axes = type(self).__name__, self.axes
         size = (output_size,) * axes if isinstance(output_size, int) else tuple(output_size)
         if len(size) not in (axes, axes + 2) or x.ndim != axes + 2:

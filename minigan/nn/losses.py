@@ -5,23 +5,25 @@ loss = nn.BCEWithLogitsLoss()(scores, target)
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .. import functional as F
 from ..autograd import Tensor
-from .module import Layer
+from .module import Module
 
 
-class _Loss(Layer):
+class _Loss(Module):
     """A loss between an input and a target, averaged, summed or per element: `reduction` is "mean", "sum" or "none"."""
 
     weight: Tensor | None
 
+    if TYPE_CHECKING:
+
+        def __call__(self, input: Tensor, target: Tensor) -> Tensor: ...
+
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
         self.reduction = reduction
-
-    def captured_state(self) -> tuple[object, ...]:
-        """Its mode and settings."""
-        return tuple(value for name, value in vars(self).items() if name[0] != "_")
 
     def extra_repr(self) -> str:
         return f"reduction={self.reduction!r}"
