@@ -101,10 +101,17 @@ __all__ = [
 ]
 
 
-def dropout(input: Tensor, p: float = 0.5, training: bool = True, generator: Generator | None = None) -> Tensor:
+def dropout(
+    input: Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    generator: Generator | None = None,
+    inplace: bool = False,
+) -> Tensor:
     """Each element zeroed with probability p and the others divided by 1 - p, in training; the input itself otherwise.
 
-    The mask comes from `generator` (the default one if None). Raises ValueError unless 0 <= p <= 1.
+    The mask comes from `generator` (the default one if None); `inplace` changes nothing. Raises ValueError unless
+    0 <= p <= 1.
     """
     if not 0 <= p <= 1:
         raise ValueError(f"dropout: p must be in [0, 1], got {p}")

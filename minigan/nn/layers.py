@@ -246,7 +246,7 @@ class Dropout(Layer):
         self.p, self.generator = p, generator
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.p, self.training, self.generator)
+        return F.dropout(x, self.p, self.training, generator=self.generator)
 
     def captured_state(self) -> tuple[object, ...]:
         """Its mode, p and generator."""

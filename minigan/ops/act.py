@@ -145,12 +145,15 @@ class Softplus(Op):
 sigmoid, _tanh = Sigmoid(), Tanh()
 
 
-def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
-    """x where x > 0, else negative_slope x; the derivative at 0 is negative_slope."""
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """x where x > 0, else negative_slope x; the derivative at 0 is negative_slope.
+
+    Here and below, `inplace` is accepted because torch has it; nothing is overwritten.
+    """
     return LeakyRelu(float(negative_slope))(_floating(input))
 
 
-def relu(input: Tensor) -> Tensor:
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(x, 0); the derivative at 0 is 0."""
     return LeakyRelu(0.0)(_floating(input))
 
@@ -170,14 +173,14 @@ def logsigmoid(input: Tensor) -> Tensor:
     return neg(softplus(neg(input), threshold=math.inf))
 
 
-def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where x > 0, else alpha (e^x - 1)."""
     input = _floating(input)
     curved = input <= 0
     return where(curved, alpha * expm1(where(curved, input, 0.0)), input)
 
 
-def silu(input: Tensor) -> Tensor:
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x sigmoid(x), also called swish (Hendrycks & Gimpel 2016)."""
     input = _floating(input)
     return input * sigmoid(input)

@@ -172,10 +172,6 @@ def test_documented_signatures(name):
 # PyTorch's arguments that are deprecated there, or say what minigan has no use for.
 DROPPED = {
     "batch_norm": set(),
-    "dropout": {"inplace"},
-    "elu": {"inplace"},
-    "leaky_relu": {"inplace"},
-    "relu": {"inplace"},
     "softmax": {"_stacklevel", "dtype"},
     "log_softmax": {"_stacklevel", "dtype"},
     "embedding": {"max_norm", "norm_type", "scale_grad_by_freq", "sparse"},
@@ -189,7 +185,6 @@ DROPPED = {
     "smooth_l1_loss": {"size_average", "reduce", "weight"},
     "kl_div": {"size_average", "reduce"},
     "binary_cross_entropy": {"size_average", "reduce"},
-    "silu": {"inplace"},
 }
 ADDED = {"generator"}
 
