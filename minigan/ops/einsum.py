@@ -10,41 +10,15 @@ alphabetical order.
 
 from __future__ import annotations
 
+import math
 from string import ascii_letters
 
-from ..autograd import Op, Tensor
-from ..backend import namespace
+from ..autograd import Tensor
 from .arrange import diagonal
 from .basic import broadcast_to
-from .matmul import same_dtype
+from .matmul import matmul, same_dtype
 from .reduce import sum
 from .shape import permute, reshape
-
-
-class Einsum(Op):
-    """y = the sum of products of xs in Einstein's notation, no letter twice in one term
-    dL/dxs = the same kind of sum, of g and the other operands, over the letters that this operand lacks"""
-
-    name = "einsum"
-
-    def __init__(self, terms: tuple[str, ...], result: str) -> None:
-        self.terms, self.result = terms, result
-
-    def forward(self, *xs):
-        return namespace(xs[0]).asarray(namespace(xs[0]).einsum(",".join(self.terms) + "->" + self.result, *xs))
-
-    def vjp(self, node, need, g):
-        return tuple(self._gradient(i, node.inputs, g) if n else None for i, n in enumerate(need))
-
-    def _gradient(self, i: int, xs: tuple[Tensor, ...], g: Tensor) -> Tensor:
-        rest = [(t, x) for j, (t, x) in enumerate(zip(self.terms, xs, strict=True)) if j != i]
-        terms, operands = (self.result, *(t for t, _ in rest)), (g, *(x for _, x in rest))
-        # A letter that stands in this operand alone was summed over: its gradient is the same all along that axis.
-        present = "".join(c for c in self.terms[i] if any(c in t for t in terms))
-        y = Einsum(terms, present)(*operands)
-        shape = xs[i].shape
-        y = reshape(y, tuple(s if c in present else 1 for c, s in zip(self.terms[i], shape, strict=True)))
-        return broadcast_to(y, shape)
 
 
 def einsum(equation: str, *operands: Tensor) -> Tensor:
@@ -57,18 +31,44 @@ def einsum(equation: str, *operands: Tensor) -> Tensor:
     sizes = _sizes(equation, terms, operands)
     if len({x.dtype for x in operands}) > 1:
         same_dtype("einsum", **{f"operand {i}": x for i, x in enumerate(operands)})
-    plain = [_plain(term, x, sizes) for term, x in zip(terms, operands, strict=True)]
-    term, y = plain[0]
-    for i in range(1, len(plain)):
-        rest = result + "".join(t for t, _ in plain[i + 1 :])
-        keep = "".join(c for c in dict.fromkeys(term + plain[i][0]) if c in rest)
-        final = i == len(plain) - 1
-        term, y = keep, Einsum((term, plain[i][0]), result if final else keep)(y, plain[i][1])
-    if len(plain) > 1:
-        return y
-    y = sum(y, tuple(i for i, c in enumerate(term) if c not in result)) if set(term) - set(result) else y
-    order = [c for c in term if c in result]
-    return permute(y, tuple(order.index(c) for c in result))
+    (term, y), *others = (_plain(term, x, sizes) for term, x in zip(terms, operands, strict=True))
+    for i, (other, x) in enumerate(others):
+        later = result + "".join(t for t, _ in others[i + 1 :])
+        term, y = _product(term, y, other, x, later)
+    term, y = _summed(term, y, result)
+    return permute(y, tuple(term.index(c) for c in result))
+
+
+def _summed(term: str, x: Tensor, keep: str) -> tuple[str, Tensor]:
+    """x summed over the letters of its term that are not in `keep`, and its term."""
+    axes = tuple(i for i, c in enumerate(term) if c not in keep)
+    return ("".join(c for c in term if c in keep), sum(x, axes)) if axes else (term, x)
+
+
+def _product(term: str, a: Tensor, other: str, b: Tensor, keep: str) -> tuple[str, Tensor]:
+    """The products of two operands, summed over the letters that are not in `keep`, and the term of the result.
+
+    What is summed over and stands in one operand alone is summed first; what stands in both, and is kept, counts
+    matrices. So the rest is a stack of matrix products.
+    """
+    term, a = _summed(term, a, keep + other)
+    other, b = _summed(other, b, keep + term)
+    stack = "".join(c for c in term if c in other and c in keep)
+    inner = "".join(c for c in term if c in other and c not in keep)
+    left, right = ("".join(c for c in t if c not in stack + inner) for t in (term, other))
+    sizes = dict(zip(term + other, a.shape + b.shape, strict=True))
+
+    def block(t: str, x: Tensor, *groups: str) -> Tensor:
+        """x as an array of as many axes as there are groups of letters."""
+        x = permute(x, tuple(t.index(c) for group in groups for c in group))
+        return reshape(x, tuple(math.prod(sizes[c] for c in group) for group in groups))
+
+    if inner and a.dtype.kind == "f":
+        y = matmul(block(term, a, stack, left, inner), block(other, b, stack, inner, right))
+    else:
+        y = block(term, a, stack, left, "", inner) * block(other, b, stack, "", right, inner)
+        y = sum(y, -1)
+    return stack + left + right, reshape(y, tuple(sizes[c] for c in stack + left + right))
 
 
 def _parsed(equation: str, operands: tuple[Tensor, ...]) -> tuple[list[str], str]:
