@@ -15,7 +15,7 @@ from ..backend import FLOATS, float32, float64, int64, namespace, on
 from .basic import cast
 from .elementary import maximum, minimum
 from .index import Concat, Index, gather_within
-from .reduce import amax, amin, argmax, argmin, axes_of, with_ones
+from .reduce import Dim, amax, amin, argmax, argmin, axes_of, with_ones
 from .shape import Linear, axis_index, reshape, squeeze
 
 
@@ -145,24 +145,20 @@ def cumsum(input: Tensor, dim: int) -> Tensor:
     return CumSum(axis)(input) if input.ndim else reshape(input, ())
 
 
-def prod(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The product along axis `dim`, or of all elements; bools and integers multiply to int64, no elements to 1.
+def prod(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """The product over `dim`; bools and integers multiply to int64, no elements to 1.
 
     It multiplies one half of the elements by the other until one is left, so that the derivative by an element is the
     product of the others, also where some are zero, and to every order.
     """
-    y = input if input.dtype in FLOATS else cast(input, np.int64)
+    y = input if input.dtype in FLOATS else cast(input, int64)
     axes = axes_of(dim, y.ndim, "prod")
-    if len(axes) == y.ndim:
-        y = reshape(y, (-1,) if y.data.size else (0,))
-    axis = axes[0] if len(axes) < input.ndim else 0
-    lead = (slice(None),) * axis
-    while (size := y.shape[axis]) > 1:
-        half = size // 2
-        low, high = Index((*lead, slice(0, half)))(y), Index((*lead, slice(half, 2 * half)))(y)
-        rest = (Index((*lead, slice(2 * half, size)))(y),) if size % 2 else ()
-        y = Concat(axis)(low * high, *rest) if rest else low * high
-    if size == 0:
-        y = Tensor(on(array_of(y), np.ones(with_ones(y.shape, (axis,)), y.dtype)))
-    shape = with_ones(input.shape, axes)
-    return reshape(y, shape if keepdim else tuple(n for i, n in enumerate(shape) if i not in axes))
+    for axis in axes:
+        lead = (slice(None),) * axis
+        while (size := y.shape[axis]) > 1:
+            half = size // 2
+            low, high = Index((*lead, slice(0, half)))(y), Index((*lead, slice(half, 2 * half)))(y)
+            y = Concat(axis)(low * high, Index((*lead, slice(2 * half, size)))(y)) if size % 2 else low * high
+        if size == 0:
+            y = Tensor(on(array_of(y), np.ones(with_ones(y.shape, (axis,)), y.dtype)))
+    return y if keepdim else reshape(y, tuple(n for i, n in enumerate(input.shape) if i not in axes))
