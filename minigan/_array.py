@@ -132,7 +132,18 @@ def explained(op: str, error: Exception, inputs: Sequence[ArrayHolder]) -> Excep
         return error
     if "broadcast" in message:
         message = "the shapes do not broadcast; from the last axis on, sizes must be equal or 1 (reshape one of them)"
-    return type(error)(f"{op}: {message} (input shapes {', '.join(str(x.shape) for x in inputs)})")
+    message = f"{op}: {message} (input shapes {', '.join(str(x.shape) for x in inputs)})"
+    kinds = (type(error), IndexError, ValueError, TypeError)  # not every error of NumPy's is made of a message
+    return next(kind for kind in kinds if isinstance(error, kind) and kind.__init__ in PLAIN)(message)
+
+
+PLAIN = (TypeError.__init__, ValueError.__init__, IndexError.__init__)
+
+
+def no_operand(op: str, error: Exception, value: object) -> TypeError:
+    """The error for an operand that could not be made a Tensor."""
+    reason = " ".join(str(error).removeprefix("tensor: ").split())[:200]
+    return TypeError(f"{op}: expected a Tensor, an array or numbers, got {type(value).__name__}: {reason}")
 
 
 def fill(outputs: Sequence[np.ndarray], function: Callable, inputs: Sequence[np.ndarray]) -> None:
@@ -174,11 +185,15 @@ _constants: dict[tuple, Tensor] = {}
 """Numbers that have been operands, as Tensors: most programs use the same few again and again."""
 
 
-def operand(kind: type[Tensor], value: ArrayLike, like: np.ndarray | None) -> Tensor:
+def operand(kind: type[Tensor], value: ArrayLike, like: np.ndarray | None, op: str = "tensor") -> Tensor:
     """`value` as a `kind` (the class of Tensors). A number takes the device and the dtype of the array `like`, so that
-    it does not promote float32; beside integers a float is float32."""
+    it does not promote float32; beside integers a float is float32. Raises TypeError, naming the op, for what is not
+    made of numbers."""
     if like is None or not isinstance(value, (bool, int, float)):
-        return kind(new_array(value))
+        try:
+            return kind(new_array(value))
+        except (TypeError, ValueError) as error:
+            raise no_operand(op, error, value) from error
     key = value, type(value), like.dtype, type(like)
     if value and key in _constants:  # 0.0 and -0.0 are one key, but not one number
         return _constants[key]

@@ -234,7 +234,7 @@ class Op:
         """Apply the op to Tensors (NumPy arrays and Python numbers are taken as constants) and record it. Returns a
         Tensor, or a tuple of them for an op with several outputs."""
         if _modes.watchers and (recorder := _modes.recorder.get()) is not None:
-            return recorder.op_called(self, _lift(inputs))
+            return recorder.op_called(self, _lift(self, inputs))
         x: Any  # a Tensor, if it has what a Tensor has
         try:
             arrays, tracked = [], False
@@ -243,7 +243,7 @@ class Op:
                 if x.node is not None or x._leaf_grad:
                     tracked = True
         except AttributeError:  # an array or a number among them
-            return self(*_lift(inputs))
+            return self(*_lift(self, inputs))
         outputs: Any = self.run(inputs, arrays)  # type: ignore[arg-type]  # by now all inputs are Tensors
         tracked = tracked and self.differentiable and _modes.grad_enabled.get()
         if tracked or self.alias or type(outputs) is tuple:
@@ -496,9 +496,9 @@ def _sequence(value: Tensor | Iterable[T]) -> tuple[Tensor | T, ...]:
     return (value,) if isinstance(value, Tensor) or value is None else tuple(value)
 
 
-def _lift(inputs: Sequence[Operand]) -> tuple[Tensor, ...]:
+def _lift(op: Op, inputs: Sequence[Operand]) -> tuple[Tensor, ...]:
     like = next((x._data for x in inputs if isinstance(x, Tensor)), None)
-    return tuple([x if isinstance(x, Tensor) else _array.operand(Tensor, x, like) for x in inputs])
+    return tuple([x if isinstance(x, Tensor) else _array.operand(Tensor, x, like, op.name) for x in inputs])
 
 
 def as_tensor(value: Tensor | ArrayLike, like: np.ndarray | None = None) -> Tensor:

@@ -2,8 +2,8 @@
 
     from minigan import functional as F
 
-Losses are composed of differentiable ops, so they have derivatives of any order. `reduction` is "mean", "sum" or
-"none".
+Most are ops of minigan/ops; here are those that draw random numbers or read tables, and attention. What is composed of
+differentiable ops has derivatives of any order.
 """
 
 from __future__ import annotations
@@ -15,32 +15,64 @@ import numpy as np
 from .autograd import Op, Tensor, array_of
 from .backend import Generator, namespace, on
 from .creation import rand
-from .ops.act import elu, leaky_relu, logsigmoid, maxout, relu, sigmoid, softplus, tanh
-from .ops.basic import cast, eq, where
-from .ops.conv import conv2d, conv_transpose2d
-from .ops.elementary import abs, maximum, square
-from .ops.index import ARRAY, Index, gather_within, pad
-from .ops.matmul import linear
-from .ops.norm import batch_norm, instance_norm, layer_norm
-from .ops.reduce import log_softmax, mean, safe_norm, softmax, sum
-from .ops.resample import avg_pool2d, interpolate, max_pool2d, pixel_shuffle
-from .ops.shape import unsqueeze
+from .methods import PUBLIC
+from .ops.act import elu, gelu, leaky_relu, logsigmoid, maxout, prelu, relu, sigmoid, silu, softplus, tanh
+from .ops.basic import cast, where
+from .ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
+from .ops.elementary import maximum
+from .ops.index import ARRAY, Index, pad
+from .ops.losses import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cosine_similarity,
+    cross_entropy,
+    kl_div,
+    l1_loss,
+    mse_loss,
+    smooth_l1_loss,
+)
+from .ops.matmul import linear, matmul
+from .ops.naming import named
+from .ops.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
+from .ops.reduce import amax, log_softmax, safe_norm, softmax
+from .ops.resample import (
+    adaptive_avg_pool2d,
+    avg_pool2d,
+    interpolate,
+    max_pool2d,
+    pixel_shuffle,
+    pixel_unshuffle,
+)
+from .ops.shape import transpose, unsqueeze
+from .ops.unfold import fold, unfold
+from .ops.warp import affine_grid, grid_sample
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 __all__ = [
+    "adaptive_avg_pool2d",
+    "affine_grid",
     "avg_pool2d",
     "batch_norm",
+    "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "conv1d",
     "conv2d",
+    "conv_transpose1d",
     "conv_transpose2d",
+    "cosine_similarity",
     "cross_entropy",
     "dropout",
     "elu",
     "embedding",
+    "fold",
+    "gelu",
+    "grid_sample",
+    "group_norm",
     "instance_norm",
     "interpolate",
+    "kl_div",
     "l1_loss",
     "layer_norm",
     "leaky_relu",
@@ -54,18 +86,32 @@ __all__ = [
     "one_hot",
     "pad",
     "pixel_shuffle",
+    "pixel_unshuffle",
+    "prelu",
     "relu",
+    "rms_norm",
+    "scaled_dot_product_attention",
     "sigmoid",
+    "silu",
+    "smooth_l1_loss",
     "softmax",
     "softplus",
     "tanh",
+    "unfold",
 ]
 
 
-def dropout(input: Tensor, p: float = 0.5, training: bool = True, generator: Generator | None = None) -> Tensor:
+def dropout(
+    input: Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    generator: Generator | None = None,
+    inplace: bool = False,
+) -> Tensor:
     """Each element zeroed with probability p and the others divided by 1 - p, in training; the input itself otherwise.
 
-    The mask comes from `generator` (the default one if None). Raises ValueError unless 0 <= p <= 1.
+    The mask comes from `generator` (the default one if None); `inplace` changes nothing. Raises ValueError unless
+    0 <= p <= 1.
     """
     if not 0 <= p <= 1:
         raise ValueError(f"dropout: p must be in [0, 1], got {p}")
@@ -104,15 +150,21 @@ class OneHot(Op):
         return (labels[..., None] == namespace(labels).arange(self.classes)).astype(np.int64)
 
 
-def embedding(input: Tensor | ArrayLike, weight: Tensor) -> Tensor:
+def embedding(input: Tensor | ArrayLike, weight: Tensor, padding_idx: int | None = None) -> Tensor:
     """Row input[...] of weight (rows, features), for integer `input`: shape input.shape + (features,).
 
-    Raises IndexError for a row outside the table.
+    Row padding_idx, counted from the end if negative, gets no gradient. Raises IndexError for a row outside the table.
     """
     rows = input if isinstance(input, Tensor) else Tensor(on(array_of(weight), np.asarray(input)))
     if rows.dtype.kind not in "iu":
         raise TypeError(f"embedding: the input must hold integers, not {rows.dtype}")
-    return Lookup(ARRAY)(weight, rows)
+    y = Lookup(ARRAY)(weight, rows)
+    if padding_idx is None:
+        return y
+    count = weight.shape[0]
+    if not -count <= padding_idx < count:
+        raise IndexError(f"embedding: padding_idx {padding_idx} is outside a table of {count} rows")
+    return where(unsqueeze(rows == padding_idx % count, -1), y.detach(), y)
 
 
 def one_hot(tensor: Tensor | ArrayLike, num_classes: int = -1) -> Tensor:
@@ -131,110 +183,47 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
     return input / maximum(safe_norm(input, dim, keepdim=True), eps)
 
 
-def mse_loss(input: Tensor, target: Tensor | ArrayLike, reduction: str = "mean") -> Tensor:
-    """(input - target)^2."""
-    return _reduce("mse_loss", square(_difference("mse_loss", input, target)), reduction)
-
-
-def l1_loss(input: Tensor, target: Tensor | ArrayLike, reduction: str = "mean") -> Tensor:
-    """|input - target|, with slope 0 at 0."""
-    return _reduce("l1_loss", abs(_difference("l1_loss", input, target)), reduction)
-
-
-def binary_cross_entropy_with_logits(
-    input: Tensor,
-    target: Tensor | ArrayLike,
-    weight: Tensor | None = None,
-    reduction: str = "mean",
-    pos_weight: Tensor | None = None,
+def scaled_dot_product_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    generator: Generator | None = None,
 ) -> Tensor:
-    """-(t ln s + (1 - t) ln(1 - s)) for s = sigmoid(input), from the logits: finite wherever the input is.
+    """softmax(scale q k^T + mask) v for q (..., L, E), k (..., S, E), v (..., S, V): (..., L, V) (Vaswani et al. 2017).
 
-    weight multiplies every element's loss, pos_weight the first term.
+    attn_mask: bool, True where a query may look, or numbers that are added; is_causal: query i looks at keys 0..i.
+    scale: 1 / sqrt(E) if None. A query that may look nowhere gets 0. dropout_p: of the softmax, always, the mask from
+    `generator`. Raises ValueError for shapes that do not fit, TypeError for mixed dtypes.
     """
-    op = "binary_cross_entropy_with_logits"
-    target = _same_shape(op, input, target)
-    # ln s = -softplus(-x) and ln(1 - s) = -softplus(x) = -x + ln s.
-    log_s = logsigmoid(input)
-    positive = target if pos_weight is None else target * pos_weight
-    loss = (1 - target) * (input - log_s) - positive * log_s
-    return _reduce(op, loss if weight is None else loss * weight, reduction)
+    op = "scaled_dot_product_attention"
+    if (
+        min(query.ndim, key.ndim, value.ndim) < 2
+        or query.shape[-1] != key.shape[-1]
+        or key.shape[-2] != value.shape[-2]
+    ):
+        raise ValueError(
+            f"{op}: query {query.shape}, key {key.shape} and value {value.shape} do not fit; expected (..., L, E),"
+            " (..., S, E) and (..., S, V)"
+        )
+    if is_causal and attn_mask is not None:
+        raise ValueError(f"{op}: give attn_mask or is_causal, not both")
+    scale = max(query.shape[-1], 1) ** -0.5 if scale is None else scale
+    scores = matmul(query * scale, transpose(key, -1, -2))
+    if is_causal:
+        attn_mask = Tensor(on(array_of(query), np.tri(query.shape[-2], key.shape[-2], dtype=bool)))
+    if attn_mask is not None:
+        scores = where(attn_mask, scores, -np.inf) if attn_mask.dtype == bool else scores + attn_mask
+    if attn_mask is None or not key.shape[-2]:
+        weights = softmax(scores, -1)
+    else:
+        blind = amax(scores, -1, keepdim=True).detach() == -np.inf
+        weights = where(blind, 0.0, softmax(where(blind, 0.0, scores), -1))
+    return matmul(dropout(weights, dropout_p, generator=generator), value)
 
 
-class ClassLabels(Op):
-    """Integer labels, IndexError for one outside 0..classes-1; not differentiable."""
-
-    name, differentiable = "cross_entropy", False
-
-    def __init__(self, classes: int) -> None:
-        self.classes = classes
-
-    def forward(self, labels: np.ndarray) -> np.ndarray:
-        if labels.size and not 0 <= labels.min() <= labels.max() < self.classes:
-            raise IndexError(f"cross_entropy: a target is outside 0..{self.classes - 1}")
-        return labels
-
-
-def cross_entropy(
-    input: Tensor,
-    target: Tensor | ArrayLike,
-    weight: Tensor | None = None,
-    ignore_index: int = -100,
-    reduction: str = "mean",
-    label_smoothing: float = 0.0,
-) -> Tensor:
-    """-ln softmax(input)[target] for logits (N, K, ...) and integer targets (N, ...), or target probabilities (N, K,
-    ...).
-
-    weight (K) weighs the classes; "mean" divides by the sum of the weights used. Targets equal to ignore_index do not
-    count, whatever their logits are; where no target counts, "mean" is NaN and its gradient 0, as in PyTorch. A class
-    of target probability 0 and logit -inf adds 0 (0 ln 0 = 0), where PyTorch answers NaN.
-    """
-    op = "cross_entropy"
-    if input.ndim < 2:
-        raise ValueError(f"{op}: input must be (N, K, ...), got shape {input.shape}")
-    classes = input.shape[1]
-    target = target if isinstance(target, Tensor) else Tensor(on(array_of(input), np.asarray(target)))
-    per_class = (1, classes) + (1,) * (input.ndim - 2)
-    scale = (
-        Tensor(on(array_of(input), np.ones(per_class, input.dtype))) if weight is None else weight.reshape(per_class)
-    )
-    log_p = log_softmax(input, 1)
-    if target.shape == input.shape:
-        aim = target * (1 - label_smoothing) + label_smoothing / classes
-        impossible = eq(aim, 0) * eq(log_p, -np.inf)
-        return _reduce(op, -sum(aim * where(impossible, 0.0, log_p) * scale, 1), reduction, input.data.size // classes)
-    if target.shape != input.shape[:1] + input.shape[2:]:
-        raise ValueError(f"{op}: target {target.shape} does not fit input {input.shape}")
-    if target.dtype.kind not in "iu":
-        raise TypeError(f"{op}: class targets must be integers, not {target.dtype}")
-    valid = target != ignore_index
-    at = unsqueeze(ClassLabels(classes)(where(valid, target, 0)), 1)
-    mask = unsqueeze(cast(valid, input.dtype), 1)
-    weights = gather_within(scale * Tensor(on(array_of(input), np.ones(input.shape, input.dtype))), 1, at) * mask
-    loss = -gather_within(log_p, 1, at) * weights
-    if label_smoothing:
-        loss = (1 - label_smoothing) * loss - (label_smoothing / classes) * sum(log_p * scale, 1, keepdim=True) * mask
-    loss = where(valid, loss.reshape(target.shape), 0.0)
-    return sum(loss) / sum(weights) if reduction == "mean" else _reduce(op, loss, reduction)
-
-
-def _reduce(op: str, loss: Tensor, reduction: str, count: int | None = None) -> Tensor:
-    if reduction == "none":
-        return loss
-    if reduction == "sum":
-        return sum(loss)
-    if reduction == "mean":
-        return mean(loss) if count is None else sum(loss) / count
-    raise ValueError(f"{op}: unknown reduction {reduction!r}; known: mean, sum, none")
-
-
-def _same_shape(op: str, input: Tensor, target: Tensor | ArrayLike) -> Tensor:
-    target = target if isinstance(target, Tensor) else Tensor(on(array_of(input), np.asarray(target, input.dtype)))
-    if target.shape != input.shape:
-        raise ValueError(f"{op}: target {target.shape} must have the shape of input {input.shape}")
-    return target
-
-
-def _difference(op: str, input: Tensor, target: Tensor | ArrayLike) -> Tensor:
-    return input - _same_shape(op, input, target)
+for _name in __all__:
+    globals()[_name] = PUBLIC.get(_name) or named(globals()[_name], _name, __name__)

@@ -13,8 +13,9 @@ import numpy as np
 from .autograd import Op, Tensor
 from .backend import device as check_device
 from .backend import float32, float64, to_device
-from .ops import act, basic, elementary, index, matmul, reduce, shape
+from .ops import act, arrange, basic, einsum, elementary, index, matmul, order, reduce, scatter, shape
 from .ops.copy import clone
+from .ops.naming import named
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -22,18 +23,22 @@ if TYPE_CHECKING:
 # fmt: off
 METHODS = {
     basic: "add broadcast_to div eq ge gt isfinite isnan le lt mul ne neg sub sum_to",
-    elementary: "abs clamp clip cos erf exp expm1 log log1p maximum minimum pow rsqrt sign sin sqrt square",
+    elementary: "abs atan2 ceil clamp clip cos erf exp expm1 floor lerp log log1p maximum minimum pow round rsqrt"
+    " sign sin sqrt square trunc",
     act: "elu leaky_relu logsigmoid maxout relu sigmoid softplus tanh",
-    reduce: "amax amin argmax log_softmax logsumexp mean norm safe_norm softmax std sum var",
+    reduce: "all amax amin any argmax argmin log_softmax logsumexp mean norm safe_norm softmax std sum var",
+    order: "argsort cumsum max min prod sort topk",
     shape: "flatten permute reshape squeeze transpose unsqueeze view",
     index: "chunk flip gather index_select split",
-    matmul: "matmul",
+    scatter: "index_add scatter scatter_add",
+    arrange: "diag diagonal masked_fill roll tile tril triu",
+    matmul: "bmm matmul outer",
 }
-FUNCTIONS = {basic: "where", index: "cat concat stack pad", matmul: "einsum"}
+FUNCTIONS = {basic: "where", index: "cat concat stack pad", einsum: "einsum"}
 # fmt: on
 
 PUBLIC = {
-    name: getattr(module, name)
+    name: named(getattr(module, name), name, __package__)
     for table in (METHODS, FUNCTIONS)
     for module, names in table.items()
     for name in names.split()
@@ -91,6 +96,9 @@ def expand(self: Tensor, *sizes: int | Sequence[int]) -> Tensor:
 
 Tensor.to = to
 Tensor.expand = expand
+Tensor.repeat = named(arrange.repeat, "repeat", __package__)
+Tensor.unfold = named(arrange.unfold, "unfold", __package__)
+Tensor.__getitem__ = named(index.getitem, "index", __package__)
 Tensor.float = lambda self: basic.cast(self, float32)
 Tensor.double = lambda self: basic.cast(self, float64)
 Tensor.long = lambda self: basic.cast(self, np.int64)

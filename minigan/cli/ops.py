@@ -74,7 +74,7 @@ def _named(name: str, rows: list) -> list:
     chosen = [row for row in rows if name in (row.name, row.cls)]
     if chosen:
         return chosen
-    function = methods.PUBLIC.get(name) or getattr(functional, name, None)
+    function = inspect.unwrap(methods.PUBLIC.get(name) or getattr(functional, name, None))
     if inspect.isfunction(function):
         line = inspect.getsourcelines(function)[1]
         place = f"{function.__module__.replace('.', '/')}.py:{line}"

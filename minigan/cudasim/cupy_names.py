@@ -14,6 +14,7 @@ UFUNCS = _words(
     add subtract multiply true_divide divide floor_divide remainder power negative absolute exp
     expm1 log log1p sqrt square sin cos tanh sign maximum minimum floor ceil equal not_equal less
     less_equal greater greater_equal logical_and logical_or logical_not isfinite isnan isinf
+    rint trunc arctan2
     """
 )
 
@@ -39,6 +40,7 @@ FUNCTIONS = {
     "min": _words("a axis out keepdims"),
     "argmax": _words("a axis dtype out keepdims"),
     "argmin": _words("a axis dtype out keepdims"),
+    "argsort": _words("a axis kind"),
     "zeros_like": _words("a dtype order subok shape"),
     "ones_like": _words("a dtype order subok shape"),
     "full_like": _words("a fill_value dtype order subok shape"),

@@ -48,7 +48,8 @@ class StandIn(ModuleType):
         for name, keywords in FUNCTIONS.items():
             setattr(self, name, self._function(name, keywords))
         self.abs = self.absolute
-        self.add.at = self._add_at
+        for name in ("add", "maximum"):
+            getattr(self, name).at = partial(self._at, getattr(np, name))
         self.special = SimpleNamespace(erf=self._erf)
         self.cuda = SimpleNamespace(
             Device=lambda i=0: SimpleNamespace(synchronize=self.waited),
@@ -141,8 +142,8 @@ class StandIn(ModuleType):
         call.__name__ = name
         return call
 
-    def _add_at(self, a, indices, b) -> None:
-        np.add.at(self.unwrap(a), self.unwrap(indices), self.unwrap(b))
+    def _at(self, ufunc: np.ufunc, a, indices, b) -> None:
+        ufunc.at(self.unwrap(a), self.unwrap(indices), self.unwrap(b))
 
     def _erf(self, x):
         from scipy.special import erf

@@ -5,6 +5,7 @@ A layer's `captured_state` lists the numbers that its forward reads and that a u
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,8 +16,8 @@ import numpy as np
 from .. import functional as F
 from ..autograd import Tensor, in_place
 from ..backend import Generator, int64
-from ..creation import empty, ones, zeros
-from ..ops.shape import Pair, flatten, pair_of, reshape
+from ..creation import empty, full, ones, zeros
+from ..ops.shape import flatten, reshape
 from . import init
 from .module import Layer, Module, ModuleList, Parameter, Sequential, functional_call, substituted  # noqa: F401
 
@@ -30,107 +31,13 @@ class Linear(Layer):
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         super().__init__()
         self.in_features, self.out_features = in_features, out_features
-        _weight_and_bias(self, (out_features, in_features), out_features, bias)
+        weight_and_bias(self, (out_features, in_features), out_features, bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"
-
-
-class _ConvNd(Layer):
-    """What Conv2d and ConvTranspose2d share: their settings and parameters."""
-
-    weight: Parameter
-    bias: Parameter | None
-    padding: str | tuple[int, int]
-
-    def _configure(
-        self,
-        channels: tuple[int, int],
-        kernel_size: Pair,
-        stride: Pair,
-        padding: Pair | str,
-        dilation: Pair,
-        groups: int,
-        bias: bool,
-        transposed: bool,
-    ) -> None:
-        super().__init__()
-        name = type(self).__name__
-        self.in_channels, self.out_channels = channels
-        if groups < 1 or channels[0] % groups or channels[1] % groups:
-            raise ValueError(
-                f"{name}: groups {groups} must divide in_channels {channels[0]} and out_channels {channels[1]}"
-            )
-        self.kernel_size = pair_of(name, "kernel_size", kernel_size, 1)
-        self.stride, self.dilation = pair_of(name, "stride", stride, 1), pair_of(name, "dilation", dilation, 1)
-        self.padding = padding if isinstance(padding, str) else pair_of(name, "padding", padding, 0)
-        self.groups = groups
-        outer, inner = channels if transposed else channels[::-1]
-        _weight_and_bias(self, (outer, inner // groups, *self.kernel_size), channels[1], bias)
-
-    def captured_state(self) -> tuple[object, ...]:
-        """Its mode and geometry."""
-        return self.training, self.stride, self.padding, self.dilation, self.groups
-
-    def extra_repr(self) -> str:
-        settings = ", ".join(f"{name}={getattr(self, name)}" for name in ("kernel_size", "stride", "padding", "groups"))
-        return f"{self.in_channels}, {self.out_channels}, {settings}, bias={self.bias is not None}"
-
-
-class Conv2d(_ConvNd):
-    """2-D convolution; see `functional.conv2d`. Weight (out, in / groups, KY, KX)."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Pair,
-        stride: Pair = 1,
-        padding: Pair | str = 0,
-        dilation: Pair = 1,
-        groups: int = 1,
-        bias: bool = True,
-    ) -> None:
-        self._configure(
-            (in_channels, out_channels), kernel_size, stride, padding, dilation, groups, bias, transposed=False
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
-
-
-class ConvTranspose2d(_ConvNd):
-    """2-D transposed convolution; see `functional.conv_transpose2d`. Weight (in, out / groups, KY, KX)."""
-
-    padding: tuple[int, int]
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Pair,
-        stride: Pair = 1,
-        padding: Pair = 0,
-        output_padding: Pair = 0,
-        groups: int = 1,
-        bias: bool = True,
-        dilation: Pair = 1,
-    ) -> None:
-        self._configure(
-            (in_channels, out_channels), kernel_size, stride, padding, dilation, groups, bias, transposed=True
-        )
-        self.output_padding = pair_of("ConvTranspose2d", "output_padding", output_padding, 0)
-
-    def captured_state(self) -> tuple[object, ...]:
-        """Its mode and geometry."""
-        return (*super().captured_state(), self.output_padding)
-
-    def forward(self, x: Tensor) -> Tensor:
-        settings = (self.stride, self.padding, self.output_padding, self.groups, self.dilation)
-        return F.conv_transpose2d(x, self.weight, self.bias, *settings)
 
 
 class BatchNorm2d(Layer):
@@ -247,17 +154,88 @@ class LayerNorm(Layer):
         return self.training, self.normalized_shape, self.eps
 
 
-class Embedding(Layer):
-    """A table of num_embeddings rows of embedding_dim features, read by integer; rows start standard normal."""
+class GroupNorm(Layer):
+    """Normalisation of (N, C, ...) per sample and group of C / num_groups channels; see `functional.group_norm`."""
+
+    weight: Parameter | None
+    bias: Parameter | None
+
+    def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True) -> None:
+        super().__init__()
+        if num_groups < 1 or num_channels % num_groups:
+            raise ValueError(f"GroupNorm: num_groups {num_groups} must divide num_channels {num_channels}")
+        self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
+        self.register_parameter("weight", Parameter(ones(num_channels)) if affine else None)
+        self.register_parameter("bias", Parameter(zeros(num_channels)) if affine else None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+
+    def captured_state(self) -> tuple[object, ...]:
+        """Its mode, groups and eps."""
+        return self.training, self.num_groups, self.eps
+
+
+class RMSNorm(Layer):
+    """Division by the root of the mean square over the last axes; see `functional.rms_norm`."""
+
+    weight: Parameter | None
+
+    def __init__(
+        self, normalized_shape: int | tuple[int, ...], eps: float | None = None, elementwise_affine: bool = True
+    ) -> None:
+        super().__init__()
+        self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        self.eps = eps
+        self.register_parameter("weight", Parameter(ones(self.normalized_shape)) if elementwise_affine else None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+
+    def captured_state(self) -> tuple[object, ...]:
+        """Its mode, axes and eps."""
+        return self.training, self.normalized_shape, self.eps
+
+
+class PReLU(Layer):
+    """x where x > 0, else a trained weight times x: one for all, or one a channel (He et al. 2015)."""
 
     weight: Parameter
 
-    def __init__(self, num_embeddings: int, embedding_dim: int) -> None:
+    def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
         super().__init__()
-        self.weight = Parameter(init.normal_(empty(num_embeddings, embedding_dim)))
+        self.weight = Parameter(full(num_parameters, init))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.embedding(x, self.weight)
+        return F.prelu(x, self.weight)
+
+
+class Embedding(Layer):
+    """A table of num_embeddings rows of embedding_dim features, read by integer; rows start standard normal.
+
+    Row padding_idx, if any, starts at zero and gets no gradient.
+    """
+
+    weight: Parameter
+
+    def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None) -> None:
+        super().__init__()
+        if padding_idx is not None:
+            if not -num_embeddings <= padding_idx < num_embeddings:
+                raise ValueError(f"Embedding: padding_idx {padding_idx} is outside {num_embeddings} rows")
+            padding_idx %= num_embeddings
+        self.padding_idx = padding_idx
+        rows = init.normal_(empty(num_embeddings, embedding_dim))
+        if padding_idx is not None:
+            rows.data[padding_idx] = 0
+        self.weight = Parameter(rows)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.embedding(x, self.weight, self.padding_idx)
+
+    def captured_state(self) -> tuple[object, ...]:
+        """Its mode and padding row."""
+        return self.training, self.padding_idx
 
 
 class Dropout(Layer):
@@ -268,7 +246,7 @@ class Dropout(Layer):
         self.p, self.generator = p, generator
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.p, self.training, self.generator)
+        return F.dropout(x, self.p, self.training, generator=self.generator)
 
     def captured_state(self) -> tuple[object, ...]:
         """Its mode, p and generator."""
@@ -335,8 +313,16 @@ class _Function(Layer):
 
 
 def _layer(name: str, function: Callable[..., Tensor], **defaults: object) -> type[_Function]:
-    """A layer class named `name` around a function; its docstring is the function's."""
+    """A layer class named `name` around a function; its docstring is the function's, its settings its signature."""
+
+    def __init__(self: Any, *args: object, **kwargs: object) -> None:
+        _Function.__init__(self, *args, **kwargs)
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    settings = [inspect.Parameter(setting, kind, default=value) for setting, value in defaults.items()]
+    __init__.__signature__ = inspect.Signature([inspect.Parameter("self", kind), *settings])  # type: ignore[attr-defined]
     body = {
+        "__init__": __init__,
         "function": staticmethod(function),
         "defaults": defaults,
         "__doc__": function.__doc__,
@@ -348,7 +334,10 @@ def _layer(name: str, function: Callable[..., Tensor], **defaults: object) -> ty
 if TYPE_CHECKING:  # the same, with the settings of each in its signature
     from .._typing import (
         ELU,
+        GELU,
+        AdaptiveAvgPool2d,
         AvgPool2d,
+        Fold,
         Identity,
         LeakyReLU,
         LogSigmoid,
@@ -356,12 +345,15 @@ if TYPE_CHECKING:  # the same, with the settings of each in its signature
         Maxout,
         MaxPool2d,
         PixelShuffle,
+        PixelUnshuffle,
         ReflectionPad2d,
         ReLU,
         Sigmoid,
+        SiLU,
         Softmax,
         Softplus,
         Tanh,
+        Unfold,
         Upsample,
         ZeroPad2d,
     )
@@ -370,6 +362,8 @@ else:
     ReLU = _layer("ReLU", F.relu, inplace=False)
     LeakyReLU = _layer("LeakyReLU", F.leaky_relu, negative_slope=0.01, inplace=False)
     ELU = _layer("ELU", F.elu, alpha=1.0, inplace=False)
+    SiLU = _layer("SiLU", F.silu, inplace=False)
+    GELU = _layer("GELU", F.gelu, approximate="none")
     Tanh = _layer("Tanh", F.tanh)
     Sigmoid = _layer("Sigmoid", F.sigmoid)
     LogSigmoid = _layer("LogSigmoid", F.logsigmoid)
@@ -379,8 +373,12 @@ else:
     Maxout = _layer("Maxout", F.maxout, pieces=2, dim=1)
     AvgPool2d = _layer("AvgPool2d", F.avg_pool2d, kernel_size=2, stride=None, padding=0)
     MaxPool2d = _layer("MaxPool2d", F.max_pool2d, kernel_size=2, stride=None, padding=0, dilation=1)
+    AdaptiveAvgPool2d = _layer("AdaptiveAvgPool2d", F.adaptive_avg_pool2d, output_size=1)
+    Unfold = _layer("Unfold", F.unfold, kernel_size=2, dilation=1, padding=0, stride=1)
+    Fold = _layer("Fold", F.fold, output_size=2, kernel_size=2, dilation=1, padding=0, stride=1)
     Upsample = _layer("Upsample", F.interpolate, size=None, scale_factor=None, mode="nearest", align_corners=None)
     PixelShuffle = _layer("PixelShuffle", F.pixel_shuffle, upscale_factor=2)
+    PixelUnshuffle = _layer("PixelUnshuffle", F.pixel_unshuffle, downscale_factor=2)
     ReflectionPad2d = _layer("ReflectionPad2d", lambda x, padding: F.pad(x, _four(padding), "reflect"), padding=1)
     ZeroPad2d = _layer("ZeroPad2d", lambda x, padding: F.pad(x, _four(padding)), padding=1)
 
@@ -389,8 +387,8 @@ def _four(padding: int | Sequence[int]) -> tuple[int, ...]:
     return (padding,) * 4 if isinstance(padding, int) else tuple(padding)
 
 
-def _weight_and_bias(module: Module, shape: tuple[int, ...], outputs: int, bias: bool) -> None:
-    """torch's default: both uniform on +-1 / sqrt(fan_in), which is kaiming_uniform_ with a = sqrt(5)."""
+def weight_and_bias(module: Module, shape: tuple[int, ...], outputs: int, bias: bool) -> None:
+    """A layer's parameters, both uniform on +-1 / sqrt(fan_in): torch's default, kaiming_uniform_ with a = sqrt(5)."""
     if min(shape) < 1:
         raise ValueError(f"{type(module).__name__}: every size must be positive, the weight would be {shape}")
     bound = 1 / math.sqrt(math.prod(shape[1:]))

@@ -11,7 +11,7 @@ from ..ops.basic import sum_to
 from ..ops.matmul import matmul
 from ..ops.shape import permute, reshape
 from . import init
-from .layers import ConvTranspose2d
+from .conv import ConvTranspose2d
 from .module import Module
 
 

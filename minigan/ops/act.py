@@ -14,7 +14,7 @@ from minigan import kernels
 from ..autograd import Op, Tensor
 from ..backend import FLOATS, float32, namespace
 from .basic import cast, neg, where
-from .elementary import Floating, exp, expm1
+from .elementary import Floating, erf, exp, expm1
 from .reduce import amax
 from .shape import axis_index, reshape
 
@@ -145,12 +145,15 @@ class Softplus(Op):
 sigmoid, _tanh = Sigmoid(), Tanh()
 
 
-def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
-    """x where x > 0, else negative_slope x; the derivative at 0 is negative_slope."""
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """x where x > 0, else negative_slope x; the derivative at 0 is negative_slope.
+
+    Here and below, `inplace` is accepted because torch has it; nothing is overwritten.
+    """
     return LeakyRelu(float(negative_slope))(_floating(input))
 
 
-def relu(input: Tensor) -> Tensor:
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(x, 0); the derivative at 0 is 0."""
     return LeakyRelu(0.0)(_floating(input))
 
@@ -170,11 +173,44 @@ def logsigmoid(input: Tensor) -> Tensor:
     return neg(softplus(neg(input), threshold=math.inf))
 
 
-def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where x > 0, else alpha (e^x - 1)."""
     input = _floating(input)
     curved = input <= 0
     return where(curved, alpha * expm1(where(curved, input, 0.0)), input)
+
+
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """x sigmoid(x), also called swish (Hendrycks & Gimpel 2016)."""
+    input = _floating(input)
+    return input * sigmoid(input)
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """x P(a standard normal number < x) = x (1 + erf(x / sqrt 2)) / 2 (Hendrycks & Gimpel 2016).
+
+    approximate: "tanh" for x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2 instead. Raises ValueError for another.
+    """
+    x = _floating(input)
+    if approximate == "none":
+        return x * 0.5 * (1 + erf(x * math.sqrt(0.5)))
+    if approximate != "tanh":
+        raise ValueError(f"gelu: unknown approximate {approximate!r}; known: none, tanh")
+    return x * 0.5 * (1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))))
+
+
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """x where x > 0, else weight x; one weight for all, or one a channel, axis 1. The derivative at 0 is the weight's.
+
+    Raises ValueError for another number of weights.
+    """
+    input = _floating(input)
+    channels = input.shape[1] if input.ndim > 1 else 1
+    if weight.ndim > 1 or weight.data.size not in (1, channels):
+        raise ValueError(f"prelu: weight {weight.shape} does not fit input {input.shape}; give 1 or {channels} numbers")
+    positive = input > 0
+    slope = reshape(weight, (-1,) + (1,) * max(input.ndim - 2, 0)) if input.ndim else reshape(weight, ())
+    return where(positive, input, slope * where(positive, 0.0, input))
 
 
 def maxout(input: Tensor, pieces: int, dim: int = 1) -> Tensor:

@@ -19,10 +19,11 @@ from minigan import kernels
 from minigan.kernels.geometry import ConvGeometry
 
 from ..autograd import Op, Tensor
+from .einsum import einsum
 from .index import Index, IndexAdd, Pad, stack
-from .matmul import einsum, same_dtype
+from .matmul import same_dtype
 from .reduce import sum
-from .shape import Pair, check_4d, pair_of, reshape
+from .shape import Pair, check_4d, pair_of, reshape, squeeze, unsqueeze
 
 
 class ConvOp(Op):
@@ -223,6 +224,83 @@ def conv_transpose2d(
     x_shape = (input.shape[0], weight.shape[1] * groups, *sizes)
     geometry = ConvGeometry(x_shape, weight.shape, stride, padding, dilation, groups)
     return ConvInput(geometry)(input, weight, *(() if bias is None else (bias,)))
+
+
+def conv1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | tuple[int] = 1,
+    padding: int | tuple[int] | str = 0,
+    dilation: int | tuple[int] = 1,
+    groups: int = 1,
+) -> Tensor:
+    """1-D convolution of input (N, C, L) with weight (O, C / groups, K) and bias (O): `conv2d` of one row.
+
+    Output (N, O, OL). Raises ValueError for shapes or settings that do not fit, TypeError for mixed dtypes.
+    """
+    op = "conv1d"
+    _check_1d(op, input, weight, bias)
+    stride, dilation = (1, _single(op, "stride", stride, 1)), (1, _single(op, "dilation", dilation, 1))
+    if padding == "same" and stride != (1, 1):
+        raise ValueError(f'{op}: padding="same" needs stride 1')
+    if padding != "same":
+        padding = (0, 0 if padding == "valid" else _single(op, "padding", padding, 0))
+    _check_channels(op, input, weight, weight.shape[1] * groups, groups, weight.shape[0])
+    _check_bias(op, bias, weight.shape[0], weight)
+    if padding != "same" and input.shape[2] + 2 * padding[1] < dilation[1] * (weight.shape[2] - 1) + 1:
+        raise ValueError(
+            f"{op}: the kernel {weight.shape[2]} (dilation {dilation[1]}) is longer than the padded input"
+            f" (input {input.shape}, padding {padding[1]}, weight {weight.shape})"
+        )
+    y = conv2d(unsqueeze(input, 2), unsqueeze(weight, 2), bias, stride, padding, dilation, groups)
+    return squeeze(y, 2)
+
+
+def conv_transpose1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | tuple[int] = 1,
+    padding: int | tuple[int] = 0,
+    output_padding: int | tuple[int] = 0,
+    groups: int = 1,
+    dilation: int | tuple[int] = 1,
+) -> Tensor:
+    """1-D transposed convolution of input (N, C, L) with weight (C, O / groups, K) and bias (O): `conv_transpose2d` of
+    one row.
+
+    Raises ValueError for shapes or settings that do not fit, TypeError for mixed dtypes.
+    """
+    op = "conv_transpose1d"
+    _check_1d(op, input, weight, bias)
+    stride, dilation = _single(op, "stride", stride, 1), _single(op, "dilation", dilation, 1)
+    padding, extra = _single(op, "padding", padding, 0), _single(op, "output_padding", output_padding, 0)
+    if extra >= max(stride, dilation):
+        raise ValueError(f"{op}: output_padding {extra} must be smaller than stride {stride} or dilation {dilation}")
+    _check_channels(op, input, weight, weight.shape[0], groups, weight.shape[0])
+    _check_bias(op, bias, weight.shape[1] * groups, weight)
+    length = (input.shape[2] - 1) * stride - 2 * padding + dilation * (weight.shape[2] - 1) + extra + 1
+    if length < 1:
+        raise ValueError(
+            f"{op}: the output would have length {length} (input {input.shape}, weight {weight.shape},"
+            f" padding {padding})"
+        )
+    settings = ((1, stride), (0, padding), (0, extra), groups, (1, dilation))
+    return squeeze(conv_transpose2d(unsqueeze(input, 2), unsqueeze(weight, 2), bias, *settings), 2)
+
+
+def _check_1d(op: str, input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    if input.ndim != 3 or weight.ndim != 3:
+        raise ValueError(f"{op}: input {input.shape} must be (N, C, L) and weight {weight.shape} have 3 axes")
+    same_dtype(op, input=input, weight=weight, bias=bias)
+
+
+def _single(op: str, what: str, value: int | tuple[int], least: int) -> int:
+    values = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    if len(values) != 1:
+        raise ValueError(f"{op}: {what} must be an integer, at least {least}, got {value!r}")
+    return pair_of(op, what, values[0], least)[0]
 
 
 def _check_channels(op: str, input: Tensor, weight: Tensor, expected: int, groups: int, outer: int) -> None:

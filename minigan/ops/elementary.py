@@ -1,14 +1,15 @@
-"""Machine room, ops: the elementary functions of one number, powers, and the larger and smaller of two."""
+"""Machine room, ops: the elementary functions of one number, roundings, powers, and the larger and smaller of two."""
 
 from __future__ import annotations
 
 import math
+import operator
 
 import numpy as np
 
 from ..autograd import Op, Tensor, array_of
 from ..backend import FLOATS, float32, namespace, on, special
-from .basic import Elementwise, eq, ge, gt, lt, neg, sum_to, where
+from .basic import Elementwise, alike, eq, ge, gt, lt, neg, sum_to, where
 
 
 class Floating(Elementwise):
@@ -116,6 +117,62 @@ class Sign(Elementwise):
     differentiable = False
 
 
+class Step(Elementwise):
+    """Shared rule of the roundings: constant between its jumps. Whole numbers stay what they are."""
+
+    saves_input = False
+
+    def forward(self, x):
+        return super().forward(x) if x.dtype in FLOATS else x.copy()
+
+    def prepare(self, work, inputs, outputs):
+        (Elementwise if inputs[0].dtype in FLOATS else Op).prepare(self, work, inputs, outputs)
+
+    def vjp(self, node, need, g):
+        return (None,)
+
+
+class Floor(Step):
+    """y = the largest whole number that is at most x
+    dL/dx = 0"""
+
+
+class Ceil(Step):
+    """y = the smallest whole number that is at least x
+    dL/dx = 0"""
+
+
+class Trunc(Step):
+    """y = x without what stands behind the point
+    dL/dx = 0"""
+
+
+class Round(Step):
+    """y = the whole number nearest to x, of two the even one
+    dL/dx = 0"""
+
+    ufunc = "rint"
+
+
+class Atan2(Elementwise):
+    """y = the angle of the point (b, a) from the first axis, in [-pi, pi]
+    dL/da = g b / (a^2 + b^2), and 0 at the origin
+    dL/db = -g a / (a^2 + b^2), and 0 at the origin"""
+
+    ufunc = "arctan2"
+
+    def forward(self, a, b):
+        a, b = (x if x.dtype in FLOATS else x.astype(float32) for x in alike(a, b))
+        return super().forward(a, b)
+
+    def vjp(self, node, need, g):
+        a, b = node.inputs
+        square = a * a + b * b
+        origin = eq(square, 0)
+        scale = where(origin, 0.0, g / where(origin, 1.0, square))
+        return sum_to(scale * b, a.shape) if need[0] else None, neg(sum_to(scale * a, b.shape)) if need[1] else None
+
+
 class Abs(Elementwise):
     """y = |a|
     dL/da = g sign a, and 0 at 0"""
@@ -211,8 +268,9 @@ class Clip(Op):
 
 
 exp, expm1, log, log1p, sqrt, rsqrt = Exp(), Expm1(), Log(), Log1p(), Sqrt(), Rsqrt()
-sin, cos, erf = Sin(), Cos(), Erf()
+sin, cos, erf, atan2 = Sin(), Cos(), Erf(), Atan2()
 sign, abs, maximum, minimum = Sign(), Abs(), Maximum(), Minimum()
+floor, ceil, trunc, _round = Floor(), Ceil(), Trunc(), Round()
 _pow = Pow()
 
 
@@ -221,6 +279,14 @@ def pow(input: Tensor | float, exponent: Tensor | float) -> Tensor:
     if isinstance(exponent, (bool, int, float)):
         return PowScalar(exponent)(input)
     return _pow(input, exponent)
+
+
+def round(input: Tensor, decimals: int = 0) -> Tensor:
+    """The nearest whole number, or the nearest with `decimals` digits behind the point; of two the even one."""
+    if operator.index(decimals) == 0:
+        return _round(input)
+    scale = 10.0**decimals
+    return _round(input * scale) / scale
 
 
 def square(input: Tensor) -> Tensor:
@@ -236,6 +302,11 @@ def clip(input: Tensor, min: float | None = None, max: float | None = None) -> T
 
 
 clamp = clip
+
+
+def lerp(input: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
+    """input + weight (end - input), elementwise: `input` at weight 0, `end` at 1."""
+    return input + weight * (end - input)
 
 
 Tensor.__pow__ = lambda self, other: pow(self, other)

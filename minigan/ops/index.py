@@ -7,7 +7,6 @@ kernels.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,7 +17,7 @@ from minigan.kernels.work import poisoned
 from ..autograd import Op, Tensor, array_of, as_tensor
 from ..backend import namespace, on
 from .basic import alike
-from .shape import Linear, axis_index, reshape, unsqueeze
+from .shape import Linear, axis_index, integer, reshape, unsqueeze
 
 ARRAY = object()
 """Stands in a key where an index array goes; the arrays are inputs of the op, in this order."""
@@ -231,7 +230,7 @@ def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int 
 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` pieces of equal size (the last may be smaller) along an axis; of an empty axis, all of them."""
-    if chunks <= 0:
+    if integer("chunk", "chunks", chunks) <= 0:
         raise ValueError(f"chunk: the number of chunks must be positive, got {chunks}")
     size = input.shape[axis_index(dim, input.ndim, "chunk")]
     if size == 0:
@@ -256,7 +255,7 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
 
     Raises IndexError for an index that is negative or not below the axis's size.
     """
-    index = _indices(index, "index_select", input)
+    index = indices_of(index, "index_select", input)
     if index.ndim != 1:
         raise ValueError(f"index_select: the index must have one axis, got shape {index.shape}")
     axis = axis_index(dim, input.ndim, "index_select")
@@ -271,27 +270,36 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     Raises IndexError for an index that is negative or not below the size of axis `dim`.
     """
     if input.ndim == 0:
-        index = _indices(index, "gather", input)
+        index = indices_of(index, "gather", input)
         return reshape(gather(reshape(input, (1,)), dim, reshape(index, index.shape or (1,))), index.shape)
-    index, axis = _indices(index, "gather", input), axis_index(dim, input.ndim, "gather")
+    index, axis = indices_of(index, "gather", input), axis_index(dim, input.ndim, "gather")
     return gather_within(input, axis, Within("gather", axis, input.shape[axis])(index))
 
 
 def gather_within(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """`gather` for an index that is known to lie within the axis, which is not looked at, then."""
-    index, dim = _indices(index, "gather", input), axis_index(dim, input.ndim, "gather")
-    if index.ndim != input.ndim or any(
-        i > s for d, (i, s) in enumerate(zip(index.shape, input.shape, strict=True)) if d != dim
-    ):
-        raise ValueError(
-            f"gather: an index of shape {index.shape} does not fit an input of shape {input.shape} along axis {dim}"
-        )
-    grid = [Tensor(on(array_of(input), axis)) for axis in np.ogrid[tuple(slice(n) for n in index.shape)]]
-    grid[dim] = index
+    index, dim = indices_of(index, "gather", input), axis_index(dim, input.ndim, "gather")
+    grid = places_along(input, dim, index, "gather")
     return Index((ARRAY,) * len(grid))(input, *grid)
 
 
-def _indices(index, op: str, like: Tensor) -> Tensor:
+def places_along(input: Tensor, axis: int, index: Tensor, op: str) -> list[Tensor]:
+    """The index arrays, one an axis, that read element [i][index[i][j][k]][k] of `input`, for axis = 1.
+
+    Raises ValueError, naming the op, unless the index has as many axes, none longer outside `axis`.
+    """
+    if index.ndim != input.ndim or any(
+        i > s for d, (i, s) in enumerate(zip(index.shape, input.shape, strict=True)) if d != axis
+    ):
+        raise ValueError(
+            f"{op}: an index of shape {index.shape} does not fit an input of shape {input.shape} along axis {axis}"
+        )
+    grid = [Tensor(on(array_of(input), line)) for line in np.ogrid[tuple(slice(n) for n in index.shape)]]
+    grid[axis] = index
+    return grid
+
+
+def indices_of(index, op: str, like: Tensor) -> Tensor:
     index = index if isinstance(index, Tensor) else Tensor(on(array_of(like), np.asarray(index)))
     if index.dtype.kind not in "iu":
         raise TypeError(f"{op}: the index must hold integers, not {index.dtype}")
@@ -310,13 +318,15 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     mode: "constant" (filled with `value`, 0 by default; negative widths crop), "reflect" (mirrored, without the edge),
     "replicate" (the edge repeated) or "circular". Raises ValueError for widths that do not fit.
     """
-    pad = tuple(operator.index(p) for p in pad)
+    pad = tuple(integer("pad", "a width", p) for p in pad)
     if len(pad) % 2 or len(pad) // 2 > input.ndim:
         raise ValueError(
             f"pad: {len(pad)} widths for a tensor of {input.ndim} axes; give (left, right) pairs from the last axis"
         )
     widths = [(0, 0)] * (input.ndim - len(pad) // 2) + [pad[i : i + 2] for i in range(0, len(pad), 2)][::-1]
     if mode == "constant":
+        if not isinstance(value, (int, float, np.number, type(None))):
+            raise TypeError(f"pad: the value must be a number, got {value!r:.60}")
         crop = tuple(
             slice(max(-low, 0), size - max(-high, 0)) for (low, high), size in zip(widths, input.shape, strict=True)
         )

@@ -1,4 +1,4 @@
-"""Machine room, ops: matrix products, matmul, linear and einsum.
+"""Machine room, ops: matrix products, matmul, bmm, outer and linear.
 
 For y = a b, the cotangent g gives  da = g b^T  and  db = a^T g: three products of the same kind, one kernel.
 """
@@ -13,6 +13,7 @@ from minigan.kernels.layout import contiguous, shares
 from ..autograd import Op, Tensor, as_tensor
 from ..backend import namespace
 from .basic import broadcast_to
+from .naming import named
 from .shape import reshape, transpose
 
 
@@ -75,32 +76,6 @@ def _stacked(x: np.ndarray, work) -> np.ndarray:
     return _stacked_view(contiguous(x, work)) if stack is None else stack
 
 
-class Einsum(Op):
-    """y = the sum of products of xs in Einstein's notation, no letter twice in one term
-    dL/dxs = the same kind of sum, of g and the other operands, over the letters that this operand lacks"""
-
-    name = "einsum"
-
-    def __init__(self, terms: tuple[str, ...], result: str) -> None:
-        self.terms, self.result = terms, result
-
-    def forward(self, *xs):
-        return namespace(xs[0]).asarray(namespace(xs[0]).einsum(",".join(self.terms) + "->" + self.result, *xs))
-
-    def vjp(self, node, need, g):
-        return tuple(self._gradient(i, node.inputs, g) if n else None for i, n in enumerate(need))
-
-    def _gradient(self, i: int, xs: tuple[Tensor, ...], g: Tensor) -> Tensor:
-        rest = [(t, x) for j, (t, x) in enumerate(zip(self.terms, xs, strict=True)) if j != i]
-        terms, operands = (self.result, *(t for t, _ in rest)), (g, *(x for _, x in rest))
-        # A letter that stands in this operand alone was summed over: its gradient is the same all along that axis.
-        present = "".join(c for c in self.terms[i] if any(c in t for t in terms))
-        y = Einsum(terms, present)(*operands)
-        shape = xs[i].shape
-        y = reshape(y, tuple(s if c in present else 1 for c, s in zip(self.terms[i], shape, strict=True)))
-        return broadcast_to(y, shape)
-
-
 _matmul = MatMul()
 
 
@@ -148,29 +123,24 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return y if bias is None else y + bias
 
 
-def einsum(equation: str, *operands: Tensor) -> Tensor:
-    """Einstein summation, e.g. einsum("bik,bkj->bij", a, b). No ellipsis, no letter twice within one term.
+def bmm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The matrix products of two stacks (B, m, k) and (B, k, n), one by one; nothing broadcasts.
 
-    Raises ValueError when the equation does not fit the operands.
+    Raises ValueError for other shapes, TypeError when the dtypes differ.
     """
-    operand_terms, arrow, result = equation.replace(" ", "").partition("->")
-    terms = tuple(operand_terms.split(","))
-    if not arrow:
-        result = "".join(sorted(c for c in set(operand_terms) - {","} if operand_terms.count(c) == 1))
-    sizes: dict[str, int] = {}
-    for term, x in zip(terms, operands, strict=False):
-        if (not term.isalpha() and term) or len(set(term)) != len(term) or len(term) != x.ndim:
-            raise ValueError(
-                f"einsum: term {term!r} does not fit shape {x.shape} (letters only, one an axis, none twice)"
-            )
-        for c, s in zip(term, x.shape, strict=True):
-            if sizes.setdefault(c, s) != s:
-                raise ValueError(
-                    f"einsum: axis {c!r} has size {sizes[c]} in one operand and {s} in another ({equation!r})"
-                )
-    if len(terms) != len(operands) or len(set(result)) != len(result) or not set(result) <= set(sizes):
-        raise ValueError(f"einsum: {equation!r} does not fit {len(operands)} operands")
-    return Einsum(terms, result)(*operands)
+    a, b = as_tensor(input), as_tensor(mat2)
+    if a.ndim != 3 or b.ndim != 3 or a.shape[0] != b.shape[0] or a.shape[2] != b.shape[1]:
+        raise ValueError(f"bmm: {a.shape} and {b.shape} do not fit; expected (B, m, k) and (B, k, n)")
+    same_dtype("bmm", input=a, mat2=b)
+    return matmul(a, b)
+
+
+def outer(input: Tensor, vec2: Tensor) -> Tensor:
+    """The matrix of all products of two vectors' elements. Raises ValueError for what is no vector."""
+    a, b = as_tensor(input), as_tensor(vec2)
+    if a.ndim != 1 or b.ndim != 1:
+        raise ValueError(f"outer: expected two vectors, got shapes {a.shape} and {b.shape}")
+    return reshape(a, (a.shape[0], 1)) * b
 
 
 def same_dtype(op: str, **tensors: Tensor | None) -> None:
@@ -181,5 +151,6 @@ def same_dtype(op: str, **tensors: Tensor | None) -> None:
         raise TypeError(f"{op}: operands must share one floating dtype ({listing}); convert with .float() or .double()")
 
 
-Tensor.__matmul__ = lambda self, other: matmul(self, other)
-Tensor.__rmatmul__ = lambda self, other: matmul(other, self)
+_operator = named(matmul, "matmul", "minigan")
+Tensor.__matmul__ = lambda self, other: _operator(self, other)
+Tensor.__rmatmul__ = lambda self, other: _operator(other, self)

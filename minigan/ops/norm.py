@@ -257,6 +257,47 @@ def layer_norm(
     return _affine("layer_norm", Standardise(axes, eps)(input), weight, bias, shape, 0)
 
 
+def group_norm(
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalisation of input (N, C, ...) per sample and group of C / num_groups channels (Wu & He 2018).
+
+    weight and bias (C) come after it. Raises ValueError for shapes that do not fit, TypeError for mixed dtypes.
+    """
+    op = "group_norm"
+    if input.ndim < 2:
+        raise ValueError(f"{op}: input must be (N, C, ...), got shape {input.shape}")
+    channels = input.shape[1]
+    if num_groups < 1 or channels % num_groups:
+        raise ValueError(f"{op}: num_groups {num_groups} does not divide the {channels} channels of {input.shape}")
+    size = channels // num_groups * int(np.prod(input.shape[2:], dtype=np.int64))
+    if size <= 1:
+        raise ValueError(f"{op}: needs more than one value per sample and group, got input {input.shape}")
+    h = Standardise((2,), eps)(reshape(input, (input.shape[0], num_groups, size)))
+    return _affine(op, reshape(h, input.shape), weight, bias, (channels,), input.ndim - 2)
+
+
+def rms_norm(
+    input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
+) -> Tensor:
+    """x / sqrt(mean of x^2 + eps) over the last axes, whose sizes are `normalized_shape` (Zhang & Sennrich 2019).
+
+    eps: None for the smallest step from 1 in the dtype. Raises ValueError for shapes that do not fit.
+    """
+    op = "rms_norm"
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    if not shape or input.shape[-len(shape) :] != shape:
+        raise ValueError(f"{op}: the last axes of input {input.shape} are not {shape}")
+    same_dtype(op, input=input)
+    eps = float(np.finfo(input.dtype).eps) if eps is None else eps
+    axes = tuple(range(input.ndim - len(shape), input.ndim))
+    return _affine(op, input * rsqrt(mean(input * input, axes, True) + eps), weight, None, shape, 0)
+
+
 class Standardise(Op):
     """h = (x - m) r along `axes`, with their own mean m and biased variance v, r = (v + eps)^(-1/2)
     dL/dx = StandardiseGrad(x, g)"""

@@ -1,4 +1,4 @@
-"""Machine room, ops: reductions, sum, mean, var, amax, amin, norms, logsumexp, and the softmax family.
+"""Machine room, ops: reductions, sum, mean, var, amax, amin, any, all, norms, logsumexp, and the softmax family.
 
 float32 sums accumulate in float64. `dim` is an axis, a sequence of axes, or None for all; `keepdim` keeps them with
 size 1, as in PyTorch.
@@ -124,19 +124,58 @@ class LogSoftmax(Op):
         return (g - exp(node.output()) * sum(g, self.axis, keepdim=True),)
 
 
-class ArgMax(Op):
-    """i = the position of the first largest x along an axis (None: of all), int64
+class Place(Op):
+    """Shared by argmax and argmin."""
 
-    Not differentiable.
-    """
-
-    name, differentiable = "argmax", False
+    differentiable = False
 
     def __init__(self, axis: int | None, keepdim: bool) -> None:
         self.axis, self.keepdim = axis, keepdim
 
     def forward(self, x):
-        return namespace(x).asarray(x.argmax(self.axis, keepdims=self.keepdim))
+        return namespace(x).asarray(getattr(x, self.name)(self.axis, keepdims=self.keepdim))
+
+
+class ArgMax(Place):
+    """i = the position of the first largest x along an axis (None: of all), int64; NaN wins
+
+    Not differentiable.
+    """
+
+    name = "argmax"
+
+
+class ArgMin(Place):
+    """i = the position of the first smallest x along an axis (None: of all), int64; NaN wins
+
+    Not differentiable.
+    """
+
+    name = "argmin"
+
+
+class Whether(Op):
+    """Shared by any and all."""
+
+    differentiable = False
+
+    def __init__(self, axes: tuple[int, ...]) -> None:
+        self.axes = axes
+
+    def forward(self, x):
+        return namespace(x).asarray(getattr(x != 0, self.name)(self.axes))
+
+
+class Any(Whether):
+    """y = whether one of x over axes is not 0; NaN is not 0"""
+
+    name = "any"
+
+
+class All(Whether):
+    """y = whether each of x over axes is not 0; NaN is not 0"""
+
+    name = "all"
 
 
 class Offset(Op):
@@ -171,10 +210,11 @@ def with_ones(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def axes_of(dim: Dim, ndim: int, op: str) -> tuple[int, ...]:
-    """`dim` as a sorted tuple of axes. Raises IndexError out of range, ValueError for one named twice."""
-    if dim is None or dim == ():
+    """`dim` as a sorted tuple of axes; None, and no axis at all, as all of them. Raises IndexError out of range,
+    ValueError for one named twice, TypeError for what is no axis."""
+    if dim is None or (isinstance(dim, (tuple, list)) and not dim):
         return tuple(range(ndim))
-    axes = [axis_index(d, ndim, op) for d in ((dim,) if isinstance(dim, (int, np.integer)) else dim)]
+    axes = [axis_index(d, ndim, op) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
     if len(set(axes)) != len(axes):
         raise ValueError(f"{op}: dim {dim} names an axis twice")
     return tuple(sorted(axes)) if ndim else ()
@@ -243,9 +283,30 @@ def amin(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
 
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The position of the first largest element, int64; of the flattened tensor when dim is None."""
-    axes = axes_of(dim, input.ndim, "argmax")
-    _require_elements(input, axes, "argmax")
-    return ArgMax(None if dim is None or not input.ndim else axes[0], keepdim)(input)
+    return _place(ArgMax, input, dim, keepdim)
+
+
+def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The position of the first smallest element, int64; of the flattened tensor when dim is None."""
+    return _place(ArgMin, input, dim, keepdim)
+
+
+def _place(kind: type[Place], input: Tensor, dim: int | None, keepdim: bool) -> Tensor:
+    axes = tuple(range(input.ndim)) if dim is None else (axis_index(dim, input.ndim, kind.name),)
+    _require_elements(input, axes if input.ndim else (), kind.name)
+    return kind(None if dim is None or not input.ndim else axes[0], keepdim)(input)
+
+
+def any(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """Whether any element over `dim` is not zero, bool; False where there is none."""
+    axes = axes_of(dim, input.ndim, "any")
+    return _finish(Any(axes), input, axes, keepdim)
+
+
+def all(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """Whether no element over `dim` is zero, bool; True where there is none."""
+    axes = axes_of(dim, input.ndim, "all")
+    return _finish(All(axes), input, axes, keepdim)
 
 
 def safe_norm(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:

@@ -17,8 +17,9 @@ from minigan.kernels.geometry import ConvGeometry
 from ..autograd import Op, Tensor, array_of
 from ..backend import on
 from .conv import conv2d
-from .index import gather_within
+from .index import Index, cat, gather_within
 from .matmul import matmul
+from .reduce import mean
 from .shape import Pair, check_4d, pair_of, permute, reshape
 
 NUDGE = 1e-9
@@ -91,6 +92,33 @@ def max_pool2d(
     return reshape(picked, windows.y_shape)
 
 
+def adaptive_avg_pool2d(input: Tensor, output_size: int | tuple[int | None, int | None] | None) -> Tensor:
+    """The means of output_size regions of input (N, C, H, W): row i is the mean of rows floor(i H / OY) to
+    ceil((i + 1) H / OY).
+
+    output_size is one number or (OY, OX); None keeps the input's. Raises ValueError for sizes below 1.
+    """
+    op = "adaptive_avg_pool2d"
+    check_4d(op, input)
+    sizes = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * 2
+    if len(sizes) != 2:
+        raise ValueError(f"{op}: output_size must be an integer or a pair, got {output_size!r}")
+    sizes = pair_of(
+        op, "output_size", tuple(n if m is None else m for m, n in zip(sizes, input.shape[2:], strict=True)), 1
+    )
+    for axis, count in zip((2, 3), sizes, strict=True):
+        size, lead = input.shape[axis], (slice(None),) * axis
+        if size < 1:
+            raise ValueError(f"{op}: nothing to average along axis {axis} of input {input.shape}")
+        if size % count == 0:
+            shape = (*input.shape[:axis], count, size // count, *input.shape[axis + 1 :])
+            input = mean(reshape(input, shape), axis + 1)
+        else:
+            ranges = [(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]
+            input = cat([mean(Index((*lead, slice(*r)))(input), axis, True) for r in ranges], axis)
+    return input
+
+
 def interpolate(
     input: Tensor,
     size: Pair | None = None,
@@ -98,10 +126,10 @@ def interpolate(
     mode: str = "nearest",
     align_corners: bool | None = None,
 ) -> Tensor:
-    """`input` (N, C, H, W) resized to `size` or by `scale_factor`, by mode "nearest" or "bilinear".
+    """`input` (N, C, H, W) resized to `size` or by `scale_factor`, by mode "nearest", "bilinear" or "bicubic".
 
-    Nearest reads pixel floor(i H / H'), or floor(i / scale_factor); bilinear is a product with one matrix per axis, so
-    both are linear and exact to any order. Raises ValueError for an unknown mode or when not exactly one of size and
+    Nearest reads pixel floor(i H / H'), or floor(i / scale_factor); the others are products with one matrix per axis,
+    so all are linear and exact to any order. Raises ValueError for an unknown mode or when not exactly one of size and
     scale_factor is given.
     """
     op = "interpolate"
@@ -125,10 +153,11 @@ def interpolate(
     if mode == "nearest":
         rows, columns = nearest
         return input[:, :, rows[:, None], columns]
-    if mode != "bilinear":
-        raise ValueError(f"{op}: unknown mode {mode!r}; known modes: nearest, bilinear")
+    matrix = {"bilinear": _lerp_matrix, "bicubic": _cubic_matrix}.get(mode)
+    if matrix is None:
+        raise ValueError(f"{op}: unknown mode {mode!r}; known modes: nearest, bilinear, bicubic")
     rows, columns = (
-        Tensor(on(array_of(input), _lerp_matrix(n, m, s, bool(align_corners)).astype(input.dtype)))
+        Tensor(on(array_of(input), matrix(n, m, s, bool(align_corners)).astype(input.dtype)))
         for n, m, s in zip(input.shape[2:], size, scales, strict=True)
     )
     return matmul(matmul(rows, input), permute(columns, 1, 0))
@@ -146,6 +175,33 @@ def _lerp_matrix(n: int, m: int, scale: float, align_corners: bool) -> np.ndarra
     np.add.at(matrix, (np.arange(m), low), 1 - part)
     np.add.at(matrix, (np.arange(m), high), part)
     return matrix
+
+
+def _cubic_matrix(n: int, m: int, scale: float, align_corners: bool) -> np.ndarray:
+    """(m, n): the weights of Keys' cubic convolution with a = -3/4, over the four pixels around each output pixel; an
+    edge pixel stands for those outside (Keys 1981, equation 4)."""
+    i = np.arange(m)
+    at = i * ((n - 1) / (m - 1) if m > 1 else 0) if align_corners else (i + 0.5) * scale - 0.5
+    low, matrix, a = np.floor(at).astype(np.int64), np.zeros((m, n)), -0.75
+    for tap in range(-1, 3):
+        d = np.abs(at - low - tap)
+        near, far = ((a + 2) * d - (a + 3)) * d * d + 1, ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+        np.add.at(matrix, (i, np.clip(low + tap, 0, n - 1)), np.where(d <= 1, near, far))
+    return matrix
+
+
+def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
+    """(N, C, r H, r W) -> (N, C r^2, H, W), what `pixel_shuffle` undoes: each r x r block of pixels becomes channels.
+
+    Raises ValueError unless r divides both sizes.
+    """
+    check_4d("pixel_unshuffle", input)
+    n, channels, height, width = input.shape
+    r = downscale_factor
+    if r < 1 or height % r or width % r:
+        raise ValueError(f"pixel_unshuffle: {r} does not divide the sizes {(height, width)} (input {input.shape})")
+    blocks = reshape(input, (n, channels, height // r, r, width // r, r))
+    return reshape(permute(blocks, 0, 1, 3, 5, 2, 4), (n, channels * r * r, height // r, width // r))
 
 
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:

@@ -59,11 +59,20 @@ class Permute(Linear):
 
 
 def axis_index(dim: int, ndim: int, op: str) -> int:
-    """`dim` as a non-negative axis. Raises IndexError, naming the op, when it is out of range."""
-    dim = operator.index(dim)
-    if not -ndim <= dim < max(ndim, 1):
+    """`dim` as a non-negative axis; a single number counts as one axis. Raises IndexError, naming the op, when it is
+    out of range."""
+    dim, axes = integer(op, "dim", dim), max(ndim, 1)
+    if not -axes <= dim < axes:
         raise IndexError(f"{op}: dimension {dim} is out of range for a tensor of {ndim} dimensions")
-    return dim % max(ndim, 1)
+    return dim % axes
+
+
+def integer(op: str, what: str, value: int) -> int:
+    """`value` as a Python integer. Raises TypeError that names op and argument."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{op}: {what} must be an integer, got {value!r:.60}") from None
 
 
 def sizes_of(shape: tuple) -> tuple[int, ...]:

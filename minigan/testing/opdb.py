@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from . import table_conv as optable_conv
 from . import table_elementwise as optable_elementwise
+from . import table_image as optable_image
 from . import table_losses as optable_losses
 from . import table_nn as optable_nn
 from . import table_reduce as optable_reduce
+from . import table_select as optable_select
 from . import table_shape as optable_shape
 from .opcase import BadCall, OpCase, Sample, Values, call
 
@@ -14,7 +16,10 @@ __all__ = ["TABLE", "BadCall", "OpCase", "Sample", "Values", "call", "cases"]
 
 TABLE: dict[str, OpCase] = {
     case.name: case
-    for part in (optable_elementwise, optable_shape, optable_reduce, optable_conv, optable_nn, optable_losses)
+    for part in (
+        *(optable_elementwise, optable_shape, optable_select, optable_reduce),
+        *(optable_conv, optable_image, optable_nn, optable_losses),
+    )
     for case in part.CASES
 }
 

@@ -18,13 +18,17 @@ from .opcase import DISTINCT, POSITIVE, REAL, BadCall, OpCase, Values, call
 
 NONZERO = Values(avoid=(0.0,), gap=0.3)
 ZERO = np.array([0.0, -0.0, 1.0, -1.0])
+STEPS = np.array([-2.0, -1.5, -0.5, 0.0, 0.5, 1.0, 2.5])
+BETWEEN = Values(avoid=(-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0), gap=0.05)
 SHAPES = (call((2, 3)), call((2, 1, 3, 2)))
 EDGE = (call(()), call((0,)), call((2, 0, 3)), call((1, 1)))
 PAIRS = (call((2, 3), (2, 3)), call((2, 3), (3,)), call((2, 1, 3), (4, 1)), call((), (2, 2)), call((1, 1), (1,)))
 EDGE_PAIRS = (call((), ()), call((0, 3), (3,)), call((2, 0), (1, 1)), call((1,), (1, 1, 1)))
 
 
-def _unary(name: str, torch: str | None = None, values: Values = REAL, reference=None, kinks=(), **settings) -> OpCase:
+def _unary(
+    name: str, torch: str | None = None, values: Values = REAL, reference=None, kinks=(), strategy="unary", **settings
+) -> OpCase:
     return OpCase(
         name,
         PUBLIC[name],
@@ -34,13 +38,13 @@ def _unary(name: str, torch: str | None = None, values: Values = REAL, reference
         values,
         EDGE,
         kinks=kinks,
-        strategy="unary",
-        error_inputs=(BadCall(lambda: PUBLIC[name]("x"), TypeError, "dtype"),),
+        strategy=strategy,
+        error_inputs=(BadCall(lambda: PUBLIC[name]("x"), TypeError, f"^{name}: .*(dtype|must be a Tensor)"),),
         **settings,
     )
 
 
-def _binary(name: str, torch: str | None = None, values=REAL, kinks=(), **settings) -> OpCase:
+def _binary(name: str, torch: str | None = None, values=REAL, kinks=(), strategy="binary", **settings) -> OpCase:
     fn = PUBLIC[name]
     mismatch = BadCall(
         lambda: fn(make(np.ones((2, 3))), make(np.ones(2))),
@@ -56,7 +60,7 @@ def _binary(name: str, torch: str | None = None, values=REAL, kinks=(), **settin
         values,
         EDGE_PAIRS,
         kinks=kinks,
-        strategy="binary",
+        strategy=strategy,
         error_inputs=(mismatch,),
         **settings,
     )
@@ -81,6 +85,10 @@ UNARY = (
     _unary("cos", reference=lambda x: ops_elementary.sin(x + math.pi / 2)),
     _unary("erf", torch="special.erf"),
     _unary("sign", values=NONZERO, max_order=0),
+    *(
+        _unary(name, values=BETWEEN, kinks=(call(STEPS),), strategy=None)
+        for name in ("floor", "ceil", "trunc", "round")
+    ),
     _unary("isfinite", max_order=0, torch_order=0),
     _unary("isnan", max_order=0, torch_order=0),
 )
@@ -92,6 +100,12 @@ BINARY = (
     _binary("div", values=NONZERO),
     _binary("maximum", values=DISTINCT, kinks=(call(ZERO, np.array([0.0, 0.0, 1.0, 2.0])),)),
     _binary("minimum", values=DISTINCT, kinks=(call(ZERO, np.array([0.0, 0.0, 1.0, 2.0])),)),
+    _binary(
+        "atan2",
+        values=NONZERO,
+        kinks=(call(ZERO, ZERO[::-1].copy()), call(np.zeros(2), np.array([0.0, -0.0]))),
+        strategy=None,
+    ),
     _binary("pow", values=(POSITIVE, REAL), kinks=(call(np.array([0.0, 0.0, 2.0]), np.array([2.0, 1.0, 0.0])),)),
     *(
         _binary(name, values=DISTINCT, max_order=0, torch_order=0, kinks=(call(ZERO, ZERO[::-1].copy()),))
@@ -145,6 +159,28 @@ OTHERS = (
         edge=(call((), min=0.0), call((0, 2), max=0.0)),
         kinks=(call(np.array([-0.5, 0.0, 0.75, 2.0]), min=-0.5, max=0.75),),
         error_inputs=(BadCall(lambda: ops_elementary.clip(make([1.0])), ValueError, "clip: give min, max or both"),),
+    ),
+    OpCase(
+        "round.decimals",
+        lambda x, decimals: ops_elementary.round(x, decimals),
+        (call((2, 3), decimals=1), call(np.array([123.4, -155.0]), decimals=-1)),
+        lambda torch, x, decimals: torch.round(x, decimals=decimals),
+        values=BETWEEN,
+        max_order=0,
+    ),
+    OpCase(
+        "lerp",
+        ops_elementary.lerp,
+        (call((2, 3), (2, 3), weight=0.25), call((2, 3), (3,), (2, 1)), call((2, 3), (2, 3), weight=1.5)),
+        "lerp",
+        edge=(call((), (), weight=0.5), call((0, 3), (3,), weight=0.5)),
+        error_inputs=(
+            BadCall(
+                lambda: ops_elementary.lerp(make([1.0, 2.0]), make([1.0, 2.0, 3.0]), 0.5),
+                ValueError,
+                "the shapes do not broadcast",
+            ),
+        ),
     ),
     OpCase(
         "where",

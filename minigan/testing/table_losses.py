@@ -66,6 +66,50 @@ LOSSES = (
         (call(EXTREME, EXTREME * 0 + 0.5), call(EXTREME, EXTREME * 0 + 1.0)),
     ),
     _loss(
+        "binary_cross_entropy",
+        (TARGET, TARGET),
+        (call((2, 2), (2, 2)), call((2, 3), (2, 3), weight=np.array([0.5, 2.0, 1.0]), reduction="sum")),
+        (call((), ()),),
+        errors=(
+            BadCall(
+                lambda: F.binary_cross_entropy(make(ONES * 2), make(ONES)),
+                ValueError,
+                "binary_cross_entropy: the input must hold probabilities",
+            ),
+        ),
+    ),
+    _loss(
+        "smooth_l1_loss",
+        (Values(-2.0, -0.2), POSITIVE),
+        (call((2, 3), (2, 3), beta=1.7), call((3,), (3,), beta=0.0), call((3,), (3,), beta=9.0, reduction="none")),
+        (call((), ()),),
+        (call(ZERO, np.array([0.0, 0.0, 2.0, 1.0])),),
+    ),
+    _loss(
+        "kl_div",
+        (Values(-2.0, -0.2), TARGET),
+        (
+            *_reductions((2, 3), (2, 3))[1:],
+            call((2, 3), (2, 3), log_target=True),
+            call((2, 3), (2, 3), reduction="batchmean"),
+        ),
+        (call((), ()),),
+    ),
+    OpCase(
+        "cosine_similarity",
+        F.cosine_similarity,
+        (call((1, 3), (1, 3)), call((2, 2), (2,), dim=-1)),
+        "nn.functional.cosine_similarity",
+        edge=(call((0, 3), (0, 3)), call((1, 1), (1, 1))),
+        error_inputs=(
+            BadCall(
+                lambda: F.cosine_similarity(make(ONES), make(ONES[:, :2])),
+                ValueError,
+                r"cosine_similarity: the shapes \(2, 3\) and \(2, 2\) do not broadcast",
+            ),
+        ),
+    ),
+    _loss(
         "cross_entropy",
         REAL,
         (
@@ -128,6 +172,11 @@ OTHERS = (
         edge=(call((3, 2), rows=np.zeros((0, 2), np.int64)), call((3, 2), rows=np.array(1))),
         error_inputs=(
             BadCall(
+                lambda: F.embedding(make([0, 1]), make(ONES), 2),
+                IndexError,
+                "embedding: padding_idx 2 is outside a table of 2 rows",
+            ),
+            BadCall(
                 lambda: F.embedding(make([0, 5]), make(ONES)),
                 IndexError,
                 r"embedding: rows 0..5 are outside a table of 2 rows",
@@ -139,6 +188,14 @@ OTHERS = (
                 "embedding: the input must hold integers, not float32",
             ),
         ),
+    ),
+    # The row of padding has no gradient though it has a slope, which finite differences would see.
+    OpCase(
+        "embedding.padding",
+        lambda weight, rows, padding_idx: F.embedding(rows, weight, padding_idx),
+        (call((4, 2), rows=np.array([1, 3, 1]), padding_idx=1), call((3, 2), rows=np.array([[0, 2]]), padding_idx=-1)),
+        lambda torch, weight, rows, padding_idx: torch.nn.functional.embedding(rows, weight, padding_idx),
+        max_order=0,
     ),
     OpCase(
         "one_hot",

@@ -20,7 +20,9 @@ EXTREME = np.array([-800.0, -30.0, 0.0, 30.0, 800.0])
 HARD = (call(ZERO), call(EXTREME))
 
 
-def _activation(name: str, samples=SHAPES, reference=None, values=NONZERO, kinks=HARD, **fields) -> OpCase:
+def _activation(
+    name: str, samples=SHAPES, reference=None, values=NONZERO, kinks=HARD, strategy="unary", **fields
+) -> OpCase:
     fn = getattr(F, name)
     return OpCase(
         name,
@@ -31,8 +33,8 @@ def _activation(name: str, samples=SHAPES, reference=None, values=NONZERO, kinks
         values,
         EDGE,
         kinks,
-        "unary",
-        (BadCall(lambda: fn("x"), TypeError, "expected a Tensor, got str|dtype <U1 is not supported"),),
+        strategy,
+        (BadCall(lambda: fn("x"), TypeError, f"^{name}: .*(must be a Tensor, got 'x'|dtype <U1 is not supported)"),),
         **fields,
     )
 
@@ -42,6 +44,26 @@ ACTIVATIONS = (
     _activation("leaky_relu", (*SHAPES, call((2, 3), negative_slope=0.2), call((2, 3), negative_slope=-0.5))),
     _activation(
         "elu", (*SHAPES, call((2, 3), alpha=0.5)), lambda x, alpha=1.0: where(x.data > 0, x, alpha * (exp(x) - 1))
+    ),
+    _activation("silu", reference=lambda x: x / (1 + exp(-x)), values=REAL, strategy=None),
+    _activation(
+        "gelu", (call((4,)), call((2, 3), approximate="tanh")), values=REAL, kinks=(call(ZERO),), strategy=None
+    ),
+    OpCase(
+        "prelu",
+        F.prelu,
+        (call((2, 3), (3,)), call((1, 2, 2), (2,)), call((4,), (1,))),
+        "nn.functional.prelu",
+        values=NONZERO,
+        edge=(call((0, 3), (1,)), call((1,), (1,))),
+        kinks=(call(ZERO, np.array([0.5])), call(EXTREME, np.array([0.5]))),
+        error_inputs=(
+            BadCall(
+                lambda: F.prelu(make(ONES), make(ONES[0, :2])),
+                ValueError,
+                r"prelu: weight \(2,\) does not fit input \(2, 3\); give 1 or 3 numbers",
+            ),
+        ),
     ),
     _activation("sigmoid", reference=lambda x: 1 / (1 + exp(-x)), values=REAL),
     _activation("logsigmoid", reference=lambda x: -log(1 + exp(-x)), values=REAL),
@@ -294,6 +316,65 @@ NORMALISATION = (
                 lambda: F.layer_norm(make(ONES), (3,), make(np.ones(2, np.float32))),
                 ValueError,
                 r"layer_norm: weight has shape \(2,\), expected \(3,\)",
+            ),
+        ),
+    ),
+    OpCase(
+        "group_norm",
+        lambda x, w=None, b=None, num_groups=2, eps=1e-5: F.group_norm(x, num_groups, w, b, eps),
+        (call((1, 4), (4,), (4,)), call((1, 2, 1, 3), (2,), (2,)), call((1, 3, 2), (3,), num_groups=1, eps=0.1)),
+        lambda torch, x, w=None, b=None, num_groups=2, eps=1e-5: torch.nn.functional.group_norm(
+            x, num_groups, w, b, eps
+        ),
+        values=SPREAD,
+        edge=(call((0, 4, 3), (4,), (4,)), call((1, 2, 1, 2))),
+        error_inputs=(
+            BadCall(
+                lambda: F.group_norm(make(ONES), 2),
+                ValueError,
+                r"group_norm: num_groups 2 does not divide the 3 channels of \(2, 3\)",
+            ),
+            BadCall(
+                lambda: F.group_norm(make(ONES), 3),
+                ValueError,
+                "group_norm: needs more than one value per sample and group",
+            ),
+        ),
+    ),
+    OpCase(
+        "rms_norm",
+        lambda x, w=None, normalized_shape=(3,), eps=None: F.rms_norm(x, normalized_shape, w, eps),
+        (call((2, 3), (3,)), call((1, 2, 2), (2, 2), normalized_shape=(2, 2)), call((2, 3), eps=0.1)),
+        lambda torch, x, w=None, normalized_shape=(3,), eps=None: torch.nn.functional.rms_norm(
+            x, normalized_shape, w, eps
+        ),
+        values=SPREAD,
+        edge=(call((0, 3), (3,)), call((2, 1), normalized_shape=(1,))),
+        error_inputs=(
+            BadCall(
+                lambda: F.rms_norm(make(ONES), (2,)),
+                ValueError,
+                r"rms_norm: the last axes of input \(2, 3\) are not \(2,\)",
+            ),
+        ),
+    ),
+    OpCase(
+        "scaled_dot_product_attention",
+        F.scaled_dot_product_attention,
+        (
+            call((1, 2), (3, 2), (3, 1), scale=0.7),
+            call((2, 2, 1), (2, 2, 1), (2, 2, 1), is_causal=True),
+            call((2, 1), (3, 1), (3, 1), attn_mask=np.array([[True, False, True], [False, False, False]])),
+            call((2, 1), (3, 1), (3, 1), attn_mask=np.array([[0.5, -1.0, 0.0], [0.25, 2.0, -0.5]])),
+        ),
+        "nn.functional.scaled_dot_product_attention",
+        edge=(call((1, 1), (1, 1), (1, 1)),),
+        torch_order=1,  # PyTorch's fused kernel has no second derivative
+        error_inputs=(
+            BadCall(
+                lambda: F.scaled_dot_product_attention(make(ONES), make(ONES[:, :2]), make(ONES)),
+                ValueError,
+                r"scaled_dot_product_attention: query \(2, 3\), key \(2, 2\) and value \(2, 3\) do not fit",
             ),
         ),
     ),

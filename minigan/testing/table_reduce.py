@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from ..autograd import tensor as make
+from ..ops import einsum as ops_einsum
 from ..ops import elementary as ops_elementary
 from ..ops import matmul as ops_matmul
 from ..ops import reduce as ops_reduce
@@ -290,8 +291,36 @@ PRODUCTS = (
         ),
     ),
     OpCase(
+        "bmm",
+        ops_matmul.bmm,
+        (call((2, 2, 3), (2, 3, 2)), call((1, 3, 1), (1, 1, 2))),
+        "bmm",
+        edge=(call((0, 2, 3), (0, 3, 2)), call((2, 2, 0), (2, 0, 2))),
+        error_inputs=(
+            BadCall(
+                lambda: ops_matmul.bmm(make(ONES), make(ONES)),
+                ValueError,
+                r"bmm: \(2, 3\) and \(2, 3\) do not fit; expected \(B, m, k\) and \(B, k, n\)",
+            ),
+        ),
+    ),
+    OpCase(
+        "outer",
+        ops_matmul.outer,
+        (call((2,), (3,)), call((1,), (4,))),
+        "outer",
+        edge=(call((0,), (2,)), call((2,), (0,))),
+        error_inputs=(
+            BadCall(
+                lambda: ops_matmul.outer(make(ONES), make(ONES)),
+                ValueError,
+                r"outer: expected two vectors, got shapes \(2, 3\) and \(2, 3\)",
+            ),
+        ),
+    ),
+    OpCase(
         "einsum",
-        lambda *x, equation: ops_matmul.einsum(equation, *x),
+        lambda *x, equation: ops_einsum.einsum(equation, *x),
         (
             call((2, 3), (3, 4), equation="ik,kj->ij"),
             call((2, 3), (2, 3), equation="ij,ij"),
@@ -301,25 +330,47 @@ PRODUCTS = (
             call((2, 3), equation="ij->"),
             call((2,), (3,), (2, 3), equation="i,j,ij->ij"),
             call((2, 3), (4,), equation="ij,k->ik"),
+            call((3, 3), equation="ii->i"),
+            call((3, 3), equation="ii"),
+            call((2, 3, 3), equation="...ii->...i"),
+            call((2, 3, 4), (2, 4, 2), equation="...ij,...jk->...ik"),
+            call((2, 3, 4), (4, 2), equation="...j,jk"),
+            call((2, 1, 3), (4, 3), equation="...a,...a->..."),
+            call((2, 3), (3, 2), (2, 4), equation="ab,bc,cd->ad"),
+            call((2, 3), (3, 2), (2, 2), (3,), equation="ij,jk,kl,j->il"),
+            call((2, 3), equation="...j"),
+            call((2, 3, 3, 2), equation="abba->ab"),
+            call((2, 3), (1, 3), equation="ij,ij->ij"),
+            call((3, 2), (2,), equation="ba,a"),
         ),
         lambda torch, *x, equation: torch.einsum(equation, *x),
         edge=(call((0, 3), (3, 2), equation="ik,kj->ij"), call((2, 0), (0, 2), equation="ik,kj->ij")),
         error_inputs=(
             BadCall(
-                lambda: ops_matmul.einsum("ij,jk->ik", make(ONES), make(ONES)),
+                lambda: ops_einsum.einsum("ij,jk->ik", make(ONES), make(ONES)),
                 ValueError,
                 "einsum: axis 'j' has size 3 in one operand and 2 in another",
             ),
             BadCall(
-                lambda: ops_matmul.einsum("ii->i", make(ONES)),
+                lambda: ops_einsum.einsum("ii->i", make(ONES)),
                 ValueError,
-                r"einsum: term 'ii' does not fit shape \(2, 3\)",
+                "einsum: axis 'i' has size 2 in one operand and 3 in another",
             ),
             BadCall(
-                lambda: ops_matmul.einsum("ij->ik", make(ONES)), ValueError, "einsum: 'ij->ik' does not fit 1 operands"
+                lambda: ops_einsum.einsum("ijk->i", make(ONES)),
+                ValueError,
+                r"einsum: term 'ijk' does not fit shape \(2, 3\)",
             ),
             BadCall(
-                lambda: ops_matmul.einsum("ij,ij", make(ONES)), ValueError, "einsum: 'ij,ij' does not fit 1 operands"
+                lambda: ops_einsum.einsum(make(ONES), make(ONES)),
+                TypeError,
+                "einsum: the equation comes first, a string",
+            ),
+            BadCall(
+                lambda: ops_einsum.einsum("ij->ik", make(ONES)), ValueError, "einsum: 'ij->ik' does not fit 1 operands"
+            ),
+            BadCall(
+                lambda: ops_einsum.einsum("ij,ij", make(ONES)), ValueError, "einsum: 'ij,ij' does not fit 1 operands"
             ),
         ),
     ),

@@ -32,9 +32,9 @@ def _reshape_like(name: str) -> OpCase:
             BadCall(
                 lambda: fn(make(ONES), 4, 2),
                 ValueError,
-                r"reshape: 6 elements of shape \(2, 3\) do not fit shape \(4, 2\)",
+                rf"{name}: 6 elements of shape \(2, 3\) do not fit shape \(4, 2\)",
             ),
-            BadCall(lambda: fn(make(ONES), -1, -1), ValueError, "reshape: 6 elements"),
+            BadCall(lambda: fn(make(ONES), -1, -1), ValueError, f"{name}: 6 elements"),
         ),
     )
 
@@ -312,7 +312,7 @@ PAD = (
         ),
     ),
     OpCase(
-        "index_add",
+        "index_add.to_zeros",
         lambda x, index, shape: ops_index.IndexAdd(ops_index.ARRAY, shape)(x, index),
         (call((3, 2), index=np.array([1, 1, 0]), shape=(4, 2)),),
         lambda torch, x, index, shape: torch.zeros(shape, dtype=x.dtype).index_add(0, index, x),

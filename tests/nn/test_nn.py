@@ -11,7 +11,7 @@ from minigan import nn, optim
 from minigan.gan.networks import DCGANCritic, DCGANGenerator
 
 RNG = np.random.default_rng(0)
-IMAGE, ROWS = (3, 4, 7, 6), (5, 4)
+IMAGE, ROWS, LINE = (3, 4, 7, 6), (5, 4), (3, 4, 9)
 
 # name of the layer in both libraries, arguments, keywords, input shape
 LAYERS = [
@@ -46,6 +46,28 @@ LAYERS = [
     ("Flatten", (), {}, IMAGE),
     ("Unflatten", (1, (2, 2)), {}, IMAGE),
     ("Identity", (), {}, IMAGE),
+    *(
+        ("Conv2d", (4, 2, 3), {"padding": (2, 1), "stride": (1, 2), "padding_mode": mode}, IMAGE)
+        for mode in ("reflect", "replicate", "circular")
+    ),
+    ("Conv2d", (4, 2, (2, 3)), {"padding": "same", "padding_mode": "circular", "dilation": (3, 1)}, IMAGE),
+    ("Conv2d", (4, 2, 3), {"padding": "valid", "padding_mode": "reflect"}, IMAGE),
+    ("Conv1d", (4, 6, 3), {"stride": 2, "padding": 1, "groups": 2}, LINE),
+    ("Conv1d", (4, 2, 4), {"padding": "same", "padding_mode": "replicate", "bias": False}, LINE),
+    ("ConvTranspose1d", (4, 6, 3), {"stride": 2, "padding": 1, "output_padding": 1, "groups": 2}, LINE),
+    ("GroupNorm", (2, 4), {}, IMAGE),
+    ("GroupNorm", (1, 4), {"eps": 1e-3, "affine": False}, LINE),
+    ("RMSNorm", (4,), {}, ROWS),
+    ("RMSNorm", ((7, 6),), {"eps": 0.1}, IMAGE),
+    ("PReLU", (), {}, IMAGE),
+    ("PReLU", (4,), {"init": 0.1}, IMAGE),
+    ("SiLU", (), {}, IMAGE),
+    ("GELU", (), {}, IMAGE),
+    ("GELU", (), {"approximate": "tanh"}, IMAGE),
+    ("AdaptiveAvgPool2d", ((3, 2),), {}, IMAGE),
+    ("PixelUnshuffle", (2,), {}, (2, 3, 4, 6)),
+    ("Unfold", (3,), {"padding": 1, "stride": 2}, IMAGE),
+    ("Fold", ((7, 6), 2), {}, (3, 4, 30)),
 ]
 
 

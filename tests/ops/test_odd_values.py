@@ -114,6 +114,68 @@ def test_gradients_at_odd_values(name, torch):
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-6)
 
 
+def weighted(x, torch):
+    """The sum of the values of a selection, each with a weight of its own, so that their order counts."""
+    weights = [1.0, 2.0, 5.0][: x.shape[-1]]
+    return x * (mg.tensor(np.array(weights)) if isinstance(x, mg.Tensor) else torch.tensor(weights, dtype=x.dtype))
+
+
+PICKED = {
+    "max": lambda x, torch: x.max(1)[0],
+    "min": lambda x, torch: x.min(1)[0],
+    "sort": lambda x, torch: weighted(x.sort(dim=1, stable=True)[0], torch),
+    "sort falling": lambda x, torch: weighted(x.sort(dim=1, descending=True, stable=True)[0], torch),
+    "topk": lambda x, torch: weighted(x.topk(2, 1)[0], torch),
+    "prod": lambda x, torch: x.prod(1),
+    "cumsum": lambda x, torch: x.cumsum(1),
+    "tril": lambda x, torch: x.tril(),
+    "masked_fill": lambda x, torch: x.masked_fill(x > 0, 0.5),
+    "roll": lambda x, torch: weighted(x.roll(1, 1), torch),
+}
+PLACES = {
+    "max": lambda x: x.max(1)[1],
+    "min": lambda x: x.min(1)[1],
+    "argmin": lambda x: x.argmin(1),
+    "sort": lambda x: x.sort(dim=1, stable=True)[1],
+    "sort falling": lambda x: x.sort(dim=1, descending=True, stable=True)[1],
+    "any": lambda x: x.any(1),
+    "all": lambda x: x.all(1),
+}
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("name", PICKED)
+def test_picked_elements_and_their_gradients_at_odd_values(name, torch):
+    """Rows of three odd values, equal ones and NaN among them: the element that PyTorch picks gets the gradient."""
+    rows = np.array(list(itertools.product(ODD, repeat=3)))
+    pick = partial(PICKED[name], torch=torch)
+    pair = gradients(torch, pick, pick, rows)
+    for ours, theirs in zip(*pair, strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_places_at_odd_values(name, torch):
+    """The first of equal ones, and NaN as the largest and the smallest."""
+    rows = np.array(list(itertools.product(ODD, repeat=3)))
+    np.testing.assert_array_equal(PLACES[name](mg.tensor(rows)).numpy(), PLACES[name](torch.tensor(rows)).numpy())
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("name", ["silu", "gelu", "smooth_l1_loss", "atan2", "floor", "round", "lerp"])
+def test_functions_at_odd_values(name, torch):
+    arrays = [np.array(ODD)]
+    if name in ("smooth_l1_loss", "atan2", "lerp"):
+        arrays = np.array(list(itertools.product(ODD, ODD))).T.copy()
+    ours, theirs = (
+        getattr(F, name, None) or getattr(mg, name), getattr(torch.nn.functional, name, None) or getattr(torch, name)
+    )  # fmt: skip
+    settings = {"weight": 0.25} if name == "lerp" else {}
+    for a, b in zip(*gradients(torch, partial(ours, **settings), partial(theirs, **settings), *arrays), strict=True):
+        mine = np.zeros(b.shape) if a is None else a.numpy()
+        np.testing.assert_allclose(mine, b.numpy(), rtol=1e-12)
+
+
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

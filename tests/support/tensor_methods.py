@@ -10,6 +10,7 @@ import inspect
 import sys
 import textwrap
 from pathlib import Path
+from typing import get_overloads
 
 ROOT = Path(__file__).parents[2]
 PLACE = ROOT / "minigan" / "_typing.pyi"
@@ -34,6 +35,7 @@ from minigan.kernels.work import Now as Now
 
 from .autograd import Node as Node, Tensor as Tensor
 from .nn.layers import _Function
+from .ops.order import Selection
 from .ops.shape import Pair
 IMPORTS
 Number = float  # in the class below, `float` is a method
@@ -50,6 +52,8 @@ class Methods:
 TAIL = """
     def to(self, *args: DTypeLike, dtype: DTypeLike | None = None, device: str | None = None) -> Tensor: ...
     def expand(self, *sizes: int | Sequence[int]) -> Tensor: ...
+    def repeat(self, *sizes: int | Sequence[int]) -> Tensor: ...
+    def unfold(self, dimension: int, size: int, step: int) -> Tensor: ...
     def float(self) -> Tensor: ...
     def double(self) -> Tensor: ...
     def long(self) -> Tensor: ...
@@ -131,9 +135,11 @@ def text() -> str:
     lines = [HEAD.replace("IMPORTS", imports())]
     for module, names in METHODS.items():
         for name in names.split():
-            function = getattr(module, name)
-            answer = "Tensor" if isinstance(function, Op) else inspect.signature(function).return_annotation
-            lines.append(f"    def {name}({parameters(function)}) -> {answer}: ...")
+            forms = get_overloads(getattr(module, name)) or [getattr(module, name)]
+            for function in forms:
+                answer = "Tensor" if isinstance(function, Op) else inspect.signature(function).return_annotation
+                lines += ["    @overload"] if len(forms) > 1 else []
+                lines.append(f"    def {name}({parameters(function)}) -> {answer}: ...")
     lines.append(TAIL.rstrip("\n").removeprefix("\n"))
     for name in ARITHMETIC:
         lines.append(f"    def __{name}__(self, other: Operand) -> Tensor: ...")

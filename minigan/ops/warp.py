@@ -1,0 +1,112 @@
+"""Machine room, ops: images read at the points of a grid; affine_grid and grid_sample (Jaderberg et al. 2015).
+
+A grid holds a point (x, y) for every output pixel, with -1 and 1 at the image's edges. grid_sample reads the image
+there, by `Index` and products with weights that are differentiable in the point; so derivatives of any order, in the
+image and in the grid, are those of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..autograd import Tensor, array_of
+from ..backend import int64, on
+from .basic import cast, isnan, where
+from .elementary import clip, floor, round
+from .index import ARRAY, Index, Pad
+from .matmul import matmul, same_dtype
+from .shape import check_4d, permute, reshape, transpose, unsqueeze
+
+
+def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None = None) -> Tensor:
+    """The grid (N, H, W, 2) whose points are theta (x, y, 1), for theta (N, 2, 3) and size (N, C, H, W).
+
+    align_corners: whether -1 and 1 are the middles of the outermost pixels; else (None, too) their outer edges. Raises
+    ValueError for shapes that do not fit.
+    """
+    size = tuple(size)
+    if theta.ndim != 3 or theta.shape[1:] != (2, 3) or len(size) != 4 or size[0] != theta.shape[0] or min(size) < 1:
+        raise ValueError(f"affine_grid: theta {theta.shape} and size {size} do not fit (N, 2, 3) and (N, C, H, W)")
+    y, x = (_middles(n, bool(align_corners)) for n in size[2:])
+    points = np.stack([*np.broadcast_arrays(x, y[:, None]), np.ones(size[2:])], -1).reshape(-1, 3)
+    base = Tensor(on(array_of(theta), points.astype(theta.dtype)))
+    return reshape(matmul(base, transpose(theta, 1, 2)), (size[0], *size[2:], 2))
+
+
+def _middles(n: int, align_corners: bool) -> np.ndarray:
+    """Where the middles of n pixels lie on the way from -1 to 1."""
+    if align_corners:
+        return np.linspace(-1, 1, n) if n > 1 else np.zeros(1)
+    return (2 * np.arange(n) + 1) / n - 1
+
+
+def grid_sample(
+    input: Tensor,
+    grid: Tensor,
+    mode: str = "bilinear",
+    padding_mode: str = "zeros",
+    align_corners: bool | None = None,
+) -> Tensor:
+    """input (N, C, H, W) read at the points (x, y) of grid (N, OY, OX, 2): (N, C, OY, OX).
+
+    mode: "bilinear", between the four pixels around a point, or "nearest". padding_mode, for what lies outside:
+    "zeros", "border" (the nearest edge) or "reflection". align_corners as in `affine_grid`. A NaN in the grid is
+    taken for -1, and has no gradient. Raises ValueError for shapes and modes that do not fit, TypeError for mixed
+    dtypes.
+    """
+    op = "grid_sample"
+    check_4d(op, input)
+    same_dtype(op, input=input, grid=grid)
+    if grid.ndim != 4 or grid.shape[0] != input.shape[0] or grid.shape[3] != 2 or min(input.shape[2:]) < 1:
+        raise ValueError(f"{op}: grid {grid.shape} must be (N, OY, OX, 2) for input {input.shape}")
+    if mode not in ("bilinear", "nearest"):
+        raise ValueError(f"{op}: unknown mode {mode!r}; known modes: bilinear, nearest")
+    if padding_mode not in ("zeros", "border", "reflection"):
+        raise ValueError(f"{op}: unknown padding_mode {padding_mode!r}; known modes: zeros, border, reflection")
+    grid = where(isnan(grid), -1.0, grid)
+    points = [
+        _within(_pixels(grid[..., i], n, bool(align_corners)), n, padding_mode, bool(align_corners))
+        for i, n in ((1, input.shape[2]), (0, input.shape[3]))
+    ]
+    frame = Pad(((0, 0), (0, 0), (1, 2), (1, 2)), 0)(input)  # what reads outside, reads zeros
+    if mode == "nearest":
+        return _read(frame, *map(round, points))
+    y, x = points
+    top, left = floor(y), floor(x)
+    down, right = (unsqueeze(part, 1) for part in (y - top, x - left))
+    upper = _read(frame, top, left) * (1 - right) + _read(frame, top, left + 1) * right
+    lower = _read(frame, top + 1, left) * (1 - right) + _read(frame, top + 1, left + 1) * right
+    return upper * (1 - down) + lower * down
+
+
+def _pixels(at: Tensor, n: int, align_corners: bool) -> Tensor:
+    """Places from -1 to 1 as pixel numbers; 0 is the middle of the first pixel."""
+    return (at + 1) * ((n - 1) / 2) if align_corners else ((at + 1) * n - 1) * 0.5
+
+
+def _within(at: Tensor, n: int, padding_mode: str, align_corners: bool) -> Tensor:
+    """Pixel numbers, those outside brought to where the image is read for them."""
+    if padding_mode == "zeros":
+        return clip(at, -1, n)  # beyond that, all is zero
+    if padding_mode == "reflection":
+        low, span = (0.0, n - 1.0) if align_corners else (-0.5, float(n))
+        if span == 0:
+            return at * 0.0
+        way = at - low
+        way = where(way < 0, -way, way)
+        turns = floor(way / span)
+        rest = way - turns * span
+        odd = turns - 2 * floor(turns * 0.5) > 0.5
+        at = where(odd, span - rest, rest) + low
+    # At the edge itself the slope is 0, as in PyTorch.
+    return where(at <= 0, 0.0, where(at >= n - 1, n - 1.0, at))
+
+
+def _read(frame: Tensor, y: Tensor, x: Tensor) -> Tensor:
+    """The pixels (N, C, OY, OX) at the whole numbers y and x (N, OY, OX), of images with a frame of one pixel."""
+    rows, columns = (cast(at + 1, int64) for at in (y, x))
+    images = np.arange(frame.shape[0]).reshape(-1, 1, 1)
+    key = (ARRAY, slice(None), ARRAY, ARRAY)
+    return permute(Index(key)(frame, Tensor(on(array_of(frame), images)), rows, columns), 0, 3, 1, 2)
