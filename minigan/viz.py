@@ -348,7 +348,7 @@ def _gif_frame(source: str | os.PathLike | np.ndarray, caption: str, width: int)
     """A picture at most `width` wide, a line of text below it, in the few colours of a GIF."""
     from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-    picture = to_picture(source) if isinstance(source, np.ndarray) else Image.open(source)
+    picture = to_picture(source) if isinstance(source, np.ndarray) else Image.open(source, formats=("PNG",))
     picture.load()
     picture = picture.reduce(math.ceil(picture.width / width))
     if caption:

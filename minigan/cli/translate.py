@@ -34,7 +34,8 @@ def register(main: click.Group, command: Callable) -> None:
 @click.option("--device", default="cpu", show_default=True, help="Where to compute: cpu, cuda, cudasim ...")
 def translate(run, images, out, to, settings, fit, only, scale, device) -> dict:
     """Translate images with a trained network. RUN is a run folder of cyclegan or stargan, a checkpoint file, or
-    latest; IMAGE... are files of any format that Pillow reads."""
+    latest; IMAGE... are files in a format that minigan reads (PNG,
+    JPEG, ...)."""
     import numpy as np
 
     from .. import backend, viz
