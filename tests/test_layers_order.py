@@ -15,7 +15,7 @@ ROOT = Path(minigan.__file__).parent
 CHECKOUT = ROOT.parent
 
 FLOORS = [
-    *("kernels", "cudasim", "backend", "_modes", "_array", "autograd"),
+    *("kernels", "_terminal", "cudasim", "backend", "_modes", "_array", "autograd"),
     *("ops", "methods", "creation", "functional", "nn", "optim", "capture"),
     *("data", "checkpoint", "viz"),
     *("gan.losses", "gan.penalties", "gan.steps", "gan.tricks", "gan.theory", "gan.networks", "gan.metrics"),
