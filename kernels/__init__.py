@@ -7,9 +7,10 @@ package does not import Numba.
 """
 
 import os
-import sys
 from importlib import import_module
 from types import ModuleType
+
+from minigan.kernels import forked  # noqa: F401 (now: before the first kernel, PyTorch may work and a child be forked)
 
 # How long a waiting thread spins before it sleeps. For ever, as OpenMP would have it, is fast on an idle machine; but
 # when anything else wants a core, each parallel region loses a time slice, and a training step was seen to take 30
@@ -18,23 +19,6 @@ from types import ModuleType
 # (PyTorch does, too), so it is set before the first kernel.
 if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
     os.environ["GOMP_SPINCOUNT"] = "5000"
-
-threads_lost = False
-"""Whether this process was forked from one in which OpenMP's threads ran: its kernels then run on one (load.py)."""
-
-
-def _after_fork() -> None:
-    """In the child: threads did not come along, but OpenMP's notes about them did, PyTorch's too."""
-    global threads_lost
-    load = sys.modules.get(f"{__name__}.load")
-    if "torch" in sys.modules or (load is not None and load.pool._is_initialized):
-        threads_lost = True
-        if load is not None:
-            load.run_serially()
-
-
-if hasattr(os, "register_at_fork"):  # now: with the kernels, PyTorch may have been at work and a child be forked
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -44,9 +44,7 @@ from numba.core.caching import (
 from numba.core.serialize import dumps
 from numba.np.ufunc import parallel as pool
 
-from minigan import kernels
-
-from . import sealed
+from minigan.kernels import forked, sealed
 
 FASTMATH = frozenset({"contract", "reassoc", "nsz", "arcp"})
 """Freedoms a kernel may give the compiler. None assumes NaN and infinity away."""
@@ -224,7 +222,7 @@ class _Parallel:
         update_wrapper(self, fn)
         self.fn, self.fastmath = fn, fastmath
         self.threaded = _compiled(fn, parallel=True, fastmath=fastmath)
-        self.run = self._first_serially if kernels.threads_lost else self._first
+        self.run = self._first_serially if forked.threads_lost else self._first
         _parallel.append(self)
 
     def __call__(self, *arguments):

@@ -31,6 +31,8 @@ from typing import Any
 
 import numpy as np
 
+from .files import atomic_write, sync_folder
+
 FORMAT = 1
 _NAME = re.compile(r"checkpoint-(\d{6,})\.json")
 
@@ -47,31 +49,6 @@ class Checkpoint:
     step: int
     arrays: dict[str, np.ndarray]
     state: dict[str, Any]
-
-
-def atomic_write(path: str | os.PathLike, data: bytes | str) -> None:
-    """Write a file so that its name shows the old content or the whole new one, never a part.
-
-    The bytes go to a temporary name in the same folder, are flushed to the disk, and are renamed.
-    OSError names the file, the reason (full disk, no permission, no such folder) and the way out.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync(path.parent)
-    except OSError as error:
-        raise OSError(
-            f"cannot write {path}: {error.strerror or error}; free some space, or name a folder "
-            "that exists and can be written"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def save(folder: str | os.PathLike, step: int, arrays: Mapping[str, np.ndarray], state: dict[str, Any]) -> Path:
@@ -262,7 +239,7 @@ def _settle(folder: Path) -> None:
             pending.unlink()
     for temporary in folder.glob(".*checkpoint-*.tmp"):
         temporary.unlink()
-    _sync(folder)
+    sync_folder(folder)
 
 
 def _read(path: Path) -> bytes:
@@ -284,13 +261,3 @@ def _likeness(raw: bytes) -> str:
     if raw.startswith(b"\x80"):
         return "it looks like a pickle, which is never opened"
     return "it is damaged, cut short, or another program's"
-
-
-def _sync(folder: Path) -> None:
-    """Make renames in a folder durable; only POSIX can open a folder to do so."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

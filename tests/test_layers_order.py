@@ -17,7 +17,7 @@ CHECKOUT = ROOT.parent
 FLOORS = [
     *("kernels", "_terminal", "cudasim", "backend", "_modes", "_array", "autograd"),
     *("ops", "methods", "creation", "functional", "nn", "optim", "capture"),
-    *("data", "checkpoint", "viz"),
+    *("files", "data", "checkpoint", "viz"),
     *("gan.losses", "gan.penalties", "gan.steps", "gan.tricks", "gan.theory", "gan.networks", "gan.metrics"),
     *("gan.options", "gan._state", "gan.train", "gan.systems", "gan._dry_run", "gan.run", "gan.latents"),
     *("gan.results", "gan.toy"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from .options import DEVICES
+from .options import DEVICES, FOLDER
 
 
 def register(main: click.Group, command: Callable) -> None:
@@ -83,9 +83,7 @@ def cudasim(file, kernel, grid, block, args, shared, defines, check, order, seed
     show_default=True,
     help="cuda: time its kernels against their roofline and PyTorch's; cudasim: see that each runs.",
 )
-@click.option(
-    "--out", default="bench", show_default=True, type=click.Path(path_type=Path), help="Folder of the results."
-)
+@click.option("--out", default="bench", show_default=True, type=FOLDER, help="Folder of the results.")
 def bench(workloads, peers, rounds, threads, ops, costs, quick, accept_load, only_list, device, out) -> dict:
     """Time training steps against the frameworks that are installed. A WORKLOAD is one of --list."""
     from .. import backend
@@ -135,7 +133,7 @@ def examples() -> list:
 
 def _bench_device(where, quick: bool, out: Path) -> dict:
     from ..bench import device
-    from ..checkpoint import atomic_write
+    from ..files import atomic_write
 
     figures = device.run(where, _status, quick or where.simulated)
     _status("")

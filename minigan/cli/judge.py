@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .options import DEVICES, PICTURE, Picture
+from .options import DEVICES, FOLDER, PICTURE, Destination, Picture
 
 
 def register(main: click.Group, command: Callable) -> None:
@@ -87,7 +87,7 @@ def evaluate(run, count, seed, device) -> dict:
 @click.option("--seed", default=0, show_default=True, help="Seed of the weights, the order and the dropout.")
 @click.option("--attributes", "by_attributes", is_flag=True, help="Of attributes; for a set without classes always.")
 @click.option("--device", default="cpu", show_default=True, help=DEVICES)
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to; by default one in the user's cache.")
+@click.option("--out", type=FOLDER, help="Folder to write to; by default one in the user's cache.")
 def train_classifier(data_name, epochs, seed, by_attributes, device, out) -> dict:
     """Train the classifier that judges samples of DATA."""
     from .. import backend, data
@@ -114,10 +114,8 @@ def train_classifier(data_name, epochs, seed, by_attributes, device, out) -> dic
 @click.argument("names", nargs=-1)
 @click.option("--seeds", default=3, show_default=True, type=click.IntRange(1), help="Runs of each system.")
 @click.option("--steps", type=click.IntRange(1), help="Generator steps of every run; by default each system's own.")
-@click.option("--root", default="results", show_default=True, type=click.Path(path_type=Path), help="Of the runs.")
-@click.option(
-    "--out", default="RESULTS.md", show_default=True, type=click.Path(path_type=Path), help="Page; pictures beside it."
-)
+@click.option("--root", default="results", show_default=True, type=FOLDER, help="Of the runs.")
+@click.option("--out", default="RESULTS.md", show_default=True, type=Destination(), help="Page; pictures beside it.")
 def results(names, seeds, steps, root, out) -> list:
     """Train every system (or only the rows NAMES) at its defaults and write the results page. Call it again to go on
     with an interrupted one."""

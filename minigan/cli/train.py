@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import Field, fields
-from pathlib import Path
 
 import click
 
 from ..gan.options import GROUPS
 from ..gan.systems.table import SYSTEMS, system
+from .options import FOLDER
 
 DEFAULT = "wgan-gp"
 
@@ -90,7 +90,7 @@ class TrainCommand(click.Command):
 
 @click.argument("system", required=False)
 @_system_options
-@click.option("--out", type=click.Path(path_type=Path), help="Run folder; by default the next number in runs/.")
+@click.option("--out", type=FOLDER, help="Run folder; by default the next number in runs/.")
 @click.option(
     "--resume", metavar="latest|DIR|FILE", help="Go on with a run from its newest whole checkpoint, or from FILE."
 )

@@ -22,7 +22,8 @@ import numpy as np
 
 from .. import checkpoint, data, nn, viz
 from ..backend import Generator, device
-from ..checkpoint import Checkpoint, CheckpointError, atomic_write
+from ..checkpoint import Checkpoint, CheckpointError
+from ..files import append_line, atomic_write
 from .metrics.classifier import prepared
 from .metrics.judging import Observation
 from .options import CommonOptions
@@ -120,11 +121,7 @@ class Run:
             self.bar.write(text)
         else:
             print(text, flush=True)
-        self._append("log.txt", text)
-
-    def _append(self, name: str, line: str) -> None:
-        with open(self.folder / name, "a") as file:
-            file.write(line + "\n")
+        append_line(self.folder / "log.txt", text)
 
     def _progress(self):
         from tqdm import tqdm
@@ -181,13 +178,13 @@ class Run:
             "seconds": round(self.seconds, 3),
             **{k: round(v, 6) for k, v in mean.items()},
         }
-        self._append("stats.jsonl", json.dumps(row))
+        append_line(self.folder / "stats.jsonl", json.dumps(row))
         figures = "  ".join(f"{k} {v:.4g}" for k, v in mean.items())
         line = f"step {row['step']:>6}/{self.options.steps}  {self.seconds:7.1f} s  {figures}"
         if self.bar.disable:  # on a terminal the progress bar says it
             self.say(line)
         else:
-            self._append("log.txt", line)
+            append_line(self.folder / "log.txt", line)
 
     def _snapshot(self) -> None:
         self._save_fakes(f"fakes{self.trainer.steps_done:06d}.png")
@@ -284,8 +281,7 @@ def load_generator(spec: str, root: str | os.PathLike = "runs") -> tuple[nn.Modu
 
 def append_metric(folder: Path, step: int, observation: Observation) -> None:
     """A row of metric-classifier.jsonl."""
-    with open(folder / "metric-classifier.jsonl", "a") as file:
-        file.write(json.dumps({"step": step, "results": observation.figures}) + "\n")
+    append_line(folder / "metric-classifier.jsonl", json.dumps({"step": step, "results": observation.figures}))
 
 
 def read_stats(folder: Path) -> list[dict]:
