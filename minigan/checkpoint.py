@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from .files import atomic_write, sync_folder
+from .files import atomic_write, parse_json, sync_folder
 
 FORMAT = 1
 _NAME = re.compile(r"checkpoint-(\d{6,})\.json")
@@ -84,9 +84,9 @@ def save(folder: str | os.PathLike, step: int, arrays: Mapping[str, np.ndarray],
         atomic_write(path, _first_line(body) + body)
     except BaseException:
         with contextlib.suppress(OSError):
-            _settle(path.parent)
+            settle(path.parent)
         raise
-    _settle(path.parent)
+    settle(path.parent)
     return path
 
 
@@ -105,7 +105,13 @@ def load(path: str | os.PathLike) -> Checkpoint:
         )
     path = path.with_suffix(".json")
     record = _record(path)
-    arrays = safetensors.numpy.load(_arrays(path, record["arrays"]))
+    data = _arrays(path, record["arrays"])
+    try:
+        arrays = safetensors.numpy.load(data)
+    except Exception as error:  # a digest that fits does not make it a file of arrays
+        raise CheckpointError(
+            f"{path.with_suffix('.safetensors')} holds no arrays that can be read: {error}"
+        ) from error
     return Checkpoint(path, record["step"], arrays, record["state"])
 
 
@@ -193,13 +199,27 @@ def _record(path: Path) -> dict[str, Any]:
             f"{path} is not a whole minigan checkpoint: its first line is not the SHA-256 of the "
             f"rest ({_likeness(raw)})"
         )
-    record = json.loads(raw)
-    if record["format"] != FORMAT:
+    try:
+        record = parse_json(raw)
+        version = record["format"]
+        if version == FORMAT:
+            _require(record, step=int, arrays=dict, state=dict)
+            _require(record["arrays"], bytes=int, sha256=str)
+    except (ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"{path} is no record of a checkpoint: {error}") from error
+    if version != FORMAT:
         raise CheckpointError(
-            f"{path} has checkpoint format {record['format']}, this minigan reads {FORMAT}; use "
-            "the version that wrote it"
+            f"{path} has checkpoint format {version!r}, this minigan reads {FORMAT}; use the version that wrote it"
         )
     return record
+
+
+def _require(record: Mapping[str, Any], **kinds: type) -> None:
+    """Raises ValueError or KeyError unless the record has these keys with values of these types, counts from 0 on."""
+    for name, kind in kinds.items():
+        value = record[name]
+        if type(value) is not kind or (kind is int and value < 0):
+            raise ValueError(f"its {name!r} is {str(value)[:60]!r}, not {'a count' if kind is int else kind.__name__}")
 
 
 def _arrays(path: Path, expected: Mapping[str, Any]) -> bytes:
@@ -221,11 +241,11 @@ def _arrays(path: Path, expected: Mapping[str, Any]) -> bytes:
     return data
 
 
-def _settle(folder: Path) -> None:
-    """Finish or undo the writing of checkpoints, one's own or one that a crash cut off.
+def settle(folder: Path) -> None:
+    """Finish or undo the writing and removing of checkpoints, one's own or one that a crash cut off.
 
-    A pending file whose JSON file speaks of it is committed and moves into place; any other, and
-    every temporary file, goes.
+    A pending file whose JSON file speaks of it is committed and moves into place; any other, every temporary file, and
+    arrays of an earlier step whose JSON file is gone, are removed. Only the process that saves into the folder may.
     """
     for pending in folder.glob(".checkpoint-*.pending"):
         path = folder / pending.name[1:].replace(".safetensors.pending", ".json")
@@ -239,6 +259,11 @@ def _settle(folder: Path) -> None:
             pending.unlink()
     for temporary in folder.glob(".*checkpoint-*.tmp"):
         temporary.unlink()
+    newest = max(map(step_of, paths(folder)), default=0)
+    for arrays in folder.glob("checkpoint-*.safetensors"):
+        record = arrays.with_suffix(".json")
+        if _NAME.fullmatch(record.name) and step_of(record) < newest and not record.exists():
+            arrays.unlink()
     sync_folder(folder)
 
 

@@ -1,12 +1,14 @@
-"""Writing files: all of the new content or none, to regular files only; an error names the file and the way out."""
+"""Files: written whole or not at all, to regular files only, with errors that name the way out; JSON as it may come."""
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 KINDS = {
     stat.S_IFDIR: "a folder",
@@ -82,6 +84,14 @@ def append_line(path: str | os.PathLike, line: str) -> None:
                 raise
     except OSError as error:
         raise _failure(path, error) from error
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text; ValueError for whatever is wrong with it, nesting without end too."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def sync_folder(folder: Path) -> None:

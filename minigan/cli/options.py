@@ -25,8 +25,10 @@ class Destination(click.Path):
         path = super().convert(value, param, ctx)
         try:
             self.check(path)
-        except (ValueError, OSError) as error:
+        except ValueError as error:
             self.fail(str(error), param, ctx)
+        except OSError as error:
+            raise click.ClickException(str(error)) from error
         return path
 
 
@@ -39,6 +41,15 @@ class Picture(Destination):
         picture_format(path)
         super().check(path)
 
+
+SEED = click.IntRange(0, 2**64 - 1)
+IMAGES = click.IntRange(1, 100_000)
+ROWS = click.IntRange(1, 1000)
+COLUMNS = click.IntRange(2, 1000)
+SCALE = click.IntRange(1, 64)
+STEPS = click.IntRange(1, 10**9)
+SOME = click.IntRange(1, 1000)
+"""Numbers have an upper end, too: beyond it stands a slip of the finger, and no machine's memory."""
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 """A folder to write into, which may not exist yet."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .options import DEVICES, FOLDER
+from .options import DEVICES, FOLDER, SOME, STEPS
 
 
 def register(main: click.Group, command: Callable) -> None:
@@ -43,10 +43,10 @@ def toy(name, system, trick, published, out, **options) -> dict:
 @click.option("--quick", "size", flag_value="quick", help="Some five minutes on two cores.")
 @click.option("--standard", "size", flag_value="standard", default=True, help="Within an hour (the default).")
 @click.option("--full", "size", flag_value="full", help="Every loss, the published protocol, overnight.")
-@click.option("--steps", type=click.IntRange(1), help="Generator steps a cell.")
-@click.option("--seeds", type=click.IntRange(1), help="Seeds a pair.")
+@click.option("--steps", type=STEPS, help="Generator steps a cell.")
+@click.option("--seeds", type=SOME, help="Seeds a pair.")
 @click.option("--device", default="cpu", show_default=True, help=DEVICES)
-@click.option("--jobs", default=2, show_default=True, type=click.IntRange(1), help="Cells at a time, a process each.")
+@click.option("--jobs", default=2, show_default=True, type=SOME, help="Cells at a time, a process each.")
 @click.option("--out", type=FOLDER, help="Folder of the cells; scoreboard-SETTING by default.")
 def scoreboard(size, steps, seeds, device, jobs, out) -> dict:
     """Losses x tricks on the ring, the best pairs on the grid. Call it again to go on with an interrupted one."""

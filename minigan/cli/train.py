@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import Field, fields
 
@@ -105,7 +104,7 @@ def train(system, out, resume, dry_run, fast_dev_run, **options) -> dict:
     """Train a GAN: SYSTEM is wgan-gp (the default) or another of `minigan systems`. Each has options of its own: see
     minigan train SYSTEM --help."""
     from ..gan import _dry_run
-    from ..gan.run import Run, Stopped
+    from ..gan.run import Run
     from ..gan.systems.table import options_for
 
     changes = {k: v for k, v in options.items() if v is not None}
@@ -125,10 +124,7 @@ def train(system, out, resume, dry_run, fast_dev_run, **options) -> dict:
             click.echo(_dry_run.text(config, figures))
             return figures
         run = Run.create(config, out)
-    try:
-        return run.train()
-    except Stopped as stopped:
-        sys.exit(stopped.code)
+    return run.train()
 
 
 def systems() -> list:
