@@ -202,12 +202,12 @@ def _record(path: Path) -> dict[str, Any]:
     try:
         record = parse_json(raw)
         version = record["format"]
-        if version == FORMAT:
+        if type(version) is int and version == FORMAT:
             _require(record, step=int, arrays=dict, state=dict)
             _require(record["arrays"], bytes=int, sha256=str)
     except (ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"{path} is no record of a checkpoint: {error}") from error
-    if version != FORMAT:
+    if type(version) is not int or version != FORMAT:
         raise CheckpointError(
             f"{path} has checkpoint format {version!r}, this minigan reads {FORMAT}; use the version that wrote it"
         )

@@ -80,6 +80,8 @@ class TrainingState:
             if (saved["seed"], saved["stream"]) != (own["seed"], own["stream"]):
                 raise ValueError(f"its random numbers {name!r} are of {saved}, not of {own}")
             count_of(saved, "step")
+        if self.loader is not None:
+            count_of(rest["counters"]["loader"], "step")
         self._set_counters(rest["counters"])
         self._compare(arrays, rest)
 
@@ -151,7 +153,7 @@ def _check_entries(name: str, optimiser: Optimizer, entries: Mapping[int, Mappin
         for key, value in template.items():
             if isinstance(value, int):
                 count_of(entry, key)
-            elif entry[key].shape != value.shape:
+            elif (entry[key].shape, entry[key].dtype) != (value.shape, value.dtype):
                 raise ValueError(f"{name} has {key} {entry[key].shape} of parameter {i}, expected {value.shape}")
 
 

@@ -193,7 +193,7 @@ class Run:
             self._snapshot()
 
     def _log(self) -> None:
-        mean = {k: float(np.mean([r[k] for r in self.rows])) for k in self.rows[-1]}
+        mean = {k: float(np.mean([r[k] for r in self.rows if k in r])) for k in self.rows[-1]}
         row = {
             "step": self.trainer.steps_done,
             "seconds": round(self.seconds, 3),
@@ -305,7 +305,7 @@ def _clock(saved: Checkpoint) -> tuple[float, list[dict[str, float]]]:
     """(seconds of training so far, figures of each step since the last row of stats.jsonl). Raises CheckpointError."""
     seconds, rows = saved.state.get("seconds"), saved.state.get("tick", [])
     whole = isinstance(rows, list) and all(isinstance(row, dict) and row.keys() == rows[0].keys() for row in rows)
-    if not whole or not all(map(is_number, (seconds, *(v for row in rows for v in row.values())))):
+    if not whole or not all(map(is_number, (seconds, *(v for row in rows for v in row.values())))) or seconds < 0:
         raise CheckpointError(f"{saved.path} does not say its 'seconds' and 'tick' in numbers")
     return seconds, rows
 
