@@ -26,7 +26,7 @@ def short(monkeypatch):
 
 
 def tiny(steps: int):
-    return options_for("wgan-gp", steps=steps, batch_size=2, base=1, n_critic=1, latent=2)
+    return options_for("wgan-gp", steps=steps, batch_size=2, base=1, n_critic=1, latent=2, capture=False)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def whole(tmp_path_factory):
     return figures(folder)
 
 
-@pytest.mark.parametrize("stops", [(4,), (2, 3, 5, 10)])
+@pytest.mark.parametrize("stops", [(4,), (2, 5)])
 def test_the_rows_of_a_stopped_run_are_those_of_a_whole_one(tmp_path, stop_after, whole, stops):
     """A tick's row is the mean over all of its steps, whichever of them a signal came in."""
     folder = tmp_path / "run"

@@ -47,9 +47,13 @@ def test_shipped_classifiers_are_taken():
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):
-    """A toy run of two steps."""
+    """A toy run of two steps, without its pictures."""
     folder = tmp_path_factory.mktemp("toy") / "run"
-    toyrun.run(options_for("ring", "wgan-gp", steps=2, batch_size=4, width=4, depth=1), folder, quiet=True)
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in ((toyrun.toyviz, "frame"), (toyrun.toyviz, "save_picture"), (toyrun.toyviz, "save_curves")):
+            patch.setattr(module, name, lambda *_: None)
+        patch.setattr(toyrun.viz, "save_gif", lambda *_: None)
+        toyrun.run(options_for("ring", "wgan-gp", steps=2, batch_size=4, width=4, depth=1), folder, quiet=True)
     return folder
 
 
