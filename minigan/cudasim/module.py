@@ -70,7 +70,13 @@ class Module:
         check = check or os.environ.get("MINIGAN_CUDASIM") == "check"
         self.check, self.order, self.seed = check, order, seed
         self.library = build.build(text, self.name, folders, tuple(defines), check)
-        self._c = ctypes.CDLL(str(self.library))
+        try:
+            self._c = ctypes.CDLL(str(self.library))
+        except OSError as error:
+            raise KernelError(
+                f"cudasim: cannot load {self.library}: {error}; name a cache folder on a file system that programs may"
+                " be run from, by MINIGAN_CACHE"
+            ) from error
         self._c.cudasim_kernels.restype = self._c.cudasim_report.restype = ctypes.c_char_p
         self._lock = _locks.setdefault(str(self.library), threading.Lock())
         rows = [row.split("|") for row in self._c.cudasim_kernels().decode().splitlines()]
