@@ -22,7 +22,7 @@ def register(main: click.Group, command: Callable) -> None:
 
 
 @click.argument("ops", nargs=-1)
-@click.option("--model", help="Certify a whole system's step instead (wgan-gp, dcgan).")
+@click.option("--model", help="Certify both players' losses of a system instead; see minigan train --help.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the cases.")
 @click.option("--device", default="cpu", show_default=True, help=DEVICES)
 def gradcheck(ops, model, seed, device) -> dict:
