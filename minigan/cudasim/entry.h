@@ -11,7 +11,8 @@ template <class T> struct Code {
         bool pointer = std::is_pointer<T>::value, constant = std::is_const<std::remove_pointer_t<T>>::value;
         const char* kind = "x0";
         static char number[3];
-        if (std::is_void<Item>::value) kind = "V1";
+        if (std::is_reference<T>::value) kind = "x0";
+        else if (std::is_void<Item>::value) kind = "V1";
         else if (std::is_arithmetic<Item>::value) {
             number[0] = std::is_same<Item, bool>::value ? 'b' : std::is_floating_point<Item>::value ? 'f'
                         : std::is_signed<Item>::value ? 'i' : 'u';
@@ -37,7 +38,7 @@ template <class... A> struct Signature<void (*)(A...)> {
     template <void (*F)(A...)> static void run(const char* arguments) { run<F>(arguments, std::index_sequence_for<A...>()); }
     template <void (*F)(A...), size_t... I> CUDASIM_PLAIN static void run(const char* arguments, std::index_sequence<I...>) {
         constexpr Offsets offsets;
-        F(*(std::remove_cv_t<A>*)(arguments + offsets.at[I])...);
+        F(*(std::remove_cv_t<std::remove_reference_t<A>>*)(arguments + offsets.at[I])...);
     }
     struct Offsets {
         size_t at[sizeof...(A) + 1] = {};

@@ -7,7 +7,11 @@
 #define __global__ static
 #define __device__
 #define __host__
+#ifdef CUDASIM_CHECK  // not const: of a constant g++ takes the reads out of what is checked
+#define __constant__ static __attribute__((section(".data.constant")))
+#else
 #define __constant__ static const
+#endif
 #define __launch_bounds__(...)
 #define __forceinline__ inline __attribute__((always_inline))
 #define __noinline__ __attribute__((noinline))
@@ -96,6 +100,11 @@ CUDASIM_PLAIN static inline unsigned ballot(int line, unsigned mask, int predica
 #ifdef CUDASIM_CHECK
 CUDASIM_RUNTIME void check_atomic(const void* address, unsigned bytes, void* place);
 #define CUDASIM_ATOMIC(p) cudasim::check_atomic((const void*)(p), sizeof *(p), __builtin_return_address(0))
+static const struct Other {  // what a local that is not set holds in the second of two runs: in the first it is < 0
+    template <class T> constexpr operator T() const {
+        if constexpr (std::is_pointer<T>::value) return nullptr; else return (T)1;
+    }
+} other;
 #else
 #define CUDASIM_ATOMIC(p) ((void)0)
 #endif
