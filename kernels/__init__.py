@@ -10,6 +10,8 @@ import os
 from importlib import import_module
 from types import ModuleType
 
+from minigan.kernels import forked  # noqa: F401 (now: before the first kernel, PyTorch may work and a child be forked)
+
 # How long a waiting thread spins before it sleeps. For ever, as OpenMP would have it, is fast on an idle machine; but
 # when anything else wants a core, each parallel region loses a time slice, and a training step was seen to take 30
 # times as long. Not at all costs 70 % on an idle machine, where a step has thousands of short regions. 5,000 turns,

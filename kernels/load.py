@@ -3,15 +3,16 @@
 Compiled code is kept in $MINIGAN_CACHE, else $XDG_CACHE_HOME/minigan, else ~/.cache/minigan, in a
 folder named after a hash of all kernel sources and of the compiler's version: Numba itself looks
 only at the file a kernel stands in, not at the files of the functions it calls. The folder is
-private (0700), since loading compiled code is running it. No fault of the cache stops a run: a
-folder that is missing, read-only, full, damaged or written by two processes at once costs compile
-time and nothing else. A new folder takes the place of those that nothing has used for a month.
+private (0700), since loading compiled code is running it, and each file is checked against its seal
+first (sealed.py). No fault of the cache stops a run: a folder that is missing, read-only, full,
+damaged or written by two processes at once costs compile time and nothing else. A new folder takes
+the place of those that nothing has used for a month.
 
 Numba's threads are those of an OpenMP library where there is one. GNU's cannot be used in a child
 that was forked after its threads had started; Numba would end the process. There, kernels run on
 one thread, by a twin compiled without threads that gives the same bits. Any number of Python
 threads may call kernels at once. What cannot be helped: a child forked before its parent imported
-this module cannot know that PyTorch's OpenMP threads, of the same library, had started there.
+minigan cannot know that PyTorch's OpenMP threads, of the same library, had started there.
 And whoever loads that library first sets how long its waiting threads spin, for good: after `import
 torch` by default for very long, which on a busy machine makes a kernel ten times slower or worse.
 Import minigan first, or set GOMP_SPINCOUNT=5000 in the environment.
@@ -19,6 +20,7 @@ Import minigan first, or set GOMP_SPINCOUNT=5000 in the environment.
 
 import hashlib
 import os
+import pickle
 import shutil
 import sys
 import threading
@@ -33,14 +35,16 @@ from typing import ClassVar
 import llvmlite
 import numba
 from numba.core import event as events
-from numba.core import sigutils
 from numba.core.caching import (
     CompileResultCacheImpl,
     FunctionCache,
     _CacheLocator,
     _SourceFileBackedLocatorMixin,
 )
+from numba.core.serialize import dumps
 from numba.np.ufunc import parallel as pool
+
+from minigan.kernels import forked, sealed
 
 FASTMATH = frozenset({"contract", "reassoc", "nsz", "arcp"})
 """Freedoms a kernel may give the compiler. None assumes NaN and infinity away."""
@@ -94,24 +98,45 @@ class _CacheImpl(CompileResultCacheImpl):
     _locator_classes: ClassVar = [_Locator]
 
 
+class _Files:
+    """The cached code of one function in place of Numba's index and data files: a sealed file for each signature.
+
+    Its name holds all that the code was compiled for, so no file can be taken for another's.
+    """
+
+    def __init__(self, folder: str, function: str, stamp: object) -> None:
+        self.folder, self.function, self.stamp = Path(folder), function, stamp
+
+    def _path(self, key: tuple) -> Path:
+        digest = hashlib.sha256(repr((self.stamp, key)).encode()).hexdigest()[:16]
+        return self.folder / f"{self.function}.{digest}.nbc"
+
+    def load(self, key: tuple) -> object:
+        content = sealed.read(self._path(key))
+        return None if content is None else pickle.loads(content)
+
+    def save(self, key: tuple, data: object) -> None:
+        sealed.write(self._path(key), dumps(data))
+
+
 class _Cache(FunctionCache):
     """Numba's cache of one function, with every failure turned into a cache miss."""
 
     _impl_class = _CacheImpl
 
+    def __init__(self, py_func: Callable) -> None:
+        super().__init__(py_func)
+        implementation = self._impl
+        self._cache_file = _Files(
+            self._cache_path, implementation.filename_base, implementation.locator.get_source_stamp()
+        )
+
     def load_overload(self, sig, target_context):
-        # A damaged pickle can raise anything at all, so nothing narrower than Exception will do.
+        # What another version of a library left can raise anything at all: nothing narrower than Exception will do.
         try:
-            compiled = super().load_overload(sig, target_context)
+            return super().load_overload(sig, target_context)
         except Exception:
-            with suppress(Exception):
-                self.flush()
             return None
-        # Two processes that compile one kernel for different types at once can leave an index that
-        # names the other's code.
-        if compiled is not None and compiled.signature.args != sigutils.normalize_signature(sig)[0]:
-            return None
-        return compiled
 
     def save_overload(self, sig, data):
         try:
@@ -197,7 +222,7 @@ class _Parallel:
         update_wrapper(self, fn)
         self.fn, self.fastmath = fn, fastmath
         self.threaded = _compiled(fn, parallel=True, fastmath=fastmath)
-        self.run = self._first_serially if _forked else self._first
+        self.run = self._first_serially if forked.threads_lost else self._first
         _parallel.append(self)
 
     def __call__(self, *arguments):
@@ -219,7 +244,6 @@ class _Parallel:
 
 
 _parallel: list[_Parallel] = []
-_forked = False
 _lock = threading.Lock()
 
 
@@ -228,17 +252,10 @@ def _one_at_a_time(kernel: Callable, *arguments):
         return kernel(*arguments)
 
 
-def _after_fork() -> None:
-    """In the child: threads did not come along, but OpenMP's notes about them did, PyTorch's too."""
-    global _forked
-    if pool._is_initialized or "torch" in sys.modules:
-        _forked = True
-        for kernel in _parallel:
-            kernel.run = kernel._first_serially
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+def run_serially() -> None:
+    """From now on every kernel runs on one thread: what a forked child does that lost OpenMP's threads."""
+    for kernel in _parallel:
+        kernel.run = kernel._first_serially
 
 
 def _default_threads() -> int:

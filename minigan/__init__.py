@@ -12,6 +12,11 @@ Layers are in `minigan.nn`, functions by torch's names in `minigan.functional`, 
 from pathlib import Path as _Path
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
+from . import _starting
+
+if _starting.is_command():
+    _starting.begin()
+
 # In a checkout, kernels/ and examples/ lie beside this package, and links in it lead there (editors follow them);
 # installed, they lie inside it. Where a checkout has no links, as on Windows, the folder above is searched.
 if not (_Path(__file__).parent / "kernels").is_dir():

@@ -31,6 +31,8 @@ from typing import Any
 
 import numpy as np
 
+from .files import atomic_write, parse_json, sync_folder
+
 FORMAT = 1
 _NAME = re.compile(r"checkpoint-(\d{6,})\.json")
 
@@ -47,31 +49,6 @@ class Checkpoint:
     step: int
     arrays: dict[str, np.ndarray]
     state: dict[str, Any]
-
-
-def atomic_write(path: str | os.PathLike, data: bytes | str) -> None:
-    """Write a file so that its name shows the old content or the whole new one, never a part.
-
-    The bytes go to a temporary name in the same folder, are flushed to the disk, and are renamed.
-    OSError names the file, the reason (full disk, no permission, no such folder) and the way out.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync(path.parent)
-    except OSError as error:
-        raise OSError(
-            f"cannot write {path}: {error.strerror or error}; free some space, or name a folder "
-            "that exists and can be written"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def save(folder: str | os.PathLike, step: int, arrays: Mapping[str, np.ndarray], state: dict[str, Any]) -> Path:
@@ -107,9 +84,9 @@ def save(folder: str | os.PathLike, step: int, arrays: Mapping[str, np.ndarray],
         atomic_write(path, _first_line(body) + body)
     except BaseException:
         with contextlib.suppress(OSError):
-            _settle(path.parent)
+            settle(path.parent)
         raise
-    _settle(path.parent)
+    settle(path.parent)
     return path
 
 
@@ -128,7 +105,13 @@ def load(path: str | os.PathLike) -> Checkpoint:
         )
     path = path.with_suffix(".json")
     record = _record(path)
-    arrays = safetensors.numpy.load(_arrays(path, record["arrays"]))
+    data = _arrays(path, record["arrays"])
+    try:
+        arrays = safetensors.numpy.load(data)
+    except Exception as error:  # a digest that fits does not make it a file of arrays
+        raise CheckpointError(
+            f"{path.with_suffix('.safetensors')} holds no arrays that can be read: {error}"
+        ) from error
     return Checkpoint(path, record["step"], arrays, record["state"])
 
 
@@ -216,13 +199,27 @@ def _record(path: Path) -> dict[str, Any]:
             f"{path} is not a whole minigan checkpoint: its first line is not the SHA-256 of the "
             f"rest ({_likeness(raw)})"
         )
-    record = json.loads(raw)
-    if record["format"] != FORMAT:
+    try:
+        record = parse_json(raw)
+        version = record["format"]
+        if type(version) is int and version == FORMAT:
+            _require(record, step=int, arrays=dict, state=dict)
+            _require(record["arrays"], bytes=int, sha256=str)
+    except (ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"{path} is no record of a checkpoint: {error}") from error
+    if type(version) is not int or version != FORMAT:
         raise CheckpointError(
-            f"{path} has checkpoint format {record['format']}, this minigan reads {FORMAT}; use "
-            "the version that wrote it"
+            f"{path} has checkpoint format {version!r}, this minigan reads {FORMAT}; use the version that wrote it"
         )
     return record
+
+
+def _require(record: Mapping[str, Any], **kinds: type) -> None:
+    """Raises ValueError or KeyError unless the record has these keys with values of these types, counts from 0 on."""
+    for name, kind in kinds.items():
+        value = record[name]
+        if type(value) is not kind or (kind is int and value < 0):
+            raise ValueError(f"its {name!r} is {str(value)[:60]!r}, not {'a count' if kind is int else kind.__name__}")
 
 
 def _arrays(path: Path, expected: Mapping[str, Any]) -> bytes:
@@ -244,11 +241,11 @@ def _arrays(path: Path, expected: Mapping[str, Any]) -> bytes:
     return data
 
 
-def _settle(folder: Path) -> None:
-    """Finish or undo the writing of checkpoints, one's own or one that a crash cut off.
+def settle(folder: Path) -> None:
+    """Finish or undo the writing and removing of checkpoints, one's own or one that a crash cut off.
 
-    A pending file whose JSON file speaks of it is committed and moves into place; any other, and
-    every temporary file, goes.
+    A pending file whose JSON file speaks of it is committed and moves into place; any other, every temporary file, and
+    arrays of an earlier step whose JSON file is gone, are removed. Only the process that saves into the folder may.
     """
     for pending in folder.glob(".checkpoint-*.pending"):
         path = folder / pending.name[1:].replace(".safetensors.pending", ".json")
@@ -262,7 +259,12 @@ def _settle(folder: Path) -> None:
             pending.unlink()
     for temporary in folder.glob(".*checkpoint-*.tmp"):
         temporary.unlink()
-    _sync(folder)
+    newest = max(map(step_of, paths(folder)), default=0)
+    for arrays in folder.glob("checkpoint-*.safetensors"):
+        record = arrays.with_suffix(".json")
+        if _NAME.fullmatch(record.name) and step_of(record) < newest and not record.exists():
+            arrays.unlink()
+    sync_folder(folder)
 
 
 def _read(path: Path) -> bytes:
@@ -284,13 +286,3 @@ def _likeness(raw: bytes) -> str:
     if raw.startswith(b"\x80"):
         return "it looks like a pickle, which is never opened"
     return "it is damaged, cut short, or another program's"
-
-
-def _sync(folder: Path) -> None:
-    """Make renames in a folder durable; only POSIX can open a folder to do so."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from minigan.checkpoint import atomic_write
 from minigan.data import Dataset, to_uint8
+from minigan.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -360,7 +360,7 @@ def _gif_frame(source: str | os.PathLike | np.ndarray, caption: str, width: int)
     """A picture at most `width` wide, a line of text below it, in the few colours of a GIF."""
     from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-    picture = to_picture(source) if isinstance(source, np.ndarray) else Image.open(source)
+    picture = to_picture(source) if isinstance(source, np.ndarray) else Image.open(source, formats=("PNG",))
     picture.load()
     picture = picture.reduce(math.ceil(picture.width / width))
     if caption:

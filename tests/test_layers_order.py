@@ -15,15 +15,15 @@ ROOT = Path(minigan.__file__).parent
 CHECKOUT = ROOT.parent
 
 FLOORS = [
-    *("kernels", "cudasim", "backend", "_modes", "_array", "autograd"),
+    *("kernels", "_terminal", "cudasim", "backend", "_modes", "_array", "autograd"),
     *("ops", "methods", "creation", "functional", "nn", "optim", "capture"),
-    *("data", "checkpoint", "viz"),
+    *("files", "data", "checkpoint", "viz"),
     *("gan.losses", "gan.penalties", "gan.steps", "gan.tricks", "gan.theory", "gan.networks", "gan.metrics"),
-    *("gan.options", "gan._state", "gan.train", "gan.systems", "gan._dry_run", "gan.run", "gan.latents"),
+    *("gan.options", "gan._state", "gan.train", "gan.systems", "gan._dry_run", "gan.records", "gan.run", "gan.latents"),
     *("gan.results", "gan.toy"),
     *("testing", "bench", "docs", "cli"),
 ]
-FACES = {"", "gan", "assets", "_doors", "__main__"}
+FACES = {"", "gan", "assets", "_doors", "_starting", "__main__"}
 """What may import from any floor, or imports nothing: the faces of the packages, data, old names, declarations for
 type checkers, `python -m`."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from .options import DEVICES
+from .options import DEVICES, FOLDER, SEED, SOME
 
 
 def register(main: click.Group, command: Callable) -> None:
@@ -23,7 +23,7 @@ def register(main: click.Group, command: Callable) -> None:
 
 @click.argument("ops", nargs=-1)
 @click.option("--model", help="Certify both players' losses of a system instead; see minigan train --help.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the cases.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of the cases.")
 @click.option("--device", default="cpu", show_default=True, help=DEVICES)
 def gradcheck(ops, model, seed, device) -> dict:
     """Check every op's derivatives (or only OPS) to third order, and against PyTorch where it is installed."""
@@ -46,13 +46,15 @@ def gradcheck(ops, model, seed, device) -> dict:
 @click.option(
     "--arg", "args", multiple=True, help="name=zeros:1024, ones:, arange:, random:8,3; load:x.npy; null; n=7."
 )
-@click.option("--shared", default=0, show_default=True, help="Bytes of dynamic shared memory.")
+@click.option(
+    "--shared", default=0, show_default=True, type=click.IntRange(0, 1 << 30), help="Bytes of dynamic shared memory."
+)
 @click.option("-D", "defines", multiple=True, help="A macro, as in -D real=float.")
 @click.option(
     "--check", is_flag=True, help="Check every load and store: bounds, races, barriers, undefined arithmetic."
 )
 @click.option("--order", default="forward", show_default=True, help="Of threads and blocks: forward, reverse, random.")
-@click.option("--seed", default=0, show_default=True, help="Of the random order.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Of the random order.")
 def cudasim(file, kernel, grid, block, args, shared, defines, check, order, seed) -> dict:
     """Run a CUDA C kernel on the CPU. FILE is a .cu file; needs g++, no GPU."""
     from ..cudasim import Module, spec
@@ -76,8 +78,8 @@ def cudasim(file, kernel, grid, block, args, shared, defines, check, order, seed
 
 @click.argument("workloads", nargs=-1)
 @click.option("--peers", help="Comma-separated; by default all that are installed (see --list).")
-@click.option("--rounds", default=7, show_default=True, type=click.IntRange(1), help="Bursts kept of each contestant.")
-@click.option("--threads", default=2, show_default=True, type=click.IntRange(1), help="Threads of every contestant.")
+@click.option("--rounds", default=7, show_default=True, type=SOME, help="Bursts kept of each contestant.")
+@click.option("--threads", default=2, show_default=True, type=SOME, help="Threads of every contestant.")
 @click.option("--ops", is_flag=True, help="Single ops; whole steps too only where WORKLOADS are named.")
 @click.option("--costs", is_flag=True, help="Batch and image sizes, import, first step, memory; likewise.")
 @click.option("--quick", is_flag=True, help="One short burst each: does everything work?")
@@ -89,9 +91,7 @@ def cudasim(file, kernel, grid, block, args, shared, defines, check, order, seed
     show_default=True,
     help="cuda: time its kernels against their roofline and PyTorch's; cudasim: see that each runs.",
 )
-@click.option(
-    "--out", default="bench", show_default=True, type=click.Path(path_type=Path), help="Folder of the results."
-)
+@click.option("--out", default="bench", show_default=True, type=FOLDER, help="Folder of the results.")
 def bench(workloads, peers, rounds, threads, ops, costs, quick, accept_load, only_list, device, out) -> dict:
     """Time training steps against the frameworks that are installed. A WORKLOAD is one of --list."""
     from .. import backend
@@ -141,7 +141,7 @@ def examples() -> list:
 
 def _bench_device(where, quick: bool, out: Path) -> dict:
     from ..bench import device
-    from ..checkpoint import atomic_write
+    from ..files import atomic_write
 
     figures = device.run(where, _status, quick or where.simulated)
     _status("")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import click
 
-from .options import PICTURE, Picture
+from .options import COLUMNS, PICTURE, ROWS, SCALE, SEED, Picture
 
 
 def register(main: click.Group, command: Callable) -> None:
@@ -23,10 +23,10 @@ def register(main: click.Group, command: Callable) -> None:
     type=Picture(),
     help=PICTURE,
 )
-@click.option("--rows", default=8, show_default=True, type=click.IntRange(1), help="Pairs, a row each.")
-@click.option("--columns", default=10, show_default=True, type=click.IntRange(2), help="Points on a path.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the pairs.")
-@click.option("--scale", default=2, show_default=True, type=click.IntRange(1), help="Pixels per pixel.")
+@click.option("--rows", default=8, show_default=True, type=ROWS, help="Pairs, a row each.")
+@click.option("--columns", default=10, show_default=True, type=COLUMNS, help="Points on a path.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of the pairs.")
+@click.option("--scale", default=2, show_default=True, type=SCALE, help="Pixels per pixel.")
 @click.option("--device", default="cpu", show_default=True, help="Where to compute.")
 def interpolate(run, out, rows, columns, seed, scale, device) -> dict:
     """Draw the way between pairs of latents, a row a pair: the latents move on a great circle, codes and labels stay.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .options import DEVICES, PICTURE, Picture
+from .options import DEVICES, FOLDER, IMAGES, PICTURE, SCALE, SEED, SOME, STEPS, Destination, Picture
 
 
 def register(main: click.Group, command: Callable) -> None:
@@ -39,10 +39,10 @@ def list_(runs) -> list:
 
 
 @click.argument("run")
-@click.option("-n", "--count", default=64, show_default=True, type=click.IntRange(1), help="How many images.")
+@click.option("-n", "--count", default=64, show_default=True, type=IMAGES, help="How many images.")
 @click.option("-o", "--out", default="sheet.png", show_default=True, type=Picture(), help=PICTURE)
-@click.option("--seed", default=0, show_default=True, help="Seed of the latents.")
-@click.option("--scale", default=2, show_default=True, type=click.IntRange(1), help="Pixels per pixel.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of the latents.")
+@click.option("--scale", default=2, show_default=True, type=SCALE, help="Pixels per pixel.")
 @click.option("--device", default="cpu", show_default=True, help=DEVICES)
 def sample(run, count, out, seed, scale, device) -> dict:
     """Draw images from a trained generator. RUN is a run folder, a checkpoint file, or latest."""
@@ -56,8 +56,10 @@ def sample(run, count, out, seed, scale, device) -> dict:
 
 
 @click.argument("run")
-@click.option("-n", "--count", type=click.IntRange(2), help="How many samples to judge: 5000, of a toy run 2500.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the latents.")
+@click.option(
+    "-n", "--count", type=click.IntRange(2, IMAGES.max), help="How many samples to judge: 5000, of a toy run 2500."
+)
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of the latents.")
 @click.option("--device", default="cpu", show_default=True, help=f"{DEVICES} Samples are judged on the CPU.")
 def evaluate(run, count, seed, device) -> dict:
     """Score a trained generator's samples: images with the shipped classifier, points by their modes. RUN is a run
@@ -83,11 +85,11 @@ def evaluate(run, count, seed, device) -> dict:
 
 
 @click.argument("data_name", metavar="DATA")
-@click.option("--epochs", default=20, show_default=True, type=click.IntRange(1), help="Passes over the training split.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the weights, the order and the dropout.")
+@click.option("--epochs", default=20, show_default=True, type=STEPS, help="Passes over the training split.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of the weights, the order and the dropout.")
 @click.option("--attributes", "by_attributes", is_flag=True, help="Of attributes; for a set without classes always.")
 @click.option("--device", default="cpu", show_default=True, help=DEVICES)
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to; by default one in the user's cache.")
+@click.option("--out", type=FOLDER, help="Folder to write to; by default one in the user's cache.")
 def train_classifier(data_name, epochs, seed, by_attributes, device, out) -> dict:
     """Train the classifier that judges samples of DATA."""
     from .. import backend, data
@@ -112,12 +114,10 @@ def train_classifier(data_name, epochs, seed, by_attributes, device, out) -> dic
 
 
 @click.argument("names", nargs=-1)
-@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1), help="Runs of each system.")
-@click.option("--steps", type=click.IntRange(1), help="Generator steps of every run; by default each system's own.")
-@click.option("--root", default="results", show_default=True, type=click.Path(path_type=Path), help="Of the runs.")
-@click.option(
-    "--out", default="RESULTS.md", show_default=True, type=click.Path(path_type=Path), help="Page; pictures beside it."
-)
+@click.option("--seeds", default=3, show_default=True, type=SOME, help="Runs of each system.")
+@click.option("--steps", type=STEPS, help="Generator steps of every run; by default each system's own.")
+@click.option("--root", default="results", show_default=True, type=FOLDER, help="Of the runs.")
+@click.option("--out", default="RESULTS.md", show_default=True, type=Destination(), help="Page; pictures beside it.")
 def results(names, seeds, steps, root, out) -> list:
     """Train every system (or only the rows NAMES) at its defaults and write the results page. Call it again to go on
     with an interrupted one."""

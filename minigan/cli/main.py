@@ -4,7 +4,7 @@ Each sub-command reads its options, calls the library, and prints; nothing is co
 of one subject, and a function `register` that adds them.
 
 Exit status: 0 done, 1 something failed while running (one line says what), 2 wrong usage, 130 / 143 stopped by Ctrl-C /
-SIGTERM.
+SIGTERM, wherever that was.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from functools import wraps
 
 import click
 
-from .. import __version__
+from .. import __version__, _starting
+from .._terminal import printable
 from . import check, data, docs, interpolate, judge, ops, toy, train, translate, traverse
 
 
@@ -27,14 +28,16 @@ def _one_line_errors() -> Iterator[None]:
     from ..backend import DeviceError
     from ..checkpoint import CheckpointError
     from ..cudasim import KernelError
-    from ..gan.train import TrainingError
+    from ..gan.train import Stopped, TrainingError
 
     try:
         yield
+    except Stopped as stopped:  # it has said where, and how to go on
+        sys.exit(stopped.code)
     except (CheckpointError, TrainingError, DeviceError, KernelError, OSError, MemoryError) as error:
-        raise click.ClickException(str(error) or type(error).__name__) from error
-    except (ValueError, TypeError) as error:
-        raise click.UsageError(str(error)) from error
+        raise click.ClickException(printable(str(error) or type(error).__name__)) from error
+    except (ValueError, TypeError, OverflowError) as error:
+        raise click.UsageError(printable(error)) from error
 
 
 def _command(group: click.Group, name: str, summary: str, kind: type[click.Command] = click.Command) -> Callable:
@@ -57,7 +60,24 @@ def _command(group: click.Group, name: str, summary: str, kind: type[click.Comma
     return decorate
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Group(click.Group):
+    """The command itself: Ctrl-C is one line and status 130 wherever it comes."""
+
+    def main(self, *args, **settings):
+        """What the shell calls."""
+        _starting.end()
+        return super().main(*args, **settings)
+
+    def invoke(self, ctx: click.Context):
+        """Run the sub-command that the words name."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("stopped by Ctrl-C", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="minigan")
 def main() -> None:
     """Train, look at and check GANs built from scratch."""

@@ -8,19 +8,48 @@ DEVICES = "Where to compute: cpu, cuda, cudasim or cudasim:check."
 PICTURE = "Picture to write: .png, .jpg or .webp."
 
 
-class Picture(click.Path):
-    """A file to write a picture to, whose ending says in which format; another is refused before anything is done."""
+class Destination(click.Path):
+    """A file to write. What is no regular file, a device above all, is refused before anything is done."""
 
     def __init__(self) -> None:
-        super().__init__(dir_okay=False, path_type=Path)
+        super().__init__(path_type=Path)
+
+    def check(self, path: Path) -> None:
+        """Raises ValueError or OSError where the path cannot be written."""
+        from ..files import destination
+
+        destination(path)
 
     def convert(self, value, param, ctx):
         """The path."""
-        from ..viz import picture_format
-
         path = super().convert(value, param, ctx)
         try:
-            picture_format(path)
+            self.check(path)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+        except OSError as error:
+            raise click.ClickException(str(error)) from error
         return path
+
+
+class Picture(Destination):
+    """A file to write a picture to, whose ending says in which format; another is refused before anything is done."""
+
+    def check(self, path: Path) -> None:
+        from ..viz import picture_format
+
+        picture_format(path)
+        super().check(path)
+
+
+SEED = click.IntRange(0, 2**64 - 1)
+IMAGES = click.IntRange(1, 100_000)
+ROWS = click.IntRange(1, 1000)
+COLUMNS = click.IntRange(2, 1000)
+SCALE = click.IntRange(1, 64)
+STEPS = click.IntRange(1, 10**9)
+SOME = click.IntRange(1, 1000)
+"""Numbers have an upper end, too: beyond it stands a slip of the finger, and no machine's memory."""
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+"""A folder to write into, which may not exist yet."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .options import DEVICES
+from .options import DEVICES, FOLDER, SOME, STEPS
 
 
 def register(main: click.Group, command: Callable) -> None:
@@ -28,7 +28,7 @@ def register(main: click.Group, command: Callable) -> None:
 @click.option("--gp-weight", type=float, help="Weight lambda of the gradient penalty.")
 @click.option("--pack", type=int, help="Samples judged together by trick packing.")
 @click.option("--unroll", type=int, help="Critic steps that trick unrolled looks through.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write; by default the next number in toy/.")
+@click.option("--out", type=FOLDER, help="Folder to write; by default the next number in toy/.")
 def toy(name, system, trick, published, out, **options) -> dict:
     """Train a GAN on points in the plane. NAME is ring, grid, moons, roll, spiral, or a .npz or .csv file of points."""
     from ..gan.toy import run as toyrun
@@ -43,11 +43,11 @@ def toy(name, system, trick, published, out, **options) -> dict:
 @click.option("--quick", "size", flag_value="quick", help="Some five minutes on two cores.")
 @click.option("--standard", "size", flag_value="standard", default=True, help="Within an hour (the default).")
 @click.option("--full", "size", flag_value="full", help="Every loss, the published protocol, overnight.")
-@click.option("--steps", type=click.IntRange(1), help="Generator steps a cell.")
-@click.option("--seeds", type=click.IntRange(1), help="Seeds a pair.")
+@click.option("--steps", type=STEPS, help="Generator steps a cell.")
+@click.option("--seeds", type=SOME, help="Seeds a pair.")
 @click.option("--device", default="cpu", show_default=True, help=DEVICES)
-@click.option("--jobs", default=2, show_default=True, type=click.IntRange(1), help="Cells at a time, a process each.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the cells; scoreboard-SETTING by default.")
+@click.option("--jobs", default=2, show_default=True, type=SOME, help="Cells at a time, a process each.")
+@click.option("--out", type=FOLDER, help="Folder of the cells; scoreboard-SETTING by default.")
 def scoreboard(size, steps, seeds, device, jobs, out) -> dict:
     """Losses x tricks on the ring, the best pairs on the grid. Call it again to go on with an interrupted one."""
     from .. import backend

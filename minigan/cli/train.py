@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import Field, fields
-from pathlib import Path
 
 import click
 
 from ..gan.options import GROUPS
 from ..gan.systems.table import SYSTEMS, system
+from .options import FOLDER
 
 DEFAULT = "wgan-gp"
 
@@ -90,7 +89,7 @@ class TrainCommand(click.Command):
 
 @click.argument("system", required=False)
 @_system_options
-@click.option("--out", type=click.Path(path_type=Path), help="Run folder; by default the next number in runs/.")
+@click.option("--out", type=FOLDER, help="Run folder; by default the next number in runs/.")
 @click.option(
     "--resume", metavar="latest|DIR|FILE", help="Go on with a run from its newest whole checkpoint, or from FILE."
 )
@@ -105,7 +104,7 @@ def train(system, out, resume, dry_run, fast_dev_run, **options) -> dict:
     """Train a GAN: SYSTEM is wgan-gp (the default) or another of `minigan systems`. Each has options of its own: see
     minigan train SYSTEM --help."""
     from ..gan import _dry_run
-    from ..gan.run import Run, Stopped
+    from ..gan.run import Run
     from ..gan.systems.table import options_for
 
     changes = {k: v for k, v in options.items() if v is not None}
@@ -125,10 +124,7 @@ def train(system, out, resume, dry_run, fast_dev_run, **options) -> dict:
             click.echo(_dry_run.text(config, figures))
             return figures
         run = Run.create(config, out)
-    try:
-        return run.train()
-    except Stopped as stopped:
-        sys.exit(stopped.code)
+    return run.train()
 
 
 def systems() -> list:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ..data.folder import FITS
-from .options import PICTURE, Picture
+from .options import PICTURE, SCALE, Picture
 
 
 def register(main: click.Group, command: Callable) -> None:
@@ -30,11 +30,12 @@ def register(main: click.Group, command: Callable) -> None:
 @click.option("--set", "settings", multiple=True, metavar="ATTRIBUTE=VALUE", help="Of stargan; repeatable.")
 @click.option("--fit", default="pad", show_default=True, type=click.Choice(FITS), help="How to make squares.")
 @click.option("--only", is_flag=True, help="The translations alone, without the images above them.")
-@click.option("--scale", default=4, show_default=True, type=click.IntRange(1), help="Pixels per pixel.")
+@click.option("--scale", default=4, show_default=True, type=SCALE, help="Pixels per pixel.")
 @click.option("--device", default="cpu", show_default=True, help="Where to compute: cpu, cuda, cudasim ...")
 def translate(run, images, out, to, settings, fit, only, scale, device) -> dict:
     """Translate images with a trained network. RUN is a run folder of cyclegan or stargan, a checkpoint file, or
-    latest; IMAGE... are files of any format that Pillow reads."""
+    latest; IMAGE... are files in a format that minigan reads (PNG,
+    JPEG, ...)."""
     import numpy as np
 
     from .. import backend, viz

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import click
 
-from .options import PICTURE, Picture
+from .options import COLUMNS, PICTURE, ROWS, SCALE, SEED, Picture
 
 
 def register(main: click.Group, command: Callable) -> None:
@@ -23,12 +23,10 @@ def register(main: click.Group, command: Callable) -> None:
     type=Picture(),
     help=PICTURE,
 )
-@click.option("--rows", default=8, show_default=True, type=click.IntRange(1), help="Latents, or directions.")
-@click.option(
-    "--columns", default=10, show_default=True, type=click.IntRange(2), help="Values along a continuous walk."
-)
-@click.option("--seed", default=0, show_default=True, help="Seed of the latents and directions.")
-@click.option("--scale", default=2, show_default=True, type=click.IntRange(1), help="Pixels per pixel.")
+@click.option("--rows", default=8, show_default=True, type=ROWS, help="Latents, or directions.")
+@click.option("--columns", default=10, show_default=True, type=COLUMNS, help="Values along a continuous walk.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of the latents and directions.")
+@click.option("--scale", default=2, show_default=True, type=SCALE, help="Pixels per pixel.")
 def traverse(run, out, rows, columns, seed, scale) -> dict:
     """Draw grids along the codes, classes or latents of a trained generator. RUN is a run folder, a checkpoint file, or
     latest."""

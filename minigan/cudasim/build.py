@@ -2,11 +2,13 @@
 made of: the text, what it includes, the options, this package's headers, the compiler and the processor.
 
 Two processes that compile one source at once each write a file of their own and rename it: the last wins, and both are
-the same.
+the same. A file is checked against its seal before it is loaded (kernels/sealed.py), and compiled anew where it is
+damaged. What a killed process left half done, the next one to compile removes.
 """
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import platform
@@ -14,9 +16,12 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
+
+from minigan.kernels import sealed
 
 from . import assembly
 from . import source as text_of
@@ -97,21 +102,62 @@ def build(
 
     Raises KernelError for a source that the simulator refuses or g++ cannot compile.
     """
-    from minigan.kernels.load import cache_folder  # which brings Numba along: not on every start of the command
-
     parts = [_machine(), text, name, *text_of.includes(text, name, folders), *options, str(check), str(unset)]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+    folder = _folder()
+    library = folder / f"{digest}.so"
+    if sealed.read(library) is None:
+        with _workplace(folder) as work:
+            sealed.write(library, _compile(text, name, folders, options, check, unset, work).read_bytes())
+    return library
+
+
+def load(library: Path) -> ctypes.CDLL:
+    """The library in this process. Raises KernelError, with a way out, for a place that nothing may be run from."""
+    try:
+        return ctypes.CDLL(str(library))
+    except OSError as error:
+        raise KernelError(
+            f"cudasim: cannot load {library}: {error}; name a cache folder on a file system that programs may be run"
+            " from, by MINIGAN_CACHE"
+        ) from error
+
+
+@cache
+def _folder() -> Path:
+    """Where libraries are kept: minigan's cache, or where that cannot be a folder that goes with the process."""
+    from minigan.kernels.load import cache_folder  # which brings Numba along: not on every start of the command
+
     try:
         folder = cache_folder() / "cudasim"
         folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
     except OSError:
-        folder = Path(tempfile.mkdtemp(prefix="minigan-cudasim-"))
-    library = folder / f"{digest}.so"
-    if not library.exists():
-        with tempfile.TemporaryDirectory(dir=folder) as work:
-            output = _compile(text, name, folders, options, check, unset, Path(work))
-            os.replace(output, library)
-    return library
+        temporary = tempfile.TemporaryDirectory(prefix="minigan-cudasim-")
+        _kept_alive.append(temporary)
+        return Path(temporary.name)
+
+
+_kept_alive: list[tempfile.TemporaryDirectory] = []
+
+
+@contextmanager
+def _workplace(folder: Path) -> Iterator[Path]:
+    """An empty folder in `folder` to compile in. Those of killed processes are removed first.
+
+    Who compiles shares a lock, which goes with its process: where one has the lock alone, nobody else compiles.
+    """
+    with ExitStack() as stack:
+        with suppress(ImportError, OSError):
+            import fcntl
+
+            lock = stack.enter_context(open(folder / ".lock", "a"))
+            with suppress(OSError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for leftover in (*folder.glob("work-*"), *folder.glob(".*.tmp")):
+                    shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        yield Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="work-", dir=folder)))
 
 
 def _compile(text, name, folders, options, check, unset, work: Path) -> Path:

@@ -74,7 +74,7 @@ class Module:
         self.check, self.order, self.seed = check, order, seed
         self._parts = text, self.name, folders, tuple(defines), check
         self.library = build.build(*self._parts)
-        self._c = ctypes.CDLL(str(self.library))
+        self._c = build.load(self.library)
         self._c.cudasim_kernels.restype = self._c.cudasim_report.restype = ctypes.c_char_p
         self._lock = _locks.setdefault(str(self.library), threading.Lock())
         rows = [row.split("|") for row in self._c.cudasim_kernels().decode().splitlines()]
@@ -91,7 +91,7 @@ class Module:
     @cached_property
     def _twin(self) -> ctypes.CDLL:
         """The library in which those hold other bits."""
-        return ctypes.CDLL(str(build.build(*self._parts, self.unset_locals)))
+        return build.load(build.build(*self._parts, self.unset_locals))
 
     def get_function(self, name: str) -> Kernel:
         """The kernel of that name; KernelError, with the names there are, if there is none."""

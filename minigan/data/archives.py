@@ -3,6 +3,7 @@
 bounded_gunzip, sha256_of    decompressed bytes, never more than expected
 idx                          the format of MNIST: 0 0 8 ndim, ndim big-endian int32, then uint8
 members                      (name, bytes) of an archive's files, after its names and sizes were judged
+arrays                       the arrays of an .npz file, after their headers were judged
 cifar_batch                  a pickle of one dictionary, by an unpickler that can build nothing else
 """
 
@@ -11,6 +12,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import lzma
+import math
 import pickle
 import stat
 import struct
@@ -24,8 +27,11 @@ from typing import Any, BinaryIO
 import numpy as np
 
 MOST_MEMBERS = 100_000
-DAMAGE = (OSError, EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError, NotImplementedError, RuntimeError)
-"""What the standard library raises for damaged archives (RuntimeError: encrypted ones)."""
+MOST_ARRAYS = 512 << 20  # bytes of all arrays of an .npz file
+CHUNK = 4096  # bytes read at a time: of lzma, zipfile decompresses all of a chunk at once, up to 7,000 times as much
+PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA)
+DAMAGE = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, RuntimeError)
+"""What the standard library raises for damaged archives (RuntimeError: encrypted, or packed by an unknown method)."""
 
 
 class ArchiveError(ValueError):
@@ -107,7 +113,62 @@ def _of_zip(path: Path, most: int) -> Iterator[tuple[str, bytes]]:
                 raise ArchiveError(f"{path}: {entry.filename!r} is a link; the archive is not read")
         for entry in entries:
             if not entry.is_dir():
-                yield entry.filename, archive.read(entry)
+                yield entry.filename, _entry(path, archive, entry)
+
+
+def _entry(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """The bytes of one entry, a chunk at a time: a size that lies costs no memory."""
+    if entry.compress_type not in PACKED:  # a chunk of bzip2 can hold a gigabyte
+        method = zipfile.compressor_names.get(entry.compress_type, entry.compress_type)
+        raise ArchiveError(f"{path}: {entry.filename!r} is packed by {method}; only deflate and lzma are read")
+    data = bytearray()
+    with archive.open(entry) as file:
+        while chunk := file.read(min(CHUNK, entry.file_size + 1 - len(data))):
+            data += chunk
+    if len(data) != entry.file_size:
+        raise ArchiveError(f"{path}: {entry.filename!r} holds {len(data):,} bytes, not {entry.file_size:,}")
+    return bytes(data)
+
+
+def arrays(path: Path, most: int = MOST_ARRAYS) -> dict[str, np.ndarray]:
+    """Name -> array of each member of an .npz file, which np.savez or np.savez_compressed wrote; never a pickle.
+
+    Raises ArchiveError for what is no .npz file, for members that are no arrays of plain numbers or text, and above
+    `most` bytes in all.
+    """
+    content = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            _judge_size(path, sum(e.file_size for e in entries), len(entries), most)
+            for entry in entries:
+                name = entry.filename.removesuffix(".npy")
+                if name == entry.filename or name in content or set(name) & set("/\\"):
+                    raise ArchiveError(f"{path}: its member {entry.filename!r} is no array that np.savez writes")
+                content[name] = _array(f"{path}: its array {name!r}", _entry(path, archive, entry))
+    except ArchiveError:
+        raise
+    except DAMAGE as error:
+        raise ArchiveError(f"{path} is damaged or not an .npz file of plain arrays: {error}") from error
+    return content
+
+
+def _array(what: str, data: bytes) -> np.ndarray:
+    """The array in the bytes of an .npy file, whose header is compared with their number before memory is asked for."""
+    file = io.BytesIO(data)
+    try:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read(file)
+    except Exception as error:  # the header is Python text, and a hostile one can raise anything
+        raise ArchiveError(f"{what} has no header of an .npy file: {error}") from error
+    if dtype.kind not in "biufSU" or dtype.itemsize == 0:
+        raise ArchiveError(f"{what} is of dtype {dtype}; only plain arrays of numbers and text are read, never pickles")
+    left = len(data) - file.tell()
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != left:
+        raise ArchiveError(f"{what} announces {shape} of {dtype} and holds {left:,} bytes")
+    flat = np.frombuffer(data, dtype, offset=file.tell())
+    return (flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)).copy()
 
 
 def _of_tar(path: Path, most: int) -> Iterator[tuple[str, bytes]]:

@@ -6,7 +6,9 @@
         404, wrong content, too large: the next mirror, from its first byte
 
 Resuming is a range request (RFC 9110, section 14), tied by If-Range to the same version of the
-file where the server names one. Only http and https are spoken, also after redirects.
+file where the server names one. Only http and https are spoken, also after redirects. What a server
+says can be anything: headers that make no sense count as absent, an address that makes none as a
+mirror that will not do, and its words reach a message escaped.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
+
+from .._terminal import printable
 
 CHUNK = 1 << 16
 LOWEST_RATE = 64  # bytes a second over `timeout` seconds; slower counts as stalled
@@ -88,7 +92,7 @@ def fetch(
                 os.replace(part, target)
                 return target
             except _Never as error:
-                reasons.append(f"{url}: {error}")
+                reasons.append(f"{url}: {printable(error)}")
             finally:
                 if not part.exists():
                     _forget(part)
@@ -176,7 +180,7 @@ def _store(
         open(part, "ab" if offset else "wb") as file,
         tqdm(desc=name, total=total, initial=offset, unit="B", unit_scale=True, disable=hidden) as bar,
     ):
-        while chunk := response.read1(CHUNK):
+        while chunk := _received(response):
             offset += len(chunk)
             received += len(chunk)
             if offset > most:
@@ -196,15 +200,27 @@ def _store(
         raise _Never(f"sent {offset:,} bytes, more than the {total:,} announced")
 
 
+def _received(response: http.client.HTTPResponse) -> bytes:
+    """The next bytes of the body. An OSError here is the network's, not the disk's: _Again."""
+    try:
+        return response.read1(CHUNK)
+    except OSError as error:
+        raise _Again(str(error) or type(error).__name__) from error
+
+
+def _number(text: str) -> int | None:
+    """The number that a header gives, or None where it is no plain one."""
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
+
+
 def _total(response: http.client.HTTPResponse, offset: int) -> int | None:
     """The whole length of the file, or None where the server does not say. Raises _Again for a range not asked for."""
     if response.status == 206:
-        span = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
+        span = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18})", response.headers.get("Content-Range", ""))
         if not span or int(span[1]) != offset:
             raise _Again(f"asked from byte {offset}, sent {response.headers.get('Content-Range')!r}")
         return int(span[2])
-    length = response.headers.get("Content-Length", "")
-    return int(length) if length.isdigit() else None
+    return _number(response.headers.get("Content-Length", ""))
 
 
 def _refused(error: urllib.error.HTTPError, part: Path, offset: int) -> None:
@@ -217,8 +233,7 @@ def _refused(error: urllib.error.HTTPError, part: Path, offset: int) -> None:
             raise _Again("the part is longer than the file") from error
         reason = f"HTTP {error.code} {error.reason}"
         if error.code in (408, 425, 429) or error.code >= 500:
-            wait = error.headers.get("Retry-After", "")
-            raise _Again(reason, float(wait) if wait.isdigit() else 0.0) from error
+            raise _Again(reason, _number(error.headers.get("Retry-After", "")) or 0.0) from error
         raise _Never(reason) from error
 
 
@@ -244,7 +259,14 @@ def _open(url: str, headers: dict[str, str], timeout: float) -> http.client.HTTP
     if urlsplit(url).scheme not in ("http", "https"):
         raise _Never("only http and https are spoken")
     request = urllib.request.Request(url, headers=headers)
-    return urllib.request.build_opener(_Redirects).open(request, timeout=timeout)
+    try:
+        return urllib.request.build_opener(_Redirects).open(request, timeout=timeout)
+    except (OSError, _Never):
+        raise
+    except Exception as error:  # an address that a redirect names, and a header, can be anything at all
+        if isinstance(error, http.client.HTTPException) and not isinstance(error, http.client.InvalidURL):
+            raise
+        raise _Never(f"its answer makes no sense: {error or type(error).__name__}") from error
 
 
 def _note(part: Path) -> Path:

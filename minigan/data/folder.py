@@ -1,4 +1,4 @@
-"""A user's own images: `folder:PATH`, any format that Pillow reads, sub-folders as classes.
+"""A user's own images: `folder:PATH`, in one of the formats of FORMATS, sub-folders as classes.
 
     folder:PATH[,size=64][,fit=crop|pad|stretch][,grey][,flip]
 
@@ -17,6 +17,7 @@ import struct
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,30 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SMALLEST_SIDE = 4
+FORMATS = (
+    "AVIF",
+    "BMP",
+    "DIB",
+    "GIF",
+    "ICO",
+    "JPEG",
+    "JPEG2000",
+    "PCX",
+    "PNG",
+    "PPM",
+    "QOI",
+    "SGI",
+    "TGA",
+    "TIFF",
+    "WEBP",
+)
+"""What is opened, by Pillow's names. Never others: for some of them Pillow starts other programs (EPS: Ghostscript)."""
+
 MOST_PIXELS = 1 << 27  # 134 million: an image beyond is taken for a decompression bomb
+PIXELS_A_BYTE = (
+    10_000  # of a file; a PNG holds 8,256 at most. An image beyond, and of FEW_PIXELS, is a lie or one colour
+)
+FEW_PIXELS = 1 << 20
 SIZES = (8, 16, 32, 64, 128, 256, 512)
 FITS = ("crop", "pad", "stretch")
 BITS_PER_SAMPLE = 258  # a tag of TIFF
@@ -152,8 +176,11 @@ def decode(source: Path | bytes, size: int, fit: str = "crop", grey: bool = Fals
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own remark on large images: the limit here is ours
-            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as file:
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats()) as file:
                 width, height = file.size
+                length = len(source) if isinstance(source, bytes) else source.stat().st_size
+                if width * height > max(FEW_PIXELS, PIXELS_A_BYTE * length):
+                    raise ValueError(f"it claims {width}x{height} pixels in {length:,} bytes")
                 if width * height > MOST_PIXELS:
                     raise ValueError(f"{width}x{height} pixels are more than the {MOST_PIXELS:,} that are decoded")
                 if min(width, height) < SMALLEST_SIDE:
@@ -164,7 +191,7 @@ def decode(source: Path | bytes, size: int, fit: str = "crop", grey: bool = Fals
                 image = ImageOps.exif_transpose(file)
                 image, remarks = _eight_bit(image, mode, white)
     except UnidentifiedImageError:
-        raise ValueError("not an image that Pillow can read") from None
+        raise ValueError(f"not an image that is read ({', '.join(_formats())})") from None
     except Image.DecompressionBombError as error:
         raise ValueError(f"too large to decode: {error}") from error
     except (OSError, SyntaxError, EOFError, struct.error, OverflowError, MemoryError) as error:
@@ -180,6 +207,15 @@ def decode(source: Path | bytes, size: int, fit: str = "crop", grey: bool = Fals
         image = image.resize((size, size), Image.Resampling.LANCZOS)
     pixels = np.asarray(image, np.uint8)
     return pixels.reshape(size, size, 1 if grey else 3), remarks
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Those of FORMATS that this Pillow was built with."""
+    from PIL import Image
+
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def _white(file: Image) -> int | None:

@@ -14,7 +14,6 @@ checked wherever the published bytes can be had, also through an npz.
 
 from __future__ import annotations
 
-import lzma
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -81,8 +80,13 @@ def read(row: Info, path: str | os.PathLike | None = None, size: int | None = No
         if raw is None:
             raise NotFound(f"{place} does not hold data set {row.name!r}: {_expected(row)}")
         return raw
+    home = cache_folder() / row.name
     for place in places(row):
         try:
+            if place == cache_folder():  # what was downloaded long ago may be damaged since
+                for file in row.files:
+                    if (home / file.name).is_file():
+                        _published(file, home / file.name)
             raw = _at(row, place, size, own=False)
         except ValueError:
             if place == cache_folder() and row.files and fetch:
@@ -97,7 +101,6 @@ def read(row: Info, path: str | os.PathLike | None = None, size: int | None = No
     if not fetch:
         folders = ", ".join(str(p) for p in places(row))
         raise NotFound(f"data set {row.name!r} is in none of {folders}; get it with: minigan data {row.name}")
-    home = cache_folder() / row.name
     for file in row.files:
         download.fetch(file.name, file.urls, home, partial(_published, file), most=file.most)
     return _whole(row, home, size)
@@ -160,15 +163,14 @@ def _published(file: File, path: Path) -> None:
 
 def load_npz(path: Path, *names: str) -> dict[str, np.ndarray]:
     """The arrays of an npz, among them `names`; never a pickle. Raises ValueError that names the file."""
+    hint = "; reinstall minigan" if path.parent == ASSETS else ""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-        absent = [k for k in names if k not in arrays]
-        if absent:
-            raise ValueError(f"it has no array {absent[0]!r}, but {', '.join(arrays)}")
-    except (ValueError, KeyError, lzma.LZMAError, *archives.DAMAGE) as error:
-        hint = "; reinstall minigan" if path.parent == ASSETS else ""
+        arrays = archives.arrays(path)
+    except (OSError, ValueError) as error:
         raise ValueError(f"cannot read {path} ({error}){hint}") from error
+    absent = [k for k in names if k not in arrays]
+    if absent:
+        raise ValueError(f"cannot read {path} (it has no array {absent[0]!r}, but {', '.join(arrays)}){hint}")
     return arrays
 
 

@@ -6,6 +6,7 @@ was stopped and resumed equals an uninterrupted one bit for bit.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -60,7 +61,8 @@ class TrainingState:
         }
 
     def restore(self, arrays: Mapping[str, np.ndarray], rest: Mapping) -> None:
-        """Continue where `save` was called. Raises ValueError or KeyError if that belongs to other networks."""
+        """Continue where `save` was called. Raises an ordinary exception, ValueError or KeyError most often, if that
+        belongs to other networks, or is nothing that `save` gives."""
         for name, module in self._modules().items():
             module.load_state_dict(_under(arrays, name))
         for name, t in self.memory.items():
@@ -70,9 +72,29 @@ class TrainingState:
             for key, array in _under(arrays, name).items():
                 i, _, k = key.partition(".")
                 entries.setdefault(int(i), {})[k] = array
+            _check_entries(name, optimiser, entries)
             optimiser.load_state_dict({"state": entries, "param_groups": optimiser.state_dict()["param_groups"]})
-        self.average.updates = rest["average_updates"]
+        self.average.updates = count_of(rest, "average_updates")
+        for name, stream in self.random.items():
+            saved, own = rest["counters"][name], stream.state_dict()
+            if (saved["seed"], saved["stream"]) != (own["seed"], own["stream"]):
+                raise ValueError(f"its random numbers {name!r} are of {saved}, not of {own}")
+            count_of(saved, "step")
+        if self.loader is not None:
+            count_of(rest["counters"]["loader"], "step")
         self._set_counters(rest["counters"])
+        self._compare(arrays, rest)
+
+    def _compare(self, arrays: Mapping[str, np.ndarray], rest: Mapping) -> None:
+        """Raises ValueError unless `save` gives back what was restored: whatever a conversion changed is found."""
+        own_arrays, own_rest = self.save()
+        changed = [k for k, a in own_arrays.items() if a.dtype != arrays[k].dtype or a.tobytes() != arrays[k].tobytes()]
+        for key, value in own_rest.items():
+            saved = {name: rest[key][name] for name in value} if key == "counters" else rest[key]
+            if json.dumps(saved, sort_keys=True) != json.dumps(value, sort_keys=True):
+                changed.append(key)
+        if changed:
+            raise ValueError(f"{', '.join(changed)}: of other types or values than a run saves")
 
     def mark(self, weights: bool = False) -> Mark:
         """Where the training stands, for `roll_back`; with copies of all weights and moments if `weights`."""
@@ -108,6 +130,31 @@ class TrainingState:
             self.loader.load_state_dict(counters["loader"])
         for name, stream in self.random.items():
             stream.load_state_dict(counters[name])
+
+
+def count_of(record: Mapping, name: str) -> int:
+    """The count of that name. Raises ValueError for what is no whole number from 0 on."""
+    value = record[name]
+    if type(value) is not int or not 0 <= value < 2**62:
+        raise ValueError(f"its {name!r} is {str(value)[:60]!r}, no count")
+    return value
+
+
+def _check_entries(name: str, optimiser: Optimizer, entries: Mapping[int, Mapping]) -> None:
+    """Raises ValueError unless each entry has the arrays and counts that the optimiser makes for that parameter."""
+    params = [(p, group) for group in optimiser.param_groups for p in group["params"]]
+    for i, entry in entries.items():
+        if not 0 <= i < len(params):
+            raise ValueError(f"{name} has {len(params)} parameters and no number {i}")
+        template: dict = {}
+        optimiser.begin(params[i][0].data, template, params[i][1])
+        if entry.keys() != template.keys():
+            raise ValueError(f"{name} has {sorted(entry)} of parameter {i}, expected {sorted(template)}")
+        for key, value in template.items():
+            if isinstance(value, int):
+                count_of(entry, key)
+            elif (entry[key].shape, entry[key].dtype) != (value.shape, value.dtype):
+                raise ValueError(f"{name} has {key} {entry[key].shape} of parameter {i}, expected {value.shape}")
 
 
 def _under(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

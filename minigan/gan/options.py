@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
 from typing import ClassVar
 
 from ..backend import DEVICES, device
@@ -23,9 +24,18 @@ GROUPS = (RUN, NETWORKS, OBJECTIVE, OPTIMISATION)
 """The groups of options, in the order in which they are shown."""
 
 
-def option(default, text: str, group: str, least: int | None = None, choices: Sequence[str] = ()):
-    """A field with its help text, its group, its least value, and the values it can have where they are few."""
-    return field(default=default, metadata={"help": text, "group": group, "least": least, "choices": tuple(choices)})
+MANY = 10**9
+KINDS = {"int": Integral, "float": Real, "bool": bool, "str": str}
+"""What the value of an option is, by the annotation of its field."""
+
+
+def option(
+    default, text: str, group: str, least: int | None = None, most: int | None = None, choices: Sequence[str] = ()
+):
+    """A field with its help text, its group, its least and greatest value, and the values it can have where they are
+    few."""
+    limits = {"least": least, "most": most, "choices": tuple(choices)}
+    return field(default=default, metadata={"help": text, "group": group, **limits})
 
 
 @dataclass(frozen=True)
@@ -34,17 +44,17 @@ class CommonOptions:
 
     system: str = "wgan-gp"
     data: str = option("digits", "Data set (see: minigan data list).", RUN)
-    steps: int = option(1000, "Total number of generator steps, also with --resume.", RUN, 0)
-    batch_size: int = option(64, "Images per step.", RUN, 1)
-    seed: int = option(0, "The same seed gives the same run, bit for bit.", RUN)
+    steps: int = option(1000, "Total number of generator steps, also with --resume.", RUN, 0, MANY)
+    batch_size: int = option(64, "Images per step.", RUN, 1, 65_536)
+    seed: int = option(0, "The same seed gives the same run, bit for bit.", RUN, 0, 2**64 - 1)
     device: str = option("cpu", "Where to compute.", RUN, choices=DEVICES)
     capture: bool = option(True, "Replay recorded steps, or run them op by op.", RUN)
-    base: int = option(32, "Channels of the widest feature maps; deeper ones have multiples.", NETWORKS, 1)
-    size: int = option(32, "Height and width of the images, a power of two.", NETWORKS)
+    base: int = option(32, "Channels of the widest feature maps; deeper ones have multiples.", NETWORKS, 1, 4096)
+    size: int = option(32, "Height and width of the images, a power of two.", NETWORKS, most=4096)
     lr: float = option(2e-4, "Learning rate of both players.", OPTIMISATION)
     beta1: float = option(0.0, "Adam's decay of the average gradient.", OPTIMISATION)
     beta2: float = option(0.9, "Adam's decay of the average squared gradient.", OPTIMISATION)
-    n_critic: int = option(5, "Critic steps per generator step.", OPTIMISATION, 1)
+    n_critic: int = option(5, "Critic steps per generator step.", OPTIMISATION, 1, 10_000)
     average: float = option(
         0.99, "Decay of the average of the generator's weights, which samples are drawn from.", OPTIMISATION
     )
@@ -55,9 +65,15 @@ class CommonOptions:
 
     def __post_init__(self) -> None:
         for row in fields(self):
-            least = row.metadata.get("least")
-            if least is not None and not getattr(self, row.name) >= least:
-                raise ValueError(f"{row.name} must be at least {least}, got {getattr(self, row.name)}")
+            value, least, most = getattr(self, row.name), row.metadata.get("least"), row.metadata.get("most")
+            if not isinstance(value, KINDS[row.type]) or (isinstance(value, bool) and row.type != "bool"):
+                raise ValueError(f"{row.name} must be of type {row.type}, got {value!r}")
+            if least is not None and not value >= least:
+                raise ValueError(f"{row.name} must be at least {least}, got {value}")
+            if most is not None and not value <= most:
+                raise ValueError(f"{row.name} must be at most {most:,}, got {value!r:.40}")
+            if row.type == "float" and not abs(value) < 1e300:
+                raise ValueError(f"{row.name} must be finite, got {value!r:.40}")
         if not 0 < self.lr < float("inf"):
             raise ValueError(f"lr must be positive and finite, got {self.lr}")
         device(self.device)
@@ -81,7 +97,7 @@ class Options(CommonOptions):
     gp_weight: float = option(10.0, "Weight lambda of the gradient penalty; 0 for none.", OBJECTIVE, 0)
     penalty: str = option("two-sided", "Which slope the gradient penalty pulls at.", OBJECTIVE, choices=PENALTIES)
     critic_norm: bool = option(False, "Batch norm in the critic.", NETWORKS)
-    latent: int = option(100, "Size of the latent vector.", NETWORKS, 1)
+    latent: int = option(100, "Size of the latent vector.", NETWORKS, 1, 65_536)
     network: str = option(
         "dcgan", "Both networks: convolutions, residual blocks, or perceptrons.", NETWORKS, choices=PAIRS
     )

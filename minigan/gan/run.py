@@ -22,23 +22,26 @@ import numpy as np
 
 from .. import checkpoint, data, nn, viz
 from ..backend import Generator, device
-from ..checkpoint import Checkpoint, CheckpointError, atomic_write
+from ..checkpoint import Checkpoint, CheckpointError
+from ..files import append_line, atomic_write
 from .metrics.classifier import prepared
 from .metrics.judging import Observation
 from .options import CommonOptions
+from .records import is_number, list_runs, read_stats, stats_of
 from .systems.table import options_from, trainer_for
-from .train import METRIC_STREAM, SAMPLE_STREAM, Trainer
+from .train import METRIC_STREAM, SAMPLE_STREAM, Stopped, Trainer
 
-__all__ = ["SAMPLE_STREAM", "Run", "Stopped", "append_metric", "list_runs", "load_generator", "load_trainer"]
+__all__ = [
+    "SAMPLE_STREAM",
+    "Run",
+    "Stopped",
+    "append_metric",
+    "list_runs",
+    "load_generator",
+    "load_trainer",
+    "read_stats",
+]
 TICK, SNAP, KEEP, PREVIEWS, METRIC_SAMPLES = 25, 250, 3, 64, 5000
-
-
-class Stopped(Exception):
-    """A signal ended the run, after a checkpoint. `code` is the exit status: 128 + the signal's number."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}")
-        self.code = 128 + number
 
 
 class Run:
@@ -48,15 +51,17 @@ class Run:
         self.folder, self.options = folder, options
         self.dataset = data.load(options.data, size=options.size)
         self.trainer = trainer_for(options, self.dataset)
+        self.seconds = 0.0
+        self.rows: list[dict[str, float]] = []
         if saved is not None:
-            self.trainer.restore(saved.arrays, saved.state)
+            _restore(self.trainer, saved)
+            self.seconds, self.rows = _clock(saved)
         self.digest = self.dataset.digest()
         if saved is not None and saved.state.get("data_digest", self.digest) != self.digest:
             raise CheckpointError(
                 f"{saved.path}: its run was trained on other images than {options.data} holds now; go on with the data"
                 " set as it was, or start a new run"
             )
-        self.seconds = 0.0 if saved is None else saved.state["seconds"]
         self.bar = None
 
     @classmethod
@@ -83,35 +88,43 @@ class Run:
             raise ValueError(
                 f"{saved.path} is at step {saved.step}, beyond --steps {run.options.steps} (the total number of steps)"
             )
+        checkpoint.settle(run.folder)
         for path in checkpoint.paths(run.folder):  # a run that goes back leaves its later checkpoints aside
             if checkpoint.step_of(path) > saved.step:
                 checkpoint.set_aside(path)
         run._write_json("training_options.json", asdict(run.options))
+        run._settle_stats(saved.step)
         return run
+
+    def _settle_stats(self, step: int) -> None:
+        """Keep the rows of stats.jsonl up to where the run goes on: later ones come again."""
+        path = self.folder / "stats.jsonl"
+        rows, strange = stats_of(path)
+        if strange:
+            aside = path.with_name("stats-damaged.jsonl")
+            os.replace(path, aside)
+            self.say(f"lines {', '.join(map(str, strange[:9]))} of stats.jsonl are no rows of a run; see {aside}")
+        before = [row for row in rows if row["step"] <= step]
+        if strange or len(before) < len(rows):
+            atomic_write(path, "".join(json.dumps(row) + "\n" for row in before))
 
     def train(self) -> dict:
         """Train to options.steps and close the run; returns the final figures. Raises Stopped after SIGINT or SIGTERM,
         TrainingError."""
-        stopper = _Stopper()
-        with stopper, self._progress():
-            start, rows = time.monotonic() - self.seconds, []
-            self._open()
-            while self.trainer.steps_done < self.options.steps:
+        with self._progress():
+            with _Stopper() as stopper:
+                start = time.monotonic() - self.seconds
+                self._open()
+                while self.trainer.steps_done < self.options.steps and stopper.number is None:
+                    self.rows.append(self.trainer.step())
+                    self.seconds = time.monotonic() - start
+                    self._tick()
                 if stopper.number is not None:
                     self._save()
                     self.say(
                         f"stopped at step {self.trainer.steps_done}; go on with: minigan train --resume {self.folder}"
                     )
                     raise Stopped(stopper.number)
-                rows.append(self.trainer.step())
-                step = self.trainer.steps_done
-                self.seconds = time.monotonic() - start
-                self._tick(rows[-1])
-                if step % TICK == 0 or step == self.options.steps:
-                    self._log(rows)
-                    rows = []
-                if step % SNAP == 0 or step == self.options.steps:
-                    self._snapshot()
             return self._close()
 
     def say(self, text: str) -> None:
@@ -120,11 +133,7 @@ class Run:
             self.bar.write(text)
         else:
             print(text, flush=True)
-        self._append("log.txt", text)
-
-    def _append(self, name: str, line: str) -> None:
-        with open(self.folder / name, "a") as file:
-            file.write(line + "\n")
+        append_line(self.folder / "log.txt", text)
 
     def _progress(self):
         from tqdm import tqdm
@@ -168,26 +177,35 @@ class Run:
         twin.restore(*self.trainer.state())
         return twin
 
-    def _tick(self, figures: dict[str, float]) -> None:
+    def _tick(self) -> None:
+        """After each step: the bar; after some a row of figures, pictures, a checkpoint."""
+        step, figures = self.trainer.steps_done, self.rows[-1]
         slope = "gradient_norm" if "gradient_norm" in figures else "g_weight_gradient"
         postfix = {k: figures[k] for k in ("d_loss", "g_loss", "critic_estimate", slope) if k in figures}
         self.bar.set_postfix({k: f"{v:.3g}" for k, v in postfix.items()}, refresh=False)
         self.bar.update(1)
+        last = step == self.options.steps
+        if step % TICK == 0 or last:
+            self._log()
+        if step % TICK == 0:
+            self.rows = []
+        if step % SNAP == 0 or last:
+            self._snapshot()
 
-    def _log(self, rows: list[dict[str, float]]) -> None:
-        mean = {k: float(np.mean([r[k] for r in rows])) for k in rows[-1]}
+    def _log(self) -> None:
+        mean = {k: float(np.mean([r[k] for r in self.rows if k in r])) for k in self.rows[-1]}
         row = {
             "step": self.trainer.steps_done,
             "seconds": round(self.seconds, 3),
             **{k: round(v, 6) for k, v in mean.items()},
         }
-        self._append("stats.jsonl", json.dumps(row))
+        append_line(self.folder / "stats.jsonl", json.dumps(row))
         figures = "  ".join(f"{k} {v:.4g}" for k, v in mean.items())
         line = f"step {row['step']:>6}/{self.options.steps}  {self.seconds:7.1f} s  {figures}"
         if self.bar.disable:  # on a terminal the progress bar says it
             self.say(line)
         else:
-            self._append("log.txt", line)
+            append_line(self.folder / "log.txt", line)
 
     def _snapshot(self) -> None:
         self._save_fakes(f"fakes{self.trainer.steps_done:06d}.png")
@@ -195,7 +213,7 @@ class Run:
 
     def _save(self) -> None:
         arrays, state = self.trainer.state()
-        state = {**state, "seconds": self.seconds, "data_digest": self.digest}
+        state = {**state, "seconds": self.seconds, "data_digest": self.digest, "tick": self.rows}
         checkpoint.save(self.folder, self.trainer.steps_done, arrays, state)
         for old in checkpoint.paths(self.folder)[KEEP:]:
             old.unlink()
@@ -242,7 +260,7 @@ class _Stopper:
     def _note(self, number: int, frame) -> None:
         self.number = number
         for n in self.before:
-            signal.signal(n, signal.SIG_DFL)
+            signal.signal(n, signal.default_int_handler if n == signal.SIGINT else signal.SIG_DFL)
 
     def __exit__(self, *exception) -> None:
         for n, handler in self.before.items():
@@ -269,11 +287,27 @@ def load_trainer(
     options = replace(options_of(saved), device=device)
     dataset = data.load(options.data, size=options.size) if with_data else data.info(options.data, options.size)
     trainer = trainer_for(options, dataset)
+    _restore(trainer, saved)
+    return trainer, saved
+
+
+def _restore(trainer: Trainer, saved: Checkpoint) -> None:
+    """The trainer as the checkpoint says, whose bytes are right, but may be of anybody. Raises CheckpointError."""
     try:
         trainer.restore(saved.arrays, saved.state)
-    except (KeyError, ValueError) as error:
+        if trainer.steps_done != saved.step:
+            raise ValueError(f"its state is of step {trainer.steps_done}, not {saved.step}")
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise CheckpointError(f"{saved.path} does not fit the networks its options describe: {error}") from error
-    return trainer, saved
+
+
+def _clock(saved: Checkpoint) -> tuple[float, list[dict[str, float]]]:
+    """(seconds of training so far, figures of each step since the last row of stats.jsonl). Raises CheckpointError."""
+    seconds, rows = saved.state.get("seconds"), saved.state.get("tick", [])
+    whole = isinstance(rows, list) and all(isinstance(row, dict) and row.keys() == rows[0].keys() for row in rows)
+    if not whole or not all(map(is_number, (seconds, *(v for row in rows for v in row.values())))) or seconds < 0:
+        raise CheckpointError(f"{saved.path} does not say its 'seconds' and 'tick' in numbers")
+    return seconds, rows
 
 
 def load_generator(spec: str, root: str | os.PathLike = "runs") -> tuple[nn.Module, CommonOptions, Checkpoint]:
@@ -284,39 +318,7 @@ def load_generator(spec: str, root: str | os.PathLike = "runs") -> tuple[nn.Modu
 
 def append_metric(folder: Path, step: int, observation: Observation) -> None:
     """A row of metric-classifier.jsonl."""
-    with open(folder / "metric-classifier.jsonl", "a") as file:
-        file.write(json.dumps({"step": step, "results": observation.figures}) + "\n")
-
-
-def read_stats(folder: Path) -> list[dict]:
-    """The rows of stats.jsonl, one a step; where a run went back to an earlier checkpoint the later row counts. Cut
-    lines are left out."""
-    path, rows = folder / "stats.jsonl", {}
-    for line in path.read_text().splitlines() if path.exists() else ():
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        rows = {step: r for step, r in rows.items() if step < row["step"]} | {row["step"]: row}
-    return list(rows.values())
-
-
-def list_runs(root: str | os.PathLike = "runs") -> list[dict]:
-    """What is known of each run folder in `root`: name, system, data, steps done of total, newest figures."""
-    rows = []
-    for folder in sorted(p for p in Path(root).glob("*") if (p / "training_options.json").is_file()):
-        try:
-            options = json.loads((folder / "training_options.json").read_text())
-            row = {"run": folder.name, **{k: options[k] for k in ("system", "data", "steps")}}
-        except (json.JSONDecodeError, KeyError) as error:
-            rows.append({"run": folder.name, "problem": f"training_options.json is damaged: {error}"})
-            continue
-        steps = [checkpoint.step_of(p) for p in checkpoint.paths(folder)]
-        metric = folder / "metric-classifier.jsonl"
-        last = metric.read_text().splitlines()[-1:] if metric.exists() else []
-        confident = json.loads(last[0])["results"].get("confident") if last else None
-        rows.append(row | {"steps_done": max(steps, default=0), "confident": confident})
-    return rows
+    append_line(folder / "metric-classifier.jsonl", json.dumps({"step": step, "results": observation.figures}))
 
 
 def _new_folder(options: CommonOptions, out: str | os.PathLike | None, root: Path) -> Path:

@@ -11,6 +11,7 @@ restart is in _state.py, judging in metrics/judging.py; folders, terminals and c
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import wraps
@@ -26,7 +27,7 @@ from ..creation import rand, randn, zeros
 from ..data import Dataset, Info, Loader
 from ..ops.basic import cast
 from ..ops.index import stack
-from ._state import TrainingState
+from ._state import TrainingState, count_of
 from .losses import loss
 from .metrics.judging import Observation, judge_of, observe_attributes, observe_classes
 from .networks.dcgan import glorot_init_
@@ -45,6 +46,14 @@ PREVIEW_STREAM, SAMPLE_STREAM, METRIC_STREAM, TRAVERSE_STREAM = 5, 6, 7, 10
 
 class TrainingError(RuntimeError):
     """Training cannot go on: a loss or gradient is no longer finite. The message names the step and the op."""
+
+
+class Stopped(Exception):
+    """A signal ended a run, after a checkpoint. `code` is the exit status: 128 + the signal's number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.code = 128 + number
 
 
 @dataclass(frozen=True)
@@ -338,9 +347,10 @@ class Trainer:
         return arrays, {"options": asdict(self.options), "steps_done": self.steps_done, **rest}
 
     def restore(self, arrays: dict[str, np.ndarray], rest: dict) -> None:
-        """Continue from `state()`. Raises ValueError or KeyError if it belongs to other networks."""
+        """Continue from `state()`. Raises an ordinary exception, ValueError or KeyError most often, if it belongs to
+        other networks or is nothing that `state` gives."""
         self._state.restore(arrays, rest)
-        self.steps_done = rest["steps_done"]
+        self.steps_done = count_of(rest, "steps_done")
 
 
 def generate(generator: nn.Module, z: Tensor, batch: int = 100) -> np.ndarray:

@@ -209,6 +209,65 @@ def test_redirects(tmp_path, server):
     assert "only http" in refused(tmp_path / "b", secret.as_uri())
 
 
+ADDRESSES = [
+    *("http://[::1", "http://[v1.x]/a", "http://127.0.0.1:x/a", "http://127.0.0.1:99999/a", "http://127.0.0.1:-1/a"),
+    *(
+        "http://a..b/c",
+        f"http://{'a' * 70}.example/",
+        "http:///a",
+        "http://",
+        "http:a",
+        "//",
+        "http://\u00b2/",
+        "http://%zz/",
+    ),
+    *(
+        "http://user:pass@[/",
+        "http://127.0.0.1 /x",
+        "http://127.0.0.1:9/a\tb",
+        "",
+        "http://\xff\xfe/",
+        "javascript:alert(1)",
+    ),
+]
+HEADERS = [
+    {"Content-Length": value}
+    for value in ("\xb2", "-1", "+5", "1e9", "0x10", "9" * 5000, "9" * 30, "nan", "", "5, 5", "\x1b[31m5", "512000.0")
+] + [{"Content-Range": value} for value in ("bytes 0-1/\xb2", "bytes */*", "bytes " + "9" * 5000 + "-1/1", "x", "")]
+WAITS = ["\xb2", "9" * 500, "-1", "nan", "Wed, 21 Oct 2026 07:28:00 GMT", "1e400", "0.01"]
+
+
+def say(h, code: int, headers: dict[str, str], body: bytes = b"", words: str = "words") -> None:
+    """An answer as the bytes that it is: the library's own server would refuse some headers."""
+    lines = [f"HTTP/1.1 {code} {words}", *(f"{k}: {v}" for k, v in headers.items()), "Connection: close", "", ""]
+    h.close_connection = True
+    h.wfile.write("\r\n".join(lines).encode("latin-1", "replace") + body)
+
+
+def test_a_mirror_that_makes_no_sense_is_passed_over(tmp_path, server, monkeypatch):
+    """Addresses that a redirect names, lengths, ranges and waits: each ends at the next mirror, or is borne with."""
+    naps = []
+    monkeypatch.setattr("minigan.data.download.time.sleep", naps.append)
+    good = server.url("good", lambda h: h.reply(DATA))
+    bad = [lambda h, a=a: say(h, 302, {"Location": a}) for a in ADDRESSES]
+    bad += [lambda h, x=x: say(h, 200, x, DATA) for x in HEADERS]
+    bad += [lambda h, x=x: say(h, 206, x, DATA) for x in HEADERS]
+    bad += [lambda h, w=w: say(h, 503, {"Retry-After": w}) for w in WAITS]
+    bad += [lambda h: h.wfile.write(b"\x1b[31m\0\xff" * 100), lambda h: say(h, 999, {}), lambda h: say(h, 99, {})]
+    patience = Patience(tries=2, timeout=1, pause=0.0)
+    for k, answer in enumerate(bad):
+        (tmp_path / str(k)).mkdir()
+        get(tmp_path / str(k), server.url(f"bad{k}", answer), good, patience=patience)
+    assert all(0 <= nap <= 60 for nap in naps)
+
+
+def test_a_servers_words_are_escaped(tmp_path, server):
+    """They could clear the screen, or write over a line."""
+    url = server.url("a", lambda h: say(h, 404, {}, words="\x1b[2J\x07gone"))
+    text = refused(tmp_path, url, server.url("b", lambda h: say(h, 302, {"Location": "ftp://\x1b]0;x\x07/"})))
+    assert "\\x1b[2J\\x07gone" in text and text.isprintable()
+
+
 def test_too_long_is_refused(tmp_path, server):
     """Announced or not; nothing beyond the limit is kept."""
     assert "more than the 1,000" in refused(tmp_path, server.url("a", lambda h: h.reply(DATA)), most=1000)

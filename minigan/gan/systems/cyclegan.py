@@ -44,13 +44,13 @@ class CycleOptions(CommonOptions):
 
     source: str = option("", "Class to translate from; by default the data set's first.", RUN)
     target: str = option("", "Class to translate to; by default the data set's next.", RUN)
-    blocks: int = option(4, "Residual blocks of a translator.", NETWORKS, 0)
+    blocks: int = option(4, "Residual blocks of a translator.", NETWORKS, 0, 100)
     cycle_weight: float = option(10.0, "Weight lambda of the error of going there and back.", OBJECTIVE, 0)
     identity_weight: float = option(
         0.5, "Weight mu of leaving the target's own images as they are, in cycle weights.", OBJECTIVE, 0
     )
     pool: int = option(
-        50, "Earlier translations of each domain that the critics are shown again; 0 for none.", OBJECTIVE, 0
+        50, "Earlier translations of each domain that the critics are shown again; 0 for none.", OBJECTIVE, 0, 100_000
     )
 
     loss: ClassVar[str] = "least-squares"

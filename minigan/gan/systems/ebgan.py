@@ -45,7 +45,7 @@ class EnergyOptions(Options):
 
     margin: float = option(0.2, "Energy below which the critic pushes samples up.", OBJECTIVE)
     pull: float = option(0.1, "Weight of the pulling-away term.", OBJECTIVE, 0)
-    code: int = option(64, "Numbers in the code of the autoencoder.", NETWORKS, 1)
+    code: int = option(64, "Numbers in the code of the autoencoder.", NETWORKS, 1, 65_536)
 
     loss: ClassVar[str] = "ebgan"
     gp_weight: ClassVar[float] = 0.0

@@ -58,18 +58,18 @@ FINER = 3
 class InfoOptions(ClassOptions):
     """The options of `infogan`."""
 
-    categories: int = option(10, "Values of the categorical code.", NETWORKS, 2)
-    continuous: int = option(2, "Number of continuous codes.", NETWORKS, 0)
+    categories: int = option(10, "Values of the categorical code.", NETWORKS, 2, 10_000)
+    continuous: int = option(2, "Number of continuous codes.", NETWORKS, 0, 10_000)
     category_weight: float = option(1.0, "Weight of the categorical code's information.", OBJECTIVE, 0)
     continuous_weight: float = option(0.5, "Weight of the continuous codes' information.", OBJECTIVE, 0)
     real_weight: float = option(
         1.0, "Weight of what the category tells of pairs of alike reals; 0 for none.", OBJECTIVE, 0
     )
-    neighbours: int = option(0, "Nearest images that an image is paired with besides itself.", OBJECTIVE, 0)
+    neighbours: int = option(0, "Nearest images that an image is paired with besides itself.", OBJECTIVE, 0, 1000)
     settle: int = option(
-        300, "Steps that Q learns a partition of the reals before the first step; 0 for none.", OBJECTIVE, 0
+        300, "Steps that Q learns a partition of the reals before the first step; 0 for none.", OBJECTIVE, 0, 10**9
     )
-    ramp: int = option(800, "Steps until the weight of the codes begins to rise.", OBJECTIVE, 0)
+    ramp: int = option(800, "Steps until the weight of the codes begins to rise.", OBJECTIVE, 0, 10**9)
 
     gp_weight: ClassVar[float] = 0.0
     penalty: ClassVar[str] = "two-sided"

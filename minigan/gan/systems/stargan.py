@@ -50,7 +50,7 @@ class StarOptions(CommonOptions):
     """The options of `stargan`."""
 
     attributes: str = option("", "Attributes to set, parted by commas: yes/no ones of the data set.", RUN)
-    blocks: int = option(4, "Residual blocks of the translator.", NETWORKS, 0)
+    blocks: int = option(4, "Residual blocks of the translator.", NETWORKS, 0, 100)
     class_weight: float = option(1.0, "Weight lambda_cls of the critic's classification.", OBJECTIVE, 0)
     source_weight: float = option(
         1.0, "Weight mu of finding out what a translation was made of, in class weights.", OBJECTIVE, 0

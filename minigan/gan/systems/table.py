@@ -55,7 +55,7 @@ def options_for(name: str, **changes) -> CommonOptions:
             raise nearest("option", key, sorted(row.takes))
         if key not in row.takes:
             raise ValueError(f"{name} has no option {key!r}; it takes: {', '.join(sorted(row.takes))}")
-    options = replace(row.options, **{**row.presets.get(changes.get("data"), {}), **changes})
+    options = replace(row.options, **{**row.presets.get(str(changes.get("data")), {}), **changes})
     for key, reason in options.idle().items():
         if key in changes:
             raise ValueError(f"option {key!r} means nothing here: {reason}")

@@ -13,12 +13,17 @@ from __future__ import annotations
 
 import csv
 import difflib
-import zipfile
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
+from ...data.archives import arrays
+
+MOST_BYTES = 64 << 20
+"""Of a file of points, and of the arrays in it."""
 
 SAMPLES = 2500
 """Samples that the protocol judges."""
@@ -143,11 +148,7 @@ def scatter(path: str | Path) -> Points:
 
 
 def _read_npz(path: Path) -> np.ndarray:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            members = {name: arrays[name] for name in arrays.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise ValueError(f"{path}: not an .npz of plain arrays ({error})") from error
+    members = arrays(path, MOST_BYTES)
     if len(members) != 1 and "points" not in members:
         raise ValueError(f"{path}: holds the arrays {', '.join(members) or 'none'}; keep one, or call it 'points'")
     array = members.get("points", next(iter(members.values()), None))
@@ -158,7 +159,9 @@ def _read_npz(path: Path) -> np.ndarray:
 
 def _read_csv(path: Path) -> np.ndarray:
     """Two columns; a first line of names is passed over."""
-    rows = []
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise ValueError(f"{path}: {size:,} bytes are more than the {MOST_BYTES:,} that are read")
+    numbers = array("d")
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             for number, row in enumerate(csv.reader(file), 1):
@@ -167,13 +170,16 @@ def _read_csv(path: Path) -> np.ndarray:
                 if len(row) != 2:
                     raise ValueError(f"{path}, line {number}: expected 2 columns, got {len(row)}")
                 try:
-                    rows.append([float(cell) for cell in row])
+                    numbers.extend([float(cell) for cell in row])
                 except ValueError:
                     if number > 1 or any(map(_is_number, row)):
-                        raise ValueError(f"{path}, line {number}: {','.join(row)!r} is not two numbers") from None
+                        cells = ",".join(cell[:40] for cell in row)
+                        raise ValueError(f"{path}, line {number}: {cells!r} is not two numbers") from None
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not a text file ({error.reason} at byte {error.start})") from error
-    return np.array(rows, np.float64).reshape(-1, 2)
+    except csv.Error as error:
+        raise ValueError(f"{path}: not a file of two columns of numbers ({error})") from error
+    return np.array(numbers, np.float64).reshape(-1, 2)
 
 
 def _is_number(text: str) -> bool:

@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from ... import viz
-from ...checkpoint import CheckpointError, atomic_write
+from ...checkpoint import CheckpointError
+from ...files import atomic_write
 from ..losses import loss
 from . import data as toydata
 from . import viz as toyviz

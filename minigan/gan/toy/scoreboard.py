@@ -27,7 +27,7 @@ import numpy as np
 
 from ...backend import device as check_device
 from ...backend import set_num_threads
-from ...checkpoint import atomic_write
+from ...files import atomic_write
 from ..losses import LOSSES
 from ..train import TrainingError
 from ..tricks import ImpossiblePair

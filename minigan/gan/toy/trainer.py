@@ -85,19 +85,22 @@ class ToyOptions:
     falling: bool = True
 
     def __post_init__(self) -> None:
-        least = {
-            "steps": 1,
-            "batch_size": 2,
-            "n_critic": 1,
-            "latent": 1,
-            "width": 1,
-            "depth": 1,
-            "pack": 1,
-            "unroll": 1,
+        limits = {
+            "steps": (1, 10**9),
+            "batch_size": (2, 1 << 20),
+            "seed": (0, 2**64 - 1),
+            "n_critic": (1, 10_000),
+            "latent": (1, 65_536),
+            "width": (1, 65_536),
+            "depth": (1, 1000),
+            "pack": (1, 1000),
+            "unroll": (1, 1000),
         }
-        for name, low in least.items():
+        for name, (low, high) in limits.items():
             if not getattr(self, name) >= low:
                 raise ValueError(f"toy: {name} must be at least {low}, got {getattr(self, name)}")
+            if not getattr(self, name) <= high:
+                raise ValueError(f"toy: {name} must be at most {high:,}, got {getattr(self, name)!r:.40}")
         for name in ("lr_d", "lr_g", "unroll_lr", "clip"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"toy: {name} must be positive and finite, got {getattr(self, name)}")

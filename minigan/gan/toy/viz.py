@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...checkpoint import atomic_write
+from ...files import atomic_write
 from ...viz import BLUE, INK, LOSSES, ORANGE, Panel, plot_curves
 from .trainer import ToyTrainer
 

@@ -1,0 +1,112 @@
+"""Files: written whole or not at all, to regular files only, with errors that name the way out; JSON as it may come."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+}
+SPACE = "free some space, or name another folder"
+FOLDER = "name a folder that exists and can be written"
+
+
+def destination(path: str | os.PathLike) -> Path:
+    """The file that a write to `path` changes: links are followed, never replaced.
+
+    OSError where something stands there that is no regular file, or where there is no folder for it.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        mode = target.lstat().st_mode
+    except FileNotFoundError:
+        if not target.parent.is_dir():
+            raise _failure(path, "there is no such folder", FOLDER) from None
+        return target
+    except OSError as error:
+        raise _failure(path, error) from error
+    if not stat.S_ISREG(mode):
+        kind = KINDS.get(stat.S_IFMT(mode), "a link that leads nowhere")
+        raise _failure(path, f"{target} is {kind}", "name a regular file, or one that does not exist yet")
+    return target
+
+
+def atomic_write(path: str | os.PathLike, data: bytes | str) -> None:
+    """Write a file so that its name shows the old content or the whole new one, never a part.
+
+    The bytes go to a temporary name in the same folder, are flushed to the disk, and are renamed. A link is followed.
+    OSError names the file, the reason (full disk, no permission, no such folder, no regular file) and the way out.
+    """
+    target = destination(path)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+        sync_folder(target.parent)
+    except OSError as error:
+        raise _failure(path, error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def append_line(path: str | os.PathLike, line: str) -> None:
+    """Add a line to a text file, which may not exist yet, or leave it as it was. A line that a killed process cut off
+    is ended first. OSError as `atomic_write` raises it."""
+    target = destination(path)
+    try:
+        with open(target, "ab+", buffering=0) as file:
+            size = file.seek(0, os.SEEK_END)
+            cut = False
+            if size:
+                file.seek(size - 1)
+                cut = file.read(1) != b"\n"
+            rest = memoryview(("\n" * cut + line + "\n").encode())
+            try:
+                while rest:
+                    rest = rest[file.write(rest) :]
+            except OSError:
+                with suppress(OSError):
+                    os.truncate(target, size)
+                raise
+    except OSError as error:
+        raise _failure(path, error) from error
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text; ValueError for whatever is wrong with it, nesting without end too."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder durable; only POSIX can open a folder to do so."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _failure(path: str | os.PathLike, reason: OSError | str, way: str = "") -> OSError:
+    """The error for what cannot be written; `way` is the way out, else it follows from the reason."""
+    if isinstance(reason, OSError):
+        way = SPACE if reason.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else FOLDER
+        reason = reason.strerror or str(reason)
+    return OSError(f"cannot write {path}: {reason}; {way}")

@@ -1,0 +1,70 @@
+"""What run folders tell: the rows of stats.jsonl, the list of runs. Any of their files may be cut or damaged."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from .. import checkpoint
+from ..files import parse_json
+from ._state import count_of
+
+
+def read_stats(folder: Path) -> list[dict]:
+    """The rows of stats.jsonl, one a step; where a run went back to an earlier checkpoint the later row counts. Cut
+    lines, and others that are no rows, are left out."""
+    return stats_of(folder / "stats.jsonl")[0]
+
+
+def stats_of(path: Path) -> tuple[list[dict], list[int]]:
+    """(rows, numbers of the lines that are none)."""
+    rows, strange = {}, []
+    for number, line in enumerate(_lines(path), 1):
+        try:
+            row = parse_json(line)
+            step = count_of(row, "step")
+            if not all(map(is_number, row.values())):
+                raise ValueError(f"{row} holds more than numbers")
+        except (ValueError, TypeError, LookupError):
+            strange.append(number)
+            continue
+        rows = {s: r for s, r in rows.items() if s < step} | {step: row}
+    return list(rows.values()), strange
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+
+
+def list_runs(root: str | os.PathLike = "runs") -> list[dict]:
+    """What is known of each run folder in `root`: name, system, data, steps done of total, newest figures; or "problem"
+    where its files are damaged."""
+    rows = []
+    for folder in sorted(p for p in Path(root).glob("*") if (p / "training_options.json").is_file()):
+        try:
+            rows.append({"run": folder.name, **_summary(folder)})
+        except (OSError, ValueError, TypeError, LookupError) as error:
+            reason = f"no {error}" if isinstance(error, KeyError) else error
+            rows.append({"run": folder.name, "problem": f"training_options.json is damaged: {reason}"})
+    return rows
+
+
+def _summary(folder: Path) -> dict:
+    """A run's system, data, steps and figures. Raises OSError, ValueError, TypeError, KeyError for damaged options."""
+    options = parse_json((folder / "training_options.json").read_text(encoding="utf-8"))
+    row = {"system": options["system"], "data": options["data"], "steps": count_of(options, "steps")}
+    if not isinstance(row["system"], str) or not isinstance(row["data"], str):
+        raise ValueError("system and data are no names")
+    steps = [checkpoint.step_of(p) for p in checkpoint.paths(folder)]
+    confident = None
+    for line in _lines(folder / "metric-classifier.jsonl"):
+        with suppress(ValueError, TypeError, LookupError, AttributeError):  # a line that was cut, or is none of ours
+            value = parse_json(line)["results"].get("confident")
+            confident = value if is_number(value) else None
+    return row | {"steps_done": max(steps, default=0), "confident": confident}
+
+
+def is_number(value: object) -> bool:
+    """Whether a value of JSON is a finite number."""
+    return type(value) in (int, float) and abs(value) < 1e300

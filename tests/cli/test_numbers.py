@@ -1,0 +1,106 @@
+"""Absurd numbers for every numeric option of every command: one answered line, never a traceback.
+
+Each command is asked for what is not there (a run, a data set, a file), so a number that is accepted costs nothing.
+"""
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from minigan.cli import main
+from minigan.gan.options import CommonOptions
+from minigan.gan.systems.table import SYSTEMS, options_for
+from minigan.gan.toy import scoreboard
+from minigan.gan.toy.trainer import options_for as toy_options_for
+
+VALUES = [
+    "0",
+    "-1",
+    "1e30",
+    "nan",
+    "inf",
+    "-inf",
+    "x",
+    "",
+    "1" + "0" * 30,
+    "-1" + "0" * 30,
+    "1" + "0" * 400,
+    "9" * 5000,
+]
+VALUES += ["18446744073709551616", "1.5", "1e-400", "1_0", "\u0663", "0x10", "\u221e", "1e400"]
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()):
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+NUMERIC = [
+    (path, command, option)
+    for path, command in commands(main)
+    for option in command.params
+    if isinstance(option, click.Option)
+    and isinstance(option.type, (click.types.IntParamType, click.types.FloatParamType))
+]
+
+
+def system_for(name: str) -> str:
+    return next(row.name for row in SYSTEMS.values() if name in row.takes)
+
+
+@pytest.mark.parametrize(
+    ("path", "command", "option"), NUMERIC, ids=[f"{' '.join(p)} {o.opts[-1]}" for p, _, o in NUMERIC]
+)
+def test_absurd_numbers_are_answered(path, command, option, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(scoreboard, "run", lambda *_, **__: (_ for _ in ()).throw(ValueError("not here")))
+    arguments = ["absent.x" for p in command.params if isinstance(p, click.Argument) and p.required]
+    if path == ("train",):
+        arguments = [system_for(option.name), "--data", "absent", "--dry-run"]
+    elif path in (("gradcheck",), ("bench",), ("results",)):
+        arguments = ["absent"]
+    wrong = []
+    for value in VALUES:
+        result = CliRunner().invoke(main, [*path, *arguments, option.opts[-1], value])
+        last = result.output.strip().splitlines()[-1] if result.output.strip() else ""
+        if (
+            result.exit_code not in (1, 2)
+            or not last.startswith("Error: ")
+            or not isinstance(result.exception, SystemExit)
+        ):
+            wrong.append((value[:40], result.exit_code, repr(result.exception)[:200], last[:200]))
+    assert not wrong
+    assert not list(tmp_path.iterdir())
+
+
+RECORD = [None, True, "5", -1, 0, 1.5, float("nan"), float("inf"), 10**30, 10**400, [], {}]
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_options_have_types_and_ends(name):
+    """A wrong value is a ValueError that names the option; a value that is taken is of the option's type."""
+    for key in SYSTEMS[name].takes:
+        for value in RECORD:
+            try:
+                options = options_for(name, **{key: value})
+            except ValueError as error:
+                assert len(str(error)) < 500
+                continue
+            kind = next(f for f in type(options).__dataclass_fields__.values() if f.name == key).type
+            assert kind in ("int", "float", "bool", "str") and not (kind != "bool" and isinstance(value, bool)), (
+                key,
+                value,
+            )
+            assert kind == "str" or abs(value) < (1e300 if kind == "float" else 2**64), (key, value)
+
+
+def test_options_of_points_have_ends():
+    for key in ("steps", "batch_size", "seed", "n_critic", "gp_weight", "pack", "unroll", "latent", "width", "depth"):
+        for value in (-1, float("nan"), float("inf"), 10**30):
+            if (key, value) != ("gp_weight", 10**30):
+                with pytest.raises(ValueError, match=key):
+                    toy_options_for("ring", "wgan-gp", **{key: value})
+    assert CommonOptions().seed == 0

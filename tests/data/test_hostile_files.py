@@ -1,0 +1,176 @@
+"""Files that lie about their size, or are not what their name says: one clear error, in bounded memory.
+
+The memory cases run in one child, which compares the peak of its resident memory before and after.
+"""
+
+import io
+import struct
+import subprocess
+import sys
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minigan.data import archives
+from minigan.data.folder import FORMATS, decode
+from minigan.gan.toy import data as toydata
+
+MIB = 1 << 20
+CLAIMED = 48 * MIB
+
+
+def png(width: int, height: int, raw: bytes, depth: int = 8, kind: int = 6) -> bytes:
+    """A PNG file of this claim whose pixels are `raw`, whatever their number."""
+    parts = {"IHDR": struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0), "IDAT": zlib.compress(raw)}
+    chunks = [(name.encode(), data) for name, data in (parts | {"IEND": b""}).items()]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks
+    )
+
+
+def zip_of(path, name: str, data: bytes, method: int, size: int | None = None) -> None:
+    """A zip of one entry, whose size is announced as `size`."""
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr(name, data)
+    if size is not None:
+        raw = path.read_bytes()
+        path.write_bytes(raw.replace(struct.pack("<I", len(data)), struct.pack("<I", size)))
+
+
+def npy(shape: object, dtype: str = "<f8", data: bytes = b"", fortran: bool = False) -> bytes:
+    header = f"{{'descr': {dtype!r}, 'fortran_order': {fortran}, 'shape': {shape}}}".ljust(117).encode() + b"\n"
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + data
+
+
+@pytest.fixture
+def bombs(tmp_path):
+    for name, method in (("deflate", zipfile.ZIP_DEFLATED), ("bzip2", zipfile.ZIP_BZIP2), ("lzma", zipfile.ZIP_LZMA)):
+        zip_of(tmp_path / f"{name}.zip", "x.npy", bytes(CLAIMED if name == "deflate" else 4 * MIB), method, size=10)
+    zip_of(tmp_path / "whole.npz", "x.npy", npy((6 * MIB,), data=bytes(CLAIMED)), zipfile.ZIP_DEFLATED)
+    zip_of(tmp_path / "header.npz", "x.npy", npy((1 << 40,)), zipfile.ZIP_DEFLATED)
+    (tmp_path / "claim.png").write_bytes(png(11585, 11585, bytes(4 * 11585 + 1)))
+    (tmp_path / "field.csv").write_text("1,2\n" + "3" * 200_000 + ",4\n")
+    return tmp_path
+
+
+PEAK = """
+import resource, sys
+from pathlib import Path
+from PIL import Image
+from minigan.data import archives
+from minigan.data.folder import decode
+from minigan.gan.toy import data as toydata
+import csv, io
+Image.init()
+folder, peak = Path(sys.argv[1]), lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
+for name in ("deflate", "bzip2", "lzma"):
+    for read in (lambda p: list(archives.members(p, 1_000_000)), lambda p: archives.arrays(p, 1_000_000)):
+        try:
+            read(folder / f"{name}.zip")
+            sys.exit(f"{name} was read")
+        except archives.ArchiveError as error:
+            print(error)
+for path, read in (
+    ("whole.npz", lambda p: archives.arrays(p, 1_000_000)), ("header.npz", archives.arrays),
+    ("claim.png", lambda p: decode(p, 32)), ("field.csv", toydata.scatter),
+):
+    try:
+        read(folder / path)
+        sys.exit(f"{path} was read")
+    except ValueError as error:
+        print(error)
+print("MiB", (peak() - before) // 1024)
+"""
+
+
+def test_sizes_that_lie_cost_no_memory(bombs):
+    """36 MiB: zipfile decompresses at least 4096 bytes of lzma at a time, which can be 28 MiB."""
+    process = subprocess.run([sys.executable, "-c", PEAK, str(bombs)], capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    *lines, last = process.stdout.splitlines()
+    assert len(lines) == 10
+    assert int(last.split()[1]) < 36, process.stdout
+
+
+SQUARE = np.arange(12.0).reshape(6, 2)
+MEMBERS = {
+    "object array": ("points.npy", npy((1,), "|O", b"\x80\4N."), "never pickles"),
+    "no array": ("points.txt", b"1,2", "no array that np.savez writes"),
+    "a path": ("../points.npy", npy((6, 2), data=SQUARE.tobytes()), "no array that np.savez writes"),
+    "a folder": ("points/", b"", "no array that np.savez writes"),
+    "short": (
+        "points.npy",
+        npy((6, 2), data=SQUARE.tobytes()[:-1]),
+        r"announces \(6, 2\) of float64 and holds 95 bytes",
+    ),
+    "long": ("points.npy", npy((6, 2), data=SQUARE.tobytes() + b"x"), "holds 97 bytes"),
+    "negative": ("points.npy", npy((-6, -2), data=SQUARE.tobytes()), "announces"),
+    "no tuple": ("points.npy", npy("12", data=SQUARE.tobytes()), "no header of an .npy file"),
+    "code": ("points.npy", npy("__import__('os')"), "no header of an .npy file"),
+    "nested": ("points.npy", npy("[" * 60 + "]" * 60), "no header of an .npy file"),
+    "not finite": ("points.npy", npy((float("inf"),)), "no header of an .npy file"),
+    "structured": ("points.npy", npy((6,), [("a", "<f8")]), "is of dtype"),
+    "complex": ("points.npy", npy((6, 2), "<c16", bytes(192)), "is of dtype complex128"),
+    "empty": ("points.npy", b"", "no header of an .npy file"),
+    "magic only": ("points.npy", b"\x93NUMPY\1\0", "no header of an .npy file"),
+    "version 9": ("points.npy", b"\x93NUMPY\x09\0" + npy((6, 2))[8:], "no header of an .npy file"),
+}
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_odd_members_of_an_npz(name, tmp_path):
+    member, data, reason = MEMBERS[name]
+    zip_of(tmp_path / "x.npz", member, data, zipfile.ZIP_STORED)
+    with pytest.raises(ValueError, match=reason) as error:
+        toydata.scatter(tmp_path / "x.npz")
+    assert "x.npz" in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("fortran", [False, True])
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_arrays_are_read_as_they_were_written(save, fortran, tmp_path, rng):
+    parts = {
+        "x": rng.standard_normal((3, 4, 5)),
+        "names": np.array(["a", "bcd"]),
+        "n": np.array(3),
+        "none": np.zeros((0, 2), np.uint8),
+    }
+    save(tmp_path / "x.npz", **{k: np.asfortranarray(v) if fortran else v for k, v in parts.items()})
+    read = archives.arrays(tmp_path / "x.npz")
+    assert list(read) == list(parts)
+    for name, array in parts.items():
+        assert read[name].dtype == array.dtype and read[name].flags.writeable
+        np.testing.assert_array_equal(read[name], array)
+
+
+def test_formats_that_are_not_named_are_not_opened(monkeypatch):
+    """EPS and its kin would start Ghostscript; stubs and others know how to read what nobody trains on."""
+    from PIL import EpsImagePlugin
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_, **__: pytest.fail("Ghostscript was started"))
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
+    for data in (
+        eps,
+        eps.replace(b"%!PS", b"%!PS"),
+        b"\xc5\xd0\xd3\xc6" + struct.pack("<II", 32, len(eps)) + bytes(20) + eps,
+    ):
+        with pytest.raises(ValueError, match="not an image that is read"):
+            decode(data, 32)
+    Image.init()
+    assert "EPS" not in FORMATS
+    for name in ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "TGA"):
+        file = io.BytesIO()
+        Image.fromarray(np.full((9, 9, 3), 7, np.uint8)).save(file, name)
+        assert decode(file.getvalue(), 8)[0].shape == (8, 8, 3), name
+
+
+def test_a_large_image_of_few_bytes_is_refused_and_a_small_one_is_not():
+    with pytest.raises(ValueError, match=r"claims 11585x11585 pixels in \d+ bytes"):
+        decode(png(11585, 11585, bytes(4 * 11585 + 1)), 32)
+    file = io.BytesIO()
+    Image.new("1", (1000, 1000), 1).save(file, "PNG")
+    assert decode(file.getvalue(), 8)[0].min() == 255
