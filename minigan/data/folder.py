@@ -13,9 +13,8 @@ from __future__ import annotations
 import io
 import os
 import re
-import struct
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -53,6 +52,7 @@ PIXELS_A_BYTE = (
 FEW_PIXELS = 1 << 20
 SIZES = (8, 16, 32, 64, 128, 256, 512)
 FITS = ("crop", "pad", "stretch")
+BAND = 1 << 20  # pixels that are converted at a time
 BITS_PER_SAMPLE = 258  # a tag of TIFF
 SPLITS = {"train": False, "test": True, "val": True, "valid": True, "validation": True}
 
@@ -170,43 +170,53 @@ def read_images(
 
 
 def decode(source: Path | bytes, size: int, fit: str = "crop", grey: bool = False) -> tuple[np.ndarray, list[str]]:
-    """(uint8 (size, size, C), remarks) of one image file. Raises ValueError with the reason why it is of no use."""
+    """(uint8 (size, size, C), remarks) of one image file, in some two times the memory of its pixels. Raises ValueError
+    with the reason why it is of no use."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own remark on large images: the limit here is ours
             with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats()) as file:
-                width, height = file.size
-                length = len(source) if isinstance(source, bytes) else source.stat().st_size
-                if width * height > max(FEW_PIXELS, PIXELS_A_BYTE * length):
-                    raise ValueError(f"it claims {width}x{height} pixels in {length:,} bytes")
-                if width * height > MOST_PIXELS:
-                    raise ValueError(f"{width}x{height} pixels are more than the {MOST_PIXELS:,} that are decoded")
-                if min(width, height) < SMALLEST_SIDE:
-                    raise ValueError(f"{width}x{height} is smaller than {SMALLEST_SIDE}x{SMALLEST_SIDE}")
+                _require_size(file, len(source) if isinstance(source, bytes) else source.stat().st_size)
                 frames, mode = getattr(file, "n_frames", 1), file.mode
                 file.load()
                 white = _white(file)
-                image = ImageOps.exif_transpose(file)
-                image, remarks = _eight_bit(image, mode, white)
+                ImageOps.exif_transpose(file, in_place=True)
+                image, remarks = _eight_bit(file, mode, white, grey)
+            if fit == "crop":
+                image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
+            elif fit == "pad":
+                image = ImageOps.pad(image, (size, size), Image.Resampling.LANCZOS, color="white")
+            else:
+                image = image.resize((size, size), Image.Resampling.LANCZOS)
+            pixels = np.asarray(image.convert("L" if grey else "RGB"), np.uint8)
     except UnidentifiedImageError:
         raise ValueError(f"not an image that is read ({', '.join(_formats())})") from None
     except Image.DecompressionBombError as error:
         raise ValueError(f"too large to decode: {error}") from error
-    except (OSError, SyntaxError, EOFError, struct.error, OverflowError, MemoryError) as error:
-        raise ValueError(f"broken: {error}") from error
+    except _Unusable:
+        raise
+    except Exception as error:  # a decoder may raise anything at all
+        raise ValueError(f"broken: {error or type(error).__name__}") from error
     if frames > 1:
         remarks.append(f"animated, the first of {frames} frames is used")
-    image = image.convert("L" if grey else "RGB")
-    if fit == "crop":
-        image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
-    elif fit == "pad":
-        image = ImageOps.pad(image, (size, size), Image.Resampling.LANCZOS, color="white")
-    else:
-        image = image.resize((size, size), Image.Resampling.LANCZOS)
-    pixels = np.asarray(image, np.uint8)
     return pixels.reshape(size, size, 1 if grey else 3), remarks
+
+
+class _Unusable(ValueError):
+    """An image that is whole, and of no use."""
+
+
+def _require_size(file: Image, length: int) -> None:
+    """Raises _Unusable for an image of too few or too many pixels, `length` being the bytes of its file."""
+    width, height = file.size
+    if width * height > max(FEW_PIXELS, PIXELS_A_BYTE * length):
+        raise _Unusable(f"it claims {width}x{height} pixels in {length:,} bytes")
+    if width * height > MOST_PIXELS:
+        raise _Unusable(f"{width}x{height} pixels are more than the {MOST_PIXELS:,} that are decoded")
+    if min(width, height) < SMALLEST_SIDE:
+        raise _Unusable(f"{width}x{height} is smaller than {SMALLEST_SIDE}x{SMALLEST_SIDE}")
 
 
 @cache
@@ -227,29 +237,61 @@ def _white(file: Image) -> int | None:
     return 2**bits - 1 if bits <= 16 else None
 
 
-def _eight_bit(image: Image, mode: str, white: int | None) -> tuple[Image, list[str]]:
-    """(image of 8 bits a channel without transparency, remarks). Raises ValueError for numbers without a scale."""
+def _eight_bit(image: Image, mode: str, white: int | None, grey: bool) -> tuple[Image, list[str]]:
+    """(image of 8 bits a channel, L or RGB, without transparency; remarks); L if it is to be grey, or holds no colours.
+    Raises _Unusable for numbers without a scale."""
     from PIL import Image
 
+    target = "L" if grey or mode in ("1", "L") else "RGB"
     if mode.startswith("I;16") or mode == "I":
-        levels = np.asarray(image).astype(np.int64)
-        if levels.min() < 0 or levels.max() > 65535:
-            raise ValueError("32-bit integers outside 0..65535 have no known white")
+        extremes = [(levels.min(), levels.max()) for levels in map(np.asarray, _bands(image))]
+        low, high = min(a for a, _ in extremes), max(b for _, b in extremes)
+        if low < 0 or high > 65535:
+            raise _Unusable("32-bit integers outside 0..65535 have no known white")
         if white is None:
-            white = 255 if levels.max() <= 255 else 65535
+            white = 255 if high <= 255 else 65535
             remark = f"32-bit integers, {white} taken for white"
         else:
             remark = f"{white.bit_length()} bits a pixel, scaled to 8"
-        return Image.fromarray(((levels * 255 + white // 2) // white).astype(np.uint8)), [remark]
+
+        def scaled(band: Image) -> Image:
+            levels = np.asarray(band).astype(np.int64)
+            return Image.fromarray(((levels * 255 + white // 2) // white).astype(np.uint8))
+
+        return _by_bands(image, "L", scaled), [remark]
     if mode == "F":
-        raise ValueError("floating-point pixels have no known white")
+        raise _Unusable("floating-point pixels have no known white")
     if mode == "CMYK":
-        return image.convert("RGB"), ["CMYK, converted to RGB without its colour profile"]
+        remark = "CMYK, converted to RGB without its colour profile"
+        return _by_bands(image, target, lambda band: band.convert("RGB").convert(target)), [remark]
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        ground = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(ground, image).convert("RGB"), []
-    return image, []
+
+        def on_white(band: Image) -> Image:
+            band = band.convert("RGBA")
+            ground = Image.new("RGBA", band.size, "white")
+            return Image.alpha_composite(ground, band).convert("RGB").convert(target)
+
+        return _by_bands(image, target, on_white), []
+    if image.mode == target:
+        return image, []
+    return _by_bands(image, target, lambda band: band.convert(target)), []
+
+
+def _bands(image: Image) -> Iterator[Image]:
+    """The rows of an image, some at a time."""
+    rows = max(1, BAND // image.width)
+    return (image.crop((0, top, image.width, min(top + rows, image.height))) for top in range(0, image.height, rows))
+
+
+def _by_bands(image: Image, mode: str, change: Callable[[Image], Image]) -> Image:
+    """The image after a change of each pixel alone, made a band at a time: the rest is held once before and after."""
+    from PIL import Image
+
+    whole, top = Image.new(mode, image.size), 0
+    for band in _bands(image):
+        whole.paste(change(band), (0, top))
+        top += band.height
+    return whole
 
 
 def _classes(places: list[tuple[str, ...]], where: object) -> tuple[tuple[str, ...], np.ndarray | None, np.ndarray]:
