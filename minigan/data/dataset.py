@@ -20,12 +20,14 @@ import numpy as np
 
 from minigan import kernels
 
+from .._terminal import printable
 from . import sources
-from .folder import Spec, parse, shown
+from .folder import Spec, absolute, moved, parse, shown
 from .sets import DATASETS, EMBEDDED, Info, unknown
 from .sources import ASSETS
 
-__all__ = ["ASSETS", "DATASETS", "EMBEDDED", "Dataset", "Info", "Loader", "info", "load", "shown", "slug", "split"]
+__all__ = ["ASSETS", "DATASETS", "EMBEDDED", "Dataset", "Info", "Loader"]
+__all__ += ["absolute", "info", "load", "moved", "shown", "slug", "split"]
 SHUFFLE_STREAM = 0x64617461  # "data": the random stream of the loader's shuffles
 
 
@@ -49,6 +51,13 @@ class Dataset:
     pairs: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     where: Path | None = None
+
+    def __repr__(self) -> str:
+        _, height, width, channels = self.images.shape
+        return (
+            f"<Dataset {printable(self.name)}: {len(self.images)} images {height}x{width}x{channels},"
+            f" {len(self.train)} to train on, {len(self.held_out)} held out>"
+        )
 
     @property
     def name(self) -> str:
@@ -243,7 +252,10 @@ class Loader:
         self.size = None if size is None else operator.index(size)
         self.step = 0
         if not 1 <= self.batch_size <= count:
-            raise ValueError(f"Loader: batch size {batch_size} must be at least 1 and at most the {count} images")
+            raise ValueError(
+                f"Loader: batch size {batch_size} must be at least 1 and at most the {count} images to train on; take"
+                f" --batch-size {count} or less"
+            )
         self.steps_per_epoch = count // self.batch_size
         if not drop_last and count % self.batch_size:
             self.steps_per_epoch += 1

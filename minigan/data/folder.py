@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._terminal import printable
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -86,11 +88,10 @@ def parse(name: str) -> Spec | None:
     """The Spec that folder:PATH,... stands for; None for the name of a data set. Raises ValueError."""
     if not name.startswith(PREFIX):
         return None
-    rest = name.removeprefix(PREFIX)
+    rest, texts = _parts(name)
     options: dict[str, Any] = {}
-    while option := re.fullmatch(r"(.*),(size=[^,]*|fit=[^,]*|grey|gray|flip)", rest, re.DOTALL):
-        rest = option[1]
-        key, _, value = option[2].partition("=")
+    for text in reversed(texts):
+        key, _, value = text.partition("=")
         options.setdefault("grey" if key == "gray" else key, value or True)
     if not rest:
         raise ValueError("folder: names no folder; write folder:PATH, for example folder:~/pictures,size=64")
@@ -99,6 +100,32 @@ def parse(name: str) -> Spec | None:
     if options.get("fit", "crop") not in FITS:
         raise ValueError(f"folder: fit={options['fit']} is not one of {', '.join(FITS)}")
     return Spec(Path(rest).expanduser(), **options)
+
+
+def _parts(name: str) -> tuple[str, list[str]]:
+    """(PATH, its options as they are written) of folder:PATH,..."""
+    rest, texts = name.removeprefix(PREFIX), list[str]()
+    while option := re.fullmatch(r"(.*),(size=[^,]*|fit=[^,]*|grey|gray|flip)", rest, re.DOTALL):
+        rest = option[1]
+        texts.insert(0, option[2])
+    return rest, texts
+
+
+def absolute(name: str) -> str:
+    """The name of a data set that means the same from every folder: folder:PATH with an absolute PATH."""
+    return name if parse(name) is None else moved(name, _parts(name)[0])
+
+
+def moved(name: str, to: str | os.PathLike) -> str:
+    """folder:PATH,... with the same options and the PATH that lies at `to` now, a path or folder:PATH. Raises
+    ValueError where `name` is no folder, or `to` has options of its own."""
+    if parse(name) is None:
+        raise ValueError(f"the run was trained on {name}; data can only say where the folder of a run lies now")
+    options = _parts(name)[1]
+    path, others = _parts(os.fspath(to))
+    if others and others != options:
+        raise ValueError(f"the run was trained on {name}; name only the folder, without {','.join(others)}")
+    return ",".join([PREFIX + os.path.abspath(Path(path).expanduser()), *options])
 
 
 def checked_size(size: int | str) -> int:
@@ -128,13 +155,14 @@ def _walk(root: Path) -> tuple[list[Path], list[str]]:
         above = {p.resolve() for p in (folder, *folder.parents) if p.is_relative_to(root)}
         for name in (*folders, *names):
             path = folder / name
+            title = printable(path.relative_to(root).as_posix())
             if path.is_file():
                 paths.append(path)
             elif path.is_symlink() and not path.exists():
-                notes.append(f"{path.relative_to(root).as_posix()}: skipped, a link that leads nowhere")
+                notes.append(f"{title}: skipped, a link that leads nowhere")
             elif path.is_symlink() and path.resolve() in above:
                 folders.remove(name)
-                notes.append(f"{path.relative_to(root).as_posix()}: skipped, a link back to a folder that it lies in")
+                notes.append(f"{title}: skipped, a link back to a folder that it lies in")
     return sorted(paths), sorted(notes)
 
 
@@ -151,11 +179,11 @@ def read_images(
         try:
             image, remarks = decode(source, size, spec.fit, spec.grey)
         except ValueError as error:
-            notes.append(f"{name}: skipped, {error}")
+            notes.append(f"{printable(name)}: skipped, {printable(error)}")
             continue
         images.append(image)
         places.append(PurePosixPath(name).parts[:-1])
-        notes += [f"{name}: {remark}" for remark in remarks]
+        notes += [f"{printable(name)}: {remark}" for remark in remarks]
     if not images:
         reasons = "; ".join(notes[:3]) or "it holds no files"
         raise ValueError(f"{where} has no image that can be used ({reasons})")
@@ -337,9 +365,9 @@ def _without_common(places: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     return places
 
 
-def shown(notes: Iterable[str], most: int = 10) -> Iterator[str]:
-    """The notes for a person: the first `most`, and how many more."""
+def shown(notes: Iterable[str], most: int = 10, where: str = "") -> Iterator[str]:
+    """The notes for a person: the first `most`, and how many more. where: all of them are."""
     notes = list(notes)
     yield from notes[:most]
     if len(notes) > most:
-        yield f"... and {len(notes) - most} more"
+        yield f"... and {len(notes) - most} more{where and f', all {where}'}"
