@@ -226,7 +226,7 @@ def decode(source: Path | bytes, size: int, fit: str = "crop", grey: bool = Fals
     except _Unusable:
         raise
     except Exception as error:  # a decoder may raise anything at all
-        raise ValueError(f"broken: {error or type(error).__name__}") from error
+        raise ValueError(f"broken: {str(error) or type(error).__name__}") from error
     if frames > 1:
         remarks.append(f"animated, the first of {frames} frames is used")
     return pixels.reshape(size, size, 1 if grey else 3), remarks
