@@ -150,7 +150,7 @@ class Trainer:
             slopes = grad(objective, params)
             for p, g in zip(params, slopes, strict=True):
                 p.grad = g
-            if figures[f"{norm[0]}_loss"] is not objective:  # there are further terms
+            if figures.get(f"{norm[0]}_loss", objective) is not objective:  # there are further terms
                 figures = {**figures, f"{norm[0]}_objective": objective}
             return {"objective": objective, **figures, norm: optim.grad_norm(slopes)}
 
