@@ -81,7 +81,7 @@ class TrainingState:
                 raise ValueError(f"its random numbers {name!r} are of {saved}, not of {own}")
             count_of(saved, "step")
         if self.loader is not None:
-            count_of(rest["counters"]["loader"], "step")
+            _check_counts(rest["counters"]["loader"])
         self._set_counters(rest["counters"])
         self._compare(arrays, rest)
 
@@ -138,6 +138,15 @@ def count_of(record: Mapping, name: str) -> int:
     if type(value) is not int or not 0 <= value < 2**62:
         raise ValueError(f"its {name!r} is {str(value)[:60]!r}, no count")
     return value
+
+
+def _check_counts(record: Mapping) -> None:
+    """Raises ValueError unless each step in the record, and in those that it holds, is a count."""
+    for name, value in record.items():
+        if isinstance(value, Mapping):
+            _check_counts(value)
+        elif name == "step":
+            count_of(record, name)
 
 
 def _check_entries(name: str, optimiser: Optimizer, entries: Mapping[int, Mapping]) -> None:

@@ -45,7 +45,7 @@ class CommonOptions:
     system: str = "wgan-gp"
     data: str = option("digits", "Data set (see: minigan data list).", RUN)
     steps: int = option(1000, "Total number of generator steps, also with --resume.", RUN, 0, MANY)
-    batch_size: int = option(64, "Images per step.", RUN, 1, 65_536)
+    batch_size: int = option(64, "Images per step.", RUN, 1, 1 << 20)
     seed: int = option(0, "The same seed gives the same run, bit for bit.", RUN, 0, 2**64 - 1)
     device: str = option("cpu", "Where to compute.", RUN, choices=DEVICES)
     capture: bool = option(True, "Replay recorded steps, or run them op by op.", RUN)
@@ -72,10 +72,11 @@ class CommonOptions:
                 raise ValueError(f"{row.name} must be at least {least}, got {value}")
             if most is not None and not value <= most:
                 raise ValueError(f"{row.name} must be at most {most:,}, got {value!r:.40}")
-            if row.type == "float" and not abs(value) < 1e300:
-                raise ValueError(f"{row.name} must be finite, got {value!r:.40}")
         if not 0 < self.lr < float("inf"):
             raise ValueError(f"lr must be positive and finite, got {self.lr}")
+        for row in fields(self):
+            if row.type == "float" and not abs(getattr(self, row.name)) < 1e300:
+                raise ValueError(f"{row.name} must be finite, got {getattr(self, row.name)!r:.40}")
         device(self.device)
 
     @classmethod

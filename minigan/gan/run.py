@@ -279,8 +279,8 @@ class _Stopper:
 
     def _note(self, number: int, frame) -> None:
         self.number = number
-        for n in self.before:
-            signal.signal(n, signal.default_int_handler if n == signal.SIGINT else signal.SIG_DFL)
+        for n, handler in self.before.items():
+            signal.signal(n, handler)
 
     def __exit__(self, *exception) -> None:
         for n, handler in self.before.items():

@@ -15,12 +15,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import numpy as np
@@ -177,7 +180,8 @@ def _cells(folder: Path, jobs: int, show: Callable[[str], None]) -> Iterator[Cal
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, "1"))  # read by the libraries of a process when it starts
-    pool = ProcessPoolExecutor(jobs, get_context("spawn"), set_num_threads, (1,))
+    others = set(active_children())
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), _start_worker)
     try:
 
         def side_by_side(runs: Sequence[ToyOptions]) -> list[dict]:
@@ -188,6 +192,10 @@ def _cells(folder: Path, jobs: int, show: Callable[[str], None]) -> Iterator[Cal
             return results
 
         yield side_by_side
+    except BaseException:
+        for worker in set(active_children()) - others:  # else the cells that they are at would be waited for
+            worker.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
         for name, value in before.items():
@@ -195,6 +203,15 @@ def _cells(folder: Path, jobs: int, show: Callable[[str], None]) -> Iterator[Cal
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def _start_worker() -> None:
+    """In a process of the pool: one thread, no Ctrl-C of its own, and an end when the process that started it ends,
+    however that was."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
+    set_num_threads(1)
 
 
 def _rows(data: str, pairs: Sequence[tuple[str, str]], setting: Setting, cells: Callable) -> list[dict]:
