@@ -16,7 +16,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -268,8 +268,6 @@ def _white(file: Image) -> int | None:
 def _eight_bit(image: Image, mode: str, white: int | None, grey: bool) -> tuple[Image, list[str]]:
     """(image of 8 bits a channel, L or RGB, without transparency; remarks); L if it is to be grey, or holds no colours.
     Raises _Unusable for numbers without a scale."""
-    from PIL import Image
-
     target = "L" if grey or mode in ("1", "L") else "RGB"
     if mode.startswith("I;16") or mode == "I":
         extremes = [(levels.min(), levels.max()) for levels in map(np.asarray, _bands(image))]
@@ -281,28 +279,31 @@ def _eight_bit(image: Image, mode: str, white: int | None, grey: bool) -> tuple[
             remark = f"32-bit integers, {white} taken for white"
         else:
             remark = f"{white.bit_length()} bits a pixel, scaled to 8"
-
-        def scaled(band: Image) -> Image:
-            levels = np.asarray(band).astype(np.int64)
-            return Image.fromarray(((levels * 255 + white // 2) // white).astype(np.uint8))
-
-        return _by_bands(image, "L", scaled), [remark]
+        return _by_bands(image, "L", partial(_scaled, white)), [remark]
     if mode == "F":
         raise _Unusable("floating-point pixels have no known white")
     if mode == "CMYK":
         remark = "CMYK, converted to RGB without its colour profile"
         return _by_bands(image, target, lambda band: band.convert("RGB").convert(target)), [remark]
     if image.has_transparency_data:
-
-        def on_white(band: Image) -> Image:
-            band = band.convert("RGBA")
-            ground = Image.new("RGBA", band.size, "white")
-            return Image.alpha_composite(ground, band).convert("RGB").convert(target)
-
-        return _by_bands(image, target, on_white), []
+        return _by_bands(image, target, lambda band: _on_white(band).convert(target)), []
     if image.mode == target:
         return image, []
     return _by_bands(image, target, lambda band: band.convert(target)), []
+
+
+def _scaled(white: int, image: Image) -> Image:
+    from PIL.Image import fromarray
+
+    levels = np.asarray(image).astype(np.int64)
+    return fromarray(((levels * 255 + white // 2) // white).astype(np.uint8))
+
+
+def _on_white(image: Image) -> Image:
+    from PIL.Image import alpha_composite, new
+
+    image = image.convert("RGBA")
+    return alpha_composite(new("RGBA", image.size, "white"), image).convert("RGB")
 
 
 def _bands(image: Image) -> Iterator[Image]:
@@ -313,9 +314,9 @@ def _bands(image: Image) -> Iterator[Image]:
 
 def _by_bands(image: Image, mode: str, change: Callable[[Image], Image]) -> Image:
     """The image after a change of each pixel alone, made a band at a time: the rest is held once before and after."""
-    from PIL import Image
+    from PIL.Image import new
 
-    whole, top = Image.new(mode, image.size), 0
+    whole, top = new(mode, image.size), 0
     for band in _bands(image):
         whole.paste(change(band), (0, top))
         top += band.height
