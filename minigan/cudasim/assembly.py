@@ -8,6 +8,7 @@ from the dump of the optimised functions.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -20,32 +21,30 @@ _COMMON = re.compile(r"\t\.comm\t(_ZZ?N12cudasim_user\w+),(\d+),(\d+)$")
 _SECTION = re.compile(r"\t\.(?:section\t)?(\.?(?:data|bss|text|rodata)[^,]*)")
 _DATA = re.compile(r"\t\.(?:zero|long|quad|value|byte|string|ascii|float|double|octa|[x2484]*word|hword|[248]byte)\t")
 _FUNCTION = re.compile(r"^;; Function (?:\S* )*?(\S+) \(")
-_DEFERRED = re.compile(r'\[([^][]*):(\d+):\d+\] (\S+) = \.DEFERRED_INIT \(\d+, .*&"(\w+)"')
+_DEFERRED = re.compile(r'\[([^][]*):(\d+):(\d+)\] \S+ = \.DEFERRED_INIT \(\d+, .*&"(\w+)"')
 
 
 class Local(NamedTuple):
-    """A local variable that may be read before it is set. function: the one that it was compiled into. scalar: whether
-    it is a number or a pointer in a register, for which `build` can write another value than 0."""
+    """A local variable that may be read before it is set: where it is declared, and the function that it was compiled
+    into."""
 
     name: str
     file: str
     line: int
+    column: int
     function: str
-    scalar: bool
 
 
 def unset_locals(dump: str, files: Sequence[str]) -> list[Local]:
     """Those in g++'s dump (-fdump-tree-optimized-lineno) whose declaration stands in one of the files."""
-    locals: dict[tuple, Local] = {}
-    function = ""
+    locals, function = dict[Local, None](), ""
     for row in dump.splitlines():
         if match := _FUNCTION.match(row):
-            function = match[1].removeprefix("cudasim_user::")
+            function = match[1].rpartition("::")[2]
         elif (match := _DEFERRED.search(row)) and match[1] in files:
-            file, line, value, name = match.groups()
-            local = Local(name, file, int(line), function, re.fullmatch(rf"{name}_\d+", value) is not None)
-            locals[local[:4]] = local
-    return list(locals.values())
+            file, line, column, name = match.groups()
+            locals[Local(name, file, int(line), int(column), function)] = None
+    return list(locals)
 
 
 def with_variables(assembly: str, locals: Sequence[Local]) -> str:
@@ -100,7 +99,7 @@ def _text(symbol: str, locals: Sequence[Local]) -> list[str]:
         f"\t.globl\t{symbol}",
         f"\t.hidden\t{symbol}",
         f"{symbol}:",
-        *(f'\t.ascii\t"{"|".join(map(str, local))}\\n"' for local in locals),
+        *(f'\t.ascii\t{json.dumps("|".join(map(str, local)))[:-1]}\\n"' for local in locals),
         '\t.string\t""',
     ]
 

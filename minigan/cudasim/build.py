@@ -98,7 +98,7 @@ def build(
     """The compiled library of one source. The options are -D... and -I... ones.
 
     Locals that are not set hold a pattern of bits in check mode, as a number one below 0. unset: where it is not None,
-    they hold 0 instead, and those of them that are scalars 1.
+    they hold 0, and those that it names 100 where their declaration lets them.
 
     Raises KernelError for a source that the simulator refuses or g++ cannot compile.
     """
@@ -172,7 +172,7 @@ def _compile(text, name, folders, options, check, unset, work: Path) -> Path:
         raise KernelError(f'{name}: no kernel: a kernel is declared as `extern "C" __global__ void name(...)`')
     translated = text_of.translate(plain, unroll=not check)
     if unset is not None:
-        translated = text_of.with_locals_set(translated, unset)
+        translated = text_of.with_locals_filled(translated, unset)
     (work / "module.cpp").write_text(_module(translated, name, kernels))
     library, code = work / "module.so", work / "module.o"
     command = [compiler(), *COMMON, f"-I{HERE}", str(work / "module.cpp")]

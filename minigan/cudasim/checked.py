@@ -148,7 +148,7 @@ def unset_locals(library: ctypes.CDLL) -> list[Local]:
     """The local variables that may be read before they are set, as far as g++ can tell."""
     library.cudasim_unset_locals.restype = ctypes.c_char_p
     rows = (row.split("|") for row in library.cudasim_unset_locals().decode().splitlines())
-    return [Local(name, file, int(line), function, scalar == "True") for name, file, line, function, scalar in rows]
+    return [Local(name, file, int(line), int(column), function) for name, file, line, column, function in rows]
 
 
 def difference(spans: Sequence[Span], contents: Sequence[bytes], others: Sequence[bytes]) -> str | None:
@@ -165,7 +165,7 @@ def difference(spans: Sequence[Span], contents: Sequence[bytes], others: Sequenc
 
 def unset_finding(locals: Sequence[Local], effect: str, where: str, kernel: str) -> str:
     """What is reported of an effect of local variables that were not set."""
-    at, *others = (f"{Path(local.file).name}:{local.line}" for local in locals)
+    at, *others = dict.fromkeys(f"{Path(local.file).name}:{local.line}" for local in locals)
     names = " or ".join(dict.fromkeys(local.name for local in locals))
     if others:
         at, names = where, f"{names} ({', '.join([at, *others])})"

@@ -91,7 +91,10 @@ class Module:
     @cached_property
     def _twin(self) -> ctypes.CDLL:
         """The library in which those hold other bits."""
-        return build.load(build.build(*self._parts, self.unset_locals))
+        try:
+            return build.load(build.build(*self._parts, self.unset_locals))
+        except KernelError:  # one of them is declared where no statement can stand
+            return build.load(build.build(*self._parts, []))
 
     def get_function(self, name: str) -> Kernel:
         """The kernel of that name; KernelError, with the names there are, if there is none."""

@@ -272,17 +272,17 @@ def files(text: str) -> list[str]:
     return sorted({match[2] for row in text.split("\n") if (match := _MARKER.match(row))})
 
 
-def with_locals_set(text: str, locals: Iterable[Local]) -> str:
-    """C++ text in which those of the locals that are scalars are words.h's `other` after their declaration: assigned,
-    not initialised, since a jump may cross it."""
-    places = {(local.file, local.line, local.name) for local in locals if local.scalar}
+def with_locals_filled(text: str, locals: Iterable[Local]) -> str:
+    """C++ text in which words.h's `fill` comes behind the declaration of each of the locals."""
+    places = {(local.file, local.line, local.column, local.name) for local in locals}
     rows, name, line = text.split("\n"), "kernel.cu", 1
     for i, row in enumerate(rows):
         marker = _MARKER.match(row)
-        for file, number, local in places if marker is None else ():
-            if (file, number) == (name, line):
-                rows[i] = re.sub(rf"\b{local}\b\s*[;,]", r"\g<0>\0", rows[i], count=1)
-                rows[i] = re.sub(r"(?<=;)\0|\0([^;]*;)", rf"\1 {local} = cudasim::other;", rows[i]).replace("\0", "")
+        for _, _, column, local in sorted((p for p in places if p[:2] == (name, line)), reverse=True):
+            end = rows[i].find(";", column - 1) + 1
+            in_head = re.search(r"\b(?:for|if|switch)\s*\([^;]*$", rows[i][: column - 1])
+            if marker is None and end and not in_head and rows[i].startswith(local, column - 1):
+                rows[i] = f"{rows[i][:end]} cudasim::fill({local});{rows[i][end:]}"
         name, line = (marker[2], int(marker[1])) if marker else (name, line + 1)
     return "\n".join(rows)
 

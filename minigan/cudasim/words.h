@@ -100,11 +100,13 @@ CUDASIM_PLAIN static inline unsigned ballot(int line, unsigned mask, int predica
 #ifdef CUDASIM_CHECK
 CUDASIM_RUNTIME void check_atomic(const void* address, unsigned bytes, void* place);
 #define CUDASIM_ATOMIC(p) cudasim::check_atomic((const void*)(p), sizeof *(p), __builtin_return_address(0))
-static const struct Other {  // what a local that is not set holds in the second of two runs: in the first it is < 0
-    template <class T> constexpr operator T() const {
-        if constexpr (std::is_pointer<T>::value) return nullptr; else return (T)1;
-    }
-} other;
+// What a local that is not set holds in the second of two runs: 100, above 0; in the first it is below.
+template <class T> CUDASIM_PLAIN static inline void fill(T& v) {
+    if constexpr (std::is_array<T>::value) for (auto& item : v) fill(item);
+    else if constexpr (std::is_pointer<T>::value) v = nullptr;
+    else if constexpr (std::is_arithmetic<T>::value || std::is_enum<T>::value) v = (T)100;
+    else if constexpr (std::is_trivially_default_constructible<T>::value) memset((void*)&v, 100, sizeof v);
+}
 #else
 #define CUDASIM_ATOMIC(p) ((void)0)
 #endif

@@ -114,6 +114,11 @@ UNSET = {
     "variable": ("int k; if (threadIdx.x == 0) total = k;", "k"),
     "jumped": ("switch (n) { case 1: int k; y[threadIdx.x] = k; break; case 2: y[0] = 1; }", "k"),
     "several": ("int a = 1, k, b = 2; y[threadIdx.x] = a + b + (n > 5 ? a : k);", "k"),
+    "threshold": ("float a[3]; for (int i = 0; i < n; ++i) a[i] = 9; if (a[2] > 5.f) y[threadIdx.x] = 1;", "a"),
+    "matrix": ("int m[2][2]; m[0][0] = n; y[threadIdx.x] = m[n][1] > 3;", "m"),
+    "twins": ("float s = n; { float s; y[threadIdx.x] = s; } y[threadIdx.x] += s;", "s"),
+    "for_head": ("for (int i, k = 0; k < n; ++k) y[threadIdx.x] = i;", "i"),
+    "counter": ("int total; for (int i = 0; i < n - 1; ++i) total = i; atomicAdd(y, (float)total);", "total"),
     "loop": ("int last; for (int i = 0; i < n - 1; ++i) last = i; y[threadIdx.x] = last;", "last"),
 }
 SET = {
@@ -123,6 +128,7 @@ SET = {
     "unused": "float s, t = 1; y[threadIdx.x] = n > 5 ? s : t;",
     "last_set": "int last; for (int i = 0; i <= n; ++i) last = i; y[threadIdx.x] = last;",
     "nan": "float a[2]; for (int i = 0; i < 2; ++i) a[i] = (n - i) * NAN; y[threadIdx.x] = a[0] + a[1];",
+    "constructed": "struct P { float x; __device__ P() : x(3) {} }; P p[4]; y[threadIdx.x] = p[n & 3].x;",
     "seen_set": "bool seen; if (n < 5) seen = true; y[threadIdx.x] = seen;",
 }
 
