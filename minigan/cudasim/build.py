@@ -201,5 +201,5 @@ def _module(translated: str, name: str, kernels: list[Declaration]) -> str:
         f"static const int cudasim_bounds[] = {{\n{bounds}\n}};\n}}\n"
         + "\n".join(entries)
         + f'\nCUDASIM_EXPORT const char* cudasim_kernels() {{ return "{listing}"; }}\n'
-        "CUDASIM_EXPORT int cudasim_bound(int i) { return cudasim_user::cudasim_bounds[i]; }\n"
+        "CUDASIM_EXPORT CUDASIM_PLAIN int cudasim_bound(int i) { return cudasim_user::cudasim_bounds[i]; }\n"
     )
