@@ -33,16 +33,8 @@ HERE = Path(__file__).parent
 # says fmaf. No strict aliasing: CUDA code reads float arrays as float4.
 COMMON = ["-std=c++17", "-fPIC", "-w", "-fvisibility=hidden", "-march=native", "-ffp-contract=off"]
 COMMON += ["-fno-strict-aliasing", "-fno-threadsafe-statics", "-fno-exceptions"]
-# No ipa-reference-addressable: it takes the reads of what is never written out of what is checked. No fre: it takes a
-# local that is set on one branch for set.
-CHECK = [
-    "-O1",
-    "-g",
-    "-DCUDASIM_CHECK",
-    "-fno-optimize-sibling-calls",
-    "-fno-ipa-reference-addressable",
-    "-fno-tree-fre",
-]
+# No fre: it takes a local that is set on one branch for set.
+CHECK = ["-O1", "-g", "-DCUDASIM_CHECK", "-fno-optimize-sibling-calls", "-fno-tree-fre"]
 CHECK += ["-fsanitize=thread,bounds-strict,shift,integer-divide-by-zero,signed-integer-overflow,alignment,null"]
 FAST = ["-O2", "-fno-math-errno", "-fno-trapping-math"]
 
