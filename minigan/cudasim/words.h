@@ -105,7 +105,10 @@ template <class T> CUDASIM_PLAIN static inline void fill(T& v) {
     if constexpr (std::is_array<T>::value) for (auto& item : v) fill(item);
     else if constexpr (std::is_pointer<T>::value) v = nullptr;
     else if constexpr (std::is_arithmetic<T>::value || std::is_enum<T>::value) v = (T)100;
-    else if constexpr (std::is_trivially_default_constructible<T>::value) memset((void*)&v, 100, sizeof v);
+    else if constexpr (std::is_trivially_default_constructible<T>::value) {
+        memset((void*)&v, 100, sizeof v);
+        __builtin_clear_padding(&v);  // as g++ does in the first run: padding is nothing that is read
+    }
 }
 #else
 #define CUDASIM_ATOMIC(p) ((void)0)

@@ -128,6 +128,8 @@ SET = {
     "unused": "float s, t = 1; y[threadIdx.x] = n > 5 ? s : t;",
     "last_set": "int last; for (int i = 0; i <= n; ++i) last = i; y[threadIdx.x] = last;",
     "nan": "float a[2]; for (int i = 0; i < 2; ++i) a[i] = (n - i) * NAN; y[threadIdx.x] = a[0] + a[1];",
+    "padded": "struct P { char c; int i; }; P p[3]; for (int k = 0; k < 3; ++k) p[k].c = p[k].i = k;"
+    " if (threadIdx.x < 16) ((P*)y)[threadIdx.x] = p[n];",
     "constructed": "struct P { float x; __device__ P() : x(3) {} }; P p[4]; y[threadIdx.x] = p[n & 3].x;",
     "seen_set": "bool seen; if (n < 5) seen = true; y[threadIdx.x] = seen;",
 }
