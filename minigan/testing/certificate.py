@@ -121,14 +121,17 @@ def certify(
 
 
 def certify_model(
-    name: str, seed: int = 0, show: Callable[[str], object] | None = None, upto: int = ORDERS[-1]
+    name: str, seed: int = 0, show: Callable[[str], object] | None = None, upto: int = ORDERS[-1], **changes
 ) -> Certificate:
     """Check every parameter's gradient in each loss of a whole step of the system `name`, in float64 on a small
-    network, run on the default device; derivatives up to the order `upto`.
+    network, run on the default device; derivatives up to the order `upto`. changes: options other than the system's
+    defaults: loss, penalty, network, ...
 
-    Raises ValueError, naming the known ones, for an unknown system.
+    Raises ValueError, naming the known ones, for an unknown system or option.
     """
-    return _collect((row for objective in objectives(name, seed) for row in _rows(objective, seed, upto)), seed, show)
+    return _collect(
+        (row for objective in objectives(name, seed, **changes) for row in _rows(objective, seed, upto)), seed, show
+    )
 
 
 def _collect(rows: Iterator[Row], seed: int, show) -> Certificate:

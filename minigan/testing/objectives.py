@@ -44,16 +44,20 @@ class Objective:
     orders: tuple[int, ...] = (1, 2, 3)
 
 
-def objectives(name: str, seed: int) -> list[Objective]:
+def objectives(name: str, seed: int, **changes) -> list[Objective]:
     """Of a whole step of the system `name`, on the default device; its weights, data and directions drawn from `seed`.
+    changes: options other than the system's defaults: loss, penalty, network, ...
 
-    Raises ValueError, naming the known ones, for an unknown system.
+    Raises ValueError, naming the known ones, for an unknown system or option.
     """
     system(name)
     state = default_generator.state_dict()  # building layers draws weights, which are then overwritten
     where = default_device()
     with device("cpu"):  # drawn there, then moved: the same numbers on every device
-        rows = (_of_dcgan_networks if name in WITH_TORCH else _of_any_system)(name, seed, where)
+        if name in WITH_TORCH and not changes:
+            rows = _of_dcgan_networks(name, seed, where)
+        else:
+            rows = _of_any_system(name, seed, where, changes)
     default_generator.load_state_dict(state)
     return rows
 
@@ -133,7 +137,7 @@ TORCH_LOSSES: dict[str, tuple[Callable, Callable]] = {
 """Their losses in PyTorch, the critic's and the generator's."""
 
 
-def _of_any_system(name: str, seed: int, where: str) -> list[Objective]:
+def _of_any_system(name: str, seed: int, where: str, changes: dict) -> list[Objective]:
     """Both players' losses of any system, by a small trainer of it on random images, to second order.
 
     An objective is a function of one number for each parameter p: how far p is moved along a random direction of length
@@ -141,7 +145,7 @@ def _of_any_system(name: str, seed: int, where: str) -> list[Objective]:
     in it.
     """
     for attempt in range(ATTEMPTS):
-        trainer = _tiny(name, seed, attempt)
+        trainer = _tiny(name, seed, attempt, changes)
         begin = {stream: random.state_dict() for stream, random in trainer.random.items()}
         losses = {"critic": trainer.critic_loss, "generator": trainer.generator_loss}
         rngs = (np.random.default_rng((seed, attempt, i)) for i in range(2))
@@ -180,12 +184,13 @@ def _along_directions(
     return Objective(player, _shown(names, parameters), tuple(np.zeros(()) for _ in names), objective, orders=(1, 2))
 
 
-def _tiny(name: str, seed: int, attempt: int) -> Trainer:
+def _tiny(name: str, seed: int, attempt: int, changes: dict) -> Trainer:
     """A small float64 trainer of a system, its batch filled with noise, its weights drawn so that activations are near
     1."""
     row = system(name)
     small = {"size": 16, "base": 2, "batch_size": 3, "latent": 2, "n_critic": 1, "blocks": 1, "ramp": 0, "seed": seed}
-    options = options_for(name, capture=False, **{key: value for key, value in small.items() if key in row.takes})
+    small = {key: value for key, value in small.items() if key in row.takes}
+    options = options_for(name, capture=False, **{**small, **changes})
     facts = info(options.data)
     rng = np.random.default_rng((seed, attempt))
     images = rng.integers(0, 256, (COUNT, options.size, options.size, facts.shape[-1])).astype(np.uint8)

@@ -21,7 +21,9 @@ def commands(group: click.Group, path: tuple[str, ...] = ()):
             yield (*path, name), command
 
 
-@pytest.mark.parametrize(("path", "command"), list(commands(main)), ids=lambda x: " ".join(x) if isinstance(x, tuple) else "")
+@pytest.mark.parametrize(
+    ("path", "command"), list(commands(main)), ids=lambda x: " ".join(x) if isinstance(x, tuple) else ""
+)
 def test_in_every_command(path, command, monkeypatch):
     def interrupted(**_):
         raise KeyboardInterrupt

@@ -8,6 +8,9 @@ import pytorch
 from hypothesis import given, settings
 
 import minigan as mg
+from minigan.gan.losses import LOSSES
+from minigan.gan.networks.table import PAIRS
+from minigan.gan.penalties import PENALTIES
 from minigan.gan.systems import table as systems
 from minigan.ops import act as ops_act
 from minigan.testing import certificate, gradcheck, objectives, opcase, strategies
@@ -412,6 +415,25 @@ def test_a_wrong_derivative_in_an_op_of_the_generator_alone(name, monkeypatch):
             result = certificate.certify_model(name, upto=1)
         assert not result.passed, op
         assert any(row.verdict == "FAIL" and row.name.startswith("generator") for row in result.rows), op
+
+
+CHANGES = [
+    *({"loss": name, "gp_weight": 0.0} for name in LOSSES if name not in ("ebgan", "wasserstein")),
+    *({"loss": "wasserstein", "gp_weight": 10.0, "penalty": name, "critic_norm": False} for name in PENALTIES),
+    *({"network": name, "critic_norm": False} for name in PAIRS),
+]
+QUICK = [{"loss": "relativistic", "gp_weight": 0.0}, {"network": "mlp", "critic_norm": False}]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [pytest.param(c, id=" ".join(map(str, c.values())), marks=() if c in QUICK else pytest.mark.slow) for c in CHANGES],
+)
+def test_a_certificate_of_any_loss_penalty_and_network(changes):
+    """Both players' first and second derivatives in a plain system, whatever it plays."""
+    result = certificate.certify_model("dcgan", **changes)
+    assert result.passed, result.text()
+    assert {r.name.split()[0] for r in result.rows} == {"critic", "generator"}
 
 
 def test_an_unknown_model():
