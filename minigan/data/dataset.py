@@ -203,7 +203,11 @@ def resize(images: np.ndarray, size: int, background: float = 0) -> np.ndarray:
     n, h, w, c = images.shape
     factor = size // max(h, w)
     if factor < 1:
-        raise ValueError(f"resize: images {h}x{w} are larger than size {size}; choose size >= {max(h, w)}")
+        side = max(h, w)
+        raise ValueError(
+            f"resize: images {h}x{w} are larger than size {size}; choose size >= {side}, of which networks take"
+            f" {1 << (side - 1).bit_length()}"
+        )
     if factor > 1:
         images = images.repeat(factor, axis=1).repeat(factor, axis=2)
         h, w = h * factor, w * factor
