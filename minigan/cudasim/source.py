@@ -73,8 +73,10 @@ _STATIC = re.compile(
     r"(?P<names>\w+\s*(?:\[[^;]*?\])*(?:\s*,\s*\w+\s*(?:\[[^;]*?\])*)*)\s*;"
 )
 
-_CONSTANT = re.compile(r"\b(?:(?:static|const|__device__)\s+)+[\w:]+(?:\s+[\w:]+)*\s+\w+\s*\[[^;{=]*=")
-"""Where an array that is written with __device__ and const begins: memory that a kernel may only read."""
+_QUALIFIERS = re.compile(
+    r"\b((?:(?:static|const|constexpr|__device__|__constant__)\s+)+)(?=[\w:]+(?:\s+[\w:]+)*\s+\w+\s*(\[|=))"
+)
+"""What a variable of the text is declared with, and whether it is an array."""
 
 
 def read(path: Path) -> str:
@@ -222,9 +224,14 @@ def translate(text: str, unroll: bool) -> str:
     """Preprocessed CUDA C as C++ that words.h can compile."""
 
     def constant(match: re.Match) -> str:
-        if not {"__device__", "const"} <= set(match[0].split()):
-            return match[0]
-        return re.sub(r"\b(?:static|__device__)\b", "", match[0]).replace("const", "__constant__", 1)
+        """Arrays that a kernel may only read are __constant__, whichever way they say it; of numbers C++ may make
+        constant expressions."""
+        words, array, lines = match[1].split(), match[2] == "[", "\n" * match[1].count("\n")
+        if "constexpr" in words:
+            return f"static constexpr {lines}" if "__constant__" in words else match[0]
+        if "__constant__" in words or (array and {"__device__", "const"} <= {*words}):
+            return f"{'static const' if 'const' in words and not array else '__constant__'} {lines}"
+        return match[0]
 
     def dynamic(match: re.Match) -> str:
         kind = " ".join(match["type"].split())
@@ -240,7 +247,7 @@ def translate(text: str, unroll: bool) -> str:
             )
         return " ".join(out) + "\n" * match[0].count("\n")
 
-    text = _CONSTANT.sub(constant, text)
+    text = _QUALIFIERS.sub(constant, text)
     empty = re.search(r"\b__constant__\b[^;={(]*?(\w+)\s*(?:\[[^;={(]*)?;", text)
     if empty:
         name, line = Lines(text).at(empty.start())

@@ -172,6 +172,36 @@ def test_what_a_launch_reaches_by_addresses_is_written_once():
         module.get_function("add")((1,), (8,), (at, i4(1)), reaches=[x])
 
 
+DECLARATIONS = """
+__constant__ const int N = 4;
+__constant__ constexpr int M = 2;
+__device__ constexpr float half_of[2] = {0.5f, 1.f};
+__constant__ const float c[N] = {1, 2, 3, 4};
+static __constant__ float d[M] = {1, 2};
+const __constant__ float e[M] = {1, 2};
+__device__ static float g[M];
+static __device__
+const float h[N] = {1, 2, 3, 4}, i[M] = {5, 6};
+__device__ const char* words[M] = {"ab", "cd"};
+extern "C" __global__ void f(float* y, int n) {
+    float a[N * M] = {c[n], d[n], e[n], g[n], h[n], i[n], half_of[n], (float)words[n][1]};
+    for (int k = 0; k < N * M; ++k) y[k] = a[k];
+}
+extern "C" __global__ void past(float* y, int n) { const float* p = n ? e : c; y[0] = p[4 - 2 * n]; }
+"""
+
+
+@pytest.mark.parametrize("check", [False, True], ids=["fast", "check"])
+def test_constants_in_all_ways_of_saying_so(check):
+    module, y = Module(DECLARATIONS, check=check), np.zeros(8, np.float32)
+    module.get_function("f")((1,), (1,), (y, i4(0)))
+    assert y.tolist() == [1, 1, 1, 0, 1, 5, 0.5, 98]
+    if check:
+        for n, name in enumerate("ce"):
+            words = f"kernel.cu:16: past: read out of bounds: 4 bytes past the end of {name}"
+            assert verdict(module, "past", y, i4(n), block=1)[0].startswith(words)
+
+
 OVERLOADS = """
 __device__ float2 make_float2(float a) { return make_float2(a, a); }
 __device__ float2 exp(float2 v) { return make_float2(exp(v.x), exp(v.y)); }
