@@ -1,5 +1,6 @@
-// CUDA's functions, by name, inside the namespace of the user's text: an overload that the text adds to one of them
-// stands beside the others then, as it does in CUDA, and does not hide them.
+// CUDA's functions, by name. build.py brings them into the namespace of the user's text, all but those that are called
+// as one of its kernels: an overload that the text adds to one of them stands beside the others then, as it does in
+// CUDA, and does not hide them.
 using ::make_float1, ::make_float2, ::make_float3, ::make_float4;
 using ::make_double1, ::make_double2, ::make_double3, ::make_double4;
 using ::make_int1, ::make_int2, ::make_int3, ::make_int4;
