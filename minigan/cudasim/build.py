@@ -190,7 +190,8 @@ def _module(translated: str, name: str, kernels: list[Declaration]) -> str:
     bounds = "\n".join(f'#line {k.line} "{k.file}"\n(int)({k.bounds or 1024}),' for k in kernels)
     words = {*re.findall(r"::\w+", (HERE / "names.h").read_text())} - {f"::{k.name}" for k in kernels}
     return (
-        f'#include "words.h"\nnamespace cudasim_user {{\nusing {", ".join(sorted(words))};\n#line 1 "{name}"\n{translated}\n'
+        f'#include "words.h"\nnamespace cudasim_user {{\nusing {", ".join(sorted(words))};\n'
+        f'#line 1 "{name}"\n{translated}\n'
         f"static const int cudasim_bounds[] = {{\n{bounds}\n}};\n}}\n"
         + "\n".join(entries)
         + f'\nCUDASIM_EXPORT const char* cudasim_kernels() {{ return "{listing}"; }}\n'
