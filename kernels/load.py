@@ -52,6 +52,9 @@ FASTMATH = frozenset({"contract", "reassoc", "nsz", "arcp"})
 UNUSED = 30 * 24 * 3600
 """Seconds after which a cache folder that no process has used is removed."""
 
+LEFTOVER = 3600
+"""Seconds after which a half-written file is nobody's."""
+
 
 @cache
 def cache_folder() -> Path:
@@ -72,6 +75,9 @@ def cache_folder() -> Path:
     folder.chmod(0o700)
     with suppress(OSError):
         os.utime(folder)
+        for leftover in folder.glob("*/.*.tmp"):  # of a killed process; a living one renames it within a second
+            if time.time() - leftover.stat().st_mtime > LEFTOVER:
+                leftover.unlink()
     return folder
 
 

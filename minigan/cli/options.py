@@ -62,7 +62,7 @@ class Picture(Destination):
 
 SEED = click.IntRange(0, 2**64 - 1)
 IMAGES = click.IntRange(1, 100_000)
-ROWS = click.IntRange(1, 1000)
+ROWS = click.IntRange(1, 256)
 COLUMNS = click.IntRange(2, 1000)
 SCALE = click.IntRange(1, 64)
 STEPS = click.IntRange(1, 10**9)

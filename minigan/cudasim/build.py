@@ -99,8 +99,14 @@ def build(
     folder = _folder()
     library = folder / f"{digest}.so"
     if sealed.read(library) is None:
-        with _workplace(folder) as work:
-            sealed.write(library, _compile(text, name, folders, options, check, unset, work).read_bytes())
+        try:
+            with _workplace(folder) as work:
+                sealed.write(library, _compile(text, name, folders, options, check, unset, work).read_bytes())
+        except OSError as error:
+            raise KernelError(
+                f"cudasim: cannot write {library}: {error.strerror or error}; free some space, or name another folder"
+                " by MINIGAN_CACHE"
+            ) from error
     return library
 
 

@@ -119,8 +119,8 @@ def _of_zip(path: Path, most: int) -> Iterator[tuple[str, bytes]]:
 def _entry(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     """The bytes of one entry, a chunk at a time: a size that lies costs no memory."""
     if entry.compress_type not in PACKED:  # a chunk of bzip2 can hold a gigabyte
-        method = zipfile.compressor_names.get(entry.compress_type, entry.compress_type)
-        raise ArchiveError(f"{path}: {entry.filename!r} is packed by {method}; only deflate and lzma are read")
+        method = entry.compress_type
+        raise ArchiveError(f"{path}: {entry.filename!r} is packed by method {method}; only deflate and lzma are read")
     data = bytearray()
     with archive.open(entry) as file:
         while chunk := file.read(min(CHUNK, entry.file_size + 1 - len(data))):

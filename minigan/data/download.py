@@ -93,6 +93,11 @@ def fetch(
                 return target
             except _Never as error:
                 reasons.append(f"{url}: {printable(error)}")
+            except OSError as error:  # the network's are among the reasons: this is the disk's
+                raise OSError(
+                    f"cannot write {part}: {error.strerror or error}; free some space, or name another folder by"
+                    " $MINIGAN_CACHE"
+                ) from error
             finally:
                 if not part.exists():
                     _forget(part)
@@ -154,7 +159,7 @@ def _receive(url: str, part: Path, most: int, timeout: float) -> None:
             if total is not None and total > most:
                 raise _Never(f"{total:,} bytes are more than the {most:,} expected at most")
             if total is not None and total - offset > (free := shutil.disk_usage(part.parent).free):
-                raise OSError(f"{part.parent}: {total - offset:,} bytes to come, {free:,} free; set $MINIGAN_CACHE")
+                raise OSError(f"{total - offset:,} bytes to come, {free:,} free")
             tag = response.headers.get("ETag", "")
             version = tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
             _note(part).write_text(json.dumps({"url": url, "version": version, "total": total}))

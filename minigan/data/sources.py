@@ -26,6 +26,7 @@ import numpy as np
 from . import archives, download
 from .folder import Spec, checked_size, read_folder, read_images
 from .sets import EMBEDDED, IDX_NAMES, File, Info
+from .verify import verify, whole_numbers
 
 ASSETS = Path(__file__).parents[1] / "assets"
 SYSTEM = (Path("/usr/share/datasets"), Path("/usr/local/share/datasets"), Path("/usr/share"))
@@ -108,9 +109,22 @@ def read(row: Info, path: str | os.PathLike | None = None, size: int | None = No
 
 def _whole(row: Info, folder: Path, size: int | None) -> Raw:
     """The set in a folder that was filled for it. Raises NotFound."""
-    raw = READERS[row.kind](row, folder, size, True)
+    raw = _content(row, folder, size, True)
     if raw is None:
         raise NotFound(f"{folder} does not hold data set {row.name!r}: {_expected(row)}")
+    return raw
+
+
+def _content(row: Info, folder: Path, size: int | None, own: bool) -> Raw | None:
+    """What the set's reader makes of the folder. Raises ValueError, also where an array is not what it should be."""
+    try:
+        raw = READERS[row.kind](row, folder, size, own)
+    except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+        raise ValueError(f"{folder} holds arrays that do not belong together: {error}") from error
+    except ValueError as error:
+        raise error if str(folder) in str(error) else ValueError(f"{folder}: {error}") from error
+    if raw is not None:
+        verify(row, raw)
     return raw
 
 
@@ -130,13 +144,13 @@ def _at(row: Info, place: Path, size: int | None, own: bool) -> Raw | None:
     if row.kind == "embedded":
         return None
     if place.is_file():
-        raw = READERS[row.kind](row, place.parent, size, True)
+        raw = _content(row, place.parent, size, True)
         return raw if raw is not None and place in (raw.where, raw.where / place.name) else None
     dashed = row.name.replace("_", "-")
     names = (row.name, dashed, f"dataset-{dashed}", f"{row.name}_t10k", f"{_camel(row.name)}/raw")
     for candidate in (place, *dict.fromkeys(place / n for n in names)):
         mine = own or candidate != place
-        if candidate.is_dir() and (raw := READERS[row.kind](row, candidate, size, mine)) is not None:
+        if candidate.is_dir() and (raw := _content(row, candidate, size, mine)) is not None:
             return raw
     return None
 
@@ -174,15 +188,11 @@ def load_npz(path: Path, *names: str) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _ints(array: np.ndarray) -> np.ndarray:
-    return np.asarray(array).astype(np.int64)
-
-
 def _embedded(row: Info, folder: Path, size: int | None, own: bool) -> Raw:
     """digits, avatars: images with labels or attributes, as the package holds them."""
     path = folder / f"{row.name}.npz"
     arrays = load_npz(path, "images")
-    columns = {k: _ints(arrays[k]) if k in arrays else None for k in ("labels", "attributes")}
+    columns = {k: whole_numbers(arrays[k]) if k in arrays else None for k in ("labels", "attributes")}
     return Raw(arrays["images"], columns["labels"], path, columns["attributes"])
 
 
@@ -207,7 +217,7 @@ def _idx(row: Info, folder: Path, size: int | None, own: bool) -> Raw | None:
         for key, file in zip(("x", "y"), row.files[2:], strict=True):
             archives.check_digest(f"{part}, {key}", archives.idx_bytes(arrays[key]), file.sha256)
         changes = {"description": row.description.split(";")[0] + ": the images of the published test split"}
-        return Raw(arrays["x"][..., None], _ints(arrays["y"]), part, changes=changes)
+        return Raw(arrays["x"][..., None], whole_numbers(arrays["y"]), part, changes=changes)
     else:
         return None
     train, train_labels, test, test_labels = parts
@@ -215,7 +225,7 @@ def _idx(row: Info, folder: Path, size: int | None, own: bool) -> Raw | None:
         if images.ndim != 3 or labels.shape != images.shape[:1]:
             raise ValueError(f"{path}: images {images.shape} and labels {labels.shape} do not belong together")
     images = np.concatenate([train, test])[..., None]
-    labels = _ints(np.concatenate([train_labels, test_labels]))
+    labels = whole_numbers(np.concatenate([train_labels, test_labels]))
     where = folder if paths[0] != paths[1] else whole
     return Raw(images, labels, where, held_out=np.arange(len(images)) >= len(train))
 
@@ -253,7 +263,7 @@ def _emoji(row: Info, folder: Path, size: int | None, own: bool) -> Raw | None:
     if not vendors:
         raise ValueError(f"cannot read {path} (it has no images, but {', '.join(arrays)})")
     images = np.concatenate([arrays[v] for v in vendors])
-    kinds, tones = _ints(arrays["category"]), _ints(arrays["tone"])
+    kinds, tones = whole_numbers(arrays["category"]), whole_numbers(arrays["tone"])
     attributes = {"category": tuple(str(c) for c in arrays["categories"])}
     columns = [kinds]
     if tones.any():
@@ -286,8 +296,8 @@ def _glyphs(row: Info, folder: Path, size: int | None, own: bool) -> Raw | None:
     if path is None:
         return None
     arrays = load_npz(path, "x", "char", "chars", "font", "font_family", "font_style", "font_bold", "font_italic")
-    char, font = _ints(arrays["char"]), _ints(arrays["font"])
-    style, bold, italic = (_ints(arrays[f"font_{k}"])[font] for k in ("style", "bold", "italic"))
+    char, font = whole_numbers(arrays["char"]), whole_numbers(arrays["font"])
+    style, bold, italic = (whole_numbers(arrays[f"font_{k}"])[font] for k in ("style", "bold", "italic"))
     families = arrays["font_family"]
     held_out = _every_fifth(families)[font]
     keys = (font, char, bold, italic)
@@ -328,7 +338,10 @@ def _flowers(row: Info, folder: Path, size: int | None, own: bool) -> Raw | None
         arrays = load_npz(prepared, "x", "y", "classes")
         if size == 32:
             return Raw(
-                arrays["x"], _ints(arrays["y"]), prepared, changes={"class_names": tuple(map(str, arrays["classes"]))}
+                arrays["x"],
+                whole_numbers(arrays["y"]),
+                prepared,
+                changes={"class_names": tuple(map(str, arrays["classes"]))},
             )
         raise ValueError(f"{prepared} holds images of 32x32, not {size}x{size}")
     if photographs is None and (pair := folder / "flowers64_daisy_sunflowers.npz").is_file() and size == 64:
@@ -336,7 +349,7 @@ def _flowers(row: Info, folder: Path, size: int | None, own: bool) -> Raw | None
         present, labels = np.unique(arrays["y"], return_inverse=True)
         names = tuple(str(arrays["classes"][k]) for k in present)
         changes = {"class_names": names, "description": f"photographs of {' and '.join(names)}"}
-        return Raw(arrays["x"], _ints(labels), pair, changes=changes)
+        return Raw(arrays["x"], whole_numbers(labels), pair, changes=changes)
     return photographs
 
 

@@ -29,6 +29,14 @@ KINDS = {"int": Integral, "float": Real, "bool": bool, "str": str}
 """What the value of an option is, by the annotation of its field."""
 
 
+def check_kinds(options: object, prefix: str = "") -> None:
+    """Raises ValueError for a field of a record of options whose value is not of the type that is annotated."""
+    for row in fields(options):
+        value = getattr(options, row.name)
+        if not isinstance(value, KINDS[row.type]) or (isinstance(value, bool) and row.type != "bool"):
+            raise ValueError(f"{prefix}{row.name} must be of type {row.type}, got {value!r:.40}")
+
+
 def option(
     default, text: str, group: str, least: int | None = None, most: int | None = None, choices: Sequence[str] = ()
 ):
@@ -64,10 +72,9 @@ class CommonOptions:
     clip: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         for row in fields(self):
             value, least, most = getattr(self, row.name), row.metadata.get("least"), row.metadata.get("most")
-            if not isinstance(value, KINDS[row.type]) or (isinstance(value, bool) and row.type != "bool"):
-                raise ValueError(f"{row.name} must be of type {row.type}, got {value!r}")
             if least is not None and not value >= least:
                 raise ValueError(f"{row.name} must be at least {least}, got {value}")
             if most is not None and not value <= most:

@@ -124,6 +124,16 @@ class Run:
     def train(self) -> dict:
         """Train to options.steps and close the run; returns the final figures. Raises Stopped after SIGINT or SIGTERM,
         TrainingError."""
+        try:
+            return self._train()
+        except BrokenPipeError:  # who read the lines has gone; nothing is amiss with the run
+            raise
+        except OSError as error:
+            if checkpoint.paths(self.folder):
+                raise OSError(f"{error}; then go on with: minigan train --resume {self.folder}") from error
+            raise
+
+    def _train(self) -> dict:
         with self._progress():
             with _Stopper() as stopper:
                 start = time.monotonic() - self.seconds

@@ -78,7 +78,7 @@ def cell(options, folder):
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_scoreboards_processes_end_with_it(tmp_path, number):
     (tmp_path / "board.py").write_text(BOARD)
     (tmp_path / "waiting.py").write_text(WAITING)

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from minigan.cli import main
 from minigan.gan.options import CommonOptions
+from minigan.gan.run import Run
 from minigan.gan.systems.table import SYSTEMS, options_for
 from minigan.gan.toy import scoreboard
 from minigan.gan.toy.trainer import options_for as toy_options_for
@@ -74,6 +75,36 @@ def test_absurd_numbers_are_answered(path, command, option, tmp_path, monkeypatc
             wrong.append((value[:40], result.exit_code, repr(result.exception)[:200], last[:200]))
     assert not wrong
     assert not list(tmp_path.iterdir())
+
+
+HUGE = ["1" + "0" * 30, "-1" + "0" * 30, "18446744073709551616", "1" + "0" * 400, "99999999999999999999"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run of one step."""
+    folder = tmp_path_factory.mktemp("numbers") / "run"
+    run = Run.create(options_for("wgan-gp", steps=1, batch_size=2, base=1, n_critic=1, latent=2), folder)
+    run.rows.append(run.trainer.step())
+    run._save()
+    return str(folder)
+
+
+ON_RUNS = [row for row in NUMERIC if any(p.name in ("run", "data_name") for p in row[1].params)]
+
+
+@pytest.mark.parametrize(
+    ("path", "command", "option"), ON_RUNS, ids=[f"{' '.join(p)} {o.opts[-1]}" for p, _, o in ON_RUNS]
+)
+def test_numbers_beyond_all_memory_are_answered_for_a_run_that_is_there(
+    path, command, option, trained, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["digits" if path == ("classifier",) else trained, *(["x.png"] if path == ("translate",) else [])]
+    for value in HUGE:
+        result = CliRunner().invoke(main, [*path, *arguments, option.opts[-1], value])
+        assert result.exit_code == 2 and isinstance(result.exception, SystemExit), (value[:40], result.exception)
+        assert option.opts[-1] in result.output.splitlines()[-1]
 
 
 RECORD = [None, True, "5", -1, 0, 1.5, float("nan"), float("inf"), 10**30, 10**400, [], {}]

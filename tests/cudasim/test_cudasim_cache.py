@@ -61,10 +61,11 @@ def test_what_a_killed_compiler_leaves_goes_with_the_next_compilation(folder):
     (other,) = folder.glob("work-*")
     with build._workplace(folder) as mine:
         assert other.exists(), "it is at work"
-        assert mine.exists()
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert other.exists()
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert other.exists()
+        with build._workplace(folder):
+            assert mine.exists() and other.exists(), "as long as one is at work, nothing is removed"
     with build._workplace(folder):
         assert not other.exists()
     assert not list(folder.glob("work-*"))

@@ -4,6 +4,7 @@ redirects, corrupts, refuses and forgets."""
 import hashlib
 import http.server
 import re
+import resource
 import threading
 import time
 
@@ -266,6 +267,20 @@ def test_a_servers_words_are_escaped(tmp_path, server):
     url = server.url("a", lambda h: say(h, 404, {}, words="\x1b[2J\x07gone"))
     text = refused(tmp_path, url, server.url("b", lambda h: say(h, 302, {"Location": "ftp://\x1b]0;x\x07/"})))
     assert "\\x1b[2J\\x07gone" in text and text.isprintable()
+
+
+def test_a_full_disk_names_the_file_and_the_way_out(tmp_path, server):
+    """A limit on the size of files stands for a full disk; no other mirror is asked, and the part goes on later."""
+    urls = [server.url(name, lambda h: h.reply(DATA)) for name in ("a", "b")]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
+    try:
+        with pytest.raises(OSError, match=r"cannot write .*file\.bin\.part: .*; free some space, or .*MINIGAN_CACHE"):
+            fetch("file.bin", urls, tmp_path, right, 1 << 20, QUICK)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert {path for path, _ in server.requests} == {"/a"}
+    get(tmp_path, *urls)
 
 
 def test_too_long_is_refused(tmp_path, server):

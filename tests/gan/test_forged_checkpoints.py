@@ -130,9 +130,7 @@ def odd_arrays(record, whole):
     from safetensors.numpy import load, save
 
     arrays = load(whole)
-    some = [
-        next(n for n in arrays if n.startswith(start)) for start in ("generator.", "critic.", "average.", "optim_g.0.")
-    ]
+    some = [next(n for n in arrays if n.startswith(start)) for start in ("critic.", "optim_g.0.")]
 
     def signed(data: bytes):
         return record | {"arrays": {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}}, data
@@ -171,8 +169,8 @@ def test_odd_records_and_arrays(saved):
 
 
 def test_some_forged_values(saved):
-    """Every ninth of the slow test's, so that each place and each value comes by."""
-    check(saved, lambda record, whole: ((n, f, whole) for n, f in list(forgeries(record))[::29]))
+    """Some of the slow test's, so that most places and every value come by."""
+    check(saved, lambda record, whole: ((n, f, whole) for n, f in list(forgeries(record))[::67]))
 
 
 @pytest.mark.slow

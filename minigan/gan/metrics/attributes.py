@@ -18,7 +18,7 @@ from ... import checkpoint, optim
 from ...autograd import Tensor, no_grad, tensor
 from ...data import ASSETS, Dataset, Loader, slug
 from ...functional import cross_entropy
-from .classifier import SIZE, Classifier, kept, prepared
+from .classifier import SIZE, Classifier, kept, prepared, restored
 
 
 def groups(dataset: Dataset) -> dict[str, slice]:
@@ -94,9 +94,7 @@ def load(folder: Path, dataset: Dataset) -> tuple[Classifier, dict]:
     present = {k: list(v) for k, v in dataset.info.attributes.items()}
     if record.state.get("attributes") != present:
         raise ValueError(f"{folder} holds no classifier for the attributes {', '.join(present)} of {dataset.name!r}")
-    model = Classifier(record.state["channels"], list(groups(dataset).values())[-1].stop)
-    model.load_state_dict(record.arrays)
-    return model.eval(), record.state
+    return restored(record, lambda _: list(groups(dataset).values())[-1].stop)
 
 
 def folder_for(data: str) -> Path:

@@ -162,8 +162,22 @@ def load(data: str, folder: Path | None = None) -> tuple[Classifier, dict]:
     if not folder.is_dir():
         raise ValueError(f"no classifier is shipped for data set {data!r}; train one with: minigan classifier {data}")
     record = checkpoint.latest(folder)
-    if record.state["data"] != absolute(data):
-        raise ValueError(f"{folder} holds a classifier for {record.state['data']!r}, not for {data!r}")
-    model = Classifier(record.state["channels"], len(record.state["classes"]))
-    model.load_state_dict(record.arrays)
-    return model.eval(), record.state
+    if record.state.get("data") != absolute(data):
+        raise ValueError(f"{folder} holds a classifier for {record.state.get('data')!r}, not for {data!r}")
+    return restored(record, lambda state: len(state["classes"]))
+
+
+def restored(record: checkpoint.Checkpoint, outputs: Callable[[dict], int]) -> tuple[Classifier, dict]:
+    """(the classifier of a checkpoint, what was saved about it); outputs(state): its number of logits. Raises
+    CheckpointError where the checkpoint, whole as it is, is of something else."""
+    try:
+        state = record.state
+        shares = state["held_out_accuracy"]
+        shares = list(shares.values()) if isinstance(shares, dict) else [shares]
+        if state["channels"] not in (1, 3) or not all(type(s) is float and 0 <= s <= 1 for s in shares):
+            raise ValueError(f"channels {state['channels']!r}, held_out_accuracy {shares!r}")
+        model = Classifier(state["channels"], outputs(state))
+        model.load_state_dict(record.arrays)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise checkpoint.CheckpointError(f"{record.path} is of no classifier: {error}") from error
+    return model.eval(), state

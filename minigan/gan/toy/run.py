@@ -15,13 +15,14 @@ import re
 import sys
 import time
 from dataclasses import asdict, replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
 from ... import viz
 from ...checkpoint import CheckpointError
-from ...files import atomic_write
+from ...files import atomic_write, parse_json
 from ..losses import loss
 from . import data as toydata
 from . import viz as toyviz
@@ -79,8 +80,10 @@ def run(options: ToyOptions, out: str | os.PathLike | None = None, quiet: bool =
     formulas = {"d_loss": d_formula.removeprefix("D: "), "g_loss": g_formula.strip().removeprefix("G: ")}
     toyviz.save_curves(folder / "curves.png", history, title, formulas)
     viz.save_gif(folder / "training.gif", frames)
-    atomic_write(folder / "generator.safetensors", save(trainer.average.module.state_dict()))
-    atomic_write(folder / "figures.json", json.dumps({"options": asdict(options), "figures": figures}, indent=1))
+    weights = save(trainer.average.module.state_dict())
+    record = {"options": asdict(options), "figures": figures, "generator_sha256": sha256(weights).hexdigest()}
+    atomic_write(folder / "generator.safetensors", weights)
+    atomic_write(folder / "figures.json", json.dumps(record, indent=1))
     return figures
 
 
@@ -90,14 +93,18 @@ def evaluate(folder: str | os.PathLike, count: int = toydata.SAMPLES, seed: int 
     Raises CheckpointError, naming the file, where the folder holds no such run or another's weights.
     """
     from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors.numpy import load
 
     folder = Path(folder)
     try:
-        options = ToyOptions(**json.loads((folder / "figures.json").read_text())["options"])
+        record = parse_json((folder / "figures.json").read_text())
+        options = ToyOptions(**record["options"])
         trainer = ToyTrainer(replace(options, device="cpu"))
-        trainer.average.module.load_state_dict(load_file(folder / "generator.safetensors"))
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        weights = (folder / "generator.safetensors").read_bytes()
+        if record.get("generator_sha256", digest := sha256(weights).hexdigest()) != digest:
+            raise ValueError("generator.safetensors is damaged: its SHA-256 is not the one in figures.json")
+        trainer.average.module.load_state_dict(load(weights))
+    except (OSError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError, SafetensorError) as error:
         raise CheckpointError(f"{folder} holds no toy run that can be judged: {error}") from error
     figures = {"data": options.data, "loss": options.loss, "trick": options.trick, "steps": options.steps}
     return figures | _scores(trainer.sample(count, seed), trainer.points, seed)

@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.connection import wait
@@ -30,7 +30,7 @@ import numpy as np
 
 from ...backend import device as check_device
 from ...backend import set_num_threads
-from ...files import atomic_write
+from ...files import atomic_write, parse_json
 from ..losses import LOSSES
 from ..train import TrainingError
 from ..tricks import ImpossiblePair
@@ -91,12 +91,10 @@ def cell(options: ToyOptions, folder: Path) -> dict:
     )
     path = folder / f"{name}.json"
     if path.exists():
-        try:
-            record = json.loads(path.read_text())
-            if record["options"] == asdict(options):
+        with suppress(OSError, ValueError, KeyError, TypeError):  # no cell of ours, or damaged: run it again
+            record = parse_json(path.read_text())
+            if record["options"] == asdict(options) and record["sha256"] == _digest(record["figures"]):
                 return record["figures"]
-        except (ValueError, KeyError, TypeError):
-            pass  # not a cell of ours: run it again
     start, diverged = time.perf_counter(), None
     trainer = ToyTrainer(options)
     try:
@@ -107,8 +105,13 @@ def cell(options: ToyOptions, folder: Path) -> dict:
     figures = trainer.figures() | {"diverged": diverged, "seconds": round(time.perf_counter() - start, 2)}
     if not np.isfinite(figures["reverse_kl"]):
         figures["reverse_kl"] = None
-    atomic_write(path, json.dumps({"options": asdict(options), "figures": figures}, indent=1))
+    record = {"options": asdict(options), "figures": figures, "sha256": _digest(figures)}
+    atomic_write(path, json.dumps(record, indent=1))
     return figures
+
+
+def _digest(figures: dict) -> str:
+    return hashlib.sha256(json.dumps(figures).encode()).hexdigest()
 
 
 def run(

@@ -35,6 +35,7 @@ from ...capture import capture
 from ...creation import rand, randn, zeros
 from ...ops.index import cat
 from ..losses import LOSSES, loss
+from ..options import check_kinds
 from ..penalties import gradient_penalty
 from ..steps import unroll
 from ..train import TrainingError
@@ -85,6 +86,7 @@ class ToyOptions:
     falling: bool = True
 
     def __post_init__(self) -> None:
+        check_kinds(self, "toy: ")
         limits = {
             "steps": (1, 10**9),
             "batch_size": (2, 1 << 20),
@@ -102,9 +104,9 @@ class ToyOptions:
             if not getattr(self, name) <= high:
                 raise ValueError(f"toy: {name} must be at most {high:,}, got {getattr(self, name)!r:.40}")
         for name in ("lr_d", "lr_g", "unroll_lr", "clip"):
-            if not 0 < getattr(self, name) < float("inf"):
+            if not 0 < getattr(self, name) < 1e300:
                 raise ValueError(f"toy: {name} must be positive and finite, got {getattr(self, name)}")
-        if not 0 <= self.gp_weight < float("inf"):
+        if not 0 <= self.gp_weight < 1e300:
             raise ValueError(f"toy: gp_weight must not be negative, got {self.gp_weight}")
         _known("trick", self.trick, TRICKS)
         _known("nets", self.nets, ("relu", "published"))
