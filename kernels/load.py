@@ -159,6 +159,7 @@ class _Progress(events.Listener):
         self.started: set = set()
         self.depth = 0
         self.seconds = 0.0
+        self.silent = True
 
     def on_start(self, event: events.Event) -> None:
         kernel = event.data["dispatcher"]
@@ -189,6 +190,9 @@ class _Progress(events.Listener):
             if sys.stderr.isatty():
                 sys.stderr.write(f"\r\x1b[K{text}")
                 sys.stderr.flush()
+            elif self.silent:
+                self.silent = False
+                print("minigan: compiling kernels (first use only), up to a few minutes", file=sys.stderr, flush=True)
 
 
 _progress = _Progress()

@@ -185,6 +185,15 @@ class Panel:
     target: tuple[float, str] | None = None
 
 
+LOSSES = Panel(
+    "Losses: each network minimises its own",
+    "loss",
+    (("d_loss", "D", BLUE), ("g_loss", "G", ORANGE), ("d_objective", "D", BLUE), ("g_objective", "G", ORANGE)),
+)
+"""d_loss and g_loss are what the networks play against each other; where one minimises more than that, a penalty for
+example, its objective is that sum."""
+
+
 PANELS = (
     Panel(
         "Critic's estimate of the Wasserstein distance: towards 0 as fakes approach reals",
@@ -208,11 +217,7 @@ PANELS = (
         "‖∂loss/∂weights‖",
         (("d_weight_gradient", "D", BLUE), ("g_weight_gradient", "G", ORANGE)),
     ),
-    Panel(
-        "Losses: each network minimises its own",
-        "loss",
-        (("d_loss", "D", BLUE), ("g_loss", "G", ORANGE)),
-    ),
+    LOSSES,
 )
 
 
@@ -255,10 +260,17 @@ def _draw_panel(axis: Axes, panel: Panel, stats: Sequence[Mapping[str, float]], 
         value[~np.isfinite(value)] = np.nan
         if np.isnan(value).all():
             continue
-        label = f"{label} minimises {formulas[key]}" if key in formulas else label
+        name, _, kind = key.partition("_")
+        if kind == "objective":
+            label = f"{label} minimises in all"
+        elif kind == "loss" and any(f"{name}_objective" in row or ("penalty" in row and name == "d") for row in stats):
+            label = f"{label}, without its further terms: {formulas.get(key, '')}".rstrip(": ")
+        elif key in formulas:
+            label = f"{label} minimises {formulas[key]}"
         mean = _running_mean(value, max(1, len(value) // 40))
+        dashes = (0, (1, 1)) if kind == "objective" else "solid"
         axis.plot(step, value, color=colour, alpha=0.25, linewidth=0.8)
-        axis.plot(step, mean, color=colour, linewidth=1.8, label=label)
+        axis.plot(step, mean, color=colour, linewidth=1.8, linestyle=dashes, label=label)
     if panel.target is not None:
         level, name = panel.target
         axis.axhline(level, color=FAINT, linewidth=1, linestyle=(0, (5, 4)), label=name)

@@ -179,6 +179,16 @@ def test_wgan_curves_name_their_signs(tmp_path, drawn):
         assert picture.format == "PNG" and picture.width > 800
 
 
+@pytest.mark.parametrize("extra", [{"penalty": 0.1}, {"d_objective": 3.0}, {"penalty": 0.1, "d_objective": 3.0}])
+def test_a_loss_without_its_penalty_is_not_called_what_d_minimises(tmp_path, drawn, extra):
+    """Also of a run from before the objective was kept; G's loss, which is whole, is what G minimises."""
+    formulas = {"d_loss": "E[D(fake)] − E[D(real)]", "g_loss": "−E[D(fake)]"}
+    viz.plot_curves(tmp_path / "curves.png", [row | extra for row in wgan_rows(9)], formulas)
+    said = words(drawn[0].axes[-1])
+    assert "D, without its further terms: E[D(fake)] − E[D(real)]" in said and "G minimises −E[D(fake)]" in said
+    assert ("D minimises in all" in said) == ("d_objective" in extra) and "D minimises E" not in said
+
+
 def test_only_measured_panels_are_drawn(tmp_path, drawn):
     rows = [{"step": k, "d_real": 0.7, "d_fake": 0.3, "d_loss": 1.0} for k in range(5)]
     viz.plot_curves(tmp_path / "curves.png", rows)

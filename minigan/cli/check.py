@@ -22,7 +22,7 @@ def register(main: click.Group, command: Callable) -> None:
 
 
 @click.argument("ops", nargs=-1)
-@click.option("--model", help="Certify a whole system's step instead (wgan-gp, dcgan).")
+@click.option("--model", help="Certify both players' losses of a system instead; see minigan train --help.")
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of the cases.")
 @click.option("--device", default="cpu", show_default=True, help=DEVICES)
 def gradcheck(ops, model, seed, device) -> dict:
@@ -66,8 +66,14 @@ def cudasim(file, kernel, grid, block, args, shared, defines, check, order, seed
     values, wrong = spec.run(function, grid, block, args, shared)
     for line in [*spec.summary(values, function), *wrong]:
         click.echo(line)
-    click.echo(f"{function.name}: {len(wrong)} found wrong" if wrong else f"{function.name}: nothing found wrong")
-    return {"kernel": function.name, "check": check, "findings": wrong, "passed": not wrong}
+    if wrong:
+        verdict = f"{len(wrong)} found wrong"
+    elif module.check:
+        verdict = f"nothing found wrong, in {order} order of threads"
+    else:
+        verdict = f"run in {order} order of threads; its loads and stores were not checked (--check does it)"
+    click.echo(f"{function.name}: {verdict}")
+    return {"kernel": function.name, "check": module.check, "findings": wrong, "passed": not wrong}
 
 
 @click.argument("workloads", nargs=-1)

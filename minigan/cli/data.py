@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .options import PICTURE, Picture
+from .options import PICTURE, Picture, echo, free
 
 
 class _Names(click.Group):
@@ -66,26 +66,30 @@ def data_list() -> list:
 @_size
 @_out
 @click.option("--no-download", is_flag=True, help="Only look in the places at hand.")
-def data_get(name, path, size, out, no_download) -> dict:
+@click.option("--notes", "all_notes", is_flag=True, help="List every image that was skipped or changed.")
+def data_get(name, path, size, out, no_download, all_notes) -> dict:
     """Find a data set, download it where it is nowhere at hand, check it, and say what it holds."""
     from .. import data, viz
 
+    _require_one_size(name, size)
     dataset = data.load(name, path, size, fetch=not no_download)
     info = dataset.info
-    for note in data.shown(dataset.notes):
-        click.echo(note)
+    for note in dataset.notes if all_notes else data.shown(dataset.notes, where="by --notes"):
+        echo(note)
     height, width, channels = info.shape
-    click.echo(
-        f"{info.name}: {info.description}\n{len(dataset.train):,} images {height}x{width}x{channels} to train on,"
-        f" {len(dataset.held_out):,} held out; {info.licence}\nread from {dataset.where}"
+    echo(f"{info.name}: {info.description}")
+    echo(
+        f"{len(dataset.train):,} images {height}x{width}x{channels} to train on, {len(dataset.held_out):,} held out;"
+        f" {info.licence}"
     )
+    echo(f"read from {dataset.where}")
     if info.class_names:
-        click.echo(f"classes: {', '.join(info.class_names)}")
+        echo(f"classes: {', '.join(info.class_names)}")
     if dataset.pairs is not None:
-        click.echo(f"true pairs held out: {len(dataset.pairs)} of {', '.join(info.pair_names)}")
+        echo(f"true pairs held out: {len(dataset.pairs)} of {', '.join(info.pair_names)}")
     if out:
         viz.save_data_sheet(out, dataset)
-        click.echo(f"sheet: {out}")
+        echo(f"sheet: {out}")
     return {
         "name": info.name,
         "where": str(dataset.where),
@@ -103,11 +107,21 @@ def data_get(name, path, size, out, no_download) -> dict:
 @_size
 @_out
 def data_show(name, path, size, out) -> dict:
-    """Draw a labelled sheet of a data set's images, NAME.png by default."""
+    """Draw a labelled sheet of a data set's images, by default a new NAME.png."""
     from .. import data, viz
 
-    out = out or Path(f"{data.slug(name)}.png")
+    _require_one_size(name, size)
+    out = out or free(Path(), f"{data.slug(name)}.png")
     dataset = data.load(name, path, size)
     viz.save_data_sheet(out, dataset)
-    click.echo(f"{dataset.info.description}: {out}")
+    echo(f"{dataset.info.description}: {out}")
     return {"out": str(out)}
+
+
+def _require_one_size(name: str, size: int | None) -> None:
+    """Raises ValueError where folder:PATH,size=... and --size contradict each other."""
+    from ..data.folder import parse
+
+    folder = parse(name)
+    if folder and folder.size and size and folder.size != size:
+        raise ValueError(f"{name} says size={folder.size}, and --size is {size}; give it once")

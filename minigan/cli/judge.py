@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .options import DEVICES, FOLDER, IMAGES, PICTURE, SCALE, SEED, SOME, STEPS, Destination, Picture
+from .options import DATA, DEVICES, FOLDER, IMAGES, PICTURE, SCALE, SEED, SOME, STEPS, Destination, Picture, echo, free
 
 
 def register(main: click.Group, command: Callable) -> None:
@@ -28,30 +28,32 @@ def list_(runs) -> list:
 
     rows = list_runs(runs)
     if not rows:
-        click.echo(f"no runs in {runs}/")
+        echo(f"no runs in {runs}/")
     for r in rows:
         if "problem" in r:
-            click.echo(f"{r['run']:<32} {r['problem']}")
+            echo(f"{r['run']:<32} {r['problem']}")
             continue
         score = "" if r["confident"] is None else f"  {r['confident']:.1%} confident"
-        click.echo(f"{r['run']:<32} {r['system']:<8} {r['data']:<8} step {r['steps_done']} of {r['steps']}{score}")
+        echo(f"{r['run']:<32} {r['system']:<8} {r['data']:<8} step {r['steps_done']} of {r['steps']}{score}")
     return rows
 
 
 @click.argument("run")
 @click.option("-n", "--count", default=64, show_default=True, type=IMAGES, help="How many images.")
-@click.option("-o", "--out", default="sheet.png", show_default=True, type=Picture(), help=PICTURE)
+@click.option("-o", "--out", type=Picture(), help=f"{PICTURE} By default a new sheet.png in the run's folder.")
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of the latents.")
 @click.option("--scale", default=2, show_default=True, type=SCALE, help="Pixels per pixel.")
+@click.option("--data", "place", help=DATA)
 @click.option("--device", default="cpu", show_default=True, help=DEVICES)
-def sample(run, count, out, seed, scale, device) -> dict:
+def sample(run, count, out, seed, scale, place, device) -> dict:
     """Draw images from a trained generator. RUN is a run folder, a checkpoint file, or latest."""
     from .. import backend, viz
     from ..gan.run import SAMPLE_STREAM, load_trainer
 
-    trainer, checkpoint = load_trainer(run, device=backend.device(device), with_data=False)
+    trainer, checkpoint = load_trainer(run, device=backend.device(device), with_data=False, place=place)
+    out = out or free(checkpoint.path.parent, "sheet.png")
     viz.save_grid(out, trainer.draw(count, backend.Generator(seed, SAMPLE_STREAM)), scale=scale)
-    click.echo(f"{count} images from step {checkpoint.step} of {checkpoint.path.parent} in {out}")
+    echo(f"{count} images from step {checkpoint.step} of {checkpoint.path.parent} in {out}")
     return {"out": str(out), "count": count, "step": checkpoint.step}
 
 
@@ -60,8 +62,9 @@ def sample(run, count, out, seed, scale, device) -> dict:
     "-n", "--count", type=click.IntRange(2, IMAGES.max), help="How many samples to judge: 5000, of a toy run 2500."
 )
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of the latents.")
+@click.option("--data", "place", help=DATA)
 @click.option("--device", default="cpu", show_default=True, help=f"{DEVICES} Samples are judged on the CPU.")
-def evaluate(run, count, seed, device) -> dict:
+def evaluate(run, count, seed, place, device) -> dict:
     """Score a trained generator's samples: images with the shipped classifier, points by their modes. RUN is a run
     folder (of train or toy), a checkpoint file, or latest."""
     from .. import backend
@@ -71,16 +74,16 @@ def evaluate(run, count, seed, device) -> dict:
         from ..gan.toy import run as toyrun
 
         figures = toyrun.evaluate(run, count or 2500, seed)
-        click.echo(toyrun.line(figures))
+        echo(toyrun.line(figures))
         return figures
     from ..gan.run import SAMPLE_STREAM, append_metric, load_trainer
 
-    trainer, checkpoint = load_trainer(run, device=where)
+    trainer, checkpoint = load_trainer(run, device=where, place=place)
     observation = trainer.observe(count or 5000, backend.Generator(seed, SAMPLE_STREAM), details=True)
     append_metric(checkpoint.path.parent, checkpoint.step, observation)
-    click.echo(f"step {checkpoint.step} of {checkpoint.path.parent}:")
+    echo(f"step {checkpoint.step} of {checkpoint.path.parent}:")
     for line in observation.lines:
-        click.echo(line)
+        echo(line)
     return {"step": checkpoint.step, **observation.figures}
 
 
@@ -108,8 +111,8 @@ def train_classifier(data_name, epochs, seed, by_attributes, device, out) -> dic
     path = kind.save(model, dataset, out or folder, epochs)
     right = kind.accuracy(model, dataset)
     for name, share in (right if by_attributes else {"class": right}).items():
-        click.echo(f"{name}: {share:.2%} of the {len(dataset.held_out)} held-out images right")
-    click.echo(f"written to {path}")
+        echo(f"{name}: {share:.2%} of the {len(dataset.held_out)} held-out images right")
+    echo(f"written to {path}")
     return {"held_out_accuracy": right, "out": str(path)}
 
 
@@ -124,5 +127,5 @@ def results(names, seeds, steps, root, out) -> list:
     from ..gan import results as page
 
     table = page.build(page.rows(names), seeds, root, out, click.echo, steps)
-    click.echo(f"{len(table)} rows in {out}")
+    echo(f"{len(table)} rows in {out}")
     return table

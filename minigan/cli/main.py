@@ -32,6 +32,8 @@ def _one_line_errors() -> Iterator[None]:
 
     try:
         yield
+    except BrokenPipeError:  # click ends quietly: nobody reads on
+        raise
     except Stopped as stopped:  # it has said where, and how to go on
         sys.exit(stopped.code)
     except (CheckpointError, TrainingError, DeviceError, KernelError, OSError, MemoryError) as error:

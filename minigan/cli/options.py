@@ -4,8 +4,26 @@ from pathlib import Path
 
 import click
 
+from .._terminal import printable
+
 DEVICES = "Where to compute: cpu, cuda, cudasim or cudasim:check."
 PICTURE = "Picture to write: .png, .jpg or .webp."
+
+DATA = "Where the run's folder of images lies now, if it has moved."
+
+
+def echo(text: object) -> None:
+    """Print a line, with escapes in place of what a terminal would act on."""
+    click.echo(printable(text))
+
+
+def free(folder: Path, name: str) -> Path:
+    """The path of a file that is not there yet: the name in the folder, or with a number."""
+    path, number = folder / name, 1
+    while path.exists():
+        number += 1
+        path = folder / f"{Path(name).stem}-{number}{Path(name).suffix}"
+    return path
 
 
 class Destination(click.Path):

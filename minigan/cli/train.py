@@ -109,12 +109,14 @@ def train(system, out, resume, dry_run, fast_dev_run, **options) -> dict:
 
     changes = {k: v for k, v in options.items() if v is not None}
     if resume:
-        surplus = [system] * (system is not None) + sorted(changes.keys() - {"steps"}) + ["out"] * (out is not None)
+        own = {"steps", "data"}
+        surplus = [system] * (system is not None) + sorted(changes.keys() - own) + ["out"] * (out is not None)
         if surplus:
             raise ValueError(
-                f"--resume takes all options but --steps from the run itself; leave out: {', '.join(surplus)}"
+                "--resume takes all options but --steps from the run itself, and --data says where its folder lies now;"
+                f" leave out: {', '.join(surplus)}"
             )
-        run = Run.resume(resume, steps=changes.get("steps"))
+        run = Run.resume(resume, steps=changes.get("steps"), place=changes.get("data"))
     else:
         if fast_dev_run:
             changes = {"steps": 2, "batch_size": 8} | changes

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ..data.folder import FITS
-from .options import PICTURE, SCALE, Picture
+from .options import DATA, PICTURE, SCALE, Picture, echo, free
 
 
 def register(main: click.Group, command: Callable) -> None:
@@ -21,18 +21,17 @@ def register(main: click.Group, command: Callable) -> None:
 @click.option(
     "-o",
     "--out",
-    default="translated.png",
-    show_default=True,
     type=Picture(),
-    help=PICTURE,
+    help=f"{PICTURE} By default a new translated.png in the run's folder.",
 )
 @click.option("--to", help="Of cyclegan: the domain to translate to; by default the run's target.")
 @click.option("--set", "settings", multiple=True, metavar="ATTRIBUTE=VALUE", help="Of stargan; repeatable.")
 @click.option("--fit", default="pad", show_default=True, type=click.Choice(FITS), help="How to make squares.")
 @click.option("--only", is_flag=True, help="The translations alone, without the images above them.")
 @click.option("--scale", default=4, show_default=True, type=SCALE, help="Pixels per pixel.")
+@click.option("--data", "place", help=DATA)
 @click.option("--device", default="cpu", show_default=True, help="Where to compute: cpu, cuda, cudasim ...")
-def translate(run, images, out, to, settings, fit, only, scale, device) -> dict:
+def translate(run, images, out, to, settings, fit, only, scale, place, device) -> dict:
     """Translate images with a trained network. RUN is a run folder of cyclegan or stargan, a checkpoint file, or
     latest; IMAGE... are files in a format that minigan reads (PNG,
     JPEG, ...)."""
@@ -41,7 +40,7 @@ def translate(run, images, out, to, settings, fit, only, scale, device) -> dict:
     from .. import backend, viz
     from ..data import to_unit
 
-    trainer, checkpoint = _trainer(run, backend.device(device))
+    trainer, checkpoint = _trainer(run, backend.device(device), place)
     changes = _settings(settings)
     usable, pixels, refusals = _read(images, trainer.options.size, fit, trainer.info.shape[-1] == 1)
     if not usable:
@@ -49,8 +48,9 @@ def translate(run, images, out, to, settings, fit, only, scale, device) -> dict:
     real = to_unit(np.stack(pixels))
     translations, what = trainer.translate_as(real, to, changes)
     rows = [translations] if only else [real, translations]
+    out = out or free(checkpoint.path.parent, "translated.png")
     viz.save_grid(out, np.concatenate(rows), columns=len(usable), scale=scale)
-    click.echo(f"{len(usable)} images {what}, by step {checkpoint.step} of {checkpoint.path.parent}, in {out}")
+    echo(f"{len(usable)} images {what}, by step {checkpoint.step} of {checkpoint.path.parent}, in {out}")
     return {
         "out": str(out),
         "step": checkpoint.step,
@@ -60,14 +60,11 @@ def translate(run, images, out, to, settings, fit, only, scale, device) -> dict:
     }
 
 
-def _trainer(run: str, device: str):
+def _trainer(run: str, device: str, place: str | None):
     """The trainer of the run, without its data set where that is not needed to know what it translates."""
     from ..gan.run import load_trainer
 
-    try:
-        trainer, checkpoint = load_trainer(run, device=device, with_data=False)
-    except ValueError:  # what the data set's row does not tell, the data set does
-        trainer, checkpoint = load_trainer(run, device=device)
+    trainer, checkpoint = load_trainer(run, device=device, with_data=False, place=place)
     if not hasattr(trainer, "translate_as"):
         raise ValueError(
             f"{checkpoint.path.parent} is a run of {trainer.options.system}, which makes images of noise; translate"
@@ -98,10 +95,10 @@ def _read(paths: tuple[Path, ...], size: int, fit: str, grey: bool):
             image, remarks = decode(path, size, fit, grey)
         except ValueError as error:
             refusals[str(path)] = str(error)
-            click.echo(f"{path}: skipped, {error}")
+            echo(f"{path}: skipped, {error}")
             continue
         usable.append(path)
         pixels.append(image)
         for remark in remarks:
-            click.echo(f"{path}: {remark}")
+            echo(f"{path}: {remark}")
     return usable, pixels, refusals

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import click
 
-from .options import COLUMNS, PICTURE, ROWS, SCALE, SEED, Picture
+from .options import COLUMNS, DATA, PICTURE, ROWS, SCALE, SEED, Picture, echo, free
 
 
 def register(main: click.Group, command: Callable) -> None:
@@ -18,26 +18,26 @@ def register(main: click.Group, command: Callable) -> None:
 @click.option(
     "-o",
     "--out",
-    default="traverse.png",
-    show_default=True,
     type=Picture(),
-    help=PICTURE,
+    help=f"{PICTURE} By default a new traverse.png in the run's folder.",
 )
 @click.option("--rows", default=8, show_default=True, type=ROWS, help="Latents, or directions.")
 @click.option("--columns", default=10, show_default=True, type=COLUMNS, help="Values along a continuous walk.")
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of the latents and directions.")
 @click.option("--scale", default=2, show_default=True, type=SCALE, help="Pixels per pixel.")
-def traverse(run, out, rows, columns, seed, scale) -> dict:
+@click.option("--data", "place", help=DATA)
+def traverse(run, out, rows, columns, seed, scale, place) -> dict:
     """Draw grids along the codes, classes or latents of a trained generator. RUN is a run folder, a checkpoint file, or
     latest."""
     from .. import viz
     from ..gan.latents import traverse as walk
     from ..gan.run import load_trainer
 
-    trainer, checkpoint = load_trainer(run)
+    trainer, checkpoint = load_trainer(run, place=place)
     grids = walk(trainer, rows, columns, seed)
+    out = out or free(checkpoint.path.parent, "traverse.png")
     viz.save_grids(out, grids, scale)
     for title in grids:
-        click.echo(title)
-    click.echo(f"step {checkpoint.step} of {checkpoint.path.parent}: {out}")
+        echo(title)
+    echo(f"step {checkpoint.step} of {checkpoint.path.parent}: {out}")
     return {"out": str(out), "step": checkpoint.step, "grids": list(grids)}

@@ -8,9 +8,9 @@ Fast mode compiles the text with g++ and runs each thread of a block as a fiber,
 Check mode also checks every load and store, and raises KernelError with a line for each finding, which names the source
 line, the kernel, the threads and the block:
 
-    out of bounds       global, shared and local arrays, null pointers
+    out of bounds       global, shared and local arrays, __device__ and __constant__ ones, null pointers
     races               in shared and global memory, across blocks too, and where a warp is taken to be in step
-    uninitialised       shared memory that is read before it is written
+    uninitialised       shared memory that is read before it is written; locals never set that reach a result
     barriers            divergent, or skipped by a thread that returned
     warp calls          with a wrong mask, or lanes that never come
     misaligned          vector loads and stores

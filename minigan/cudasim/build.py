@@ -8,6 +8,7 @@ damaged. What a killed process left half done, the next one to compile removes.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import platform
@@ -15,13 +16,14 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
 from minigan.kernels import sealed
 
+from . import assembly
 from . import source as text_of
 from .source import Declaration, KernelError
 
@@ -31,7 +33,8 @@ HERE = Path(__file__).parent
 # says fmaf. No strict aliasing: CUDA code reads float arrays as float4.
 COMMON = ["-std=c++17", "-fPIC", "-w", "-fvisibility=hidden", "-march=native", "-ffp-contract=off"]
 COMMON += ["-fno-strict-aliasing", "-fno-threadsafe-statics", "-fno-exceptions"]
-CHECK = ["-O1", "-g", "-DCUDASIM_CHECK", "-ftrivial-auto-var-init=pattern", "-fno-optimize-sibling-calls"]
+# No fre: it takes a local that is set on one branch for set.
+CHECK = ["-O1", "-g", "-DCUDASIM_CHECK", "-fno-optimize-sibling-calls", "-fno-tree-fre"]
 CHECK += ["-fsanitize=thread,bounds-strict,shift,integer-divide-by-zero,signed-integer-overflow,alignment,null"]
 FAST = ["-O2", "-fno-math-errno", "-fno-trapping-math"]
 
@@ -63,38 +66,59 @@ def _machine() -> str:
     except OSError:
         processor = platform.processor()
     headers = [p.read_text() for p in sorted(HERE.glob("*.h"))]
-    own = [(HERE / name).read_text() for name in ("source.py", "build.py")]
+    own = [(HERE / name).read_text() for name in ("source.py", "build.py", "assembly.py")]
     return "\0".join([version, platform.machine(), processor, *headers, *own])
 
 
-def run(command: list[str]) -> str:
-    """What a compiler prints. Raises KernelError, with its reasons, where it refuses."""
+def run(command: list[str], reason: Callable[[str], str] = lambda stderr: text_of.refusal(stderr, str(HERE))) -> str:
+    """What a compiler prints. Raises KernelError where it refuses: `reason` of what it says."""
     english = {**os.environ, "LC_ALL": "C"}  # for text_of.refusal, which reads the messages
     process = subprocess.run(command, capture_output=True, text=True, env=english)
     if process.returncode:
-        raise KernelError(text_of.refusal(process.stderr))
+        raise KernelError(reason(process.stderr))
     return process.stdout
 
 
-def build(text: str, name: str, folders: list[Path], options: tuple[str, ...], check: bool) -> Path:
+def build(
+    text: str,
+    name: str,
+    folders: list[Path],
+    options: tuple[str, ...],
+    check: bool,
+    unset: Sequence[assembly.Local] | None = None,
+) -> Path:
     """The compiled library of one source. The options are -D... and -I... ones.
+
+    Locals that are not set hold a pattern of bits in check mode, as a number one below 0. unset: where it is not None,
+    they hold 0, and those that it names 100 where their declaration lets them.
 
     Raises KernelError for a source that the simulator refuses or g++ cannot compile.
     """
-    parts = [_machine(), text, name, *text_of.includes(text, name, folders), *options, str(check)]
+    parts = [_machine(), text, name, *text_of.includes(text, name, folders), *options, str(check), str(unset)]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
     folder = _folder()
     library = folder / f"{digest}.so"
     if sealed.read(library) is None:
         try:
             with _workplace(folder) as work:
-                sealed.write(library, _compile(text, name, folders, options, check, work).read_bytes())
+                sealed.write(library, _compile(text, name, folders, options, check, unset, work).read_bytes())
         except OSError as error:
             raise KernelError(
                 f"cudasim: cannot write {library}: {error.strerror or error}; free some space, or name another folder"
                 " by MINIGAN_CACHE"
             ) from error
     return library
+
+
+def load(library: Path) -> ctypes.CDLL:
+    """The library in this process. Raises KernelError, with a way out, for a place that nothing may be run from."""
+    try:
+        return ctypes.CDLL(str(library))
+    except OSError as error:
+        raise KernelError(
+            f"cudasim: cannot load {library}: {error}; name a cache folder on a file system that programs may be run"
+            " from, by MINIGAN_CACHE"
+        ) from error
 
 
 @cache
@@ -134,7 +158,7 @@ def _workplace(folder: Path) -> Iterator[Path]:
         yield Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="work-", dir=folder)))
 
 
-def _compile(text: str, name: str, folders: list[Path], options: tuple[str, ...], check: bool, work: Path) -> Path:
+def _compile(text, name, folders, options, check, unset, work: Path) -> Path:
     define = ["-D__CUDACC__", "-D__CUDACC_RTC__", "-D__CUDA_ARCH__=750", "-DMINIGAN_CUDASIM", *options]
     (work / "in.cu").write_text(f'#line 1 "{name}"\n{text}\n')
     where = [f"-I{f}" for f in folders]
@@ -144,25 +168,38 @@ def _compile(text: str, name: str, folders: list[Path], options: tuple[str, ...]
     kernels = text_of.declarations(plain)
     if not kernels:
         raise KernelError(f'{name}: no kernel: a kernel is declared as `extern "C" __global__ void name(...)`')
-    (work / "module.cpp").write_text(_module(text_of.translate(plain, unroll=not check), name, kernels))
-    library = work / "module.so"
-    object_file = work / "module.o"
-    flags = [*COMMON, *(CHECK if check else FAST), f"-I{HERE}"]
-    run([compiler(), *flags, "-c", str(work / "module.cpp"), "-o", str(object_file)])
+    translated = text_of.translate(plain, unroll=not check)
+    if unset is not None:
+        translated = text_of.with_locals_filled(translated, unset)
+    (work / "module.cpp").write_text(_module(translated, name, kernels))
+    library, code = work / "module.so", work / "module.o"
+    command = [compiler(), *COMMON, f"-I{HERE}", str(work / "module.cpp")]
+    if check:
+        fill, dump, listing = "pattern" if unset is None else "zero", work / "locals.txt", work / "module.s"
+        flags = [f"-ftrivial-auto-var-init={fill}", f"-fdump-tree-optimized-lineno={dump}"]
+        run([*command, *CHECK, *flags, "-S", "-o", str(listing)])
+        locals = assembly.unset_locals(dump.read_text(), text_of.files(plain)) if unset is None else []
+        listing.write_text(assembly.with_variables(listing.read_text(), locals))
+        run([compiler(), "-c", str(listing), "-o", str(code)])
+    else:
+        run([*command, *FAST, "-c", "-o", str(code)])
     # Linked without -fsanitize: the calls that it put in are answered by check.h.
-    run([compiler(), "-shared", str(object_file), "-o", str(library), "-lm", "-ldl"])
+    link = [compiler(), "-shared", "-Wl,-z,defs", str(code), "-o", str(library), "-lm", "-ldl"]
+    run(link, lambda stderr: text_of.undefined(stderr, plain))
     return library
 
 
 def _module(translated: str, name: str, kernels: list[Declaration]) -> str:
     """The whole C++ text: words, the user's text in a namespace, and one entry a kernel."""
-    entries = [f"CUDASIM_KERNEL({k.name}, cudasim_user::{k.name})" for k in kernels]
+    entries = [f'#line {k.line} "{k.file}"\nCUDASIM_KERNEL({k.name}, cudasim_user::{k.name})' for k in kernels]
     listing = "".join(f"{k.name}|{k.line}|{k.file}|{','.join(k.names)}\\n" for k in kernels)
-    bounds = ", ".join(f"(int)({k.bounds or 1024})" for k in kernels)
+    bounds = "\n".join(f'#line {k.line} "{k.file}"\n(int)({k.bounds or 1024}),' for k in kernels)
+    words = {*re.findall(r"::\w+", (HERE / "names.h").read_text())} - {f"::{k.name}" for k in kernels}
     return (
-        f'#include "words.h"\nnamespace cudasim_user {{\n#line 1 "{name}"\n{translated}\n'
-        f'#line 1 "{name}"\nstatic const int cudasim_bounds[] = {{{bounds}}};\n}}\n'
+        f'#include "words.h"\nnamespace cudasim_user {{\nusing {", ".join(sorted(words))};\n'
+        f'#line 1 "{name}"\n{translated}\n'
+        f"static const int cudasim_bounds[] = {{\n{bounds}\n}};\n}}\n"
         + "\n".join(entries)
         + f'\nCUDASIM_EXPORT const char* cudasim_kernels() {{ return "{listing}"; }}\n'
-        "CUDASIM_EXPORT int cudasim_bound(int i) { return cudasim_user::cudasim_bounds[i]; }\n"
+        "CUDASIM_EXPORT CUDASIM_PLAIN int cudasim_bound(int i) { return cudasim_user::cudasim_bounds[i]; }\n"
     )

@@ -7,10 +7,14 @@
 // different threads, one of them a write, are a race unless something orders them: a __syncthreads between them (the
 // epoch differs), or, in one warp, a __syncwarp in which both took part after the first (Thread::seen). Blocks are never
 // ordered. Lockstep within a warp is not an order, and shuffles order registers, not memory. Two atomics do not race.
+//
+// The memory that may be touched is a table of regions: the arguments of the launch, which Python tells, and the
+// variables in the kernel's text (__device__, __constant__, static), which assembly.py lists.
 #pragma once
 #include "entry.h"
 
-extern "C" __attribute__((visibility("hidden"))) char _end;  // the linker's: where this library's data ends
+extern "C" __attribute__((visibility("hidden"))) char _DYNAMIC, _end;  // the linker's: what can be written in this
+                                                                       // library begins, and its data ends
 
 namespace cudasim {
 
@@ -30,6 +34,9 @@ struct Cell {
 // A span that an argument gives the kernel; several may share one area, the memory with its cells.
 struct Region { char *low, *high; const char* name; int writable, area; };
 struct Area { char *low, *high; size_t item; Cell* cells; };
+struct Variable { char* low; size_t bytes; const char* name; long writable; };  // of the kernel's text; low is 0 at the end
+extern "C" __attribute__((visibility("hidden"))) Variable cudasim_variables[];
+enum { VARIABLE_GUARD = 512 };  // bytes on both sides of a variable that are nobody's
 static Region* regions;
 static Area* areas;
 static int region_count, area_count;
@@ -39,7 +46,7 @@ static SharedVariable variables[256];
 static int variable_count;
 static short owner[ARENA / 16];  // 1 + index of the variable that has these 16 bytes
 static Cell* shared_cells;
-static char *library_low, *library_high;
+static char* library_low;
 
 CUDASIM_RUNTIME void shadow_new_block() {
     variable_count = 0;
@@ -173,10 +180,22 @@ CUDASIM_RUNTIME void out_of_bounds(const char* p, size_t bytes, int kind, void* 
     abandon();
 }
 
+CUDASIM_PLAIN static inline bool is_index(const char* p) {
+    return (size_t)(p - (char*)&threadIdx) < sizeof threadIdx || (size_t)(p - (char*)&blockIdx) < sizeof blockIdx ||
+           (size_t)(p - (char*)&blockDim) < sizeof blockDim || (size_t)(p - (char*)&gridDim) < sizeof gridDim;
+}
+// Whether this is a read of a constant that has no name: text in quotes, a table that the compiler made.
+CUDASIM_RUNTIME bool is_literal(const char* p, int kind) {
+    if ((kind & WRITE) || p < library_low || p >= &_DYNAMIC) return false;
+    for (Variable* v = cudasim_variables; v->low; v++)
+        if (p >= v->low - VARIABLE_GUARD && p < v->low + v->bytes + VARIABLE_GUARD) return false;
+    return true;
+}
+
 CUDASIM_RUNTIME void access(const void* address, size_t bytes, int kind, void* place, size_t alignment) {
     if (!B.current) return;
     char* p = (char*)address;
-    if ((size_t)(p - B.stacks) < (size_t)MAX_THREADS * STACK || (p >= library_low && p < library_high)) return;
+    if ((size_t)(p - B.stacks) < (size_t)MAX_THREADS * STACK || is_index(p)) return;
     Thread* me = B.current;
     if (alignment > 1 && (size_t)p % alignment) {
         report(place, 0, "misaligned access of %lld bytes: thread %lld of block %lld", bytes, me->number, B.number);
@@ -212,6 +231,7 @@ CUDASIM_RUNTIME void access(const void* address, size_t bytes, int kind, void* p
         constant = (kind & WRITE) && !r.writable;
         if (!constant) break;
     }
+    if (!inside && is_literal(p, kind)) return;
     if (!inside) out_of_bounds(p, bytes, kind, place);
     if (constant) {
         char format[120];
@@ -285,14 +305,36 @@ extern "C" CUDASIM_PLAIN void __ubsan_handle_type_mismatch_v1(void* data, void* 
     cudasim::undefined((cudasim::SourceLine*)data, words, true);
 }
 
-// Says which memory the next launch may touch.
-CUDASIM_EXPORT CUDASIM_PLAIN void cudasim_memory(cudasim::Region* r, int n, cudasim::Area* a, int m) {
+CUDASIM_EXPORT CUDASIM_PLAIN void cudasim_forget() {
+    using namespace cudasim;
+    for (int i = 0; i < area_count; i++) free(areas[i].cells);
+    for (int i = 0; i < region_count; i++) free((void*)regions[i].name);
+    region_count = area_count = 0;
+}
+// Says which arguments the next launch may touch; they are copied, so that nothing of Python's need stay. The variables
+// of the kernel's text come along.
+CUDASIM_EXPORT CUDASIM_PLAIN void cudasim_memory(const cudasim::Region* r, int n, const cudasim::Area* a, int m) {
+    using namespace cudasim;
     static char here;
     Dl_info info;
     dladdr(&here, &info);
-    cudasim::library_low = (char*)info.dli_fbase;
-    cudasim::library_high = &_end;
-    for (int i = 0; i < cudasim::area_count; i++) free(cudasim::areas[i].cells);
-    cudasim::regions = r, cudasim::region_count = n, cudasim::areas = a, cudasim::area_count = m;
-    for (int i = 0; i < m; i++) a[i].cells = (cudasim::Cell*)calloc((a[i].high - a[i].low) / a[i].item + 1, sizeof(cudasim::Cell));
+    library_low = (char*)info.dli_fbase;
+    cudasim_forget();
+    int variables = 0;
+    while (cudasim_variables[variables].low) variables++;
+    regions = (Region*)realloc((void*)regions, (n + variables + 1) * sizeof(Region)), region_count = n + variables;
+    areas = (Area*)realloc((void*)areas, (m + variables + 1) * sizeof(Area)), area_count = m + variables;
+    memcpy((void*)regions, r, n * sizeof(Region));
+    memcpy((void*)areas, a, m * sizeof(Area));
+    for (int i = 0; i < variables; i++) {
+        Variable& v = cudasim_variables[i];
+        regions[n + i] = {v.low, v.low + v.bytes, v.name, (int)v.writable, m + i};
+        areas[m + i] = {v.low, v.low + v.bytes, 1, nullptr};
+    }
+    for (int i = 0; i < region_count; i++) regions[i].name = strdup(regions[i].name);
+    for (int i = 0; i < area_count; i++)
+        areas[i].cells = (Cell*)calloc((areas[i].high - areas[i].low) / areas[i].item + 1, sizeof(Cell));
 }
+CUDASIM_EXPORT cudasim::Variable* cudasim_variable_table() { return cudasim::cudasim_variables; }
+extern "C" __attribute__((visibility("hidden"))) const char cudasim_unset[];
+CUDASIM_EXPORT const char* cudasim_unset_locals() { return cudasim_unset; }

@@ -3,15 +3,18 @@
 #pragma once
 #include "run.h"
 
+// All of it is plain: another Python thread may ask for a signature while a kernel of this library runs, whose accesses
+// are checked.
 namespace cudasim {
 // ---- from a kernel's C signature to a call with its arguments packed as in a struct
 template <class T> struct Code {
     typedef std::remove_cv_t<std::remove_pointer_t<T>> Item;
-    static void write(char* out) {
+    CUDASIM_PLAIN static void write(char* out) {
         bool pointer = std::is_pointer<T>::value, constant = std::is_const<std::remove_pointer_t<T>>::value;
         const char* kind = "x0";
         static char number[3];
-        if (std::is_void<Item>::value) kind = "V1";
+        if (std::is_reference<T>::value) kind = "x0";
+        else if (std::is_void<Item>::value) kind = "V1";
         else if (std::is_arithmetic<Item>::value) {
             number[0] = std::is_same<Item, bool>::value ? 'b' : std::is_floating_point<Item>::value ? 'f'
                         : std::is_signed<Item>::value ? 'i' : 'u';
@@ -28,7 +31,7 @@ template <class T> struct Code {
 
 template <class F> struct Signature;
 template <class... A> struct Signature<void (*)(A...)> {
-    static const char* text() {
+    CUDASIM_PLAIN static const char* text() {
         static char out[4 * sizeof...(A) + 4];
         char* p = out;
         ((Code<A>::write(p), p += 4), ...);
@@ -37,7 +40,7 @@ template <class... A> struct Signature<void (*)(A...)> {
     template <void (*F)(A...)> static void run(const char* arguments) { run<F>(arguments, std::index_sequence_for<A...>()); }
     template <void (*F)(A...), size_t... I> CUDASIM_PLAIN static void run(const char* arguments, std::index_sequence<I...>) {
         constexpr Offsets offsets;
-        F(*(std::remove_cv_t<A>*)(arguments + offsets.at[I])...);
+        F(*(std::remove_cv_t<std::remove_reference_t<A>>*)(arguments + offsets.at[I])...);
     }
     struct Offsets {
         size_t at[sizeof...(A) + 1] = {};
@@ -54,15 +57,17 @@ template <class... A> struct Signature<void (*)(A...)> {
 }  // namespace cudasim
 
 #define CUDASIM_EXPORT extern "C" __attribute__((visibility("default")))
-#define CUDASIM_KERNEL(NAME, FUNCTION)                                                                            \
-    CUDASIM_EXPORT const char* cudasim_signature_##NAME() { return cudasim::Signature<decltype(&FUNCTION)>::text(); } \
-    CUDASIM_EXPORT int cudasim_launch_##NAME(const char* arguments, const unsigned* dims, size_t dynamic_bytes,   \
-                                             int order, unsigned long long seed) {                                \
-        return cudasim::launch(cudasim::Signature<decltype(&FUNCTION)>::template run<&FUNCTION>, arguments, dims, \
-                               dynamic_bytes, order, seed);                                                       \
+#define CUDASIM_KERNEL(NAME, FUNCTION)                                                                                 \
+    CUDASIM_EXPORT CUDASIM_PLAIN const char* cudasim_signature_##NAME() {                                              \
+        return cudasim::Signature<decltype(&FUNCTION)>::text();                                                        \
+    }                                                                                                                  \
+    CUDASIM_EXPORT CUDASIM_PLAIN int cudasim_launch_##NAME(const char* arguments, const unsigned* dims,                \
+                                                           size_t dynamic_bytes, int order, unsigned long long seed) { \
+        return cudasim::launch(cudasim::Signature<decltype(&FUNCTION)>::template run<&FUNCTION>, arguments, dims,      \
+                               dynamic_bytes, order, seed);                                                            \
     }
 // The i-th finding: its words; places as offsets in this library, 0 for none.
-CUDASIM_EXPORT const char* cudasim_report(int i, long long* places, const char** file, int* line) {
+CUDASIM_EXPORT CUDASIM_PLAIN const char* cudasim_report(int i, long long* places, const char** file, int* line) {
     static char here;
     Dl_info library;
     dladdr(&here, &library);

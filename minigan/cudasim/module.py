@@ -16,12 +16,15 @@ import os
 import struct
 import threading
 from collections.abc import Iterable, Sequence
+from functools import cached_property
+from operator import index
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import build, checked
+from .assembly import Local
 from .parameter import Parameter
 from .source import KernelError
 
@@ -69,14 +72,9 @@ class Module:
                 raise ValueError(f"cudasim: option {option!r} is none of -Dname=value, -Ifolder, --std=c++17")
         check = check or os.environ.get("MINIGAN_CUDASIM") == "check"
         self.check, self.order, self.seed = check, order, seed
-        self.library = build.build(text, self.name, folders, tuple(defines), check)
-        try:
-            self._c = ctypes.CDLL(str(self.library))
-        except OSError as error:
-            raise KernelError(
-                f"cudasim: cannot load {self.library}: {error}; name a cache folder on a file system that programs may"
-                " be run from, by MINIGAN_CACHE"
-            ) from error
+        self._parts = text, self.name, folders, tuple(defines), check
+        self.library = build.build(*self._parts)
+        self._c = build.load(self.library)
         self._c.cudasim_kernels.restype = self._c.cudasim_report.restype = ctypes.c_char_p
         self._lock = _locks.setdefault(str(self.library), threading.Lock())
         rows = [row.split("|") for row in self._c.cudasim_kernels().decode().splitlines()]
@@ -84,6 +82,19 @@ class Module:
             name: Kernel(self, name, f"{Path(file).name}:{line}", names.split(",") if names else [], i)
             for i, (name, line, file, names) in enumerate(rows)
         }
+
+    @cached_property
+    def unset_locals(self) -> list[Local]:
+        """The local variables that may be read before they are set; none are looked for without `check`."""
+        return checked.unset_locals(self._c) if self.check else []
+
+    @cached_property
+    def _twin(self) -> ctypes.CDLL:
+        """The library in which those hold other bits."""
+        try:
+            return build.load(build.build(*self._parts, self.unset_locals))
+        except KernelError:  # one of them is declared where no statement can stand
+            return build.load(build.build(*self._parts, []))
 
     def get_function(self, name: str) -> Kernel:
         """The kernel of that name; KernelError, with the names there are, if there is none."""
@@ -100,11 +111,9 @@ class Kernel:
     max_threads    the most threads a block may have (__launch_bounds__)
     """
 
-    def __init__(self, module: Module, name: str, where: str, names: list[str], index: int) -> None:
+    def __init__(self, module: Module, name: str, where: str, names: list[str], number: int) -> None:
         self.module, self.name, self.where = module, name, where
-        self.max_threads: int = module._c.cudasim_bound(index)
-        self._launch = getattr(module._c, f"cudasim_launch_{name}")
-        self._launch.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_ulonglong]
+        self.max_threads: int = module._c.cudasim_bound(number)
         signature = getattr(module._c, f"cudasim_signature_{name}")
         signature.restype = ctypes.c_char_p
         codes = signature().decode().split()
@@ -138,39 +147,78 @@ class Kernel:
         Raises TypeError for arguments that do not fit the signature, ValueError for a grid, block or shared memory that
         no GPU takes, KernelError for what the kernel does wrong.
         """
-        dims = self._shape(grid, block, shared_mem)
+        dims, shared_mem = self._shape(grid, block, shared_mem)
         values = self._values(args)
         module = self.module
         with module._lock:
-            guarded = checked.Guarded(module._c, self.parameters, args, values, reaches) if module.check else None
-            self._struct.pack_into(self._packed, 0, *(guarded.values if guarded else values))
-            self._dims[:] = dims
             module.seed += 1
-            wrong = self._launch(self._packed, self._dims, shared_mem, ORDERS[module.order], module.seed)
-            if guarded:
+            if module.check:
+                guarded = checked.Guarded(self.parameters, args, values, reaches)
+                findings = self._run_checked(guarded, dims, shared_mem)
                 guarded.copy_back()
-            if wrong:
-                raise KernelError(
-                    "\n".join(
-                        checked.finding(module._c, module.library, module.name, self.where, self.name, i)
-                        for i in range(wrong)
-                    )
-                )
+            else:
+                findings = self._run(module._c, values, dims, shared_mem)
+        if findings:
+            raise KernelError("\n".join(findings))
 
-    def _shape(self, grid: Sequence[int], block: Sequence[int], shared_mem: int) -> tuple[int, ...]:
+    def _run(self, library: ctypes.CDLL, values: Sequence, dims: tuple[int, ...], shared_mem: int) -> list[str]:
+        """One launch in one library; what it found wrong."""
+        launch, module = getattr(library, f"cudasim_launch_{self.name}"), self.module
+        launch.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_ulonglong]
+        self._struct.pack_into(self._packed, 0, *values)
+        self._dims[:] = dims
+        wrong = launch(self._packed, self._dims, shared_mem, ORDERS[module.order], module.seed)
+        return [
+            checked.finding(library, Path(library._name), module.name, self.where, self.name, i) for i in range(wrong)
+        ]
+
+    def _run_checked(self, guarded: checked.Guarded, dims: tuple[int, ...], shared_mem: int) -> list[str]:
+        """A launch in which all is checked, and, where it may read locals that are not set, the twin's beside it."""
+        module = self.module
+        locals = [
+            local
+            for local in module.unset_locals
+            if local.function == self.name or local.function not in module.kernels
+        ]
+        spans, theirs = [*guarded.spans], [*guarded.spans]
+        if locals:
+            spans, theirs = spans + checked.variables(module._c), theirs + checked.variables(module._twin)
+        before = [span.read() for span in spans] if locals else []
+        with guarded.registration(module._c):
+            findings = self._run(module._c, guarded.values, dims, shared_mem)
+        if findings or not locals:
+            return findings
+        after = [span.read() for span in spans]
+        for span, content in zip(theirs, before, strict=True):
+            span.write(content)
+        with guarded.registration(module._twin):
+            others = self._run(module._twin, guarded.values, dims, shared_mem)
+        effect = "what it does wrong" if others else checked.difference(spans, after, [span.read() for span in theirs])
+        for span, content in zip(guarded.spans, after, strict=False):
+            span.write(content)
+        return [checked.unset_finding(locals, effect, self.where, self.name), *others] if effect else []
+
+    def _shape(self, grid: Sequence[int], block: Sequence[int], shared_mem: int) -> tuple[tuple[int, ...], int]:
+        """The six sizes and the bytes of shared memory, as whole numbers that a GPU takes."""
+        try:
+            grid, block = (tuple(index(n) for n in sizes) for sizes in (grid, block))
+            shared_mem = index(shared_mem)
+        except TypeError as error:
+            raise TypeError(
+                f"{self.name}: grid {grid!r} and block {block!r} are tuples of one to three whole numbers, shared_mem "
+                f"({shared_mem!r}) is one"
+            ) from error
         dims = (*grid, 1, 1)[:3] + (*block, 1, 1)[:3]
+        if not (1 <= len(grid) <= 3 and 1 <= len(block) <= 3) or min(dims) < 1:
+            raise ValueError(f"{self.name}: grid {grid} and block {block} are one to three numbers from 1 on")
         threads = dims[3] * dims[4] * dims[5]
-        if len(grid) > 3 or len(block) > 3 or min(dims) < 1:
-            raise ValueError(
-                f"{self.name}: grid {tuple(grid)} and block {tuple(block)} are one to three numbers from 1 on"
-            )
         if threads > self.max_threads or dims[5] > 64:
-            raise ValueError(f"{self.name}: block {tuple(block)} has {threads} threads; at most {self.max_threads}")
+            raise ValueError(f"{self.name}: block {block} has {threads} threads; at most {self.max_threads}")
         if dims[0] > 2**31 - 1 or max(dims[1:3]) > 65535:
-            raise ValueError(f"{self.name}: grid {tuple(grid)} is over the limit (2147483647, 65535, 65535)")
+            raise ValueError(f"{self.name}: grid {grid} is over the limit (2147483647, 65535, 65535)")
         if not 0 <= shared_mem <= 48 * 1024:
             raise ValueError(f"{self.name}: {shared_mem} bytes of dynamic shared memory; from 0 to 49152")
-        return dims
+        return dims, shared_mem
 
     def _values(self, args: Sequence[Any]) -> list:
         """The arguments as numbers to pack."""

@@ -14,8 +14,13 @@ name and line; what is unknown, g++ refuses, and `refusal` turns its message int
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .assembly import Local
 
 
 class KernelError(RuntimeError):
@@ -67,6 +72,11 @@ _STATIC = re.compile(
     r"(?:\bstatic\s+)?\b__shared__\s+(?:__align__\s*\([^)]*\)\s*)?(?P<type>[\w:][\w\s:]*?(?:<[^;<>]*>)?)\s+"
     r"(?P<names>\w+\s*(?:\[[^;]*?\])*(?:\s*,\s*\w+\s*(?:\[[^;]*?\])*)*)\s*;"
 )
+
+_QUALIFIERS = re.compile(
+    r"\b((?:(?:static|const|constexpr|__device__|__constant__)\s+)+)(?=[\w:]+(?:\s+[\w:]+)*\s+\w+\s*(\[|=))"
+)
+"""What a variable of the text is declared with, and whether it is an array."""
 
 
 def read(path: Path) -> str:
@@ -168,8 +178,12 @@ def declarations(text: str) -> list[Declaration]:
                 position = end + 1
             elif word[2]:
                 end = _closing(text, word.end() - 1)
+                if re.compile(r"\s*;").match(text, end + 1):  # said, and defined elsewhere
+                    break
                 names = [re.search(r"(\w+)\s*(?:\[\s*\])?$", p) for p in _split(text[word.end() : end]) if p != "void"]
                 file, line = lines.at(match.start())
+                if any(word[1] == kernel.name for kernel in kernels):
+                    raise KernelError(f"{file}:{line}: there is a kernel {word[1]!r} already")
                 kernels.append(Declaration(word[1], tuple(n[1] if n else "?" for n in names), line, file, bounds))
                 break
             else:
@@ -184,16 +198,40 @@ def _in_linkage_block(before: str) -> bool:
 
 
 def refuse_unsupported(text: str) -> None:
-    """KernelError for the first thing in preprocessed text that the simulator is known not to do."""
+    """KernelError for the first thing in preprocessed text that the simulator is known not to do, and for braces that
+    do not match: the simulator's own text follows."""
     for pattern, words in UNSUPPORTED:
         match = re.search(pattern, text)
         if match:
             name, line = Lines(text).at(match.start())
             raise KernelError(f"{name}:{line}: the simulator does not support {words} (found {match[0].strip()!r})")
+    bare = re.sub(r"\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])'", lambda m: "." * len(m[0]), text)
+    opened: list[int] = []
+    for match in re.finditer(r"[{}]", bare):
+        if match[0] == "{":
+            opened.append(match.start())
+        elif opened:
+            opened.pop()
+        else:
+            opened = [match.start()]
+            break
+    if opened:
+        name, line = Lines(text).at(opened[-1])
+        raise KernelError(f"{name}:{line}: this {bare[opened[-1]]} has no other one that belongs to it")
 
 
 def translate(text: str, unroll: bool) -> str:
     """Preprocessed CUDA C as C++ that words.h can compile."""
+
+    def constant(match: re.Match) -> str:
+        """Arrays that a kernel may only read are __constant__, whichever way they say it; of numbers C++ may make
+        constant expressions."""
+        words, array, lines = match[1].split(), match[2] == "[", "\n" * match[1].count("\n")
+        if "constexpr" in words:
+            return f"static constexpr {lines}" if "__constant__" in words else match[0]
+        if "__constant__" in words or (array and {"__device__", "const"} <= {*words}):
+            return f"{'static const' if 'const' in words and not array else '__constant__'} {lines}"
+        return match[0]
 
     def dynamic(match: re.Match) -> str:
         kind = " ".join(match["type"].split())
@@ -209,6 +247,14 @@ def translate(text: str, unroll: bool) -> str:
             )
         return " ".join(out) + "\n" * match[0].count("\n")
 
+    text = _QUALIFIERS.sub(constant, text)
+    empty = re.search(r"\b__constant__\b[^;={(]*?(\w+)\s*(?:\[[^;={(]*)?;", text)
+    if empty:
+        name, line = Lines(text).at(empty.start())
+        raise KernelError(
+            f"{name}:{line}: __constant__ {empty[1]} has no values: write them, = {{...}}; the simulator has no "
+            "cudaMemcpyToSymbol"
+        )
     text = re.sub(r'\bextern\s*"C"\s*\{', "inline namespace c_linkage {", text)
     text = re.sub(r'\bextern\s*"C"', "", text)
     text = _DYNAMIC.sub(dynamic, text)
@@ -228,13 +274,66 @@ def translate(text: str, unroll: bool) -> str:
     )
 
 
-def refusal(stderr: str) -> str:
-    """g++'s first error as one line: an unknown name is said to be unknown to the simulator."""
-    error = re.search(r"^(\S[^\n]*?):(\d+)(?::\d+)?: (?:fatal )?error: ([^\n]*)", stderr, re.M)
+def files(text: str) -> list[str]:
+    """The names of the files that preprocessed text came from."""
+    return sorted({match[2] for row in text.split("\n") if (match := _MARKER.match(row))})
+
+
+def with_locals_filled(text: str, locals: Iterable[Local]) -> str:
+    """C++ text in which words.h's `fill` comes behind the declaration of each of the locals."""
+    places = {(local.file, local.line, local.column, local.name) for local in locals}
+    rows, name, line = text.split("\n"), "kernel.cu", 1
+    for i, row in enumerate(rows):
+        marker = _MARKER.match(row)
+        for _, _, column, local in sorted((p for p in places if p[:2] == (name, line)), reverse=True):
+            end = rows[i].find(";", column - 1) + 1
+            in_head = re.search(r"\b(?:for|if|switch)\s*\([^;]*$", rows[i][: column - 1])
+            if marker is None and end and not in_head and rows[i].startswith(local, column - 1):
+                rows[i] = f"{rows[i][:end]} cudasim::fill({local});{rows[i][end:]}"
+        name, line = (marker[2], int(marker[1])) if marker else (name, line + 1)
+    return "\n".join(rows)
+
+
+_PLACE = r"^(\S[^\n]*?):(\d+)(?::\d+)?:"
+_ERROR = re.compile(_PLACE + r" (?:fatal )?error: ([^\n]*)", re.M)
+_CONTEXT = re.compile(_PLACE + r"(?:   required from| note: in expansion)", re.M)
+_OWN = {"shuffle_index": "__shfl_sync", "shuffle_up": "__shfl_up_sync", "shuffle_down": "__shfl_down_sync"}
+_OWN |= {"shuffle_xor": "__shfl_xor_sync", "mask_or_all": "__syncwarp", "ballot": "a vote"}
+"""Functions of words.h -> the macros that call them."""
+
+
+def undefined(stderr: str, text: str) -> str:
+    """What the linker misses, as one line: a function or variable of preprocessed text that is declared only."""
+    match = re.search(r"undefined reference to [`'‘]cudasim_user::([\w:]+)", stderr)
+    if match is None:
+        return stderr.strip()[:2000]
+    place = re.search(rf"\b{match[1].rpartition('::')[2]}\b", text)
+    name, line = Lines(text).at(place.start() if place else 0)
+    return f"{name}:{line}: {match[1]} is declared, and defined nowhere"
+
+
+def refusal(stderr: str, own: str) -> str:
+    """g++'s first error as one line, at the line of the user's that it is about: an unknown name is said to be unknown
+    to the simulator. own: the folder of the simulator's headers, whose lines are nobody's."""
+    error = _ERROR.search(stderr)
     if error is None:
         return stderr.strip()[:2000]
     name, line, words = error.groups()
+    if name.startswith((own, "/usr/")):
+        following = _ERROR.search(stderr, error.end())
+        places = _CONTEXT.findall(stderr[: following.start() if following else len(stderr)])
+        name, line = next((place for place in places if not place[0].startswith((own, "/usr/"))), ("kernel", "?"))
     unknown = re.search(r"[‘'](\w+)[’'] was not declared|[‘'](\w+)[’'] does not name a type", words)
     if unknown:
         words = f"the simulator does not know {unknown[1] or unknown[2]!r}"
-    return f"{name}:{line}: {words}"
+    return f"{name}:{line}: {_users(words)}"
+
+
+def _users(words: str) -> str:
+    """A message in which names are as the user's text has them."""
+    words = re.sub(r"\bcudasim_user::|\bcudasim::", "", words)
+    words = re.sub(r"'[^']*' \{aka '([^']*)'\}", r"'\1'", words)
+    words = re.sub(
+        r"no matching function for call to 'shared<(\w+)_shared, \d+>\(\)'", r"the size of \1 is no constant", words
+    )
+    return re.sub(r"\w+", lambda m: _OWN.get(m[0], m[0]), words)

@@ -7,7 +7,11 @@
 #define __global__ static
 #define __device__
 #define __host__
+#ifdef CUDASIM_CHECK  // not const: of a constant g++ takes the reads out of what is checked
+#define __constant__ static __attribute__((section(".data.constant")))
+#else
 #define __constant__ static const
+#endif
 #define __launch_bounds__(...)
 #define __forceinline__ inline __attribute__((always_inline))
 #define __noinline__ __attribute__((noinline))
@@ -96,6 +100,16 @@ CUDASIM_PLAIN static inline unsigned ballot(int line, unsigned mask, int predica
 #ifdef CUDASIM_CHECK
 CUDASIM_RUNTIME void check_atomic(const void* address, unsigned bytes, void* place);
 #define CUDASIM_ATOMIC(p) cudasim::check_atomic((const void*)(p), sizeof *(p), __builtin_return_address(0))
+// What a local that is not set holds in the second of two runs: 100, above 0; in the first it is below.
+template <class T> CUDASIM_PLAIN static inline void fill(T& v) {
+    if constexpr (std::is_array<T>::value) for (auto& item : v) fill(item);
+    else if constexpr (std::is_pointer<T>::value) v = nullptr;
+    else if constexpr (std::is_arithmetic<T>::value || std::is_enum<T>::value) v = (T)100;
+    else if constexpr (std::is_trivially_default_constructible<T>::value) {
+        memset((void*)&v, 100, sizeof v);
+        __builtin_clear_padding(&v);  // as g++ does in the first run: padding is nothing that is read
+    }
+}
 #else
 #define CUDASIM_ATOMIC(p) ((void)0)
 #endif

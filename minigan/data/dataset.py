@@ -20,12 +20,14 @@ import numpy as np
 
 from minigan import kernels
 
+from .._terminal import printable
 from . import sources
-from .folder import Spec, parse, shown
+from .folder import Spec, absolute, moved, parse, shown
 from .sets import DATASETS, EMBEDDED, Info, unknown
 from .sources import ASSETS
 
-__all__ = ["ASSETS", "DATASETS", "EMBEDDED", "Dataset", "Info", "Loader", "info", "load", "shown", "slug", "split"]
+__all__ = ["ASSETS", "DATASETS", "EMBEDDED", "Dataset", "Info", "Loader"]
+__all__ += ["absolute", "info", "load", "moved", "shown", "slug", "split"]
 SHUFFLE_STREAM = 0x64617461  # "data": the random stream of the loader's shuffles
 
 
@@ -49,6 +51,13 @@ class Dataset:
     pairs: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     where: Path | None = None
+
+    def __repr__(self) -> str:
+        _, height, width, channels = self.images.shape
+        return (
+            f"<Dataset {printable(self.name)}: {len(self.images)} images {height}x{width}x{channels},"
+            f" {len(self.train)} to train on, {len(self.held_out)} held out>"
+        )
 
     @property
     def name(self) -> str:
@@ -194,7 +203,11 @@ def resize(images: np.ndarray, size: int, background: float = 0) -> np.ndarray:
     n, h, w, c = images.shape
     factor = size // max(h, w)
     if factor < 1:
-        raise ValueError(f"resize: images {h}x{w} are larger than size {size}; choose size >= {max(h, w)}")
+        side = max(h, w)
+        raise ValueError(
+            f"resize: images {h}x{w} are larger than size {size}; choose size >= {side}, of which networks take"
+            f" {1 << (side - 1).bit_length()}"
+        )
     if factor > 1:
         images = images.repeat(factor, axis=1).repeat(factor, axis=2)
         h, w = h * factor, w * factor
@@ -243,7 +256,10 @@ class Loader:
         self.size = None if size is None else operator.index(size)
         self.step = 0
         if not 1 <= self.batch_size <= count:
-            raise ValueError(f"Loader: batch size {batch_size} must be at least 1 and at most the {count} images")
+            raise ValueError(
+                f"Loader: batch size {batch_size} must be at least 1 and at most the {count} images to train on; take"
+                f" --batch-size {count} or less"
+            )
         self.steps_per_epoch = count // self.batch_size
         if not drop_last and count % self.batch_size:
             self.steps_per_epoch += 1

@@ -13,15 +13,16 @@ from __future__ import annotations
 import io
 import os
 import re
-import struct
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from .._terminal import printable
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -53,6 +54,7 @@ PIXELS_A_BYTE = (
 FEW_PIXELS = 1 << 20
 SIZES = (8, 16, 32, 64, 128, 256, 512)
 FITS = ("crop", "pad", "stretch")
+BAND = 1 << 20  # pixels that are converted at a time
 BITS_PER_SAMPLE = 258  # a tag of TIFF
 SPLITS = {"train": False, "test": True, "val": True, "valid": True, "validation": True}
 
@@ -86,11 +88,10 @@ def parse(name: str) -> Spec | None:
     """The Spec that folder:PATH,... stands for; None for the name of a data set. Raises ValueError."""
     if not name.startswith(PREFIX):
         return None
-    rest = name.removeprefix(PREFIX)
+    rest, texts = _parts(name)
     options: dict[str, Any] = {}
-    while option := re.fullmatch(r"(.*),(size=[^,]*|fit=[^,]*|grey|gray|flip)", rest, re.DOTALL):
-        rest = option[1]
-        key, _, value = option[2].partition("=")
+    for text in reversed(texts):
+        key, _, value = text.partition("=")
         options.setdefault("grey" if key == "gray" else key, value or True)
     if not rest:
         raise ValueError("folder: names no folder; write folder:PATH, for example folder:~/pictures,size=64")
@@ -99,6 +100,32 @@ def parse(name: str) -> Spec | None:
     if options.get("fit", "crop") not in FITS:
         raise ValueError(f"folder: fit={options['fit']} is not one of {', '.join(FITS)}")
     return Spec(Path(rest).expanduser(), **options)
+
+
+def _parts(name: str) -> tuple[str, list[str]]:
+    """(PATH, its options as they are written) of folder:PATH,..."""
+    rest, texts = name.removeprefix(PREFIX), list[str]()
+    while option := re.fullmatch(r"(.*),(size=[^,]*|fit=[^,]*|grey|gray|flip)", rest, re.DOTALL):
+        rest = option[1]
+        texts.insert(0, option[2])
+    return rest, texts
+
+
+def absolute(name: str) -> str:
+    """The name of a data set that means the same from every folder: folder:PATH with an absolute PATH."""
+    return name if parse(name) is None else moved(name, _parts(name)[0])
+
+
+def moved(name: str, to: str | os.PathLike) -> str:
+    """folder:PATH,... with the same options and the PATH that lies at `to` now, a path or folder:PATH. Raises
+    ValueError where `name` is no folder, or `to` has options of its own."""
+    if parse(name) is None:
+        raise ValueError(f"the run was trained on {name}; data can only say where the folder of a run lies now")
+    options = _parts(name)[1]
+    path, others = _parts(os.fspath(to))
+    if others and others != options:
+        raise ValueError(f"the run was trained on {name}; name only the folder, without {','.join(others)}")
+    return ",".join([PREFIX + os.path.abspath(Path(path).expanduser()), *options])
 
 
 def checked_size(size: int | str) -> int:
@@ -128,13 +155,14 @@ def _walk(root: Path) -> tuple[list[Path], list[str]]:
         above = {p.resolve() for p in (folder, *folder.parents) if p.is_relative_to(root)}
         for name in (*folders, *names):
             path = folder / name
+            title = printable(path.relative_to(root).as_posix())
             if path.is_file():
                 paths.append(path)
             elif path.is_symlink() and not path.exists():
-                notes.append(f"{path.relative_to(root).as_posix()}: skipped, a link that leads nowhere")
+                notes.append(f"{title}: skipped, a link that leads nowhere")
             elif path.is_symlink() and path.resolve() in above:
                 folders.remove(name)
-                notes.append(f"{path.relative_to(root).as_posix()}: skipped, a link back to a folder that it lies in")
+                notes.append(f"{title}: skipped, a link back to a folder that it lies in")
     return sorted(paths), sorted(notes)
 
 
@@ -151,11 +179,11 @@ def read_images(
         try:
             image, remarks = decode(source, size, spec.fit, spec.grey)
         except ValueError as error:
-            notes.append(f"{name}: skipped, {error}")
+            notes.append(f"{printable(name)}: skipped, {printable(error)}")
             continue
         images.append(image)
         places.append(PurePosixPath(name).parts[:-1])
-        notes += [f"{name}: {remark}" for remark in remarks]
+        notes += [f"{printable(name)}: {remark}" for remark in remarks]
     if not images:
         reasons = "; ".join(notes[:3]) or "it holds no files"
         raise ValueError(f"{where} has no image that can be used ({reasons})")
@@ -170,43 +198,53 @@ def read_images(
 
 
 def decode(source: Path | bytes, size: int, fit: str = "crop", grey: bool = False) -> tuple[np.ndarray, list[str]]:
-    """(uint8 (size, size, C), remarks) of one image file. Raises ValueError with the reason why it is of no use."""
+    """(uint8 (size, size, C), remarks) of one image file, in some two times the memory of its pixels. Raises ValueError
+    with the reason why it is of no use."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own remark on large images: the limit here is ours
             with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats()) as file:
-                width, height = file.size
-                length = len(source) if isinstance(source, bytes) else source.stat().st_size
-                if width * height > max(FEW_PIXELS, PIXELS_A_BYTE * length):
-                    raise ValueError(f"it claims {width}x{height} pixels in {length:,} bytes")
-                if width * height > MOST_PIXELS:
-                    raise ValueError(f"{width}x{height} pixels are more than the {MOST_PIXELS:,} that are decoded")
-                if min(width, height) < SMALLEST_SIDE:
-                    raise ValueError(f"{width}x{height} is smaller than {SMALLEST_SIDE}x{SMALLEST_SIDE}")
+                _require_size(file, len(source) if isinstance(source, bytes) else source.stat().st_size)
                 frames, mode = getattr(file, "n_frames", 1), file.mode
                 file.load()
                 white = _white(file)
-                image = ImageOps.exif_transpose(file)
-                image, remarks = _eight_bit(image, mode, white)
+                ImageOps.exif_transpose(file, in_place=True)
+                image, remarks = _eight_bit(file, mode, white, grey)
+            if fit == "crop":
+                image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
+            elif fit == "pad":
+                image = ImageOps.pad(image, (size, size), Image.Resampling.LANCZOS, color="white")
+            else:
+                image = image.resize((size, size), Image.Resampling.LANCZOS)
+            pixels = np.asarray(image.convert("L" if grey else "RGB"), np.uint8)
     except UnidentifiedImageError:
         raise ValueError(f"not an image that is read ({', '.join(_formats())})") from None
     except Image.DecompressionBombError as error:
         raise ValueError(f"too large to decode: {error}") from error
-    except (OSError, SyntaxError, EOFError, struct.error, OverflowError, MemoryError) as error:
-        raise ValueError(f"broken: {error}") from error
+    except _Unusable:
+        raise
+    except Exception as error:  # a decoder may raise anything at all
+        raise ValueError(f"broken: {str(error) or type(error).__name__}") from error
     if frames > 1:
         remarks.append(f"animated, the first of {frames} frames is used")
-    image = image.convert("L" if grey else "RGB")
-    if fit == "crop":
-        image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
-    elif fit == "pad":
-        image = ImageOps.pad(image, (size, size), Image.Resampling.LANCZOS, color="white")
-    else:
-        image = image.resize((size, size), Image.Resampling.LANCZOS)
-    pixels = np.asarray(image, np.uint8)
     return pixels.reshape(size, size, 1 if grey else 3), remarks
+
+
+class _Unusable(ValueError):
+    """An image that is whole, and of no use."""
+
+
+def _require_size(file: Image, length: int) -> None:
+    """Raises _Unusable for an image of too few or too many pixels, `length` being the bytes of its file."""
+    width, height = file.size
+    if width * height > max(FEW_PIXELS, PIXELS_A_BYTE * length):
+        raise _Unusable(f"it claims {width}x{height} pixels in {length:,} bytes")
+    if width * height > MOST_PIXELS:
+        raise _Unusable(f"{width}x{height} pixels are more than the {MOST_PIXELS:,} that are decoded")
+    if min(width, height) < SMALLEST_SIDE:
+        raise _Unusable(f"{width}x{height} is smaller than {SMALLEST_SIDE}x{SMALLEST_SIDE}")
 
 
 @cache
@@ -227,29 +265,62 @@ def _white(file: Image) -> int | None:
     return 2**bits - 1 if bits <= 16 else None
 
 
-def _eight_bit(image: Image, mode: str, white: int | None) -> tuple[Image, list[str]]:
-    """(image of 8 bits a channel without transparency, remarks). Raises ValueError for numbers without a scale."""
-    from PIL import Image
-
+def _eight_bit(image: Image, mode: str, white: int | None, grey: bool) -> tuple[Image, list[str]]:
+    """(image of 8 bits a channel, L or RGB, without transparency; remarks); L if it is to be grey, or holds no colours.
+    Raises _Unusable for numbers without a scale."""
+    target = "L" if grey or mode in ("1", "L") else "RGB"
     if mode.startswith("I;16") or mode == "I":
-        levels = np.asarray(image).astype(np.int64)
-        if levels.min() < 0 or levels.max() > 65535:
-            raise ValueError("32-bit integers outside 0..65535 have no known white")
+        extremes = [(levels.min(), levels.max()) for levels in map(np.asarray, _bands(image))]
+        low, high = min(a for a, _ in extremes), max(b for _, b in extremes)
+        if low < 0 or high > 65535:
+            raise _Unusable("32-bit integers outside 0..65535 have no known white")
         if white is None:
-            white = 255 if levels.max() <= 255 else 65535
+            white = 255 if high <= 255 else 65535
             remark = f"32-bit integers, {white} taken for white"
         else:
             remark = f"{white.bit_length()} bits a pixel, scaled to 8"
-        return Image.fromarray(((levels * 255 + white // 2) // white).astype(np.uint8)), [remark]
+        return _by_bands(image, "L", partial(_scaled, white)), [remark]
     if mode == "F":
-        raise ValueError("floating-point pixels have no known white")
+        raise _Unusable("floating-point pixels have no known white")
     if mode == "CMYK":
-        return image.convert("RGB"), ["CMYK, converted to RGB without its colour profile"]
+        remark = "CMYK, converted to RGB without its colour profile"
+        return _by_bands(image, target, lambda band: band.convert("RGB").convert(target)), [remark]
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        ground = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(ground, image).convert("RGB"), []
-    return image, []
+        return _by_bands(image, target, lambda band: _on_white(band).convert(target)), []
+    if image.mode == target:
+        return image, []
+    return _by_bands(image, target, lambda band: band.convert(target)), []
+
+
+def _scaled(white: int, image: Image) -> Image:
+    from PIL.Image import fromarray
+
+    levels = np.asarray(image).astype(np.int64)
+    return fromarray(((levels * 255 + white // 2) // white).astype(np.uint8))
+
+
+def _on_white(image: Image) -> Image:
+    from PIL.Image import alpha_composite, new
+
+    image = image.convert("RGBA")
+    return alpha_composite(new("RGBA", image.size, "white"), image).convert("RGB")
+
+
+def _bands(image: Image) -> Iterator[Image]:
+    """The rows of an image, some at a time."""
+    rows = max(1, BAND // image.width)
+    return (image.crop((0, top, image.width, min(top + rows, image.height))) for top in range(0, image.height, rows))
+
+
+def _by_bands(image: Image, mode: str, change: Callable[[Image], Image]) -> Image:
+    """The image after a change of each pixel alone, made a band at a time: the rest is held once before and after."""
+    from PIL.Image import new
+
+    whole, top = new(mode, image.size), 0
+    for band in _bands(image):
+        whole.paste(change(band), (0, top))
+        top += band.height
+    return whole
 
 
 def _classes(places: list[tuple[str, ...]], where: object) -> tuple[tuple[str, ...], np.ndarray | None, np.ndarray]:
@@ -295,9 +366,9 @@ def _without_common(places: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     return places
 
 
-def shown(notes: Iterable[str], most: int = 10) -> Iterator[str]:
-    """The notes for a person: the first `most`, and how many more."""
+def shown(notes: Iterable[str], most: int = 10, where: str = "") -> Iterator[str]:
+    """The notes for a person: the first `most`, and how many more. where: all of them are."""
     notes = list(notes)
     yield from notes[:most]
     if len(notes) > most:
-        yield f"... and {len(notes) - most} more"
+        yield f"... and {len(notes) - most} more{where and f', all {where}'}"

@@ -15,14 +15,17 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
 from .. import checkpoint, data, nn, viz
+from .._terminal import printable
 from ..backend import Generator, device
 from ..checkpoint import Checkpoint, CheckpointError
+from ..data.folder import parse
 from ..files import append_line, atomic_write
 from .metrics.classifier import prepared
 from .metrics.judging import Observation
@@ -41,6 +44,8 @@ __all__ = [
     "load_trainer",
     "read_stats",
 ]
+BAR = "{n_fmt}/{total_fmt}{postfix} |{bar:10}| {elapsed}<{remaining}, {rate_fmt}"
+"""The bar of a run: a narrow terminal cuts it at its end, and shows the losses."""
 TICK, SNAP, KEEP, PREVIEWS, METRIC_SAMPLES = 25, 250, 3, 64, 5000
 
 
@@ -49,7 +54,7 @@ class Run:
 
     def __init__(self, folder: Path, options: CommonOptions, saved: Checkpoint | None = None) -> None:
         self.folder, self.options = folder, options
-        self.dataset = data.load(options.data, size=options.size)
+        self.dataset = data.load(options.data, size=options.size) if saved is None else _dataset_of(options)
         self.trainer = trainer_for(options, self.dataset)
         self.seconds = 0.0
         self.rows: list[dict[str, float]] = []
@@ -70,19 +75,27 @@ class Run:
     ) -> Run:
         """A new run in `out`, or in the next numbered folder of `root`. Raises ValueError if `out` already holds
         something."""
+        options = replace(options, data=data.absolute(options.data))
         run = cls(Path(), options)  # what cannot be built must leave no folder behind
         run.folder = _new_folder(options, out, Path(root))
         run._write_json("training_options.json", asdict(options))
         return run
 
     @classmethod
-    def resume(cls, spec: str, root: str | os.PathLike = "runs", steps: int | None = None) -> Run:
+    def resume(
+        cls,
+        spec: str,
+        root: str | os.PathLike = "runs",
+        steps: int | None = None,
+        place: str | os.PathLike | None = None,
+    ) -> Run:
         """The run that `spec` (latest, a folder or a checkpoint file) names, at its newest whole checkpoint.
 
-        steps: a new total number of generator steps; the other options are the run's own. Raises CheckpointError.
+        steps: a new total number of generator steps; the other options are the run's own. place: where the run's folder
+        of images lies now. Raises CheckpointError, ValueError.
         """
         saved = checkpoint.resolve(spec, root)
-        options = options_of(saved)
+        options = _with_place(options_of(saved), place)
         run = cls(saved.path.parent, options if steps is None else replace(options, steps=steps), saved)
         if run.options.steps < saved.step:
             raise ValueError(
@@ -139,6 +152,7 @@ class Run:
 
     def say(self, text: str) -> None:
         """A line for the terminal and log.txt."""
+        text = printable(text)
         if self.bar is not None and not self.bar.disable:
             self.bar.write(text)
         else:
@@ -155,6 +169,7 @@ class Run:
             disable=not sys.stderr.isatty(),
             dynamic_ncols=True,
             smoothing=0.05,
+            bar_format=BAR,
         )
         return self.bar
 
@@ -165,8 +180,13 @@ class Run:
             f"{options.system} on {options.data}: generator {generator:,} and critic {critic:,} parameters,"
             f" steps {self.trainer.steps_done} to {options.steps}, in {self.folder}"
         )
-        for note in data.shown(self.dataset.notes):
+        notes = self.dataset.notes
+        for note in data.shown(notes, where=f"in {self.folder / 'log.txt'}"):
             self.say(note)
+        for note in notes[10:]:
+            append_line(self.folder / "log.txt", note)
+        if self.trainer.steps_done >= options.steps:
+            self.say("no step is left to train")
         if not (self.folder / "fakes_init.png").exists():
             reals = prepared(self.dataset, self.dataset.train[:PREVIEWS], self.options.size)
             viz.save_grid(self.folder / "reals.png", reals, scale=2)
@@ -286,19 +306,39 @@ def options_of(saved: Checkpoint) -> CommonOptions:
 
 
 def load_trainer(
-    spec: str, root: str | os.PathLike = "runs", device: str = "cpu", with_data: bool = True
+    spec: str,
+    root: str | os.PathLike = "runs",
+    device: str = "cpu",
+    with_data: bool = True,
+    place: str | os.PathLike | None = None,
 ) -> tuple[Trainer, Checkpoint]:
     """The whole system of a run (latest, a folder or a checkpoint file), on a device, and its checkpoint.
 
-    with_data: False where its data set need not be read: the trainer can then sample but not train or be judged. Raises
-    CheckpointError.
+    with_data: False where its data set need not be read: the trainer can then sample but not train or be judged. A
+    system of classes reads it all the same where they are known from the images only. place: where the run's folder of
+    images lies now. Raises CheckpointError, ValueError.
     """
     saved = checkpoint.resolve(spec, root)
-    options = replace(options_of(saved), device=device)
-    dataset = data.load(options.data, size=options.size) if with_data else data.info(options.data, options.size)
-    trainer = trainer_for(options, dataset)
+    options = replace(_with_place(options_of(saved), place), device=device)
+    trainer = None
+    if not with_data:
+        with suppress(ValueError):  # what the data set's row does not tell, the data set does
+            trainer = trainer_for(options, data.info(options.data, options.size))
+    trainer = trainer or trainer_for(options, _dataset_of(options))
     _restore(trainer, saved)
     return trainer, saved
+
+
+def _with_place(options: CommonOptions, place: str | os.PathLike | None) -> CommonOptions:
+    return options if place is None else replace(options, data=data.moved(options.data, place))
+
+
+def _dataset_of(options: CommonOptions) -> data.Dataset:
+    """The images that a run was trained on. Raises ValueError, with the way out where their folder is gone."""
+    folder = parse(options.data)
+    if folder is not None and not folder.path.is_dir():
+        raise ValueError(f"{folder.path}, which the run was trained on, is no folder now; say by --data where it lies")
+    return data.load(options.data, size=options.size)
 
 
 def _restore(trainer: Trainer, saved: Checkpoint) -> None:

@@ -141,7 +141,8 @@ class Trainer:
         )
 
     def _player(self, optimiser: optim.Optimizer, objective_of: Callable, norm: str, bound: float = 0.0) -> Player:
-        """A player who minimises what `objective_of()` returns first; the figures take in the norm of its gradient."""
+        """A player who minimises what `objective_of()` returns first; the figures take in the norm of its gradient and,
+        where it is more than the player's adversarial loss, what it minimises."""
         params = optimiser.param_groups[0]["params"]
 
         def gradients() -> dict[str, Tensor]:
@@ -149,6 +150,8 @@ class Trainer:
             slopes = grad(objective, params)
             for p, g in zip(params, slopes, strict=True):
                 p.grad = g
+            if figures.get(f"{norm[0]}_loss", objective) is not objective:  # there are further terms
+                figures = {**figures, f"{norm[0]}_objective": objective}
             return {"objective": objective, **figures, norm: optim.grad_norm(slopes)}
 
         return Player(optimiser, capture(gradients) if self.options.capture else gradients, bound)

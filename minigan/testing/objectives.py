@@ -44,71 +44,50 @@ class Objective:
     orders: tuple[int, ...] = (1, 2, 3)
 
 
-def objectives(name: str, seed: int) -> list[Objective]:
+def objectives(name: str, seed: int, **changes) -> list[Objective]:
     """Of a whole step of the system `name`, on the default device; its weights, data and directions drawn from `seed`.
+    changes: options other than the system's defaults: loss, penalty, network, ...
 
-    Raises ValueError, naming the known ones, for an unknown system.
+    Raises ValueError, naming the known ones, for an unknown system or option.
     """
     system(name)
     state = default_generator.state_dict()  # building layers draws weights, which are then overwritten
     where = default_device()
     with device("cpu"):  # drawn there, then moved: the same numbers on every device
-        rows = WITH_TORCH[name](seed, where) if name in WITH_TORCH else _of_any_system(name, seed, where)
+        if name in WITH_TORCH and not changes:
+            rows = _of_dcgan_networks(name, seed, where)
+        else:
+            rows = _of_any_system(name, seed, where, changes)
     default_generator.load_state_dict(state)
     return rows
 
 
-def _wgan_gp(seed: int, where: str) -> list[Objective]:
-    """The critic's step: E f(fake) - E f(real) + 10 times the gradient penalty."""
+def _of_dcgan_networks(name: str, seed: int, where: str) -> list[Objective]:
+    """Both players' losses, by the loss, the penalty and the critic's norm of the system, for PyTorch too."""
+    options = options_for(name)
     for rng in _draws(seed):
-        critic = _drawn(DCGANCritic(1, 16, 2), rng)
-        real, fake = (Tensor(rng.uniform(-1, 1, (2, 1, 16, 16))) for _ in range(2))
-        eps = Tensor(rng.random((2, 1, 1, 1)))
-        points = Tensor(fake.data + eps.data * (real.data - fake.data))
-        if all(_margin(critic.main, x) > MARGIN for x in (real, fake, points)):
-            break
-    names, parameters = _parameters(critic)
-    critic.to(where)
-    x, z, at = (t.to(where) for t in (real, fake, eps))
-
-    def step(*tensors):
-        def f(x):
-            return nn.functional_call(critic, dict(zip(names, tensors, strict=True)), x)
-
-        penalty, _ = gradient_penalty(f, x, z, at)
-        return loss("wasserstein").discriminator(f(x), f(z)) + 10 * penalty
-
-    def torch_step(*tensors):
-        import torch
-
-        def f(x):
-            return _torch_forward(critic.main, dict(zip(names, tensors, strict=True)), x).reshape(-1)
-
-        x = torch.tensor(points.data, requires_grad=True)
-        (slope,) = torch.autograd.grad(f(x).sum(), x, create_graph=True)
-        penalty = ((slope.flatten(1).norm(dim=1) - 1) ** 2).mean()
-        return f(torch.tensor(fake.data)).mean() - f(torch.tensor(real.data)).mean() + 10 * penalty
-
-    return [Objective("critic", _shown(names, parameters), parameters, step, torch_step)]
-
-
-def _dcgan(seed: int, where: str) -> list[Objective]:
-    """Both players' steps with batch norm and the non-saturating loss."""
-    for rng in _draws(seed):
-        generator, critic = _drawn(DCGANGenerator(2, 1, 16, 2), rng), _drawn(DCGANCritic(1, 16, 2, norm=True), rng)
+        generator = _drawn(DCGANGenerator(2, 1, 16, 2), rng)
+        critic = _drawn(DCGANCritic(1, 16, 2, options.critic_norm), rng)
         z, real = Tensor(rng.standard_normal((3, 2, 1, 1))), Tensor(rng.uniform(-1, 1, (3, 1, 16, 16)))
-        fake = Tensor(generator.main(z).data)
-        if min(_margin(generator.main, z), _margin(critic.main, real), _margin(critic.main, fake)) > MARGIN:
+        fake, eps = Tensor(generator.main(z).data), Tensor(rng.random((3, 1, 1, 1)))
+        points = Tensor(fake.data + eps.data * (real.data - fake.data))
+        seen = (real, fake, points) if options.gp_weight else (real, fake)
+        if min(_margin(generator.main, z), *(_margin(critic.main, x) for x in seen)) > MARGIN:
             break
-    row = loss("non-saturating")
+    row, torch_d_loss, torch_g_loss = loss(options.loss), *TORCH_LOSSES[options.loss]
     d_names, d_parameters = _parameters(critic)
     g_names, g_parameters = _parameters(generator)
     generator.to(where), critic.to(where)
-    reals, fakes, latents = (t.to(where) for t in (real, fake, z))
+    reals, fakes, latents, at = (t.to(where) for t in (real, fake, z, eps))
 
     def d_step(*tensors):
-        own = dict(zip(d_names, tensors, strict=True))
-        return row.discriminator(nn.functional_call(critic, own, reals), nn.functional_call(critic, own, fakes))
+        def f(x):
+            return nn.functional_call(critic, dict(zip(d_names, tensors, strict=True)), x)
+
+        objective = row.discriminator(f(reals), f(fakes))
+        if not options.gp_weight:
+            return objective
+        return objective + options.gp_weight * gradient_penalty(f, reals, fakes, at)[0]
 
     def g_step(*tensors):
         images = nn.functional_call(generator.main, _inner(g_names, tensors), latents)
@@ -117,16 +96,22 @@ def _dcgan(seed: int, where: str) -> list[Objective]:
     def torch_d_step(*tensors):
         import torch
 
-        own = dict(zip(d_names, tensors, strict=True))
-        on_real, on_fake = (_torch_forward(critic.main, own, torch.tensor(x.data)) for x in (real, fake))
-        return torch.nn.functional.softplus(-on_real).mean() + torch.nn.functional.softplus(on_fake).mean()
+        def f(x):
+            return _torch_forward(critic.main, dict(zip(d_names, tensors, strict=True)), x).reshape(-1)
+
+        objective = torch_d_loss(f(torch.tensor(real.data)), f(torch.tensor(fake.data)))
+        if not options.gp_weight:
+            return objective
+        x = torch.tensor(points.data, requires_grad=True)
+        (slope,) = torch.autograd.grad(f(x).sum(), x, create_graph=True)
+        return objective + options.gp_weight * ((slope.flatten(1).norm(dim=1) - 1) ** 2).mean()
 
     def torch_g_step(*tensors):
         import torch
 
         images = _torch_forward(generator.main, dict(zip(g_names, tensors, strict=True)), torch.tensor(z.data))
         frozen = {name: torch.tensor(p) for name, p in zip(d_names, d_parameters, strict=True)}
-        return torch.nn.functional.softplus(-_torch_forward(critic.main, frozen, images)).mean()
+        return torch_g_loss(_torch_forward(critic.main, frozen, images))
 
     return [
         Objective("critic", _shown(d_names, d_parameters), d_parameters, d_step, torch_d_step),
@@ -134,11 +119,25 @@ def _dcgan(seed: int, where: str) -> list[Objective]:
     ]
 
 
-# Systems whose steps were written down for PyTorch too.
-WITH_TORCH: dict[str, Callable[[int, str], list[Objective]]] = {"wgan-gp": _wgan_gp, "dcgan": _dcgan}
+def _softplus(x):
+    from torch.nn import functional as F
+
+    return F.softplus(x)
 
 
-def _of_any_system(name: str, seed: int, where: str) -> list[Objective]:
+WITH_TORCH = ("wgan-gp", "dcgan")
+"""Systems whose steps are written down for PyTorch too."""
+TORCH_LOSSES: dict[str, tuple[Callable, Callable]] = {
+    "wasserstein": (lambda real, fake: fake.mean() - real.mean(), lambda fake: -fake.mean()),
+    "non-saturating": (
+        lambda real, fake: _softplus(-real).mean() + _softplus(fake).mean(),
+        lambda fake: _softplus(-fake).mean(),
+    ),
+}
+"""Their losses in PyTorch, the critic's and the generator's."""
+
+
+def _of_any_system(name: str, seed: int, where: str, changes: dict) -> list[Objective]:
     """Both players' losses of any system, by a small trainer of it on random images, to second order.
 
     An objective is a function of one number for each parameter p: how far p is moved along a random direction of length
@@ -146,7 +145,7 @@ def _of_any_system(name: str, seed: int, where: str) -> list[Objective]:
     in it.
     """
     for attempt in range(ATTEMPTS):
-        trainer = _tiny(name, seed, attempt)
+        trainer = _tiny(name, seed, attempt, changes)
         begin = {stream: random.state_dict() for stream, random in trainer.random.items()}
         losses = {"critic": trainer.critic_loss, "generator": trainer.generator_loss}
         rngs = (np.random.default_rng((seed, attempt, i)) for i in range(2))
@@ -185,12 +184,13 @@ def _along_directions(
     return Objective(player, _shown(names, parameters), tuple(np.zeros(()) for _ in names), objective, orders=(1, 2))
 
 
-def _tiny(name: str, seed: int, attempt: int) -> Trainer:
+def _tiny(name: str, seed: int, attempt: int, changes: dict) -> Trainer:
     """A small float64 trainer of a system, its batch filled with noise, its weights drawn so that activations are near
     1."""
     row = system(name)
     small = {"size": 16, "base": 2, "batch_size": 3, "latent": 2, "n_critic": 1, "blocks": 1, "ramp": 0, "seed": seed}
-    options = options_for(name, capture=False, **{key: value for key, value in small.items() if key in row.takes})
+    small = {key: value for key, value in small.items() if key in row.takes}
+    options = options_for(name, capture=False, **{**small, **changes})
     facts = info(options.data)
     rng = np.random.default_rng((seed, attempt))
     images = rng.integers(0, 256, (COUNT, options.size, options.size, facts.shape[-1])).astype(np.uint8)

@@ -111,6 +111,12 @@ def test_list_sample_eval(there, tmp_path):
             sheets.append(np.asarray(image).copy())
     assert (sheets[0] == sheets[1]).all() and (sheets[0] == sheets[2]).all()
     result = run("eval", "latest", "-n", "50", "--json")
+    lines = result.stdout.splitlines()  # two values of one figure stand with the number of samples of each
+    assert "of 50 samples confident" in lines[1] and "Frechet distance of 50 " in lines[1]
+    (head,) = (line for line in lines if "held-out images; most figures" in line)
+    assert head.startswith("of 50 samples and 50 held-out") and lines.index(head) < lines.index(
+        next(line for line in lines if line.startswith("Frechet distance"))
+    )
     figures = json.loads(result.stdout.splitlines()[-1])
     assert figures["samples"] == 50 and figures["held_out_accuracy"] >= 0.98
     assert "classes present" in result.stdout and "precision, recall" in result.stdout

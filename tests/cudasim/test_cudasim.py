@@ -4,6 +4,7 @@ wrong; it refuses what it does not know, and arguments that do not fit."""
 import os
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -127,6 +128,26 @@ def test_modules_of_one_text_take_turns():
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(launches, results))
     assert (results == 1999 * 1000).all()
+
+
+def test_a_module_is_opened_while_another_thread_launches():
+    """What Python asks a library about a kernel is no part of a launch in it, and not checked with it."""
+    text = 'extern "C" __global__ void f(int* y, int n) { for (int i = 0; i < n; ++i) y[threadIdx.x] += i; }'
+    kernel, done, y = Module(text, check=True).get_function("f"), threading.Event(), np.zeros(32, i4)
+
+    def ask():
+        while not done.is_set():
+            Module(text, check=True)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        for _ in range(5):
+            kernel((1,), (32,), (y, i4(10_000)))
+    finally:
+        done.set()
+        thread.join()
+    assert (y == 5 * 49_995_000).all()
 
 
 def test_arguments_that_overlap_are_one_memory(check):

@@ -2,11 +2,15 @@
 
 import os
 import struct
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from minigan.data import folder
 from minigan.data.folder import Spec, decode, read_folder
 
 
@@ -98,3 +102,84 @@ def test_pngs_of_16_bits_keep_their_white(tmp_path):
         path = tmp_path / f"{white}.png"
         Image.fromarray(np.full((16, 16), white, np.uint16)).save(path)
         assert decode(path, 16, grey=True)[0].max() == brightest
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("odd"), KeyError("tag"), ZeroDivisionError(), AttributeError("x"), RecursionError("deep")]
+)
+def test_whatever_a_decoder_raises_is_a_named_skip(tmp_path, monkeypatch, error):
+    """In a folder and in `translate`; a stop by the user is none of its."""
+    images(tmp_path / "set")
+    original = Image.Image.resize
+
+    def resize(self, *args, **settings):
+        if getattr(self, "width", 0) == 11:
+            raise error
+        return original(self, *args, **settings)
+
+    Image.fromarray(np.zeros((11, 11, 3), np.uint8)).save(tmp_path / "set" / "z.png")
+    monkeypatch.setattr(Image.Image, "resize", resize)
+    read = read_folder(Spec(tmp_path / "set"))
+    assert len(read.images) == 4 and len(read.notes) == 1
+    assert read.notes[0].startswith("z.png: skipped, broken: ") and read.notes[0] != "z.png: skipped, broken: "
+    from minigan.cli.translate import _read
+
+    usable, _, refusals = _read((tmp_path / "set" / "0.png", tmp_path / "set" / "z.png"), 16, "crop", False)
+    assert len(usable) == 1 and list(refusals) == [str(tmp_path / "set" / "z.png")]
+
+    def stop(self, *args, **settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Image.Image, "resize", stop)
+    with pytest.raises(KeyboardInterrupt):
+        decode(tmp_path / "set" / "0.png", 16)
+
+
+MODES = {
+    "1": lambda a: Image.fromarray(a[..., 0]).convert("1"),
+    "L": lambda a: Image.fromarray(a[..., 0]),
+    "LA": lambda a: Image.fromarray(a).convert("LA"),
+    "P": lambda a: Image.fromarray(a[..., :3]).convert("P", palette=Image.Palette.ADAPTIVE),
+    "RGB": lambda a: Image.fromarray(a[..., :3]),
+    "RGBA": lambda a: Image.fromarray(a),
+    "I;16": lambda a: Image.fromarray(a[..., 0].astype(np.uint16) * 257),
+}
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize("mode", MODES)
+def test_bands_change_nothing(tmp_path, monkeypatch, mode, fit):
+    """Pixels are converted a band at a time: of any height, to the same image, turned as its EXIF says."""
+    pixels = np.random.default_rng(0).integers(0, 256, (37, 61, 4), np.uint8)
+    exif = Image.Exif()
+    exif[0x112] = 6
+    MODES[mode](pixels).save(tmp_path / "x.png", exif=exif)
+    results = []
+    for band in (1, 61 * 5, 1 << 20):
+        monkeypatch.setattr(folder, "BAND", band)
+        results.append([decode(tmp_path / "x.png", 16, fit, grey)[0] for grey in (False, True)])
+    assert results[0][0].shape == (16, 16, 3) and results[0][1].shape == (16, 16, 1)
+    for other in results[1:]:
+        assert all((a == b).all() for a, b in zip(results[0], other, strict=True))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is read from /proc")
+@pytest.mark.parametrize("mode", ["RGBA", "I;16", "L"])
+def test_memory_is_a_small_multiple_of_an_image(tmp_path, mode):
+    """16 million pixels, in a process of its own: at most three times what they take in Pillow, and 60 MB of bands."""
+    side = 4096
+    Image.new(mode, (side, side), 7 if mode != "RGBA" else (1, 2, 3, 4)).save(tmp_path / "big.png", compress_level=1)
+    code = (
+        "import re, sys, pathlib; from minigan.data.folder import decode; from PIL import Image, ImageOps\n"
+        "peak = lambda: int(re.search(r'VmHWM:\\s*(\\d+)', open('/proc/self/status').read())[1]) / 1024\n"
+        "before = peak(); decode(pathlib.Path(sys.argv[1]), 32); print(peak() - before)"
+    )
+    root = Path(folder.__file__).parents[2]
+    process = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "big.png")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        check=True,
+    )
+    assert float(process.stdout) < 3 * side**2 * {"RGBA": 4, "I;16": 2, "L": 1}[mode] / 2**20 + 60

@@ -150,6 +150,9 @@ def test_run_folder(tmp_path, monkeypatch, capsys):
     assert {"d_loss", "g_loss", "critic_estimate", "gradient_norm", "penalty", "g_weight_gradient"} < read_stats(
         folder
     )[0].keys()
+    for row in read_stats(folder):  # what D minimises has the penalty in it
+        assert row["d_objective"] == pytest.approx(row["d_loss"] + 10 * row["penalty"], abs=1e-5) != row["d_loss"]
+        assert "g_objective" not in row
     with Image.open(folder / "fakes000009.png") as image:
         assert image.size == (8 * 66 + 2, 8 * 66 + 2)
     with Image.open(folder / "training.gif") as gif:

@@ -8,6 +8,9 @@ import pytorch
 from hypothesis import given, settings
 
 import minigan as mg
+from minigan.gan.losses import LOSSES
+from minigan.gan.networks.table import PAIRS
+from minigan.gan.penalties import PENALTIES
 from minigan.gan.systems import table as systems
 from minigan.ops import act as ops_act
 from minigan.testing import certificate, gradcheck, objectives, opcase, strategies
@@ -253,7 +256,7 @@ def test_a_certificate_of_some_ops():
     assert set(result.rows[0].differences) == {1, 2, 3} and not result.rows[2].differences
     if pytorch.compared():
         assert set(result.rows[0].torch) == {0, 1, 2} and set(result.rows[2].torch) == {0}
-    assert result.text().startswith("3 of 3 pass; ")
+        assert result.text().startswith("3 of 3 pass; ")
     assert json.loads(json.dumps(result.as_dict()))["rows"][0]["name"] == "tanh"
     with pytest.raises(ValueError, match="unknown op 'tan'"):
         certificate.certify(["tan"])
@@ -266,22 +269,82 @@ def test_a_certificate_says_what_failed(monkeypatch):
     assert result.text().splitlines()[-1].startswith("0 of 1 pass")
 
 
+def test_a_failing_row_shows_the_errors_of_the_case_that_failed(monkeypatch):
+    """Cases before and after the failing one pass with errors of their own, which the row does not mix in."""
+    right, wrong = Swish(), Swish("product rule")
+    fn = lambda x: wrong(x) if x.shape == (2,) else right(x)  # noqa: E731
+    monkeypatch.setitem(TABLE, "swish", OpCase("swish", fn, (call((3,)), call((2,)), call((4,)))))
+    (row,) = certificate.certify(["swish"]).rows
+    alone = certificate._case_row(TABLE["swish"], call((2,)), 0)
+    assert row.cases == 3 and row.verdict == "FAIL" and row.differences == alone.differences
+    assert row.differences[1] > 1e-2 and "swish((2,))" in row.failure
+
+
+def test_what_an_op_raises_is_a_failure_of_its_row(monkeypatch):
+    class Broken(Swish):
+        def vjp(self, node, need, g):
+            raise ZeroDivisionError("no luck")
+
+    monkeypatch.setitem(TABLE, "swish", OpCase("swish", Broken(), (call((3,)),)))
+    result = certificate.certify(["swish", "tanh"])
+    assert not result.passed and result.rows[1].verdict == "pass"
+    assert result.rows[0].failure == "swish((3,)): ZeroDivisionError: no luck"
+
+
 def test_without_torch_it_says_so(monkeypatch):
+    """An op without a derivative has nothing then that it could be compared with, and does not pass."""
     monkeypatch.setattr(certificate, "find_spec", lambda name: None)
-    result = certificate.certify(["tanh"])
+    result = certificate.certify(["tanh", "argmax"])
     assert result.passed and result.torch is None and not result.rows[0].torch
-    assert "PyTorch not installed" in result.text()
+    assert "PyTorch not installed" in result.text() and "not checked  no derivative" in result.text()
+    assert [row["verdict"] for row in result.as_dict()["rows"]] == ["pass", "not checked"]
+    assert result.text().splitlines()[-1].startswith("1 of 2 pass, 1 not checked; ")
+    nothing = certificate.certify(["argmax"])
+    assert not nothing.passed and nothing.rows[0].cases == 0
 
 
-@pytest.mark.slow
-def test_a_certificate_of_a_whole_critic_step():
-    """Every parameter of the WGAN-GP critic, the gradient penalty included, to third order and against PyTorch."""
+def test_parameters_that_were_not_reached_are_not_checked():
+    """A loss that breaks down on the way: the row at fault fails, no other one passes for it."""
+
+    def fn(a, b):
+        if a.data[0] > 1.0:  # the first difference by a reaches here
+            raise ArithmeticError("beyond its domain")
+        return (a * b).sum()
+
+    arrays = (np.ones(2), np.ones(2))
+    rows = certificate._rows(objectives.Objective("loss", ("a", "b"), arrays, fn), seed=0, upto=3)
+    assert [row.verdict for row in rows] == ["FAIL", "not checked"]
+    assert rows[0].failure == "loss: ArithmeticError: beyond its domain" and rows[1].cases == 0
+    assert rows[1].unchecked == "order 1 against differences stopped at loss a"
+
+
+def test_every_wrong_parameter_fails():
+    """Not only the first; what is right beside them passes."""
+
+    class Wrong(Swish):
+        def vjp(self, node, need, g):
+            return tuple(1.01 * d for d in super().vjp(node, need, g))
+
+    arrays = (np.ones(2), np.ones(3), np.ones(4))
+    fn = lambda a, b, c: Wrong()(a).sum() + Swish()(b).sum() + Wrong()(c).sum()  # noqa: E731
+    rows = certificate._rows(objectives.Objective("loss", ("a", "b", "c"), arrays, fn), seed=0, upto=1)
+    assert [row.verdict for row in rows] == ["FAIL", "pass", "FAIL"]
+    assert rows[0].differences[1] > 1e-3 and rows[1].differences[1] < 1e-9
+
+
+ORDERS = [pytest.param(2), pytest.param(3, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("upto", ORDERS)
+def test_a_certificate_of_a_whole_step(upto):
+    """Every parameter of WGAN-GP's critic, the gradient penalty included, and of its generator, through the critic;
+    and against PyTorch."""
     before = mg.backend.default_generator.state_dict()
-    result = certificate.certify_model("wgan-gp")
+    result = certificate.certify_model("wgan-gp", upto=upto)
     assert mg.backend.default_generator.state_dict() == before
-    assert result.passed and len(result.rows) == 6
+    assert result.passed and [row.name.split()[0] for row in result.rows] == ["critic"] * 6 + ["generator"] * 8
     for row in result.rows:
-        assert max(row.differences.values()) < 1e-7 and set(row.differences) == {1, 2, 3}
+        assert max(row.differences.values()) < 1e-7 and set(row.differences) == set(range(1, upto + 1))
         if pytorch.compared():
             assert max(row.torch.values()) < 1e-12 and set(row.torch) == {0, 1, 2}
 
@@ -291,7 +354,7 @@ def test_a_wrong_kernel_fails_the_critic_s_certificate(monkeypatch):
 
     original = kernels.conv.conv_weight
     monkeypatch.setattr(kernels.conv, "conv_weight", lambda x, g, geometry, **k: original(x, g, geometry, **k) * 1.0001)
-    result = certificate.certify_model("wgan-gp")
+    result = certificate.certify_model("wgan-gp", upto=1)
     assert not result.passed and "FAIL" in result.text()
 
 
@@ -324,6 +387,53 @@ def test_a_wrong_derivative_fails_any_system_s_certificate(monkeypatch):
     )
     result = certificate.certify_model("stargan")
     assert not result.passed and "order-2" in result.text()
+
+
+def ops_of(objective) -> set[type[mg.Op]]:
+    """The ops that a loss is computed by."""
+    y = objective.fn(*(mg.Tensor(p).requires_grad_() for p in objective.parameters))
+    nodes, queue = set(), [y.node]
+    while queue:
+        node = queue.pop()
+        if node is not None and node not in nodes:
+            nodes.add(node)
+            queue.extend(x.node for x in node.inputs)
+    return {type(node.op) for node in nodes}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "gan" else pytest.mark.slow) for name in systems.SYSTEMS]
+)
+def test_a_wrong_derivative_in_an_op_of_the_generator_alone(name, monkeypatch):
+    """Each op in the generator's loss that is not in the critic's, its rule off by 1 %: rows of the generator fail."""
+    critic, generator = map(ops_of, objectives.objectives(name, 0))
+    assert generator - critic
+    for op in generator - critic:
+        right = op.vjp
+        with monkeypatch.context() as patch:
+            patch.setattr(op, "vjp", lambda *a, right=right: tuple(g if g is None else 1.01 * g for g in right(*a)))
+            result = certificate.certify_model(name, upto=1)
+        assert not result.passed, op
+        assert any(row.verdict == "FAIL" and row.name.startswith("generator") for row in result.rows), op
+
+
+CHANGES = [
+    *({"loss": name, "gp_weight": 0.0} for name in LOSSES if name not in ("ebgan", "wasserstein")),
+    *({"loss": "wasserstein", "gp_weight": 10.0, "penalty": name, "critic_norm": False} for name in PENALTIES),
+    *({"network": name, "critic_norm": False} for name in PAIRS),
+]
+QUICK = [{"loss": "relativistic", "gp_weight": 0.0}, {"network": "mlp", "critic_norm": False}]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [pytest.param(c, id=" ".join(map(str, c.values())), marks=() if c in QUICK else pytest.mark.slow) for c in CHANGES],
+)
+def test_a_certificate_of_any_loss_penalty_and_network(changes):
+    """Both players' first and second derivatives in a plain system, whatever it plays."""
+    result = certificate.certify_model("dcgan", **changes)
+    assert result.passed, result.text()
+    assert {r.name.split()[0] for r in result.rows} == {"critic", "generator"}
 
 
 def test_an_unknown_model():

@@ -8,6 +8,8 @@ The one for `digits` is shipped; `minigan classifier NAME` trains one for any se
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +18,8 @@ import numpy as np
 from ... import checkpoint, nn, optim
 from ...autograd import Tensor, no_grad, tensor
 from ...backend import Generator
-from ...data import ASSETS, Dataset, Loader, resize, slug, to_unit
+from ...data import ASSETS, Dataset, Loader, absolute, resize, slug, to_unit
+from ...data.folder import PREFIX
 from ...data.sources import cache_folder
 from ...functional import cross_entropy, dropout, leaky_relu
 from ...nn import init
@@ -128,7 +131,7 @@ def classes(model: Classifier, images: np.ndarray) -> np.ndarray:
 def save(model: Classifier, dataset: Dataset, folder: Path, epochs: int) -> Path:
     """Write the classifier as a checkpoint, with its accuracy and how it was made."""
     state = {
-        "data": dataset.name,
+        "data": absolute(dataset.name),
         "classes": list(dataset.class_names),
         "channels": dataset.images.shape[-1],
         "held_out_accuracy": accuracy(model, dataset),
@@ -139,8 +142,12 @@ def save(model: Classifier, dataset: Dataset, folder: Path, epochs: int) -> Path
 
 
 def kept(data: str) -> Path:
-    """Where `minigan classifier` leaves the classifier of a data set for later runs: a folder of the user's cache."""
-    return cache_folder().parent / "classifiers" / slug(data)
+    """Where `minigan classifier` leaves the classifier of a data set for later runs: a folder of the user's cache. Two
+    folders of images have two, whatever they are called."""
+    name, whole = slug(data), absolute(data)
+    if whole.startswith(PREFIX):
+        name += "-" + hashlib.sha256(os.fsencode(whole)).hexdigest()[:8]
+    return cache_folder().parent / "classifiers" / name
 
 
 def load(data: str, folder: Path | None = None) -> tuple[Classifier, dict]:
@@ -155,7 +162,7 @@ def load(data: str, folder: Path | None = None) -> tuple[Classifier, dict]:
     if not folder.is_dir():
         raise ValueError(f"no classifier is shipped for data set {data!r}; train one with: minigan classifier {data}")
     record = checkpoint.latest(folder)
-    if record.state.get("data") != data:
+    if record.state.get("data") != absolute(data):
         raise ValueError(f"{folder} holds a classifier for {record.state.get('data')!r}, not for {data!r}")
     return restored(record, lambda state: len(state["classes"]))
 

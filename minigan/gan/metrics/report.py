@@ -38,7 +38,8 @@ CONFIDENT, PRESENT = 0.9, 0.005
 
 @dataclass(frozen=True)
 class Report:
-    """The figures of one set of samples; real_ ones are of held-out images, as many for both distances."""
+    """The figures of one set of samples; real_ ones are of held-out images, as many (`frechet_samples`) for both
+    distances."""
 
     samples: int
     classes: int
@@ -48,6 +49,7 @@ class Report:
     largest_class: float
     score: float
     frechet: float
+    frechet_samples: int
     real_confident: float
     real_score: float
     real_frechet: float
@@ -58,7 +60,7 @@ class Report:
             f"{self.present} of {self.classes} classes present, the largest {self.largest_class:.1%};"
             f" {self.confident:.1%} of {self.samples}"
             f" samples confident (real {self.real_confident:.1%}); score {self.score:.2f} (real {self.real_score:.2f});"
-            f" Frechet distance {self.frechet:.1f} (real {self.real_frechet:.1f})"
+            f" Frechet distance of {self.frechet_samples} {self.frechet:.1f} (real {self.real_frechet:.1f})"
         )
 
     def as_dict(self) -> dict:
@@ -93,6 +95,7 @@ def evaluate(images: np.ndarray, model: Classifier, dataset: Dataset) -> Report:
         largest_class=float(histogram.max()),
         score=classifier_score(probabilities),
         frechet=frechet_distance(features[:count], train_features),
+        frechet_samples=count,
         real_confident=_confident(held_probabilities),
         real_score=classifier_score(held_probabilities),
         real_frechet=frechet_distance(held_features[:count], train_features),
@@ -126,12 +129,12 @@ class Details:
         real = self.real
         return (
             f"precision {self.precision:.3f} and recall {self.recall:.3f} of {self.samples} samples (real"
-            f" {real.precision:.3f}, {real.recall:.3f}); Frechet distance {self.frechet.value:.1f} (real"
+            f" {real.precision:.3f}, {real.recall:.3f}); Frechet distance of them {self.frechet.value:.1f} (real"
             f" {real.frechet.value:.1f})"
         )
 
     def lines(self) -> list[str]:
-        """A line for each figure, beside the held-out images' own."""
+        """A line for each figure, beside the held-out images' own, and one before them that says of how many."""
         real = self.real
         columns = [
             ("Frechet distance", "{0.value:.2f}  [{0.low:.2f}, {0.high:.2f}]", "frechet"),
@@ -143,7 +146,7 @@ class Details:
             ("nearer than 99 % of held-out are", "{0:.1%}", "copies"),
             ("spectrum, mean dB apart", "{0:.2f}", "spectral"),
         ]
-        rows = []
+        rows = [f"of {self.samples} samples and {real.samples} held-out images; most figures depend on the number:"]
         for name, form, keys in columns:
             ours, theirs = (", ".join(form.format(_shown(x, k)) for k in keys.split()) for x in (self, real))
             rows.append(f"{name:<42} {ours}   (real {theirs})")

@@ -169,7 +169,8 @@ class CycleGAN(TranslationTrainer):
             fakes = self.pooled("a", self.generator.a(b)), self.pooled("b", self.generator.b(a))
         d_a = self.loss.discriminator(self.critic.a(a), self.critic.a(fakes[0]))
         d_b = self.loss.discriminator(self.critic.b(b), self.critic.b(fakes[1]))
-        return d_a + d_b, {"d_loss": d_a + d_b, "d_loss_a": d_a, "d_loss_b": d_b}
+        objective = d_a + d_b
+        return objective, {"d_loss": objective, "d_loss_a": d_a, "d_loss_b": d_b}
 
     def generator_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """Both translators' adversarial, cycle and identity losses."""

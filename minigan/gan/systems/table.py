@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ...data import Dataset, Info
+from ...data.folder import parse
 from ..losses import nearest
 from ..options import CommonOptions
 from ..train import Trainer
@@ -46,8 +47,8 @@ def option_names() -> frozenset[str]:
 def options_for(name: str, **changes) -> CommonOptions:
     """The defaults of a system, tuned for the data set that `changes` may name, with the given changes.
 
-    Raises ValueError for an unknown system or option, and for one that the system does not read, or that the others'
-    values make idle.
+    Raises ValueError for an unknown system or option, for one that the system does not read, or that the others' values
+    make idle, for two sizes of one folder, and for a learning rate above 1.
     """
     row = system(name)
     for key in changes:
@@ -55,7 +56,12 @@ def options_for(name: str, **changes) -> CommonOptions:
             raise nearest("option", key, sorted(row.takes))
         if key not in row.takes:
             raise ValueError(f"{name} has no option {key!r}; it takes: {', '.join(sorted(row.takes))}")
+    folder = parse(str(changes.get("data")))
+    if folder is not None and folder.size is not None and changes.setdefault("size", folder.size) != folder.size:
+        raise ValueError(f"{changes['data']} says size={folder.size}, and size is {changes['size']}; give it once")
     options = replace(row.options, **{**row.presets.get(str(changes.get("data")), {}), **changes})
+    if options.lr > 1:
+        raise ValueError(f"lr {options.lr:g}: a step would move every weight by about as much; take one of at most 1")
     for key, reason in options.idle().items():
         if key in changes:
             raise ValueError(f"option {key!r} means nothing here: {reason}")

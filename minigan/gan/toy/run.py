@@ -47,9 +47,8 @@ def run(options: ToyOptions, out: str | os.PathLike | None = None, quiet: bool =
     frames = []
     every, snap = max(1, options.steps // LOOKS), max(1, options.steps // FRAMES)
     start, shares = time.perf_counter(), {}
-    tty = sys.stderr.isatty()
-    pace = 0.5 if tty else 15
-    bar = tqdm(total=options.steps, unit="step", disable=quiet, file=sys.stderr, dynamic_ncols=tty, mininterval=pace)
+    tty = sys.stderr.isatty()  # a file holds no bar
+    bar = tqdm(total=options.steps, unit="step", disable=quiet or not tty, dynamic_ncols=True, mininterval=0.5)
     with bar:
         # A row keeps the scores of the last look, so that their curve is a staircase.
         for step in trainer.train(every, lambda step, values: history.append({"step": step, **values, **shares})):

@@ -224,7 +224,7 @@ class ToyTrainer:
             with device(options.device):
                 eps = rand(real.shape[0], 1, generator=self.random["eps"])
             penalty, figures["gradient_norm"] = gradient_penalty(self.judged, real, fake, eps)
-            objective = objective + options.gp_weight * penalty
+            figures["d_objective"] = objective = objective + options.gp_weight * penalty
         self.optim_d.zero_grad()
         objective.backward()
         self.optim_d.step()

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...files import atomic_write
-from ...viz import BLUE, INK, ORANGE, Panel, plot_curves
+from ...viz import BLUE, INK, LOSSES, ORANGE, Panel, plot_curves
 from .trainer import ToyTrainer
 
 FINE, COARSE, FRAME = 120, 22, 320
@@ -86,11 +86,7 @@ SCORES = (
         "E D",
         (("d_real", "on reals", BLUE), ("d_fake", "on fakes", ORANGE)),
     ),
-    Panel(
-        "Losses: each network minimises its own",
-        "loss",
-        (("d_loss", "D", BLUE), ("g_loss", "G", ORANGE)),
-    ),
+    LOSSES,
     Panel(
         "Norm of the critic's input gradient: the penalty pulls it to 1",
         "mean norm",
