@@ -17,8 +17,12 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 if not (_Path(__file__).parent / "kernels").is_dir():
     __path__.append(str(_Path(__file__).parent.parent))
 
+from . import _numpy as _numpy
 from . import creation, functional, methods
+from . import inplace as inplace
+from ._array import TensorError
 from ._doors import open_doors as _open_doors
+from ._modes import inference_mode, set_grad_enabled
 from .autograd import (
     Node,
     Op,
@@ -35,6 +39,7 @@ from .autograd import (
 from .backend import Generator, bool_, device, float32, float64, get_num_threads, int64, manual_seed, set_num_threads
 from .capture import CaptureError, capture
 from .creation import *  # noqa: F403
+from .methods import is_tensor
 
 if _TYPE_CHECKING:
     from ._typing import *  # noqa: F403
@@ -48,6 +53,7 @@ __all__ = [
     "Node",
     "Op",
     "Tensor",
+    "TensorError",
     "as_tensor",
     "backward",
     "bool_",
@@ -60,10 +66,13 @@ __all__ = [
     "functional",
     "get_num_threads",
     "grad",
+    "inference_mode",
     "int64",
     "is_grad_enabled",
+    "is_tensor",
     "manual_seed",
     "no_grad",
+    "set_grad_enabled",
     "set_num_threads",
     "tensor",
     *creation.__all__,

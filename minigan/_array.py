@@ -6,7 +6,7 @@ a backward pass over what was recorded before it can refuse (`stale`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from ._typing import Node, T, Tensor
 
 _property: Any = property  # so that the type that stands beside a name counts
+
+
+class TensorError(ValueError, RuntimeError):
+    """What PyTorch answers with a RuntimeError and NumPy with a ValueError: gradients, in-place changes and truth
+    values that there are not."""
 
 
 class ArrayHolder:
@@ -44,8 +49,15 @@ class ArrayHolder:
         return self._data
 
     @data.setter
-    def data(self, array: np.ndarray) -> None:
+    def data(self, array: np.ndarray | ArrayHolder) -> None:
+        if (recorder := _modes.current_recorder()) is not None:
+            recorder.array_enters(array)
+        if isinstance(array, ArrayHolder):
+            array = array._data
+        if type(array) not in device_modules and not isinstance(array, np.ndarray):
+            raise TypeError(f"data: the array of a tensor is a NumPy array, or one of its device, not {array!r}")
         self._data = array
+        self.changed()
 
     def changed(self) -> Self:
         """Say that `data` was changed in place: a backward pass through what was recorded before will refuse."""
@@ -55,7 +67,7 @@ class ArrayHolder:
     def item(self) -> float | int | bool:
         """The value of a one-element tensor as a Python number."""
         if self.data.size != 1:
-            raise ValueError(f"item: only a one-element tensor has an item, this one has shape {self.shape}")
+            raise TensorError(f"item: only a one-element tensor has an item, this one has shape {self.shape}")
         return self.data.item()
 
     def tolist(self) -> Any:
@@ -67,7 +79,16 @@ class ArrayHolder:
             raise TypeError("len() of a 0-d tensor")
         return self.shape[0]
 
+    def __iter__(self) -> Iterator[Self]:
+        if self.ndim == 0:
+            raise TypeError("a 0-d tensor cannot be iterated over")
+        return (self[i] for i in range(len(self)))  # type: ignore[index]  # ops.index attaches it
+
     def __bool__(self) -> bool:
+        if self._data.size != 1:
+            raise TensorError(
+                f"bool: whether a tensor of shape {self.shape} is true is ambiguous; use .any() or .all()"
+            )
         return bool(self.item())
 
     def __float__(self) -> float:
@@ -75,6 +96,19 @@ class ArrayHolder:
 
     def __int__(self) -> int:
         return int(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu" or self._data.size != 1:
+            raise TypeError(f"only a tensor of one whole number is an index, not {self.dtype} of shape {self.shape}")
+        return int(self.item())
+
+    def __format__(self, specification: str) -> str:
+        if specification and self._data.size != 1:
+            raise TypeError(f"format: {specification!r} is for one number; this tensor has shape {self.shape}")
+        return format(self.item(), specification) if specification or self.ndim == 0 else str(self)
 
     def _host_data(self) -> np.ndarray:
         """`data` on the CPU."""
@@ -102,6 +136,26 @@ def in_place(kernel: Callable, targets: Sequence[ArrayHolder], sources: Sequence
 def overwrite(target: np.ndarray, source: np.ndarray) -> None:
     """A kernel for `in_place`: the target takes the source's values."""
     target[...] = source
+
+
+def is_operand(value: object) -> bool:
+    """Whether a value can stand beside a tensor in arithmetic: tensors, numbers, and what holds numbers."""
+    return isinstance(value, OPERANDS) or hasattr(value, "__array__")
+
+
+OPERANDS = (ArrayHolder, bool, int, float, np.ndarray, np.generic, list, tuple)
+
+
+def is_comparable(value: object) -> bool:
+    """Whether `==` with a tensor looks at elements: not for None, text, and lists of anything but numbers."""
+    if isinstance(value, (ArrayHolder, bool, int, float)) or type(value) in device_modules:
+        return True
+    if not is_operand(value):
+        return False
+    try:
+        return np.asarray(value).dtype.kind in "fiub"
+    except ValueError:  # lists of unequal lengths
+        return False
 
 
 def stale(node: Node) -> RuntimeError:

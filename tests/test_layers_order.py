@@ -15,8 +15,8 @@ ROOT = Path(minigan.__file__).parent
 CHECKOUT = ROOT.parent
 
 FLOORS = [
-    *("kernels", "cudasim", "backend", "_modes", "_array", "autograd"),
-    *("ops", "methods", "creation", "functional", "nn", "optim", "capture"),
+    *("kernels", "cudasim", "backend", "_modes", "_array", "_hooks", "autograd"),
+    *("ops", "methods", "creation", "inplace", "_numpy", "functional", "nn", "optim", "capture"),
     *("data", "checkpoint", "viz"),
     *("gan.losses", "gan.penalties", "gan.steps", "gan.tricks", "gan.theory", "gan.networks", "gan.metrics"),
     *("gan.options", "gan._state", "gan.train", "gan.systems", "gan._dry_run", "gan.run", "gan.latents"),

@@ -1,6 +1,7 @@
 """Machine room, layers: by the names, arguments and defaults of torch.nn; `nn.init` has their initial values."""
 
 from . import init
+from .container import ModuleDict, ModuleList, ParameterList, Sequential
 from .layers import (
     ELU,
     AvgPool2d,
@@ -32,7 +33,7 @@ from .layers import (
     ZeroPad2d,
     frozen_statistics,
 )
-from .module import Module, ModuleList, Parameter, Sequential, functional_call, substituted
+from .module import Module, Parameter, functional_call, substituted
 from .spectral import spectral_norm
 
 __all__ = [
@@ -56,8 +57,10 @@ __all__ = [
     "MaxPool2d",
     "Maxout",
     "Module",
+    "ModuleDict",
     "ModuleList",
     "Parameter",
+    "ParameterList",
     "PixelShuffle",
     "ReLU",
     "ReflectionPad2d",

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from .._array import is_operand
 from ..autograd import Op, Tensor, array_of
 from ..backend import FLOATS, float32, namespace, on, special
 from .basic import Elementwise, eq, ge, gt, lt, neg, sum_to, where
@@ -238,6 +239,6 @@ def clip(input: Tensor, min: float | None = None, max: float | None = None) -> T
 clamp = clip
 
 
-Tensor.__pow__ = lambda self, other: pow(self, other)
-Tensor.__rpow__ = lambda self, other: pow(other, self)
+Tensor.__pow__ = lambda self, other: pow(self, other) if is_operand(other) else NotImplemented
+Tensor.__rpow__ = lambda self, other: pow(other, self) if is_operand(other) else NotImplemented
 Tensor.__abs__ = lambda self: abs(self)

@@ -8,13 +8,17 @@ from . import table_losses as optable_losses
 from . import table_nn as optable_nn
 from . import table_reduce as optable_reduce
 from . import table_shape as optable_shape
+from . import table_views as optable_views
 from .opcase import BadCall, OpCase, Sample, Values, call
 
 __all__ = ["TABLE", "BadCall", "OpCase", "Sample", "Values", "call", "cases"]
 
 TABLE: dict[str, OpCase] = {
     case.name: case
-    for part in (optable_elementwise, optable_shape, optable_reduce, optable_conv, optable_nn, optable_losses)
+    for part in (
+        *(optable_elementwise, optable_shape, optable_views, optable_reduce, optable_conv),
+        *(optable_nn, optable_losses),
+    )
     for case in part.CASES
 }
 

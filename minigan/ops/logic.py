@@ -1,0 +1,87 @@
+"""Machine room, ops: and, or, exclusive or and not, of bools and of the bits of integers. None is differentiable."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._array import is_operand
+from ..autograd import Op, Tensor, as_tensor
+from .basic import Comparison, cast
+
+
+class Bitwise(Comparison):
+    """An operation on bools, or on the bits of integers."""
+
+    def forward(self, a, b=None):
+        for x in (a, b):
+            if x is not None and x.dtype.kind not in "bui":
+                raise TypeError(
+                    f"{self.name}: expected bools or integers, got {x.dtype}; compare with something first, e.g. x > 0"
+                )
+        return super().forward(a, b)
+
+
+class BitwiseAnd(Bitwise):
+    """y = a and b, bit by bit"""
+
+    ufunc = "bitwise_and"
+
+
+class BitwiseOr(Bitwise):
+    """y = a or b, bit by bit"""
+
+    ufunc = "bitwise_or"
+
+
+class BitwiseXor(Bitwise):
+    """y = either a or b, not both, bit by bit"""
+
+    ufunc = "bitwise_xor"
+
+
+class BitwiseNot(Bitwise):
+    """y = not a, bit by bit; of a whole number -a - 1"""
+
+    ufunc = "invert"
+
+
+for _cls, _name in {BitwiseAnd: "and", BitwiseOr: "or", BitwiseXor: "xor", BitwiseNot: "not"}.items():
+    _cls.name = f"bitwise_{_name}"
+
+bitwise_and, bitwise_or, bitwise_xor, bitwise_not = BitwiseAnd(), BitwiseOr(), BitwiseXor(), BitwiseNot()
+
+
+def logical_and(input: Tensor, other: Tensor) -> Tensor:
+    """Whether both are other than 0, elementwise."""
+    return bitwise_and(_bool(input), _bool(other))
+
+
+def logical_or(input: Tensor, other: Tensor) -> Tensor:
+    """Whether one of the two is other than 0, elementwise."""
+    return bitwise_or(_bool(input), _bool(other))
+
+
+def logical_xor(input: Tensor, other: Tensor) -> Tensor:
+    """Whether just one of the two is other than 0, elementwise."""
+    return bitwise_xor(_bool(input), _bool(other))
+
+
+def logical_not(input: Tensor) -> Tensor:
+    """Whether it is 0, elementwise."""
+    return bitwise_not(_bool(input))
+
+
+def _bool(value: Tensor) -> Tensor:
+    return cast(as_tensor(value), np.bool_)
+
+
+def _operator(op: Op, turned: bool = False):
+    if turned:
+        return lambda self, other: op(other, self) if is_operand(other) else NotImplemented
+    return lambda self, other: op(self, other) if is_operand(other) else NotImplemented
+
+
+for _name, _op in {"and": bitwise_and, "or": bitwise_or, "xor": bitwise_xor}.items():
+    setattr(Tensor, f"__{_name}__", _operator(_op))
+    setattr(Tensor, f"__r{_name}__", _operator(_op, turned=True))
+Tensor.__invert__ = lambda self: bitwise_not(self)

@@ -1,0 +1,125 @@
+"""The op table: other names of views and parts, and what is said of bools and of the bits of integers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..autograd import Tensor
+from ..autograd import tensor as make
+from ..methods import PUBLIC
+from .opcase import BadCall, OpCase, call
+
+ONES = np.ones((2, 3), np.float32)
+BITS = np.array([6, 3, -1])
+
+
+def _method(name: str, *samples, edge=(), error_inputs=()) -> OpCase:
+    """A method that takes the same arguments here and in PyTorch."""
+    return OpCase(
+        name,
+        PUBLIC[name],
+        samples,
+        lambda torch, x, **settings: getattr(x, name)(**settings),
+        edge=edge,
+        error_inputs=error_inputs,
+    )
+
+
+def _like(name: str, *shapes) -> OpCase:
+    """A method whose argument is a tensor of the wanted shape or dtype."""
+    return OpCase(
+        name,
+        lambda x, like: PUBLIC[name](x, like),
+        tuple(call(shape, like=np.zeros(wanted)) for shape, wanted in shapes),
+        lambda torch, x, like: getattr(x, name)(like),
+    )
+
+
+VIEWS = (
+    _method("ravel", call((2, 3)), edge=(call(()), call((0, 2)))),
+    _method(
+        "t",
+        call((2, 3)),
+        edge=(call(()), call((3,))),
+        error_inputs=(
+            BadCall(lambda: PUBLIC["t"](make(np.ones((1, 2, 3)))), ValueError, "t: expected at most 2 axes"),
+        ),
+    ),
+    _method(
+        "movedim",
+        call((2, 3, 4), source=0, destination=-1),
+        call((2, 3, 4), source=(0, 2), destination=(2, 1)),
+        error_inputs=(
+            BadCall(lambda: PUBLIC["movedim"](make(ONES), 0, (0, 1)), ValueError, "movedim: 1 axes for 2 places"),
+            BadCall(lambda: PUBLIC["movedim"](make(ONES), (0, 0), (0, 1)), ValueError, "names an axis twice"),
+        ),
+    ),
+    _method(
+        "select",
+        call((2, 3), dim=1, index=-1),
+        edge=(call((1,), dim=0, index=0),),
+        error_inputs=(
+            BadCall(lambda: PUBLIC["select"](make(ONES), 1, 3), IndexError, "select: index 3 is outside axis 1"),
+        ),
+    ),
+    _method(
+        "narrow",
+        call((2, 5), dim=1, start=1, length=3),
+        call((4,), dim=0, start=-2, length=2),
+        edge=(call((2, 3), dim=0, start=0, length=0),),
+        error_inputs=(
+            BadCall(lambda: PUBLIC["narrow"](make(ONES), 1, 2, 2), IndexError, "narrow: 2 slices from 2 on"),
+        ),
+    ),
+    _method(
+        "unbind",
+        call((2, 3)),
+        call((2, 3), dim=-1),
+        error_inputs=(BadCall(lambda: PUBLIC["unbind"](make(1.0)), IndexError, "unbind: dimension 0"),),
+    ),
+    _like("expand_as", ((3, 1), (2, 3, 4))),
+    _like("view_as", ((2, 6), (3, 4))),
+    _like("type_as", ((2, 3), (1,))),
+)
+
+
+def _bits(name: str) -> OpCase:
+    """Of bools and of integers; no input requires a gradient."""
+
+    def both(*x: Tensor) -> tuple[Tensor, ...]:
+        return PUBLIC[name](*(v > 0 for v in x)), PUBLIC[name](*(make(BITS + i) for i in range(len(x))))
+
+    def torchs(torch, *x):
+        numbers = (torch.from_numpy(BITS + i) for i in range(len(x)))
+        return getattr(torch, name)(*(v > 0 for v in x)), getattr(torch, name)(*numbers)
+
+    return OpCase(
+        name,
+        both,
+        (call((2, 3)) if name.endswith("not") else call((2, 3), (3,)),),
+        torchs,
+        max_order=0,
+        torch_order=0,
+        error_inputs=(
+            (BadCall(lambda: PUBLIC[name](*[make(ONES)] * (2 - name.endswith("not"))), TypeError, "expected bools"),)
+            if name.startswith("bitwise")
+            else ()
+        ),
+    )
+
+
+LOGIC = tuple(_bits(f"{kind}_{name}") for kind in ("bitwise", "logical") for name in ("and", "or", "xor", "not"))
+OPERATORS = tuple(
+    OpCase(f"__{name}__", fn, samples, lambda torch, *x, fn=fn: fn(*x), max_order=0, torch_order=0)
+    for name, fn, samples in (
+        ("and", lambda a, b: (a > 0) & (b > 0), (call((2, 3), (3,)),)),
+        ("or", lambda a, b: (a > 0) | (b > 0), (call((2, 3), (3,)),)),
+        ("xor", lambda a, b: (a > 0) ^ (b > 0), (call((2, 3), (3,)),)),
+        ("rand", lambda a: True & (a > 0), (call((2, 3)),)),
+        ("ror", lambda a: False | (a > 0), (call((2, 3)),)),
+        ("rxor", lambda a: True ^ (a > 0), (call((2, 3)),)),
+        ("invert", lambda a: ~(a > 0), (call((2, 3)),)),
+    )
+)
+
+CASES = (*VIEWS, *LOGIC, *OPERATORS)
