@@ -9,6 +9,7 @@ Layers are in `minigan.nn`, functions by torch's names in `minigan.functional`, 
 `minigan.gan`.
 """
 
+from importlib import import_module as _import_module
 from pathlib import Path as _Path
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
@@ -18,7 +19,7 @@ if not (_Path(__file__).parent / "kernels").is_dir():
     __path__.append(str(_Path(__file__).parent.parent))
 
 from . import _numpy as _numpy
-from . import creation, functional, methods
+from . import autograd, creation, derivatives, functional, methods
 from . import inplace as inplace
 from ._array import TensorError
 from ._doors import open_doors as _open_doors
@@ -39,13 +40,26 @@ from .autograd import (
 from .backend import Generator, bool_, device, float32, float64, get_num_threads, int64, manual_seed, set_num_threads
 from .capture import CaptureError, capture
 from .creation import *  # noqa: F403
+from .derivatives import hessian, hvp, jacobian, jvp, vjp
 from .methods import is_tensor
+from .remat import recompute
+from .storage import load, save
 
 if _TYPE_CHECKING:
     from ._typing import *  # noqa: F403
 else:
     globals().update(methods.PUBLIC)
 _open_doors(__name__)
+autograd.functional = derivatives  # as torch.autograd.functional
+
+
+def __getattr__(name: str) -> object:
+    """Rooms that are loaded when somebody first names them: `minigan.optim`, `minigan.data`."""
+    if name in {"autograd", "data", "gan", "nn", "optim", "utils", "viz"}:
+        return _import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __version__ = "0.2.0"
 __all__ = [
     "CaptureError",
@@ -66,15 +80,23 @@ __all__ = [
     "functional",
     "get_num_threads",
     "grad",
+    "hessian",
+    "hvp",
     "inference_mode",
     "int64",
     "is_grad_enabled",
     "is_tensor",
+    "jacobian",
+    "jvp",
+    "load",
     "manual_seed",
     "no_grad",
+    "recompute",
+    "save",
     "set_grad_enabled",
     "set_num_threads",
     "tensor",
+    "vjp",
     *creation.__all__,
 ]
 __all__.extend(methods.PUBLIC)

@@ -125,6 +125,9 @@ def in_place(kernel: Callable, targets: Sequence[ArrayHolder], sources: Sequence
     Nothing is recorded for the gradient; each target counts the change. While `capture` records a step the change is
     noted instead, and made by the plan.
     """
+    if (changes := _modes.changes.get()) is not None:
+        for t in targets:
+            changes.setdefault(id(t), (t, t._data.copy()))
     if (recorder := _modes.current_recorder()) is None:
         kernel(*map(array_of, targets), *map(array_of, sources))
     else:

@@ -59,6 +59,8 @@ class Recorder(Protocol):
 grad_enabled: ContextVar[bool] = ContextVar("minigan_grad_enabled", default=True)
 anomaly: ContextVar[bool] = ContextVar("minigan_anomaly", default=False)
 recorder: ContextVar[Recorder | None] = ContextVar("minigan_recorder", default=None)
+changes: ContextVar[dict | None] = ContextVar("minigan_changes", default=None)
+"""What `in_place` notes for who will have to undo it: by identity, a tensor and its array before."""
 
 watchers = 0
 """How many recordings and anomaly contexts are open, in all threads."""

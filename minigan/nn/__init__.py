@@ -1,6 +1,6 @@
 """Machine room, layers: by the names, arguments and defaults of torch.nn; `nn.init` has their initial values."""
 
-from . import init
+from . import init, utils
 from .container import ModuleDict, ModuleList, ParameterList, Sequential
 from .layers import (
     ELU,
@@ -38,6 +38,7 @@ from .spectral import spectral_norm
 
 __all__ = [
     "init",
+    "utils",
     "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",

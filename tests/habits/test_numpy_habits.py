@@ -264,7 +264,7 @@ def test_files_and_plots(tmp_path):
     np.savetxt(io.StringIO(), t)
     _, axes = plt.subplots()
     (line,) = axes.plot(t[0])
-    assert (line.get_ydata() == A[0]).all()
+    assert (np.asarray(line.get_ydata()) == A[0]).all()
     axes.plot(t[0], t[1])
     axes.hist(t.flatten())
     axes.imshow(t)
