@@ -42,6 +42,7 @@ from .capture import CaptureError, capture
 from .creation import *  # noqa: F403
 from .derivatives import hessian, hvp, jacobian, jvp, vjp
 from .methods import is_tensor
+from .names import torch_names
 from .remat import recompute
 from .storage import load, save
 
@@ -96,6 +97,7 @@ __all__ = [
     "set_grad_enabled",
     "set_num_threads",
     "tensor",
+    "torch_names",
     "vjp",
     *creation.__all__,
 ]
