@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 import numpy as np
 
@@ -76,6 +76,9 @@ def _set(mode: ContextVar, value: Any) -> Iterator[None]:
         mode.reset(token)
 
 
+F = TypeVar("F", bound=Callable)
+
+
 class GradMode:
     """Whether ops are recorded, within `with` or a decorated function: of generators and coroutines, whenever their own
     code runs. One object may be entered again and again, also inside itself."""
@@ -94,7 +97,11 @@ class GradMode:
         _outer.set(tuple(outer))
         grad_enabled.set(before)
 
-    def __call__(self, function: Callable) -> Callable:
+    def __call__(self, function: F) -> F:
+        wrapped: Any = self._wrapped(function)
+        return wrapped
+
+    def _wrapped(self, function: Callable) -> Callable:
         if isinstance(function, type) or not callable(function) or inspect.isasyncgenfunction(function):
             raise TypeError(f"no_grad, enable_grad: can decorate a function, not {function!r}; decorate its methods")
         if inspect.isgeneratorfunction(function):
@@ -155,16 +162,24 @@ class SetGradEnabled(GradMode):
         _outer.set((*_outer.get(), self.before))
         grad_enabled.set(self.enabled)
 
-    def __call__(self, function: Callable) -> Callable:
+    def __call__(self, function: F) -> F:
         grad_enabled.set(self.before)
         return GradMode(self.enabled)(function)
 
 
+@overload
+def no_grad(function: None = None) -> GradMode: ...
+@overload
+def no_grad(function: F) -> F: ...
 def no_grad(function: Callable | None = None) -> Any:
     """Context manager and decorator, `@no_grad()` or `@no_grad`, in which nothing is recorded."""
     return GradMode(False) if function is None else GradMode(False)(function)
 
 
+@overload
+def enable_grad(function: None = None) -> GradMode: ...
+@overload
+def enable_grad(function: F) -> F: ...
 def enable_grad(function: Callable | None = None) -> Any:
     """Context manager and decorator in which ops are recorded, also inside `no_grad`."""
     return GradMode(True) if function is None else GradMode(True)(function)

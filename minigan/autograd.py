@@ -114,7 +114,8 @@ class Tensor(ArrayHolder, Methods):
         """Accumulate the gradient of this tensor into `.grad` of every leaf (or of `inputs`); see `backward`."""
         backward((self,), None if gradient is None else (gradient,), inputs, create_graph=create_graph)
 
-    register_hook, retain_grad = _hooks.register_hook, _hooks.retain_grad
+    register_hook = _hooks.register_hook
+    retain_grad = _hooks.retain_grad
 
     def __deepcopy__(self, memo: dict) -> Tensor:
         copy = type(self)(self.data.copy())

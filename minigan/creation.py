@@ -236,7 +236,7 @@ def randint(
     generator: Generator | None = None,
 ) -> Tensor:
     """int64 uniform on low..high-1, of shape `size`; randint(high, size) begins at 0."""
-    low, high, size = (0, low, high) if size is None else (low, high, size)  # type: ignore[assignment]
+    low, high, size = (0, low, high) if size is None else (low, high, size)
     return Draw(generator, "integers", low, high, sizes_of((size,)))()
 
 
@@ -287,4 +287,5 @@ def new_tensor(
 
 for _function in (zeros, ones, empty):
     setattr(Tensor, f"new_{_function.__name__}", _like(_function, f"new_{_function.__name__}"))
-Tensor.new_full, Tensor.new_tensor = new_full, new_tensor
+for _method in (new_full, new_tensor):
+    setattr(Tensor, _method.__name__, _method)

@@ -25,6 +25,7 @@ from .ops.norm import batch_norm, instance_norm, layer_norm
 from .ops.reduce import log_softmax, mean, safe_norm, softmax, sum
 from .ops.resample import avg_pool2d, interpolate, max_pool2d, pixel_shuffle
 from .ops.shape import unsqueeze
+from .ops.spelling import spelled
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -238,3 +239,7 @@ def _same_shape(op: str, input: Tensor, target: Tensor | ArrayLike) -> Tensor:
 
 def _difference(op: str, input: Tensor, target: Tensor | ArrayLike) -> Tensor:
     return input - _same_shape(op, input, target)
+
+
+for _name in __all__:  # also with axis= for dim=
+    globals()[_name] = spelled(globals()[_name])

@@ -11,11 +11,13 @@ together. It returns them as it was given them, in Tensors, so a hook's answer m
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from .._hooks import HookHandle
-from ..autograd import Op, Tensor, is_grad_enabled
+from ..autograd import Node, Op, Tensor, is_grad_enabled
 
 Table = dict[int, tuple[Callable, bool]]
 """Number of registration -> (hook, whether it takes keyword arguments), in the order in which they are called."""
@@ -63,14 +65,14 @@ class Gate(Op):
     def __init__(self, see: Callable[[tuple], tuple]) -> None:
         self.see = see
 
-    def forward(self, *xs):
+    def forward(self, *xs: np.ndarray) -> tuple[np.ndarray, ...]:
         return tuple(x[...] for x in xs)
 
-    def vjp(self, node, need, *gs):
+    def vjp(self, node: Node, need: Sequence[bool], *gs: Tensor | None) -> tuple[Tensor | None, ...]:
         return self.see(gs)
 
-    def wrap(self, inputs, outputs, tracked):
-        tensors = super().wrap(inputs, outputs, tracked)
+    def wrap(self, inputs: tuple[Tensor, ...], outputs: Any, tracked: bool) -> Any:
+        tensors: Any = super().wrap(inputs, outputs, tracked)
         for x, y in zip(inputs, tensors, strict=True):
             y.version = x.version  # they share their memory
         return tensors

@@ -24,7 +24,7 @@ from ..nn.utils import gapless
 if TYPE_CHECKING:
     from minigan.kernels.optim import Flat
 
-Params = Tensor | Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[dict[str, Any]]
+Params = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[dict[str, Any]]
 """Tensors, also with their names, or groups of them with settings of their own."""
 State = dict[str, Any]
 """Of one parameter: arrays by name, and the number of its steps."""
@@ -40,7 +40,9 @@ class Optimizer:
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         self.defaults, self.param_groups, self.state = defaults, [], {}  # type: ignore[var-annotated]
         self._flats: dict[Hashable, Flat] = {}
-        entries: list[Any] = [params] if isinstance(params, Tensor) else list(params)
+        if isinstance(params, Tensor):
+            raise TypeError(f"{type(self).__name__}: params are tensors in a list, not one tensor; write [x]")
+        entries: list[Any] = list(params)
         if not entries:
             raise ValueError(f"{type(self).__name__}: got no parameters")
         for group in entries if isinstance(entries[0], Mapping) else [{"params": entries}]:
@@ -120,9 +122,9 @@ class Optimizer:
             key = tuple(id(params[i]) for i in members)
             flat = self._flat(key, [arrays[i] for i in members], [states[i] for i in members])
             self.update(flat, [grads[i] for i in members], kind, group)
-        for p, array in zip(own, arrays, strict=True):
-            if array is not p:
-                p[...] = array
+        for array, block in zip(own, arrays, strict=True):
+            if block is not array:
+                array[...] = block
 
     def _flat(self, key: Hashable, params: Sequence[np.ndarray], states: Sequence[Sequence[np.ndarray]]) -> Flat:
         """These arrays as one vector, kept from step to step while they stay the same arrays."""

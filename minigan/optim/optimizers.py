@@ -13,6 +13,8 @@ from .optimizer import Optimizer, Params, State, zeros_like
 if TYPE_CHECKING:
     from minigan.kernels.optim import Flat
 
+    Array = np.ndarray
+
 
 class SGD(Optimizer):
     """p -= lr b, with b = momentum b + (1 - dampening) g (g alone without momentum)."""
@@ -107,7 +109,7 @@ class RMSprop(Optimizer):
             return
         flat.rmsprop(grads, *(group[name] for name in ("lr", "alpha", "eps", "weight_decay", "momentum")))
 
-    def _centered(self, p, g, v, m, buffer, group: dict[str, Any]) -> None:
+    def _centered(self, p: Array, g: Array, v: Array, m: Array, buffer: Array | None, group: dict[str, Any]) -> None:
         """The step of one parameter, without a kernel of its own."""
         xp, alpha = namespace(p), group["alpha"]
         d = g + group["weight_decay"] * p
@@ -171,7 +173,7 @@ class Adam(Optimizer):
             return
         flat.adam(grads, group["lr"], beta1, beta2, group["eps"], kind, group["weight_decay"], self.decoupled)
 
-    def _amsgrad(self, p, g, m, v, top, step: int, group: dict[str, Any]) -> None:
+    def _amsgrad(self, p: Array, g: Array, m: Array, v: Array, top: Array, step: int, group: dict[str, Any]) -> None:
         """The step of one parameter, without a kernel of its own."""
         xp, (beta1, beta2), decay = namespace(p), group["betas"], group["weight_decay"]
         if self.decoupled:
