@@ -13,6 +13,8 @@ from importlib import import_module as _import_module
 from pathlib import Path as _Path
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
+import numpy as _np
+
 # In a checkout, kernels/ and examples/ lie beside this package, and links in it lead there (editors follow them);
 # installed, they lie inside it. Where a checkout has no links, as on Windows, the folder above is searched.
 if not (_Path(__file__).parent / "kernels").is_dir():
@@ -41,8 +43,9 @@ from .backend import Generator, bool_, device, float32, float64, get_num_threads
 from .capture import CaptureError, capture
 from .creation import *  # noqa: F403
 from .derivatives import hessian, hvp, jacobian, jvp, vjp
-from .methods import is_tensor
+from .methods import is_floating_point, is_tensor, numel
 from .names import torch_names
+from .ops.logic import allclose, equal
 from .remat import recompute
 from .storage import load, save
 
@@ -54,10 +57,19 @@ _open_doors(__name__)
 autograd.functional = derivatives  # as torch.autograd.functional
 
 
+# PyTorch's names of dtypes. Those that are Python's own stay out of `from minigan import *`.
+_DTYPES = {
+    **{"bool": bool_, "float": float32, "double": float64, "int": _np.dtype("int32"), "long": int64},
+    **{name: _np.dtype(name) for name in ("int8", "int16", "int32", "uint8")},
+}
+
+
 def __getattr__(name: str) -> object:
-    """Rooms that are loaded when somebody first names them: `minigan.optim`, `minigan.data`."""
+    """Rooms that are loaded when somebody first names them, `minigan.optim`, and dtypes, `minigan.long`."""
     if name in {"autograd", "data", "gan", "nn", "optim", "utils", "viz"}:
         return _import_module(f"{__name__}.{name}")
+    if name in _DTYPES:
+        return _DTYPES[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -69,6 +81,7 @@ __all__ = [
     "Op",
     "Tensor",
     "TensorError",
+    "allclose",
     "as_tensor",
     "backward",
     "bool_",
@@ -76,6 +89,7 @@ __all__ = [
     "detect_anomaly",
     "device",
     "enable_grad",
+    "equal",
     "float32",
     "float64",
     "functional",
@@ -85,6 +99,7 @@ __all__ = [
     "hvp",
     "inference_mode",
     "int64",
+    "is_floating_point",
     "is_grad_enabled",
     "is_tensor",
     "jacobian",
@@ -92,6 +107,7 @@ __all__ = [
     "load",
     "manual_seed",
     "no_grad",
+    "numel",
     "recompute",
     "save",
     "set_grad_enabled",

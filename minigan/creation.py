@@ -99,12 +99,15 @@ def ones(
 def full(
     size: int | Sequence[int],
     fill_value: float,
-    dtype: DTypeLike = float32,
+    dtype: DTypeLike | None = None,
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """A tensor of shape `size` filled with one value."""
-    return _leaf(np.full(sizes_of((size,)), fill_value, dtype), device, requires_grad)
+    """A tensor of shape `size` filled with one value: float32 for a float, int64 for an int, bool for a bool."""
+    kinds = {bool: np.bool_, int: int64}
+    return _leaf(
+        np.full(sizes_of((size,)), fill_value, dtype or kinds.get(type(fill_value), float32)), device, requires_grad
+    )
 
 
 def empty(

@@ -35,7 +35,7 @@ NAMES = (
 )
 """Functions of one tensor that, where minigan has them, have a method with a `_` at its end that overwrites it."""
 OPERATORS = {
-    "add": "+", "sub": "-", "mul": "*", "truediv": "/", "pow": "**", "matmul": "@", "and": "&", "or": "|", "xor": "^",
+    "add": "+", "sub": "-", "mul": "*", "truediv": "/", "pow": "**", "floordiv": "//", "mod": "%", "matmul": "@", "and": "&", "or": "|", "xor": "^",
 }
 # fmt: on
 

@@ -13,7 +13,7 @@ import numpy as np
 from .autograd import Op, Tensor, array_of
 from .backend import FLOATS, float32, float64, to_device
 from .backend import device as check_device
-from .ops import act, basic, elementary, index, logic, matmul, reduce, shape, table, views
+from .ops import act, basic, elementary, index, logic, matmul, products, quotient, reduce, shape, table, views
 from .ops.copy import clone
 from .ops.spelling import spelled
 
@@ -29,7 +29,9 @@ METHODS = {
     shape: "flatten permute reshape squeeze transpose unsqueeze view",
     index: "chunk flip gather index_select split",
     matmul: "matmul",
-    logic: "bitwise_and bitwise_not bitwise_or bitwise_xor logical_and logical_not logical_or logical_xor",
+    quotient: "floor_divide remainder",
+    products: "addcdiv addcmul addmm dot mm mv",
+    logic: "bitwise_and bitwise_not bitwise_or bitwise_xor isclose isinf logical_and logical_not logical_or logical_xor",
     views: (
         "expand expand_as movedim moveaxis narrow ravel reshape_as select swapaxes swapdims t type_as unbind view_as"
     ),
@@ -130,10 +132,8 @@ for _name, _dtype in {
     "float": float32, "double": float64, "int": np.int32, "long": np.int64, "short": np.int16, "bool": np.bool_,
 }.items():  # fmt: skip
     setattr(Tensor, _name, lambda self, dtype=_dtype: basic.cast(self, np.dtype(dtype)))
-Tensor.numel = Tensor.nelement = lambda self: array_of(self).size
 Tensor.dim = Tensor.ndimension = lambda self: self.ndim
 Tensor.element_size = lambda self: self.dtype.itemsize
-Tensor.is_floating_point = lambda self: self.dtype in FLOATS
 Tensor.is_contiguous = lambda self: array_of(self).flags.c_contiguous
 Tensor.clone = lambda self: clone(self)
 Tensor.cpu = lambda self: to(self, "cpu")
@@ -142,6 +142,20 @@ Tensor.contiguous = views.contiguous
 Tensor.grad_fn = property(lambda self: self.node, doc="The `Node` that it was computed by, None for a leaf.")
 
 
+def is_floating_point(input: Tensor) -> bool:
+    """Whether its elements are floats."""
+    return input.dtype in FLOATS
+
+
+def numel(input: Tensor) -> int:
+    """The number of its elements."""
+    return array_of(input).size
+
+
 def is_tensor(value: object) -> bool:
     """Whether it is a Tensor."""
     return isinstance(value, Tensor)
+
+
+Tensor.numel = Tensor.nelement = numel
+Tensor.is_floating_point = is_floating_point

@@ -1,5 +1,6 @@
 """Machine room, layers: by the names, arguments and defaults of torch.nn; `nn.init` has their initial values."""
 
+from .. import functional
 from . import init, utils
 from .container import ModuleDict, ModuleList, ParameterList, Sequential
 from .layers import (
@@ -37,6 +38,7 @@ from .module import Module, Parameter, functional_call, substituted
 from .spectral import spectral_norm
 
 __all__ = [
+    "functional",
     "init",
     "utils",
     "AvgPool2d",

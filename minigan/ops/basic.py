@@ -359,3 +359,4 @@ for _name, _op in {"lt": lt, "le": le, "gt": gt, "ge": ge}.items():
 for _name, _op in {"eq": eq, "ne": ne}.items():  # what is not comparable is not equal: Python's answer
     setattr(Tensor, f"__{_name}__", _operator(_op, is_comparable))
 Tensor.__neg__ = lambda self: neg(self)
+Tensor.__pos__ = lambda self: self._alias()

@@ -6,7 +6,8 @@ import numpy as np
 
 from .._array import is_operand
 from ..autograd import Op, Tensor, as_tensor
-from .basic import Comparison, cast
+from .basic import Comparison, cast, eq, isfinite, isnan, le
+from .elementary import abs as magnitude
 
 
 class Bitwise(Comparison):
@@ -71,6 +72,29 @@ def logical_not(input: Tensor) -> Tensor:
     return bitwise_not(_bool(input))
 
 
+def isinf(input: Tensor) -> Tensor:
+    """Whether it is infinite, elementwise."""
+    return eq(magnitude(input), float("inf"))
+
+
+def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
+    """Whether |input - other| <= atol + rtol |other|, elementwise; equal infinities are close, NaN where equal_nan."""
+    input, other = as_tensor(input), as_tensor(other)
+    close = bitwise_and(le(magnitude(input - other), atol + rtol * magnitude(other)), isfinite(other))
+    close = bitwise_or(close, eq(input, other))
+    return bitwise_or(close, bitwise_and(isnan(input), isnan(other))) if equal_nan else close
+
+
+def allclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    """Whether `isclose` holds everywhere, a bool."""
+    return bool(np.all(isclose(input, other, rtol, atol, equal_nan)))
+
+
+def equal(input: Tensor, other: Tensor) -> bool:
+    """Whether two tensors have one shape and equal elements, a bool."""
+    return input.shape == other.shape and bool(np.all(eq(input, other)))
+
+
 def _bool(value: Tensor) -> Tensor:
     return cast(as_tensor(value), np.bool_)
 
@@ -85,3 +109,4 @@ for _name, _op in {"and": bitwise_and, "or": bitwise_or, "xor": bitwise_xor}.ite
     setattr(Tensor, f"__{_name}__", _operator(_op))
     setattr(Tensor, f"__r{_name}__", _operator(_op, turned=True))
 Tensor.__invert__ = lambda self: bitwise_not(self)
+Tensor.allclose, Tensor.equal = allclose, equal

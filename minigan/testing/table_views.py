@@ -7,7 +7,7 @@ import numpy as np
 from ..autograd import Tensor
 from ..autograd import tensor as make
 from ..methods import PUBLIC
-from .opcase import BadCall, OpCase, call
+from .opcase import POSITIVE, REAL, BadCall, OpCase, Values, call
 
 ONES = np.ones((2, 3), np.float32)
 BITS = np.array([6, 3, -1])
@@ -122,4 +122,66 @@ OPERATORS = tuple(
     )
 )
 
-CASES = (*VIEWS, *LOGIC, *OPERATORS)
+QUOTIENTS = (
+    OpCase(
+        "floor_divide",
+        PUBLIC["floor_divide"],
+        (call((2, 3), (3,)),),
+        "floor_divide",
+        values=(REAL, POSITIVE),
+        max_order=1,
+        edge=(call((0, 2), (2,)),),
+    ),
+    OpCase(
+        "remainder",
+        PUBLIC["remainder"],
+        (call((2, 3), (3,)), call((3,), (2, 1))),
+        "remainder",
+        values=(Values(0.6, 0.9), Values(0.2, 0.28)),
+        edge=(call((0, 2), (2,)), call((), ())),
+    ),
+    OpCase("__floordiv__", lambda a, b: a // b, (call((2, 3), (3,)),), lambda torch, a, b: a // b, max_order=1),
+    OpCase(
+        "__rfloordiv__", lambda a: 3.0 // a, (call((2, 3)),), lambda torch, a: 3.0 // a, max_order=1, values=POSITIVE
+    ),
+    OpCase("__mod__", lambda a: a % 0.7, (call((2, 3)),), lambda torch, a: a % 0.7),
+    OpCase("__rmod__", lambda a: 1.0 % a, (call((2, 3)),), lambda torch, a: 1.0 % a, values=Values(0.51, 0.9)),
+    OpCase("__pos__", lambda a: +a, (call((2, 3)),), lambda torch, a: +a),
+)
+PRODUCTS = (
+    OpCase("mm", PUBLIC["mm"], (call((2, 3), (3, 4)),), "mm", edge=(call((2, 0), (0, 3)),)),
+    OpCase("mv", PUBLIC["mv"], (call((2, 3), (3,)),), "mv", edge=(call((0, 3), (3,)),)),
+    OpCase(
+        "dot",
+        PUBLIC["dot"],
+        (call((3,), (3,)),),
+        "dot",
+        edge=(call((0,), (0,)),),
+        error_inputs=(
+            BadCall(lambda: PUBLIC["dot"](make(ONES), make(ONES)), ValueError, "dot: expected tensors of 1 and 1 axes"),
+        ),
+    ),
+    OpCase("addmm", PUBLIC["addmm"], (call((4,), (2, 3), (3, 4), beta=0.5, alpha=2.0),), "addmm"),
+    OpCase("addcmul", PUBLIC["addcmul"], (call((2, 3), (3,), (2, 1), value=0.5),), "addcmul"),
+    OpCase("addcdiv", PUBLIC["addcdiv"], (call((2, 3), (3,), (2, 1), value=0.5),), "addcdiv", values=POSITIVE),
+)
+TESTS = (
+    OpCase(
+        "isinf",
+        lambda x: PUBLIC["isinf"](1 / (x - x)),
+        (call((2, 3)),),
+        lambda torch, x: torch.isinf(1 / (x - x)),
+        max_order=0,
+        torch_order=0,
+    ),
+    OpCase(
+        "isclose",
+        lambda x, y: PUBLIC["isclose"](x, x + 1e-6 * y),
+        (call((2, 3), (2, 3)),),
+        lambda torch, x, y: torch.isclose(x, x + 1e-6 * y),
+        max_order=0,
+        torch_order=0,
+    ),
+)
+
+CASES = (*QUOTIENTS, *PRODUCTS, *TESTS, *VIEWS, *LOGIC, *OPERATORS)

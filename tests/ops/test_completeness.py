@@ -15,10 +15,21 @@ from minigan.testing.opdb import TABLE, cases
 OPS = {c.op for c in TABLE.values()}
 ARITHMETIC = ["add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "pow", "rpow", "neg", "abs"]
 OPERATORS = [*ARITHMETIC, "matmul", "rmatmul", "eq", "ne", "lt", "le", "gt", "ge", "getitem"]
-OPERATORS += ["and", "rand", "or", "ror", "xor", "rxor", "invert"]
+OPERATORS += ["and", "rand", "or", "ror", "xor", "rxor", "invert", "floordiv", "rfloordiv", "mod", "rmod", "pos"]
 # Methods of Tensor that are no ops: the engine's own surface.
 CONVERSIONS = {"item", "numpy", "tolist", "type", "bool", "int", "short", "cpu", "cuda", "contiguous"}
-QUESTIONS = {"numel", "nelement", "size", "dim", "ndimension", "element_size", "is_contiguous", "is_floating_point"}
+QUESTIONS = {
+    "allclose",
+    "equal",
+    "numel",
+    "nelement",
+    "size",
+    "dim",
+    "ndimension",
+    "element_size",
+    "is_contiguous",
+    "is_floating_point",
+}
 SURFACE = CONVERSIONS | QUESTIONS | {"assign", "backward", "changed", "register_hook", "retain_grad"}
 
 
@@ -59,7 +70,16 @@ def test_no_method_or_operator_of_tensor_is_forgotten():
         == set()
     )
     python = {*("init", "repr", "len", "bool", "float", "int", "hash", "deepcopy", "class", "new", "doc", "module")}
-    python |= {"array", "array_ufunc", "array_function", "contains", "setitem", *(f"i{n}" for n in OPERATORS)}
+    python |= {
+        "divmod",
+        "rdivmod",
+        "array",
+        "array_ufunc",
+        "array_function",
+        "contains",
+        "setitem",
+        *(f"i{n}" for n in OPERATORS),
+    }
     dunders = {n.strip("_") for n in vars(Tensor) if n.startswith("__") and callable(getattr(Tensor, n))}
     assert dunders - set(OPERATORS) - python == set()
 
