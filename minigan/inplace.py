@@ -35,7 +35,8 @@ NAMES = (
 )
 """Functions of one tensor that, where minigan has them, have a method with a `_` at its end that overwrites it."""
 OPERATORS = {
-    "add": "+", "sub": "-", "mul": "*", "truediv": "/", "pow": "**", "floordiv": "//", "mod": "%", "matmul": "@", "and": "&", "or": "|", "xor": "^",
+    "add": "+", "sub": "-", "mul": "*", "truediv": "/", "pow": "**", "floordiv": "//", "mod": "%", "matmul": "@",
+    "and": "&", "or": "|", "xor": "^",
 }
 # fmt: on
 

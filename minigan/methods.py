@@ -31,7 +31,8 @@ METHODS = {
     matmul: "matmul",
     quotient: "floor_divide remainder",
     products: "addcdiv addcmul addmm dot mm mv",
-    logic: "bitwise_and bitwise_not bitwise_or bitwise_xor isclose isinf logical_and logical_not logical_or logical_xor",
+    logic: "bitwise_and bitwise_not bitwise_or bitwise_xor isclose isinf logical_and logical_not logical_or"
+    " logical_xor",
     views: (
         "expand expand_as movedim moveaxis narrow ravel reshape_as select swapaxes swapdims t type_as unbind view_as"
     ),

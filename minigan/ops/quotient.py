@@ -1,4 +1,4 @@
-"""Machine room, ops: whole quotients and remainders, as Python, NumPy and PyTorch round them: towards minus infinity."""
+"""Machine room, ops: whole quotients and remainders, rounded towards minus infinity, as in Python."""
 
 from __future__ import annotations
 
@@ -8,14 +8,9 @@ from .basic import Elementwise, neg, sum_to
 
 
 class FloorDivide(Elementwise):
-    """y = the largest whole number that is at most a / b
-    dL/da = 0
-    dL/db = 0"""
+    """y = the largest whole number that is at most a / b; not differentiable"""
 
-    ufunc, saves_input = "floor_divide", False
-
-    def vjp(self, node, need, g):
-        return None, None
+    ufunc, differentiable = "floor_divide", False
 
 
 class Remainder(Elementwise):

@@ -129,7 +129,8 @@ QUOTIENTS = (
         (call((2, 3), (3,)),),
         "floor_divide",
         values=(REAL, POSITIVE),
-        max_order=1,
+        max_order=0,
+        torch_order=0,
         edge=(call((0, 2), (2,)),),
     ),
     OpCase(
@@ -140,12 +141,32 @@ QUOTIENTS = (
         values=(Values(0.6, 0.9), Values(0.2, 0.28)),
         edge=(call((0, 2), (2,)), call((), ())),
     ),
-    OpCase("__floordiv__", lambda a, b: a // b, (call((2, 3), (3,)),), lambda torch, a, b: a // b, max_order=1),
     OpCase(
-        "__rfloordiv__", lambda a: 3.0 // a, (call((2, 3)),), lambda torch, a: 3.0 // a, max_order=1, values=POSITIVE
+        "__floordiv__",
+        lambda a, b: a // b,
+        (call((2, 3), (3,)),),
+        lambda torch, a, b: a // b,
+        max_order=0,
+        torch_order=0,
+    ),
+    OpCase(
+        "__rfloordiv__",
+        lambda a: 3.0 // a,
+        (call((2, 3)),),
+        lambda torch, a: 3.0 // a,
+        max_order=0,
+        torch_order=0,
+        values=POSITIVE,
     ),
     OpCase("__mod__", lambda a: a % 0.7, (call((2, 3)),), lambda torch, a: a % 0.7),
-    OpCase("__rmod__", lambda a: 1.0 % a, (call((2, 3)),), lambda torch, a: 1.0 % a, values=Values(0.51, 0.9)),
+    OpCase(
+        "__rmod__",
+        lambda a: 1.0 % a,
+        (call((2, 3)),),
+        lambda torch, a: 1.0 % a,
+        torch_order=0,
+        values=Values(0.51, 0.9),
+    ),
     OpCase("__pos__", lambda a: +a, (call((2, 3)),), lambda torch, a: +a),
 )
 PRODUCTS = (
@@ -158,7 +179,7 @@ PRODUCTS = (
         "dot",
         edge=(call((0,), (0,)),),
         error_inputs=(
-            BadCall(lambda: PUBLIC["dot"](make(ONES), make(ONES)), ValueError, "dot: expected tensors of 1 and 1 axes"),
+            BadCall(lambda: PUBLIC["dot"](make(ONES), make(ONES)), ValueError, "dot: expected tensors of 1"),
         ),
     ),
     OpCase("addmm", PUBLIC["addmm"], (call((4,), (2, 3), (3, 4), beta=0.5, alpha=2.0),), "addmm"),
@@ -166,14 +187,7 @@ PRODUCTS = (
     OpCase("addcdiv", PUBLIC["addcdiv"], (call((2, 3), (3,), (2, 1), value=0.5),), "addcdiv", values=POSITIVE),
 )
 TESTS = (
-    OpCase(
-        "isinf",
-        lambda x: PUBLIC["isinf"](1 / (x - x)),
-        (call((2, 3)),),
-        lambda torch, x: torch.isinf(1 / (x - x)),
-        max_order=0,
-        torch_order=0,
-    ),
+    OpCase("isinf", PUBLIC["isinf"], (call((2, 3)),), "isinf", max_order=0, torch_order=0),
     OpCase(
         "isclose",
         lambda x, y: PUBLIC["isclose"](x, x + 1e-6 * y),

@@ -1,8 +1,8 @@
 """Lines that a PyTorch user types: each runs here as it stands, with torch's value, dtype, shape and gradient.
 
 A line of torch_lines.txt is run twice, with `T` minigan and with `T` torch, on the same numbers, and what it leaves in
-`out` is compared;so is the gradient of sum(out) by the leaves `x` and `w`, where there is one. `out` may hold tensors, numbers, texts and
-exceptions' kinds, in tuples, lists and dicts.
+`out` is compared; so is the gradient of the sum of its squares by the leaves `x` and `w`, where there is one. `out` may
+hold tensors, numbers, texts and kinds of exceptions, in tuples, lists and dicts.
 """
 
 import copy
