@@ -79,8 +79,9 @@ class Gate(Op):
 
 
 def _through(see: Callable[[tuple], tuple], values: tuple) -> tuple:
-    """`values`, their tensors through one Gate; `see` gets and returns an entry for each value, None for no tensor."""
-    places = [i for i, v in enumerate(values) if isinstance(v, Tensor)]
+    """`values`, their tensors through one Gate; `see` gets and returns an entry for each value, None where
+    there is no gradient."""
+    places = [i for i, v in enumerate(values) if isinstance(v, Tensor) and v.requires_grad]
 
     def seen(gradients: tuple) -> tuple:
         entries = dict(zip(places, gradients, strict=True))

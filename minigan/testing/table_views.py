@@ -109,18 +109,20 @@ def _bits(name: str) -> OpCase:
 
 
 LOGIC = tuple(_bits(f"{kind}_{name}") for kind in ("bitwise", "logical") for name in ("and", "or", "xor", "not"))
-OPERATORS = tuple(
-    OpCase(f"__{name}__", fn, samples, lambda torch, *x, fn=fn: fn(*x), max_order=0, torch_order=0)
-    for name, fn, samples in (
-        ("and", lambda a, b: (a > 0) & (b > 0), (call((2, 3), (3,)),)),
-        ("or", lambda a, b: (a > 0) | (b > 0), (call((2, 3), (3,)),)),
-        ("xor", lambda a, b: (a > 0) ^ (b > 0), (call((2, 3), (3,)),)),
-        ("rand", lambda a: True & (a > 0), (call((2, 3)),)),
-        ("ror", lambda a: False | (a > 0), (call((2, 3)),)),
-        ("rxor", lambda a: True ^ (a > 0), (call((2, 3)),)),
-        ("invert", lambda a: ~(a > 0), (call((2, 3)),)),
+
+
+def _operator(name: str, fn, sample, max_order: int = 0, torch_order: int = 0, **settings) -> OpCase:
+    """An operator is applied the same way to Tensors and to torch's."""
+    return OpCase(
+        f"__{name}__",
+        fn,
+        (sample,),
+        lambda torch, *x: fn(*x),
+        max_order=max_order,
+        torch_order=torch_order,
+        **settings,
     )
-)
+
 
 QUOTIENTS = (
     OpCase(
@@ -141,32 +143,10 @@ QUOTIENTS = (
         values=(Values(0.6, 0.9), Values(0.2, 0.28)),
         edge=(call((0, 2), (2,)), call((), ())),
     ),
-    OpCase(
-        "__floordiv__",
-        lambda a, b: a // b,
-        (call((2, 3), (3,)),),
-        lambda torch, a, b: a // b,
-        max_order=0,
-        torch_order=0,
-    ),
-    OpCase(
-        "__rfloordiv__",
-        lambda a: 3.0 // a,
-        (call((2, 3)),),
-        lambda torch, a: 3.0 // a,
-        max_order=0,
-        torch_order=0,
-        values=POSITIVE,
-    ),
-    OpCase("__mod__", lambda a: a % 0.7, (call((2, 3)),), lambda torch, a: a % 0.7),
-    OpCase(
-        "__rmod__",
-        lambda a: 1.0 % a,
-        (call((2, 3)),),
-        lambda torch, a: 1.0 % a,
-        torch_order=0,
-        values=Values(0.51, 0.9),
-    ),
+    _operator("floordiv", lambda a, b: a // b, call((2, 3), (3,))),
+    _operator("rfloordiv", lambda a: 3.0 // a, call((2, 3)), values=POSITIVE),
+    _operator("mod", lambda a: a % 0.7, call((2, 3)), max_order=3, torch_order=2),
+    _operator("rmod", lambda a: 1.0 % a, call((2, 3)), values=Values(0.51, 0.9), max_order=3),
     OpCase("__pos__", lambda a: +a, (call((2, 3)),), lambda torch, a: +a),
 )
 PRODUCTS = (
@@ -196,6 +176,16 @@ TESTS = (
         max_order=0,
         torch_order=0,
     ),
+)
+
+OPERATORS = (
+    _operator("and", lambda a, b: (a > 0) & (b > 0), call((2, 3), (3,))),
+    _operator("or", lambda a, b: (a > 0) | (b > 0), call((2, 3), (3,))),
+    _operator("xor", lambda a, b: (a > 0) ^ (b > 0), call((2, 3), (3,))),
+    _operator("rand", lambda a: True & (a > 0), call((2, 3))),
+    _operator("ror", lambda a: False | (a > 0), call((2, 3))),
+    _operator("rxor", lambda a: True ^ (a > 0), call((2, 3))),
+    _operator("invert", lambda a: ~(a > 0), call((2, 3))),
 )
 
 CASES = (*QUOTIENTS, *PRODUCTS, *TESTS, *VIEWS, *LOGIC, *OPERATORS)
