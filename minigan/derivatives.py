@@ -100,13 +100,13 @@ def _tuple(value: Any) -> tuple:
 
 def _run(name: str, func: Callable, inputs: Inputs, create_graph: bool) -> tuple[Any, Any, bool, bool]:
     """(the inputs as end points of a graph of their own, the outputs, whether each is one Tensor)."""
-    xs = _tuple(inputs)
+    xs = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
     if not all(isinstance(x, Tensor) for x in xs):
         raise TypeError(f"{name}: inputs must be a Tensor or a tuple of Tensors")
     with enable_grad():
         ends = tuple(x._alias() if create_graph and x.requires_grad else x.detach().requires_grad_() for x in xs)
         outputs = func(*ends)
-    ys = _tuple(outputs)
+    ys = tuple(outputs) if isinstance(outputs, (tuple, list)) else (outputs,)
     if not ys or not all(isinstance(y, Tensor) for y in ys):
         raise TypeError(
             f"{name}: the function must return a Tensor or a tuple of Tensors, not {type(outputs).__name__}"

@@ -10,8 +10,8 @@ from __future__ import annotations
 import io
 import json
 import os
-import zipfile
 from collections import OrderedDict
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -50,15 +50,14 @@ def load(f: str | os.PathLike | IO[bytes], map_location: str | None = None, weig
     if not weights_only:
         raise ValueError("load: files of minigan.save hold data only; leave weights_only=True")
     name = f if isinstance(f, (str, os.PathLike)) else getattr(f, "name", "the file")
+    content = Path(f).read_bytes() if isinstance(f, (str, os.PathLike)) else f.read()
     try:
-        with np.load(f, allow_pickle=False) as archive:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile) or STRUCTURE not in archive:
                 raise ValueError("it has no structure")
             structure = json.loads(archive[STRUCTURE].tobytes())
             return _built(structure, {key: archive[key] for key in archive.files}, map_location)
-    except OSError:
-        raise
-    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, UnicodeError, RecursionError) as error:
+    except Exception as error:  # a damaged archive raises whatever its parts do
         raise ValueError(f"load: {os.fspath(name)} is damaged, or no file of minigan.save: {error}") from error
 
 
