@@ -175,6 +175,15 @@ def stale(node: Node) -> RuntimeError:
     )
 
 
+def graphless(name: str) -> TensorError:
+    """The error for an output that has nothing to differentiate."""
+    return TensorError(
+        f"{name}: the output depends on nothing that requires a gradient. If it was computed from what grad(...)"
+        " returned, that call needs create_graph=True; if under no_grad or from detach(), compute it outside; a true"
+        " constant has no gradient (grad's allow_unused=True answers None)"
+    )
+
+
 def unfit(name: str, value: object, owner: str, otherwise: str) -> Exception:
     """The error for a value that is to be the gradient of `owner`."""
     if isinstance(value, ArrayHolder):

@@ -117,17 +117,7 @@ class Tensor(ArrayHolder, Methods):
     register_hook = _hooks.register_hook
     retain_grad = _hooks.retain_grad
 
-    def __deepcopy__(self, memo: dict) -> Tensor:
-        copy = type(self)(self.data.copy())
-        copy._leaf_grad = self._leaf_grad
-        return copy
-
     __hash__ = object.__hash__
-
-    def __repr__(self) -> str:
-        values = np.array2string(self._host_data(), separator=", ", prefix="tensor(", precision=4)
-        source = f", made by {self.node.op.name}" if self.node else ", requires_grad=True" if self._leaf_grad else ""
-        return f"tensor({values}, dtype={self.dtype}{source})"
 
 
 _numbers = itertools.count()
@@ -291,8 +281,8 @@ def grad(
             raise TensorError(
                 f"grad: inputs[{position}] does not require a gradient; call requires_grad_() on it before it is used"
             )
-    if not allow_unused and not materialize_grads:
-        _require_graph("grad", outputs)
+    if not (allow_unused or materialize_grads or _any_graph(outputs)):
+        raise _array.graphless("grad")
     seeds = _seeds(outputs, grad_outputs)
     table = _propagate(outputs, seeds, {_slot(x) for x in inputs}, _walk(outputs, inputs), create_graph)
     gradients: list[Tensor | None] = [table.get(_slot(x)) for x in inputs]
@@ -327,7 +317,8 @@ def backward(
             " minigan.grad(output, inputs, create_graph=True)"
         )
     outputs = _sequence(outputs)
-    _require_graph("backward", outputs)
+    if not _any_graph(outputs):
+        raise _array.graphless("backward")
     seeds = _seeds(outputs, grad_outputs)
     nodes = _walk(outputs, inputs or ())
     if inputs is None:
@@ -346,14 +337,9 @@ def backward(
                 x.grad = g.detach() if _array.claim(array_of(g), owners) else g._copy()
 
 
-def _require_graph(name: str, outputs: Sequence[Tensor]) -> None:
-    """TensorError unless some output has a graph to differentiate, or there is none at all."""
-    if outputs and not any(y is not None and y.requires_grad for y in outputs):
-        raise TensorError(
-            f"{name}: the output depends on nothing that requires a gradient. If it was computed from what grad(...)"
-            " returned, that call needs create_graph=True; if under no_grad or from detach(), compute it outside;"
-            " a true constant has no gradient (grad's allow_unused=True answers None)"
-        )
+def _any_graph(outputs: Sequence[Tensor]) -> bool:
+    """Whether some output has a graph to differentiate, or there is none at all."""
+    return not outputs or any(y is not None and y.requires_grad for y in outputs)
 
 
 def _slot(t: Tensor) -> Slot:

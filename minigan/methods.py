@@ -128,7 +128,22 @@ def size(self: Tensor, dim: int | None = None) -> tuple[int, ...] | int:
     return self.shape if dim is None else self.shape[dim]
 
 
+def deepcopy(self: Tensor, memo: dict) -> Tensor:
+    """A leaf of the same kind with an array of its own."""
+    copy = type(self)(self.data.copy())
+    copy._leaf_grad = self._leaf_grad
+    return copy
+
+
+def text(self: Tensor) -> str:
+    """Its values, its dtype, and the op that made it."""
+    values = np.array2string(self._host_data(), separator=", ", prefix="tensor(", precision=4)
+    source = f", made by {self.node.op.name}" if self.node else ", requires_grad=True" if self._leaf_grad else ""
+    return f"tensor({values}, dtype={self.dtype}{source})"
+
+
 Tensor.to, Tensor.type, Tensor.size = to, type_, size
+Tensor.__deepcopy__, Tensor.__repr__ = deepcopy, text
 for _name, _dtype in {
     "float": float32, "double": float64, "int": np.int32, "long": np.int64, "short": np.int16, "bool": np.bool_,
 }.items():  # fmt: skip

@@ -6,7 +6,7 @@ import numpy as np
 
 from .._array import is_operand
 from ..autograd import Op, Tensor, as_tensor
-from .basic import Comparison, cast, eq, isfinite, isnan, le
+from .basic import Comparison, eq, isfinite, isnan, le
 from .elementary import abs as magnitude
 
 
@@ -52,24 +52,26 @@ for _cls, _name in {BitwiseAnd: "and", BitwiseOr: "or", BitwiseXor: "xor", Bitwi
 bitwise_and, bitwise_or, bitwise_xor, bitwise_not = BitwiseAnd(), BitwiseOr(), BitwiseXor(), BitwiseNot()
 
 
-def logical_and(input: Tensor, other: Tensor) -> Tensor:
-    """Whether both are other than 0, elementwise."""
-    return bitwise_and(_bool(input), _bool(other))
+class LogicalAnd(Comparison):
+    """y = whether a and b are both other than 0"""
 
 
-def logical_or(input: Tensor, other: Tensor) -> Tensor:
-    """Whether one of the two is other than 0, elementwise."""
-    return bitwise_or(_bool(input), _bool(other))
+class LogicalOr(Comparison):
+    """y = whether a or b is other than 0"""
 
 
-def logical_xor(input: Tensor, other: Tensor) -> Tensor:
-    """Whether just one of the two is other than 0, elementwise."""
-    return bitwise_xor(_bool(input), _bool(other))
+class LogicalXor(Comparison):
+    """y = whether just one of a and b is other than 0"""
 
 
-def logical_not(input: Tensor) -> Tensor:
-    """Whether it is 0, elementwise."""
-    return bitwise_not(_bool(input))
+class LogicalNot(Comparison):
+    """y = whether a is 0"""
+
+
+for _cls, _name in {LogicalAnd: "and", LogicalOr: "or", LogicalXor: "xor", LogicalNot: "not"}.items():
+    _cls.name, _cls.ufunc = f"logical_{_name}", getattr(np, f"logical_{_name}")
+
+logical_and, logical_or, logical_xor, logical_not = LogicalAnd(), LogicalOr(), LogicalXor(), LogicalNot()
 
 
 def isinf(input: Tensor) -> Tensor:
@@ -93,10 +95,6 @@ def allclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-
 def equal(input: Tensor, other: Tensor) -> bool:
     """Whether two tensors have one shape and equal elements, a bool."""
     return input.shape == other.shape and bool(np.all(eq(input, other)))
-
-
-def _bool(value: Tensor) -> Tensor:
-    return cast(as_tensor(value), np.bool_)
 
 
 def _operator(op: Op, turned: bool = False):

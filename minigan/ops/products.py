@@ -9,9 +9,7 @@ from .reduce import sum
 
 def _require(name: str, a: Tensor, b: Tensor, ndims: tuple[int, int]) -> None:
     if (a.ndim, b.ndim) != ndims:
-        raise ValueError(
-            f"{name}: expected tensors of {ndims[0]} and {ndims[1]} axes, got shapes {a.shape} and {b.shape}"
-        )
+        raise ValueError(f"{name}: expected {ndims[0]} and {ndims[1]} axes, got shapes {a.shape} and {b.shape}")
 
 
 def mm(input: Tensor, mat2: Tensor) -> Tensor:

@@ -32,6 +32,28 @@ def _like(name: str, *shapes) -> OpCase:
         lambda x, like: PUBLIC[name](x, like),
         tuple(call(shape, like=np.zeros(wanted)) for shape, wanted in shapes),
         lambda torch, x, like: getattr(x, name)(like),
+        error_inputs=(BadCall(lambda: PUBLIC[name](make(ONES), make(np.ones(4))), ValueError, "shape"),)
+        if name != "type_as"
+        else (),
+    )
+
+
+def _unlike(name: str, *more: np.ndarray) -> tuple[BadCall, ...]:
+    """A call with shapes that do not broadcast."""
+    arrays = (ONES, ONES[:, :2], *more)
+    return (BadCall(lambda: PUBLIC[name](*map(make, arrays)), ValueError, "do not broadcast"),)
+
+
+def _product(name: str, a: tuple[int, ...], b: tuple[int, ...]) -> OpCase:
+    return OpCase(
+        name,
+        PUBLIC[name],
+        (call(a, b),),
+        name,
+        edge=(call((*a[:-1], 0), (0, *b[1:])),),
+        error_inputs=(
+            BadCall(lambda: PUBLIC[name](make(np.ones((1, 1, 1))), make(ONES)), ValueError, f"{name}: expected"),
+        ),
     )
 
 
@@ -75,7 +97,7 @@ VIEWS = (
         "unbind",
         call((2, 3)),
         call((2, 3), dim=-1),
-        error_inputs=(BadCall(lambda: PUBLIC["unbind"](make(1.0)), IndexError, "unbind: dimension 0"),),
+        error_inputs=(BadCall(lambda: PUBLIC["unbind"](make(1.0)), ValueError, "unbind: a 0-d tensor"),),
     ),
     _like("expand_as", ((3, 1), (2, 3, 4))),
     _like("view_as", ((2, 6), (3, 4))),
@@ -104,6 +126,8 @@ def _bits(name: str) -> OpCase:
             (BadCall(lambda: PUBLIC[name](*[make(ONES)] * (2 - name.endswith("not"))), TypeError, "expected bools"),)
             if name.startswith("bitwise")
             else ()
+            if name.endswith("not")
+            else _unlike(name)
         ),
     )
 
@@ -134,6 +158,7 @@ QUOTIENTS = (
         max_order=0,
         torch_order=0,
         edge=(call((0, 2), (2,)),),
+        error_inputs=_unlike("floor_divide"),
     ),
     OpCase(
         "remainder",
@@ -141,6 +166,7 @@ QUOTIENTS = (
         (call((2, 3), (3,)), call((3,), (2, 1))),
         "remainder",
         values=(Values(0.6, 0.9), Values(0.2, 0.28)),
+        error_inputs=_unlike("remainder"),
         edge=(call((0, 2), (2,)), call((), ())),
     ),
     _operator("floordiv", lambda a, b: a // b, call((2, 3), (3,))),
@@ -150,21 +176,27 @@ QUOTIENTS = (
     OpCase("__pos__", lambda a: +a, (call((2, 3)),), lambda torch, a: +a),
 )
 PRODUCTS = (
-    OpCase("mm", PUBLIC["mm"], (call((2, 3), (3, 4)),), "mm", edge=(call((2, 0), (0, 3)),)),
-    OpCase("mv", PUBLIC["mv"], (call((2, 3), (3,)),), "mv", edge=(call((0, 3), (3,)),)),
+    _product("mm", (2, 3), (3, 4)),
+    _product("mv", (2, 3), (3,)),
+    _product("dot", (3,), (3,)),
     OpCase(
-        "dot",
-        PUBLIC["dot"],
-        (call((3,), (3,)),),
-        "dot",
-        edge=(call((0,), (0,)),),
-        error_inputs=(
-            BadCall(lambda: PUBLIC["dot"](make(ONES), make(ONES)), ValueError, "dot: expected tensors of 1"),
-        ),
+        "addmm",
+        PUBLIC["addmm"],
+        (call((4,), (2, 3), (3, 4), beta=0.5, alpha=2.0),),
+        "addmm",
+        error_inputs=(BadCall(lambda: PUBLIC["addmm"](*[make(np.ones(2))] * 3), ValueError, "mm: expected"),),
     ),
-    OpCase("addmm", PUBLIC["addmm"], (call((4,), (2, 3), (3, 4), beta=0.5, alpha=2.0),), "addmm"),
-    OpCase("addcmul", PUBLIC["addcmul"], (call((2, 3), (3,), (2, 1), value=0.5),), "addcmul"),
-    OpCase("addcdiv", PUBLIC["addcdiv"], (call((2, 3), (3,), (2, 1), value=0.5),), "addcdiv", values=POSITIVE),
+    *(
+        OpCase(
+            name,
+            PUBLIC[name],
+            (call((2, 3), (3,), (2, 1), value=0.5),),
+            name,
+            values=POSITIVE,
+            error_inputs=_unlike(name, ONES),
+        )
+        for name in ("addcmul", "addcdiv")
+    ),
 )
 TESTS = (
     OpCase("isinf", PUBLIC["isinf"], (call((2, 3)),), "isinf", max_order=0, torch_order=0),
@@ -175,6 +207,7 @@ TESTS = (
         lambda torch, x, y: torch.isclose(x, x + 1e-6 * y),
         max_order=0,
         torch_order=0,
+        error_inputs=_unlike("isclose"),
     ),
 )
 
