@@ -41,12 +41,17 @@ class ArrayHolder:
     ndim: int = _property(attrgetter("_data.ndim"), doc="The number of its axes.")
     device: str = _property(lambda self: device_of(self._data), doc="The device that holds its array.")
 
-    @property
-    def data(self) -> np.ndarray:
+    def _read(self) -> np.ndarray:
         """The array. While `capture` records, the recorder answers instead, with what has a shape but no numbers."""
         if _modes.watchers and (recorder := _modes.recorder.get()) is not None:
             return recorder.data_read(self)
         return self._data
+
+    @property
+    def data(self) -> np.ndarray:
+        """The array, as `Values`: `w.data -= lr * g` and `w.data.clamp_(-c, c)` write into it, and no gradient knows."""
+        array = self._read()
+        return array.view(Values) if type(array) is np.ndarray else array
 
     @data.setter
     def data(self, array: np.ndarray | ArrayHolder) -> None:
@@ -56,7 +61,7 @@ class ArrayHolder:
             array = array._data
         if type(array) not in device_modules and not isinstance(array, np.ndarray):
             raise TypeError(f"data: the array of a tensor is a NumPy array, or one of its device, not {array!r}")
-        self._data = array
+        self._data = array.view(np.ndarray) if isinstance(array, Values) else array
         self.changed()
 
     def changed(self) -> Self:
@@ -66,13 +71,13 @@ class ArrayHolder:
 
     def item(self) -> float | int | bool:
         """The value of a one-element tensor as a Python number."""
-        if self.data.size != 1:
+        if self._data.size != 1:
             raise TensorError(f"item: only a one-element tensor has an item, this one has shape {self.shape}")
-        return self.data.item()
+        return self._read().item()
 
     def tolist(self) -> Any:
         """Its values as nested Python lists."""
-        return self.data.tolist()
+        return self._read().tolist()
 
     def __len__(self) -> int:
         if self.ndim == 0:
@@ -111,8 +116,33 @@ class ArrayHolder:
         return format(self.item(), specification) if specification or self.ndim == 0 else str(self)
 
     def _host_data(self) -> np.ndarray:
-        """`data` on the CPU."""
-        return host(self.data) if type(self.data) in device_modules else self.data
+        """The array on the CPU."""
+        array = self._read()
+        return host(array) if type(array) in device_modules else array
+
+
+class Values(np.ndarray):
+    """What `Tensor.data` is: the tensor's own memory as an array, which has a Tensor's methods too.
+
+    So `w.data.normal_(0, 0.02)` and `x.data.cpu().numpy()` do what they do in PyTorch. What NumPy computes of it is a
+    plain array.
+    """
+
+    tensor: type  # the class of Tensors; the engine sets it
+
+    def __array_wrap__(self, array: np.ndarray, context: Any = None, return_scalar: bool = False) -> Any:
+        return array.view(np.ndarray)[()] if return_scalar else array.view(np.ndarray)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or not callable(getattr(self.tensor, name, None)):
+            raise AttributeError(f"neither an array nor a Tensor has an attribute {name!r}")
+        return getattr(self.tensor(self.view(np.ndarray)), name)
+
+    def __repr__(self) -> str:
+        return repr(self.view(np.ndarray))
+
+    def __reduce__(self) -> Any:
+        return self.view(np.ndarray).__reduce__()
 
 
 array_of: Callable[[ArrayHolder], np.ndarray] = attrgetter("_data")

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ._array import TensorError, array_of, unfit
+from ._array import ArrayHolder, TensorError, array_of, unfit
 
 if TYPE_CHECKING:
     from ._typing import Hook, Tensor
@@ -76,7 +76,7 @@ def apply_hooks(hooks: Sequence[Hook], g: Tensor) -> Tensor:
     for hook in tuple(hooks):
         answer = hook(g)
         if answer is not None:
-            if not hasattr(answer, "requires_grad") or array_of(answer).shape != array_of(g).shape:
+            if not isinstance(answer, ArrayHolder) or array_of(answer).shape != array_of(g).shape:
                 raise unfit("register_hook", answer, f"a tensor of shape {g.shape}", ", or None to leave it")
             g = answer
     return g

@@ -120,6 +120,7 @@ class Tensor(ArrayHolder, Methods):
     __hash__ = object.__hash__
 
 
+_array.Values.tensor = Tensor
 _numbers = itertools.count()
 
 

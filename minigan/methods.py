@@ -130,7 +130,7 @@ def size(self: Tensor, dim: int | None = None) -> tuple[int, ...] | int:
 
 def deepcopy(self: Tensor, memo: dict) -> Tensor:
     """A leaf of the same kind with an array of its own."""
-    copy = type(self)(self.data.copy())
+    copy = type(self)(self._read().copy())
     copy._leaf_grad = self._leaf_grad
     return copy
 

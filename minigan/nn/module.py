@@ -240,7 +240,7 @@ class Module:
             for table in (module._parameters, module._buffers):
                 for name, t in table.items():
                     if t is not None:
-                        state[f"{prefix}.{name}" if prefix else name] = host(t.data).copy()
+                        state[f"{prefix}.{name}" if prefix else name] = t._host_data().copy()
         return state
 
     def load_state_dict(self, state_dict: Mapping[str, np.ndarray], strict: bool = True) -> None:
