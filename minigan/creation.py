@@ -104,10 +104,9 @@ def full(
     requires_grad: bool = False,
 ) -> Tensor:
     """A tensor of shape `size` filled with one value: float32 for a float, int64 for an int, bool for a bool."""
-    kinds = {bool: np.bool_, int: int64}
-    return _leaf(
-        np.full(sizes_of((size,)), fill_value, dtype or kinds.get(type(fill_value), float32)), device, requires_grad
-    )
+    if dtype is None:
+        dtype = np.bool_ if isinstance(fill_value, bool) else int64 if isinstance(fill_value, int) else float32
+    return _leaf(np.full(sizes_of((size,)), fill_value, dtype), device, requires_grad)
 
 
 def empty(

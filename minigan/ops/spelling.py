@@ -50,7 +50,14 @@ def spelled(function: Callable) -> Callable:
                 kwargs[name] = kwargs.pop(other)
         return function(*args, **kwargs)
 
-    extra = [own[name].replace(name=other, kind=inspect.Parameter.KEYWORD_ONLY) for other, name in spellings.items()]
+    extra = [
+        own[name].replace(
+            name=other,
+            kind=inspect.Parameter.KEYWORD_ONLY,
+            default=... if own[name].default is inspect.Parameter.empty else own[name].default,
+        )
+        for other, name in spellings.items()
+    ]
     call.spellings = spellings  # type: ignore[attr-defined]
     call.__signature__ = signature.replace(parameters=[*own.values(), *extra])  # type: ignore[attr-defined]
     return call

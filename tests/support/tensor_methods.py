@@ -146,7 +146,7 @@ def settings(function, plain: bool = False) -> list[str]:
     """The parameters of a function as they stand in its signature, with the second spellings of their names."""
     from minigan.ops.spelling import spelled
 
-    texts = []
+    texts, second = [], getattr(spelled(function), "spellings", {})
     for p in inspect.signature(spelled(function)).parameters.values():
         star = "*" if p.kind is p.VAR_POSITIONAL else ""
         kind = "int | Sequence[int]" if star else p.annotation
@@ -154,7 +154,9 @@ def settings(function, plain: bool = False) -> list[str]:
             kind = "Operand"
         if p.kind is p.KEYWORD_ONLY and not any(t.startswith("*") for t in texts):
             texts.append("*")
-        default = "" if p.default is p.empty else f" = {p.default!r}"
+        default = "" if p.default is p.empty else " = ..." if p.default is ... else f" = {p.default!r}"
+        if p.default is p.empty and (p.name in second.values() or any(t.endswith("= ...") for t in texts)):
+            default = " = ..."  # it may go by its other name, or come after one that may
         texts.append(f"{star}{p.name}: {kind if plain else _inside(kind)}{default}")
     return texts
 
