@@ -46,7 +46,7 @@ CLOCKS = {time.time, time.time_ns, time.perf_counter, time.perf_counter_ns, time
 SMALL = 1 << 16
 """Bytes of an array of the caller's that is compared by its numbers; a larger one is known by its identity."""
 
-READS_AS_PYTHON = tuple(PACKAGE / name for name in ("gan", "nn", "optim.py"))
+READS_AS_PYTHON = tuple(PACKAGE / name for name in ("gan", "nn", "optim"))
 """minigan's own code that keeps settings in objects, as a user's does."""
 STDLIB, SITE = sysconfig.get_path("stdlib"), "site-packages"
 CALLS_BY_BIT = sys.version_info >= (3, 12)

@@ -16,16 +16,22 @@ from .dataset import (
     to_uint8,
     to_unit,
 )
+from .loader import DataLoader, Subset, TensorDataset, default_collate, random_split
 
 __all__ = [
     "ASSETS",
     "DATASETS",
+    "DataLoader",
     "Dataset",
     "EMBEDDED",
     "Info",
     "Loader",
+    "Subset",
+    "TensorDataset",
+    "default_collate",
     "info",
     "load",
+    "random_split",
     "resize",
     "shown",
     "slug",
