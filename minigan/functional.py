@@ -31,7 +31,7 @@ from .ops.losses import (
     mse_loss,
     smooth_l1_loss,
 )
-from .ops.matmul import linear, matmul, same_dtype
+from .ops.matmul import linear, matmul
 from .ops.naming import named
 from .ops.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from .ops.reduce import amax, log_softmax, safe_norm, softmax
@@ -201,7 +201,6 @@ def scaled_dot_product_attention(
     `generator`. Raises ValueError for shapes that do not fit, TypeError for mixed dtypes.
     """
     op = "scaled_dot_product_attention"
-    same_dtype(op, query=query, key=key, value=value)
     if (
         min(query.ndim, key.ndim, value.ndim) < 2
         or query.shape[-1] != key.shape[-1]
