@@ -145,5 +145,7 @@ def test_a_refusal_names_the_op(name):
 def test_a_refusal_of_an_operator_names_it(name):
     """Or it is Python's own, of two types that have no such operator together."""
     for what, value in WRONG.items():
+        if name == "mul" and isinstance(value, (str, list, tuple)):
+            continue  # Python would repeat it
         words = fault(name, lambda value=value: OPERATORS[name](X, value))
         assert words is None or "unsupported operand type" in words or "not supported between" in words, what
