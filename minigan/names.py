@@ -50,6 +50,8 @@ OTHER_NUMBERS = "other numbers for the same seed: Philox, the same on the CPU an
 NO_COPY = "also where the memory lies otherwise: it is reshape, which copies where it must"
 
 DIFFERS = {
+    "torch.Tensor": "takes an array; a list is minigan.tensor's",
+    "torch.nn.utils.clip_grad_norm_": "the norm is float64",
     "torch.Tensor.data": "a NumPy array that has a Tensor's methods too; what is computed of it is an array, and its"
     " size is a number",
     "torch.Tensor.backward": ".grad never has a graph, and create_graph=True is refused: that is minigan.grad's",

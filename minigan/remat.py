@@ -68,6 +68,9 @@ def recompute(function: Callable, *args: Any) -> Any:
         answer = op.called(ends)
     finally:
         changes.reset(token)
+    if (outer := changes.get()) is not None:  # this call is inside another's function
+        for key, note in before.items():
+            outer.setdefault(key, note)
     outputs = _outputs(answer)
     leaves = _leaves(outputs, ends)
     if not leaves and not any(x.requires_grad for x in inputs):

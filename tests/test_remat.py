@@ -13,9 +13,21 @@ from minigan import nn
 X = np.random.default_rng(0).normal(size=(4, 3, 6, 6)).astype(np.float32)
 
 
+class Outer(nn.Module):
+    """A batch norm that is recomputed inside a function that may be recomputed itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+
+    def forward(self, x):
+        return mg.recompute(self.inner, x).tanh()
+
+
 def blocks():
     yield "convolutions", nn.Sequential(nn.Conv2d(3, 4, 3), nn.Tanh(), nn.Conv2d(4, 2, 3))
     yield "batch norm", nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.LeakyReLU(0.2))
+    yield "a block in a block", Outer()
     yield "dropout", nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout(0.5), nn.Tanh())
     yield "spectral norm", nn.Sequential(nn.spectral_norm(nn.Conv2d(3, 4, 3)), nn.Tanh())
 
