@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache, wraps
 
 import numpy as np
@@ -28,6 +28,10 @@ WORDS = {
     "bool": "True or False",
     "str": "a string",
     "None": "None",
+    "Sequence[Tensor]": "a list of Tensors",
+    "Sequence[int]": "a list of integers",
+    "Dim": "an axis, a list of axes or None",
+    "Pair": "an integer or a pair of integers",
 }
 
 
@@ -123,6 +127,9 @@ def described(value: object) -> str:
         return f"a Tensor of shape {value.shape}"
     if isinstance(value, np.ndarray):
         return f"an array of {value.dtype} of shape {value.shape}"
+    kind = type(value).__name__
+    if isinstance(value, (list, tuple)) and any(not isinstance(v, (str, numbers.Number)) for v in value):
+        return f"a {kind} of {', '.join(dict.fromkeys(type(v).__name__ for v in value))}"
     text = repr(value)
-    short = len(text) <= 40 and isinstance(value, (str, numbers.Number, Sequence, type(None)))
-    return text if short else f"a {type(value).__name__}"
+    short = len(text) <= 40 and isinstance(value, (str, numbers.Number, list, tuple, type(None)))
+    return text if short else f"a {kind}"
