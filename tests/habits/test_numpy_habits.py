@@ -248,6 +248,9 @@ def test_in_place_on_an_array():
         np.add(A, A, out=t)
     with pytest.raises(TypeError):
         np.add.at(t, ([0], [0]), 1.0)
+    for change in (lambda: np.fill_diagonal(t, 0), lambda: np.copyto(t, 0), lambda: np.put(t, 0, 9)):
+        with pytest.raises(ValueError, match="read-only"):
+            change()
     assert (t.numpy() == A).all()
 
 
