@@ -49,7 +49,7 @@ class ArrayHolder:
 
     @property
     def data(self) -> np.ndarray:
-        """The array, as `Values`: `w.data -= lr * g` and `w.data.clamp_(-c, c)` write into it, and no gradient knows."""
+        """The array, as `Values`: `w.data -= lr * g` and `w.data.clamp_(-c, c)` write into it."""
         array = self._read()
         return array.view(Values) if type(array) is np.ndarray else array
 

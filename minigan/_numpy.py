@@ -34,12 +34,12 @@ mg = type("mg", (), {name: staticmethod(function) for name, function in PUBLIC.i
 def _numpys() -> dict[Callable, Callable]:
     """NumPy's function -> minigan's with NumPy's arguments and defaults."""
     table: dict[Callable, Callable] = {
-        np.sum: lambda a, axis=None, *, keepdims=False: mg.sum(a, axis, keepdims),
-        np.mean: lambda a, axis=None, *, keepdims=False: mg.mean(a, axis, keepdims),
-        np.std: lambda a, axis=None, *, ddof=0, keepdims=False: mg.std(a, axis, ddof, keepdims),
-        np.var: lambda a, axis=None, *, ddof=0, keepdims=False: mg.var(a, axis, ddof, keepdims),
-        np.max: lambda a, axis=None, *, keepdims=False: mg.amax(a, axis, keepdims),
-        np.min: lambda a, axis=None, *, keepdims=False: mg.amin(a, axis, keepdims),
+        np.sum: lambda a, axis=None, *, keepdims=False: mg.sum(a, _axes(axis), keepdims),
+        np.mean: lambda a, axis=None, *, keepdims=False: mg.mean(a, _axes(axis), keepdims),
+        np.std: lambda a, axis=None, *, ddof=0, keepdims=False: mg.std(a, _axes(axis), ddof, keepdims),
+        np.var: lambda a, axis=None, *, ddof=0, keepdims=False: mg.var(a, _axes(axis), ddof, keepdims),
+        np.max: lambda a, axis=None, *, keepdims=False: mg.amax(a, _axes(axis), keepdims),
+        np.min: lambda a, axis=None, *, keepdims=False: mg.amin(a, _axes(axis), keepdims),
         np.argmax: lambda a, axis=None, *, keepdims=False: mg.argmax(a, axis, keepdims),
         np.linalg.norm: lambda x, *, axis=None, keepdims=False: mg.norm(x, 2, axis, keepdims),
         np.where: lambda condition, x, y: mg.where(condition, x, y),
@@ -76,9 +76,22 @@ def _numpys() -> dict[Callable, Callable]:
     return table
 
 
+class Unlike(TypeError):
+    """minigan's function of that name means something else by these arguments."""
+
+
+def _axes(axis: Any) -> Any:
+    """NumPy's axis for minigan's dim; the empty tuple is no axis to NumPy, and all to minigan."""
+    if axis == ():
+        raise Unlike("axis=() reduces nothing")
+    return axis
+
+
 def _dot(a: Tensor, b: Tensor) -> Tensor:
     a, b = _tensor(a), _tensor(b)
-    return mg.matmul(a, b) if a.ndim and b.ndim and min(a.ndim, b.ndim) <= 2 and b.ndim <= 2 else mg.mul(a, b)
+    if b.ndim > 2 and a.ndim:
+        raise Unlike("a product over more than two axes is minigan.einsum's")
+    return mg.matmul(a, b) if a.ndim and b.ndim else mg.mul(a, b)
 
 
 def _tensor(value: Any) -> Tensor:
@@ -110,22 +123,33 @@ def _array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, out: 
             f"np.{ufunc.__name__}: NumPy would change a tensor without its knowing; use its own methods,"
             " such as t.add_(x), t.copy_(x) or t.assign(array)"
         )
-    ours = UFUNCS.get(ufunc)
-    if ours is not None and method == "__call__" and not settings and not out:
-        return ours(*inputs)
     function = ufunc if method == "__call__" else getattr(ufunc, method)
-    return _numpys_own(ufunc.__name__, function, inputs, {**settings, **({"out": out} if out else {})})
+    ours = UFUNCS.get(ufunc) if method == "__call__" and not settings and not out else None
+    return _answer(ufunc.__name__, function, ours, inputs, {**settings, **({"out": out} if out else {})})
 
 
 def _array_function(self: Tensor, function: Callable, types: Iterable[type], args: tuple, kwargs: Mapping) -> Any:
-    if function in FUNCTIONS:
+    ours = FUNCTIONS.get(function)
+    if ours is not None:
         try:
-            bound = SIGNATURES[function].bind(*args, **kwargs)
+            SIGNATURES[function].bind(*args, **kwargs)
         except TypeError:  # an argument that minigan's has not
-            pass
-        else:
-            return FUNCTIONS[function](*bound.args, **bound.kwargs)
-    return _numpys_own(function.__name__, function, args, kwargs)
+            ours = None
+    return _answer(function.__name__, function, ours, args, kwargs)
+
+
+def _answer(name: str, function: Callable, ours: Callable | None, args: tuple, kwargs: Mapping) -> Any:
+    """minigan's answer where it has one; NumPy's where it has none, or refuses and there is no gradient to lose."""
+    if ours is None:
+        return _numpys_own(name, function, args, kwargs)
+    try:
+        return ours(*args, **kwargs)
+    except (TypeError, ValueError, IndexError) as error:
+        tracked: list[Tensor] = []
+        _arrays((args, kwargs), tracked)
+        if tracked:
+            raise type(error)(f"np.{name}: {error}; where NumPy's own function is meant, pass x.detach()") from error
+        return _numpys_own(name, function, args, kwargs)
 
 
 def _numpys_own(name: str, function: Callable, args: tuple, kwargs: Mapping) -> Any:

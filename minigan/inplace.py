@@ -13,8 +13,9 @@ before, and reads it, refuses. Captured steps make the same changes at every rep
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial, wraps
+from types import MappingProxyType
 
 import numpy as np
 
@@ -52,16 +53,23 @@ def assign(self: Tensor, values: Tensor | np.ndarray) -> Tensor:
     return self
 
 
-def change(name: str, target: Tensor, function: Callable[..., Tensor], *others: object, way: str = "") -> Tensor:
-    """`target` overwritten with function(target, *others), and itself again.
+def change(
+    name: str,
+    target: Tensor,
+    function: Callable[..., Tensor],
+    *others: object,
+    way: str = "",
+    settings: Mapping[str, object] = MappingProxyType({}),
+) -> Tensor:
+    """`target` overwritten with function(target, *others, **settings), and itself again.
 
     Raises TensorError where that would have to be recorded, or does not fit the target's shape and dtype.
     """
-    recorded = is_grad_enabled()
-    if recorded and (target.requires_grad or any(isinstance(v, Tensor) and v.requires_grad for v in others)):
+    tensors = [v for v in (target, *others, *settings.values()) if isinstance(v, Tensor)]
+    if is_grad_enabled() and any(t.requires_grad for t in tensors):
         raise refusal(name, target, way)
     with no_grad():
-        values = function(target, *others)
+        values = function(target, *others, **settings)
     if values.shape != target.shape or not _fits(values.dtype, target.dtype):
         raise TensorError(
             f"{name}: the result, {values.dtype} of shape {values.shape}, does not fit in place into {target.dtype} of"
@@ -96,8 +104,7 @@ def _overwriting(name: str, function: Callable[..., Tensor]) -> Callable[..., Te
 
     @wraps(methods.as_method(name, function))
     def method(self, *args, **kwargs):
-        way = f"x = x.{name}(...)"
-        return change(f"{name}_", self, lambda x, *others: function(x, *others, **kwargs), *args, way=way)
+        return change(f"{name}_", self, function, *args, way=f"x = x.{name}(...)", settings=kwargs)
 
     method.__name__ = method.__qualname__ = f"{name}_"
     summary = (function.__doc__ or "").strip().splitlines()[0]

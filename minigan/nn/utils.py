@@ -17,6 +17,7 @@ from ..ops.elementary import clip, minimum, sqrt
 from ..ops.index import cat, stack
 from ..ops.reduce import norm
 from .spectral import spectral_norm as spectral_norm
+from .weight_norm import weight_norm as weight_norm
 
 if TYPE_CHECKING:
     from minigan.kernels.optim import Flat

@@ -233,6 +233,44 @@ def test_an_array_of_what_requires_a_gradient_is_refused(line):
         run(line, mg.tensor(A, requires_grad=True))
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "np.sum(a, axis=())",
+        "np.max(a, axis=())",
+        "np.dot(a, a3)",
+        "np.dot(a3, a)",
+        "np.dot(2.0, a)",
+        "np.mean(a, axis=(0, 1))",
+        "np.mean(i)",
+        "np.std(i, axis=0)",
+        "np.linalg.norm(i)",
+        "np.linalg.norm(a, 1)",
+        "np.expand_dims(a, (0, 1))",
+        "np.squeeze(a[None, None], (0, 1))",
+        "np.reshape(a, (3, 2), order='F')",
+        "np.sum(a, dtype=np.float64)",
+        "np.mean(a, where=a > 0)",
+        "np.sum(a > 0)",
+        "np.concatenate([a, a], axis=None)",
+        "np.add(a, a, where=a > 0, out=np.zeros((2, 3), np.float32))",
+        "np.clip(a, None, 1)",
+        "np.split(a, [1], axis=1)",
+    ],
+)
+def test_arguments_that_mean_something_else_to_minigan(line):
+    arrays = {"np": np, "a": A, "a3": np.stack([A.T] * 2), "i": np.array([[1, 2], [3, 5]])}
+    tensors = {k: mg.tensor(v) if isinstance(v, np.ndarray) else v for k, v in arrays.items()}
+    same(eval(line, tensors), eval(line, arrays), line)
+    tensors["a"] = mg.tensor(A, requires_grad=True)
+    try:
+        answer = eval(line, tensors)
+    except (TypeError, ValueError, RuntimeError) as error:
+        assert "detach()" in str(error)
+    else:
+        same(answer, eval(line, arrays), line)
+
+
 def test_in_place_on_an_array():
     a = A.copy()
     a -= mg.tensor(A)
@@ -248,6 +286,9 @@ def test_in_place_on_an_array():
         np.add(A, A, out=t)
     with pytest.raises(TypeError):
         np.add.at(t, ([0], [0]), 1.0)
+    for change in (lambda: np.fill_diagonal(t, 0), lambda: np.copyto(t, 0), lambda: np.put(t, 0, 9)):
+        with pytest.raises(ValueError, match="read-only"):
+            change()
     assert (t.numpy() == A).all()
 
 

@@ -203,3 +203,17 @@ def test_what_torch_records_and_minigan_refuses(line):
     assert (g.numpy() == 2).all()
     with mg.no_grad():
         exec(line, env)
+
+
+def test_an_array_that_is_assigned_to_data_counts_as_a_change():
+    """`y.data -= 1` ends with the assignment of y.data; PyTorch would go on with a wrong gradient."""
+    x, y = mg.tensor(X, requires_grad=True), mg.tensor(X)
+    z = x * y
+    y.data -= 1
+    with pytest.raises(RuntimeError, match=r"mul: input 1 of shape .* was changed in place"):
+        z.sum().backward()
+    y.data = y.data[:, :2]
+    assert type(y.detach()._data) is np.ndarray and y.shape == (2, 2)
+    for thing in ([1.0], None, 3):
+        with pytest.raises(TypeError, match="data: the array of a tensor is a NumPy array"):
+            y.data = thing
