@@ -84,16 +84,16 @@ def _parsed(equation: str, operands: tuple[Tensor, ...]) -> tuple[list[str], str
     terms = left.split(",")
     if len(terms) != len(operands):
         raise ValueError(f"einsum: {equation!r} does not fit {len(operands)} operands")
-    covered = [x.ndim - len(term.replace("...", "")) for term, x in zip(terms, operands, strict=True)]
-    for term, x, axes in zip(terms, operands, covered, strict=True):
+    spans = [x.ndim - len(term.replace("...", "")) for term, x in zip(terms, operands, strict=True)]
+    for term, x, axes in zip(terms, operands, spans, strict=True):
         letters = term.replace("...", "", 1)
         if (letters and not (letters.isascii() and letters.isalpha())) or axes < 0 or (axes and "..." not in term):
             raise ValueError(
                 f"einsum: term {term!r} does not fit shape {x.shape} (a letter an axis, or ... for the others)"
             )
     spare = [c for c in reversed(ascii_letters) if c not in equation]
-    names = spare[: max((n for term, n in zip(terms, covered, strict=True) if "..." in term), default=0)]
-    if len(names) < max(covered):
+    names = spare[: max((n for term, n in zip(terms, spans, strict=True) if "..." in term), default=0)]
+    if len(names) < max(spans):
         raise ValueError(f"einsum: {equation!r} names more axes than there are letters")
     if not arrow:
         result = "..." + "".join(c for c in sorted(set(left) - {",", "."}) if left.count(c) == 1)
@@ -101,7 +101,7 @@ def _parsed(equation: str, operands: tuple[Tensor, ...]) -> tuple[list[str], str
     if lacking := next((c for c in letters if c not in left or letters.count(c) > 1 or c in ".,"), None):
         raise ValueError(f"einsum: {equation!r} does not fit {len(operands)} operands: {lacking!r} in the result must"
                          " stand there once, and in a term")  # fmt: skip
-    ellipses = ["".join(names[len(names) - n :]) for n in covered]
+    ellipses = ["".join(names[len(names) - n :]) for n in spans]
     terms = [term.replace("...", axes) for term, axes in zip(terms, ellipses, strict=True)]
     return terms, result.replace("...", "".join(names))
 

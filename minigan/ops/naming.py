@@ -94,7 +94,7 @@ def wrong_argument(function: Callable, error: Exception, args: tuple, kwargs: di
         forms = parameter.annotation.split(" | ") if isinstance(parameter.annotation, str) else []
         for one in values if forms else ():
             if not any(fits(one, form, strict) for form in forms):
-                return f"{name} must be {' or '.join(WORDS.get(f, f) for f in forms)}, got {described(one)}"
+                return f"{name} must be {' or '.join(WORDS.get(f, f) for f in forms)}, got {in_words(one)}"
     return None
 
 
@@ -121,7 +121,7 @@ def fits(value: object, form: str, strict: bool = False) -> bool:
     return True
 
 
-def described(value: object) -> str:
+def in_words(value: object) -> str:
     """A value in a few words."""
     if isinstance(value, Tensor):
         return f"a Tensor of shape {value.shape}"

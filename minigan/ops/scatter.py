@@ -2,7 +2,7 @@
 
 For dim = 1, element src[i][j][k] goes to place [i][index[i][j][k]][k]. Where two elements go to one place, `scatter`
 keeps the last and `scatter_add` adds both. Both are composed: adding is `IndexAdd`, and writing reads, at every place,
-the element that was written there last.
+the element that came there last.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ def scatter(input: Tensor, dim: int, index: Tensor, src: Tensor | float) -> Tens
     if index.data.size == 0:
         return input
     writers = LastWriter(input.shape, index.shape)(*places)
-    written = ge(writers, 0)
+    mask = ge(writers, 0)
     if isinstance(src, Tensor):
-        src = Index((ARRAY,))(_line(src), where(written, writers, 0))
-    return where(written, src, input)
+        src = Index((ARRAY,))(_line(src), where(mask, writers, 0))
+    return where(mask, src, input)
 
 
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:

@@ -70,14 +70,14 @@ def grid_sample(
         _within(_pixels(grid[..., i], n, bool(align_corners)), n, padding_mode, bool(align_corners))
         for i, n in ((1, input.shape[2]), (0, input.shape[3]))
     ]
-    framed = Pad(((0, 0), (0, 0), (1, 2), (1, 2)), 0)(input)  # what reads outside, reads zeros
+    frame = Pad(((0, 0), (0, 0), (1, 2), (1, 2)), 0)(input)  # what reads outside, reads zeros
     if mode == "nearest":
-        return _read(framed, *map(round, points))
+        return _read(frame, *map(round, points))
     y, x = points
     top, left = floor(y), floor(x)
     down, right = (unsqueeze(part, 1) for part in (y - top, x - left))
-    upper = _read(framed, top, left) * (1 - right) + _read(framed, top, left + 1) * right
-    lower = _read(framed, top + 1, left) * (1 - right) + _read(framed, top + 1, left + 1) * right
+    upper = _read(frame, top, left) * (1 - right) + _read(frame, top, left + 1) * right
+    lower = _read(frame, top + 1, left) * (1 - right) + _read(frame, top + 1, left + 1) * right
     return upper * (1 - down) + lower * down
 
 
@@ -104,9 +104,9 @@ def _within(at: Tensor, n: int, padding_mode: str, align_corners: bool) -> Tenso
     return where(at <= 0, 0.0, where(at >= n - 1, n - 1.0, at))
 
 
-def _read(framed: Tensor, y: Tensor, x: Tensor) -> Tensor:
+def _read(frame: Tensor, y: Tensor, x: Tensor) -> Tensor:
     """The pixels (N, C, OY, OX) at the whole numbers y and x (N, OY, OX), of images with a frame of one pixel."""
     rows, columns = (cast(at + 1, int64) for at in (y, x))
-    images = np.arange(framed.shape[0]).reshape(-1, 1, 1)
+    images = np.arange(frame.shape[0]).reshape(-1, 1, 1)
     key = (ARRAY, slice(None), ARRAY, ARRAY)
-    return permute(Index(key)(framed, Tensor(on(array_of(framed), images)), rows, columns), 0, 3, 1, 2)
+    return permute(Index(key)(frame, Tensor(on(array_of(frame), images)), rows, columns), 0, 3, 1, 2)

@@ -10,17 +10,17 @@ from minigan.testing import gradcheck
 LETTERS = "abcdXY"
 
 
-def drawn(rng) -> tuple[str, list[np.ndarray]]:
+def random_equation(rng) -> tuple[str, list[np.ndarray]]:
     """(an equation, operands that fit it)."""
     sizes = {c: int(rng.integers(1, 4)) for c in LETTERS}
-    covered = rng.integers(1, 4, rng.integers(0, 3)).tolist() if rng.random() < 0.5 else None
+    ellipsis = rng.integers(1, 4, rng.integers(0, 3)).tolist() if rng.random() < 0.5 else None
     terms, operands = [], []
     for _ in range(rng.integers(1, 5)):
         letters = list(rng.choice(list(LETTERS), rng.integers(0, 4)))
         shape = [1 if letters.count(c) == 1 and rng.random() < 0.1 else sizes[c] for c in letters]
-        if covered is not None and rng.random() < 0.7:
-            at, n = rng.integers(0, len(letters) + 1), rng.integers(0, len(covered) + 1)
-            shape[at:at] = [1 if rng.random() < 0.2 else size for size in covered[len(covered) - n :]]
+        if ellipsis is not None and rng.random() < 0.7:
+            at, n = rng.integers(0, len(letters) + 1), rng.integers(0, len(ellipsis) + 1)
+            shape[at:at] = [1 if rng.random() < 0.2 else size for size in ellipsis[len(ellipsis) - n :]]
             letters.insert(at, "...")
         terms.append("".join(letters))
         operands.append(rng.standard_normal(shape))
@@ -36,7 +36,7 @@ def drawn(rng) -> tuple[str, list[np.ndarray]]:
 
 def equals_torch(torch, seeds) -> None:
     for seed in seeds:
-        equation, operands = drawn(np.random.default_rng(seed))
+        equation, operands = random_equation(np.random.default_rng(seed))
         arguments = [mg.tensor(x, requires_grad=True) for x in operands]
         value = mg.einsum(equation, *arguments).detach().numpy()
         expected = torch.einsum(equation, *map(torch.tensor, operands)).numpy()
