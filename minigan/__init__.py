@@ -9,6 +9,7 @@ Layers are in `minigan.nn`, functions by torch's names in `minigan.functional`, 
 `minigan.gan`.
 """
 
+from importlib import import_module as _import_module
 from pathlib import Path as _Path
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
@@ -17,13 +18,19 @@ from . import _starting
 if _starting.is_command():
     _starting.begin()
 
+import numpy as _np
+
 # In a checkout, kernels/ and examples/ lie beside this package, and links in it lead there (editors follow them);
 # installed, they lie inside it. Where a checkout has no links, as on Windows, the folder above is searched.
 if not (_Path(__file__).parent / "kernels").is_dir():
     __path__.append(str(_Path(__file__).parent.parent))
 
-from . import creation, functional, methods
+from . import _numpy as _numpy
+from . import autograd, creation, derivatives, functional, methods
+from . import inplace as inplace
+from ._array import TensorError
 from ._doors import open_doors as _open_doors
+from ._modes import inference_mode, set_grad_enabled
 from .autograd import (
     Node,
     Op,
@@ -40,12 +47,37 @@ from .autograd import (
 from .backend import Generator, bool_, device, float32, float64, get_num_threads, int64, manual_seed, set_num_threads
 from .capture import CaptureError, capture
 from .creation import *  # noqa: F403
+from .derivatives import hessian, hvp, jacobian, jvp, vjp
+from .methods import is_floating_point, is_tensor, numel
+from .names import torch_names
+from .ops.logic import allclose, equal
+from .remat import recompute
+from .storage import load, save
 
 if _TYPE_CHECKING:
     from ._typing import *  # noqa: F403
 else:
     globals().update(methods.PUBLIC)
 _open_doors(__name__)
+autograd.functional = derivatives  # as torch.autograd.functional
+
+
+# PyTorch's names of dtypes. Those that are Python's own stay out of `from minigan import *`.
+_DTYPES = {
+    **{"bool": bool_, "float": float32, "double": float64, "int": _np.dtype("int32"), "long": int64},
+    **{name: _np.dtype(name) for name in ("int8", "int16", "int32", "uint8")},
+}
+
+
+def __getattr__(name: str) -> object:
+    """Rooms that are loaded when somebody first names them, `minigan.optim`, and dtypes, `minigan.long`."""
+    if name in {"autograd", "data", "gan", "nn", "optim", "utils", "viz"}:
+        return _import_module(f"{__name__}.{name}")
+    if name in _DTYPES:
+        return _DTYPES[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __version__ = "0.2.0"
 __all__ = [
     "CaptureError",
@@ -53,6 +85,8 @@ __all__ = [
     "Node",
     "Op",
     "Tensor",
+    "TensorError",
+    "allclose",
     "as_tensor",
     "backward",
     "bool_",
@@ -60,17 +94,32 @@ __all__ = [
     "detect_anomaly",
     "device",
     "enable_grad",
+    "equal",
     "float32",
     "float64",
     "functional",
     "get_num_threads",
     "grad",
+    "hessian",
+    "hvp",
+    "inference_mode",
     "int64",
+    "is_floating_point",
     "is_grad_enabled",
+    "is_tensor",
+    "jacobian",
+    "jvp",
+    "load",
     "manual_seed",
     "no_grad",
+    "numel",
+    "recompute",
+    "save",
+    "set_grad_enabled",
     "set_num_threads",
     "tensor",
+    "torch_names",
+    "vjp",
     *creation.__all__,
 ]
 __all__.extend(methods.PUBLIC)

@@ -6,7 +6,7 @@ a backward pass over what was recorded before it can refuse (`stale`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self
 
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 _property: Any = property  # so that the type that stands beside a name counts
 
 
+class TensorError(ValueError, RuntimeError):
+    """What PyTorch answers with a RuntimeError and NumPy with a ValueError: gradients, in-place changes and truth
+    values that there are not."""
+
+
 class ArrayHolder:
     """An array with a count of its changes. version: a one-element list, shared with views of the same memory."""
 
@@ -36,16 +41,28 @@ class ArrayHolder:
     ndim: int = _property(attrgetter("_data.ndim"), doc="The number of its axes.")
     device: str = _property(lambda self: device_of(self._data), doc="The device that holds its array.")
 
-    @property
-    def data(self) -> np.ndarray:
+    def _read(self) -> np.ndarray:
         """The array. While `capture` records, the recorder answers instead, with what has a shape but no numbers."""
         if _modes.watchers and (recorder := _modes.recorder.get()) is not None:
             return recorder.data_read(self)
         return self._data
 
+    @property
+    def data(self) -> np.ndarray:
+        """The array, as `Values`: `w.data -= lr * g` and `w.data.clamp_(-c, c)` write into it."""
+        array = self._read()
+        return array.view(Values) if type(array) is np.ndarray else array
+
     @data.setter
-    def data(self, array: np.ndarray) -> None:
-        self._data = array
+    def data(self, array: np.ndarray | ArrayHolder) -> None:
+        if (recorder := _modes.current_recorder()) is not None:
+            recorder.array_enters(array)
+        if isinstance(array, ArrayHolder):
+            array = array._data
+        if type(array) not in device_modules and not isinstance(array, np.ndarray):
+            raise TypeError(f"data: the array of a tensor is a NumPy array, or one of its device, not {array!r}")
+        self._data = array.view(np.ndarray) if isinstance(array, Values) else array
+        self.changed()
 
     def changed(self) -> Self:
         """Say that `data` was changed in place: a backward pass through what was recorded before will refuse."""
@@ -54,20 +71,29 @@ class ArrayHolder:
 
     def item(self) -> float | int | bool:
         """The value of a one-element tensor as a Python number."""
-        if self.data.size != 1:
-            raise ValueError(f"item: only a one-element tensor has an item, this one has shape {self.shape}")
-        return self.data.item()
+        if self._data.size != 1:
+            raise TensorError(f"item: only a one-element tensor has an item, this one has shape {self.shape}")
+        return self._read().item()
 
     def tolist(self) -> Any:
         """Its values as nested Python lists."""
-        return self.data.tolist()
+        return self._read().tolist()
 
     def __len__(self) -> int:
         if self.ndim == 0:
             raise TypeError("len() of a 0-d tensor")
         return self.shape[0]
 
+    def __iter__(self) -> Iterator[Self]:
+        if self.ndim == 0:
+            raise TypeError("a 0-d tensor cannot be iterated over")
+        return (self[i] for i in range(len(self)))  # type: ignore[index]  # ops.index attaches it
+
     def __bool__(self) -> bool:
+        if self._data.size != 1:
+            raise TensorError(
+                f"bool: whether a tensor of shape {self.shape} is true is ambiguous; use .any() or .all()"
+            )
         return bool(self.item())
 
     def __float__(self) -> float:
@@ -76,9 +102,47 @@ class ArrayHolder:
     def __int__(self) -> int:
         return int(self.item())
 
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu" or self._data.size != 1:
+            raise TypeError(f"only a tensor of one whole number is an index, not {self.dtype} of shape {self.shape}")
+        return int(self.item())
+
+    def __format__(self, specification: str) -> str:
+        if specification and self._data.size != 1:
+            raise TypeError(f"format: {specification!r} is for one number; this tensor has shape {self.shape}")
+        return format(self.item(), specification) if specification or self.ndim == 0 else str(self)
+
     def _host_data(self) -> np.ndarray:
-        """`data` on the CPU."""
-        return host(self.data) if type(self.data) in device_modules else self.data
+        """The array on the CPU."""
+        array = self._read()
+        return host(array) if type(array) in device_modules else array
+
+
+class Values(np.ndarray):
+    """What `Tensor.data` is: the tensor's own memory as an array, which has a Tensor's methods too.
+
+    So `w.data.normal_(0, 0.02)` and `x.data.cpu().numpy()` do what they do in PyTorch. What NumPy computes of it is a
+    plain array.
+    """
+
+    tensor: type  # the class of Tensors; the engine sets it
+
+    def __array_wrap__(self, array: np.ndarray, context: Any = None, return_scalar: bool = False) -> Any:
+        return array.view(np.ndarray)[()] if return_scalar else array.view(np.ndarray)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or not callable(getattr(self.tensor, name, None)):
+            raise AttributeError(f"neither an array nor a Tensor has an attribute {name!r}")
+        return getattr(self.tensor(self.view(np.ndarray)), name)
+
+    def __repr__(self) -> str:
+        return repr(self.view(np.ndarray))
+
+    def __reduce__(self) -> Any:
+        return self.view(np.ndarray).__reduce__()
 
 
 array_of: Callable[[ArrayHolder], np.ndarray] = attrgetter("_data")
@@ -91,6 +155,9 @@ def in_place(kernel: Callable, targets: Sequence[ArrayHolder], sources: Sequence
     Nothing is recorded for the gradient; each target counts the change. While `capture` records a step the change is
     noted instead, and made by the plan.
     """
+    if (changes := _modes.changes.get()) is not None:
+        for t in targets:
+            changes.setdefault(id(t), (t, t._data.copy()))
     if (recorder := _modes.current_recorder()) is None:
         kernel(*map(array_of, targets), *map(array_of, sources))
     else:
@@ -104,6 +171,26 @@ def overwrite(target: np.ndarray, source: np.ndarray) -> None:
     target[...] = source
 
 
+def is_operand(value: object) -> bool:
+    """Whether a value can stand beside a tensor in arithmetic: tensors, numbers, and what holds numbers."""
+    return isinstance(value, OPERANDS) or hasattr(value, "__array__")
+
+
+OPERANDS = (ArrayHolder, bool, int, float, np.ndarray, np.generic, list, tuple)
+
+
+def is_comparable(value: object) -> bool:
+    """Whether `==` with a tensor looks at elements: not for None, text, and lists of anything but numbers."""
+    if isinstance(value, (ArrayHolder, bool, int, float)) or type(value) in device_modules:
+        return True
+    if not is_operand(value):
+        return False
+    try:
+        return np.asarray(value).dtype.kind in "fiub"
+    except ValueError:  # lists of unequal lengths
+        return False
+
+
 def stale(node: Node) -> RuntimeError:
     """The error for an input or output that a node's vjp reads and that was changed in place since it was recorded."""
     changes = [
@@ -115,6 +202,15 @@ def stale(node: Node) -> RuntimeError:
     return RuntimeError(
         f"{node.op.name}: {changes[0]} was changed in place (by an optimiser step, say) after this op used it, so"
         " its gradient would be wrong; call backward before the step, or run the forward pass again"
+    )
+
+
+def graphless(name: str) -> TensorError:
+    """The error for an output that has nothing to differentiate."""
+    return TensorError(
+        f"{name}: the output depends on nothing that requires a gradient. If it was computed from what grad(...)"
+        " returned, that call needs create_graph=True; if under no_grad or from detach(), compute it outside; a true"
+        " constant has no gradient (grad's allow_unused=True answers None)"
     )
 
 

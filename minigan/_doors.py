@@ -14,6 +14,7 @@ from types import ModuleType
 
 DOORS = {
     "init": "nn.init",
+    "nn.functional": "functional",
     "module": "nn.module",
     "gradcheck": "testing.gradcheck",
     "strategies": "testing.strategies",

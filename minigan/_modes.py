@@ -4,16 +4,18 @@ Three ContextVars: whether ops are recorded for the gradient (`no_grad`), whethe
 (`detect_anomaly`), and who records a training step for its replay (`capture`). `Recorder` lists the points at which the
 engine tells such a recorder what happens, or asks it. They are calls that stand in the engine's own code, which is
 never changed from outside; while no step is recorded and no result checked, in any thread, `watchers` is 0, and a point
-costs one look at that. (Hooks on gradients are the user's own watchers; `HookHandle` takes one out again.)
+costs one look at that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import functools
+import inspect
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 import numpy as np
 
@@ -57,6 +59,8 @@ class Recorder(Protocol):
 grad_enabled: ContextVar[bool] = ContextVar("minigan_grad_enabled", default=True)
 anomaly: ContextVar[bool] = ContextVar("minigan_anomaly", default=False)
 recorder: ContextVar[Recorder | None] = ContextVar("minigan_recorder", default=None)
+changes: ContextVar[dict | None] = ContextVar("minigan_changes", default=None)
+"""What `in_place` notes for who will have to undo it: by identity, a tensor and its array before."""
 
 watchers = 0
 """How many recordings and anomaly contexts are open, in all threads."""
@@ -72,14 +76,123 @@ def _set(mode: ContextVar, value: Any) -> Iterator[None]:
         mode.reset(token)
 
 
-def no_grad() -> Context[None]:
-    """Context manager (and decorator) in which nothing is recorded."""
-    return _set(grad_enabled, False)
+F = TypeVar("F", bound=Callable)
 
 
-def enable_grad() -> Context[None]:
-    """Context manager (and decorator) in which ops are recorded, also inside `no_grad`."""
-    return _set(grad_enabled, True)
+class GradMode:
+    """Whether ops are recorded, within `with` or a decorated function: of generators and coroutines, whenever their own
+    code runs. One object may be entered again and again, also inside itself."""
+
+    __slots__ = ("enabled",)
+
+    def __init__(self, enabled: bool) -> None:
+        self.enabled = bool(enabled)
+
+    def __enter__(self) -> None:
+        _outer.set((*_outer.get(), grad_enabled.get()))
+        grad_enabled.set(self.enabled)
+
+    def __exit__(self, *exception: object) -> None:
+        *outer, before = _outer.get()
+        _outer.set(tuple(outer))
+        grad_enabled.set(before)
+
+    def __call__(self, function: F) -> F:
+        wrapped: Any = self._wrapped(function)
+        return wrapped
+
+    def _wrapped(self, function: Callable) -> Callable:
+        if isinstance(function, type) or not callable(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(f"no_grad, enable_grad: can decorate a function, not {function!r}; decorate its methods")
+        if inspect.isgeneratorfunction(function):
+            return functools.wraps(function)(lambda *args, **kwargs: self._steps(function(*args, **kwargs)))
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def awaited(*args: Any, **kwargs: Any) -> Any:
+                with self:
+                    return await function(*args, **kwargs)
+
+            return awaited
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return function(*args, **kwargs)
+
+        return call
+
+    def _steps(self, generator: Generator) -> Generator:
+        """The generator, each of whose steps runs in this mode; what it yields is used outside of it."""
+        try:
+            with self:
+                value = next(generator)
+            while True:
+                try:
+                    sent = yield value
+                except GeneratorExit:
+                    with self:
+                        generator.close()
+                    raise
+                except BaseException as error:
+                    with self:
+                        value = generator.throw(error)
+                else:
+                    with self:
+                        value = generator.send(sent)
+        except StopIteration as end:
+            return end.value
+
+
+_outer: ContextVar[tuple[bool, ...]] = ContextVar("minigan_outer_grad_modes", default=())
+"""What `grad_enabled` was outside each open GradMode, innermost last."""
+
+
+class SetGradEnabled(GradMode):
+    """What `set_grad_enabled` returns: the mode is set already, and `with` takes it back at its end."""
+
+    __slots__ = ("before",)
+
+    def __init__(self, enabled: bool) -> None:
+        super().__init__(enabled)
+        self.before = grad_enabled.get()
+        grad_enabled.set(self.enabled)
+
+    def __enter__(self) -> None:
+        _outer.set((*_outer.get(), self.before))
+        grad_enabled.set(self.enabled)
+
+    def __call__(self, function: F) -> F:
+        grad_enabled.set(self.before)
+        return GradMode(self.enabled)(function)
+
+
+@overload
+def no_grad(function: None = None) -> GradMode: ...
+@overload
+def no_grad(function: F) -> F: ...
+def no_grad(function: Callable | None = None) -> Any:
+    """Context manager and decorator, `@no_grad()` or `@no_grad`, in which nothing is recorded."""
+    return GradMode(False) if function is None else GradMode(False)(function)
+
+
+@overload
+def enable_grad(function: None = None) -> GradMode: ...
+@overload
+def enable_grad(function: F) -> F: ...
+def enable_grad(function: Callable | None = None) -> Any:
+    """Context manager and decorator in which ops are recorded, also inside `no_grad`."""
+    return GradMode(True) if function is None else GradMode(True)(function)
+
+
+def inference_mode(mode: bool | Callable = True) -> Any:
+    """`no_grad`, by the name that PyTorch has for it; with mode=False it changes nothing."""
+    return no_grad(mode) if callable(mode) else GradMode(not mode and grad_enabled.get())
+
+
+def set_grad_enabled(mode: bool) -> SetGradEnabled:
+    """Record ops, or not, from now on; as a context manager, until its end."""
+    return SetGradEnabled(mode)
 
 
 def is_grad_enabled() -> bool:
@@ -127,17 +240,3 @@ def check_finite(op: str, inputs: Sequence[np.ndarray], outputs: Sequence[np.nda
                 f"{op} made {kind} (output {y.shape}, inputs {', '.join(str(x.shape) for x in inputs)}"
                 f" {'all finite' if finite else 'not all finite'})"
             )
-
-
-class HookHandle:
-    """What `register_hook` returns: calling it, or `remove`, takes the hook out of its list."""
-
-    def __init__(self, hooks: list, hook: Callable) -> None:
-        self._hooks, self._hook = hooks, hook
-
-    def remove(self) -> None:
-        """Remove the hook; a second time does nothing."""
-        if self._hook in self._hooks:
-            self._hooks.remove(self._hook)
-
-    __call__ = remove

@@ -27,11 +27,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _array, _modes
-from ._array import ArrayHolder, array_of, in_place, of_any_arguments
+from . import _array, _hooks, _modes
+from ._array import ArrayHolder, TensorError, array_of, of_any_arguments
+from ._array import in_place as in_place
 from ._modes import detect_anomaly as detect_anomaly
 from ._modes import enable_grad, is_grad_enabled, no_grad
-from .backend import FLOATS, Generator, device_modules, namespace, to_device, together
+from .backend import FLOATS, Generator, device_modules, namespace, together
 
 if TYPE_CHECKING:
     from ._typing import ArrayLike, DTypeLike, Hook, Methods, Now, Operand, Slot, T
@@ -47,7 +48,6 @@ class Tensor(ArrayHolder, Methods):
     """
 
     __slots__ = ("_grad", "_leaf_grad", "hooks", "index", "node")
-    __array_priority__ = 100
     _grad: Tensor | None
     hooks: list[Hook] | None
 
@@ -103,54 +103,24 @@ class Tensor(ArrayHolder, Methods):
         out.version = self.version
         return out
 
-    def backward(self, gradient: Tensor | None = None, inputs: Sequence[Tensor] | None = None) -> None:
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        inputs: Sequence[Tensor] | None = None,
+        *,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+    ) -> None:
         """Accumulate the gradient of this tensor into `.grad` of every leaf (or of `inputs`); see `backward`."""
-        backward((self,), None if gradient is None else (gradient,), inputs)
+        backward((self,), None if gradient is None else (gradient,), inputs, create_graph=create_graph)
 
-    def register_hook(self, hook: Hook) -> _modes.HookHandle:
-        """Call hook(gradient) once this tensor's whole gradient is known; what it returns, unless None, takes its
-        place. Returns a handle: call it (or its `.remove()`) to remove the hook."""
-        if not self.requires_grad:
-            raise ValueError("register_hook: this tensor does not require a gradient, so its hook would never run")
-        if self.node is None:
-            self.hooks = hooks = self.hooks or []
-        else:
-            self.node.hooks = self.node.hooks or {}
-            hooks = self.node.hooks.setdefault(self.index, [])
-        hooks.append(hook)
-        return _modes.HookHandle(hooks, hook)
-
-    def assign(self, values: Tensor | np.ndarray) -> Tensor:
-        """Overwrite this leaf's values in place, unrecorded, and count it. Raises ValueError on another shape."""
-        values = values if isinstance(values, Tensor) else Tensor(_array.shared_array(values))
-        if device_modules and type(values._data) is not type(self._data):
-            values = Tensor(to_device(values._data, self.device))
-        if values.shape != self.shape:
-            raise ValueError(
-                f"assign: cannot write an array of shape {values.shape} into a tensor of shape {self.shape}"
-            )
-        in_place(_array.overwrite, [self], [values])
-        return self
-
-    def numpy(self) -> np.ndarray:
-        """Its array, on the CPU not copied. Raises ValueError on one that requires a gradient: detach() first."""
-        if self.requires_grad:
-            raise ValueError("numpy: this tensor requires a gradient; use .detach().numpy()")
-        return self._host_data()
-
-    def __deepcopy__(self, memo: dict) -> Tensor:
-        copy = type(self)(self.data.copy())
-        copy._leaf_grad = self._leaf_grad
-        return copy
+    register_hook = _hooks.register_hook
+    retain_grad = _hooks.retain_grad
 
     __hash__ = object.__hash__
 
-    def __repr__(self) -> str:
-        values = np.array2string(self._host_data(), separator=", ", prefix="tensor(", precision=4)
-        source = f", made by {self.node.op.name}" if self.node else ", requires_grad=True" if self._leaf_grad else ""
-        return f"tensor({values}, dtype={self.dtype}{source})"
 
-
+_array.Values.tensor = Tensor
 _numbers = itertools.count()
 
 
@@ -288,41 +258,68 @@ def grad(
     inputs: Tensor | Iterable[Tensor],
     grad_outputs: Tensor | Iterable[Tensor | None] | None = None,
     create_graph: bool = False,
+    *,
+    retain_graph: bool | None = None,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """The gradient of sum(outputs * grad_outputs) with respect to each of `inputs`.
 
     outputs, inputs: a Tensor or a sequence of them. grad_outputs: the cotangents, likewise, each of its output's shape;
     it may be left out (or an entry None) for an output with one element, and is then 1. create_graph: record this pass,
     so that what it returns can be differentiated again. Returns a tuple, one entry per input: a Tensor of its shape, or
-    None if no output depends on it. Raises ValueError for a cotangent that is missing or of the wrong shape, or an
-    input that requires no gradient.
+    None if no output depends on it.
+
+    allow_unused: False refuses an input that no output depends on, True answers None also where no output depends on
+    anything that requires a gradient. materialize_grads: zeros for None. retain_graph and only_inputs change nothing: a
+    graph lives while something refers to it. Raises TensorError (a ValueError and a RuntimeError) where nothing is to
+    be differentiated, ValueError for a cotangent that is missing or of the wrong shape.
     """
     outputs, inputs = _sequence(outputs), _sequence(inputs)
     for position, x in enumerate(inputs):
         if not isinstance(x, Tensor) or not x.requires_grad:
-            raise ValueError(
+            raise TensorError(
                 f"grad: inputs[{position}] does not require a gradient; call requires_grad_() on it before it is used"
             )
+    if not (allow_unused or materialize_grads or _any_graph(outputs)):
+        raise _array.graphless("grad")
     seeds = _seeds(outputs, grad_outputs)
     table = _propagate(outputs, seeds, {_slot(x) for x in inputs}, _walk(outputs, inputs), create_graph)
-    gradients = (table.get(_slot(x)) for x in inputs)
-    return tuple(g if g is None or create_graph or g.node is None else g.detach() for g in gradients)
+    gradients: list[Tensor | None] = [table.get(_slot(x)) for x in inputs]
+    for i, (x, g) in enumerate(zip(inputs, gradients, strict=True)):
+        if g is None and materialize_grads:
+            gradients[i] = Tensor(namespace(array_of(x)).zeros(x.shape, x.dtype))
+        elif g is None and allow_unused is False:
+            raise TensorError(f"grad: no output depends on inputs[{i}]; allow_unused=True answers None for it")
+        elif g is not None and not create_graph and g.node is not None:
+            gradients[i] = g.detach()
+    return tuple(gradients)
 
 
 def backward(
     outputs: Tensor | Iterable[Tensor],
     grad_outputs: Tensor | Iterable[Tensor | None] | None = None,
     inputs: Sequence[Tensor] | None = None,
+    *,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
 ) -> None:
     """Accumulate the gradient of sum(outputs * grad_outputs) into `.grad` of every leaf that requires one, or of
     `inputs`.
 
-    `.grad` never carries history (use `grad(..., create_graph=True)` for higher orders). Raises ValueError if no output
-    requires a gradient.
+    `.grad` never carries history, so create_graph is refused: `grad(..., create_graph=True)` is for higher orders.
+    retain_graph changes nothing: a graph lives while something refers to it. Raises TensorError (a ValueError and a
+    RuntimeError) if no output requires a gradient.
     """
+    if create_graph:
+        raise TensorError(
+            "backward: .grad never carries history (x -> x.grad -> graph -> x would be a leak); use"
+            " minigan.grad(output, inputs, create_graph=True)"
+        )
     outputs = _sequence(outputs)
-    if not any(y.requires_grad for y in outputs):
-        raise ValueError("backward: the output depends on nothing that requires a gradient")
+    if not _any_graph(outputs):
+        raise _array.graphless("backward")
     seeds = _seeds(outputs, grad_outputs)
     nodes = _walk(outputs, inputs or ())
     if inputs is None:
@@ -339,6 +336,11 @@ def backward(
                 x.grad = x.grad + g
             else:  # two leaves may receive one array (both ends of an addition do): each .grad must be its own
                 x.grad = g.detach() if _array.claim(array_of(g), owners) else g._copy()
+
+
+def _any_graph(outputs: Sequence[Tensor]) -> bool:
+    """Whether some output has a graph to differentiate, or there is none at all."""
+    return not outputs or any(y is not None and y.requires_grad for y in outputs)
 
 
 def _slot(t: Tensor) -> Slot:
@@ -422,7 +424,7 @@ def _propagate(
             if node.hooks:
                 for index, hooks in node.hooks.items():
                     if (g := cotangents[index]) is not None:
-                        cotangents[index] = _apply_hooks(hooks, g)
+                        cotangents[index] = _hooks.apply_hooks(hooks, g)
             if node in inner:
                 for index, g in enumerate(cotangents):
                     if g is not None and (node, index) in targets:
@@ -440,7 +442,7 @@ def _propagate(
                 if n and g is not None:
                     accumulate(x, g)
         for slot, hooks in leaf_hooks.items():
-            gradients[slot] = _apply_hooks(hooks, gradients[slot])
+            gradients[slot] = _hooks.apply_hooks(hooks, gradients[slot])
     finally:
         _modes.grad_enabled.reset(token)
     return gradients
@@ -463,16 +465,6 @@ def _vjp(node: Node, need: tuple[bool, ...], cotangents: Sequence[Tensor | None]
     return grads
 
 
-def _apply_hooks(hooks: Sequence[Hook], g: Tensor) -> Tensor:
-    for hook in tuple(hooks):
-        answer = hook(g)
-        if answer is not None:
-            if not isinstance(answer, Tensor) or answer._data.shape != g._data.shape:
-                raise _array.unfit("register_hook", answer, f"a tensor of shape {g.shape}", ", or None to leave it")
-            g = answer
-    return g
-
-
 def _seeds(outputs: Sequence[Tensor], grad_outputs: Tensor | Iterable[Tensor | None] | None) -> list[Tensor]:
     """The cotangents of the outputs, as Tensors of their shapes."""
     cotangents = (None,) * len(outputs) if grad_outputs is None else _sequence(grad_outputs)
@@ -482,7 +474,7 @@ def _seeds(outputs: Sequence[Tensor], grad_outputs: Tensor | Iterable[Tensor | N
     for y, g in zip(outputs, cotangents, strict=True):
         array = array_of(y)
         if g is None and array.size != 1:
-            raise ValueError(
+            raise TensorError(
                 f"grad: an output of shape {y.shape} needs a cotangent in grad_outputs; only one-element outputs do not"
             )
         g = Tensor(namespace(array).ones(y.shape, y.dtype)) if g is None else as_tensor(g, like=array)

@@ -5,7 +5,7 @@ The default dtype is float32. `tensor` and `as_tensor`, which the engine itself 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,25 +13,33 @@ import numpy as np
 from minigan.kernels.work import poisoned
 
 from ._array import shared_array
-from .autograd import Op, Tensor
-from .backend import Generator, default_device, default_generator, device, float32, float64, int64, to_device
+from .autograd import Op, Tensor, array_of, tensor
+from .backend import Generator, default_device, default_generator, device, float32, float64, int64, namespace, to_device
+from .backend import device as check_device
+from .ops.basic import cast
 from .ops.shape import sizes_of
 
 if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
+    from numpy.typing import ArrayLike, DTypeLike
 
 __all__ = [
     "arange",
+    "asarray",
     "empty",
+    "empty_like",
     "eye",
     "from_numpy",
     "full",
+    "full_like",
     "linspace",
     "ones",
     "ones_like",
     "rand",
+    "rand_like",
     "randint",
+    "randint_like",
     "randn",
+    "randn_like",
     "randperm",
     "zeros",
     "zeros_like",
@@ -43,11 +51,11 @@ class Fill(Op):
 
     name, differentiable = "full_like", False
 
-    def __init__(self, value: float) -> None:
-        self.value = value
+    def __init__(self, value: float, dtype: DTypeLike | None = None) -> None:
+        self.value, self.dtype = value, dtype
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        return np.full_like(x, self.value)
+        return namespace(x).full_like(x, self.value, dtype=self.dtype)
 
 
 class Draw(Op):
@@ -91,11 +99,13 @@ def ones(
 def full(
     size: int | Sequence[int],
     fill_value: float,
-    dtype: DTypeLike = float32,
+    dtype: DTypeLike | None = None,
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """A tensor of shape `size` filled with one value."""
+    """A tensor of shape `size` filled with one value: float32 for a float, int64 for an int, bool for a bool."""
+    if dtype is None:
+        dtype = np.bool_ if isinstance(fill_value, bool) else int64 if isinstance(fill_value, int) else float32
     return _leaf(np.full(sizes_of((size,)), fill_value, dtype), device, requires_grad)
 
 
@@ -106,31 +116,92 @@ def empty(
     return _leaf(poisoned(np.empty(sizes_of(size), dtype)), device, requires_grad)
 
 
-def zeros_like(input: Tensor, requires_grad: bool = False) -> Tensor:
-    """Zeros of the shape, dtype and layout of `input`."""
-    return Fill(0)(input).requires_grad_(requires_grad)
+def full_like(
+    input: Tensor,
+    fill_value: float,
+    dtype: DTypeLike | None = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """One value in the shape, dtype and layout of `input`, or in another dtype."""
+    out = Fill(fill_value, dtype)(input)
+    if device is not None and out.device != check_device(device):
+        out = Tensor(to_device(array_of(out), check_device(device)))
+    return out.requires_grad_(requires_grad)
 
 
-def ones_like(input: Tensor, requires_grad: bool = False) -> Tensor:
-    """Ones of the shape, dtype and layout of `input`."""
-    return Fill(1)(input).requires_grad_(requires_grad)
+def zeros_like(
+    input: Tensor, dtype: DTypeLike | None = None, device: str | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Zeros of the shape, dtype and layout of `input`, or in another dtype."""
+    return full_like(input, 0, dtype, device, requires_grad)
 
 
-def eye(n: int, m: int | None = None, dtype: DTypeLike = float32) -> Tensor:
+def ones_like(
+    input: Tensor, dtype: DTypeLike | None = None, device: str | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Ones of the shape, dtype and layout of `input`, or in another dtype."""
+    return full_like(input, 1, dtype, device, requires_grad)
+
+
+def empty_like(
+    input: Tensor, dtype: DTypeLike | None = None, device: str | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Uninitialised memory in the shape of `input`."""
+    return empty(input.shape, dtype=dtype or input.dtype, device=device or input.device, requires_grad=requires_grad)
+
+
+def rand_like(
+    input: Tensor, generator: Generator | None = None, dtype: DTypeLike | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Numbers uniform on [0, 1) in the shape and dtype of `input`."""
+    return rand(input.shape, generator=generator, dtype=dtype or input.dtype, requires_grad=requires_grad)
+
+
+def randn_like(
+    input: Tensor, generator: Generator | None = None, dtype: DTypeLike | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Standard normal numbers in the shape and dtype of `input`."""
+    return randn(input.shape, generator=generator, dtype=dtype or input.dtype, requires_grad=requires_grad)
+
+
+def randint_like(input: Tensor, low: int, high: int | None = None, generator: Generator | None = None) -> Tensor:
+    """Whole numbers uniform on low..high-1 (0..low-1 without `high`) in the shape and dtype of `input`."""
+    low, high = (0, low) if high is None else (low, high)
+    return cast(randint(low, high, input.shape, generator), input.dtype)
+
+
+def eye(
+    n: int, m: int | None = None, dtype: DTypeLike = float32, device: str | None = None, requires_grad: bool = False
+) -> Tensor:
     """The (n, m) matrix with ones on its diagonal."""
-    return _leaf(np.eye(n, m, dtype=dtype), None)
+    return _leaf(np.eye(n, m, dtype=dtype), device, requires_grad)
 
 
-def arange(start: float, end: float | None = None, step: float = 1, dtype: DTypeLike | None = None) -> Tensor:
+def arange(
+    start: float,
+    end: float | None = None,
+    step: float = 1,
+    dtype: DTypeLike | None = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """start, start + step, ... below end; arange(end) counts from 0. int64 for integers, else float32."""
     start, end = (0, start) if end is None else (start, end)
     whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
-    return _leaf(np.arange(start, end, step, dtype=dtype or (int64 if whole else float32)), None)
+    return _leaf(np.arange(start, end, step, dtype=dtype or (int64 if whole else float32)), device, requires_grad)
 
 
-def linspace(start: float, end: float, steps: int, dtype: DTypeLike = float32) -> Tensor:
+def linspace(
+    start: float,
+    end: float,
+    steps: int,
+    dtype: DTypeLike = float32,
+    device: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """`steps` equally spaced values from start to end, both included."""
-    return _leaf(np.linspace(start, end, steps, dtype=float64).astype(dtype), None)
+    return _leaf(np.linspace(start, end, steps, dtype=float64).astype(dtype), device, requires_grad)
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
@@ -160,11 +231,63 @@ def rand(
     return Draw(generator, "uniform", sizes_of(size), dtype)().requires_grad_(requires_grad)
 
 
-def randint(low: int, high: int, size: int | Sequence[int], generator: Generator | None = None) -> Tensor:
-    """int64 uniform on low..high-1, of shape `size`."""
+def randint(
+    low: int,
+    high: int | Sequence[int],
+    size: int | Sequence[int] | None = None,
+    generator: Generator | None = None,
+) -> Tensor:
+    """int64 uniform on low..high-1, of shape `size`; randint(high, size) begins at 0."""
+    low, high, size = (0, low, high) if size is None else (low, high, size)
     return Draw(generator, "integers", low, high, sizes_of((size,)))()
 
 
 def randperm(n: int, generator: Generator | None = None) -> Tensor:
     """A random order of 0..n-1."""
     return Draw(generator, "permutation", n)()
+
+
+def asarray(obj: Tensor | ArrayLike, dtype: DTypeLike | None = None, device: str | None = None) -> Tensor:
+    """`obj` as a Tensor, itself if it is one and has that dtype and device."""
+    if isinstance(obj, Tensor):
+        return obj.to(dtype=dtype, device=device)
+    return tensor(obj, dtype, device)
+
+
+def _like(function: Callable, name: str) -> Callable:
+    """The method of a tensor that makes another of its dtype, on its device."""
+
+    def method(
+        self: Tensor, *size: int | Sequence[int], dtype: DTypeLike | None = None, device: str | None = None,
+        requires_grad: bool = False,
+    ) -> Tensor:  # fmt: skip
+        return function(*size, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"`{function.__name__}`, in the dtype and on the device of this tensor."
+    return method
+
+
+def new_full(
+    self: Tensor,
+    size: int | Sequence[int],
+    fill_value: float,
+    dtype: DTypeLike | None = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`full`, in the dtype and on the device of this tensor."""
+    return full(size, fill_value, dtype or self.dtype, device or self.device, requires_grad)
+
+
+def new_tensor(
+    self: Tensor, data: Tensor | ArrayLike, dtype: DTypeLike | None = None, requires_grad: bool = False
+) -> Tensor:
+    """`tensor`, in the dtype and on the device of this tensor."""
+    return tensor(data, dtype or self.dtype, self.device, requires_grad)
+
+
+for _function in (zeros, ones, empty):
+    setattr(Tensor, f"new_{_function.__name__}", _like(_function, f"new_{_function.__name__}"))
+for _method in (new_full, new_tensor):
+    setattr(Tensor, _method.__name__, _method)

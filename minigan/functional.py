@@ -44,6 +44,7 @@ from .ops.resample import (
     pixel_unshuffle,
 )
 from .ops.shape import transpose, unsqueeze
+from .ops.spelling import spelled
 from .ops.unfold import fold, unfold
 from .ops.warp import affine_grid, grid_sample
 
@@ -226,4 +227,4 @@ def scaled_dot_product_attention(
 
 
 for _name in __all__:
-    globals()[_name] = PUBLIC.get(_name) or named(globals()[_name], _name, __name__)
+    globals()[_name] = PUBLIC.get(_name) or named(spelled(globals()[_name]), _name, __name__)

@@ -5,17 +5,35 @@ A method is the function with the tensor as its first argument: x.tanh() is tanh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .autograd import Op, Tensor
+from .autograd import Op, Tensor, array_of
+from .backend import FLOATS, float32, float64, to_device
 from .backend import device as check_device
-from .backend import float32, float64, to_device
-from .ops import act, arrange, basic, einsum, elementary, index, matmul, order, reduce, scatter, shape
+from .ops import (
+    act,
+    arrange,
+    basic,
+    einsum,
+    elementary,
+    index,
+    logic,
+    matmul,
+    order,
+    products,
+    quotient,
+    reduce,
+    scatter,
+    shape,
+    table,
+    views,
+)
 from .ops.copy import clone
 from .ops.naming import named
+from .ops.spelling import spelled
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -33,30 +51,51 @@ METHODS = {
     scatter: "index_add scatter scatter_add",
     arrange: "diag diagonal masked_fill roll tile tril triu",
     matmul: "bmm matmul outer",
+    quotient: "floor_divide remainder",
+    products: "addcdiv addcmul addmm dot mm mv",
+    logic: "bitwise_and bitwise_not bitwise_or bitwise_xor isclose isinf logical_and logical_not logical_or"
+    " logical_xor",
+    views: (
+        "expand expand_as movedim moveaxis narrow ravel reshape_as select swapaxes swapdims t type_as unbind view_as"
+    ),
 }
-FUNCTIONS = {basic: "where", index: "cat concat stack pad", einsum: "einsum"}
+FUNCTIONS = {basic: "where", index: "cat concat concatenate stack pad", einsum: "einsum"}
 # fmt: on
 
 PUBLIC = {
-    name: named(getattr(module, name), name, __package__)
+    name: named(spelled(getattr(module, name)), name, __package__)
     for table in (METHODS, FUNCTIONS)
     for module, names in table.items()
     for name in names.split()
 }
 
 
-def _method(function):
-    def method(self, *args, **kwargs):
-        return function(self, *args, **kwargs)
+def as_method(name: str, function: Callable) -> Callable:
+    """A function or op as a method: a function is one as it stands, an op is called by one."""
+    if not isinstance(function, Op):
+        return function
+    inputs = table.inputs_of(type(function)) if ufunc_inputs(function) is None else "ab"[: ufunc_inputs(function)]
 
-    method.__name__ = method.__qualname__ = getattr(function, "name", None) or function.__name__
+    def unary(self: Tensor) -> Tensor:
+        return function(self)
+
+    def binary(self: Tensor, other: Tensor | float) -> Tensor:
+        return function(self, other)
+
+    method = unary if len(inputs) == 1 else binary
+    method.__name__ = method.__qualname__ = name
     method.__doc__ = function.__doc__
     return method
 
 
+def ufunc_inputs(op: Op) -> int | None:
+    """How many arrays the NumPy function of an elementwise op takes; None for another op."""
+    return getattr(getattr(op, "ufunc", None), "nin", None)
+
+
 for _names in METHODS.values():
     for _name in _names.split():
-        setattr(Tensor, _name, _method(PUBLIC[_name]))
+        setattr(Tensor, _name, as_method(_name, PUBLIC[_name]))
 
 
 class ToDevice(Op):
@@ -75,33 +114,89 @@ class ToDevice(Op):
         return (ToDevice(node.inputs[0].device)(g),)
 
 
-def to(self: Tensor, *args: DTypeLike, dtype: DTypeLike | None = None, device: str | None = None) -> Tensor:
-    """In another dtype and / or on another device: x.to("cpu"), x.to(minigan.float64), x.to("cpu", minigan.float32)."""
+def to(
+    self: Tensor,
+    *args: DTypeLike | Tensor,
+    dtype: DTypeLike | None = None,
+    device: str | None = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+) -> Tensor:
+    """In another dtype and / or on another device: x.to("cpu"), x.to(minigan.float64), x.to("cpu", minigan.float32),
+    x.to(another tensor). non_blocking changes nothing; with copy the answer never is x itself."""
     for value in args:
-        if isinstance(value, str):
+        if isinstance(value, bool):
+            continue  # PyTorch's non_blocking
+        if isinstance(value, Tensor):
+            dtype, device = value.dtype, value.device
+        elif isinstance(value, str):
             device = value
         else:
             dtype = value
-    if device is not None and check_device(device) != self.device:
-        self = ToDevice(check_device(device))(self)
-    return self if dtype is None else basic.cast(self, np.dtype(dtype))
+    out = self
+    if device is not None and check_device(device) != out.device:
+        out = ToDevice(check_device(device))(out)
+    out = out if dtype is None else basic.cast(out, np.dtype(dtype))
+    return clone(out) if copy and out is self else out
 
 
-def expand(self: Tensor, *sizes: int | Sequence[int]) -> Tensor:
-    """A view repeated to `sizes`; -1 keeps an axis."""
-    sizes = shape.sizes_of(sizes)
-    lead = len(sizes) - self.ndim
-    return basic.broadcast_to(self, tuple(self.shape[i - lead] if s == -1 else s for i, s in enumerate(sizes)))
+def type_(self: Tensor, dtype: DTypeLike | None = None) -> Tensor | str:
+    """In another dtype; the name of its dtype where none is named."""
+    return str(self.dtype) if dtype is None else basic.cast(self, np.dtype(dtype))
 
 
-Tensor.to = to
-Tensor.expand = expand
-Tensor.repeat = named(arrange.repeat, "repeat", __package__)
-Tensor.unfold = named(arrange.unfold, "unfold", __package__)
+def size(self: Tensor, dim: int | None = None) -> tuple[int, ...] | int:
+    """Its shape, or the size of one axis."""
+    return self.shape if dim is None else self.shape[dim]
+
+
+def deepcopy(self: Tensor, memo: dict) -> Tensor:
+    """A leaf of the same kind with an array of its own."""
+    copy = type(self)(self._read().copy())
+    copy._leaf_grad = self._leaf_grad
+    return copy
+
+
+def text(self: Tensor) -> str:
+    """Its values, its dtype, and the op that made it."""
+    values = np.array2string(self._host_data(), separator=", ", prefix="tensor(", precision=4)
+    source = f", made by {self.node.op.name}" if self.node else ", requires_grad=True" if self._leaf_grad else ""
+    return f"tensor({values}, dtype={self.dtype}{source})"
+
+
+Tensor.to, Tensor.type, Tensor.size = to, type_, size
+Tensor.__deepcopy__, Tensor.__repr__ = deepcopy, text
+for _name, _dtype in {
+    "float": float32, "double": float64, "int": np.int32, "long": np.int64, "short": np.int16, "bool": np.bool_,
+}.items():  # fmt: skip
+    setattr(Tensor, _name, lambda self, dtype=_dtype: basic.cast(self, np.dtype(dtype)))
+Tensor.dim = Tensor.ndimension = lambda self: self.ndim
+Tensor.element_size = lambda self: self.dtype.itemsize
+Tensor.is_contiguous = lambda self: array_of(self).flags.c_contiguous
+Tensor.repeat = named(spelled(arrange.repeat), "repeat", __package__)
+Tensor.unfold = named(spelled(arrange.unfold), "unfold", __package__)
 Tensor.__getitem__ = named(index.getitem, "index", __package__)
-Tensor.float = lambda self: basic.cast(self, float32)
-Tensor.double = lambda self: basic.cast(self, float64)
-Tensor.long = lambda self: basic.cast(self, np.int64)
-Tensor.size = lambda self, dim=None: self.shape if dim is None else self.shape[dim]
-Tensor.numel = lambda self: self.data.size
 Tensor.clone = lambda self: clone(self)
+Tensor.cpu = lambda self: to(self, "cpu")
+Tensor.cuda = lambda self: to(self, "cuda")
+Tensor.contiguous = views.contiguous
+Tensor.grad_fn = property(lambda self: self.node, doc="The `Node` that it was computed by, None for a leaf.")
+
+
+def is_floating_point(input: Tensor) -> bool:
+    """Whether its elements are floats."""
+    return input.dtype in FLOATS
+
+
+def numel(input: Tensor) -> int:
+    """The number of its elements."""
+    return array_of(input).size
+
+
+def is_tensor(value: object) -> bool:
+    """Whether it is a Tensor."""
+    return isinstance(value, Tensor)
+
+
+Tensor.numel = Tensor.nelement = numel
+Tensor.is_floating_point = is_floating_point

@@ -83,7 +83,7 @@ def test_a_row_of_the_op_table_is_public(op):
 
 INTERNAL = {
     *("batch_norm_grad", "batch_norm_grad_grad", "conv_input", "conv_weight", "index_add"),
-    *("leaky_relu_grad", "standardise_grad", "tanh_grad", "unmirror"),
+    *("leaky_relu_grad", "pow_slope", "standardise_grad", "tanh_grad", "unmirror"),
 }
 """Ops that only other ops' derivatives use."""
 

@@ -15,9 +15,10 @@ ROOT = Path(minigan.__file__).parent
 CHECKOUT = ROOT.parent
 
 FLOORS = [
-    *("kernels", "_terminal", "cudasim", "backend", "_modes", "_array", "autograd"),
-    *("ops", "methods", "creation", "functional", "nn", "optim", "capture"),
-    *("files", "data", "checkpoint", "viz"),
+    *("kernels", "_terminal", "cudasim", "backend", "_modes", "_array", "_hooks", "autograd"),
+    *("ops", "methods", "creation", "inplace", "_numpy", "functional", "derivatives", "remat", "nn", "optim"),
+    "capture",
+    *("files", "data", "checkpoint", "storage", "names", "viz"),
     *("gan.losses", "gan.penalties", "gan.steps", "gan.tricks", "gan.theory", "gan.networks", "gan.metrics"),
     *("gan.options", "gan._state", "gan.train", "gan.systems", "gan._dry_run", "gan.records", "gan.run", "gan.latents"),
     *("gan.results", "gan.toy"),

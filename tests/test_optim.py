@@ -180,3 +180,96 @@ def test_bad_settings_are_refused(make, error, match):
     """Settings that cannot work are refused when the optimiser is made."""
     with pytest.raises(error, match=match):
         make(nn.Parameter(np.ones(3)))
+
+
+RULES = {
+    "sgd maximize": lambda o, p: o.SGD(p, 0.05, momentum=0.9, weight_decay=0.1, maximize=True),
+    "adam amsgrad": lambda o, p: o.Adam(p, 0.05, amsgrad=True, weight_decay=0.1),
+    "adamw amsgrad": lambda o, p: o.AdamW(p, 0.05, (0.5, 0.9), amsgrad=True),
+    "rmsprop centered": lambda o, p: o.RMSprop(p, 0.01, centered=True, weight_decay=0.1),
+    "rmsprop centered, momentum": lambda o, p: o.RMSprop(p, 0.01, centered=True, momentum=0.5),
+}
+
+
+def _slopes(t):
+    """Gradients that grow and shrink again, so that the largest square is not the newest."""
+    return np.random.default_rng(t).normal(size=(3, 4)) * (5.0 if t == 3 else 1.0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", RULES)
+def test_further_rules_are_torchs_and_resume(name, dtype, torch):
+    start = np.random.default_rng(9).normal(size=(3, 4)).astype(dtype)
+    x, y = mg.tensor(start, requires_grad=True), torch.tensor(start.copy(), requires_grad=True)
+    ours, theirs = RULES[name](optim, [x]), RULES[name](torch.optim, [y])
+    for t in range(8):
+        x.grad, y.grad = mg.tensor(_slopes(t).astype(dtype)), torch.tensor(_slopes(t).astype(dtype))
+        ours.step()
+        theirs.step()
+        np.testing.assert_allclose(x.detach().numpy(), y.detach().numpy(), rtol=1e-5 if dtype == np.float32 else 1e-12)
+        if t == 4:  # go on with another optimiser
+            state, ours = ours.state_dict(), RULES[name](optim, [x])
+            ours.load_state_dict(state)
+
+
+LAYOUTS = {
+    "Fortran": lambda a: np.asfortranarray(a),
+    "permuted": lambda a: np.ascontiguousarray(a.transpose(2, 0, 3, 1)).transpose(1, 3, 0, 2),
+    "sliced": lambda a: np.repeat(a, 2, 1)[:, ::2],
+    "reversed": lambda a: np.ascontiguousarray(a[::-1, :, ::-1])[::-1, :, ::-1],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    "rule",
+    [
+        lambda p: optim.SGD(p, 0.1, momentum=0.9),
+        lambda p: optim.RMSprop(p, 0.1, momentum=0.5),
+        lambda p: optim.Adam(p, 0.1),
+        lambda p: optim.Adam(p, 0.1, amsgrad=True),
+    ],
+    ids=["sgd", "rmsprop", "adam", "amsgrad"],
+)
+def test_a_parameter_may_lie_in_memory_in_any_order(rule, layout):
+    rng = np.random.default_rng(0)
+    values, slopes = (rng.normal(size=(2, 3, 4, 5)).astype(np.float32) for _ in range(2))
+    plain, other = mg.tensor(values, requires_grad=True), mg.Tensor(LAYOUTS[layout](values)).requires_grad_()
+    steps = [rule([plain]), rule([other])]
+    for t in range(4):
+        for p, optimizer in zip((plain, other), steps, strict=True):
+            p.grad = mg.tensor(slopes if p is plain or t % 2 else np.asfortranarray(slopes))
+            optimizer.step()
+        if t == 1:
+            state = steps[1].state_dict()
+            steps[1] = rule([other])
+            steps[1].load_state_dict(state)
+    assert (plain.data == other.data).all()
+    optim.clip_weights_([plain, other], 0.2)
+    assert (plain.data == other.data).all() and abs(other.data).max() == np.float32(0.2)
+
+
+def test_groups_names_and_closures():
+    x, w = mg.tensor([1.0], requires_grad=True), mg.tensor([2.0], requires_grad=True)
+    optimizer = optim.SGD([("x", x)], lr=0.5, momentum=0.9)
+    optimizer.add_param_group({"params": w, "lr": 0.25})
+    assert [g["lr"] for g in optimizer.param_groups] == [0.5, 0.25] and optimizer.param_groups[1]["momentum"] == 0.9
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (x * w).sum()
+        loss.backward()
+        return loss
+
+    with mg.no_grad():
+        assert optimizer.step(closure).item() == 2.0
+    assert x.tolist() == [0.0] and w.tolist() == [1.75]
+    with pytest.raises(ValueError, match="SGD: a parameter is given twice"):
+        optimizer.add_param_group({"params": [x]})
+    with pytest.raises(ValueError, match="can only optimise leaf tensors"):
+        optimizer.add_param_group({"params": [x * 2]})
+    assert len(optimizer.param_groups) == 2
+    with pytest.raises(TypeError, match=r"SGD: params are tensors in a list, not one tensor; write \[x\]"):
+        optim.SGD(x, lr=0.1)
+    with pytest.raises(ValueError, match=r"repeats its numbers in memory; clone\(\) it"):
+        optim.SGD([mg.zeros(1).expand(3).requires_grad_()], lr=0.1)

@@ -112,13 +112,41 @@ def mistakes(x: mg.Tensor, net: nn.Module) -> None:
     mg.zeros("2")  # type: ignore[arg-type]
     mg.tensor([1.0], dtype=1)  # type: ignore[arg-type]
     x.reshape("2")  # type: ignore[arg-type]
-    x.sum(axis=0)  # type: ignore[call-arg]
+    x.sum(over=0)  # type: ignore[call-arg]
     F.conv2d(x, net)  # type: ignore[arg-type]
     F.cross_entropy(x, x, reduction=None)  # type: ignore[arg-type]
     nn.Linear(2)  # type: ignore[call-arg]
     nn.LeakyReLU(slope=0.2)  # type: ignore[call-arg]
     nn.Tanh()(net)  # type: ignore[arg-type]
-    optim.Adam(x)  # type: ignore[arg-type]
+    optim.Adam(1.0)  # type: ignore[arg-type]
     optim.SGD([x], lr="fast")  # type: ignore[arg-type]
     data.load("digits", size="big")  # type: ignore[arg-type]
     data.Loader(x, 4, seed=0)  # type: ignore[arg-type]
+
+
+def test_help_shows_what_can_be_passed() -> None:
+    """No public function hides its arguments behind *args or **kwargs, but those that take any number of sizes or
+    axes."""
+    sizes = {"size", "sizes", "shape", "dims", "args", "inputs", "operands", "tensors"}
+    owners = (mg.Tensor, mg, F, nn.Module, nn.init, nn.utils, optim, optim.lr_scheduler, data)
+    for owner in owners:
+        for name in (n for n in dir(owner) if not n.startswith("_")):
+            value = getattr(owner, name)
+            ours = getattr(value, "__module__", "").startswith("minigan") and callable(value)
+            if not ours or (inspect.isclass(value) and issubclass(value, Exception)):
+                continue
+            hidden = [
+                p.name
+                for p in inspect.signature(value).parameters.values()
+                if p.kind is p.VAR_KEYWORD or (p.kind is p.VAR_POSITIONAL and p.name not in sizes)
+            ]
+            assert not hidden or name in {"forward", "TensorDataset"}, f"{owner.__name__}.{name} hides {hidden}"
+
+
+def test_both_spellings() -> None:
+    """axis= is dim=, in functions and methods."""
+    x = mg.ones(2, 3)
+    assert_type(x.sum(axis=0), mg.Tensor)
+    assert_type(mg.mean(x, axis=1, keepdims=True), mg.Tensor)
+    assert_type(x.softmax(axis=1), mg.Tensor)
+    assert_type(F.normalize(x), mg.Tensor)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from .refusal import NUMPY, PACKAGE, is_own_code
 
-READS_AS_PYTHON = tuple(PACKAGE / name for name in ("gan", "nn", "optim.py"))
+READS_AS_PYTHON = tuple(PACKAGE / name for name in ("gan", "nn", "optim"))
 """minigan's own code that keeps settings in objects, as a user's does."""
 STDLIB, SITE = sysconfig.get_path("stdlib"), "site-packages"
 CALLS_BY_BIT = sys.version_info >= (3, 12)

@@ -13,8 +13,8 @@ UFUNCS = _words(
     """
     add subtract multiply true_divide divide floor_divide remainder power negative absolute exp
     expm1 log log1p sqrt square sin cos tanh sign maximum minimum floor ceil equal not_equal less
-    less_equal greater greater_equal logical_and logical_or logical_not isfinite isnan isinf
-    rint trunc arctan2
+    less_equal greater greater_equal logical_and logical_or logical_not logical_xor isfinite isnan isinf
+    bitwise_and bitwise_or bitwise_xor invert rint trunc arctan2
     """
 )
 

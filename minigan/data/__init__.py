@@ -18,18 +18,24 @@ from .dataset import (
     to_uint8,
     to_unit,
 )
+from .loader import DataLoader, Subset, TensorDataset, default_collate, random_split
 
 __all__ = [
     "ASSETS",
     "DATASETS",
+    "DataLoader",
     "Dataset",
     "EMBEDDED",
     "Info",
     "Loader",
+    "Subset",
+    "TensorDataset",
     "absolute",
+    "default_collate",
     "info",
     "load",
     "moved",
+    "random_split",
     "resize",
     "shown",
     "slug",

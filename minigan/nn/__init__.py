@@ -1,6 +1,8 @@
 """Machine room, layers: by the names, arguments and defaults of torch.nn; `nn.init` has their initial values."""
 
-from . import init
+from .. import functional
+from . import init, utils
+from .container import ModuleDict, ModuleList, ParameterList, Sequential
 from .conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from .layers import (
     ELU,
@@ -41,12 +43,14 @@ from .layers import (
     frozen_statistics,
 )
 from .losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, KLDivLoss, L1Loss, MSELoss, SmoothL1Loss
-from .module import Module, ModuleList, Parameter, Sequential, functional_call, substituted
+from .module import Module, Parameter, functional_call, substituted
 from .spectral import spectral_norm
 from .weight_norm import weight_norm
 
 __all__ = [
+    "functional",
     "init",
+    "utils",
     "AdaptiveAvgPool2d",
     "AvgPool2d",
     "BCELoss",
@@ -78,9 +82,11 @@ __all__ = [
     "MaxPool2d",
     "Maxout",
     "Module",
+    "ModuleDict",
     "ModuleList",
     "PReLU",
     "Parameter",
+    "ParameterList",
     "PixelShuffle",
     "PixelUnshuffle",
     "RMSNorm",

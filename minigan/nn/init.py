@@ -1,6 +1,7 @@
 """Machine room, layers: initial values of parameters, by the names and formulas of torch.nn.init.
 
-Each function fills a tensor in place and returns it.
+Each function fills a tensor in place and returns it. It may also be a tensor's array, as in
+`normal_(layer.weight.data, 0, 0.02)`.
 
 Fans of a weight (out, in, *kernel): fan_in = in * prod(kernel), fan_out = out * prod(kernel). Random ones draw from
 `generator`, the default one if None. DCGAN (Radford et al. 2016) starts from normal_(w, 0, 0.02); Kaiming keeps the
@@ -17,19 +18,27 @@ from ..autograd import Tensor
 from ..backend import Generator, default_generator
 
 
+def fill(tensor: Tensor, values: np.ndarray) -> Tensor:
+    """Overwrite a tensor, or an array, with values of its shape."""
+    if isinstance(tensor, Tensor):
+        return tensor.assign(values)
+    tensor[...] = values
+    return tensor
+
+
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Fill with normal numbers."""
-    return tensor.assign(mean + std * (generator or default_generator).normal(tensor.shape))
+    return fill(tensor, mean + std * (generator or default_generator).normal(tensor.shape))
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Fill with numbers uniform on [a, b)."""
-    return tensor.assign(a + (b - a) * (generator or default_generator).uniform(tensor.shape))
+    return fill(tensor, a + (b - a) * (generator or default_generator).uniform(tensor.shape))
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Fill with one value."""
-    return tensor.assign(np.full(tensor.shape, val))
+    return fill(tensor, np.full(tensor.shape, val))
 
 
 def zeros_(tensor: Tensor) -> Tensor:
@@ -110,7 +119,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
     normal = (generator or default_generator).normal((max(rows, columns), min(rows, columns))).astype(np.float64)
     q, r = np.linalg.qr(normal)
     q *= np.sign(np.diag(r))
-    return tensor.assign(gain * (q.T if rows < columns else q).reshape(tensor.shape))
+    return fill(tensor, gain * (q.T if rows < columns else q).reshape(tensor.shape))
 
 
 def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:

@@ -19,7 +19,7 @@ from ..backend import Generator, int64
 from ..creation import empty, full, ones, zeros
 from ..ops.shape import flatten, reshape
 from . import init
-from .module import Layer, Module, ModuleList, Parameter, Sequential, functional_call, substituted  # noqa: F401
+from .module import Layer, Module, Parameter
 
 
 class Linear(Layer):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn, Self, overload
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from .. import _modes
 from ..autograd import Tensor
 from ..backend import FLOATS, device_modules, float32, float64, host, to_device
 from ..backend import device as check_device
+from . import hooks
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
@@ -32,6 +33,15 @@ class Parameter(Tensor):
         self.requires_grad = requires_grad
 
 
+def clear_grads(parameters: Iterable[Tensor], set_to_none: bool) -> None:
+    """Forget every .grad, or fill it with zeros."""
+    for p in parameters:
+        if set_to_none:
+            p.grad = None
+        elif p.grad is not None:
+            p.grad.zero_()
+
+
 class Module:
     """The base of all layers and networks: assign parameters and sub-modules in __init__, define forward."""
 
@@ -39,11 +49,13 @@ class Module:
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module]
-    _pre_hooks: dict[int, Callable[[Module], None]]
+    _pre_hooks: hooks.Table
+    _forward_hooks: hooks.Table
+    _backward_hooks: hooks.Table
 
     def __init__(self) -> None:
         self._own("training", True)
-        for table in ("_parameters", "_buffers", "_modules", "_pre_hooks"):
+        for table in ("_parameters", "_buffers", "_modules", "_pre_hooks", "_forward_hooks", "_backward_hooks"):
             self._own(table, {})
 
     def _own(self, name: str, value: object) -> None:
@@ -89,19 +101,41 @@ class Module:
         """Give the module a tensor that is saved with it but not trained."""
         self._buffers[name] = tensor
 
-    def register_forward_pre_hook(self, hook: Callable[[Module], None]) -> Callable[[], object]:
-        """Call hook(module) before every forward; returns a function that removes it."""
-        self._pre_hooks[id(hook)] = hook
-        return lambda: self._pre_hooks.pop(id(hook), None)
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Give the module a sub-module, or None for one that is absent."""
+        self._modules[name] = module  # type: ignore[assignment]
+
+    register_module = add_module
+
+    def register_forward_pre_hook(
+        self, hook: Callable, *, prepend: bool = False, with_kwargs: bool = False
+    ) -> hooks.HookHandle:
+        """Call hook(module, args) before every forward; what it returns, unless None, are the arguments instead.
+
+        prepend: before the hooks that there are. with_kwargs: hook(module, args, kwargs) returns both. Returns a
+        handle, whose `remove()` takes the hook out again.
+        """
+        return hooks.register(self._pre_hooks, hook, prepend, with_kwargs)
+
+    def register_forward_hook(
+        self, hook: Callable, *, prepend: bool = False, with_kwargs: bool = False
+    ) -> hooks.HookHandle:
+        """Call hook(module, args, output) after every forward; what it returns, unless None, is the output instead."""
+        return hooks.register(self._forward_hooks, hook, prepend, with_kwargs)
+
+    def register_full_backward_hook(self, hook: Callable, prepend: bool = False) -> hooks.HookHandle:
+        """Call hook(module, grad_input, grad_output) in a backward pass once the gradients of all arguments of the
+        forward call are known: tuples, None for what has no gradient. What it returns, unless None, is grad_input
+        instead."""
+        return hooks.register(self._backward_hooks, hook, prepend, False)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes; a sub-class defines it."""
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
-    def run_pre_hooks(self) -> None:
-        """What is called before every forward."""
-        for hook in tuple(self._pre_hooks.values()):
-            hook(self)
+    def run_pre_hooks(self, args: tuple = (), kwargs: dict[str, Any] | None = None) -> tuple[tuple, dict[str, Any]]:
+        """The arguments of forward, after what is called before it has seen them."""
+        return hooks.before_forward(self, self._pre_hooks, args, kwargs or {})
 
     def captured_state(self) -> tuple[object, ...]:
         """What a record of `forward` depends on beside tensors: its mode, and in a layer its flags and numbers.
@@ -114,12 +148,48 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if (recorder := _modes.current_recorder()) is not None:
             recorder.module_called(self)
-        self.run_pre_hooks()
-        return self.forward(*args, **kwargs)
+        if self._pre_hooks:
+            args, kwargs = self.run_pre_hooks(args, kwargs)
+        if not self._backward_hooks:
+            output = self.forward(*args, **kwargs)
+        else:
+            gates = hooks.BackwardPass(self, self._backward_hooks, args)
+            output = gates.leave(self.forward(*gates.enter(args), **kwargs))
+        if self._forward_hooks:
+            output = hooks.after_forward(self, self._forward_hooks, args, kwargs, output)
+        return output
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """(name, module) of the direct sub-modules."""
+        return ((name, m) for name, m in self._modules.items() if m is not None)
 
     def children(self) -> Iterator[Module]:
         """The direct sub-modules."""
-        return (m for m in self._modules.values() if m is not None)
+        return (m for _, m in self.named_children())
+
+    def get_submodule(self, target: str) -> Module:
+        """The module that a dotted name leads to, this one for "". Raises AttributeError, as the next two do."""
+        module = self
+        for name in target.split(".") if target else ():
+            if name not in module._modules:
+                raise AttributeError(f"{type(module).__name__} has no sub-module {name!r} (in {target!r})")
+            module = module._modules[name]
+        return module
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter of a dotted name."""
+        return self._inner("_parameters", target)
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer of a dotted name."""
+        return self._inner("_buffers", target)
+
+    def _inner(self, table: str, target: str) -> Any:
+        path, _, name = target.rpartition(".")
+        module = self.get_submodule(path)
+        if name not in getattr(module, table):
+            raise AttributeError(f"{type(module).__name__} has no {table[1:-1]} {name!r} (in {target!r})")
+        return getattr(module, table)[name]
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """(name, module) of this module and everything inside it, each once."""
@@ -149,8 +219,10 @@ class Module:
         """(name, parameter), in the order of definition."""
         return self._named("_parameters")
 
-    def parameters(self) -> Iterator[Parameter]:
-        """The parameters."""
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """The parameters, of this module only if not `recurse`."""
+        if not recurse:
+            return (p for p in self._parameters.values() if p is not None)
         return (p for _, p in self.named_parameters())
 
     def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
@@ -168,7 +240,7 @@ class Module:
             for table in (module._parameters, module._buffers):
                 for name, t in table.items():
                     if t is not None:
-                        state[f"{prefix}.{name}" if prefix else name] = host(t.data).copy()
+                        state[f"{prefix}.{name}" if prefix else name] = t._host_data().copy()
         return state
 
     def load_state_dict(self, state_dict: Mapping[str, np.ndarray], strict: bool = True) -> None:
@@ -211,10 +283,9 @@ class Module:
             p.requires_grad = requires_grad
         return self
 
-    def zero_grad(self) -> None:
-        """Forget every parameter's .grad."""
-        for p in self.parameters():
-            p.grad = None
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget every parameter's .grad, or fill it with zeros."""
+        clear_grads(self.parameters(), set_to_none)
 
     def apply(self, fn: Callable[[Module], None]) -> Self:
         """Call fn on everything inside and on this module; returns self."""
@@ -243,6 +314,14 @@ class Module:
                     t.changed()
         return self
 
+    def cpu(self) -> Self:
+        """Move to the CPU in place; returns self."""
+        return self.to("cpu")
+
+    def cuda(self) -> Self:
+        """Move to the GPU in place; returns self."""
+        return self.to("cuda")
+
     def float(self) -> Self:
         """Cast to float32 in place; returns self."""
         return self.to(float32)
@@ -270,49 +349,6 @@ if TYPE_CHECKING:  # what calling a layer returns, for type checkers alone
 
 else:
     Layer = Module
-
-
-class Sequential(Module):
-    """Modules applied one after the other."""
-
-    def __init__(self, *modules: Module) -> None:
-        super().__init__()
-        for i, module in enumerate(modules):
-            setattr(self, str(i), module)
-
-    def forward(self, x: Any) -> Any:
-        for module in self._modules.values():
-            x = module(x)
-        return x
-
-    def __len__(self) -> int:
-        return len(self._modules)
-
-    @overload
-    def __getitem__(self, index: int) -> Module: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequential: ...
-    def __getitem__(self, index: int | slice) -> Module:
-        modules = list(self._modules.values())[index]
-        return Sequential(*modules) if isinstance(modules, list) else modules
-
-    def __iter__(self) -> Iterator[Module]:
-        return iter(self._modules.values())
-
-
-class ModuleList(Sequential):
-    """Modules in a list, applied by whoever holds it."""
-
-    def __init__(self, modules: Iterable[Module] = ()) -> None:
-        super().__init__(*modules)
-
-    def append(self, module: Module) -> Self:
-        """Add a module at the end."""
-        setattr(self, str(len(self)), module)
-        return self
-
-    def forward(self, *args: Any) -> NoReturn:
-        raise NotImplementedError("ModuleList has no forward; call its modules one by one")
 
 
 @contextmanager

@@ -52,7 +52,7 @@ def spectral_norm(
             v[...] = unit(xp.einsum("ij,i->j", w, u))
             u[...] = unit(xp.einsum("ij,j->i", w, v))
 
-    def refresh(module: Module) -> None:
+    def refresh(module: Module, args: tuple = ()) -> None:
         w = matrix(getattr(module, f"{name}_orig"))
         u, v = getattr(module, f"{name}_u"), getattr(module, f"{name}_v")
         if module.training:

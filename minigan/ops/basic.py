@@ -15,6 +15,7 @@ import numpy as np
 from minigan import kernels
 from minigan.kernels import layout
 
+from .._array import is_comparable, is_operand
 from ..autograd import Op, Tensor, array_of, as_tensor
 from ..backend import FLOATS, bool_, device_modules, float32, namespace, on
 from .copy import Cast
@@ -342,13 +343,20 @@ def cast(input: Tensor, dtype: DTypeLike) -> Tensor:
     return Convert(dtype)(input)
 
 
+def _operator(op, fits=is_operand):
+    return lambda self, other: op(self, other) if fits(other) else NotImplemented
+
+
 def _reflected(op):
-    return lambda self, other: op(other, self)
+    return lambda self, other: op(other, self) if is_operand(other) else NotImplemented
 
 
 for _name, _op in {"add": add, "sub": sub, "mul": mul, "truediv": div}.items():
-    setattr(Tensor, f"__{_name}__", lambda self, other, op=_op: op(self, other))
+    setattr(Tensor, f"__{_name}__", _operator(_op))
     setattr(Tensor, f"__r{_name}__", _reflected(_op))
-for _name, _op in {"eq": eq, "ne": ne, "lt": lt, "le": le, "gt": gt, "ge": ge}.items():
-    setattr(Tensor, f"__{_name}__", lambda self, other, op=_op: op(self, other))
+for _name, _op in {"lt": lt, "le": le, "gt": gt, "ge": ge}.items():
+    setattr(Tensor, f"__{_name}__", _operator(_op))
+for _name, _op in {"eq": eq, "ne": ne}.items():  # what is not comparable is not equal: Python's answer
+    setattr(Tensor, f"__{_name}__", _operator(_op, is_comparable))
 Tensor.__neg__ = lambda self: neg(self)
+Tensor.__pos__ = lambda self: self._alias()

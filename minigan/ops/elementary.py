@@ -7,9 +7,10 @@ import operator
 
 import numpy as np
 
+from .._array import is_operand
 from ..autograd import Op, Tensor, array_of
 from ..backend import FLOATS, float32, namespace, on, special
-from .basic import Elementwise, alike, eq, ge, gt, lt, neg, sum_to, where
+from .basic import Elementwise, alike, eq, gt, lt, neg, sum_to, where
 
 
 class Floating(Elementwise):
@@ -203,23 +204,64 @@ class PowScalar(Op):
         return (g * p if p == 1 else g * (p * (x if p == 2 else PowScalar(p - 1)(x))),)
 
 
-class Pow(Elementwise):
-    """y = a^b
-    dL/da = g b a^(b-1), and 0 where b = 0
-    dL/db = g y ln a, and 0 where a = 0 and b >= 0"""
+class PowSlope(Op):
+    """y = the derivative of a^b, m times by a and n times by b: a^(b-m) p(b, ln a), p a polynomial
+    dL/da = g PowSlope(m + 1, n)
+    dL/db = g PowSlope(m, n + 1)
 
-    ufunc, saves_output = "power", True
+    p = sum_k C(n, k) q^(n-k)(b) (ln a)^k, where q = b (b - 1) ... (b - m + 1) and q^(i) is its i-th derivative. At
+    a = 0 it is the limit from the right, and at a = b = 0, where there is none, 0 as in PyTorch.
+    """
+
+    name = "pow_slope"
+
+    def __init__(self, m: int, n: int) -> None:
+        self.m, self.n = m, n
+
+    def forward(self, a, b):
+        xp, dtype = namespace(a), np.result_type(a, b)
+        a, b = a.astype(np.float64), b.astype(np.float64)
+        q = np.poly1d(np.poly(range(self.m)))
+        terms = [math.comb(self.n, k) * _polynomial(q.deriv(self.n - k), b) for k in range(self.n + 1)]
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            inner, edge = terms[-1], terms[0]
+            for term in terms[-2::-1]:
+                inner = inner * xp.log(a) + term
+            for k, term in enumerate(terms[1:], 1):  # the highest power of ln a that is there decides
+                edge = xp.where(term != 0, term * (-np.inf) ** k, edge)
+            edge = xp.where((edge == 0) | (b == 0) | (b > self.m), 0, xp.where(b < self.m, edge * np.inf, edge))
+            return xp.where(a == 0, edge, inner * xp.power(a, b - self.m)).astype(dtype)
 
     def vjp(self, node, need, g):
-        a, b = node.inputs
-        da = db = None
-        if need[0]:
-            flat = eq(b, 0)
-            da = sum_to(g * where(flat, 0.0, b * pow(a, where(flat, 1.0, b - 1))), a.shape)
-        if need[1]:
-            still = where(eq(a, 0), ge(b, 0), eq(a, 0))
-            db = sum_to(g * where(still, 0.0, node.output() * log(where(still, 1.0, a))), b.shape)
-        return da, db
+        return power_rule(node, need, g, self.m, self.n)
+
+
+def _polynomial(p: np.poly1d, x):
+    """p(x), by Horner's rule, for an array of any device."""
+    y = namespace(x).zeros_like(x)
+    for coefficient in p.coeffs.tolist():
+        y = y * x + coefficient
+    return y
+
+
+def power_rule(node, need, g, m: int, n: int):
+    """The rule of PowSlope(m, n); of pow for m = n = 0."""
+    a, b = node.inputs
+    return (
+        sum_to(g * PowSlope(m + 1, n)(a, b), a.shape) if need[0] else None,
+        sum_to(g * PowSlope(m, n + 1)(a, b), b.shape) if need[1] else None,
+    )
+
+
+class Pow(Elementwise):
+    """y = a^b
+    dL/da = g b a^(b-1), and 0 where a = b = 0
+    dL/db = g a^b ln a, and 0 where a = 0 and b >= 0"""
+
+    ufunc = "power"
+
+    def vjp(self, node, need, g):
+        return power_rule(node, need, g, 0, 0)
 
 
 class Extremum(Elementwise):
@@ -309,6 +351,6 @@ def lerp(input: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
     return input + weight * (end - input)
 
 
-Tensor.__pow__ = lambda self, other: pow(self, other)
-Tensor.__rpow__ = lambda self, other: pow(other, self)
+Tensor.__pow__ = lambda self, other: pow(self, other) if is_operand(other) else NotImplemented
+Tensor.__rpow__ = lambda self, other: pow(other, self) if is_operand(other) else NotImplemented
 Tensor.__abs__ = lambda self: abs(self)

@@ -199,7 +199,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     return Concat(axis)(*tensors)
 
 
-concat = cat
+concat = concatenate = cat
 
 
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
@@ -242,12 +242,18 @@ def _is_array(key) -> bool:
     return isinstance(key, (Tensor, list, np.ndarray, bool))
 
 
-def getitem(input: Tensor, key) -> Tensor:
-    """input[key] with NumPy's rules; index Tensors are taken as arrays."""
+def array_keys(input: Tensor, key) -> tuple[object, list[Tensor]]:
+    """(`key` of input[key] with its arrays replaced by ARRAY, those arrays as Tensors)."""
     keys = key if isinstance(key, tuple) else (key,)
     plain = tuple(ARRAY if _is_array(k) else k for k in keys)
     arrays = [k if isinstance(k, Tensor) else Tensor(on(array_of(input), np.asarray(k))) for k in keys if _is_array(k)]
-    return Index(plain if isinstance(key, tuple) else plain[0])(input, *arrays)
+    return (plain if isinstance(key, tuple) else plain[0]), arrays
+
+
+def getitem(input: Tensor, key) -> Tensor:
+    """input[key] with NumPy's rules; index Tensors are taken as arrays."""
+    plain, arrays = array_keys(input, key)
+    return Index(plain)(input, *arrays)
 
 
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:

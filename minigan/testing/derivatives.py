@@ -122,7 +122,7 @@ def backward(values, leaves, rows, create_graph: bool) -> list[Tensor | None]:
         return [None] * len(leaves)
     outputs = [y for y, _ in pairs]
     seeds = [u if isinstance(u, Tensor) else Tensor(to_device(u, default_device())) for _, u in pairs]
-    return list(grad(outputs, leaves, seeds, create_graph=create_graph))
+    return list(grad(outputs, leaves, seeds, create_graph=create_graph, allow_unused=True))
 
 
 def cotangents(values, order: int, seed: int) -> list[np.ndarray | None]:

@@ -106,7 +106,7 @@ BINARY = (
         kinks=(call(ZERO, ZERO[::-1].copy()), call(np.zeros(2), np.array([0.0, -0.0]))),
         strategy=None,
     ),
-    _binary("pow", values=(POSITIVE, REAL), kinks=(call(np.array([0.0, 0.0, 2.0]), np.array([2.0, 1.0, 0.0])),)),
+    _binary("pow", values=(POSITIVE, REAL), kinks=(call(np.array([0.0, 0.0, 2.0]), np.array([2.0, 3.0, 0.0])),)),
     *(
         _binary(name, values=DISTINCT, max_order=0, torch_order=0, kinks=(call(ZERO, ZERO[::-1].copy()),))
         for name in ("eq", "ne", "lt", "le", "gt", "ge")
@@ -244,7 +244,7 @@ OTHERS = (
         (call((3, 1), sizes=(2, -1, 4)),),
         lambda torch, x, sizes: x.expand(*sizes),
         edge=(call((1,), sizes=(0,)),),
-        error_inputs=(BadCall(lambda: make([1.0, 2.0]).expand(3), ValueError, "broadcast_to"),),
+        error_inputs=(BadCall(lambda: make([1.0, 2.0]).expand(3), ValueError, "expand: the shapes do not broadcast"),),
     ),
     # A cast rounds, so differences would see float32's noise; it is compared with PyTorch only.
     OpCase(
@@ -302,6 +302,14 @@ OPERATORS = (
 
 # The first derivative of a function from ops_act that another op's vjp calls.
 GRADIENT_OPS = (
+    OpCase(
+        "pow_slope",
+        lambda a, b, m, n: ops_elementary.PowSlope(m, n)(a, b),
+        (call((2, 3), (2, 3), m=1, n=0), call((2, 3), (3,), m=0, n=1), call((3,), (3,), m=1, n=1)),
+        lambda torch, a, b, m, n: a ** (b - m) * (b**m * torch.log(a) ** n + m * n),
+        values=(POSITIVE, REAL),
+        edge=(call((0, 2), (2,), m=1, n=0), call((), (), m=0, n=1)),
+    ),
     OpCase(
         "leaky_relu_grad",
         lambda x, g, slope: ops_act.LeakyReluGrad(slope)(x, g),

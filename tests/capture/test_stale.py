@@ -613,7 +613,7 @@ def another_mean(layer):
 
 
 def padding_hook(layer):
-    layer.register_forward_pre_hook(lambda module: module._own("padding", (1, 1)))
+    layer.register_forward_pre_hook(lambda module, args: module._own("padding", (1, 1)))
 
 
 def dropout():

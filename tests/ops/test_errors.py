@@ -18,11 +18,11 @@ def test_refused(bad):
 
 def test_every_op_with_shapes_or_settings_names_one_it_refuses():
     """All ops but the plain operators and casts have at least one refused call in the table."""
-    spared = {"T", "detach", "clone", "float", "double", "long", "grad"}
+    spared = {"T", "detach", "clone", "float", "double", "long", "grad", "ravel", "type_as", "isinf", "logical_not"}
     spared |= {"index_add", "unmirror", "conv_weight", "conv_input"}  # the adjoints of others, called by their rules
     with_errors = {c.op for c in TABLE.values() if c.error_inputs}
     without = {c.op for c in TABLE.values()} - with_errors - spared
-    assert {op for op in without if not op.startswith("__") and not op.endswith("_grad")} == set()
+    assert {op for op in without if not op.startswith("__") and not op.endswith(("_grad", "_slope"))} == set()
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,11 @@ def test_every_op_with_shapes_or_settings_names_one_it_refuses():
             ValueError,
             r"item: only a one-element tensor has an item, this one has shape \(2,\)",
         ),
-        (lambda: bool(mg.tensor([1.0, 2.0])), ValueError, "item: only a one-element tensor"),
+        (
+            lambda: bool(mg.tensor([1.0, 2.0])),
+            ValueError,
+            r"bool: whether a tensor of shape \(2,\) is true is ambiguous",
+        ),
         (lambda: len(mg.tensor(1.0)), TypeError, r"len\(\) of a 0-d tensor"),
         (lambda: mg.tensor([1.0], requires_grad=True).numpy(), ValueError, r"use \.detach\(\)\.numpy\(\)"),
         (

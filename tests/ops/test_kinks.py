@@ -1,6 +1,8 @@
 """At a kink the derivative jumps, and PyTorch's side is the rule; second derivatives there stay finite. At extreme
 values nothing overflows."""
 
+import itertools
+
 import numpy as np
 import properties
 import pytest
@@ -81,3 +83,47 @@ def test_nan_is_passed_on():
     image = mg.tensor(np.full((1, 1, 2, 2), np.nan))
     assert np.isnan(F.max_pool2d(image, 2).data).all()
     assert F.relu(mg.tensor(np.array([-np.inf]))).item() == 0.0
+
+
+def power_slope(a: float, b: float, by: str) -> float:
+    """The derivative of a^b by the letters of `by`, from the coefficients of (ln a)^k a^(b - m), for a > 0."""
+    terms = {(0, 0): np.poly1d([1.0])}  # (k, m) -> coefficient, a polynomial in b
+    for letter in by:
+        new = {}
+
+        def add(key, p, new=new):
+            new[key] = new.get(key, np.poly1d([0.0])) + p
+
+        for (k, m), p in terms.items():
+            if letter == "a":
+                add((k, m + 1), p * np.poly1d([1.0, -m]))
+                if k:
+                    add((k - 1, m + 1), k * p)
+            else:
+                add((k, m), p.deriv())
+                add((k + 1, m), p)
+        terms = new
+    return sum(p(b) * np.log(a) ** k * a ** (b - m) for (k, m), p in terms.items())
+
+
+@pytest.mark.parametrize("by", ["".join(w) for n in (1, 2, 3) for w in itertools.product("ab", repeat=n)])
+def test_derivatives_of_a_power_near_and_at_zero(by):
+    """Near a = 0 the formula; at it the limit from the right, which the formula shows at a = 1e-90 already. Whichever
+    way round one differentiates."""
+    exponents = np.array([-1.0, -0.5, 0.0, 0.3, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0])
+    for base in (1e-3, 0.0):
+        a = mg.tensor(np.full(len(exponents), base), requires_grad=True)
+        b = mg.tensor(exponents, requires_grad=True)
+        y = a**b
+        with np.errstate(all="ignore"):
+            for letter in by:
+                (y,) = mg.grad(y.sum(), a if letter == "a" else b, create_graph=True, materialize_grads=True)
+        for exponent, slope in zip(exponents, y.tolist(), strict=True):
+            if base:
+                assert slope == pytest.approx(power_slope(base, exponent, by), rel=1e-9, abs=1e-12)
+            elif exponent == 0:
+                assert slope == 0  # 0^0: there is no limit, and PyTorch's first derivatives are 0
+            else:
+                near = power_slope(1e-60, exponent, by)
+                wanted = 0 if abs(near) < 1e-9 else near if abs(near) < 100 else np.copysign(np.inf, near)
+                assert slope == pytest.approx(wanted), exponent

@@ -1,0 +1,91 @@
+"""DataLoader: every sample once an epoch, in the order that the generator says; batches as PyTorch collates them."""
+
+import numpy as np
+import pytest
+
+import minigan as mg
+from minigan import data
+from minigan.data import DataLoader, TensorDataset
+
+
+class Numbers:
+    """Sample i is (i, i^2 as an array, a name, {"half": i / 2})."""
+
+    def __len__(self):
+        return 10
+
+    def __getitem__(self, i):
+        if not 0 <= i < 10:
+            raise IndexError(i)
+        return i, np.array([i, i * i], np.float32), str(i), {"half": i / 2}
+
+
+def plain(value):
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    return (str(value.dtype).removeprefix("torch."), value.tolist()) if hasattr(value, "tolist") else value
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"batch_size": 4},
+        {"batch_size": 4, "drop_last": True},
+        {"batch_size": None},
+        {"batch_size": 3, "sampler": [4, 1, 1]},
+        {"batch_size": 20, "num_workers": 0, "pin_memory": False},
+    ],
+)
+def test_batches_are_torchs(settings):
+    torch = pytest.importorskip("torch")
+    ours = DataLoader(Numbers(), **settings)
+    theirs = torch.utils.data.DataLoader(Numbers(), **settings)
+    assert len(ours) == len(theirs)
+    assert [plain(b) for b in ours] == [plain(b) for b in theirs]
+
+
+def test_shuffling_is_seeded_and_new_each_epoch():
+    def epochs(seed):
+        loader = DataLoader(Numbers(), 3, shuffle=True, generator=mg.Generator(seed))
+        return [[i for batch in loader for i in batch[0].tolist()] for _ in range(3)]
+
+    first = epochs(1)
+    assert first == epochs(1) and first != epochs(2)
+    assert all(sorted(epoch) == list(range(10)) for epoch in first) and first[0] != first[1]
+    mg.manual_seed(0)
+    one = [b[0].tolist() for b in DataLoader(Numbers(), 10, shuffle=True)]
+    mg.manual_seed(0)
+    assert one == [b[0].tolist() for b in DataLoader(Numbers(), 10, shuffle=True)]
+
+
+def test_tensors_subsets_and_splits():
+    x, y = mg.randn(10, 3), mg.arange(10)
+    rows = TensorDataset(x, y)
+    (a, b) = next(iter(DataLoader(rows, 4)))
+    assert (a == x[:4]).numpy().all() and b.tolist() == [0, 1, 2, 3]
+    parts = data.random_split(rows, [0.7, 0.3], mg.Generator(0))
+    assert [len(p) for p in parts] == [7, 3]
+    assert sorted(p[i][1].item() for p in parts for i in range(len(p))) == list(range(10))
+    assert len(list(DataLoader(parts[0], 2))) == 4
+    assert [b.shape for b in DataLoader(mg.randn(5, 2), 2)] == [(2, 2), (2, 2), (1, 2)]
+    with pytest.raises(ValueError, match="do not add up to the 10 samples"):
+        data.random_split(rows, [4, 4])
+
+
+def test_what_cannot_be_batched_is_refused():
+    with pytest.raises(TypeError, match="cannot put samples of object together"):
+        next(iter(DataLoader([object()])))
+    with pytest.raises(ValueError, match="samples of unlike lengths"):
+        next(iter(DataLoader([(1, 2), (1,)], 2)))
+    with pytest.raises(TypeError, match=r"data\.Loader"):
+        DataLoader(data.load("digits"))
+    for call, words in (
+        (lambda: DataLoader(iter([1])), "has no length"),
+        (lambda: DataLoader([1], 0), "at least 1"),
+        (lambda: DataLoader([1], shuffle=True, sampler=[0]), "sampler says the order"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=words):
+            call()

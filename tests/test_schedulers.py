@@ -1,0 +1,88 @@
+"""Learning-rate schedulers: torch's numbers, groups and resuming; captured steps follow them."""
+
+import numpy as np
+import pytest
+
+import minigan as mg
+from minigan import optim
+
+SCHEDULERS = {
+    "step": lambda S, o: S.StepLR(o, 3, 0.5),
+    "milestones": lambda S, o: S.MultiStepLR(o, [5, 2, 5], 0.3),
+    "exponential": lambda S, o: S.ExponentialLR(o, 0.9),
+    "cosine": lambda S, o: S.CosineAnnealingLR(o, 5, 0.001),
+    "linear": lambda S, o: S.LinearLR(o, 0.25, 0.75, 4),
+    "linear, the default": lambda S, o: S.LinearLR(o),
+    "constant": lambda S, o: S.ConstantLR(o, 0.5, 3),
+    "polynomial": lambda S, o: S.PolynomialLR(o, 6, 2.0),
+    "one function": lambda S, o: S.LambdaLR(o, lambda t: 1 / (1 + t)),
+    "a function each": lambda S, o: S.LambdaLR(o, [lambda t: 0.9**t, lambda t: 1.0]),
+    "sequence": lambda S, o: S.SequentialLR(o, [S.ConstantLR(o, 0.1, 2), S.ExponentialLR(o, 0.8)], [4]),
+    "plateau": lambda S, o: S.ReduceLROnPlateau(o, "min", 0.5, patience=1, cooldown=1, min_lr=[0.01, 0.01][0]),
+}
+FIGURES = [3.0, 2.0, 2.5, 2.4, 2.3, 2.2, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
+
+
+def two_groups(T, S, make):
+    x, y = T.zeros(2, requires_grad=True), T.zeros(3, requires_grad=True)
+    optimizer = T.optim.SGD([{"params": [x]}, {"params": [y], "lr": 0.02}], lr=0.1)
+    return optimizer, make(S, optimizer)
+
+
+def advance(optimizer, scheduler, steps, start=0):
+    rates = [[g["lr"] for g in optimizer.param_groups]]
+    for t in range(start, start + steps):
+        optimizer.step()
+        scheduler.step(*([FIGURES[t]] if "Plateau" in type(scheduler).__name__ else []))
+        rates.append([g["lr"] for g in optimizer.param_groups])
+    return rates
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_the_rates_are_torchs(name):
+    torch = pytest.importorskip("torch")
+    ours = advance(*two_groups(mg, optim.lr_scheduler, SCHEDULERS[name]), 12)
+    theirs = advance(*two_groups(torch, torch.optim.lr_scheduler, SCHEDULERS[name]), 12)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_resumed_run_has_the_rates_of_an_uninterrupted_one(name):
+    whole = advance(*two_groups(mg, optim.lr_scheduler, SCHEDULERS[name]), 12)
+    optimizer, scheduler = two_groups(mg, optim.lr_scheduler, SCHEDULERS[name])
+    first = advance(optimizer, scheduler, 5)
+    again, later = two_groups(mg, optim.lr_scheduler, SCHEDULERS[name])
+    again.load_state_dict(optimizer.state_dict())
+    later.load_state_dict(scheduler.state_dict())
+    assert first[:-1] + advance(again, later, 7, start=5) == whole
+
+
+def test_a_captured_step_follows_the_scheduler():
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    optimizer = optim.SGD([x], lr=1.0)
+    scheduler = optim.lr_scheduler.StepLR(optimizer, 1, 0.5)
+
+    @mg.capture
+    def step():
+        optimizer.zero_grad()
+        x.sum().backward()
+        optimizer.step()
+
+    for _ in range(4):
+        step()
+        scheduler.step()
+    assert x.tolist() == [1 - 1.875, 2 - 1.875] and len(step.plans) == 1
+
+
+def test_bad_settings_are_refused():
+    optimizer = optim.SGD([mg.zeros(1, requires_grad=True)], lr=1.0)
+    S = optim.lr_scheduler
+    for call, words in (
+        (lambda: S.LinearLR(optimizer, 0.0), "LinearLR: factors"),
+        (lambda: S.LambdaLR(optimizer, [abs, abs]), "2 functions for 1 parameter groups"),
+        (lambda: S.SequentialLR(optimizer, [S.ExponentialLR(optimizer, 1)], [1]), "1 schedulers have 0 milestones"),
+        (lambda: S.ReduceLROnPlateau(optimizer, "least"), "mode is min or max"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            call()
