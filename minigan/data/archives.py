@@ -28,6 +28,7 @@ import numpy as np
 
 MOST_MEMBERS = 100_000
 MOST_ARRAYS = 512 << 20  # bytes of all arrays of an .npz file
+LONGEST_HEADER = 1 << 17  # of an .npy file that is read
 CHUNK = 4096  # bytes read at a time: of lzma, zipfile decompresses all of a chunk at once, up to 7,000 times as much
 PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA)
 DAMAGE = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, RuntimeError)
@@ -113,10 +114,10 @@ def _of_zip(path: Path, most: int) -> Iterator[tuple[str, bytes]]:
                 raise ArchiveError(f"{path}: {entry.filename!r} is a link; the archive is not read")
         for entry in entries:
             if not entry.is_dir():
-                yield entry.filename, _entry(path, archive, entry)
+                yield entry.filename, bytes(_entry(path, archive, entry))
 
 
-def _entry(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+def _entry(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytearray:
     """The bytes of one entry, a chunk at a time: a size that lies costs no memory."""
     if entry.compress_type not in PACKED:  # a chunk of bzip2 can hold a gigabyte
         method = entry.compress_type
@@ -127,7 +128,7 @@ def _entry(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> byte
             data += chunk
     if len(data) != entry.file_size:
         raise ArchiveError(f"{path}: {entry.filename!r} holds {len(data):,} bytes, not {entry.file_size:,}")
-    return bytes(data)
+    return data
 
 
 def arrays(path: Path, most: int = MOST_ARRAYS) -> dict[str, np.ndarray]:
@@ -153,9 +154,9 @@ def arrays(path: Path, most: int = MOST_ARRAYS) -> dict[str, np.ndarray]:
     return content
 
 
-def _array(what: str, data: bytes) -> np.ndarray:
+def _array(what: str, data: bytearray) -> np.ndarray:
     """The array in the bytes of an .npy file, whose header is compared with their number before memory is asked for."""
-    file = io.BytesIO(data)
+    file = io.BytesIO(memoryview(data)[:LONGEST_HEADER])
     try:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -167,8 +168,8 @@ def _array(what: str, data: bytes) -> np.ndarray:
     left = len(data) - file.tell()
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != left:
         raise ArchiveError(f"{what} announces {shape} of {dtype} and holds {left:,} bytes")
-    flat = np.frombuffer(data, dtype, offset=file.tell())
-    return (flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)).copy()
+    flat = np.frombuffer(data, dtype, offset=file.tell())  # the bytes themselves: no second copy in memory
+    return np.require(flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape), requirements=["C", "A"])
 
 
 def _of_tar(path: Path, most: int) -> Iterator[tuple[str, bytes]]:
