@@ -15,7 +15,7 @@ ROOT = Path(minigan.__file__).parent
 CHECKOUT = ROOT.parent
 
 FLOORS = [
-    *("kernels", "cudasim", "backend", "_modes", "_array", "_hooks", "autograd"),
+    *("kernels", "cudasim", "backend", "cuda", "_modes", "_array", "_hooks", "autograd"),
     *("ops", "methods", "creation", "inplace", "_numpy", "functional", "derivatives", "remat", "nn", "optim"),
     "capture",
     *("data", "checkpoint", "storage", "names", "viz"),
