@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _array, _hooks, _modes
-from ._array import ArrayHolder, TensorError, array_of, of_any_arguments
+from ._array import ArrayHolder, TensorError, Values, array_of, of_any_arguments
 from ._array import in_place as in_place
 from ._modes import detect_anomaly as detect_anomaly
 from ._modes import enable_grad, is_grad_enabled, no_grad
@@ -52,7 +52,7 @@ class Tensor(ArrayHolder, Methods):
     hooks: list[Hook] | None
 
     def __init__(self, data: np.ndarray, node: Node | None = None, index: int = 0) -> None:
-        self._data, self.node, self.index = data, node, index
+        self._data, self.node, self.index = data if type(data) is not Values else data.view(np.ndarray), node, index
         self._leaf_grad, self._grad, self.hooks, self.version = False, None, None, [0]
         if _modes.watchers and (recorder := _modes.recorder.get()) is not None:
             recorder.tensor_created(self, data)
@@ -120,7 +120,7 @@ class Tensor(ArrayHolder, Methods):
     __hash__ = object.__hash__
 
 
-_array.Values.tensor = Tensor
+Values.tensor = Tensor
 _numbers = itertools.count()
 
 

@@ -57,6 +57,11 @@ class device(str):
         return place
 
     @property
+    def type(self) -> str:
+        """Its name, as torch.device has it."""
+        return str(self)
+
+    @property
     def is_host(self) -> bool:
         """Whether it is the CPU itself: NumPy's arrays, and nothing to wait for."""
         return str(self) == "cpu"

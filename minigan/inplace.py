@@ -68,6 +68,7 @@ def change(
     tensors = [v for v in (target, *others, *settings.values()) if isinstance(v, Tensor)]
     if is_grad_enabled() and any(t.requires_grad for t in tensors):
         raise refusal(name, target, way)
+    _require_memory(name, target)
     with no_grad():
         values = function(target, *others, **settings)
     if values.shape != target.shape or not _fits(values.dtype, target.dtype):
@@ -91,6 +92,12 @@ def refusal(name: str, target: Tensor, way: str) -> TensorError:
         + (f"; write {way}" if way else "")
         + "; if the gradient is not wanted, do it under `with minigan.no_grad():` or on x.detach()"
     )
+
+
+def _require_memory(name: str, target: Tensor) -> None:
+    """TensorError for a tensor that may not be written to: one that repeats its numbers, or a read-only array's."""
+    if not getattr(array_of(target).flags, "writeable", True):
+        raise TensorError(f"{name}: this tensor repeats its numbers, or its array is read-only; clone() it first")
 
 
 def _fits(dtype: np.dtype, into: np.dtype) -> bool:
@@ -169,6 +176,7 @@ def _put(name: str, target: Tensor, key: object, value: object) -> Tensor:
     if is_grad_enabled() and (target.requires_grad or value.requires_grad):
         way = "where(mask, value, x), or build the parts and join them with stack or cat" if key is not ... else ""
         raise refusal(name, target, way)
+    _require_memory(name, target)
     plain, arrays = array_keys(target, key)
     in_place(partial(_written, name, plain), [target], [value, *arrays])
     return target

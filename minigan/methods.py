@@ -140,6 +140,16 @@ def to(
     return clone(out) if copy and out is self else out
 
 
+def cpu(self: Tensor, non_blocking: bool = False) -> Tensor:
+    """On the CPU: itself if it is there. non_blocking changes nothing."""
+    return to(self, "cpu")
+
+
+def cuda(self: Tensor, device: int | str | None = None, non_blocking: bool = False) -> Tensor:
+    """On the GPU: itself if it is there. Raises DeviceError, with the reason, where there is none."""
+    return to(self, "cuda")
+
+
 def type_(self: Tensor, dtype: DTypeLike | None = None) -> Tensor | str:
     """In another dtype; the name of its dtype where none is named."""
     return str(self.dtype) if dtype is None else basic.cast(self, np.dtype(dtype))
@@ -177,8 +187,7 @@ Tensor.repeat = named(spelled(arrange.repeat), "repeat", __package__)
 Tensor.unfold = named(spelled(arrange.unfold), "unfold", __package__)
 Tensor.__getitem__ = named(index.getitem, "index", __package__)
 Tensor.clone = lambda self: clone(self)
-Tensor.cpu = lambda self: to(self, "cpu")
-Tensor.cuda = lambda self: to(self, "cuda")
+Tensor.cpu, Tensor.cuda = cpu, cuda
 Tensor.contiguous = views.contiguous
 Tensor.grad_fn = property(lambda self: self.node, doc="The `Node` that it was computed by, None for a leaf.")
 

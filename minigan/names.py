@@ -25,6 +25,7 @@ PLACES = {
     "torch.nn.utils": "minigan.nn.utils",
     "torch.optim": "minigan.optim",
     "torch.optim.lr_scheduler": "minigan.optim.lr_scheduler",
+    "torch.cuda": "minigan.cuda",
     "torch.autograd": "minigan.autograd",
     "torch.autograd.functional": "minigan.autograd.functional",
     "torch.utils.data": "minigan.data",

@@ -15,7 +15,7 @@ ROOT = Path(minigan.__file__).parent
 CHECKOUT = ROOT.parent
 
 FLOORS = [
-    *("kernels", "_terminal", "cudasim", "backend", "_modes", "_array", "_hooks", "autograd"),
+    *("kernels", "_terminal", "cudasim", "backend", "cuda", "_modes", "_array", "_hooks", "autograd"),
     *("ops", "methods", "creation", "inplace", "_numpy", "functional", "derivatives", "remat", "nn", "optim"),
     "capture",
     *("files", "data", "checkpoint", "storage", "names", "viz"),

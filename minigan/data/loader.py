@@ -94,8 +94,8 @@ class DataLoader:
 
     shuffle: in an order drawn from `generator` (the default one if None), a new one each epoch. sampler: the indices of
     an epoch, instead. drop_last: leave out a last batch that is smaller. collate_fn: what makes a batch of a list of
-    samples. batch_size=None: samples as they are. num_workers and pin_memory change nothing: samples are read in this
-    process.
+    samples. batch_size=None: samples as they are. Samples are read in this process, so num_workers, what is said of
+    workers, and pin_memory change nothing.
     """
 
     def __init__(
@@ -109,6 +109,9 @@ class DataLoader:
         pin_memory: bool = False,
         drop_last: bool = False,
         generator: Generator | None = None,
+        persistent_workers: bool = False,
+        prefetch_factor: int | None = None,
+        worker_init_fn: Callable | None = None,
     ) -> None:
         if isinstance(dataset, Dataset):
             raise TypeError("DataLoader: a data set of images has its own: data.Loader(dataset, batch_size, seed)")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from .. import _modes
-from ..autograd import Tensor
+from ..autograd import Tensor, array_of
 from ..backend import FLOATS, device_modules, float32, float64, host, to_device
 from ..backend import device as check_device
 from . import hooks
@@ -293,9 +293,18 @@ class Module:
             fn(module)
         return self
 
-    def to(self, *args: DTypeLike, dtype: DTypeLike | None = None, device: str | None = None) -> Self:
-        """Cast all floating parameters and buffers in place, and / or move them to a device; returns self."""
+    def to(
+        self,
+        *args: DTypeLike,
+        dtype: DTypeLike | None = None,
+        device: str | None = None,
+        non_blocking: bool = False,
+    ) -> Self:
+        """Cast all floating parameters and buffers in place, and / or move them to a device; returns self.
+        non_blocking changes nothing."""
         for value in args:
+            if isinstance(value, bool):
+                continue
             if isinstance(value, str):
                 device = value
             else:
@@ -303,23 +312,22 @@ class Module:
         if device is not None:
             check_device(device)
             for t in (*self.parameters(), *self.buffers()):
-                t.data, t.grad = to_device(t.data, device), None
-                t.changed()
+                if t.device != device:
+                    t.data, t.grad = to_device(array_of(t), device), None
         if dtype is not None:
             if np.dtype(dtype) not in FLOATS:
                 raise TypeError(f"Module.to: dtype must be float32 or float64, not {np.dtype(dtype)}")
             for t in (*self.parameters(), *self.buffers()):
-                if t.dtype in FLOATS:
-                    t.data, t.grad = t.data.astype(dtype), None
-                    t.changed()
+                if t.dtype in FLOATS and t.dtype != dtype:
+                    t.data, t.grad = array_of(t).astype(dtype), None
         return self
 
     def cpu(self) -> Self:
         """Move to the CPU in place; returns self."""
         return self.to("cpu")
 
-    def cuda(self) -> Self:
-        """Move to the GPU in place; returns self."""
+    def cuda(self, device: int | str | None = None) -> Self:
+        """Move to the GPU in place; returns self. Raises DeviceError, with the reason, where there is none."""
         return self.to("cuda")
 
     def float(self) -> Self:

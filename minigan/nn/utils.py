@@ -24,12 +24,16 @@ if TYPE_CHECKING:
 
 
 def clip_grad_norm_(
-    parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
 ) -> Tensor:
     """Scale all gradients by one factor so that their joint norm is at most max_norm; returns the norm before, a
     float64 tensor of no axes. norm_type: 2, another positive number, or infinity.
 
-    error_if_nonfinite: ValueError, changing nothing, for a norm that is NaN or infinite.
+    error_if_nonfinite: ValueError, changing nothing, for a norm that is NaN or infinite. foreach changes nothing.
     """
     params = [p for p in _listed(parameters) if p.grad is not None]
     with no_grad():
@@ -69,8 +73,8 @@ class SquaredSum(Op):
         return namespace(x).asarray((wide * wide).sum())
 
 
-def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
-    """Limit every element of every gradient to [-clip_value, clip_value]."""
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
+    """Limit every element of every gradient to [-clip_value, clip_value]. foreach changes nothing."""
     for p in _listed(parameters):
         if p.grad is not None:
             p.grad = clip(p.grad, -clip_value, clip_value)

@@ -214,6 +214,8 @@ def test_an_array_that_is_assigned_to_data_counts_as_a_change():
         z.sum().backward()
     y.data = y.data[:, :2]
     assert type(y.detach()._data) is np.ndarray and y.shape == (2, 2)
+    for t in (mg.Tensor(x.data), mg.Tensor(x.data[0]), mg.tensor(x.data), mg.from_numpy(x.data), x.data.clone()):
+        assert type(t._data) is np.ndarray
     for thing in ([1.0], None, 3):
         with pytest.raises(TypeError, match="data: the array of a tensor is a NumPy array"):
             y.data = thing
