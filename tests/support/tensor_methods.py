@@ -35,6 +35,7 @@ from numpy.typing import ArrayLike as ArrayLike, DTypeLike as DTypeLike
 from minigan.kernels.work import Now as Now
 
 from .autograd import Node as Node, Tensor as Tensor
+from .backend import Generator as Generator
 from .nn.layers import _Function
 from .ops.order import Selection
 from .ops.shape import Pair
