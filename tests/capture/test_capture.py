@@ -268,7 +268,7 @@ def test_refused_with_the_line(name):
         capture(REFUSED[name])()
     assert "capture: " in str(caught.value)
     assert LOSS.tolist() == before.tolist() and LOSS.grad is None
-    assert type(LOSS.data) is np.ndarray and (LOSS * 2).sum().item() == 4
+    assert isinstance(LOSS.data, np.ndarray) and (LOSS * 2).sum().item() == 4
 
 
 def test_an_error_in_a_step_leaves_everything_as_it_was():
