@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import threading
 
 
 class Interrupt(KeyboardInterrupt):
@@ -13,18 +12,20 @@ class Interrupt(KeyboardInterrupt):
 
 def is_command() -> bool:
     """Whether this process is `minigan ...` or `python -m minigan ...`, and no program that imports the package."""
-    if sys.argv[:1] == ["-m"]:
+    program = (getattr(sys, "argv", None) or [""])[0]
+    if program == "-m":
         words = getattr(sys, "orig_argv", [])
         return "minigan" in words[1:] and words[words.index("minigan") - 1] == "-m"
-    name = os.path.basename(sys.argv[0] if sys.argv else "")
-    return name in ("minigan", "minigan.exe") or sys.argv[0].endswith(os.path.join("minigan", "__main__.py"))
+    return os.path.basename(program) in ("minigan", "minigan.exe")
 
 
 def begin() -> None:
     """From here to `end`, Ctrl-C ends the process at once: nothing is there yet to be saved."""
-    mine = threading.current_thread() is threading.main_thread()
-    if mine and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _stop)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        try:
+            signal.signal(signal.SIGINT, _stop)
+        except ValueError:  # in a thread other than the first, where Python sets no signals
+            return
 
 
 def end() -> None:
@@ -45,6 +46,8 @@ def _interrupt(number: int, frame: object) -> None:
 
 def _unraisable(event) -> None:
     if isinstance(event.exc_value, Interrupt):
+        import threading  # not before `begin`: each import is time in which Ctrl-C is a traceback
+
         timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
         timer.daemon = True
         timer.start()

@@ -46,9 +46,7 @@ def gradcheck(ops, model, seed, device) -> dict:
 @click.option(
     "--arg", "args", multiple=True, help="name=zeros:1024, ones:, arange:, random:8,3; load:x.npy; null; n=7."
 )
-@click.option(
-    "--shared", default=0, show_default=True, type=click.IntRange(0, 1 << 30), help="Bytes of dynamic shared memory."
-)
+@click.option("--shared", default=0, show_default=True, help="Bytes of dynamic shared memory.")
 @click.option("-D", "defines", multiple=True, help="A macro, as in -D real=float.")
 @click.option(
     "--check", is_flag=True, help="Check every load and store: bounds, races, barriers, undefined arithmetic."

@@ -196,6 +196,7 @@ def _cells(folder: Path, jobs: int, show: Callable[[str], None]) -> Iterator[Cal
 
         yield side_by_side
     except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)  # first, or the pool's thread trips over what was cancelled
         for worker in set(active_children()) - others:  # else the cells that they are at would be waited for
             worker.terminate()
         raise
