@@ -14,6 +14,8 @@ device, the default with --device, a few.
 """
 
 import os
+import signal
+import threading
 from functools import partial
 
 import numpy as np
@@ -106,6 +108,9 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_configure(config):
+    # A shell's background job ignores Ctrl-C, and so would the processes that tests start and interrupt.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--device") is not None and "HYPOTHESIS_PROFILE" not in os.environ:
         settings.load_profile("device")
 

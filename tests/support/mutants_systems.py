@@ -203,7 +203,7 @@ ROWS = (
      "to_a(a), a)", "to_a(b), b)"),
     ("D_B learns nothing",
      "systems.cyclegan:CycleGAN.critic_loss", "systems/test_translation_objectives::test_cyclegan_s_critics",
-     "return d_a + d_b", "return d_a"),
+     "objective = d_a + d_b", "objective = d_a"),
     ("D_B judges translations of its own domain",
      "systems.cyclegan:CycleGAN.critic_loss", "systems/test_translation_objectives::test_cyclegan_s_critics",
      'self.pooled("b", self.generator.b(a))', 'self.pooled("b", self.generator.b(b))'),
