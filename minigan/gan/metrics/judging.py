@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from ...data import Dataset, Info
-from . import attributes, classifier, report
+from . import attributes, classifier, null_models, report
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,33 @@ def observe_classes(
         distances = report.examine(images, judge.model, dataset, seed)
         observation.lines.extend(distances.lines())
         observation.figures["details"] = distances.as_dict()
+        figures, lines = beside_null_models(images, judge, dataset, seed)
+        observation.figures["null_models"] = figures
+        observation.lines.extend(lines)
     return observation
+
+
+def beside_null_models(images: np.ndarray, judge: Judge, dataset: Dataset, seed: int) -> tuple[dict, list[str]]:
+    """(figures, lines): how images stand beside held-out ones and beside what has learnt nothing. A null model that is
+    as good in every figure is named."""
+    train = classifier.prepared(dataset, dataset.train)
+    count = min(len(images), len(dataset.held_out), len(train))
+    sets = {"samples": images[:count], "held-out images": classifier.prepared(dataset, dataset.held_out[:count])}
+    for row in null_models.SAMPLES:
+        sets[row.name] = row.draw(train, count, np.random.default_rng(seed)).astype(np.float32)
+    standings = report.standings(sets, judge.model, dataset)
+    ours = standings["samples"]
+    winners = [row.name for row in null_models.SAMPLES if standings[row.name].reaches(ours)]
+    lines = [
+        f"beside what has learnt nothing, {count} of each:",
+        f"{'':<16} confident  classes   Frechet  coverage  copies",
+        *(f"{name:<16} {standing.line()}" for name, standing in standings.items()),
+    ]
+    if winners:
+        lines.append(f"as good in every figure, so that these samples show nothing: {', '.join(winners)}")
+    if ours.confident > standings["held-out images"].confident:
+        lines.append("more confident than real images: too typical; look at the coverage")
+    return {"winners": winners, **{name: asdict(standing) for name, standing in standings.items()}}, lines
 
 
 def observe_attributes(images: np.ndarray, dataset: Dataset, seed: int) -> Observation:

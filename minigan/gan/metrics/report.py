@@ -207,6 +207,58 @@ def examine(
     return replace(rows[0], real=rows[1])
 
 
+@dataclass(frozen=True)
+class Standing:
+    """What samples are held to beside null models (null_models.py): higher is better of confident, present and
+    coverage, lower of frechet and of copies, the share of samples nearer to a training image than 99 % of held-out ones
+    are."""
+
+    confident: float
+    present: int
+    frechet: float
+    coverage: float
+    copies: float
+
+    def line(self) -> str:
+        """The figures in columns."""
+        return (
+            f"{self.confident:>9.1%} {self.present:>8} {self.frechet:>9.1f} {self.coverage:>9.3f} {self.copies:>7.1%}"
+        )
+
+    def reaches(self, other: Standing) -> bool:
+        """Whether it is at least as good in every figure; of copies, as long as there are no more than by chance."""
+        better = self.confident >= other.confident and self.present >= other.present
+        few = self.copies <= max(other.copies, 2 * CHANCE)
+        return better and few and self.frechet <= other.frechet and self.coverage >= other.coverage
+
+
+CHANCE = 0.01
+"""The share of held-out images that are nearer to a training image than 99 % of them are."""
+
+
+def standings(sets: dict[str, np.ndarray], model: Classifier, dataset: Dataset) -> dict[str, Standing]:
+    """The standing of each set of images (N, C, S, S) in [-1, 1], all of one size N, at most that of the held-out
+    images. ValueError for fewer than 10."""
+    count = min(map(len, sets.values()))
+    if count < 10:
+        raise ValueError(f"standings: need at least 10 images of each, got {count}")
+    train, _ = _judged(model, prepared(dataset, dataset.train))
+    held_out, _ = _judged(model, prepared(dataset, dataset.held_out[:count]))
+    some = np.linspace(0, len(train) - 1, count).round().astype(int)
+    results = {}
+    for name, images in sets.items():
+        features, probabilities = _judged(model, shrunk(images))
+        histogram = np.bincount(probabilities.argmax(1), minlength=probabilities.shape[1]) / len(images)
+        results[name] = Standing(
+            confident=_confident(probabilities),
+            present=int((histogram > PRESENT).sum()),
+            frechet=frechet_distance(features, train),
+            coverage=density_coverage(features, train[some])[1],
+            copies=nearest_training(features, train, held_out).copies,
+        )
+    return results
+
+
 def _judged(model: Classifier, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     features, probabilities = zip(*judge(model, images), strict=True)
     return np.concatenate(features), np.concatenate(probabilities)

@@ -1,9 +1,12 @@
 """Null models are what they say: on images whose mean, spectrum and neighbours are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from minigan.gan.metrics import distances, null_models
+from minigan import data
+from minigan.gan.metrics import classifier, distances, judging, null_models, report
 from minigan.gan.toy import data as toydata
 
 RNG = np.random.default_rng(0)
@@ -70,3 +73,41 @@ def test_points():
     assert figures["blob"]["high_quality"] < 0.02 and figures["blob"]["modes"] >= 3
     assert figures["uniform"]["high_quality"] < 0.02
     assert figures["one mode"]["high_quality"] > 0.9 and figures["one mode"]["modes"] <= 2
+
+
+def standing(confident=0.9, present=10, frechet=5.0, coverage=0.9, copies=0.01):
+    return report.Standing(confident, present, frechet, coverage, copies)
+
+
+@pytest.mark.parametrize(
+    ("change", "reaches"),
+    [
+        ({}, True),
+        ({"confident": 0.8}, False),
+        ({"present": 9}, False),
+        ({"frechet": 5.1}, False),
+        ({"coverage": 0.89}, False),
+        ({"copies": 0.02}, True),  # chance
+        ({"copies": 0.5}, False),  # copied
+        ({"confident": 1.0, "frechet": 1.0, "coverage": 1.0}, True),
+    ],
+)
+def test_what_reaches_samples_is_as_good_in_every_figure(change, reaches):
+    assert standing(**change).reaches(standing()) == reaches
+
+
+def test_a_null_model_that_wins_is_named():
+    """Noise in place of samples is no better than noise, copies no better than copies; beside real images none wins, not
+    even copies, which are as near as real ones but for being copies."""
+    dataset = data.load("digits")
+    dataset = replace(dataset, train=dataset.train[:1000])
+    judge = judging.judge_of("digits", dataset.info)
+    train = classifier.prepared(dataset, dataset.train)
+    noise = null_models.noise(train, 200, np.random.default_rng(0))
+    figures, lines = judging.beside_null_models(noise, judge, dataset, 0)
+    assert figures["winners"] == ["noise"] and "these samples show nothing: noise" in lines[-1]
+    figures, lines = judging.beside_null_models(null_models.copies(train, 200, RNG), judge, dataset, 1)
+    assert figures["winners"] == ["copies"] and figures["samples"]["copies"] == 1
+    real = classifier.prepared(dataset, dataset.held_out[200:400])
+    figures, lines = judging.beside_null_models(real, judge, dataset, 0)
+    assert figures["winners"] == [] and figures["samples"]["coverage"] > 0.8
