@@ -336,6 +336,11 @@ def square(input: Tensor) -> Tensor:
     return PowScalar(2)(input)
 
 
+def reciprocal(input: Tensor) -> Tensor:
+    """1 / input, elementwise."""
+    return 1 / input
+
+
 def clip(input: Tensor, min: float | None = None, max: float | None = None) -> Tensor:
     """`input` limited to [min, max]; either bound may be None. Raises ValueError if both are."""
     if min is None and max is None:
@@ -344,6 +349,16 @@ def clip(input: Tensor, min: float | None = None, max: float | None = None) -> T
 
 
 clamp = clip
+
+
+def clamp_min(input: Tensor, min: float) -> Tensor:
+    """`input`, and `min` where it is below."""
+    return Clip(min, None)(input)
+
+
+def clamp_max(input: Tensor, max: float) -> Tensor:
+    """`input`, and `max` where it is above."""
+    return Clip(None, max)(input)
 
 
 def lerp(input: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:

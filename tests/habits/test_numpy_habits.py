@@ -315,7 +315,7 @@ def test_files_and_plots(tmp_path):
 
 def test_nothing_of_numpys_reads_a_tensor_in_a_captured_step():
     t = mg.tensor(A)
-    for line in ("np.median(a)", "np.asarray(a)", "np.sinh(a)", "np.allclose(a, 0)"):
+    for line in ("np.median(a)", "np.asarray(a)", "np.cbrt(a)", "np.allclose(a, 0)"):
         with pytest.raises(mg.CaptureError, match="a value is read"):
             mg.capture(lambda line=line: run(line, t * 2))()
     step = mg.capture(lambda: np.exp(t).sum() + np.mean(t) * np.float32(2))
