@@ -63,18 +63,15 @@ class Unique(Counted):
         self.axis, self.inverse, self.counts = axis, inverse, counts
 
     def forward(self, x):
-        y, *rest = namespace(x).unique(
-            x,
-            return_index=True,
-            return_inverse=self.inverse,
-            return_counts=self.counts,
-            axis=self.axis,
-            equal_nan=False,
+        parts = namespace(x).unique(
+            x, return_inverse=self.inverse, return_counts=self.counts, axis=self.axis, equal_nan=False
         )
-        rest = [part.astype(int64) for part in rest[1:]]
+        if not (self.inverse or self.counts):
+            return parts
+        y, *rest = parts
         if self.inverse:
             rest[0] = rest[0].reshape(x.shape if self.axis is None else -1)
-        return (y, *rest) if rest else y
+        return (y, *(part.astype(int64) for part in rest))
 
 
 @overload

@@ -167,6 +167,17 @@ OTHERS = (
         kinks=(call(np.array([-0.5, 0.0, 0.75, 2.0]), min=-0.5, max=0.75),),
         error_inputs=(BadCall(lambda: ops_elementary.clip(make([1.0])), ValueError, "clip: give min, max or both"),),
     ),
+    OpCase(
+        "clip.tensors",
+        ops_elementary.clip,
+        (call((2, 3), (3,), (2, 1)), call((2, 3), (2, 3)), call((3,), (2, 3), max=0.5)),
+        lambda torch, x, low, high=None, max=None: (
+            torch.clip(x, low, high) if max is None else torch.clip(x, low, torch.tensor(max, dtype=x.dtype))
+        ),
+        values=DISTINCT,
+        edge=(call((), (), ()), call((0, 3), (3,))),
+        kinks=(call(ZERO, np.zeros(4), np.ones(4)), call(ZERO, np.ones(4), np.zeros(4))),
+    ),
     *(
         OpCase(
             f"clamp_{side}",
