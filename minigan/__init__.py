@@ -26,7 +26,7 @@ if not (_Path(__file__).parent / "kernels").is_dir():
     __path__.append(str(_Path(__file__).parent.parent))
 
 from . import _numpy as _numpy
-from . import autograd, creation, cuda, derivatives, functional, methods
+from . import autograd, creation, cuda, derivatives, functional, linalg, methods
 from . import inplace as inplace
 from ._array import TensorError
 from ._doors import open_doors as _open_doors
@@ -110,6 +110,7 @@ __all__ = [
     "is_tensor",
     "jacobian",
     "jvp",
+    "linalg",
     "load",
     "manual_seed",
     "no_grad",

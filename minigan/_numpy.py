@@ -48,6 +48,9 @@ def _numpys() -> dict[Callable, Callable]:
         ),
         np.concatenate: lambda arrays, axis=0: mg.cat(_tensors(arrays), axis),
         np.stack: lambda arrays, axis=0: mg.stack(_tensors(arrays), axis),
+        **{getattr(np, name): lambda tup, f=PUBLIC[name]: f(_tensors(tup)) for name in ("hstack", "vstack", "dstack")},
+        np.repeat: lambda a, repeats, axis=None: mg.repeat_interleave(a, repeats, axis),
+        np.quantile: lambda a, q, axis=None, *, keepdims=False: mg.quantile(a, q, axis, keepdims),
         np.split: lambda ary, indices_or_sections, axis=0: list(
             mg.split(ary, _sections(ary, indices_or_sections, axis), axis)
         ),
@@ -67,7 +70,14 @@ def _numpys() -> dict[Callable, Callable]:
         np.zeros_like: lambda a: zeros_like(a),
         np.ones_like: lambda a: ones_like(a),
     }
-    same = {np.prod: "a, axis=None", np.cumsum: "a, axis", np.tril: "m, k=0", np.triu: "m, k=0", np.any: "a, axis=None"}
+    same = {
+        np.prod: "a, axis=None",
+        np.cumsum: "a, axis",
+        np.cumprod: "a, axis",
+        np.tril: "m, k=0",
+        np.triu: "m, k=0",
+        np.any: "a, axis=None",
+    }
     same |= {np.all: "a, axis=None", np.argmin: "a, axis=None", np.roll: "a, shift, axis=None", np.trace: "a"}
     for function, arguments in same.items():
         if function.__name__ in PUBLIC:

@@ -28,11 +28,12 @@ from .ops.index import array_keys, filled
 
 # fmt: off
 NAMES = (
-    "abs acos addcdiv addcmul asin atan atan2 bernoulli bitwise_and bitwise_not bitwise_or bitwise_xor ceil clamp clip"
-    " cos cosh cumprod cumsum div elu erf exp exp2 expm1 fill_diagonal floor floor_divide fmod frac hardtanh"
-    " index_add index_copy index_fill index_put leaky_relu lerp log log10 log1p log2 logical_and logical_not"
-    " logical_or logical_xor logit masked_fill masked_scatter mul neg nan_to_num pow reciprocal relu remainder round"
-    " rsqrt scatter scatter_add sigmoid sign silu sin sinh softplus sqrt square tan tanh threshold tril triu trunc"
+    "abs acos addcdiv addcmul asin atan atan2 bernoulli bitwise_and bitwise_not bitwise_or bitwise_xor ceil clamp"
+    " clamp_max clamp_min clip cos cosh cumprod cumsum div elu erf exp exp2 expm1 fill_diagonal floor floor_divide fmod"
+    " frac hardtanh index_add index_copy index_fill index_put leaky_relu lerp log log10 log1p log2 logical_and"
+    " logical_not logical_or logical_xor logit masked_fill masked_scatter mul neg nan_to_num pow reciprocal relu"
+    " remainder round rsqrt scatter scatter_add sigmoid sign silu sin sinh softplus sqrt square tan tanh threshold tril"
+    " triu trunc"
 )
 """Functions of one tensor that, where minigan has them, have a method with a `_` at its end that overwrites it."""
 OPERATORS = {

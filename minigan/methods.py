@@ -17,6 +17,7 @@ from .ops import (
     act,
     arrange,
     basic,
+    counting,
     einsum,
     elementary,
     index,
@@ -29,6 +30,7 @@ from .ops import (
     scatter,
     shape,
     table,
+    trigonometry,
     views,
 )
 from .ops.copy import clone
@@ -41,25 +43,36 @@ if TYPE_CHECKING:
 # fmt: off
 METHODS = {
     basic: "add broadcast_to div eq ge gt isfinite isnan le lt mul ne neg sub sum_to",
-    elementary: "abs atan2 ceil clamp clip cos erf exp expm1 floor lerp log log1p maximum minimum pow round rsqrt"
-    " sign sin sqrt square trunc",
+    elementary: "abs atan2 ceil clamp clamp_max clamp_min clip cos erf exp expm1 floor lerp log log1p maximum minimum"
+    " pow reciprocal round rsqrt sign sin sqrt square trunc",
+    trigonometry: "acos asin atan cosh sinh tan",
     act: "elu leaky_relu logsigmoid maxout relu sigmoid softplus tanh",
-    reduce: "all amax amin any argmax argmin log_softmax logsumexp mean norm safe_norm softmax std sum var",
-    order: "argsort cumsum max min prod sort topk",
+    reduce: "all amax amin any argmax argmin count_nonzero log_softmax logsumexp mean norm safe_norm softmax std sum"
+    " var",
+    order: "argsort cumprod cumsum max median min prod quantile sort topk",
     shape: "flatten permute reshape squeeze transpose unsqueeze view",
     index: "chunk flip gather index_select split",
     scatter: "index_add scatter scatter_add",
-    arrange: "diag diagonal masked_fill roll tile tril triu",
+    arrange: "diag diagonal masked_fill repeat_interleave roll tile trace tril triu",
     matmul: "bmm matmul outer",
     quotient: "floor_divide remainder",
     products: "addcdiv addcmul addmm dot mm mv",
     logic: "bitwise_and bitwise_not bitwise_or bitwise_xor isclose isinf logical_and logical_not logical_or"
     " logical_xor",
+    counting: "bincount nonzero unique",
     views: (
-        "expand expand_as movedim moveaxis narrow ravel reshape_as select swapaxes swapdims t type_as unbind view_as"
+        "expand expand_as movedim moveaxis narrow ravel reshape_as select swapaxes swapdims t type_as unbind unflatten"
+        " view_as"
     ),
 }
-FUNCTIONS = {basic: "where", index: "cat concat concatenate stack pad", einsum: "einsum"}
+FUNCTIONS = {
+    counting: "where",
+    index: "cat concat concatenate stack pad",
+    views: "dstack hstack vstack",
+    arrange: "meshgrid",
+    reduce: "std_mean var_mean",
+    einsum: "einsum",
+}
 # fmt: on
 
 PUBLIC = {
@@ -160,6 +173,17 @@ def size(self: Tensor, dim: int | None = None) -> tuple[int, ...] | int:
     return self.shape if dim is None else self.shape[dim]
 
 
+def stride(self: Tensor, dim: int | None = None) -> tuple[int, ...] | int:
+    """How many elements further in memory the next one along each axis is, or along one axis."""
+    strides = tuple(step // self.dtype.itemsize for step in array_of(self).strides)
+    return strides if dim is None else strides[dim]
+
+
+def where(self: Tensor, condition: Tensor, other: Tensor | float) -> Tensor:
+    """It where the bool `condition` holds, `other` elsewhere; see `minigan.where`."""
+    return basic.where(condition, self, other)
+
+
 def deepcopy(self: Tensor, memo: dict) -> Tensor:
     """A leaf of the same kind with an array of its own."""
     copy = type(self)(self._read().copy())
@@ -174,7 +198,8 @@ def text(self: Tensor) -> str:
     return f"tensor({values}, dtype={self.dtype}{source})"
 
 
-Tensor.to, Tensor.type, Tensor.size = to, type_, size
+Tensor.to, Tensor.type, Tensor.size, Tensor.stride = to, type_, size, stride
+Tensor.where = named(where, "where", __package__)
 Tensor.__deepcopy__, Tensor.__repr__ = deepcopy, text
 for _name, _dtype in {
     "float": float32, "double": float64, "int": np.int32, "long": np.int64, "short": np.int16, "bool": np.bool_,

@@ -19,6 +19,7 @@ from .autograd import Op
 PLACES = {
     "torch": "minigan",
     "torch.Tensor": "minigan.Tensor",
+    "torch.linalg": "minigan.linalg",
     "torch.nn": "minigan.nn",
     "torch.nn.functional": "minigan.functional",
     "torch.nn.init": "minigan.nn.init",

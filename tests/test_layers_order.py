@@ -16,7 +16,7 @@ CHECKOUT = ROOT.parent
 
 FLOORS = [
     *("kernels", "_terminal", "cudasim", "backend", "cuda", "_modes", "_array", "_hooks", "autograd"),
-    *("ops", "methods", "creation", "inplace", "_numpy", "functional", "derivatives", "remat", "nn", "optim"),
+    *("ops", "methods", "creation", "inplace", "_numpy", "functional", "linalg", "derivatives", "remat", "nn", "optim"),
     "capture",
     *("files", "data", "checkpoint", "storage", "names", "viz"),
     *("gan.losses", "gan.penalties", "gan.steps", "gan.tricks", "gan.theory", "gan.networks", "gan.metrics"),

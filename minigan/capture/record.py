@@ -42,6 +42,7 @@ from .. import _modes
 from ..autograd import Op, Tensor, array_of, is_grad_enabled
 from ..backend import default_device
 from ..nn.module import Module
+from ..ops.counting import Counted
 from ..ops.index import Index
 from .guard import Guard
 from .plan import Plan
@@ -90,6 +91,9 @@ class Recording(_modes.Recorder):
             self.generators.setdefault(id(op.generator), (op.generator, op.generator.state_dict()))
         arrays = [array_of(x) for x in inputs]
         sources = [self._value(x, array) for x, array in zip(inputs, arrays, strict=True)]
+        if isinstance(op, Counted):
+            raise refusal(f"{op.name} has as many elements as the values say, and a record's shapes are fixed; do it"
+                          " outside the step")  # fmt: skip
         if isinstance(op, Index):
             for mask, source in zip(inputs[1:], sources[1:], strict=True):
                 if mask.dtype == bool and not (self.is_born(mask) and source.array is not None):

@@ -15,6 +15,7 @@ UFUNCS = _words(
     expm1 log log1p sqrt square sin cos tanh sign maximum minimum floor ceil equal not_equal less
     less_equal greater greater_equal logical_and logical_or logical_not logical_xor isfinite isnan isinf
     bitwise_and bitwise_or bitwise_xor invert rint trunc arctan2
+    tan arcsin arccos arctan sinh cosh
     """
 )
 
@@ -41,6 +42,11 @@ FUNCTIONS = {
     "argmax": _words("a axis dtype out keepdims"),
     "argmin": _words("a axis dtype out keepdims"),
     "argsort": _words("a axis kind"),
+    "sort": _words("a axis kind"),
+    "argwhere": _words("a"),
+    "repeat": _words("a repeats axis"),
+    "bincount": _words("x weights minlength"),
+    "unique": _words("ar return_index return_inverse return_counts axis equal_nan"),
     "zeros_like": _words("a dtype order subok shape"),
     "ones_like": _words("a dtype order subok shape"),
     "full_like": _words("a fill_value dtype order subok shape"),

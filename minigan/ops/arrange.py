@@ -13,8 +13,10 @@ import numpy as np
 from ..autograd import Tensor, array_of
 from ..backend import on
 from .basic import broadcast_to, where
+from .counting import Repeats
 from .index import ARRAY, Index, IndexAdd, cat
-from .shape import axis_index, permute, reshape, sizes_of
+from .reduce import sum
+from .shape import axis_index, integer, permute, reshape, sizes_of, transpose
 
 
 def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Tensor:
@@ -68,6 +70,55 @@ def repeat(input: Tensor, *sizes: int | Sequence[int]) -> Tensor:
     if len(counts) < input.ndim or any(n < 0 for n in counts):
         raise ValueError(f"repeat: {counts} must hold a number, none negative, for each axis of shape {input.shape}")
     return tile(input, counts)
+
+
+def repeat_interleave(
+    input: Tensor, repeats: int | Tensor, dim: int | None = None, *, output_size: int | None = None
+) -> Tensor:
+    """Each element, or each slice along axis `dim`, so many times in a row. Without dim, of the flattened tensor.
+
+    repeats: a number, or a tensor with one for each slice, whose values a captured step cannot repeat and refuses.
+    output_size: the length of the axis, which is checked. Raises ValueError for a negative number.
+    """
+    if dim is None:
+        input, dim = reshape(input, (input.data.size,)), 0
+    axis = axis_index(dim, input.ndim, "repeat_interleave")
+    input = input if input.ndim else reshape(input, 1)
+    size, lead = input.shape[axis], (slice(None),) * axis
+    if isinstance(repeats, Tensor):
+        if repeats.dtype.kind not in "iu" or repeats.shape not in ((), (1,), (size,)):
+            raise ValueError(
+                f"repeat_interleave: repeats must be {size} integers, or one, got {repeats.dtype} of shape"
+                f" {repeats.shape}"
+            )
+        y = Index((*lead, ARRAY))(input, Repeats()(broadcast_to(repeats, (size,))))
+    else:
+        if integer("repeat_interleave", "repeats", repeats) < 0:
+            raise ValueError(f"repeat_interleave: the number of copies must not be negative, got {repeats}")
+        shape = input.shape
+        blocks = reshape(input, (*shape[: axis + 1], 1, *shape[axis + 1 :]))
+        blocks = broadcast_to(blocks, (*shape[: axis + 1], repeats, *shape[axis + 1 :]))
+        y = reshape(blocks, (*shape[:axis], size * repeats, *shape[axis + 1 :]))
+    if output_size is not None and y.shape[axis] != output_size:
+        raise ValueError(f"repeat_interleave: output_size is {output_size}, the axis has {y.shape[axis]} slices")
+    return y
+
+
+def meshgrid(*tensors: Tensor | Sequence[Tensor], indexing: str = "ij") -> tuple[Tensor, ...]:
+    """Vectors repeated along each other's axes, views: the coordinates of the points of a grid.
+
+    indexing: "ij", the axes in the order of the vectors, or "xy", the first two exchanged. Raises ValueError for more
+    axes than one.
+    """
+    if indexing not in ("ij", "xy"):
+        raise ValueError(f"meshgrid: unknown indexing {indexing!r}; known: 'ij', 'xy'")
+    vectors = [t for group in tensors for t in (group if isinstance(group, (tuple, list)) else (group,))]
+    if not vectors or any(t.ndim > 1 for t in vectors):
+        raise ValueError(f"meshgrid: expected vectors, got shapes {[t.shape for t in vectors]}")
+    shape = tuple(t.data.size for t in vectors)
+    lines = [reshape(t, (*(1,) * i, -1, *(1,) * (len(shape) - 1 - i))) for i, t in enumerate(vectors)]
+    grids = [broadcast_to(line, shape) for line in lines]
+    return tuple(transpose(g, 0, 1) if indexing == "xy" and len(grids) > 1 else g for g in grids)
 
 
 def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
@@ -135,6 +186,13 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
     places = _diagonal_places(matrix.shape[-2:], offset)
     key = (slice(None),) * (input.ndim - 2) + (ARRAY, ARRAY)
     return Index(key)(matrix, *(Tensor(on(array_of(input), p)) for p in places))
+
+
+def trace(input: Tensor) -> Tensor:
+    """The sum of a matrix's diagonal. Raises ValueError for other than two axes."""
+    if input.ndim != 2:
+        raise ValueError(f"trace: expected a matrix, got shape {input.shape}")
+    return sum(diagonal(input))
 
 
 def _diagonal_places(shape: Sequence[int], offset: int) -> tuple[np.ndarray, np.ndarray]:

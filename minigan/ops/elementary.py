@@ -336,14 +336,33 @@ def square(input: Tensor) -> Tensor:
     return PowScalar(2)(input)
 
 
-def clip(input: Tensor, min: float | None = None, max: float | None = None) -> Tensor:
-    """`input` limited to [min, max]; either bound may be None. Raises ValueError if both are."""
+def reciprocal(input: Tensor) -> Tensor:
+    """1 / input, elementwise."""
+    return 1 / input
+
+
+def clip(input: Tensor, min: Tensor | float | None = None, max: Tensor | float | None = None) -> Tensor:
+    """`input` limited to [min, max], numbers or tensors, which broadcast; either bound may be None. Raises ValueError
+    if both are."""
     if min is None and max is None:
         raise ValueError("clip: give min, max or both")
+    if isinstance(min, Tensor) or isinstance(max, Tensor):
+        input = input if min is None else where(lt(input, min), min, input)
+        return input if max is None else where(gt(input, max), max, input)
     return Clip(min, max)(input)
 
 
 clamp = clip
+
+
+def clamp_min(input: Tensor, min: Tensor | float) -> Tensor:
+    """`input`, and `min` where it is below."""
+    return clip(input, min)
+
+
+def clamp_max(input: Tensor, max: Tensor | float) -> Tensor:
+    """`input`, and `max` where it is above."""
+    return clip(input, None, max)
 
 
 def lerp(input: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Machine room, ops: along one axis, the extremes with their places, sorting, products and running sums.
+"""Machine room, ops: along one axis, the extremes with their places, sorting, medians, products and running sums.
 
 What is picked from an array, its largest element or all of them in order, is read by `gather` at places that have no
 derivative. So the derivative goes to the places read, and derivatives of any order are those of reading.
@@ -6,16 +6,17 @@ derivative. So the derivative goes to the places read, and derivatives of any or
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple, overload
 
 import numpy as np
 
 from ..autograd import Op, Tensor, array_of
 from ..backend import FLOATS, float32, float64, int64, namespace, on
-from .basic import cast
-from .elementary import maximum, minimum
-from .index import Concat, Index, gather_within
-from .reduce import Dim, amax, amin, argmax, argmin, axes_of, with_ones
+from .basic import cast, isnan, where
+from .elementary import lerp, maximum, minimum
+from .index import Concat, Index, gather_within, stack
+from .reduce import Dim, Extreme, amax, amin, any, argmax, argmin, axes_of, with_ones
 from .shape import Linear, axis_index, reshape, squeeze
 
 
@@ -59,6 +60,18 @@ class CumSum(Linear):
 
     def vjp(self, node, need, g):
         return (CumSum(self.axis, not self.backwards)(g),)
+
+
+class Median(Extreme):
+    """y = the element in the middle of x in rising order, of two the smaller; NaN wins
+    dL/dx = g / k at the k elements equal to y, else 0"""
+
+    name = "median"
+
+    def forward(self, x):
+        line = namespace(x).sort(x.reshape(-1))
+        middle = line[(x.size - 1) // 2]
+        return namespace(x).where(line[-1] == line[-1], middle, line[-1])
 
 
 @overload
@@ -138,11 +151,106 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     return Selection(gather_within(input, axis, indices), indices)
 
 
+@overload
+def median(input: Tensor) -> Tensor: ...
+@overload
+def median(input: Tensor, dim: int, keepdim: bool = False) -> Selection: ...
+def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor | Selection:
+    """The element in the middle of the order, of two the smaller; along axis `dim`, (values, indices).
+
+    Equal ones share the gradient over the whole tensor; along an axis, the element at the index gets it. NaN where
+    there is one. Raises ValueError over no elements.
+    """
+    _elements("median", input, dim)
+    return Median(axes_of(None, input.ndim, "median"))(input) if dim is None else _select(input, dim, keepdim, _middle)
+
+
+def _middle(input: Tensor, dim: int, keepdim: bool = False) -> Tensor:
+    """The places of the medians; of the first NaN where there is one."""
+    axis = axis_index(dim, input.ndim, "median")
+    middle = (input.shape[axis] - 1) // 2
+    places = Index((slice(None),) * axis + (slice(middle, middle + 1),))(argsort(input, axis))
+    places = where(any(isnan(input), axis, True), argmax(input, axis, True), places)
+    return places if keepdim else squeeze(places, axis)
+
+
+def quantile(
+    input: Tensor, q: float | Tensor, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+) -> Tensor:
+    """The value below which a share q, in [0, 1], of the elements lies; of several q, a new first axis counts them.
+
+    It stands at place q (n - 1) of the n elements in rising order; interpolation says what is between two: "linear",
+    "lower", "higher", "midpoint" or "nearest". NaN where there is one. Raises ValueError over no elements.
+    """
+    if input.dtype not in FLOATS:
+        raise TypeError(f"quantile: expected a floating dtype, got {input.dtype}; use .float() first")
+    _elements("quantile", input, dim)
+    shares = np.asarray(q.tolist() if isinstance(q, Tensor) else q, input.dtype)
+    if shares.ndim > 1 or not ((shares >= 0) & (shares <= 1)).all():
+        raise ValueError(f"quantile: q must be in [0, 1], one or a list, got {q!r:.60}")
+    if interpolation not in BETWEEN:
+        raise ValueError(f"quantile: unknown interpolation {interpolation!r}; known: {', '.join(BETWEEN)}")
+    line = reshape(input, (input.data.size,)) if dim is None or input.ndim == 0 else input
+    axis = 0 if dim is None else axis_index(dim, line.ndim, "quantile")
+    order = sort(line, axis).values
+    last = line.shape[axis] - 1
+
+    def at(place: int) -> Tensor:
+        return Index((slice(None),) * axis + (slice(place, place + 1),))(order)
+
+    rows = []
+    for rank in (shares * input.dtype.type(last)).reshape(-1).tolist():
+        place = BETWEEN[interpolation](rank)
+        low, share = math.floor(place), place % 1
+        value = at(low) if share == 0 else lerp(at(low), at(low + 1), share)
+        rows.append(where(isnan(at(last)), at(last), value))
+    if dim is None or input.ndim == 0:
+        shape = (1,) * input.ndim if keepdim else ()
+    else:
+        shape = with_ones(input.shape, (axis,)) if keepdim else (*input.shape[:axis], *input.shape[axis + 1 :])
+    rows = [reshape(row, shape) for row in rows]
+    return stack(rows) if shares.ndim else rows[0]
+
+
+BETWEEN = {
+    "linear": lambda rank: rank,
+    "lower": math.floor,
+    "higher": math.ceil,
+    "midpoint": lambda rank: (math.floor(rank) + math.ceil(rank)) / 2,
+    "nearest": round,
+}
+"""How the place of a quantile that is no whole number is taken."""
+
+
+def _elements(op: str, input: Tensor, dim: int | None) -> None:
+    """ValueError where there is nothing to take one of."""
+    axes = axes_of(dim, input.ndim, op)
+    if 0 in (input.shape[a] for a in axes):
+        raise ValueError(f"{op}: nothing to reduce along dim {axes} of shape {input.shape}")
+
+
 def cumsum(input: Tensor, dim: int) -> Tensor:
     """The running sums along axis `dim`, float32 ones added up in float64; bools and integers sum to int64."""
     axis = axis_index(dim, input.ndim, "cumsum")
     input = input if input.dtype in FLOATS else cast(input, int64)
     return CumSum(axis)(input) if input.ndim else reshape(input, ())
+
+
+def cumprod(input: Tensor, dim: int) -> Tensor:
+    """The running products along axis `dim`, float32 ones multiplied in float64; bools and integers multiply to int64.
+
+    Each pass multiplies every element by the product that ends 1, 2, 4 ... places before it, so that the derivative
+    by an element is the product of the others, also where some are zero, and to every order.
+    """
+    axis = axis_index(dim, input.ndim, "cumprod")
+    y = cast(input, float64 if input.dtype in FLOATS else int64)
+    lead, size, step = (slice(None),) * axis, input.shape[axis] if input.ndim else 1, 1
+    while step < size:
+        start, early, late = (
+            Index((*lead, key))(y) for key in (slice(0, step), slice(0, size - step), slice(step, size))
+        )
+        y, step = Concat(axis)(start, early * late), 2 * step
+    return cast(y, input.dtype) if input.dtype in FLOATS else y
 
 
 def prod(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:

@@ -267,6 +267,16 @@ def std(input: Tensor, dim: Dim = None, correction: int = 1, keepdim: bool = Fal
     return where(zero, 0.0, sqrt(where(zero, 1.0, variance)))
 
 
+def var_mean(input: Tensor, dim: Dim = None, correction: int = 1, keepdim: bool = False) -> tuple[Tensor, Tensor]:
+    """(`var`, `mean`) over `dim`."""
+    return var(input, dim, correction, keepdim), mean(input, dim, keepdim)
+
+
+def std_mean(input: Tensor, dim: Dim = None, correction: int = 1, keepdim: bool = False) -> tuple[Tensor, Tensor]:
+    """(`std`, `mean`) over `dim`."""
+    return std(input, dim, correction, keepdim), mean(input, dim, keepdim)
+
+
 def amax(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The largest element over `dim`; equal ones share the gradient."""
     axes = axes_of(dim, input.ndim, "amax")
@@ -307,6 +317,11 @@ def all(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """Whether no element over `dim` is zero, bool; True where there is none."""
     axes = axes_of(dim, input.ndim, "all")
     return _finish(All(axes), input, axes, keepdim)
+
+
+def count_nonzero(input: Tensor, dim: Dim = None) -> Tensor:
+    """How many elements over `dim` are not zero, int64; NaN is not."""
+    return sum(input != 0, dim)
 
 
 def safe_norm(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:

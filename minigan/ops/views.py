@@ -1,15 +1,16 @@
-"""Machine room, ops: the other ways in which PyTorch and NumPy say reshape, permute and take a part."""
+"""Machine room, ops: the other ways in which PyTorch and NumPy say reshape, permute, take a part and join."""
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 
-from ..autograd import Tensor, array_of
+from ..autograd import Tensor, array_of, as_tensor
 from .basic import broadcast_to, cast
 from .copy import clone
-from .index import Index
-from .shape import axis_index, permute, reshape, sizes_of, transpose
+from .index import Index, cat
+from .shape import axis_index, permute, reshape, sizes_of, transpose, unsqueeze
 
 swapaxes = swapdims = transpose
 
@@ -92,6 +93,46 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     if input.ndim == 0:
         raise ValueError("unbind: a 0-d tensor has no axis")
     return tuple(select(input, axis, i) for i in range(input.shape[axis]))
+
+
+def unflatten(input: Tensor, dim: int, sizes: int | Sequence[int]) -> Tensor:
+    """Axis `dim` as several, of `sizes`, one of which may be -1; the opposite of `flatten`.
+
+    Raises ValueError for sizes that do not multiply to the axis's.
+    """
+    axis, sizes = axis_index(dim, input.ndim, "unflatten"), sizes_of((sizes,))
+    size = input.shape[axis] if input.ndim else 1
+    product = math.prod(s for s in sizes if s != -1)
+    if -1 in sizes and product and size % product == 0:
+        sizes = tuple(size // product if s == -1 else s for s in sizes)
+    if not sizes or min(sizes) < 0 or math.prod(sizes) != size:
+        raise ValueError(f"unflatten: sizes {sizes} do not multiply to {size}, axis {axis} of shape {input.shape}")
+    return reshape(input, (*input.shape[:axis], *sizes, *input.shape[axis + 1 :]))
+
+
+def hstack(tensors: Sequence[Tensor]) -> Tensor:
+    """Tensors side by side: joined along axis 1, vectors along their only one."""
+    tensors = _at_least(tensors, 1)
+    return cat(tensors, 0 if tensors[0].ndim == 1 else 1)
+
+
+def vstack(tensors: Sequence[Tensor]) -> Tensor:
+    """Tensors one below the other: joined along axis 0, vectors as rows."""
+    return cat(_at_least(tensors, 2), 0)
+
+
+def dstack(tensors: Sequence[Tensor]) -> Tensor:
+    """Tensors one behind the other: joined along axis 2, which vectors and matrices get."""
+    return cat(_at_least(tensors, 3), 2)
+
+
+def _at_least(tensors: Sequence[Tensor], ndim: int) -> list[Tensor]:
+    """The tensors with new axes in front up to two, then at the end."""
+    rows = [as_tensor(t) for t in tensors]
+    if not rows:
+        raise ValueError("expected at least one tensor")
+    rows = [reshape(t, (1,) * (min(ndim, 2) - t.ndim) + t.shape) if t.ndim < min(ndim, 2) else t for t in rows]
+    return [unsqueeze(t, 2) if t.ndim == 2 and ndim == 3 else t for t in rows]
 
 
 def contiguous(input: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from . import table_nn as optable_nn
 from . import table_reduce as optable_reduce
 from . import table_select as optable_select
 from . import table_shape as optable_shape
+from . import table_values as optable_values
 from . import table_views as optable_views
 from .opcase import BadCall, OpCase, Sample, Values, call
 
@@ -18,7 +19,7 @@ __all__ = ["TABLE", "BadCall", "OpCase", "Sample", "Values", "call", "cases"]
 TABLE: dict[str, OpCase] = {
     case.name: case
     for part in (
-        *(optable_elementwise, optable_shape, optable_views, optable_select, optable_reduce),
+        *(optable_elementwise, optable_shape, optable_views, optable_select, optable_reduce, optable_values),
         *(optable_conv, optable_image, optable_nn, optable_losses),
     )
     for case in part.CASES

@@ -84,6 +84,13 @@ UNARY = (
     _unary("sin", reference=lambda x: -ops_elementary.cos(x + math.pi / 2)),
     _unary("cos", reference=lambda x: ops_elementary.sin(x + math.pi / 2)),
     _unary("erf", torch="special.erf"),
+    _unary("tan", values=Values(-1.3, 1.3)),
+    _unary("asin", values=Values(-0.8, 0.8)),
+    _unary("acos", values=Values(-0.8, 0.8)),
+    _unary("atan"),
+    _unary("sinh", reference=lambda x: (ops_elementary.exp(x) - ops_elementary.exp(-x)) / 2),
+    _unary("cosh", reference=lambda x: (ops_elementary.exp(x) + ops_elementary.exp(-x)) / 2),
+    _unary("reciprocal", values=NONZERO),
     _unary("sign", values=NONZERO, max_order=0),
     *(
         _unary(name, values=BETWEEN, kinks=(call(STEPS),), strategy=None)
@@ -159,6 +166,29 @@ OTHERS = (
         edge=(call((), min=0.0), call((0, 2), max=0.0)),
         kinks=(call(np.array([-0.5, 0.0, 0.75, 2.0]), min=-0.5, max=0.75),),
         error_inputs=(BadCall(lambda: ops_elementary.clip(make([1.0])), ValueError, "clip: give min, max or both"),),
+    ),
+    OpCase(
+        "clip.tensors",
+        ops_elementary.clip,
+        (call((2, 3), (3,), (2, 1)), call((2, 3), (2, 3)), call((3,), (2, 3), max=0.5)),
+        lambda torch, x, low, high=None, max=None: (
+            torch.clip(x, low, high) if max is None else torch.clip(x, low, torch.tensor(max, dtype=x.dtype))
+        ),
+        values=DISTINCT,
+        edge=(call((), (), ()), call((0, 3), (3,))),
+        kinks=(call(ZERO, np.zeros(4), np.ones(4)), call(ZERO, np.ones(4), np.zeros(4))),
+    ),
+    *(
+        OpCase(
+            f"clamp_{side}",
+            PUBLIC[f"clamp_{side}"],
+            (call((3, 4), **{side: 0.5}),),
+            f"clamp_{side}",
+            values=Values(avoid=(0.5,)),
+            edge=(call((), **{side: 0.0}), call((0, 2), **{side: 0.0})),
+            kinks=(call(np.array([-0.5, 0.5, 2.0]), **{side: 0.5}),),
+        )
+        for side in ("min", "max")
     ),
     OpCase(
         "round.decimals",

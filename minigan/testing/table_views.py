@@ -99,6 +99,76 @@ VIEWS = (
         call((2, 3), dim=-1),
         error_inputs=(BadCall(lambda: PUBLIC["unbind"](make(1.0)), ValueError, "unbind: a 0-d tensor"),),
     ),
+    _method(
+        "unflatten",
+        call((6, 2), dim=0, sizes=(2, -1)),
+        call((2, 4), dim=-1, sizes=(2, 1, 2)),
+        edge=(call((0, 3), dim=0, sizes=(2, 0)), call((1,), dim=0, sizes=(1, 1))),
+        error_inputs=(
+            BadCall(
+                lambda: PUBLIC["unflatten"](make(ONES), 1, (2, 2)), ValueError, r"unflatten: sizes \(2, 2\) do not"
+            ),
+        ),
+    ),
+    _method(
+        "repeat_interleave",
+        call((2, 3), repeats=2),
+        call((2, 3), repeats=3, dim=1),
+        call((2, 3), repeats=np.array([2, 0, 1]), dim=-1),
+        call((2, 3), repeats=np.array([2]), dim=0, output_size=4),
+        edge=(call((), repeats=2), call((0, 3), repeats=2, dim=0), call((2, 3), repeats=0, dim=1)),
+        error_inputs=(
+            BadCall(lambda: PUBLIC["repeat_interleave"](make(ONES), -1), ValueError, "repeat_interleave: the number"),
+            BadCall(lambda: PUBLIC["repeat_interleave"](make(ONES), make([1, -1]), 0), ValueError, "not be negative"),
+            BadCall(lambda: PUBLIC["repeat_interleave"](make(ONES), make([1]), 2), IndexError, "dimension 2 is out"),
+            BadCall(
+                lambda: PUBLIC["repeat_interleave"](make(ONES), make([1, 2]), 1),
+                ValueError,
+                r"repeat_interleave: repeats must be 3 integers, or one, got int64 of shape \(2,\)",
+            ),
+            BadCall(
+                lambda: PUBLIC["repeat_interleave"](make(ONES), 2, 1, output_size=5),
+                ValueError,
+                "repeat_interleave: output_size is 5, the axis has 6 slices",
+            ),
+        ),
+    ),
+    _method(
+        "trace",
+        call((3, 3)),
+        call((2, 4)),
+        edge=(call((0, 3)),),
+        error_inputs=(BadCall(lambda: PUBLIC["trace"](make([1.0])), ValueError, "trace: expected a matrix"),),
+    ),
+    *(
+        OpCase(
+            name,
+            lambda *x, name=name: PUBLIC[name](x),
+            (call((2,), (2,)), call((2, 3), (2, 3)), call((2, 3, 1), (2, 3, 1)), call((), ())),
+            lambda torch, *x, name=name: getattr(torch, name)(x),
+            edge=(call((0,), (0,)), call((1,))),
+            error_inputs=(
+                BadCall(lambda name=name: PUBLIC[name]([]), ValueError, f"{name}: expected at least one tensor"),
+                BadCall(
+                    lambda name=name: PUBLIC[name]([make(ONES), make(np.ones((3, 4, 2)))]),
+                    ValueError,
+                    f"{name}: shapes",
+                ),
+            ),
+        )
+        for name in ("hstack", "vstack", "dstack")
+    ),
+    OpCase(
+        "meshgrid",
+        lambda *x, indexing="ij": PUBLIC["stack"](PUBLIC["meshgrid"](*x, indexing=indexing)),
+        (call((2,), (3,)), call((2,), (3,), (1,), indexing="xy"), call((2,), ())),
+        lambda torch, *x, indexing="ij": torch.stack(torch.meshgrid(*x, indexing=indexing)),
+        edge=(call((0,), (3,)), call((2,), indexing="xy")),
+        error_inputs=(
+            BadCall(lambda: PUBLIC["meshgrid"](make(ONES)), ValueError, r"meshgrid: expected vectors, .*\(2, 3\)"),
+            BadCall(lambda: PUBLIC["meshgrid"](make([1.0]), indexing="ji"), ValueError, "meshgrid: unknown indexing"),
+        ),
+    ),
     _like("expand_as", ((3, 1), (2, 3, 4))),
     _like("view_as", ((2, 6), (3, 4))),
     _like("type_as", ((2, 3), (1,))),

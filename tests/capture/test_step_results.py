@@ -115,6 +115,11 @@ REFUSED = {
     "time": (lambda: x * time.time(), r"time\(\)"),
     "perf_counter": (lambda: x * time.perf_counter(), "perf_counter"),
     "mask": (lambda: x[x > 0], "mask"),
+    "nonzero": (lambda: x.nonzero(), "nonzero has as many elements as the values say"),
+    "where of one": (lambda: mg.where(x > 0), "nonzero has as many"),
+    "unique": (lambda: x.unique(), "unique has as many"),
+    "bincount": (lambda: x.long().bincount(), "bincount has as many"),
+    "repeats": (lambda: x.repeat_interleave(x.long()), "repeat_interleave has as many"),
     "mask beside a slice": (lambda: x.reshape(1, 1)[:, x > 0], "mask"),
 }
 

@@ -29,6 +29,7 @@ QUESTIONS = {
     "element_size",
     "is_contiguous",
     "is_floating_point",
+    "stride",
 }
 SURFACE = CONVERSIONS | QUESTIONS | {"assign", "backward", "changed", "register_hook", "retain_grad"}
 
@@ -39,7 +40,7 @@ def op_classes() -> set[type]:
 
 
 def test_names_are_unique_and_every_row_can_fail():
-    parts = ("elementwise", "shape", "views", "select", "reduce", "conv", "image", "nn", "losses")
+    parts = ("elementwise", "shape", "views", "select", "reduce", "values", "conv", "image", "nn", "losses")
     names = [c.name for part in parts for c in importlib.import_module(f"minigan.testing.table_{part}").CASES]
     assert len(names) == len(set(names)) == len(TABLE)
     for case in TABLE.values():
@@ -138,7 +139,7 @@ DOCUMENTED = {
     "chunk": "input chunks dim=0",
     "cat": "tensors dim=0",
     "stack": "tensors dim=0",
-    "where": "condition input other",
+    "where": "condition input=None other=None",
     "sum": "input dim=None keepdim=False",
     "mean": "input dim=None keepdim=False",
     "amax": "input dim=None keepdim=False",
@@ -162,6 +163,22 @@ DOCUMENTED = {
     "min": "input dim=None keepdim=False",
     "prod": "input dim=None keepdim=False",
     "cumsum": "input dim",
+    "cumprod": "input dim",
+    "median": "input dim=None keepdim=False",
+    "quantile": "input q dim=None keepdim=False interpolation=linear",
+    "nonzero": "input as_tuple=False",
+    "bincount": "input weights=None minlength=0",
+    "unique": "input sorted=True return_inverse=False return_counts=False dim=None",
+    "repeat_interleave": "input repeats dim=None output_size=None",
+    "unflatten": "input dim sizes",
+    "trace": "input",
+    "reciprocal": "input",
+    "clamp_min": "input min",
+    "clamp_max": "input max",
+    "count_nonzero": "input dim=None",
+    "hstack": "tensors",
+    "vstack": "tensors",
+    "dstack": "tensors",
     "sort": "input dim=-1 descending=False stable=False",
     "argsort": "input dim=-1 descending=False stable=False",
     "topk": "input k dim=-1 largest=True sorted=True",
@@ -189,7 +206,7 @@ def parameters_of(function) -> list[inspect.Parameter]:
 
 @pytest.mark.parametrize("name", DOCUMENTED)
 def test_documented_signatures(name):
-    function = getattr(functional, name, None) or methods.PUBLIC[name]
+    function = methods.PUBLIC.get(name) or getattr(functional, name)
     parameters = []
     if not isinstance(function, Op):
         for p in parameters_of(function):

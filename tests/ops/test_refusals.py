@@ -29,12 +29,13 @@ LABELS = mg.tensor([0, 2])
 
 PAIRWISE = "add sub mul div maximum minimum pow atan2 eq ne lt le gt ge"
 UNARY = "abs neg cos sin erf exp expm1 log log1p rsqrt sqrt sign square floor ceil trunc isfinite isnan logsigmoid relu"
+UNARY += " acos asin atan cosh nonzero reciprocal sinh tan"
 REDUCTIONS = "amax amin sum mean argmax argmin any all max min prod safe_norm"
 
 CALLS = {
     **dict.fromkeys(PAIRWISE.split(), (X, Y)), **dict.fromkeys((*UNARY.split(), "sigmoid", "silu", "tanh"), (X,)),
     **dict.fromkeys(REDUCTIONS.split(), (X, 1, True)),
-    **dict.fromkeys(("softmax", "log_softmax", "logsumexp", "cumsum"), (X, 1)),
+    **dict.fromkeys(("softmax", "log_softmax", "logsumexp", "cumsum", "cumprod", "count_nonzero"), (X, 1)),
     **dict.fromkeys(("mse_loss", "l1_loss"), (X, Y, "mean")),
     "broadcast_to": (VECTOR, (2, 3)), "sum_to": (X, (1, 3)), "clamp": (X, 0.2, 0.8), "clip": (X, 0.2, 0.8),
     "lerp": (X, Y, 0.5), "round": (X, 1), "elu": (X, 0.5), "leaky_relu": (X, 0.2), "softplus": (X, 1.0, 20.0),
@@ -44,6 +45,10 @@ CALLS = {
     "transpose": (X, 0, 1), "chunk": (X, 2, 1), "split": (X, 2, 1), "flip": (X, (0, 1)), "gather": (X, 1, INDEX),
     "index_select": (X, 1, LABELS), "index_add": (X, 1, LABELS, X[:, :2], 2.0), "scatter": (X, 1, INDEX, Y),
     "scatter_add": (X, 1, INDEX, Y), "masked_fill": (X, MASK, 0.5), "roll": (X, 1, 0), "tile": (X, (2, 1)),
+    "clamp_min": (X, 0.2), "clamp_max": (X, 0.8), "median": (X, 1, True), "quantile": (X, 0.5, 1, True),
+    "repeat_interleave": (X, 2, 1), "trace": (SQUARE,), "unflatten": (X, 1, (3, 1)), "meshgrid": (VECTOR, VECTOR),
+    **dict.fromkeys(("hstack", "vstack", "dstack"), ([X, Y],)), "bincount": (LABELS, floats(2), 3),
+    "unique": (X, True, True, True, 1), **dict.fromkeys(("var_mean", "std_mean"), (X, 1, 1, True)),
     "tril": (SQUARE, 0), "triu": (SQUARE, 0), "diag": (SQUARE, 0), "diagonal": (SQUARE, 0, 0, 1),
     "matmul": (X, SQUARE), "outer": (VECTOR, VECTOR), "bmm": (LINE, LINE.permute(0, 2, 1)), "where": (MASK, X, Y),
     "cat": ([X, Y], 1), "concat": ([X, Y], 1), "stack": ([X, Y], 1), "pad": (X, (1, 1), "constant", 0.0),
