@@ -97,8 +97,8 @@ def test_what_reaches_samples_is_as_good_in_every_figure(change, reaches):
 
 
 def test_a_null_model_that_wins_is_named():
-    """Noise in place of samples is no better than noise, copies no better than copies; beside real images none wins, not
-    even copies, which are as near as real ones but for being copies."""
+    """Noise in place of samples is no better than noise, copies no better than copies; beside real images none wins,
+    not even copies, which are as near as real ones but for being copies."""
     dataset = data.load("digits")
     dataset = replace(dataset, train=dataset.train[:1000])
     judge = judging.judge_of("digits", dataset.info)
