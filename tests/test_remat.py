@@ -46,7 +46,7 @@ def outcome(block, call):
     return [None if t is None else t.detach().numpy() for t in rows] + list(block.state_dict().values())
 
 
-@pytest.mark.parametrize(("name", "block"), blocks(), ids=lambda v: v if isinstance(v, str) else "")
+@pytest.mark.parametrize(("name", "block"), list(blocks()), ids=lambda v: v if isinstance(v, str) else "")
 def test_equal_to_the_plain_call_to_second_order(name, block):
     state = block.state_dict()
     plain = outcome(block, lambda f, x: f(x))

@@ -187,6 +187,13 @@ OTHERS = (
             values=Values(avoid=(0.5,)),
             edge=(call((), **{side: 0.0}), call((0, 2), **{side: 0.0})),
             kinks=(call(np.array([-0.5, 0.5, 2.0]), **{side: 0.5}),),
+            error_inputs=(
+                BadCall(
+                    lambda side=side: PUBLIC[f"clamp_{side}"](make([1.0]), None),
+                    TypeError,
+                    f"clamp_{side}: {side} must",
+                ),
+            ),
         )
         for side in ("min", "max")
     ),

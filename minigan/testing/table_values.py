@@ -138,6 +138,7 @@ COUNTS = (
         call((0, 3)),
         call((2, 0), as_tuple=True),
         call(NAN),
+        error_inputs=(BadCall(lambda: PUBLIC["nonzero"](None), TypeError, "nonzero: expected a Tensor"),),
     ),
     _counted(
         "where.positions",

@@ -167,7 +167,7 @@ def cases():
             yield pytest.param(line, id=f"{section}: {line[:60]}")
 
 
-@pytest.mark.parametrize("line", cases())
+@pytest.mark.parametrize("line", list(cases()))
 def test_a_line_does_what_it_does_in_torch(line):
     import torch
 
