@@ -25,12 +25,19 @@ import numpy as _np
 if not (_Path(__file__).parent / "kernels").is_dir():
     __path__.append(str(_Path(__file__).parent.parent))
 
+from . import _cuda as cuda
+from . import _derivatives as _derivatives
+from . import _inplace as _inplace
+from . import _linalg as linalg
 from . import _numpy as _numpy
-from . import autograd, creation, cuda, derivatives, functional, linalg, methods
-from . import inplace as inplace
+from . import autograd, creation, functional, methods
 from ._array import TensorError
+from ._derivatives import hessian, hvp, jacobian, jvp, vjp
 from ._doors import open_doors as _open_doors
 from ._modes import inference_mode, set_grad_enabled
+from ._recompute import recompute
+from ._storage import load, save
+from ._torch_names import torch_names
 from .autograd import (
     Node,
     Op,
@@ -47,19 +54,15 @@ from .autograd import (
 from .backend import Generator, bool_, device, float32, float64, get_num_threads, int64, manual_seed, set_num_threads
 from .capture import CaptureError, capture
 from .creation import *  # noqa: F403
-from .derivatives import hessian, hvp, jacobian, jvp, vjp
 from .methods import is_floating_point, is_tensor, numel
-from .names import torch_names
 from .ops.logic import allclose, equal
-from .remat import recompute
-from .storage import load, save
 
 if _TYPE_CHECKING:
     from ._typing import *  # noqa: F403
 else:
     globals().update(methods.PUBLIC)
 _open_doors(__name__)
-autograd.functional = derivatives  # as torch.autograd.functional
+autograd.functional = _derivatives  # as torch.autograd.functional
 
 
 # PyTorch's names of dtypes. Those that are Python's own stay out of `from minigan import *`.

@@ -1,4 +1,5 @@
-"""Import names from before a module had its present place: `import minigan.init` is `minigan.nn.init`, the same object.
+"""Import names that lead elsewhere, to the same object: `import minigan.init`, from before it had its present place, is
+`minigan.nn.init`; and torch's, as `import minigan.linalg`.
 
 `DOORS` is the whole list. `open_doors` puts one finder at the end of Python's search, so that nothing is loaded before
 somebody asks for it.
@@ -16,6 +17,8 @@ DOORS = {
     "init": "nn.init",
     "nn.functional": "functional",
     "module": "nn.module",
+    "cuda": "_cuda",
+    "linalg": "_linalg",
     "gradcheck": "testing.gradcheck",
     "strategies": "testing.strategies",
     "opcase": "testing.opcase",

@@ -5,7 +5,7 @@ Three rules, of which the first that applies is taken:
   2. Otherwise NumPy's own is called on the arrays, and the answer is NumPy's: an array, a number, a bool.
   3. But where a tensor requires a gradient and the answer has real numbers in it, that would be lost: TypeError.
 
-NumPy sees the arrays read-only: what changes a tensor in place must count it (`minigan.inplace`).
+NumPy sees the arrays read-only: what changes a tensor in place must count it (`minigan._inplace`).
 """
 
 from __future__ import annotations

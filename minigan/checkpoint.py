@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from .files import atomic_write, parse_json, sync_folder
+from ._files import atomic_write, parse_json, sync_folder
 
 FORMAT = 1
 _NAME = re.compile(r"checkpoint-(\d{6,})\.json")

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from minigan._files import atomic_write
 from minigan.data import Dataset, to_uint8
-from minigan.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigan import checkpoint
+from minigan._files import atomic_write
 from minigan.checkpoint import CheckpointError, latest, load, resolve, save
-from minigan.files import atomic_write
 
 DTYPES = ["?", "u1", "i4", "i8", "f2", "f4", "f8", ">f4"]
 

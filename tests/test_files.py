@@ -9,9 +9,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from minigan._files import append_line, atomic_write, destination
 from minigan.cli import main
 from minigan.cli.options import FOLDER, Destination
-from minigan.files import append_line, atomic_write, destination
 
 WRITERS = {
     "atomic_write": lambda path: atomic_write(path, "new\n"),

@@ -15,10 +15,11 @@ ROOT = Path(minigan.__file__).parent
 CHECKOUT = ROOT.parent
 
 FLOORS = [
-    *("kernels", "_terminal", "cudasim", "backend", "cuda", "_modes", "_array", "_hooks", "autograd"),
-    *("ops", "methods", "creation", "inplace", "_numpy", "functional", "linalg", "derivatives", "remat", "nn", "optim"),
+    *("kernels", "_terminal", "cudasim", "backend", "_cuda", "_modes", "_array", "_hooks", "autograd"),
+    *("ops", "methods", "creation", "_inplace", "_numpy", "functional", "_linalg"),
+    *("_derivatives", "_recompute", "nn", "optim"),
     "capture",
-    *("files", "data", "checkpoint", "storage", "names", "viz"),
+    *("_files", "data", "checkpoint", "_storage", "_torch_names", "viz"),
     *("gan.losses", "gan.penalties", "gan.steps", "gan.tricks", "gan.theory", "gan.networks", "gan.metrics"),
     *("gan.options", "gan._state", "gan.train", "gan.systems", "gan._dry_run", "gan.records", "gan.run", "gan.latents"),
     *("gan.results", "gan.toy"),

@@ -4,7 +4,7 @@ import pytest
 from torch_names import PLACE, text
 
 import minigan as mg
-from minigan import names
+from minigan import _torch_names as names
 
 ROWS = {f"{row.place}.{row.name}": row for row in names.names()}
 

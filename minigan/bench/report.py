@@ -6,7 +6,7 @@ import io
 import json
 from pathlib import Path
 
-from ..files import atomic_write
+from .._files import atomic_write
 from .run import OWN
 
 COLOURS = {

@@ -138,8 +138,8 @@ def examples() -> list:
 
 
 def _bench_device(where, quick: bool, out: Path) -> dict:
+    from .._files import atomic_write
     from ..bench import device
-    from ..files import atomic_write
 
     figures = device.run(where, _status, quick or where.simulated)
     _status("")

@@ -34,7 +34,7 @@ class Destination(click.Path):
 
     def check(self, path: Path) -> None:
         """Raises ValueError or OSError where the path cannot be written."""
-        from ..files import destination
+        from .._files import destination
 
         destination(path)
 

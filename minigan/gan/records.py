@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from .. import checkpoint
-from ..files import parse_json
+from .._files import parse_json
 from ._state import count_of
 
 

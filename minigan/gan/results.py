@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import checkpoint, viz
-from ..files import atomic_write
+from .._files import atomic_write
 from .losses import nearest
 from .run import Run
 from .systems.table import SYSTEMS, options_for, system

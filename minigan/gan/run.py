@@ -22,11 +22,11 @@ from pathlib import Path
 import numpy as np
 
 from .. import checkpoint, data, nn, viz
+from .._files import append_line, atomic_write
 from .._terminal import printable
 from ..backend import Generator, device
 from ..checkpoint import Checkpoint, CheckpointError
 from ..data.folder import parse
-from ..files import append_line, atomic_write
 from .metrics.classifier import prepared
 from .metrics.judging import Observation
 from .options import CommonOptions

@@ -187,13 +187,13 @@ def spelled_functions() -> list[str]:
 
 def in_place() -> list[str]:
     """The methods that change a tensor in place."""
-    from minigan import inplace
+    from minigan import _inplace
     from minigan.autograd import Op, Tensor
     from minigan.methods import PUBLIC
 
     lines = []
     for name in sorted(n for n in vars(Tensor) if n.endswith("_") and not n.startswith("_") and n != "requires_grad_"):
-        function = vars(inplace).get(name) or PUBLIC[name[:-1]]
+        function = vars(_inplace).get(name) or PUBLIC[name[:-1]]
         own = parameters(function) if isinstance(function, Op) else ", ".join(["self", *settings(function)[1:]])
         lines.append(f"    def {name}({own}) -> Tensor: ...")
     return lines
@@ -234,8 +234,8 @@ def _wrapped(line: str) -> str:
 
 def text() -> str:
     """The whole file."""
+    from minigan._inplace import OPERATORS
     from minigan.autograd import Op
-    from minigan.inplace import OPERATORS
     from minigan.methods import METHODS, PUBLIC
     from minigan.nn import layers
 

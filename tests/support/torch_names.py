@@ -64,7 +64,7 @@ def text() -> str:
     """The whole file."""
     import torch
 
-    from minigan.names import PLACES
+    from minigan._torch_names import PLACES
 
     lines = [f"torch {torch.__version__.partition('+')[0]}"]
     for place in PLACES:

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from ... import viz
+from ..._files import atomic_write, parse_json
 from ...checkpoint import CheckpointError
-from ...files import atomic_write, parse_json
 from ..losses import loss
 from . import data as toydata
 from . import viz as toyviz

@@ -28,9 +28,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..._files import atomic_write, parse_json
 from ...backend import device as check_device
 from ...backend import set_num_threads
-from ...files import atomic_write, parse_json
 from ..losses import LOSSES
 from ..train import TrainingError
 from ..tricks import ImpossiblePair

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...files import atomic_write
+from ..._files import atomic_write
 from ...viz import BLUE, INK, LOSSES, ORANGE, Panel, plot_curves
 from .trainer import ToyTrainer
 

@@ -30,7 +30,7 @@ PLACES = {
     "torch.autograd": "minigan.autograd",
     "torch.autograd.functional": "minigan.autograd.functional",
     "torch.utils.data": "minigan.data",
-    "torch.utils.checkpoint": "minigan.remat",
+    "torch.utils.checkpoint": "minigan._recompute",
 }
 """Where PyTorch's names are -> where ours are."""
 
