@@ -229,7 +229,9 @@ class Where(Op):
     dL/da = g where c holds, else 0
     dL/db = 0 where c holds, else g
 
-    A NaN in the branch that is not taken reaches neither the value nor the gradients.
+    A NaN in the branch that is not taken reaches neither the value nor these gradients. But its cotangent is 0, and an
+    op whose slope is infinite there makes NaN of it, as in PyTorch: where(x > 0, sqrt(x), x) at -1. Keep the argument
+    in the domain instead: sqrt(where(x > 0, x, 1)).
     """
 
     name = "where"

@@ -212,3 +212,12 @@ def test_an_impossible_class_that_is_not_aimed_at_adds_nothing(target):
     np.testing.assert_allclose(g.numpy(), [[0.0, *wanted.numpy()[0]]], rtol=1e-12)
     aimed = F.cross_entropy(x, mg.tensor(np.array([[0.5, 0.5, 0.0]])))
     assert aimed.item() == INF
+
+
+def test_a_branch_that_is_not_taken():
+    """Its cotangent is 0, which an infinite slope makes NaN, in PyTorch too; not with the argument in the domain."""
+    x = mg.tensor([-1.0, 4.0], requires_grad=True)
+    (naive,) = mg.grad(mg.where(x > 0, x.sqrt(), x).sum(), x)
+    assert np.isnan(naive.numpy()[0]) and naive.numpy()[1] == 0.25
+    (safe,) = mg.grad(mg.where(x > 0, mg.where(x > 0, x, 1.0).sqrt(), x).sum(), x)
+    assert safe.tolist() == [1.0, 0.25]
