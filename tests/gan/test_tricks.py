@@ -248,6 +248,7 @@ def test_a_penalty_goes_through_virtual_batch_norm(rng):
     """Each sample's slope is its own: penalising the batch is the mean of penalising each sample, unlike batch norm."""
 
     def gap(layer, wrap):
+        mg.manual_seed(3)
         net = nn.Sequential(nn.Linear(2, 4), layer, nn.Tanh(), nn.Linear(4, 1)).double()
         f = tricks.VirtualReference(net, double(rng, 6, 2)) if wrap else net
         real = double(rng, 4, 2)
