@@ -156,7 +156,8 @@ class Reach:
         if (numbers := content(value)) is not None:
             self.arrays.setdefault(id(value), (value, numbers, path))
         elif is_iterator(value):
-            self.iterators.setdefault(id(value), (value, position(value), path))
+            self.iterators.setdefault(id(value), (value, place := position(value), path))
+            self._resumed.discard(id(place))  # an earlier frame's, which is gone
         elif isinstance(value, weakref.ReferenceType):
             self.visit(value(), names, path)
         elif isinstance(value, types.FunctionType):
@@ -269,7 +270,8 @@ class Reach:
             if _state(generator) != state:
                 raise refusal(_drawn(f"{path} ({type(generator).__name__})"))
         for iterator, before, path in self.iterators.values():
-            if position(iterator) != before or id(before) in self._resumed:
+            resumed = isinstance(iterator, types.GeneratorType) and id(before) in self._resumed
+            if resumed or position(iterator) != before:
                 raise refusal(_advanced(path))
 
 

@@ -684,6 +684,26 @@ def test_the_refusal_says_what_was_read(name):
         capture(step)()
 
 
+def test_a_generator_that_stands_still_is_no_obstacle():
+    """Frames of the step's own generators come and go, at the addresses of others, before it is met."""
+
+    def count():
+        yield from itertools.count()
+
+    holder = types.SimpleNamespace(waiting=count())
+    next(holder.waiting)
+
+    def held():
+        return holder.waiting is not None
+
+    def step():
+        total = sum(sum(k for k in range(n)) for n in range(50))
+        return x * total * held()
+
+    captured = capture(step)
+    assert captured().tolist() == captured().tolist() and len(captured.plans) == 1 and next(holder.waiting) == 1
+
+
 def test_what_is_written_or_reported_is_not_read(tmp_path):
     """A step may print, log and warn, iterate over what it makes, import, and append to a file."""
     log = logging.getLogger("step")

@@ -42,11 +42,12 @@ def one_image(train: np.ndarray, count: int, random: np.random.Generator) -> np.
 
 def noise(train: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
     """Gaussian noise about the mean image with the training images' power at every frequency, cut off at -1 and 1."""
-    away = train - train.mean(0)
-    power = (np.abs(np.fft.fft2(away)) ** 2).mean(0)
+    middle = train.mean(0)
+    parts = (np.fft.fft2(train[i : i + CHUNK] - middle) for i in range(0, len(train), CHUNK))
+    power = sum((np.abs(part) ** 2).sum(0) for part in parts) / len(train)
     white = np.fft.fft2(random.standard_normal((count, 1, *train.shape[2:]))) / train.shape[-1]
     waves = np.fft.ifft2(white * np.sqrt(power)).real
-    return np.clip(train.mean(0) + waves, -1, 1).astype(train.dtype)
+    return np.clip(middle + waves, -1, 1).astype(train.dtype)
 
 
 def copies(train: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:

@@ -96,6 +96,19 @@ def test_what_reaches_samples_is_as_good_in_every_figure(change, reaches):
     assert standing(**change).reaches(standing()) == reaches
 
 
+@pytest.mark.parametrize(("confident", "told"), [(0.98, True), (0.96, False)])
+def test_samples_that_are_surer_than_real_images_are_said_to_be_too_typical(confident, told, monkeypatch):
+    def standings(sets, model, dataset):
+        shares = {"samples": confident, "held-out images": 0.97}
+        return {name: standing(confident=shares.get(name, 0.0)) for name in sets}
+
+    monkeypatch.setattr(report, "standings", standings)
+    dataset = data.load("digits")
+    dataset = replace(dataset, train=dataset.train[:50], held_out=dataset.held_out[:20])
+    _, lines = judging.beside_null_models(np.zeros((20, 1, 32, 32)), judging.Judge(None, 1.0), dataset, 0)
+    assert any("too typical" in line for line in lines) == told
+
+
 def test_a_null_model_that_wins_is_named():
     """Noise in place of samples is no better than noise, copies no better than copies; beside real images none wins,
     not even copies, which are as near as real ones but for being copies."""
