@@ -103,6 +103,8 @@ def _run(name: str, func: Callable, inputs: Inputs, create_graph: bool) -> tuple
     xs = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
     if not all(isinstance(x, Tensor) for x in xs):
         raise TypeError(f"{name}: inputs must be a Tensor or a tuple of Tensors")
+    if not callable(func):
+        raise TypeError(f"{name}: expected a function of Tensors, not {type(func).__name__}")
     with enable_grad():
         ends = tuple(x._alias() if create_graph and x.requires_grad else x.detach().requires_grad_() for x in xs)
         outputs = func(*ends)

@@ -55,8 +55,10 @@ def recompute(function: Callable, *args: Any) -> Any:
     function: a module or any function of Tensors (and of other things) that returns a Tensor or a tuple of them, and
     does the same when it is called again: random numbers of the default generator are drawn anew as they were, and
     tensors it changes in place (running statistics) are changed once. While a step is captured it is called as it is:
-    a plan lays out its own memory. TypeError for results that are no Tensors.
+    a plan lays out its own memory. TypeError for what is no function, and for results that are no Tensors.
     """
+    if not callable(function):
+        raise TypeError(f"recompute: expected a function of Tensors, not {type(function).__name__}")
     if not is_grad_enabled() or _modes.current_recorder() is not None:
         return function(*args)
     random, before = default_generator.state_dict(), Changes()

@@ -75,5 +75,9 @@ def test_bad_calls_are_refused():
             call()
     with pytest.raises(TypeError, match="jacobian: the function must return a Tensor or a tuple of"):
         mg.jacobian(lambda a: 3.0, x)
+    with pytest.raises(TypeError, match="hessian: expected a function of Tensors, not int"):
+        mg.hessian(3, x)
+    with pytest.raises(TypeError, match="recompute: expected a function of Tensors, not NoneType"):
+        mg.recompute(None, x)
     with pytest.raises(TypeError, match="jacobian: inputs must be"):
         mg.jacobian(lambda a: a, 3.0)

@@ -83,6 +83,10 @@ def test_bad_settings_are_refused():
         (lambda: S.LambdaLR(optimizer, [abs, abs]), "2 functions for 1 parameter groups"),
         (lambda: S.SequentialLR(optimizer, [S.ExponentialLR(optimizer, 1)], [1]), "1 schedulers have 0 milestones"),
         (lambda: S.ReduceLROnPlateau(optimizer, "least"), "mode is min or max"),
+        (lambda: S.StepLR(optimizer, 0), "StepLR: step_size must be a number of steps above 0, got 0"),
+        (lambda: S.CosineAnnealingLR(optimizer, -1), "CosineAnnealingLR: T_max must be"),
+        (lambda: S.LinearLR(optimizer, total_iters=0), "LinearLR: total_iters must be"),
+        (lambda: S.PolynomialLR(optimizer, total_iters="5"), "PolynomialLR: total_iters must be .* got '5'"),
     ):
         with pytest.raises(ValueError, match=words):
             call()

@@ -74,11 +74,18 @@ class LambdaLR(LRScheduler):
         return base * self.lr_lambdas[group](t)
 
 
+def _positive(owner: LRScheduler, name: str, value: float) -> float:
+    """A number of steps. Raises ValueError unless it is above 0."""
+    if not (isinstance(value, (int, float)) and value > 0):
+        raise ValueError(f"{type(owner).__name__}: {name} must be a number of steps above 0, got {value!r}")
+    return value
+
+
 class StepLR(LRScheduler):
     """r gamma^(t // step_size)"""
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
-        self.step_size, self.gamma = step_size, gamma
+        self.step_size, self.gamma = _positive(self, "step_size", step_size), gamma
         super().__init__(optimizer, last_epoch)
 
     def rate(self, base: float, t: int, group: int) -> float:
@@ -133,7 +140,8 @@ class LinearLR(LRScheduler):
     ) -> None:
         if not 0 < start_factor <= 1 or not 0 <= end_factor <= 1:
             raise ValueError(f"LinearLR: factors must be in (0, 1], got {start_factor} and {end_factor}")
-        self.start_factor, self.end_factor, self.total_iters = start_factor, end_factor, total_iters
+        self.start_factor, self.end_factor = start_factor, end_factor
+        self.total_iters = _positive(self, "total_iters", total_iters)
         super().__init__(optimizer, last_epoch)
 
     def rate(self, base: float, t: int, group: int) -> float:
@@ -145,7 +153,7 @@ class PolynomialLR(LRScheduler):
     """r (1 - t / total_iters)^power, then 0"""
 
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
-        self.total_iters, self.power = total_iters, power
+        self.total_iters, self.power = _positive(self, "total_iters", total_iters), power
         super().__init__(optimizer, last_epoch)
 
     def rate(self, base: float, t: int, group: int) -> float:
@@ -156,7 +164,7 @@ class CosineAnnealingLR(LRScheduler):
     """eta_min + (r - eta_min) (1 + cos(pi t / T_max)) / 2 (Loshchilov & Hutter 2017)"""
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
-        self.T_max, self.eta_min = T_max, eta_min
+        self.T_max, self.eta_min = _positive(self, "T_max", T_max), eta_min
         super().__init__(optimizer, last_epoch)
 
     def rate(self, base: float, t: int, group: int) -> float:
