@@ -46,6 +46,7 @@ def _rows(y: Tensor, xs: Sequence[Tensor], create_graph: bool, strict: bool) -> 
 
 def hessian(func: Callable, inputs: Inputs, create_graph: bool = False, strict: bool = False) -> Any:
     """The second derivatives of a one-element func(*inputs): a Tensor, or a tuple of tuples where there are tuples."""
+    _require_function("hessian", func)
     one = isinstance(inputs, Tensor)
 
     def slope(*xs: Tensor) -> Any:
@@ -94,6 +95,11 @@ def hvp(
     return _answer(ys, one_y, create_graph), answers[0] if one_x else tuple(answers)
 
 
+def _require_function(name: str, func: object) -> None:
+    if not callable(func):
+        raise TypeError(f"{name}: expected a function of Tensors, not {type(func).__name__}")
+
+
 def _tuple(value: Any) -> tuple:
     return (value,) if isinstance(value, Tensor) else tuple(value)
 
@@ -103,8 +109,7 @@ def _run(name: str, func: Callable, inputs: Inputs, create_graph: bool) -> tuple
     xs = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
     if not all(isinstance(x, Tensor) for x in xs):
         raise TypeError(f"{name}: inputs must be a Tensor or a tuple of Tensors")
-    if not callable(func):
-        raise TypeError(f"{name}: expected a function of Tensors, not {type(func).__name__}")
+    _require_function(name, func)
     with enable_grad():
         ends = tuple(x._alias() if create_graph and x.requires_grad else x.detach().requires_grad_() for x in xs)
         outputs = func(*ends)
