@@ -9,7 +9,6 @@ from minigan import data
 from minigan.gan.metrics import classifier, distances, judging, null_models, report
 from minigan.gan.toy import data as toydata
 
-RNG = np.random.default_rng(0)
 WAVE = np.cos(2 * np.pi * 3 * np.arange(16) / 16)
 IMAGES = np.stack([0.5 * np.roll(WAVE, k)[None, :, None] * np.ones((3, 1, 16)) - 0.1 for k in range(16)])
 
@@ -39,7 +38,7 @@ def test_noise_has_the_images_mean_and_spectrum_and_nothing_else():
 
 @pytest.mark.parametrize("share", [0, 0.25, 0.5, 0.7, 1])
 def test_a_shrunk_image_covers_its_share_of_the_page(share):
-    images = RNG.uniform(-1, 1, (2, 3, 8, 8))
+    images = np.random.default_rng(0).uniform(-1, 1, (2, 3, 8, 8))
     small = null_models.shrunk(images, share, background=1.0)
     assert small.mean() - 1 == pytest.approx(share**2 * (images.mean() - 1))  # the same paint on a smaller area
     if share == 0.5:
@@ -50,7 +49,8 @@ def test_a_shrunk_image_covers_its_share_of_the_page(share):
 
 
 def test_translations():
-    images, target = RNG.uniform(-1, 1, (5, 3, 8, 8)), RNG.uniform(-1, 1, (9, 3, 8, 8))
+    random = np.random.default_rng(0)
+    images, target = random.uniform(-1, 1, (5, 3, 8, 8)), random.uniform(-1, 1, (9, 3, 8, 8))
     best = null_models.constant(target, 5)
     assert best.shape == images.shape and (best[0] == np.median(target, 0)).all()
     for other in (target.mean(0), target[0], np.ones((3, 8, 8))):
@@ -59,7 +59,7 @@ def test_translations():
     assert share == pytest.approx(0.6) and small == pytest.approx(null_models.shrunk(images, 0.6))
     near = null_models.nearest_of(target + 0.01, target)
     assert np.array_equal(near, target)
-    painted = null_models.pasted_noise(images, slice(0, 3), np.random.default_rng(0))
+    painted = null_models.pasted_noise(images, slice(0, 3), np.random.default_rng(7))
     assert np.array_equal(painted[:, :, 3:], images[:, :, 3:]) and not (painted[:, :, :3] == images[:, :, :3]).any()
     with pytest.raises(ValueError, match="share must be from 0 to 1, got 2"):
         null_models.shrunk(images, 2)
@@ -119,7 +119,9 @@ def test_a_null_model_that_wins_is_named():
     noise = null_models.noise(train, 200, np.random.default_rng(0))
     figures, lines = judging.beside_null_models(noise, judge, dataset, 0)
     assert figures["winners"] == ["noise"] and "these samples show nothing: noise" in lines[-1]
-    figures, lines = judging.beside_null_models(null_models.copies(train, 200, RNG), judge, dataset, 1)
+    figures, lines = judging.beside_null_models(
+        null_models.copies(train, 200, np.random.default_rng(1)), judge, dataset, 1
+    )
     assert figures["winners"] == ["copies"] and figures["samples"]["copies"] == 1
     real = classifier.prepared(dataset, dataset.held_out[200:400])
     figures, lines = judging.beside_null_models(real, judge, dataset, 0)
