@@ -82,6 +82,19 @@ class Dataset:
                 total.update(np.ascontiguousarray(array).data)
         return total.hexdigest()
 
+    def half(self, part: str) -> Dataset:
+        """The set with one half of its held-out images: "validation", on which settings are chosen, or "test", on
+        which figures are reported. Images of one pair are in the same half; the others are dealt in turn, class by
+        class. Raises ValueError for another part."""
+        if part not in ("validation", "test"):
+            raise ValueError(f"half: part {part!r} is not validation or test")
+        odd, pairs = part == "test", np.empty((0, 0), np.int64) if self.pairs is None else self.pairs
+        alone = np.setdiff1d(self.held_out, pairs)
+        if self.labels is not None:
+            alone = alone[np.argsort(self.labels[alone], kind="stable")]
+        rows = np.sort(np.concatenate([pairs[odd::2].ravel(), alone[odd::2]]))
+        return replace(self, held_out=rows, pairs=None if self.pairs is None else pairs[odd::2])
+
     def rows(self, part: str = "train", label: str | None = None, **attributes: str) -> np.ndarray:
         """Indices of the images of a part ("train" or "held_out") with a class name and attribute values.
 

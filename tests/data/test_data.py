@@ -105,6 +105,25 @@ def test_split_is_a_partition_and_stratified(name):
         assert (abs(np.bincount(dataset.labels[dataset.held_out]) - share) <= 1).all()
 
 
+@pytest.mark.parametrize("name", ["digits", "avatars", "emoji", "glyphs"])
+def test_the_halves_of_the_held_out_images(name):
+    """They part the held-out images, tear no pair apart, and have each class about as often."""
+    whole = data.load(name)
+    halves = [whole.half(part) for part in ("validation", "test")]
+    np.testing.assert_array_equal(np.sort(np.concatenate([h.held_out for h in halves])), whole.held_out)
+    assert np.ptp([len(h.held_out) for h in halves]) <= 2
+    for half in halves:
+        assert half.train is whole.train
+        assert half.pairs is None or np.isin(half.pairs, half.held_out).all()
+        if whole.labels is not None and whole.pairs is None:
+            counts = [np.bincount(whole.labels[x], minlength=10) for x in (half.held_out, whole.held_out)]
+            assert np.abs(2 * counts[0] - counts[1]).max() <= 1
+    if whole.pairs is not None:
+        np.testing.assert_array_equal(np.sort(np.concatenate([h.pairs for h in halves]), 0), np.sort(whole.pairs, 0))
+    with pytest.raises(ValueError, match="half: part 'tests' is not validation or test"):
+        whole.half("tests")
+
+
 def test_split_never_moves(digits, avatars):
     # Models and scores from different days are comparable only on the same held-out images.
     assert sha256(digits.held_out.astype("<i8").tobytes()) == (
