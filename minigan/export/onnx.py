@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__, nn
+from .. import nn
 from ..ops.index import ARRAY
 from .forward import Call, Forward, forward, sizes
 
@@ -96,9 +96,7 @@ class _Graph:
             list(self.constants.values()),
         )
         opsets = [self.helper.make_opsetid("", OPSET)]
-        return self.helper.make_model(
-            graph, opset_imports=opsets, ir_version=9, producer_name="minigan", producer_version=__version__
-        )
+        return self.helper.make_model(graph, opset_imports=opsets, ir_version=9, producer_name="minigan")
 
     def _slot(self, name: str, pair: tuple[np.ndarray, np.ndarray]):
         kind = self.helper.np_dtype_to_tensor_dtype(pair[0].dtype)
