@@ -26,7 +26,7 @@ def page(table: dict) -> str:
     size = len(whole.encode())
     if size > LIMIT:
         raise ValueError(
-            f"report: the page would have {size / 2**20:.1f} MiB, more than {LIMIT // 2**20}; the networks of this run are"
-            " too large to be walked through"
+            f"report: the page would have {size / 2**20:.1f} MiB, more than {LIMIT // 2**20}: the networks of this run"
+            " are too large to be walked through"
         )
     return whole
