@@ -9,6 +9,7 @@ Layers are in `minigan.nn`, functions by torch's names in `minigan.functional`, 
 `minigan.gan`.
 """
 
+import os as _os
 from importlib import import_module as _import_module
 from pathlib import Path as _Path
 from typing import TYPE_CHECKING as _TYPE_CHECKING
@@ -74,7 +75,7 @@ _DTYPES = {
 
 def __getattr__(name: str) -> object:
     """Rooms that are loaded when somebody first names them, `minigan.optim`, and dtypes, `minigan.long`."""
-    if name in {"autograd", "data", "gan", "nn", "optim", "utils", "viz"}:
+    if name in {"autograd", "data", "gan", "nn", "optim", "trace", "utils", "viz"}:
         return _import_module(f"{__name__}.{name}")
     if name in _DTYPES:
         return _DTYPES[name]
@@ -128,3 +129,6 @@ __all__ = [
     *creation.__all__,
 ]
 __all__.extend(methods.PUBLIC)
+
+if _os.environ.get("MINIGAN_DEBUG", "0") != "0":
+    _import_module(f"{__name__}.trace.debug").from_environment()

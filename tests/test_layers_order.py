@@ -23,7 +23,7 @@ FLOORS = [
     *("gan.losses", "gan.penalties", "gan.steps", "gan.tricks", "gan.theory", "gan.networks", "gan.metrics"),
     *("gan.options", "gan._state", "gan.train", "gan.systems", "gan._dry_run", "gan.records", "gan.run", "gan.latents"),
     *("gan.results", "gan.toy"),
-    *("testing", "bench", "docs", "cli"),
+    *("trace", "export", "report", "testing", "bench", "docs", "cli"),
 ]
 FACES = {"", "gan", "assets", "_doors", "_starting", "__main__"}
 """What may import from any floor, or imports nothing: the faces of the packages, data, old names, declarations for
@@ -31,6 +31,7 @@ type checkers, `python -m`."""
 
 # Loaded when first needed, so that `import minigan` stays quick and runs without them.
 LAZY = {"numba", "scipy", "matplotlib", "PIL", "click", "tqdm", "safetensors", "torch", "hypothesis"}
+LAZY |= {"onnx", "onnxruntime"}
 HEAVY_ALLOWED = {"cli": {"click"}, "testing.strategies": {"hypothesis"}, "bench.in_torch": {"torch"}}
 
 

@@ -41,8 +41,10 @@ class Buffer:
 
 
 class Plan:
-    """A recorded step, ready to run. program: what is left of the record; calls: the loops; arena: the memory; results:
-    the arrays that the caller gets copies of; recording: the whole record, where it is wanted for a comparison."""
+    """A recorded step, ready to run. program: what is left of the record; calls: the loops; lines: the line of the
+    program that each loop, before any are joined to a graph of the device, belongs to; arena: the memory; arrays: where
+    each value lies; results: the arrays that the caller gets copies of; recording: the whole record, where it is wanted
+    for a comparison."""
 
     recording = None
 
@@ -59,7 +61,8 @@ class Plan:
         exits = [*results, *(value for _, value in grads if value is not None)]
         self.fits = fits
         self.program = fused(_alive(record, exits), exits)
-        arrays, self.arena, calls = _placed(self.program, exits)
+        arrays, self.arena, calls, self.lines = _placed(self.program, exits)
+        self.arrays = arrays
         self.calls = calls if isinstance(self.arena, np.ndarray) else graphed(calls, namespace(self.arena))
         self._rebuild, self.results = rebuild, [arrays[value] for value in results]
         self._entries = [(t, array_of(before)) for t, before in entries if before is not None]
@@ -105,7 +108,7 @@ class _Requests:
     def __init__(self, memory: Callable, buffers: list[Buffer] | None = None, arena: np.ndarray | None = None) -> None:
         self.memory = memory
         self.buffers, self.arena = [] if buffers is None else buffers, arena
-        self.number, self.now, self.calls, self.memo, self.alive = 0, 0, [], {}, []
+        self.number, self.now, self.calls, self.lines, self.memo, self.alive = 0, 0, [], [], {}, []
 
     def take(self, nbytes: int, last: int) -> tuple[np.ndarray, Buffer]:
         """(memory for nbytes from the present line to `last`, its Buffer)."""
@@ -137,6 +140,7 @@ class _Requests:
 
     def call(self, function: Callable, *arguments) -> None:
         self.calls.append((function, arguments))
+        self.lines.append(self.now)
 
     def derived(self, key: Hashable, source: np.ndarray, shape, fill: Callable[[np.ndarray], None]) -> np.ndarray:
         key = key, source.ctypes.data, source.shape, source.strides
@@ -163,8 +167,8 @@ def _memory(program: Sequence[Instruction | Effect]) -> Callable:
     return aligned if array is None else namespace(array).empty
 
 
-def _placed(program: Sequence[Instruction | Effect], results: Sequence[Value]) -> tuple[dict, np.ndarray, list]:
-    """(value -> array, the arena, the calls), the arrays of all values being in the arena or leaves."""
+def _placed(program: Sequence[Instruction | Effect], results: Sequence[Value]) -> tuple[dict, np.ndarray, list, list]:
+    """(value -> array, the arena, the calls, the line of each); the arrays of all values are in the arena or leaves."""
     last: dict[Value, int] = {}
     for now, line in enumerate(program):
         for value in (*line.reads, *line.outputs):
@@ -179,7 +183,7 @@ def _placed(program: Sequence[Instruction | Effect], results: Sequence[Value]) -
     arrays = _bind(program, last, wet)
     for value in results:
         arrays.setdefault(value, value.array)
-    return arrays, wet.arena, wet.calls
+    return arrays, wet.arena, wet.calls, wet.lines
 
 
 def _bind(program: Sequence[Instruction | Effect], last: dict[Value, int], work: _Requests) -> dict[Value, np.ndarray]:

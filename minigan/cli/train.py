@@ -9,7 +9,7 @@ import click
 
 from ..gan.options import GROUPS
 from ..gan.systems.table import SYSTEMS, system
-from .options import FOLDER
+from .options import FOLDER, echo
 
 DEFAULT = "wgan-gp"
 
@@ -100,12 +100,16 @@ class TrainCommand(click.Command):
     help="Show the options, the networks layer by layer, time and memory, and stop.",
 )
 @click.option("--fast-dev-run", is_flag=True, help="Two steps on small batches: does everything work?")
-def train(system, out, resume, dry_run, fast_dev_run, **options) -> dict:
+@click.option(
+    "--report/--no-report", default=None, help="A page of the run at its end; by default after 200 steps or more."
+)
+def train(system, out, resume, dry_run, fast_dev_run, report, **options) -> dict:
     """Train a GAN: SYSTEM is wgan-gp (the default) or another of `minigan systems`. Each has options of its own: see
     minigan train SYSTEM --help."""
     from ..gan import _dry_run
-    from ..gan.run import Run
+    from ..gan.run import Run, load_trainer
     from ..gan.systems.table import options_for
+    from .report import written
 
     changes = {k: v for k, v in options.items() if v is not None}
     if resume:
@@ -126,7 +130,17 @@ def train(system, out, resume, dry_run, fast_dev_run, **options) -> dict:
             click.echo(_dry_run.text(config, figures))
             return figures
         run = Run.create(config, out)
-    return run.train()
+    figures = run.train()
+    if report or (report is None and run.options.steps >= REPORTED):
+        try:
+            written(*load_trainer(str(run.folder)), run.folder / "report.html")
+        except (ValueError, ArithmeticError) as error:  # the run is done all the same
+            echo(f"no report.html: {error}")
+    return figures
+
+
+REPORTED = 200
+"""Steps from which a run gets a page."""
 
 
 def systems() -> list:

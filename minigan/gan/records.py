@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
+
 from .. import checkpoint
 from .._files import parse_json
+from ..autograd import array_of
+from ..backend import host
+from ..nn.module import Module
 from ._state import count_of
 
 
@@ -15,6 +21,28 @@ def read_stats(folder: Path) -> list[dict]:
     """The rows of stats.jsonl, one a step; where a run went back to an earlier checkpoint the later row counts. Cut
     lines, and others that are no rows, are left out."""
     return stats_of(folder / "stats.jsonl")[0]
+
+
+def norms_of(networks: Mapping[str, Module]) -> dict[str, dict[str, float]]:
+    """Network -> weight -> its length: a row of norms.jsonl, without its step."""
+    return {
+        name: {key: float(f"{np.linalg.norm(host(array_of(p))):.5g}") for key, p in network.named_parameters()}
+        for name, network in networks.items()
+        if name != "average"
+    }
+
+
+def read_norms(folder: Path) -> list[dict]:
+    """The rows of norms.jsonl by step, {"step": ..., network: {weight: length}}; of two of one step the later counts.
+    Lines that are no rows are left out."""
+    rows = {}
+    for line in _lines(folder / "norms.jsonl"):
+        try:
+            row = parse_json(line)
+            rows[count_of(row, "step")] = row
+        except (ValueError, KeyError, TypeError):
+            continue
+    return [rows[step] for step in sorted(rows)]
 
 
 def stats_of(path: Path) -> tuple[list[dict], list[int]]:

@@ -30,7 +30,7 @@ from ..data.folder import parse
 from .metrics.classifier import prepared
 from .metrics.judging import Observation
 from .options import CommonOptions
-from .records import is_number, list_runs, read_stats, stats_of
+from .records import is_number, list_runs, norms_of, read_stats, stats_of
 from .systems.table import options_from, trainer_for
 from .train import METRIC_STREAM, SAMPLE_STREAM, Stopped, Trainer
 
@@ -238,7 +238,9 @@ class Run:
             append_line(self.folder / "log.txt", line)
 
     def _snapshot(self) -> None:
-        self._save_fakes(f"fakes{self.trainer.steps_done:06d}.png")
+        step = self.trainer.steps_done
+        self._save_fakes(f"fakes{step:06d}.png")
+        append_line(self.folder / "norms.jsonl", json.dumps({"step": step, **norms_of(self.trainer.networks())}))
         self._save()
 
     def _save(self) -> None:

@@ -1,0 +1,100 @@
+"""A forward pass as a list of op calls.
+
+A network is run twice, with two rows and with three: an axis whose size follows is the batch, and what does not depend
+on the inputs is a constant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import nn
+from ..autograd import Op, Tensor, array_of, no_grad
+from ..trace import Tape
+
+ROWS = (2, 3)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One op. inputs, outputs: pairs of arrays, of the run with two rows and of that with three."""
+
+    op: Op
+    inputs: tuple[tuple[np.ndarray, np.ndarray], ...]
+    outputs: tuple[tuple[np.ndarray, np.ndarray], ...]
+    layer: str
+
+
+@dataclass(frozen=True)
+class Forward:
+    """calls: those on the way from the inputs to the outputs. inputs, outputs: pairs of arrays. names: id of a weight's
+    array -> its name."""
+
+    calls: list[Call]
+    inputs: list[tuple[np.ndarray, np.ndarray]]
+    outputs: list[tuple[np.ndarray, np.ndarray]]
+    names: dict[int, str]
+
+
+class _Calls(Tape):
+    """Keeps each op and its arrays."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Op, list, list, str]] = []
+
+    def op_called(self, op: Op, inputs: Sequence[Tensor]):
+        """Run it and keep it."""
+        result = super().op_called(op, inputs)
+        tensors = result if type(result) is tuple else (result,)
+        self.calls.append((op, [array_of(x) for x in inputs], [array_of(y) for y in tensors], self.rows[-1].layer))
+        return result
+
+
+def forward(network: nn.Module, inputs: Sequence[np.ndarray]) -> Forward:
+    """The forward pass of a network in evaluation mode on arrays of at least three rows. Raises ValueError where its
+    ops depend on the number of rows."""
+    runs = [_run(network, [np.ascontiguousarray(x[:rows]) for x in inputs]) for rows in ROWS]
+    (tape, arguments, results), (twin, twin_arguments, twin_results) = runs
+    if [type(c[0]) for c in tape.calls] != [type(c[0]) for c in twin.calls]:
+        raise ValueError("export: the network runs other ops for another number of rows")
+    moving = {id(x) for x in arguments}
+    calls = []
+    for (op, xs, ys, layer), (_, twin_xs, twin_ys, _) in zip(tape.calls, twin.calls, strict=True):
+        if moving.isdisjoint(map(id, xs)):
+            continue
+        moving.update(map(id, ys))
+        calls.append(Call(op, tuple(zip(xs, twin_xs, strict=True)), tuple(zip(ys, twin_ys, strict=True)), layer))
+    weights = {id(array_of(p)): name for name, p in network.named_parameters()}
+    return Forward(
+        calls,
+        list(zip(arguments, twin_arguments, strict=True)),
+        list(zip(results, twin_results, strict=True)),
+        weights,
+    )
+
+
+def _run(network: nn.Module, arrays: Sequence[np.ndarray]) -> tuple[_Calls, list, list]:
+    tensors = [Tensor(x) for x in arrays]
+    with no_grad(), _Calls() as tape:
+        result = network(*tensors)
+    results = result if isinstance(result, (tuple, list)) else (result,)
+    return tape, [array_of(t) for t in tensors], [array_of(y) for y in results]
+
+
+def sizes(pair: tuple[np.ndarray, np.ndarray]) -> list[int]:
+    """A shape, with -k in place of k times the number of rows."""
+    return [resolved(*both) for both in zip(*(x.shape for x in pair), strict=True)]
+
+
+def resolved(two: int, three: int) -> int:
+    """A size that is the same for two rows and for three, or -k for one that is k times the rows. Raises ValueError for
+    any other."""
+    if two == three:
+        return two
+    if two * ROWS[1] == three * ROWS[0]:
+        return -(three - two)
+    raise ValueError(f"export: an axis of size {two} for two rows and {three} for three is neither fixed nor the rows'")

@@ -1,0 +1,257 @@
+"""The weights of a network as a .safetensors file, and the lines of PyTorch that rebuild the network around them.
+
+The lines are written from a forward pass: a layer that PyTorch has is that layer, by its own name, so that
+`load_state_dict` finds every weight; what runs between the layers is written out, op by op.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import nn
+from .._files import atomic_write
+from ..backend import host
+from .forward import Call, Forward, forward, sizes
+
+LAYERS = {
+    *("Linear", "Conv2d", "ConvTranspose2d", "BatchNorm1d", "BatchNorm2d", "LayerNorm", "Embedding", "Identity"),
+    *("LeakyReLU", "ReLU", "Tanh", "Sigmoid", "Softplus", "Flatten", "Dropout", "Dropout2d", "PixelShuffle", "GELU"),
+}
+"""Layers that PyTorch has by the same name, with the same weights and the same arguments."""
+
+SPECTRAL = ("_orig", "_u", "_v")
+"""Endings of the names that spectral norm gives; the file holds the weight that comes of them."""
+
+BINARY = {"add": "+", "sub": "-", "mul": "*", "div": "/", "matmul": "@", "eq": "==", "gt": ">", "lt": "<"}
+UNARY = ("tanh", "sigmoid", "exp", "log", "sqrt", "rsqrt", "abs", "neg", "clone", "sin", "cos", "sign")
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """code: a class of PyTorch. weights: what its `load_state_dict` takes, by name."""
+
+    code: str
+    weights: dict[str, np.ndarray]
+
+    def save(self, path: Path) -> None:
+        """Write the weights to a .safetensors file."""
+        from safetensors.numpy import save
+
+        atomic_write(path, save(self.weights))
+
+
+def rebuilt(network: nn.Module, inputs: Sequence[np.ndarray], names: Sequence[str], name: str = "Network") -> Rebuilt:
+    """A class of PyTorch that computes what the network does in evaluation mode, and its weights.
+
+    inputs: arrays of at least three rows; names: of the arguments. Raises ValueError for an op between the layers that
+    has no line here.
+    """
+    passed = forward(network, inputs)
+    writer = _Writer(network, passed, names)
+    for call in passed.calls:
+        writer.add(call)
+    results = ", ".join(writer.place(pair) for pair in passed.outputs)
+    children = dict(network.named_children())
+    is_sequence = bool(children) and _is_counted(children)
+    built = [
+        f"self.{child} = {writer.constructor(module, child, 8)}"
+        for child, module in children.items()
+        if not is_sequence
+    ]
+    start = f"super().__init__({writer.listed(children, '', 8)})" if is_sequence else "super().__init__()"
+    lines = [
+        "import torch",
+        "from torch import nn",
+        "",
+        "",
+        f"class {name}(nn.{'Sequential' if is_sequence else 'Module'}):",
+        "    def __init__(self):",
+        *(f"        {line}" for line in (start, *built, *writer.buffers)),
+        "",
+        f"    def forward(self, {', '.join(names)}):",
+        *(f"        {line}" for line in writer.lines),
+        f"        return {results}",
+    ]
+    return Rebuilt("\n".join(lines) + "\n", writer.state)
+
+
+def _is_counted(children: dict[str, nn.Module]) -> bool:
+    return list(children) == [str(k) for k in range(len(children))]
+
+
+class _Writer:
+    """Lines of a forward method. `place(pair)` is the expression of a pair of arrays."""
+
+    def __init__(self, network: nn.Module, passed: Forward, names: Sequence[str]) -> None:
+        self.network, self.layer, self.count, self.rows = network, "", 0, f"{names[0]}.shape[0]"
+        self.places = {id(two): name for (two, _), name in zip(passed.inputs, names, strict=True)}
+        self.names = passed.names
+        self.lines: list[str] = []
+        self.buffers: list[str] = []
+        self.ranks: dict[str, int] = {}
+        self.modules = {f"{type(network).__name__}.{path}": path for path, _ in network.named_modules() if path}
+        layers = {path for path, module in network.named_modules() if type(module).__name__ in LAYERS}
+        self.state = {
+            name: np.ascontiguousarray(host(value))
+            for name, value in network.state_dict().items()
+            if name.rpartition(".")[0] in layers and not name.endswith(SPECTRAL)
+        }
+
+    def add(self, call: Call) -> None:
+        """The line of a call; a layer of PyTorch's is one line for all its calls."""
+        path = self.modules.get(call.layer, "")
+        module = self.network.get_submodule(path) if path else None
+        if module is not None and type(module).__name__ in LAYERS:
+            for pair in call.inputs[1:2]:  # a product's weight, which is computed under spectral norm
+                if call.op.name.startswith("conv") and id(pair[0]) not in self.names:
+                    self.state[f"{path}.weight"] = np.ascontiguousarray(pair[0])
+            if path == self.layer:  # a further op of the layer: it computes what the line before is called
+                self._name(call)
+                return
+            self.layer = path
+            x = next(pair for pair in call.inputs if id(pair[0]) in self.places)
+            self.ranks[path] = x[0].ndim
+            expression = f"{_attribute(self.network, path)}({self.place(x)})"
+        else:
+            self.layer, expression = "", self.expression(call)
+        self.count += 1
+        self.lines.append(f"x{self.count} = {expression}")
+        self._name(call)
+
+    def _name(self, call: Call) -> None:
+        for two, _ in call.outputs:
+            self.places[id(two)] = f"x{self.count}"
+
+    def place(self, pair: tuple[np.ndarray, np.ndarray]) -> str:
+        """An expression: a variable, a weight, a number, or a constant that the file holds."""
+        two = pair[0]
+        if id(two) in self.places:
+            return self.places[id(two)]
+        if id(two) in self.names:
+            path, _, name = self.names[id(two)].rpartition(".")
+            return f"{_attribute(self.network, path) if path else 'self'}.{name}"
+        if two.size == 1:
+            return repr(two.item())
+        size = sizes(pair)
+        row = two[tuple(slice(0, 1) if n < 0 else slice(None) for n in size)]
+        if not np.array_equal(np.broadcast_to(row, two.shape), two):
+            raise ValueError("export weights: a constant between the layers depends on the number of rows")
+        name = f"constant_{len(self.buffers) + 1}"
+        self.buffers.append(f"self.register_buffer({name!r}, torch.zeros({row.shape}))")
+        self.state[name] = np.ascontiguousarray(row)
+        shape = ", ".join(str(n) if n >= 0 else f"{-n} * {self.rows}" for n in size)
+        self.places[id(two)] = f"self.{name}" + (f".expand({shape})" if min(size) < 0 else "")
+        return self.places[id(two)]
+
+    def expression(self, call: Call) -> str:
+        """What a call computes, in PyTorch."""
+        name = call.op.name
+        places = [self.place(pair) for pair in call.inputs]
+        if name in BINARY and len(places) == 2:
+            return f"{places[0]} {BINARY[name]} {places[1]}"
+        if name in UNARY:
+            return f"torch.{name}({places[0]})"
+        if name in EXPRESSIONS:
+            return EXPRESSIONS[name](call, places, call.op)
+        where = f" in {call.layer}" if call.layer else ""
+        raise ValueError(f"export weights: {name}{where} has no line in PyTorch here")
+
+    def constructor(self, module: nn.Module, path: str, indent: int) -> str:
+        """The expression that makes a module of PyTorch with the same names inside. A part without weights that is no
+        layer of PyTorch's is left to the lines of `forward`."""
+        kind, children = type(module).__name__, dict(module.named_children())
+        if kind in LAYERS:
+            expression = repr(module)
+            if self.ranks.get(path) == 2:
+                expression = expression.replace("BatchNorm2d", "BatchNorm1d")
+            return f"nn.{expression}"
+        if any("." not in name for name, _ in module.named_parameters()):
+            raise ValueError(f"export weights: {kind} at {path} has weights of its own and is no layer of PyTorch's")
+        if not children:
+            return "nn.Identity()"
+        if _is_counted(children):
+            return f"nn.Sequential({self.listed(children, path, indent)})"
+        rows = [
+            f"{' ' * (indent + 4)}{name!r}: {self.constructor(child, f'{path}.{name}', indent + 4)},"
+            for name, child in children.items()
+        ]
+        return "\n".join(["nn.ModuleDict({", *rows, f"{' ' * indent}}})"])
+
+    def listed(self, children: dict[str, nn.Module], path: str, indent: int) -> str:
+        """The constructors of numbered parts, a line each."""
+        lead = f"{path}." if path else ""
+        rows = [
+            f"{' ' * (indent + 4)}{self.constructor(child, lead + name, indent + 4)},"
+            for name, child in children.items()
+        ]
+        return "\n".join(["", *rows, " " * indent])
+
+
+def _shape(call: Call) -> str:
+    return ", ".join(str(max(n, -1)) for n in sizes(call.outputs[0]))
+
+
+def _key(key: object) -> str:
+    keys = key if isinstance(key, tuple) else (key,)
+    words = []
+    for k in keys:
+        if isinstance(k, slice):
+            words.append(
+                ":".join("" if v is None else str(v) for v in (k.start, k.stop, *([k.step] if k.step else [])))
+            )
+        elif k is Ellipsis or isinstance(k, int):
+            words.append("..." if k is Ellipsis else str(k))
+        else:
+            raise ValueError("export weights: an index array has no line in PyTorch here")
+    return ", ".join(words)
+
+
+EXPRESSIONS: dict[str, Callable[[Call, list[str], Any], str]] = {
+    "reshape": lambda call, x, op: f"{x[0]}.reshape({_shape(call)})",
+    "broadcast_to": lambda call, x, op: f"{x[0]}.expand({_shape(call)})",
+    "permute": lambda call, x, op: f"{x[0]}.permute({', '.join(map(str, op.axes))})",
+    "sum": lambda call, x, op: f"{x[0]}.sum({tuple(op.axes)})",
+    "amax": lambda call, x, op: f"{x[0]}.amax({tuple(op.axes)})",
+    "cat": lambda call, x, op: f"torch.cat([{', '.join(x)}], {op.axis})",
+    "softmax": lambda call, x, op: f"{x[0]}.softmax({op.axis})",
+    "log_softmax": lambda call, x, op: f"{x[0]}.log_softmax({op.axis})",
+    "index": lambda call, x, op: f"{x[0]}[{_key(op.key)}]",
+    "leaky_relu": lambda call, x, op: f"nn.functional.leaky_relu({x[0]}, {op.slope})",
+    "softplus": lambda call, x, op: f"nn.functional.softplus({x[0]})",
+    "maximum": lambda call, x, op: f"torch.maximum({x[0]}, {x[1]})",
+    "where": lambda call, x, op: f"torch.where({', '.join(x)})",
+    "pow": lambda call, x, op: f"{x[0]} ** {getattr(op, 'exponent', '') or x[1]}",
+    "mirror": lambda call, x, op: f"nn.functional.pad({x[0]}, {_widths(op.widths)}, 'reflect')",
+    "pad": lambda call, x, op: f"nn.functional.pad({x[0]}, {_widths(op.widths)}, 'constant', {op.value})",
+    "standardise": lambda call, x, op: (
+        f"({x[0]} - {x[0]}.mean({tuple(op.axes)}, keepdim=True))"
+        f" / ({x[0]}.var({tuple(op.axes)}, correction=0, keepdim=True) + {op.eps}).sqrt()"
+    ),
+}
+"""Op -> its expression."""
+
+
+def _widths(widths: Sequence[tuple[int, int]]) -> tuple[int, ...]:
+    """Borders as PyTorch wants them: the last axis first, only as far as one is wider than 0."""
+    used = list(widths)
+    while used and used[0] == (0, 0):
+        used.pop(0)
+    return tuple(n for pair in reversed(used) for n in pair)
+
+
+def _attribute(network: nn.Module, path: str) -> str:
+    """How PyTorch reaches a module: self.main[0], self.blocks['a']."""
+    text, module = "self", network
+    for depth, word in enumerate(path.split(".")):
+        children = dict(module.named_children())
+        if _is_counted(children):
+            text += f"[{word}]"
+        else:
+            text += f".{word}" if depth == 0 else f"[{word!r}]"
+        module = module.get_submodule(word)
+    return text

@@ -1,0 +1,170 @@
+"""Networks as ONNX and as PyTorch: every part of every system, by onnxruntime and by torch; and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from support.worlds import Formula
+
+import minigan as mg
+from minigan import nn
+from minigan.cli import main
+from minigan.data import load
+from minigan.export import onnx as graphs
+from minigan.export import torch as lines
+from minigan.export.forward import forward, resolved
+from minigan.export.parts import parts
+from minigan.gan.systems import SYSTEMS, options_for, trainer_for
+
+COUNT = 100
+
+
+def trainer(system):
+    """A small one, in float32, of random weights that are not at their start."""
+    options = options_for(system)
+    settings = {"base": 2, "batch_size": 4, "seed": 5, "blocks": 1, "capture": False}
+    settings = {name: value for name, value in settings.items() if name in SYSTEMS[system].takes}
+    options = options_for(system, **settings)
+    t = trainer_for(options, load(options.data, size=options.size))
+    rng = np.random.default_rng(0)
+    for network in t.networks().values():
+        for p in network.parameters():
+            p.data += rng.uniform(-0.1, 0.1, p.shape).astype(p.dtype)
+    return t
+
+
+def draw(part):
+    """COUNT rows for each argument of a part."""
+    rng = np.random.default_rng(1)
+    return [rng.uniform(-1, 1, (COUNT, *x.shape[1:])).astype(np.float32) for x in part.inputs]
+
+
+def own(network, arrays):
+    with mg.no_grad():
+        result = network(*map(mg.Tensor, arrays))
+    return [y.numpy() for y in (result if isinstance(result, (tuple, list)) else (result,))]
+
+
+QUICK = {"infogan", "gan", "hinge", "stargan"}
+"""Between them they have every kind of layer and of op."""
+
+
+@pytest.mark.parametrize("system", [s if s in QUICK else pytest.param(s, marks=pytest.mark.slow) for s in SYSTEMS])
+def test_every_part_agrees_with_other_tools(system):
+    """In onnxruntime and in PyTorch, rebuilt from the printed lines, to 1e-5 of the largest output."""
+    torch, _ = pytest.importorskip("torch"), pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    table = parts(trainer(system))
+    assert {name.split(".")[0] for name in table} >= {"generator", "critic"}
+    for name, part in table.items():
+        arrays = draw(part)
+        model = graphs.exported(part.network, part.inputs, part.names, name)
+        assert [slot.name for slot in model.graph.input] == list(part.names)
+        assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "rows"
+        assert graphs.difference(model, part.network, arrays) < 1e-5, name
+        result = lines.rebuilt(part.network, part.inputs, part.names)
+        space: dict = {}
+        exec(result.code, space)
+        network = space["Network"]()
+        network.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in result.weights.items()})
+        with torch.no_grad():
+            answer = network.eval()(*map(torch.from_numpy, arrays))
+        answers = answer if isinstance(answer, tuple) else (answer,)
+        for a, b in zip(own(part.network, arrays), answers, strict=True):
+            np.testing.assert_allclose(b.numpy(), a, rtol=0, atol=1e-5 * np.abs(a).max(), err_msg=name)
+
+
+FORMULAS = {
+    "log_softmax": lambda x: x.log_softmax(1),
+    "extremes": lambda x: x.amax(1) - x.amin((1,)),
+    "a mean and a sum": lambda x: x.mean(1, keepdim=True) + x.sum((1,), keepdim=True),
+    "powers": lambda x: (x.abs() + 1) ** 0.5 + x**2 + x**3,
+    "clip": lambda x: x.clamp(-0.5, 0.25),
+    "slices": lambda x: mg.cat([x[:, 1:], x[:, :1], x[:, 2:3]], 1),
+    "one column": lambda x: x[:, -1],
+    "where": lambda x: mg.where(x > 0, x, -2 * x),
+    "a constant of each row": lambda x: x + mg.full((len(x), 1), 3.0),
+    "two new axes": lambda x: x.reshape(-1, 2, 3).permute(0, 2, 1) @ mg.ones(2, 4),
+    "rsqrt, exp, log": lambda x: (x.exp() + 1).rsqrt() + (x.abs() + 1).log(),
+    "softplus, sigmoid, tanh": lambda x: mg.functional.softplus(x) * x.sigmoid() + x.tanh(),
+    "expand": lambda x: x.reshape(-1, 1, 6).expand(-1, 2, 6),
+}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_formulas(name):
+    """What a network may do between its layers."""
+    pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    x = np.random.default_rng(0).standard_normal((7, 6)).astype(np.float32)
+    network = Formula(FORMULAS[name])
+    model = graphs.exported(network, [x], ["x"])
+    assert graphs.difference(model, network, [x]) < 1e-6
+    assert graphs.difference(model, network, [x[:1]]) < 1e-6
+
+
+@pytest.mark.parametrize("geometry", [(4, 2, 1, 1, 1, 0), (3, 1, 0, 2, 1, 0), (3, 2, 1, 1, 2, 1), (5, 3, 2, 1, 1, 2)])
+def test_convolutions(geometry):
+    """Strides, padding, dilation, groups, output_padding, sides of different length."""
+    pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    kernel, stride, padding, dilation, groups, extra = geometry
+    layers = nn.Sequential(
+        nn.Conv2d(2, 4, kernel, stride, padding, dilation, groups),
+        nn.ConvTranspose2d(4, 2, kernel, stride, padding, extra, groups, dilation=dilation),
+    )
+    x = np.random.default_rng(0).standard_normal((3, 2, 13, 16)).astype(np.float32)
+    model = graphs.exported(layers, [x], ["images"])
+    assert graphs.difference(model, layers, [x]) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("formula", "said"),
+    [
+        (lambda x: x.cumsum(1), "cumsum in Formula cannot be expressed: there is no rule"),
+        (lambda x: x[1:], "index in Formula cannot be expressed: an index along the rows"),
+        (lambda x: x * mg.arange(len(x)).reshape(-1, 1), "a constant of it depends on the number of rows"),
+        (lambda x: mg.cat([x, x[:1]], 0), "neither fixed nor the rows'|an index along the rows"),
+        (lambda x: x + 1 if len(x) == 2 else x * 2, "other ops for another number of rows"),
+    ],
+)
+def test_what_cannot_be_expressed_is_named(formula, said):
+    pytest.importorskip("onnx")
+    with pytest.raises(ValueError, match=said):
+        graphs.exported(Formula(formula), [np.ones((3, 6), np.float32)], ["x"])
+
+
+def test_the_rows_are_found_by_two_runs():
+    passed = forward(Formula(lambda x: (x * 2).sum(1)), [np.ones((3, 2), np.float32)])
+    assert [c.op.name for c in passed.calls] == ["mul", "sum"]
+    assert [resolved(2, 3), resolved(4, 4), resolved(8, 12)] == [-1, 4, -4]
+    with pytest.raises(ValueError, match="neither fixed nor the rows"):
+        resolved(3, 4)
+
+
+def test_export_by_command(tmp_path, monkeypatch):
+    """A run's generator in its folder; another part, and one that is none."""
+    monkeypatch.chdir(tmp_path)
+    torch = pytest.importorskip("torch")
+    run = CliRunner().invoke
+    assert (
+        run(main, ["train", "wgan-gp", "--steps", "0", "--base", "2", "--batch-size", "4", "--out", "r"]).exit_code == 0
+    )
+    result = run(main, ["export", "weights", "r", "--json"])
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "r" / "generator.safetensors").is_file()
+    space: dict = {}
+    exec(result.output[: result.output.index('{"out"')], space)
+    with torch.no_grad():
+        assert space["network"](torch.zeros(2, 100)).shape == (2, 1, 32, 32)
+    pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    result = run(main, ["export", "onnx", "r", "--part", "critic", "-o", "c.onnx", "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.output.splitlines()[-1])["difference"] < 1e-5 and (tmp_path / "c.onnx").is_file()
+    result = run(main, ["export", "onnx", "r", "--part", "encoder"])
+    assert result.exit_code == 2 and "no part 'encoder'; it has generator, critic, classifier" in result.output
+
+
+def test_without_the_package_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    result = CliRunner().invoke(main, ["export", "onnx", "latest"])
+    assert result.exit_code == 1 and 'pip install "minigan[onnx]"' in result.output

@@ -1,0 +1,170 @@
+"""The page of a run: what is computed for it, by networks with known answers, and the page as a whole."""
+
+import base64
+import io
+import json
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from support.worlds import Formula
+
+import minigan as mg
+from minigan import nn
+from minigan.cli import main
+from minigan.gan.records import norms_of, read_norms
+from minigan.report import page as page_of
+from minigan.report import walk
+
+
+def decoded(text: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(text))))
+
+
+def test_tiles_keep_every_channel():
+    channels = np.arange(5 * 2 * 3, dtype=float).reshape(5, 2, 3)
+    sheet = walk.tiles(channels)
+    assert sheet.shape == (2 * 3 - 1, 3 * 4 - 1)
+    np.testing.assert_array_equal(sheet[:2, 4:7], channels[1])
+    np.testing.assert_array_equal(sheet[3:, :3], channels[3])
+    assert np.isnan(sheet[2]).all() and np.nansum(sheet) == channels.sum()
+    assert walk.tiles(np.arange(40.0)).shape == (2, 32)
+
+
+def test_colours():
+    """Grey from the smallest to the largest; gradients white at zero, blue below, orange above, alike on both sides."""
+    np.testing.assert_array_equal(walk.grey(np.array([[0.0, 2.0]]), 0, 2)[0, :, 0], [0, 255])
+    blue, white, orange = walk.signed(np.array([[-3.0, 0.0, 3.0]]))[0]
+    assert tuple(white) == (255, 255, 255) and blue[2] > blue[0] and orange[0] > orange[2]
+
+
+def test_layers_are_what_they_compute():
+    network = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    x = np.array([[1.0, -2.0], [0.5, 0.25]], np.float32)
+    rows = walk.activations(network, [x])
+    with mg.no_grad():
+        first = network[0](mg.Tensor(x)).numpy()
+    assert [layer.name for layer in rows[1]] == ["0", "1"] and len(rows) == 2
+    assert rows[1][0].low == pytest.approx(first[1].min()) and rows[1][1].low >= 0
+    assert rows[0][1].high == pytest.approx(max(first[0].max(), 0))
+
+
+def test_weights_have_their_singular_values():
+    layer = nn.Linear(2, 2, bias=False)
+    layer.weight.assign(np.array([[3.0, 0.0], [0.0, -4.0]], np.float32))
+    (weight,) = walk.weights(layer)
+    assert weight.norm == 5 and weight.singular == (4, 3)
+
+
+def test_the_slope_between_images_is_the_critics():
+    """Of f(x) = sum of w x: w everywhere, halfway between the two."""
+    w = np.random.default_rng(0).standard_normal((1, 4, 4)).astype(np.float32)
+    critic = Formula(lambda x: (x * mg.Tensor(w)).sum((1, 2, 3)))
+    fake, real = np.zeros((2, 1, 4, 4), np.float32), np.ones((2, 1, 4, 4), np.float32)
+    points, slope, lengths = walk.slopes_between(critic, [], fake, real)
+    np.testing.assert_allclose(points, 0.5)
+    np.testing.assert_allclose(slope, [w, w], rtol=1e-6)
+    np.testing.assert_allclose(lengths, np.linalg.norm(w), rtol=1e-6)
+
+
+def test_the_generators_slope_is_its_losss():
+    """For the loss -mean of the pixels' sum: -1 / N at every pixel."""
+    generator = nn.Sequential(nn.Linear(2, 4), Formula(lambda x: x.reshape(-1, 1, 2, 2)))
+    trainer = SimpleNamespace(
+        generator=generator,
+        info=SimpleNamespace(shape=(2, 2, 1)),
+        generator_loss=lambda: (-generator(mg.ones(5, 2)).sum() / 5, {}),
+    )
+    images, slopes = walk.gradients_of_images(trainer)
+    assert images.shape == (5, 1, 2, 2)
+    np.testing.assert_allclose(slopes, -0.2, rtol=1e-6)
+
+
+def test_norms_are_kept_by_step(tmp_path):
+    layer = nn.Linear(2, 1, bias=False)
+    layer.weight.assign(np.array([[3.0, 4.0]], np.float32))
+    row = norms_of({"critic": layer, "average": layer})
+    assert row == {"critic": {"weight": 5.0}}
+    lines = [{"step": 2, "critic": {"weight": 1}}, {"step": 1, **row}, {"step": 2, "critic": {"weight": 2}}]
+    (tmp_path / "norms.jsonl").write_text("\n".join(map(json.dumps, lines)) + '\n{"step": 3, "cr')
+    assert [(r["step"], r["critic"]["weight"]) for r in read_norms(tmp_path)] == [(1, 5.0), (2, 2)]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A folder with runs of two systems and an image of one's own."""
+    folder = tmp_path_factory.mktemp("report")
+    for system, words in (("wgan-gp", []), ("stargan", ["--blocks", "1"])):
+        words = [
+            "train",
+            system,
+            "--steps",
+            "2",
+            "--base",
+            "2",
+            "--batch-size",
+            "6",
+            *words,
+            "--out",
+            str(folder / system),
+        ]
+        assert CliRunner().invoke(main, words).exit_code == 0
+    Image.fromarray(np.full((40, 40), 200, np.uint8)).save(folder / "mine.png")
+    return folder
+
+
+def table(path) -> dict:
+    text = path.read_text()
+    return json.loads(re.search(r'<script id="data" type="application/json">(.*?)</script>', text, re.S)[1])
+
+
+def test_the_page_of_a_run(run):
+    result = CliRunner().invoke(main, ["report", str(run / "wgan-gp"), "--image", str(run / "mine.png"), "--json"])
+    assert result.exit_code == 0, result.output
+    figures = json.loads(result.output.splitlines()[-1])
+    page = run / "wgan-gp" / "report.html"
+    assert figures["bytes"] == page.stat().st_size < 8 * 2**20 and figures["seconds"] < 20
+    assert not re.search(r'(src|href)="(https?:)?//', page.read_text()) and "{{" not in page.read_text()
+    t = table(page)
+    assert [image["kind"] for image in t["images"]] == [f"{k} {n}" for k in ("sample", "real") for n in range(1, 7)] + [
+        "yours 1"
+    ]
+    generator, critic = t["networks"]
+    assert (generator["name"], critic["name"]) == ("generator", "critic")
+    assert len(critic["walks"]) == len(critic["labels"]) == 13 and len(generator["walks"]) == 6
+    assert generator["walks"][0][-1]["shape"] == [1, 32, 32]
+    assert [row["step"] for row in t["norms"]] == [2] and set(t["norms"][0]) == {"step", "generator", "critic"}
+    assert t["sweep"]["side"] == 9 and decoded(t["sweep"]["picture"]).shape == (9 * 64, 9 * 64)
+    assert len(t["judge"]["probabilities"]) == len(t["neighbours"]) == 13
+    assert all(abs(sum(p) - 1) < 1e-3 for p in t["judge"]["probabilities"])
+    assert len(t["gradients"]["between"]) == 3 and all(g["length"] > 0 for g in t["gradients"]["to_generator"])
+    assert decoded(t["frames"][-1]["picture"]).size
+
+
+def test_the_page_of_a_translator(run):
+    result = CliRunner().invoke(main, ["report", str(run / "stargan"), "-o", str(run / "s.html")])
+    assert result.exit_code == 0, result.output
+    t = table(run / "s.html")
+    assert t["sweep"] is None and t["judge"] is None and t["networks"][0]["takes"] == ["images", "condition"]
+
+
+def test_what_a_report_refuses(run, tmp_path):
+    result = CliRunner().invoke(main, ["report", str(run / "wgan-gp"), "--image", "absent.png"])
+    assert result.exit_code == 2 and "absent.png: no such file" in result.output
+    result = CliRunner().invoke(main, ["report", str(tmp_path)])
+    assert result.exit_code == 1 and str(tmp_path) in result.output
+
+
+def test_a_page_that_would_be_too_large_is_refused(monkeypatch):
+    module = __import__("minigan.report.page", fromlist=["page"])
+    monkeypatch.setattr(module, "LIMIT", 1000)
+    with pytest.raises(ValueError, match="too large to be walked through"):
+        page_of({"system": "x", "step": 1, "run": "</script>"})
+
+
+def test_text_of_a_run_cannot_end_the_table():
+    text = page_of({"system": "x", "step": 1, "run": "</script><b>"})
+    assert text.count("</script>") == 2 and "&lt;/script&gt;&lt;b&gt;" in text
