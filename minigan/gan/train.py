@@ -322,9 +322,22 @@ class Trainer:
         """What `count` samples for inputs drawn from `random` show, by judges that were trained on real images only;
         with all their distances if `details`. Raises ValueError where there is no judge for the data set."""
         if self.dataset.labels is None and self.dataset.attributes is not None:
-            return observe_attributes(self.draw(count, random), self.dataset, self.options.seed)
+            return observe_attributes(self.draw(count, random), self.dataset, self.options.seed, details)
         judge = judge_of(self.options.data, self.info)
         return observe_classes(self.draw(count, random), judge, self.dataset, self.options.seed, details)
+
+    def observe_on(self, split: str, count: int, random: Generator, details: bool = True) -> Observation:
+        """`observe` with a part of the held-out images for real ones: "validation", "test" or "all"
+        (`Dataset.half`). Training sees nothing of it."""
+        whole = self.dataset
+        if split != "all":
+            self.dataset = whole.half(split)
+        try:
+            observation = self.observe(count, random, details)
+        finally:
+            self.dataset = whole
+        observation.figures["split"] = split
+        return observation
 
     def double(self) -> Trainer:
         """Weights, data and random numbers in float64 from here on, for comparisons; returns self."""

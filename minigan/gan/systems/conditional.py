@@ -148,7 +148,9 @@ class ConditionalTrainer(Trainer):
         )
         worst = min(each, key=each.get)
         observation.lines[:0] = [line, f"least for {worst}: {each[worst]:.1%}"]
-        observation.figures.update({"agreement": share._asdict(), "agreement_by_class": each})
+        observation.figures.update(
+            {"agreement": share._asdict(), "agreement_by_class": each, "chance": 1 / self.classes}
+        )
         return observation
 
 

@@ -48,7 +48,7 @@ from ..train import STREAMS, Trainer, on_device
 from . import alike
 from .conditional import DEFAULTS, ClassOptions, squared
 from .partition import partition
-from .system import Result, System
+from .system import STANDING, Result, System
 
 FINER = 3
 """Finer clusters for each value of the categorical code."""
@@ -290,12 +290,12 @@ def matching(table: np.ndarray) -> float:
 INFOGAN = System(
     InfoOptions("infogan", base=16, lr=1e-3, latent=16, steps=2500, **DEFAULTS),
     "finds classes and continuous factors of unlabelled images by codes that stay readable",
-    "Chen et al. 2016",
+    "Chen et al. 2016; partition: Ng et al. 2001, Ji et al. 2019",
     InfoTrainer,
     results=(
         Result(
             "purity {purity:.1%}, one to one {matched:.1%}; bound {bound:.3f} of {entropy:.3f};"
-            " judge right on {held_out_accuracy:.1%}"
+            " " + STANDING + "; judge right on {held_out_accuracy:.1%}"
         ),
     ),
 )

@@ -72,15 +72,37 @@ def test_the_distances():
     samples, dataset, judged, features, p = world()
     seen = of(report.examine, samples, dataset, judged, seed=4)
     train, held, fake = features["train"], features["held"], features["fake"][:30]
-    for details, x, name in ((seen, fake, "fake"), (seen.real, held, "held")):
-        assert details.samples == 30
+    for details, x, name in ((seen.samples, fake, "fake"), (seen.real, held, "held")):
+        assert details.samples == 30 and details.features == 4
         assert details.frechet == report.frechet_interval(x, train, seed=4)
-        assert details.kernel == report.kernel_distance(x, train, subsets=50, seed=4)
-        assert (details.precision, details.recall) == distances.precision_recall(x, train)
-        assert (details.density, details.coverage) == distances.density_coverage(x, train)
+        assert details.kernel == report.kernel_distance(x, train, subsets=50, subset_size=15, seed=4)
+        assert (details.precision.value, details.recall.value) == distances.precision_recall(x, train)
+        assert details.recall == distances.share_interval(round(30 * details.recall.value), 30)
+        assert details.precision == distances.share_interval(round(30 * details.precision.value), 30)
+        density, coverage = distances.density_coverage(x, train)
+        assert (details.density.value, details.coverage.value) == (pytest.approx(density), coverage)
         near = distances.nearest_training(x, train, held)
-        assert (details.nearest_ratio, details.copies) == (near.ratio, near.copies)
+        assert (details.nearest_ratio.value, details.copies.value) == (near.ratio, near.copies)
         assert details.confident.value == pytest.approx((p[name][:30].max(1) > 0.9).mean())
+        assert details.score.value == pytest.approx(report.classifier_score(p[name][:30]))
+        assert details.present.value == len(set(p[name][:30].argmax(1)))
         images = numbered(dataset, {"fake": np.arange(60, 90), "held": np.arange(30, 60)}[name])
-        assert details.spectral == distances.spectral_distance(images, numbered(dataset, np.arange(30)))
-    assert seen.precision != seen.recall and seen.spectral > seen.real.spectral > 0
+        assert details.spectral.value == pytest.approx(
+            distances.spectral_distance(images, numbered(dataset, np.arange(30)))
+        )
+    ours, real = seen.samples, seen.real
+    assert ours.precision != ours.recall and ours.spectral.value > real.spectral.value > 0
+    assert seen.null_models == {} and "winners" not in seen.as_dict()
+
+
+def test_inside_the_classes_by_the_judge_s_class_and_the_labels():
+    samples, dataset, judged, features, p = world()
+    seen = of(report.examine, samples, dataset, judged)
+    labels = dataset.labels[30:], dataset.labels[:30]
+    expected = report.inside_classes(
+        (features["fake"][:30], p["fake"][:30]),
+        (features["held"], labels[0]),
+        (features["train"], labels[1]),
+        dataset,
+    )
+    assert seen.inside == expected and list(expected) == ["a", "b"]
