@@ -27,11 +27,11 @@ def nightly(names, only_list, again, processes, minutes, out) -> dict | list:
     from ..testing import nightly as suite
 
     if only_list:
-        table = suite.selection(names, suite.parts())
+        table = suite.selection(names, suite.parts(suite.CHECKOUT))
         for name, tests in table.items():
             echo(f"{name:<20} {len(tests):>5} tests")
         return [{"part": name, "tests": len(tests)} for name, tests in table.items()]
-    records = suite.night(names, out, processes, 60 * minutes, again, echo, machine([], processes))
+    records = suite.night(names, out, processes, 60 * minutes, again, echo, machine([], processes), suite.CHECKOUT)
     echo(f"page in {out / 'page.md'}")
     return {
         "passed": all(record.good for record in records.values()),

@@ -71,7 +71,7 @@ class Record:
         return self.whole and not self.failures
 
 
-def parts(root: Path = CHECKOUT) -> dict[str, list[str]]:
+def parts(root: Path) -> dict[str, list[str]]:
     """Name of a part -> its tests as pytest calls them. ValueError where there are no tests, or pytest finds fault."""
     if not (root / "tests").is_dir():
         raise ValueError(
@@ -193,8 +193,9 @@ def _waited_for(child: subprocess.Popen, limit: float) -> tuple[str, bool]:
 
 def _outcomes(report: Path) -> dict:
     """The outcomes in a report in JUnit's XML, as fields of a record."""
-    outcomes: dict = {"passed": 0, "failures": [], "skips": [], "figures": []}
-    for case in ElementTree.parse(report).iter("testcase"):
+    outcomes: dict = {"failures": [], "skips": [], "figures": []}
+    tree = ElementTree.parse(report)
+    for case in tree.iter("testcase"):
         name = f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name')}"
         marks = {mark.tag: mark.get("message") or mark.tag for mark in case}
         wrong = marks.get("failure", marks.get("error"))
@@ -202,12 +203,12 @@ def _outcomes(report: Path) -> dict:
             outcomes["failures"].append([name, _first_line(wrong)])
         elif "skipped" in marks:
             outcomes["skips"].append([name, _first_line(marks["skipped"])])
-        else:
-            outcomes["passed"] += 1
         figures = [f"{p.get('name')} {p.get('value')}" for p in case.iter("property")]
         figures += [printable(line) for line in (case.findtext("system-out") or "").splitlines() if _figure(line)]
         outcomes["figures"] += [[name, text] for text in figures]
-    return outcomes
+    # A test that was interrupted has a line, but is not counted.
+    count = sum(int(suite.get("tests", 0)) for suite in tree.iter("testsuite"))
+    return outcomes | {"passed": count - len(outcomes["failures"]) - len(outcomes["skips"])}
 
 
 def _words(value: object) -> str:
@@ -262,9 +263,24 @@ def page(records: Mapping[str, Record], table: Mapping[str, list[str]], machine:
         counts = f"{r.tests} | {r.passed} | {len(r.failures)} | {len(r.skips)}"
         lines.append(f"| {r.part} | {counts} | {minutes} | {r.processes} | {r.commit} |")
     for title, rows in (
-        ("What failed", [row for r in known for row in r.failures]),
-        ("What was skipped", [[f"{n} tests", why] for why, n in Counter(w for r in known for _, w in r.skips).items()]),
-        ("Figures that tests print", [row for r in known for row in r.figures]),
+        ("What failed", _together([row for r in known for row in r.failures])),
+        (
+            "What was skipped",
+            [(f"`{n} tests`", why) for why, n in Counter(w for r in known for _, w in r.skips).items()],
+        ),
+        ("Figures that tests print", [(f"`{name}`", text) for r in known for name, text in r.figures]),
     ):
-        lines += ["", f"## {title}", ""] + ([f"- `{name}`: {text}" for name, text in rows] or ["Nothing."])
+        lines += ["", f"## {title}", ""] + ([f"- {name}: {text}" for name, text in rows] or ["Nothing."])
     return "\n".join(lines) + "\n"
+
+
+def _together(rows: list[list[str]]) -> list[tuple[str, str]]:
+    """(test, message): the parameters of one test that failed with one message are on one line."""
+    table: dict[tuple[str, str], list[str]] = {}
+    for name, text in rows:
+        test, _, parameters = name.partition("[")
+        table.setdefault((test, text), []).append(parameters.removesuffix("]"))
+    return [
+        (f"`{test}` ({len(many)}: {', '.join(f'`{p}`' for p in many)})" if many[0] else f"`{test}`", text)
+        for (test, text), many in table.items()
+    ]

@@ -8,6 +8,7 @@ from worlds import WORLD, close, gradient_of, penalty_by_hand, stream, trainer
 
 import minigan as mg
 from minigan.gan.losses import LOSSES
+from minigan.gan.metrics.judging import Observation
 from minigan.gan.train import STREAMS, Trainer, generate
 
 LATENTS = (3, 2)
@@ -139,3 +140,25 @@ def test_the_preview_is_of_the_same_latents_whenever_it_is_taken():
     t.steps_done += 1
     t.random["latent_g"].step += 1
     assert np.array_equal(first, t.preview(4))
+
+
+@pytest.mark.parametrize(("split", "count"), [("validation", 3), ("test", 3), ("all", 6)])
+def test_observing_on_a_part_leaves_training_as_it_was(split, count):
+    """The real images of the judgement are those of the part, the training images all; afterwards the set is whole."""
+    seen = []
+
+    class Probe(Trainer):
+        def observe(self, count, random, details=False):
+            seen.append((self.dataset.held_out, self.dataset.train, count, random, details))
+            if count == 0:
+                raise ValueError("no judge")
+            return Observation({"x": 1}, [])
+
+    t, random = Probe(trainer("dcgan").options, WORLD), object()
+    assert t.observe_on(split, 9, random).figures == {"x": 1, "split": split}
+    rows = WORLD.held_out if split == "all" else WORLD.half(split).held_out
+    assert np.array_equal(seen[0][0], rows) and len(rows) == count and seen[0][2:] == (9, random, True)
+    assert np.array_equal(seen[0][1], WORLD.train) and t.dataset is WORLD
+    with pytest.raises(ValueError, match="no judge"):
+        t.observe_on(split, 0, random)
+    assert t.dataset is WORLD

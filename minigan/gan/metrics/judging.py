@@ -40,7 +40,8 @@ def observe_classes(
 ) -> Observation:
     """How the judge of classes finds images (N, C, size, size) in [-1, 1]; with all distances, beside null models, if
     `details`. seed: of the intervals and the null models."""
-    scores = report.evaluate(images, judge.model, dataset)
+    train = report.training_features(judge.model, dataset)
+    scores = report.evaluate(images, judge.model, dataset, train)
     observation = Observation(
         {"held_out_accuracy": judge.accuracy, **scores.as_dict()},
         [f"{scores.line()}; the judge is right on {judge.accuracy:.1%} of the held-out images"],
@@ -49,7 +50,7 @@ def observe_classes(
         shares = zip(dataset.class_names, scores.histogram, strict=True)
         observation.lines.append("shares: " + "  ".join(f"{name} {share:.1%}" for name, share in shares))
     if details and len(images) >= 10:
-        standing = report.examine(images, judge.model, dataset, seed, null_models=null_models.SAMPLES)
+        standing = report.examine(images, judge.model, dataset, seed, None, null_models.SAMPLES, train)
         observation.lines.extend(standing.lines())
         observation.figures.update(standing.as_dict())
     return observation

@@ -83,13 +83,21 @@ def classifier_score(probabilities: np.ndarray) -> float:
     return float(np.exp((p * (log_p - np.log(np.maximum(p.mean(0), 1e-300)))).sum(1).mean()))
 
 
-def evaluate(images: np.ndarray, model: Classifier, dataset: Dataset) -> Report:
-    """Judge images (N, C, S, S) in [-1, 1] against `dataset`, S a multiple of 32. Raises ValueError below two."""
+def training_features(model: Classifier, dataset: Dataset) -> np.ndarray:
+    """The judge's features (N, F) of the training images."""
+    return _judged(model, prepared(dataset, dataset.train))[0]
+
+
+def evaluate(
+    images: np.ndarray, model: Classifier, dataset: Dataset, train_features: np.ndarray | None = None
+) -> Report:
+    """Judge images (N, C, S, S) in [-1, 1] against `dataset`, S a multiple of 32. train_features: of its training
+    images, where they are at hand. Raises ValueError below two."""
     if len(images) < 2:
         raise ValueError(f"evaluate: need at least 2 images, got {len(images)}")
     features, probabilities = _judged(model, shrunk(images))
     held_features, held_probabilities = _judged(model, prepared(dataset, dataset.held_out))
-    train_features, _ = _judged(model, prepared(dataset, dataset.train))
+    train_features = training_features(model, dataset) if train_features is None else train_features
     # The distance falls with the number of samples, so both sides of the comparison use the same number.
     count = min(len(features), len(held_features))
     classes, histogram = probabilities.shape[1], _histogram(probabilities)
@@ -116,13 +124,14 @@ def examine(
     seed: int = 0,
     groups: Iterable[slice] | None = None,
     null_models: Iterable[NullModel] = (),
+    train_features: np.ndarray | None = None,
 ) -> Examination:
     """All figures of images (N, C, S, S) in [-1, 1], of held-out images of `dataset` and of null models. S is a
     multiple of 32, or 32 of it.
 
     groups: the columns of each attribute for a classifier of attributes (`attributes.groups`); a sample is confident
     where every attribute is. All sets are cut to the same number, since most figures depend on it. seed: of the
-    intervals and the null models. Raises ValueError for fewer than 10.
+    intervals and the null models. train_features: as for `evaluate`. Raises ValueError for fewer than 10.
     """
     fakes, held_out, train = shrunk(images), prepared(dataset, dataset.held_out), prepared(dataset, dataset.train)
     count = min(len(fakes), len(held_out), len(train))
@@ -134,7 +143,7 @@ def examine(
     sets = {"samples": fakes[:count], "real": held_out[:count]}
     for row in null_models:
         sets[row.name] = row.draw(train, count, np.random.default_rng(seed)).astype(np.float32)
-    features, _ = _judged(model, train)
+    features = _judged(model, train)[0] if train_features is None else train_features
     outputs = {name: _judged(model, x) for name, x in sets.items()}
     usual = outputs["real"][0]
     columns = None if groups is None else list(groups)

@@ -95,7 +95,7 @@ def test_the_distances():
     assert seen.null_models == {} and "winners" not in seen.as_dict()
 
 
-def test_inside_the_classes_by_the_judge_s_class_and_the_labels():
+def test_inside_the_classes():
     samples, dataset, judged, features, p = world()
     seen = of(report.examine, samples, dataset, judged)
     labels = dataset.labels[30:], dataset.labels[:30]

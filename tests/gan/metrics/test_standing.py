@@ -29,7 +29,7 @@ def standing(ours=None, real=None, inside=(), **null_changes):
 
 
 @pytest.mark.parametrize(("key", "better", "worse"), [("coverage", 0.92, 0.88), ("frechet", 1.98, 2.02)])
-def test_better_is_higher_or_lower_and_the_intervals_lie_apart(key, better, worse):
+def test_better_is_higher_or_lower_and_apart(key, better, worse):
     row, middle = BY_KEY[key], {"coverage": 0.9, "frechet": 2.0}[key]
     at = lambda value, half=0.009: Interval(value, value - half, value + half)  # noqa: E731
     assert row.beats(at(better), at(middle)) and not row.beats(at(worse), at(middle))
