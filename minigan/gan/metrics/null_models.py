@@ -27,13 +27,13 @@ LEARNT = ("frechet", "coverage")
 
 @dataclass(frozen=True)
 class NullModel:
-    """draw(train, count, random): `count` rows (count, ...) for training rows (N, ...). told_by: the figures of
-    report.py that tell it from real images, in each of which a system has to be better."""
+    """draw(train, count, random): `count` rows (count, ...) for training rows (N, ...). criteria: the figures of
+    standing.py that tell it from real images, in each of which a system has to be better."""
 
     name: str
     what: str
     draw: Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
-    told_by: tuple[str, ...] = LEARNT
+    criteria: tuple[str, ...] = LEARNT
 
 
 def mean_image(train: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:

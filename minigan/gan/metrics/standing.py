@@ -140,8 +140,8 @@ class Examination:
         """Of the figures that tell a null model from real images, those in which it is as good as the samples, or
         better, or within their interval."""
         theirs = self.null_models[row.name]
-        told = [figure for figure in FIGURES if figure.key in row.told_by]
-        return [f for f in told if not f.beats(getattr(self.samples, f.key), getattr(theirs, f.key))]
+        decisive = [figure for figure in FIGURES if figure.key in row.criteria]
+        return [f for f in decisive if not f.beats(getattr(self.samples, f.key), getattr(theirs, f.key))]
 
     @property
     def winners(self) -> list[str]:
@@ -151,7 +151,7 @@ class Examination:
     def best(self, key: str) -> tuple[str, float]:
         """(the null model that is best in a figure among those that the figure tells from real images, its value)."""
         (figure,) = (row for row in FIGURES if row.key == key)
-        values = {row.name: getattr(self.null_models[row.name], key).value for row in SAMPLES if key in row.told_by}
+        values = {row.name: getattr(self.null_models[row.name], key).value for row in SAMPLES if key in row.criteria}
         name = (max if figure.better == "↑" else min)(values, key=values.__getitem__)
         return name, values[name]
 
