@@ -154,7 +154,7 @@ def results(names, seeds, steps, root, out) -> list:
     table = page.build(page.rows(names), seeds, root, out, click.echo, steps)
     for row in table:
         for seed, figures in zip(seeds, row["figures"], strict=True):
-            if figures.get("winners"):
-                echo(f"red: {row['name']}, seed {seed}: no better than {', '.join(figures['winners'])}")
+            if names := page.winners(figures):
+                echo(f"red: {row['name']}, seed {seed}: no better than {', '.join(names)}")
     echo(f"{len(table)} rows in {out}")
     return table

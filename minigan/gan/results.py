@@ -105,13 +105,27 @@ def build(
     return records
 
 
+def winners(figures: dict) -> list[str] | None:
+    """The null models that are as good, under every key "winners" of the figures, each once; None where there is no
+    such key, so that nothing was compared."""
+    names, compared = dict[str, None](), False
+    for key, value in figures.items():
+        lists = [value] if key == "winners" else []
+        if isinstance(value, dict):
+            lists = list(value.values()) if key == "winners" else [winners(value)]
+        lists = [part for part in lists if part is not None]
+        compared |= bool(lists) or key == "winners"
+        names |= dict.fromkeys(name for part in lists for name in part)
+    return list(names) if compared else None
+
+
 def verdict(figures: dict) -> str:
     """What a line begins with: the null models that are as good, and the figures in which samples are too typical.
     Nothing for figures that were not compared."""
-    if "winners" not in figures:
+    names, typical = winners(figures), ", ".join(figures.get("too_typical", ()))
+    if names is None:
         return ""
-    names, typical = ", ".join(figures["winners"]), ", ".join(figures.get("too_typical", ()))
-    words = f"**RED: no better than {names}**" if names else "beats every null model"
+    words = f"**RED: no better than {', '.join(names)}**" if names else "beats every null model"
     return words + (f", too typical ({typical})" if typical else "") + ": "
 
 

@@ -121,7 +121,7 @@ def test_list_sample_eval(there, tmp_path):
     assert "classes present" in result.stdout and "precision ↑" in result.stdout and "red: no better" in result.stdout
     details = figures["details"]
     assert details["samples"] == 50 and details["real"]["coverage"]["value"] > 0.5 > details["coverage"]["value"]
-    assert details["real"]["recall"] > 0.5 > details["recall"]
+    assert details["real"]["recall"]["value"] > 0.5 > details["recall"]["value"]
     assert details["frechet"]["low"] > details["real"]["frechet"]["high"] and details["kernel"]["low"] > 0
 
 

@@ -51,6 +51,12 @@ def test_an_unknown_row_is_answered_with_the_nearest():
         ({}, ""),
         ({"winners": []}, "beats every null model: "),
         ({"winners": ["noise", "one image"]}, "**RED: no better than noise, one image**: "),
+        (
+            {"hat": {"winners": {"yes": ["paste"], "no": []}}, "there": {"winners": ["paste", "blank"]}, "l1": 1.0},
+            "**RED: no better than paste, blank**: ",
+        ),
+        ({"there": {"winners": []}, "back": {"l1": 0.1}}, "beats every null model: "),
+        ({"there": {"l1": 0.1}}, ""),
         ({"winners": [], "too_typical": ["confident"]}, "beats every null model, too typical (confident): "),
     ],
 )

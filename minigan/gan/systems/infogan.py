@@ -250,7 +250,7 @@ class InfoTrainer(Trainer):
         """The plain figures; what the independent classifier sees for each category; what Q reads from the samples."""
         judge = judge_of(self.options.data, self.info)
         inputs, images = self.draw_coded(count, random)
-        observation = observe_classes(images, judge, self.dataset, self.options.seed, details)
+        observation = observe_classes(images, judge, self.yardstick, self.options.seed, details)
         category = self.categories(count)
         table = np.zeros((self.options.categories, len(self.info.class_names)), np.int64)
         np.add.at(table, (category, classifier.classes(judge.model, images)), 1)
