@@ -154,23 +154,25 @@ def run(name: str, tests: list[str], processes: int, limit: float, root: Path) -
         command += ["-o", "junit_logging=system-out", "-o", "timeout=0"]  # the part's limit is the one that counts
         command += ["-n", str(processes)] if processes > 1 else []
         start = time.monotonic()
-        child = subprocess.Popen(
-            [*command, *tests],
-            cwd=root,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,  # a group of its own, so that its processes end together
-        )
         before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         try:
-            output, whole = _waited_for(child, limit)
+            child = subprocess.Popen(
+                [*command, *tests],
+                cwd=root,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,  # a group of its own, so that its processes end together
+            )
+            try:
+                output, whole = _waited_for(child, limit)
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
         finally:
             signal.signal(signal.SIGTERM, before)
-            with suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
         seconds = time.monotonic() - start
         outcomes = _outcomes(report) if report.is_file() else {}
     if (whole and child.returncode not in (0, 1, 5)) or not outcomes:  # of the tests, or of pytest itself

@@ -212,7 +212,7 @@ EBGAN = System(
     results=(
         Result(
             "energy {energy[fake]:.3f}, of held-out images {energy[real]:.3f}: the higher one in {energy[auc]:.1%} of"
-            " pairs; " + CLASSES
+            " pairs (by chance 50 %); " + CLASSES
         ),
     ),
 )

@@ -255,18 +255,21 @@ class InfoTrainer(Trainer):
         table = np.zeros((self.options.categories, len(self.info.class_names)), np.int64)
         np.add.at(table, (category, classifier.classes(judge.model, images)), 1)
         pure, matched = purity(table), matching(table)
+        unrelated = np.outer(table.sum(1), table.sum(0)) / count  # as many of each, categories and classes apart
+        chance = {"purity": purity(unrelated), "matched": matching(unrelated)}
         log_q, means = self.read(images)
         entropy = math.log(self.options.categories)
         bound = entropy + float(log_q[np.arange(count), category].mean())
         share = share_interval(int(table.max(1).sum()), count)
         lines = [
-            f"purity {pure:.1%} [{share.low:.1%}, {share.high:.1%}] over {count} samples, one class to one category"
-            f" {matched:.1%}; the judge is right on {judge.accuracy:.1%} of held-out images",
+            f"purity {pure:.1%} [{share.low:.1%}, {share.high:.1%}] over {count} samples (↑, by chance"
+            f" {chance['purity']:.1%}), one class to one category {matched:.1%} (↑, by chance {chance['matched']:.1%}); the judge is right on {judge.accuracy:.1%} of held-out images",
             f"E log Q(c|x) + H(c) = {bound:.3f}, H(c) = log {self.options.categories} = {entropy:.3f}",
             "category -> class: "
             + ", ".join(f"{k} -> {self.info.class_names[c]}" for k, c in enumerate(table.argmax(1))),
         ]
         figures = {"purity": pure, "matched": matched, "bound": bound, "entropy": entropy, "table": table.tolist()}
+        figures["chance"] = chance
         if self.options.continuous:
             codes = inputs[:, -self.options.continuous :]
             fits = [float(np.corrcoef(a, b)[0, 1]) for a, b in zip(codes.T, means.T, strict=True)]
@@ -294,7 +297,8 @@ INFOGAN = System(
     InfoTrainer,
     results=(
         Result(
-            "purity {purity:.1%}, one to one {matched:.1%}; bound {bound:.3f} of {entropy:.3f};"
+            "purity ↑ {purity:.1%} (by chance {chance[purity]:.1%}), one to one ↑ {matched:.1%} (by chance"
+            " {chance[matched]:.1%}); bound {bound:.3f} of {entropy:.3f};"
             " " + STANDING + "; judge right on {held_out_accuracy:.1%}"
         ),
     ),
