@@ -263,7 +263,8 @@ class InfoTrainer(Trainer):
         share = share_interval(int(table.max(1).sum()), count)
         lines = [
             f"purity {pure:.1%} [{share.low:.1%}, {share.high:.1%}] over {count} samples (↑, by chance"
-            f" {chance['purity']:.1%}), one class to one category {matched:.1%} (↑, by chance {chance['matched']:.1%}); the judge is right on {judge.accuracy:.1%} of held-out images",
+            f" {chance['purity']:.1%}), one class to one category {matched:.1%} (↑, by chance {chance['matched']:.1%});"
+            f" the judge is right on {judge.accuracy:.1%} of held-out images",
             f"E log Q(c|x) + H(c) = {bound:.3f}, H(c) = log {self.options.categories} = {entropy:.3f}",
             "category -> class: "
             + ", ".join(f"{k} -> {self.info.class_names[c]}" for k, c in enumerate(table.argmax(1))),
