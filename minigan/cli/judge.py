@@ -80,6 +80,8 @@ def evaluate(run, count, seed, split, place, device) -> dict:
     if (Path(run) / "figures.json").is_file():
         from ..gan.toy import run as toyrun
 
+        if split != "test":
+            raise ValueError(f"a run of points has no held-out images; leave out --split {split}")
         figures = toyrun.evaluate(run, count or 2500, seed)
         echo(toyrun.line(figures))
         return figures

@@ -31,8 +31,8 @@ from ..gan.losses import nearest
 CHECKOUT = Path(__file__).resolve().parents[2]
 LIMIT = 3600
 """Seconds that a part may take."""
-PATIENCE = 60
-"""Seconds in which a part that is told to stop may write down what it knows."""
+INTERRUPTS, PATIENCE = 4, 15
+"""How often a part is told to stop, and the seconds in which it may write down what it knows, each time."""
 
 
 @dataclass(frozen=True)
@@ -119,10 +119,10 @@ def night(
 
     processes: that share the tests of a part. limit: seconds a part. machine: facts for the page. Raises ValueError.
     """
+    records = read(folder / "state.json")
     table = parts(root)
     chosen = selection(names, table)
     folder.mkdir(parents=True, exist_ok=True)
-    records = read(folder / "state.json")
     for name, tests in chosen.items():
         if name in records and records[name].whole and not again:
             say(f"{records[name].line()}  (done before; --again runs it anew)")
@@ -184,12 +184,12 @@ def run(name: str, tests: list[str], processes: int, limit: float, root: Path) -
 def _waited_for(child: subprocess.Popen, limit: float) -> tuple[str, bool]:
     """(what it printed, whether it ended within the limit); one that does not is interrupted, so that it writes its
     report."""
-    try:
-        return child.communicate(timeout=limit)[0], True
-    except subprocess.TimeoutExpired:
-        os.killpg(child.pid, signal.SIGINT)
     with suppress(subprocess.TimeoutExpired):
-        return child.communicate(timeout=PATIENCE)[0], False
+        return child.communicate(timeout=limit)[0], True
+    for _ in range(INTERRUPTS):  # the first may come where nobody heeds it
+        os.killpg(child.pid, signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            return child.communicate(timeout=PATIENCE)[0], False
     return "", False
 
 

@@ -49,7 +49,12 @@ def observe_classes(
     if details:
         shares = zip(dataset.class_names, scores.histogram, strict=True)
         observation.lines.append("shares: " + "  ".join(f"{name} {share:.1%}" for name, share in shares))
-    if details and len(images) >= 10:
+    if details and min(len(images), len(dataset.held_out)) < 10:
+        observation.lines.append(
+            f"{len(images)} samples and {len(dataset.held_out)} held-out images are too few for distances and null"
+            " models: take 10 or more"
+        )
+    elif details:
         standing = report.examine(images, judge.model, dataset, seed, None, null_models.SAMPLES, train)
         observation.lines.extend(standing.lines())
         observation.figures.update(standing.as_dict())

@@ -95,6 +95,11 @@ def evaluate(
     images, where they are at hand. Raises ValueError below two."""
     if len(images) < 2:
         raise ValueError(f"evaluate: need at least 2 images, got {len(images)}")
+    if len(dataset.held_out) < 2:
+        raise ValueError(
+            f"evaluate: need at least 2 held-out images of {dataset.name!r}, got {len(dataset.held_out)}; judge by all"
+            " of them, or take more images"
+        )
     features, probabilities = _judged(model, shrunk(images))
     held_features, held_probabilities = _judged(model, prepared(dataset, dataset.held_out))
     train_features = training_features(model, dataset) if train_features is None else train_features
@@ -137,7 +142,8 @@ def examine(
     count = min(len(fakes), len(held_out), len(train))
     if count < 10:
         raise ValueError(
-            f"examine: need at least 10 samples and 10 held-out images, got {len(fakes)} and {len(held_out)}"
+            f"examine: need at least 10 samples, held-out and training images, got {len(fakes)}, {len(held_out)} and"
+            f" {len(train)}"
         )
     some = np.linspace(0, len(train) - 1, count).round().astype(int)  # as many training images, from all of the file
     sets = {"samples": fakes[:count], "real": held_out[:count]}

@@ -1,13 +1,14 @@
 """The report of samples, by a judge whose answers are known: every figure against its definition, on the split that it
 names."""
 
+from dataclasses import replace
 from unittest.mock import patch
 
 import numpy as np
 import pytest
 
 from minigan.data import Dataset, Info
-from minigan.gan.metrics import distances, report
+from minigan.gan.metrics import distances, judging, report
 
 INFO = Info("judged", "rows of features", "none", 60, (32, 32, 1), 30, 0, class_names=("a", "b", "c"))
 
@@ -48,6 +49,8 @@ def numbered(dataset, index, size=32):
 
 def of(function, samples, dataset, judged, **settings):
     with patch.object(report, "_judged", judged), patch.object(report, "prepared", numbered):
+        if function is judging.observe_classes:
+            return function(samples, settings["judge"], dataset, 0, details=True)
         return function(samples, None, dataset, **settings)
 
 
@@ -106,3 +109,20 @@ def test_inside_the_classes():
         dataset,
     )
     assert seen.inside == expected and list(expected) == ["a", "b"]
+
+
+@pytest.mark.parametrize(("samples", "held_out"), [(40, 9), (9, 30), (2, 2)])
+def test_few_images_are_judged_as_far_as_they_go(samples, held_out):
+    """The quick figures from two images on; what needs ten is said to be missing."""
+    images, dataset, judged, _, _ = world()
+    dataset = replace(dataset, held_out=dataset.held_out[:held_out])
+    judge = judging.Judge(None, 1.0)
+    seen = of(judging.observe_classes, images[:samples], dataset, judged, judge=judge)
+    assert "details" not in seen.figures and seen.figures["samples"] == samples
+    assert seen.lines[-1].startswith(f"{samples} samples and {held_out} held-out images are too few")
+
+
+def test_no_held_out_images_are_said():
+    images, dataset, judged, _, _ = world()
+    with pytest.raises(ValueError, match="at least 2 held-out images of 'judged', got 1; judge by all"):
+        of(report.evaluate, images, replace(dataset, held_out=dataset.held_out[:1]), judged)
