@@ -174,7 +174,7 @@ def run(name: str, tests: list[str], processes: int, limit: float, root: Path) -
         finally:
             signal.signal(signal.SIGTERM, before)
         seconds = time.monotonic() - start
-        outcomes = _outcomes(report) if report.is_file() else {}
+        outcomes = _outcomes(report, root) if report.is_file() else {}
     if (whole and child.returncode not in (0, 1, 5)) or not outcomes:  # of the tests, or of pytest itself
         last = ["no word", *output.strip().splitlines()][-1]
         outcomes.setdefault("failures", []).append([name, f"pytest ended with status {child.returncode}: {last}"])
@@ -193,13 +193,13 @@ def _waited_for(child: subprocess.Popen, limit: float) -> tuple[str, bool]:
     return "", False
 
 
-def _outcomes(report: Path) -> dict:
-    """The outcomes in a report in JUnit's XML, as fields of a record."""
+def _outcomes(report: Path, root: Path) -> dict:
+    """The outcomes in a report in JUnit's XML, as fields of a record; paths are those within the checkout."""
     outcomes: dict = {"failures": [], "skips": [], "figures": []}
     tree = ElementTree.parse(report)
     for case in tree.iter("testcase"):
         name = f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name')}"
-        marks = {mark.tag: mark.get("message") or mark.tag for mark in case}
+        marks = {mark.tag: (mark.get("message") or mark.tag).replace(f"{root}{os.sep}", "") for mark in case}
         wrong = marks.get("failure", marks.get("error"))
         if wrong is not None:
             outcomes["failures"].append([name, _first_line(wrong)])
@@ -248,7 +248,7 @@ def page(records: Mapping[str, Record], table: Mapping[str, list[str]], machine:
         "# The long tests",
         "",
         "*Do the tests that take minutes pass, and how long do they take?* `minigan nightly` runs them part by part and"
-        " writes this page after each.",
+        " writes this page after each. Minutes are by the clock, also where other work ran beside.",
         "",
         f"**{verdict}**, in {sum(r.seconds for r in known) / 3600:.2f} hours"
         + (f"; stopped: {', '.join(stopped)}" if stopped else "")

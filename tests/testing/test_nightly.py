@@ -33,7 +33,7 @@ FILES = {
         import pytest
         @pytest.mark.slow
         @pytest.mark.parametrize("k", [1, 2])
-        def test_wrong(k): assert 1 == 2, "one is not two"
+        def test_wrong(k): raise OSError(f"{__file__}: one is not two")
         @pytest.mark.slow
         def test_absent(): pytest.skip("needs g++")
         """,
@@ -90,7 +90,7 @@ def test_a_night_is_resumed_and_its_page_says_all(project, tmp_path, monkeypatch
     assert first.exit_code == 1 and calls == ["bad", "good"]
     assert "**2 passed, 2 failed, 1 skipped**" in page and "not run yet: hang" in page
     assert "| bad | 3 | 0 | 2 | 1 |" in page and "| good | 2 | 2 | 0 | 0 |" in page
-    assert "- `test_bad::test_wrong` (2: `1`, `2`): AssertionError: one is not two" in page
+    assert "- `test_bad::test_wrong` (2: `1`, `2`): OSError: tests/test_bad.py: one is not two" in page
     assert "- `1 tests`: needs g++" in page
     assert (
         "- `test_good::test_numbers[2]`: share 0.5" in page and "- `test_good::test_numbers[1]`: modes 8 of 8" in page

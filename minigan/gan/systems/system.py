@@ -12,7 +12,8 @@ STANDING = (
     "Frechet ↓ {details[frechet][value]:.1f} [{details[frechet][low]:.1f}, {details[frechet][high]:.1f}] (real"
     " {details[real][frechet][value]:.1f}, {best_null_model[frechet][name]} {best_null_model[frechet][value]:.1f});"
     " coverage ↑ {details[coverage][value]:.2f} [{details[coverage][low]:.2f}, {details[coverage][high]:.2f}] (real"
-    " {details[real][coverage][value]:.2f}, {best_null_model[coverage][name]} {best_null_model[coverage][value]:.2f})"
+    " {details[real][coverage][value]:.2f}, {best_null_model[coverage][name]} {best_null_model[coverage][value]:.2f}),"
+    " of {details[samples]} images each"
 )
 """The figures by which null models are told from real images, beside the best of them."""
 

@@ -70,6 +70,13 @@ def test_the_quick_figures():
     assert figures.real_score == pytest.approx(report.classifier_score(p["held"]))
 
 
+@pytest.mark.parametrize(("confident", "typical"), [(0.996, True), (0.972, False), (0.8, False)])
+def test_the_line_says_that_samples_are_too_typical(confident, typical):
+    """Of 1000, 97.2 % are within the interval of the real 97 %."""
+    seen = report.Report(1000, 10, confident, 10, [0.1] * 10, 0.1, 9.0, 3.0, 1000, 0.97, 9.5, 1.0)
+    assert ("(real 97.0%, so too typical)" in seen.line()) == typical
+
+
 def test_the_distances():
     """To the training images; held-out ones are the yardstick, never the target; 30 of the 40 samples count."""
     samples, dataset, judged, features, p = world()
