@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .options import DATA, DEVICES, FOLDER, IMAGES, PICTURE, SCALE, SEED, SOME, STEPS, Destination, Picture, echo, free
+from .options import DATA, DEVICES, FOLDER, IMAGES, PICTURE, SCALE, SEED, STEPS, Destination, Picture, echo, free
 
 
 def register(main: click.Group, command: Callable) -> None:
@@ -62,9 +62,16 @@ def sample(run, count, out, seed, scale, place, device) -> dict:
     "-n", "--count", type=click.IntRange(2, IMAGES.max), help="How many samples to judge: 5000, of a toy run 2500."
 )
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of the latents.")
+@click.option(
+    "--split",
+    default="test",
+    show_default=True,
+    type=click.Choice(["validation", "test", "all"]),
+    help="Held-out images to judge by: validation to choose settings, test to report figures.",
+)
 @click.option("--data", "place", help=DATA)
 @click.option("--device", default="cpu", show_default=True, help=f"{DEVICES} Samples are judged on the CPU.")
-def evaluate(run, count, seed, place, device) -> dict:
+def evaluate(run, count, seed, split, place, device) -> dict:
     """Score a trained generator's samples: images with the shipped classifier, points by their modes. RUN is a run
     folder (of train or toy), a checkpoint file, or latest."""
     from .. import backend
@@ -73,15 +80,18 @@ def evaluate(run, count, seed, place, device) -> dict:
     if (Path(run) / "figures.json").is_file():
         from ..gan.toy import run as toyrun
 
+        if split != "test":
+            raise ValueError(f"a run of points has no held-out images; leave out --split {split}")
         figures = toyrun.evaluate(run, count or 2500, seed)
         echo(toyrun.line(figures))
         return figures
     from ..gan.run import SAMPLE_STREAM, append_metric, load_trainer
 
     trainer, checkpoint = load_trainer(run, device=where, place=place)
-    observation = trainer.observe(count or 5000, backend.Generator(seed, SAMPLE_STREAM), details=True)
+    observation = trainer.observe_on(split, count or 5000, backend.Generator(seed, SAMPLE_STREAM))
     append_metric(checkpoint.path.parent, checkpoint.step, observation)
-    echo(f"step {checkpoint.step} of {checkpoint.path.parent}:")
+    part = "all held-out images" if split == "all" else f"the {split} half of the held-out images"
+    echo(f"step {checkpoint.step} of {checkpoint.path.parent}, by {part}:")
     for line in observation.lines:
         echo(line)
     return {"step": checkpoint.step, **observation.figures}
@@ -116,16 +126,37 @@ def train_classifier(data_name, epochs, seed, by_attributes, device, out) -> dic
     return {"held_out_accuracy": right, "out": str(path)}
 
 
+class Seeds(click.ParamType):
+    """Numbers parted by commas, each once."""
+
+    name = "seeds"
+
+    def convert(self, value, param, ctx):
+        """The numbers, as a tuple."""
+        if isinstance(value, tuple):
+            return value
+        seeds = tuple(SEED.convert(part.strip(), param, ctx) for part in value.split(","))
+        if len(set(seeds)) < len(seeds):
+            self.fail(f"{value} names a seed twice", param, ctx)
+        return seeds
+
+
 @click.argument("names", nargs=-1)
-@click.option("--seeds", default=3, show_default=True, type=SOME, help="Runs of each system.")
+@click.option(
+    "--seeds", default="11,12,13", show_default=True, type=Seeds(), help="Of each system's runs, parted by commas."
+)
 @click.option("--steps", type=STEPS, help="Generator steps of every run; by default each system's own.")
 @click.option("--root", default="results", show_default=True, type=FOLDER, help="Of the runs.")
 @click.option("--out", default="RESULTS.md", show_default=True, type=Destination(), help="Page; pictures beside it.")
 def results(names, seeds, steps, root, out) -> list:
-    """Train every system (or only the rows NAMES) at its defaults and write the results page. Call it again to go on
-    with an interrupted one."""
+    """Train every system (or only the rows NAMES) at its defaults, judge it by the test half of the held-out images and
+    write the results page. Call it again to go on with an interrupted one."""
     from ..gan import results as page
 
     table = page.build(page.rows(names), seeds, root, out, click.echo, steps)
+    for row in table:
+        for seed, figures in zip(seeds, row["figures"], strict=True):
+            if names := page.winners(figures):
+                echo(f"red: {row['name']}, seed {seed}: no better than {', '.join(names)}")
     echo(f"{len(table)} rows in {out}")
     return table

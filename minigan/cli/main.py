@@ -19,7 +19,22 @@ import click
 
 from .. import __version__, _starting
 from .._terminal import printable
-from . import check, data, docs, export, interpolate, judge, ops, report, toy, trace, train, translate, traverse
+from . import (
+    check,
+    data,
+    docs,
+    export,
+    interpolate,
+    judge,
+    nightly,
+    ops,
+    report,
+    toy,
+    trace,
+    train,
+    translate,
+    traverse,
+)
 
 
 @contextmanager
@@ -85,5 +100,20 @@ def main() -> None:
     """Train, look at and check GANs built from scratch."""
 
 
-for commands in (train, judge, toy, check, trace, ops, docs, data, interpolate, translate, traverse, report, export):
+for commands in (
+    train,
+    judge,
+    toy,
+    check,
+    trace,
+    ops,
+    docs,
+    data,
+    interpolate,
+    translate,
+    traverse,
+    report,
+    export,
+    nightly,
+):
     commands.register(main, _command)

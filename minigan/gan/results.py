@@ -1,16 +1,17 @@
 """The results page: every system trained at its defaults, one row each, written to RESULTS.md beside small pictures.
 
-    results/dcgan-0/ results/dcgan-1/ ...     a run folder for each system and seed; what is there already goes on
+    results/dcgan-11/ results/dcgan-12/ ...   a run folder for each system and seed; what is there already goes on
     RESULTS.md    picture, command, minutes, observable of each seed, paper
     pictures/dcgan.png                        samples of the first seed, at most PICTURE_BYTES
 
-A row's observable is what `Trainer.observe` shows at the end of the run, in the words of the system's `Result`.
+A row's observable is what `Run.evaluate` shows of the finished run by the test half of the held-out images, in the
+words of the system's `Result`. It is red where a null model is as good.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from .run import Run
 from .systems.table import SYSTEMS, options_for, system
 
 PICTURE_BYTES = 40_000
+SEEDS = (11, 12, 13)
+"""Settings are chosen on seeds 0 to 2; these are for figures."""
 
 
 @dataclass(frozen=True)
@@ -59,17 +62,18 @@ def rows(names: Iterable[str] = ()) -> list[Row]:
 
 
 def trained(row: Row, seed: int, root: Path, steps: int | None = None) -> tuple[Run, dict]:
-    """The row's run of one seed in `root`, trained to its end if it is not yet, and its figures."""
+    """The row's run of one seed in `root`, trained to its end if it is not yet, and its figures by the test half."""
     folder = root / f"{row.name}-{seed}"
     changes = row.changes | ({} if steps is None else {"steps": steps})
     options = options_for(row.system, seed=seed, **changes)
     run = Run.resume(str(folder), steps=options.steps) if checkpoint.paths(folder) else Run.create(options, folder)
-    return run, run.train()
+    figures = run.train()
+    return run, figures | run.evaluate("test").figures
 
 
 def build(
     selection: Iterable[Row],
-    seeds: int,
+    seeds: Sequence[int],
     root: Path,
     page: Path,
     say: Callable[[str], object] = print,
@@ -81,8 +85,8 @@ def build(
     """
     records: list[dict] = []
     for row in selection:
-        say(f"{row.command}: seeds 0 to {seeds - 1}")
-        runs = [trained(row, seed, root, steps) for seed in range(seeds)]
+        say(f"{row.command}: seeds {', '.join(map(str, seeds))}")
+        runs = [trained(row, seed, root, steps) for seed in seeds]
         picture = page.parent / "pictures" / f"{row.name}.png"
         picture.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(picture, small_picture(runs[0][0]))
@@ -92,13 +96,37 @@ def build(
                 "name": row.name,
                 "command": row.command + ("" if steps is None else f" --steps {steps}"),
                 "minutes": round(min(f["seconds"] for f in figures) / 60, 1),
-                "shown": [row.shows.format(**f) for f in figures],
+                "shown": [verdict(f) + row.shows.format(**f) for f in figures],
                 "figures": figures,
                 "paper": system(row.system).paper,
             }
         )
-        atomic_write(page, markdown(records))
+        atomic_write(page, markdown(records, seeds, steps))
     return records
+
+
+def winners(figures: dict) -> list[str] | None:
+    """The null models that are as good, under every key "winners" of the figures, each once; None where there is no
+    such key, so that nothing was compared."""
+    names, compared = dict[str, None](), False
+    for key, value in figures.items():
+        lists = [value] if key == "winners" else []
+        if isinstance(value, dict):
+            lists = list(value.values()) if key == "winners" else [winners(value)]
+        lists = [part for part in lists if part is not None]
+        compared |= bool(lists) or key == "winners"
+        names |= dict.fromkeys(name for part in lists for name in part)
+    return list(names) if compared else None
+
+
+def verdict(figures: dict) -> str:
+    """What a line begins with: the null models that are as good, and the figures in which samples are too typical.
+    Nothing for figures that were not compared."""
+    names, typical = winners(figures), ", ".join(figures.get("too_typical", ()))
+    if names is None:
+        return ""
+    words = f"**RED: no better than {', '.join(names)}**" if names else "beats every null model"
+    return words + (f", too typical ({typical})" if typical else "") + ": "
 
 
 def small_picture(run: Run, count: int = 64) -> bytes:
@@ -112,14 +140,21 @@ def small_picture(run: Run, count: int = 64) -> bytes:
         count = max(1, count * 3 // 4)
 
 
-def markdown(records: list[dict]) -> str:
-    """The page."""
+def markdown(records: list[dict], seeds: Sequence[int], steps: int | None = None) -> str:
+    """The page. steps: of every run, where they are not the systems' own."""
+    numbers, names = ",".join(map(str, seeds)), " ".join(row["name"] for row in records)
     lines = [
         "# Results",
         "",
-        "Systems at their defaults, as `minigan results` trains and judges them; nothing is picked out. Judges are"
-        " classifiers that saw real images only; minutes are by the clock, of the quickest seed. One line of figures a"
-        " seed, from seed 0 on.",
+        "Systems at their defaults, as this command trains and judges them, a line of figures a seed:",
+        "",
+        f"    minigan results {names} --seeds {numbers}" + ("" if steps is None else f" --steps {steps}"),
+        "",
+        "Settings are chosen on seeds 0 to 2 by the validation half of the held-out images; settings that are older"
+        " than this rule were chosen by all of them. The figures here are of the seeds above and of the test half."
+        " Judges are classifiers that saw real images only. An arrow says which way is better, an interval is at 95 %;"
+        " beside a figure stand that of real images and that of the best null model, which has learnt nothing. A line"
+        " is RED where a null model is as good. Minutes are by the clock, of the quickest seed.",
         "",
         "| samples | system | minutes | what an independent judge says | paper |",
         "|---|---|---|---|---|",

@@ -274,6 +274,11 @@ class Run:
             self.say(line)
         return figures | observation.figures
 
+    def evaluate(self, split: str = "test") -> Observation:
+        """What samples show beside a part of the held-out images, "test", "validation" or "all", and beside null
+        models. Raises ValueError where there is no judge for the data set."""
+        return self._sampler().observe_on(split, METRIC_SAMPLES, Generator(self.options.seed, METRIC_STREAM))
+
     def _write_json(self, name: str, content: dict) -> None:
         atomic_write(self.folder / name, json.dumps(content, indent=1) + "\n")
 

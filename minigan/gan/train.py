@@ -102,11 +102,12 @@ class Trainer:
     dataset: what to train on. With only what is known of it (`data.info`), the trainer can sample but not train.
 
     batch: the tensors that `feed` fills and the losses read. memory: tensors that a system keeps between steps, saved
-        with the weights. dtype: of the random numbers.
+        with the weights. dtype: of the random numbers. split: the held-out images that `observe` compares with.
     """
 
     streams: ClassVar[Mapping[str, int]] = STREAMS
     dropout_stream: ClassVar[int] = 8
+    split: str = "all"
 
     def __init__(self, options: CommonOptions, dataset: Dataset | Info) -> None:
         self.options: Any = options  # of the class that the system declares
@@ -322,9 +323,25 @@ class Trainer:
         """What `count` samples for inputs drawn from `random` show, by judges that were trained on real images only;
         with all their distances if `details`. Raises ValueError where there is no judge for the data set."""
         if self.dataset.labels is None and self.dataset.attributes is not None:
-            return observe_attributes(self.draw(count, random), self.dataset, self.options.seed)
+            return observe_attributes(self.draw(count, random), self.yardstick, self.options.seed, details)
         judge = judge_of(self.options.data, self.info)
-        return observe_classes(self.draw(count, random), judge, self.dataset, self.options.seed, details)
+        return observe_classes(self.draw(count, random), judge, self.yardstick, self.options.seed, details)
+
+    def observe_on(self, split: str, count: int, random: Generator, details: bool = True) -> Observation:
+        """`observe` with a part of the held-out images for real ones: "validation", "test" or "all"."""
+        before, self.split = self.split, split
+        try:
+            observation = self.observe(count, random, details)
+        finally:
+            self.split = before
+        observation.figures["split"] = split
+        return observation
+
+    @property
+    def yardstick(self) -> Dataset:
+        """The data set with the held-out images that `observe` compares with: all of them, or those of the half
+        `split`."""
+        return self.dataset if self.split == "all" else self.dataset.half(self.split)
 
     def double(self) -> Trainer:
         """Weights, data and random numbers in float64 from here on, for comparisons; returns self."""

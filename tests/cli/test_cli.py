@@ -113,16 +113,15 @@ def test_list_sample_eval(there, tmp_path):
     result = run("eval", "latest", "-n", "50", "--json")
     lines = result.stdout.splitlines()  # two values of one figure stand with the number of samples of each
     assert "of 50 samples confident" in lines[1] and "Frechet distance of 50 " in lines[1]
-    (head,) = (line for line in lines if "held-out images; most figures" in line)
-    assert head.startswith("of 50 samples and 50 held-out") and lines.index(head) < lines.index(
-        next(line for line in lines if line.startswith("Frechet distance"))
-    )
+    assert lines[0].endswith("by the test half of the held-out images:")
+    (head,) = (line for line in lines if line.startswith("50 samples, 50 held-out images; "))
+    assert lines.index(head) < lines.index(next(line for line in lines if line.startswith("Frechet distance ↓")))
     figures = json.loads(result.stdout.splitlines()[-1])
     assert figures["samples"] == 50 and figures["held_out_accuracy"] >= 0.98
-    assert "classes present" in result.stdout and "precision, recall" in result.stdout
+    assert "classes present" in result.stdout and "precision ↑" in result.stdout and "red: no better" in result.stdout
     details = figures["details"]
-    assert details["samples"] == 50 and details["real"]["coverage"] > 0.5 > details["coverage"]
-    assert details["real"]["recall"] > 0.5 > details["recall"]
+    assert details["samples"] == 50 and details["real"]["coverage"]["value"] > 0.5 > details["coverage"]["value"]
+    assert details["real"]["recall"]["value"] > 0.5 > details["recall"]["value"]
     assert details["frechet"]["low"] > details["real"]["frechet"]["high"] and details["kernel"]["low"] > 0
 
 

@@ -293,6 +293,7 @@ KINDS: dict[str, Callable] = {
     "minigan scoreboard": options_only,
     "minigan results": options_only,
     "minigan bench": options_only,
+    "minigan nightly": options_only,
     "minigan gradcheck": certificate,
     "minigan cudasim": simulation,
     "minigan docs": as_it_is,

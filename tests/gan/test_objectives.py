@@ -7,7 +7,12 @@ import pytest
 from worlds import WORLD, close, gradient_of, penalty_by_hand, stream, trainer
 
 import minigan as mg
+from minigan.backend import Generator
+from minigan.gan import train
 from minigan.gan.losses import LOSSES
+from minigan.gan.metrics import classifier
+from minigan.gan.metrics.judging import Judge, Observation
+from minigan.gan.systems import conditional, infogan
 from minigan.gan.train import STREAMS, Trainer, generate
 
 LATENTS = (3, 2)
@@ -139,3 +144,44 @@ def test_the_preview_is_of_the_same_latents_whenever_it_is_taken():
     t.steps_done += 1
     t.random["latent_g"].step += 1
     assert np.array_equal(first, t.preview(4))
+
+
+@pytest.mark.parametrize(("split", "count"), [("validation", 3), ("test", 3), ("all", 6)])
+def test_observing_on_a_part_leaves_training_as_it_was(split, count):
+    """The real images of the judgement are those of the part, the training images all; afterwards the set is whole."""
+    seen = []
+
+    class Probe(Trainer):
+        def observe(self, count, random, details=False):
+            seen.append((self.yardstick.held_out, self.yardstick.train, self.dataset, count, random, details))
+            if count == 0:
+                raise ValueError("no judge")
+            return Observation({"x": 1}, [])
+
+    t, random = Probe(trainer("dcgan").options, WORLD), object()
+    assert t.observe_on(split, 9, random).figures == {"x": 1, "split": split}
+    rows = WORLD.held_out if split == "all" else WORLD.half(split).held_out
+    assert np.array_equal(seen[0][0], rows) and len(rows) == count and seen[0][3:] == (9, random, True)
+    assert np.array_equal(seen[0][1], WORLD.train) and seen[0][2] is WORLD
+    with pytest.raises(ValueError, match="no judge"):
+        t.observe_on(split, 0, random)
+    assert t.yardstick is WORLD
+
+
+@pytest.mark.parametrize(
+    ("system", "module"), [("dcgan", train), ("cgan", conditional), ("infogan", infogan), ("ebgan", train)]
+)
+def test_every_system_is_judged_by_the_half(system, module, monkeypatch):
+    judge = Judge(None, 1.0)
+    sets, energies = [], []
+    monkeypatch.setattr(module, "judge_of", lambda *_: judge)
+    monkeypatch.setattr(
+        module, "observe_classes", lambda images, judge, dataset, *_: sets.append(dataset) or Observation({}, [])
+    )
+    monkeypatch.setattr(classifier, "classes", lambda model, images: np.zeros(len(images), np.int64))
+    t = trainer(system)
+    if system == "ebgan":
+        monkeypatch.setattr(t, "energies", lambda images: energies.append(len(images)) or np.zeros(len(images)))
+    t.observe_on("test", 6, Generator(0, 7))
+    assert [list(d.held_out) for d in sets] == [list(WORLD.half("test").held_out)]
+    assert energies == ([3, 6, 6] if system == "ebgan" else [])

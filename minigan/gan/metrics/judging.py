@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -38,9 +38,10 @@ def judge_of(data: str, info: Info) -> Judge:
 def observe_classes(
     images: np.ndarray, judge: Judge, dataset: Dataset, seed: int, details: bool = False
 ) -> Observation:
-    """How the judge of classes finds images (N, C, size, size) in [-1, 1]; with all distances if `details`. seed: of
-    the intervals."""
-    scores = report.evaluate(images, judge.model, dataset)
+    """How the judge of classes finds images (N, C, size, size) in [-1, 1]; with all distances, beside null models, if
+    `details`. seed: of the intervals and the null models."""
+    train = report.training_features(judge.model, dataset)
+    scores = report.evaluate(images, judge.model, dataset, train)
     observation = Observation(
         {"held_out_accuracy": judge.accuracy, **scores.as_dict()},
         [f"{scores.line()}; the judge is right on {judge.accuracy:.1%} of the held-out images"],
@@ -48,46 +49,26 @@ def observe_classes(
     if details:
         shares = zip(dataset.class_names, scores.histogram, strict=True)
         observation.lines.append("shares: " + "  ".join(f"{name} {share:.1%}" for name, share in shares))
-    if details and len(images) >= 10:
-        distances = report.examine(images, judge.model, dataset, seed)
-        observation.lines.extend(distances.lines())
-        observation.figures["details"] = distances.as_dict()
-        figures, lines = beside_null_models(images, judge, dataset, seed)
-        observation.figures["null_models"] = figures
-        observation.lines.extend(lines)
+    if details and min(len(images), len(dataset.held_out)) < 10:
+        observation.lines.append(
+            f"{len(images)} samples and {len(dataset.held_out)} held-out images are too few for distances and null"
+            " models: take 10 or more"
+        )
+    elif details:
+        standing = report.examine(images, judge.model, dataset, seed, None, null_models.SAMPLES, train)
+        observation.lines.extend(standing.lines())
+        observation.figures.update(standing.as_dict())
     return observation
 
 
-def beside_null_models(images: np.ndarray, judge: Judge, dataset: Dataset, seed: int) -> tuple[dict, list[str]]:
-    """(figures, lines): how images stand beside held-out ones and beside what has learnt nothing. A null model that is
-    as good in every figure is named."""
-    train = classifier.prepared(dataset, dataset.train)
-    count = min(len(images), len(dataset.held_out), len(train))
-    sets = {"samples": images[:count], "held-out images": classifier.prepared(dataset, dataset.held_out[:count])}
-    for row in null_models.SAMPLES:
-        sets[row.name] = row.draw(train, count, np.random.default_rng(seed)).astype(np.float32)
-    standings = report.standings(sets, judge.model, dataset)
-    ours = standings["samples"]
-    winners = [row.name for row in null_models.SAMPLES if standings[row.name].reaches(ours)]
-    lines = [
-        f"beside what has learnt nothing, {count} of each:",
-        f"{'':<16} confident  classes   Frechet  coverage  copies",
-        *(f"{name:<16} {standing.line()}" for name, standing in standings.items()),
-    ]
-    if winners:
-        lines.append(f"as good in every figure, so that these samples show nothing: {', '.join(winners)}")
-    if ours.confident > standings["held-out images"].confident:
-        lines.append("more confident than real images: too typical; look at the coverage")
-    return {"winners": winners, **{name: asdict(standing) for name, standing in standings.items()}}, lines
-
-
-def observe_attributes(images: np.ndarray, dataset: Dataset, seed: int) -> Observation:
+def observe_attributes(images: np.ndarray, dataset: Dataset, seed: int, details: bool = False) -> Observation:
     """All distances of images (N, C, size, size) from a data set without classes, on the features of its classifier of
-    attributes. Raises ValueError where there is none."""
+    attributes; beside null models if `details`. Raises ValueError where there is no classifier."""
     model, record = attributes.load_for(dataset)
     groups = attributes.groups(dataset).values()
-    distances = report.examine(images, model, dataset, seed, groups)
+    standing = report.examine(images, model, dataset, seed, groups, null_models.SAMPLES if details else ())
     accuracy = float(np.mean(list(record["held_out_accuracy"].values())))
-    figures = {"held_out_accuracy": accuracy, "precision": distances.precision, "recall": distances.recall}
-    line = f"{distances.line()}; the judge is right on {accuracy:.1%} of the held-out images' attributes"
-    return Observation(figures | {"details": distances.as_dict()}, [line, *distances.lines()])
+    ours = standing.samples
+    figures = {"held_out_accuracy": accuracy, "precision": ours.precision.value, "recall": ours.recall.value}
+    line = f"{standing.line()}; the judge is right on {accuracy:.1%} of the held-out images' attributes"
+    return Observation(figures | standing.as_dict(), [line, *standing.lines()])

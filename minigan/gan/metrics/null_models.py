@@ -1,6 +1,7 @@
 """Null models: what has learnt nothing and is scored all the same. A trained system's figure counts beside theirs.
 
-    of samples        the mean image, one image over and over, noise of the images' spectrum, copies of training images
+    of samples        the mean image, one image over and over, noise of the images' spectrum, images with their pixels
+                      shuffled, pixels of many images mixed, copies of training images
     of translations   the image as it is, a blank page, the best constant image, the best shrunk one, the nearest image
                       of the other domain, noise pasted where an attribute sits
     of points         a blob of the data's mean and spread, one mode, uniform noise in the data's box
@@ -20,13 +21,19 @@ from .distances import squared_distances
 CHUNK = 256
 
 
+LEARNT = ("frechet", "coverage")
+"""The figures in which samples must beat what knows nothing of the images as wholes."""
+
+
 @dataclass(frozen=True)
 class NullModel:
-    """draw(train, count, random): `count` rows (count, ...) for training rows (N, ...)."""
+    """draw(train, count, random): `count` rows (count, ...) for training rows (N, ...). criteria: the figures of
+    standing.py that tell it from real images, in each of which a system has to be better."""
 
     name: str
     what: str
     draw: Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
+    criteria: tuple[str, ...] = LEARNT
 
 
 def mean_image(train: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
@@ -50,6 +57,20 @@ def noise(train: np.ndarray, count: int, random: np.random.Generator) -> np.ndar
     return np.clip(middle + waves, -1, 1).astype(train.dtype)
 
 
+def shuffled(train: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """Training images, the pixels of each in an order of its own: the right colours in the wrong places."""
+    images = copies(train, count, random)
+    pixels = images.reshape(*images.shape[:2], -1)
+    order = random.permuted(np.broadcast_to(np.arange(pixels.shape[-1]), (count, pixels.shape[-1])), axis=1)
+    return np.take_along_axis(pixels, order[:, None], 2).reshape(images.shape)
+
+
+def mixed(train: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """Each pixel from a training image of its own: every place right by itself, nothing together."""
+    source = random.integers(0, len(train), (count, 1, *train.shape[2:]))
+    return np.take_along_axis(train, np.broadcast_to(source, (count, *train.shape[1:])), 0)
+
+
 def copies(train: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
     """Training images, drawn without looking."""
     return train[random.integers(0, len(train), count)]
@@ -59,7 +80,9 @@ SAMPLES = (
     NullModel("mean image", "the mean of the training images", mean_image),
     NullModel("one image", "the training image nearest to that mean, over and over", one_image),
     NullModel("noise", "noise with the images' mean and spectrum", noise),
-    NullModel("copies", "training images", copies),
+    NullModel("shuffled", "training images, their pixels shuffled", shuffled),
+    NullModel("mixed", "each pixel from another training image", mixed),
+    NullModel("copies", "training images", copies, ("copies",)),
 )
 
 

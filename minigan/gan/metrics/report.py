@@ -8,14 +8,15 @@ With p(y|x) its probabilities and p(y) their mean over the samples:
     distances          of the 64 features before the last layer: Frechet, kernel, precision and recall, density and
                        coverage, nearest training image; and of the images' spectra (gan/metrics/distances.py)
 
-`evaluate` gives the first half, quickly; `examine` the distances with their intervals. No score is comparable with
-published ones, which use another network; the held-out real images are the yardstick instead.
+`evaluate` gives the first half, quickly; `examine` all of it with intervals, of held-out images and null models too
+(gan/metrics/standing.py). No score is comparable with published ones, which use another network; the held-out real
+images are the yardstick instead.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -23,15 +24,22 @@ from ...data import Dataset
 from .classifier import Classifier, judge, prepared, shrunk
 from .distances import (
     Interval,
+    bootstrap,
+    decibels,
+    densities_coverage,
     density_coverage,
     frechet_distance,
     frechet_interval,
     kernel_distance,
+    mean_interval,
     nearest_training,
     precision_recall,
     share_interval,
-    spectral_distance,
+    spectra,
+    spectrum,
 )
+from .null_models import NullModel
+from .standing import Details, Examination, Inside
 
 CONFIDENT, PRESENT = 0.9, 0.005
 
@@ -56,10 +64,12 @@ class Report:
 
     def line(self) -> str:
         """One line for a person."""
+        share = share_interval(round(self.confident * self.samples), self.samples)
+        typical = ", so too typical" if share.low > self.real_confident else ""
         return (
             f"{self.present} of {self.classes} classes present, the largest {self.largest_class:.1%};"
             f" {self.confident:.1%} of {self.samples}"
-            f" samples confident (real {self.real_confident:.1%}); score {self.score:.2f} (real {self.real_score:.2f});"
+            f" samples confident (real {self.real_confident:.1%}{typical}); score {self.score:.2f} (real {self.real_score:.2f});"
             f" Frechet distance of {self.frechet_samples} {self.frechet:.1f} (real {self.real_frechet:.1f})"
         )
 
@@ -75,17 +85,29 @@ def classifier_score(probabilities: np.ndarray) -> float:
     return float(np.exp((p * (log_p - np.log(np.maximum(p.mean(0), 1e-300)))).sum(1).mean()))
 
 
-def evaluate(images: np.ndarray, model: Classifier, dataset: Dataset) -> Report:
-    """Judge images (N, C, S, S) in [-1, 1] against `dataset`, S a multiple of 32. Raises ValueError below two."""
+def training_features(model: Classifier, dataset: Dataset) -> np.ndarray:
+    """The judge's features (N, F) of the training images."""
+    return _judged(model, prepared(dataset, dataset.train))[0]
+
+
+def evaluate(
+    images: np.ndarray, model: Classifier, dataset: Dataset, train_features: np.ndarray | None = None
+) -> Report:
+    """Judge images (N, C, S, S) in [-1, 1] against `dataset`, S a multiple of 32. train_features: of its training
+    images, where they are at hand. Raises ValueError below two."""
     if len(images) < 2:
         raise ValueError(f"evaluate: need at least 2 images, got {len(images)}")
+    if len(dataset.held_out) < 2:
+        raise ValueError(
+            f"evaluate: need at least 2 held-out images of {dataset.name!r}, got {len(dataset.held_out)}; judge by all"
+            " of them, or take more images"
+        )
     features, probabilities = _judged(model, shrunk(images))
     held_features, held_probabilities = _judged(model, prepared(dataset, dataset.held_out))
-    train_features, _ = _judged(model, prepared(dataset, dataset.train))
+    train_features = training_features(model, dataset) if train_features is None else train_features
     # The distance falls with the number of samples, so both sides of the comparison use the same number.
     count = min(len(features), len(held_features))
-    classes = probabilities.shape[1]
-    histogram = np.bincount(probabilities.argmax(1), minlength=classes) / len(images)
+    classes, histogram = probabilities.shape[1], _histogram(probabilities)
     return Report(
         samples=len(images),
         classes=classes,
@@ -102,161 +124,124 @@ def evaluate(images: np.ndarray, model: Classifier, dataset: Dataset) -> Report:
     )
 
 
-@dataclass(frozen=True)
-class Details:
-    """The distances of one set of samples to the real images; `real` holds the same figures of held-out images.
-
-    frechet and kernel: to the training images, with 95 % intervals; precision, recall, density, coverage: against as
-    many training images; nearest_ratio and copies: see `distances.Nearest`; spectral: decibels between the spectra.
-    confident: the share of confident samples with its interval.
-    """
-
-    samples: int
-    frechet: Interval
-    kernel: Interval
-    precision: float
-    recall: float
-    density: float
-    coverage: float
-    nearest_ratio: float
-    copies: float
-    spectral: float
-    confident: Interval
-    real: Details | None = None
-
-    def line(self) -> str:
-        """One line for a person, where there are no classes to speak of."""
-        real = self.real
-        return (
-            f"precision {self.precision:.3f} and recall {self.recall:.3f} of {self.samples} samples (real"
-            f" {real.precision:.3f}, {real.recall:.3f}); Frechet distance of them {self.frechet.value:.1f} (real"
-            f" {real.frechet.value:.1f})"
-        )
-
-    def lines(self) -> list[str]:
-        """A line for each figure, beside the held-out images' own, and one before them that says of how many."""
-        real = self.real
-        columns = [
-            ("Frechet distance", "{0.value:.2f}  [{0.low:.2f}, {0.high:.2f}]", "frechet"),
-            ("kernel distance x 1000", "{0.value:.3f}  [{0.low:.3f}, {0.high:.3f}]", "kernel"),
-            ("confident", "{0.value:.1%}  [{0.low:.1%}, {0.high:.1%}]", "confident"),
-            ("precision, recall", "{0:.3f}", "precision recall"),
-            ("density, coverage", "{0:.3f}", "density coverage"),
-            ("nearest training image, ratio to held-out", "{0:.3f}", "nearest_ratio"),
-            ("nearer than 99 % of held-out are", "{0:.1%}", "copies"),
-            ("spectrum, mean dB apart", "{0:.2f}", "spectral"),
-        ]
-        rows = [f"of {self.samples} samples and {real.samples} held-out images; most figures depend on the number:"]
-        for name, form, keys in columns:
-            ours, theirs = (", ".join(form.format(_shown(x, k)) for k in keys.split()) for x in (self, real))
-            rows.append(f"{name:<42} {ours}   (real {theirs})")
-        return rows
-
-    def as_dict(self) -> dict:
-        """The figures, ready for JSON; an interval is {value, low, high}."""
-        figures = {k: v._asdict() if isinstance(v, Interval) else v for k, v in vars(self).items() if k != "real"}
-        return figures | ({} if self.real is None else {"real": self.real.as_dict()})
-
-
-def _shown(details: Details, key: str) -> float | Interval:
-    value = getattr(details, key)
-    return Interval(*(1000 * v for v in value)) if key == "kernel" else value
-
-
 def examine(
-    images: np.ndarray, model: Classifier, dataset: Dataset, seed: int = 0, groups: Iterable[slice] | None = None
-) -> Details:
-    """All distances of images (N, C, S, S) in [-1, 1] to `dataset`, and of its held-out images. S is a multiple of 32,
-    or 32 of it.
+    images: np.ndarray,
+    model: Classifier,
+    dataset: Dataset,
+    seed: int = 0,
+    groups: Iterable[slice] | None = None,
+    null_models: Iterable[NullModel] = (),
+    train_features: np.ndarray | None = None,
+) -> Examination:
+    """All figures of images (N, C, S, S) in [-1, 1], of held-out images of `dataset` and of null models. S is a
+    multiple of 32, or 32 of it.
 
     groups: the columns of each attribute for a classifier of attributes (`attributes.groups`); a sample is confident
-    where every attribute is. The samples and the held-out images are cut to the same number, since most figures depend
-    on it. Raises ValueError for fewer than 10 of either.
+    where every attribute is. All sets are cut to the same number, since most figures depend on it. seed: of the
+    intervals and the null models. train_features: as for `evaluate`. Raises ValueError for fewer than 10.
     """
     fakes, held_out, train = shrunk(images), prepared(dataset, dataset.held_out), prepared(dataset, dataset.train)
     count = min(len(fakes), len(held_out), len(train))
     if count < 10:
         raise ValueError(
-            f"examine: need at least 10 samples and 10 held-out images, got {len(fakes)} and {len(held_out)}"
+            f"examine: need at least 10 samples, held-out and training images, got {len(fakes)}, {len(held_out)} and"
+            f" {len(train)}"
         )
-    train_features, _ = _judged(model, train)
-    groups = [slice(None)] if groups is None else list(groups)
     some = np.linspace(0, len(train) - 1, count).round().astype(int)  # as many training images, from all of the file
-    outputs = [_judged(model, x[:count]) for x in (fakes, held_out)]
-    rows = []
-    for (features, probabilities), x in zip(outputs, (fakes, held_out), strict=True):
-        sure = np.min([_within(probabilities[:, part]) for part in groups], 0)
-        precision, recall = precision_recall(features, train_features[some])
-        density, coverage = density_coverage(features, train_features[some])
-        near = nearest_training(features, train_features, outputs[1][0])
-        rows.append(
-            Details(
-                samples=count,
-                frechet=frechet_interval(features, train_features, seed=seed),
-                kernel=kernel_distance(features, train_features, subsets=50, seed=seed),
-                precision=precision,
-                recall=recall,
-                density=density,
-                coverage=coverage,
-                nearest_ratio=near.ratio,
-                copies=near.copies,
-                spectral=spectral_distance(x[:count], train[some]),
-                confident=share_interval(int((sure > CONFIDENT).sum()), count),
-            )
+    sets = {"samples": fakes[:count], "real": held_out[:count]}
+    for row in null_models:
+        sets[row.name] = row.draw(train, count, np.random.default_rng(seed)).astype(np.float32)
+    features = _judged(model, train)[0] if train_features is None else train_features
+    outputs = {name: _judged(model, x) for name, x in sets.items()}
+    usual = outputs["real"][0]
+    columns = None if groups is None else list(groups)
+    spectrum_of_some = spectrum(train[some])
+    tables = {
+        name: _measured(*outputs[name], spectra(x), features, features[some], usual, spectrum_of_some, seed, columns)
+        for name, x in sets.items()
+    }
+    inside = {}
+    if columns is None and dataset.labels is not None:
+        labels = dataset.labels[dataset.held_out[:count]]
+        inside = inside_classes(outputs["samples"], (usual, labels), (features, dataset.labels[dataset.train]), dataset)
+    return Examination(tables.pop("samples"), tables.pop("real"), tables, inside)
+
+
+def _measured(
+    features: np.ndarray,
+    probabilities: np.ndarray,
+    power: np.ndarray,
+    train: np.ndarray,
+    some: np.ndarray,
+    usual: np.ndarray,
+    power_of_some: np.ndarray,
+    seed: int,
+    groups: list[slice] | None,
+) -> Details:
+    """The figures of one set of images, by the judge's outputs for them and their spectra (N, R); of the training
+    images `some` are as many. usual: the features of held-out images."""
+    count = len(features)
+    sure = np.min([_within(probabilities[:, part]) for part in groups or [slice(None)]], 0)
+    precision, recall = precision_recall(features, some)
+    densities, covered = densities_coverage(features, some)
+    near = nearest_training(features, train, usual)
+    classes = {}
+    if groups is None:
+        score = bootstrap(
+            lambda rows: classifier_score(probabilities[rows]), count, classifier_score(probabilities), seed=seed
         )
-    return replace(rows[0], real=rows[1])
+        present = float((_histogram(probabilities) > PRESENT).sum())
+        classes = {"present": Interval(present, present, present), "score": score}
+    return Details(
+        samples=count,
+        features=features.shape[1],
+        confident=share_interval(int((sure > CONFIDENT).sum()), count),
+        frechet=frechet_interval(features, train, seed=seed),
+        kernel=kernel_distance(features, train, subsets=50, subset_size=min(1000, count // 2), seed=seed),
+        precision=share_interval(round(precision * count), count),
+        recall=share_interval(round(recall * count), count),
+        density=mean_interval(densities),
+        coverage=share_interval(int(covered.sum()), count),
+        nearest_ratio=bootstrap(
+            lambda rows: float(np.median(near.distance[rows])) / near.usual if near.usual else 0.0,
+            count,
+            near.ratio,
+            seed=seed,
+        ),
+        copies=share_interval(round(near.copies * count), count),
+        spectral=bootstrap(
+            lambda rows: decibels(power[rows].mean(0), power_of_some),
+            count,
+            decibels(power.mean(0), power_of_some),
+            seed=seed,
+        ),
+        **classes,
+    )
 
 
-@dataclass(frozen=True)
-class Standing:
-    """What samples are held to beside null models (null_models.py): higher is better of confident, present and
-    coverage, lower of frechet and of copies, the share of samples nearer to a training image than 99 % of held-out ones
-    are."""
-
-    confident: float
-    present: int
-    frechet: float
-    coverage: float
-    copies: float
-
-    def line(self) -> str:
-        """The figures in columns."""
-        return (
-            f"{self.confident:>9.1%} {self.present:>8} {self.frechet:>9.1f} {self.coverage:>9.3f} {self.copies:>7.1%}"
-        )
-
-    def reaches(self, other: Standing) -> bool:
-        """Whether it is at least as good in every figure; of copies, as long as there are no more than by chance."""
-        better = self.confident >= other.confident and self.present >= other.present
-        few = self.copies <= max(other.copies, 2 * CHANCE)
-        return better and few and self.frechet <= other.frechet and self.coverage >= other.coverage
+def inside_classes(
+    samples: tuple[np.ndarray, np.ndarray],
+    held_out: tuple[np.ndarray, np.ndarray],
+    train: tuple[np.ndarray, np.ndarray],
+    dataset: Dataset,
+) -> dict[str, Inside]:
+    """Class -> `Inside`, for the features and probabilities of samples, and features and labels of held-out and of
+    training images; classes with fewer than 10 images of a kind are left out."""
+    guesses, table = samples[1].argmax(1), {}
+    for k, name in enumerate(dataset.class_names):
+        sets = [x[labels == k] for x, labels in ((samples[0], guesses), held_out, train)]
+        count = min(map(len, sets))
+        if count < 10:
+            continue
+        fake, real, target = (x[:count] for x in sets)
+        reach = [(precision_recall(x, target)[1], density_coverage(x, target)[1]) for x in (fake, real)]
+        table[name] = Inside(count, *reach[0], *reach[1])
+    return table
 
 
-CHANCE = 0.01
-"""The share of held-out images that are nearer to a training image than 99 % of them are."""
-
-
-def standings(sets: dict[str, np.ndarray], model: Classifier, dataset: Dataset) -> dict[str, Standing]:
-    """The standing of each set of images (N, C, S, S) in [-1, 1], all of one size N, at most that of the held-out
-    images. ValueError for fewer than 10."""
-    count = min(map(len, sets.values()))
-    if count < 10:
-        raise ValueError(f"standings: need at least 10 images of each, got {count}")
-    train, _ = _judged(model, prepared(dataset, dataset.train))
-    held_out, _ = _judged(model, prepared(dataset, dataset.held_out[:count]))
-    some = np.linspace(0, len(train) - 1, count).round().astype(int)
-    results = {}
-    for name, images in sets.items():
-        features, probabilities = _judged(model, shrunk(images))
-        histogram = np.bincount(probabilities.argmax(1), minlength=probabilities.shape[1]) / len(images)
-        results[name] = Standing(
-            confident=_confident(probabilities),
-            present=int((histogram > PRESENT).sum()),
-            frechet=frechet_distance(features, train),
-            coverage=density_coverage(features, train[some])[1],
-            copies=nearest_training(features, train, held_out).copies,
-        )
-    return results
+def _histogram(probabilities: np.ndarray) -> np.ndarray:
+    """The share of samples of each class, by largest probability."""
+    return np.bincount(probabilities.argmax(1), minlength=probabilities.shape[1]) / len(probabilities)
 
 
 def _judged(model: Classifier, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

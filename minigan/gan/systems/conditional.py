@@ -137,7 +137,7 @@ class ConditionalTrainer(Trainer):
         """The plain figures, and how often the independent classifier sees the class that was asked for."""
         judge = judge_of(self.options.data, self.info)
         images = self.draw(count, random)
-        observation = observe_classes(images, judge, self.dataset, self.options.seed, details)
+        observation = observe_classes(images, judge, self.yardstick, self.options.seed, details)
         labels = self.labels(count)
         hits = labels == classifier.classes(judge.model, images)
         share = share_interval(int(hits.sum()), count)
@@ -148,7 +148,9 @@ class ConditionalTrainer(Trainer):
         )
         worst = min(each, key=each.get)
         observation.lines[:0] = [line, f"least for {worst}: {each[worst]:.1%}"]
-        observation.figures.update({"agreement": share._asdict(), "agreement_by_class": each})
+        observation.figures.update(
+            {"agreement": share._asdict(), "agreement_by_class": each, "chance": 1 / self.classes}
+        )
         return observation
 
 

@@ -191,7 +191,7 @@ class EnergyTrainer(Trainer):
         """How energies separate samples from held-out images; and what the plain system shows, if there is a judge."""
         images, size = self.draw(count, Generator(random.seed, random.stream)), self.options.size
         held_out, train = (
-            prepared(self.dataset, index[:count], size) for index in (self.dataset.held_out, self.dataset.train)
+            prepared(self.dataset, index[:count], size) for index in (self.yardstick.held_out, self.dataset.train)
         )
         energy = {name: self.energies(x) for name, x in (("held_out", held_out), ("train", train), ("fake", images))}
         apart = separation(energy["held_out"], energy["fake"])
@@ -212,7 +212,7 @@ EBGAN = System(
     results=(
         Result(
             "energy {energy[fake]:.3f}, of held-out images {energy[real]:.3f}: the higher one in {energy[auc]:.1%} of"
-            " pairs; " + CLASSES
+            " pairs (by chance 50 %); " + CLASSES
         ),
     ),
 )

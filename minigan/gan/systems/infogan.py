@@ -48,7 +48,7 @@ from ..train import STREAMS, Trainer, on_device
 from . import alike
 from .conditional import DEFAULTS, ClassOptions, squared
 from .partition import partition
-from .system import Result, System
+from .system import STANDING, Result, System
 
 FINER = 3
 """Finer clusters for each value of the categorical code."""
@@ -250,23 +250,27 @@ class InfoTrainer(Trainer):
         """The plain figures; what the independent classifier sees for each category; what Q reads from the samples."""
         judge = judge_of(self.options.data, self.info)
         inputs, images = self.draw_coded(count, random)
-        observation = observe_classes(images, judge, self.dataset, self.options.seed, details)
+        observation = observe_classes(images, judge, self.yardstick, self.options.seed, details)
         category = self.categories(count)
         table = np.zeros((self.options.categories, len(self.info.class_names)), np.int64)
         np.add.at(table, (category, classifier.classes(judge.model, images)), 1)
         pure, matched = purity(table), matching(table)
+        unrelated = np.outer(table.sum(1), table.sum(0)) / count  # as many of each, categories and classes apart
+        chance = {"purity": purity(unrelated), "matched": matching(unrelated)}
         log_q, means = self.read(images)
         entropy = math.log(self.options.categories)
         bound = entropy + float(log_q[np.arange(count), category].mean())
         share = share_interval(int(table.max(1).sum()), count)
         lines = [
-            f"purity {pure:.1%} [{share.low:.1%}, {share.high:.1%}] over {count} samples, one class to one category"
-            f" {matched:.1%}; the judge is right on {judge.accuracy:.1%} of held-out images",
+            f"purity {pure:.1%} [{share.low:.1%}, {share.high:.1%}] over {count} samples (↑, by chance"
+            f" {chance['purity']:.1%}), one class to one category {matched:.1%} (↑, by chance {chance['matched']:.1%});"
+            f" the judge is right on {judge.accuracy:.1%} of held-out images",
             f"E log Q(c|x) + H(c) = {bound:.3f}, H(c) = log {self.options.categories} = {entropy:.3f}",
             "category -> class: "
             + ", ".join(f"{k} -> {self.info.class_names[c]}" for k, c in enumerate(table.argmax(1))),
         ]
         figures = {"purity": pure, "matched": matched, "bound": bound, "entropy": entropy, "table": table.tolist()}
+        figures["chance"] = chance
         if self.options.continuous:
             codes = inputs[:, -self.options.continuous :]
             fits = [float(np.corrcoef(a, b)[0, 1]) for a, b in zip(codes.T, means.T, strict=True)]
@@ -290,12 +294,13 @@ def matching(table: np.ndarray) -> float:
 INFOGAN = System(
     InfoOptions("infogan", base=16, lr=1e-3, latent=16, steps=2500, **DEFAULTS),
     "finds classes and continuous factors of unlabelled images by codes that stay readable",
-    "Chen et al. 2016",
+    "Chen et al. 2016; partition: Ng et al. 2001, Ji et al. 2019",
     InfoTrainer,
     results=(
         Result(
-            "purity {purity:.1%}, one to one {matched:.1%}; bound {bound:.3f} of {entropy:.3f};"
-            " judge right on {held_out_accuracy:.1%}"
+            "purity ↑ {purity:.1%} (by chance {chance[purity]:.1%}), one to one ↑ {matched:.1%} (by chance"
+            " {chance[matched]:.1%}); bound {bound:.3f} of {entropy:.3f};"
+            " " + STANDING + "; judge right on {held_out_accuracy:.1%}"
         ),
     ),
 )

@@ -8,16 +8,26 @@ from dataclasses import dataclass, field
 from ..options import CommonOptions
 from ..train import Trainer
 
+STANDING = (
+    "Frechet ↓ {details[frechet][value]:.1f} [{details[frechet][low]:.1f}, {details[frechet][high]:.1f}] (real"
+    " {details[real][frechet][value]:.1f}, {best_null_model[frechet][name]} {best_null_model[frechet][value]:.1f});"
+    " coverage ↑ {details[coverage][value]:.2f} [{details[coverage][low]:.2f}, {details[coverage][high]:.2f}] (real"
+    " {details[real][coverage][value]:.2f}, {best_null_model[coverage][name]} {best_null_model[coverage][value]:.2f}),"
+    " of {details[samples]} images each"
+)
+"""The figures by which null models are told from real images, beside the best of them."""
+
 CLASSES = (
-    "{confident:.1%} confident (real {real_confident:.1%}), {present} of {classes} classes, Frechet {frechet:.1f}"
-    " (real {real_frechet:.1f}); judge right on {held_out_accuracy:.1%}"
+    "confident ↑ {confident:.1%} (real {real_confident:.1%}), {present} of {classes} classes; " + STANDING + "; judge"
+    " right on {held_out_accuracy:.1%}"
 )
 NEIGHBOURS = (
-    "precision {precision:.3f} (real {details[real][precision]:.3f}), recall {recall:.3f} (real"
-    " {details[real][recall]:.3f}); judge right on {held_out_accuracy:.1%} of attributes"
+    "precision ↑ {precision:.3f} (real {details[real][precision][value]:.3f}), recall ↑ {recall:.3f} (real"
+    " {details[real][recall][value]:.3f}); " + STANDING + "; judge right on {held_out_accuracy:.1%} of attributes"
 )
 AGREEMENT = (
-    "{agreement[value]:.1%} agree with their label; judge right on {held_out_accuracy:.1%}; Frechet {frechet:.1f}"
+    "{agreement[value]:.1%} agree with their label (↑, {chance:.1%} by chance); " + STANDING + "; judge right on"
+    " {held_out_accuracy:.1%}"
 )
 
 

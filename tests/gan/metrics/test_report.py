@@ -1,13 +1,14 @@
 """The report of samples, by a judge whose answers are known: every figure against its definition, on the split that it
 names."""
 
+from dataclasses import replace
 from unittest.mock import patch
 
 import numpy as np
 import pytest
 
 from minigan.data import Dataset, Info
-from minigan.gan.metrics import distances, report
+from minigan.gan.metrics import distances, judging, report
 
 INFO = Info("judged", "rows of features", "none", 60, (32, 32, 1), 30, 0, class_names=("a", "b", "c"))
 
@@ -48,6 +49,8 @@ def numbered(dataset, index, size=32):
 
 def of(function, samples, dataset, judged, **settings):
     with patch.object(report, "_judged", judged), patch.object(report, "prepared", numbered):
+        if function is judging.observe_classes:
+            return function(samples, settings["judge"], dataset, 0, details=True)
         return function(samples, None, dataset, **settings)
 
 
@@ -67,20 +70,66 @@ def test_the_quick_figures():
     assert figures.real_score == pytest.approx(report.classifier_score(p["held"]))
 
 
+@pytest.mark.parametrize(("confident", "typical"), [(0.996, True), (0.972, False), (0.8, False)])
+def test_the_line_says_that_samples_are_too_typical(confident, typical):
+    """Of 1000, 97.2 % are within the interval of the real 97 %."""
+    seen = report.Report(1000, 10, confident, 10, [0.1] * 10, 0.1, 9.0, 3.0, 1000, 0.97, 9.5, 1.0)
+    assert ("(real 97.0%, so too typical)" in seen.line()) == typical
+
+
 def test_the_distances():
     """To the training images; held-out ones are the yardstick, never the target; 30 of the 40 samples count."""
     samples, dataset, judged, features, p = world()
     seen = of(report.examine, samples, dataset, judged, seed=4)
     train, held, fake = features["train"], features["held"], features["fake"][:30]
-    for details, x, name in ((seen, fake, "fake"), (seen.real, held, "held")):
-        assert details.samples == 30
+    for details, x, name in ((seen.samples, fake, "fake"), (seen.real, held, "held")):
+        assert details.samples == 30 and details.features == 4
         assert details.frechet == report.frechet_interval(x, train, seed=4)
-        assert details.kernel == report.kernel_distance(x, train, subsets=50, seed=4)
-        assert (details.precision, details.recall) == distances.precision_recall(x, train)
-        assert (details.density, details.coverage) == distances.density_coverage(x, train)
+        assert details.kernel == report.kernel_distance(x, train, subsets=50, subset_size=15, seed=4)
+        assert (details.precision.value, details.recall.value) == distances.precision_recall(x, train)
+        assert details.recall == distances.share_interval(round(30 * details.recall.value), 30)
+        assert details.precision == distances.share_interval(round(30 * details.precision.value), 30)
+        density, coverage = distances.density_coverage(x, train)
+        assert (details.density.value, details.coverage.value) == (pytest.approx(density), coverage)
         near = distances.nearest_training(x, train, held)
-        assert (details.nearest_ratio, details.copies) == (near.ratio, near.copies)
+        assert (details.nearest_ratio.value, details.copies.value) == (near.ratio, near.copies)
         assert details.confident.value == pytest.approx((p[name][:30].max(1) > 0.9).mean())
+        assert details.score.value == pytest.approx(report.classifier_score(p[name][:30]))
+        assert details.present.value == len(set(p[name][:30].argmax(1)))
         images = numbered(dataset, {"fake": np.arange(60, 90), "held": np.arange(30, 60)}[name])
-        assert details.spectral == distances.spectral_distance(images, numbered(dataset, np.arange(30)))
-    assert seen.precision != seen.recall and seen.spectral > seen.real.spectral > 0
+        assert details.spectral.value == pytest.approx(
+            distances.spectral_distance(images, numbered(dataset, np.arange(30)))
+        )
+    ours, real = seen.samples, seen.real
+    assert ours.precision != ours.recall and ours.spectral.value > real.spectral.value > 0
+    assert seen.null_models == {} and "winners" not in seen.as_dict()
+
+
+def test_inside_the_classes():
+    samples, dataset, judged, features, p = world()
+    seen = of(report.examine, samples, dataset, judged)
+    labels = dataset.labels[30:], dataset.labels[:30]
+    expected = report.inside_classes(
+        (features["fake"][:30], p["fake"][:30]),
+        (features["held"], labels[0]),
+        (features["train"], labels[1]),
+        dataset,
+    )
+    assert seen.inside == expected and list(expected) == ["a", "b"]
+
+
+@pytest.mark.parametrize(("samples", "held_out"), [(40, 9), (9, 30), (2, 2)])
+def test_few_images_are_judged_as_far_as_they_go(samples, held_out):
+    """The quick figures from two images on; what needs ten is said to be missing."""
+    images, dataset, judged, _, _ = world()
+    dataset = replace(dataset, held_out=dataset.held_out[:held_out])
+    judge = judging.Judge(None, 1.0)
+    seen = of(judging.observe_classes, images[:samples], dataset, judged, judge=judge)
+    assert "details" not in seen.figures and seen.figures["samples"] == samples
+    assert seen.lines[-1].startswith(f"{samples} samples and {held_out} held-out images are too few")
+
+
+def test_no_held_out_images_are_said():
+    images, dataset, judged, _, _ = world()
+    with pytest.raises(ValueError, match="at least 2 held-out images of 'judged', got 1; judge by all"):
+        of(report.evaluate, images, replace(dataset, held_out=dataset.held_out[:1]), judged)

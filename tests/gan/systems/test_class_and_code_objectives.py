@@ -170,6 +170,7 @@ def test_infogan_observes_what_was_asked_for():
     assert figures["bound"] == pytest.approx(np.log(3) + np.log([0.8, 0.2, 0.8]).mean())
     assert figures["table"] == [[0, 0, 2], [2, 0, 0], [2, 0, 0]]
     assert figures["purity"] == 1 and figures["matched"] == pytest.approx(4 / 6)
+    assert figures["chance"] == pytest.approx({"purity": 4 / 6, "matched": 2 / 6})  # 4, 0, 2 of the classes, unrelated
 
 
 # Energies.

@@ -257,19 +257,20 @@ def test_a_run_shows_its_observable(system, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("system", "changes"), [("cgan", {}), ("cgan", {"condition": "projection"}), ("acgan", {})], ids=str
 )
-def test_digits_agree_with_their_label(system, changes, digits):
+def test_digits_agree_with_their_label(system, changes, digits, record_property):
     """At the defaults at least 95 % of samples are taken for the digit that was asked for, by a judge that is right on
     98.8 % of held-out digits."""
     t = trainer_for(options_for(system, **changes), digits)
     for _ in range(t.options.steps):
         t.step()
     figures = t.observe(5000, Generator(0, 7)).figures
+    record_property("agreement", figures["agreement"])
     assert figures["agreement"]["value"] >= 0.95, figures["agreement_by_class"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("system", ["cgan", "acgan"])
-def test_garments_agree_with_their_label(system, tmp_path, monkeypatch):
+def test_garments_agree_with_their_label(system, tmp_path, monkeypatch, record_property):
     """On Fashion-MNIST at least 80 %, by a judge that is trained here on the same training images."""
     from minigan.data.sources import NotFound
     from minigan.gan.metrics import classifier
@@ -284,18 +285,21 @@ def test_garments_agree_with_their_label(system, tmp_path, monkeypatch):
     for _ in range(t.options.steps):
         t.step()
     figures = t.observe(5000, Generator(0, 7)).figures
+    record_property("agreement", figures["agreement"])
     assert figures["held_out_accuracy"] > 0.85
     assert figures["agreement"]["value"] >= 0.80, figures["agreement_by_class"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-def test_infogan_finds_the_digits(seed, digits):
+def test_infogan_finds_the_digits(seed, digits, record_property):
     """At the defaults, for each seed: purity at least 90 %, one to one as well, the bound within 0.1 of log 10, and Q
     reads the continuous codes."""
     t = trainer_for(options_for("infogan", seed=seed), digits)
     for _ in range(t.options.steps):
         t.step()
     figures = t.observe(5000, Generator(seed, 7)).figures
+    for name in ("purity", "matched", "bound", "correlation"):
+        record_property(name, figures[name])
     assert figures["purity"] >= 0.90 and figures["matched"] >= 0.90, figures["table"]
     assert figures["bound"] > math.log(10) - 0.1 and min(figures["correlation"]) > 0.8

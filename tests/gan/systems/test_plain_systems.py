@@ -265,7 +265,10 @@ def test_a_set_without_classes_is_judged_by_its_attributes(judged):
     trainer = small("dcgan", data="avatars", size=16)
     seen = trainer.observe(30, Generator(0, 7))
     found = metrics.examine(trainer.draw(30, Generator(0, 7)), model, dataset, 0, attributes.groups(dataset).values())
-    assert (seen.figures["precision"], seen.figures["recall"]) == (found.precision, found.recall)
+    assert (seen.figures["precision"], seen.figures["recall"]) == (
+        found.samples.precision.value,
+        found.samples.recall.value,
+    )
     assert "precision" in seen.lines[0] and "held-out images' attributes" in seen.lines[0]
     path.with_suffix(".safetensors").write_bytes(b"cut")
     with pytest.raises(CheckpointError):
@@ -294,7 +297,7 @@ def test_confidence_of_attributes_is_the_least_sure_one_s(judged, monkeypatch):
         all(scipy.special.softmax(row[part]).max() > 0.9 for part in attributes.groups(dataset).values())
         for row in logits[:12]
     ]
-    assert found.confident.value == pytest.approx(np.mean(sure))
+    assert found.samples.confident.value == pytest.approx(np.mean(sure))
 
 
 @pytest.mark.parametrize("size", [8, 16])
