@@ -137,6 +137,28 @@ def test_gif_in_colour_and_of_one_frame(tmp_path):
         viz.save_gif(tmp_path / "b.gif", [])
 
 
+# Strips
+
+
+def test_a_strip_shows_the_lecture_s_rounds_and_the_last():
+    """100, 1k, 2k, 5k, ...: the nearest picture by ratio, each once, in order, up to where the run went."""
+    frames = {"start": "a", **{f"step {n}": str(n) for n in (100, 250, 750, 1000, 1250, 2000, 4750, 5250, 6000)}}
+    assert viz.strip_rows(frames) == {f"step {n}": str(n) for n in (100, 1000, 2000, 5250, 6000)}
+    assert list(viz.strip_rows({"step 50": "b", "start": "a"})) == ["step 50"]
+    assert viz.strip_rows({"start": "a"}) == {"start": "a"} and viz.strip_rows({}) == {}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_cells_of_a_grid_are_its_images(tmp_path, channels):
+    images = pixels(6, 5, 5, channels)
+    viz.save_grid(tmp_path / "grid.png", images, columns=3, scale=2)
+    assert np.array_equal(viz.grid_cells(tmp_path / "grid.png", 5), images)
+    with pytest.raises(
+        ValueError, match=r"grid\.png is no grid of 4 x 4 images at 2 pixels a pixel with 2 between them"
+    ):
+        viz.grid_cells(tmp_path / "grid.png", 4)
+
+
 # Curves
 
 
