@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
+from pictures import named_axes
 from PIL import Image
 
 from minigan import data, viz
@@ -135,6 +136,26 @@ def test_gif_in_colour_and_of_one_frame(tmp_path):
     assert len(read_gif(tmp_path / "a.gif")) == 1
     with pytest.raises(ValueError, match="no frames"):
         viz.save_gif(tmp_path / "b.gif", [])
+
+
+# Axes
+
+
+def test_every_picture_names_its_axes(tmp_path):
+    """Curves of a run and of points, the plane with its landscape, and the bench's bars."""
+    from minigan.bench.report import chart
+    from minigan.gan.toy import ToyTrainer, options_for
+    from minigan.gan.toy import viz as toyviz
+
+    with named_axes() as figures:
+        viz.plot_curves(tmp_path / "curves.png", wgan_rows(9), {"d_loss": "a", "g_loss": "b"}, "a run")
+        rows = [{"step": k, "high_quality": 0.5, "mode_share": 0.5, "d_loss": 1.0, "g_loss": 1.0} for k in range(4)]
+        toyviz.save_curves(tmp_path / "toy.png", rows, "points", {})
+        for trick in ("plain", "minibatch"):
+            trainer = ToyTrainer(options_for("ring", "gan", trick, width=4, depth=1, batch_size=4))
+            toyviz.save_picture(tmp_path / f"{trick}.png", trainer, trainer.sample(9), "samples")
+        chart(tmp_path / "bench.png", {"step": {"minigan": {"ms": 1.0}, "jax": {"ms": 2.0}}}, "bench")
+    assert len(figures) == 5
 
 
 # Strips

@@ -8,8 +8,8 @@ import pytest
 from example import example
 from laws import LAWS
 from matplotlib.figure import Figure
-from PIL import Image
 from pictures import named_axes, unnamed_axes
+from PIL import Image
 from printed import between, check, near
 
 from minigan import cudasim
