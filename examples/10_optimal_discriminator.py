@@ -48,6 +48,8 @@ def main(steps: int, device: str, out: str) -> None:
     left.plot(X, best, "k", label="D* = p / (p + q)")
     left.plot(X, output, "--", color="crimson", label=f"trained, {steps} steps")
     left.set_xlim(-5, 5)
+    left.set_xlabel("x")
+    left.set_ylabel("density, or D")
     left.legend()
     save(figure, out)
 

@@ -28,6 +28,9 @@ def main(out: str) -> None:
         right.plot(t.data, 200 * mg.grad(loss(name).generator(t), t)[0].data, label=name)
     left.set_title("generator's loss against D's output t")
     right.set_title("its slope: what drives the generator")
+    for axis, what in ((left, "loss"), (right, "slope")):
+        axis.set_xlabel("D's output t, a logit")
+        axis.set_ylabel(what)
     left.set_ylim(-5, 12)
     right.set_ylim(-6, 3)
     right.legend()

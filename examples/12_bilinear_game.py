@@ -25,6 +25,8 @@ def main(eta: float, steps: int, out: str) -> None:
         axis.plot(*trajectory(BILINEAR, method, eta, steps).T, color="crimson")
         axis.plot(0, 0, "ko")
         axis.set_title(f"{method}: {rho:.5f} a step")
+        axis.set_xlabel("x, which minimises")
+        axis.set_ylabel("y, which maximises")
         axis.set_xlim(-2.2, 2.2)
         axis.set_ylim(-2.2, 2.2)
     save(figure, out)

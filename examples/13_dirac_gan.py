@@ -24,12 +24,15 @@ def main(steps: int, h: float, out: str) -> None:
     for axis, (name, game) in zip(axes, games.items(), strict=True):
         path = trajectory(game, "simultaneous", h, steps)
         radii = [np.hypot(*end) for end in (path[-1], trajectory(game, "alternating", h, steps)[-1])]
-        values = np.linalg.eigvals(-game.jacobian((0, 0)))
-        text = "the penalty has a kink there" if name == "wgan-gp" else np.array2string(values, precision=3)
+        value = np.linalg.eigvals(-game.jacobian((0, 0)))[0]
+        text = f"{value.real + 0:.3f} +- {abs(value.imag):.3f} i"
+        text = "the penalty has a kink there" if name == "wgan-gp" else text
         print(f"{name:15} {radii[0]:12.3g} {radii[1]:12.3g}   {text}")
         arrows(axis, game.v, 2.2, 13)
         axis.plot(*path.T, color="crimson", linewidth=1)
         axis.plot(0, 0, "ko", markersize=4)
+        axis.set_xlabel("θ, where G is")
+        axis.set_ylabel("ψ, the slope of D")
         axis.set_xlim(-2.2, 2.2)
         axis.set_ylim(-2.2, 2.2)
         axis.set_title(f"{name}: ends at {radii[0]:.2g}")

@@ -33,6 +33,8 @@ def main(out: str) -> None:
     left.plot(X, p, label="P")
     left.plot(X, q, label="KL: covers both humps")
     left.plot(X, dv.normal(X, 2, 0.6), label="reverse KL: sits on one")
+    left.set_xlabel("x")
+    left.set_ylabel("density")
     left.set_xlim(-6, 6)
     left.legend()
     centres = np.linspace(-5, 5, 81)
@@ -40,6 +42,8 @@ def main(out: str) -> None:
         curve = [dv.DIVERGENCES[name](p, dv.normal(X, c, 0.6), DX) for c in centres]
         right.plot(centres, np.minimum(curve, 6), label=name)
     right.set_title("against the mean of N(c, 0.6²), cut at 6")
+    right.set_xlabel("c, the model's mean")
+    right.set_ylabel("divergence")
     right.legend()
     save(figure, out)
 

@@ -24,6 +24,7 @@ def main(out: str) -> None:
     for key in ("w", "js", "tv"):
         axis.plot(thetas, [row[key] for row in rows], "o-", label=key.upper())
     axis.set_xlabel("θ, the distance between the lines (KL is infinite but at 0)")
+    axis.set_ylabel("distance of the two lines")
     axis.legend()
     save(figure, out)
 

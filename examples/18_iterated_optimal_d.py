@@ -34,9 +34,13 @@ def main(steps: int, device: str, out: str) -> None:
     print(f"JS {values[0]:.4f} -> {values[-1]:.6f}, falling at every step: {bool((np.diff(values) < 0).all())}")
     figure, (left, right) = panels(2)
     left.plot(values)
-    left.set_title("JS(P, G_k) against k")
+    left.set_title("JS falls at every step")
+    left.set_xlabel("step k")
+    left.set_ylabel("JS(P, G_k)")
     right.plot(thetas)
-    right.set_title("θ_k: the mean of G_k (the data's is 0)")
+    right.set_title("the mean of G_k goes to the data's, 0")
+    right.set_xlabel("step k")
+    right.set_ylabel("θ_k")
     save(figure, out)
 
 

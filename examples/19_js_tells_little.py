@@ -45,6 +45,7 @@ def main(steps: int, device: str, out: str) -> None:
     axis.plot(offsets, rows, "o-", label=["JS as a trained D sees it", "exact W1"])
     axis.axhline(np.log(2), color="k", linestyle=":", label="ln 2")
     axis.set_xlabel("how far the generator is from the data")
+    axis.set_ylabel("distance")
     axis.legend()
     save(figure, out)
 

@@ -62,6 +62,9 @@ def main(steps: int, device: str, out: str) -> None:
     figure, axes = panels(4, 4)
     axes[0].scatter(*x.T, s=3)
     axes[0].set_title("data")
+    for axis in axes:
+        axis.set_xlabel("x")
+        axis.set_ylabel("y")
     for axis, (name, samples) in zip(axes[1:], models.items(), strict=True):
         off = (np.abs(np.linalg.norm(samples, axis=1) - 1) > 0.06).mean()
         print(f"{name:12} off the ring {off:.0%}, W1 {w1(samples[:500], ring(500, random)):.3f}")

@@ -32,6 +32,7 @@ def main(out: str) -> None:
     for name, curve in zip(("mean L2 distance", "minibatch closeness", "equal pairs (packing)"), curves, strict=True):
         axis.plot(modes, curve, "o-", label=name)
     axis.set_xlabel("modes in the batch")
+    axis.set_ylabel("mean over the batch")
     axis.legend()
     save(figure, out)
 

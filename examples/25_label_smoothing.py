@@ -41,6 +41,8 @@ def main(steps: int, device: str, out: str) -> None:
         axis.plot(X, d, label=f"labels {a:g} and {b:g}")
     axis.fill_between(X, p, color="k", alpha=0.1, label="p")
     axis.fill_between(X, q, color="crimson", alpha=0.1, label="q")
+    axis.set_xlabel("x")
+    axis.set_ylabel("D, or a density")
     axis.legend()
     save(figure, out)
 

@@ -34,8 +34,12 @@ def main(out: str) -> None:
     right.plot(t, circle, label="great circle")
     right.legend()
     left.legend()
-    left.set_title("|z|")
-    right.set_title("|z| on the way from a to b, d = 100")
+    left.set_title("normal latents keep to a shell of radius √d")
+    left.set_xlabel("|z|")
+    left.set_ylabel("density")
+    right.set_title("a straight way leaves the shell, d = 100")
+    right.set_xlabel("share of the way from a to b")
+    right.set_ylabel("|z|")
     save(figure, out)
 
 

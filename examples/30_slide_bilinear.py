@@ -30,6 +30,8 @@ def main(out: str) -> None:
     figure, (axis,) = panels(1)
     axis.plot(*path.T)
     axis.plot(*np.array([slide[2], slide[3]]).T, "rx", label="the slide's steps 2, 3")
+    axis.set_xlabel("x, which minimises")
+    axis.set_ylabel("y, which maximises")
     axis.legend()
     axis.set_aspect("equal")
     save(figure, out)

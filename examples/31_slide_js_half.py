@@ -27,6 +27,8 @@ def main(out: str) -> None:
     axis.plot(t, [js(a, b) for a, b in rows], label="with the halves")
     axis.plot(t, [2 * js(a, b) for a, b in rows], label="as on the slide")
     axis.axhline(np.log(2), color="k", linestyle=":", label="log 2")
+    axis.set_xlabel("s: P = (1 − s, s), Q = (s, 1 − s)")
+    axis.set_ylabel("divergence")
     axis.legend()
     save(figure, out)
 

@@ -32,6 +32,7 @@ def main(out: str) -> None:
     axis.plot(t, free, label="f the raw output")
     axis.legend()
     axis.set_xlabel("the critic's raw output on a real sample")
+    axis.set_ylabel("max(0, 1 + f)")
     save(figure, out)
 
 

@@ -32,7 +32,9 @@ def main(steps: int, device: str, out: str) -> None:
         print(f"{name}: E_r f - E_g f ends at {path[-1]:+.3f}; W is {distance:.3f}")
         axis.plot(path, label=name)
     print("verdict: the critic minimises E_g f - E_r f; the other sign turns G away from the data")
-    axis.set_title("E_r f − E_g f against critic steps")
+    axis.set_title("only minimising E_g f − E_r f finds W")
+    axis.set_xlabel("critic step")
+    axis.set_ylabel("E_r f − E_g f")
     axis.legend()
     save(figure, out)
 

@@ -36,6 +36,8 @@ def main(steps: int, device: str, out: str) -> None:
         print(f"clip {clip:9}: slope of f after {steps} steps {path[-1]:.4f}")
         left.semilogy(path, label=f"clip {clip}")
     left.set_title("slope of f(x) = w x")
+    left.set_xlabel("critic step")
+    left.set_ylabel("|slope|")
     left.legend()
     # A critic with slope 1 at the reals and 3 in between: only the penalty in between sees it.
     x = np.linspace(-1, 1, 200)
@@ -46,6 +48,8 @@ def main(steps: int, device: str, out: str) -> None:
     print("verdict: weights are clipped; and a penalty at reals alone misses slopes where the fakes have to travel")
     right.plot(x, f(mg.tensor(x[:, None])).numpy())
     right.set_title("a critic that is steep only in between")
+    right.set_xlabel("x: fakes at −1, reals at 1")
+    right.set_ylabel("f(x)")
     save(figure, out)
 
 

@@ -26,6 +26,7 @@ def main(out: str) -> None:
     figure, (axis,) = panels(1, 5)
     axis.barh(["as written", "as meant"], [len(literal), len(meant)])
     axis.set_xlabel("critic steps per generator step")
+    axis.set_ylabel("the loop")
     save(figure, out)
 
 

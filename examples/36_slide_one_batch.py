@@ -41,6 +41,8 @@ def main(steps: int, device: str, out: str) -> None:
         axis.plot(gap, label=kind)
     print("verdict: draw a new real batch for every critic step, as algorithm 1 does; the code on the slide does not")
     axis.set_title("f(its reals) − f(unseen reals): 0 is honest")
+    axis.set_xlabel("critic step")
+    axis.set_ylabel("difference of means")
     axis.legend()
     save(figure, out)
 

@@ -23,6 +23,8 @@ def main(out: str) -> None:
         axis.bar(np.arange(3) + 0.25 * (k - 1), d, 0.25, label=f"{a:g} / {b:g}")
     print("verdict: 0.9 / 0.1 smooths both sides; one-sided is 0.9 / 0, which leaves D = 0 on fakes alone")
     axis.set_xticks(range(3), ["data alone", "both", "fakes alone"])
+    axis.set_xlabel("where")
+    axis.set_ylabel("the best D")
     axis.legend()
     save(figure, out)
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 """The endings of pictures that are written, and what they stand for."""
 
+ROUNDS = (100, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
+"""The generator steps that a strip of samples shows."""
+
 BLUE, ORANGE, INK, FAINT = "#2a6fbb", "#d9721e", "#26262c", "#8a8a92"
 
 
@@ -69,7 +72,7 @@ def save_grid(
 
 def save_grids(path: str | os.PathLike, grids: Mapping[str, np.ndarray], scale: int = 2) -> None:
     """Write grids one below the other, in the format of the ending: title -> images (rows, columns, C, H, W), floats in
-    [-1, 1].
+    [-1, 1], or (rows, columns, H, W, C), uint8.
 
     Raises ValueError where there are none.
     """
@@ -101,6 +104,37 @@ def run_frames(folder: str | os.PathLike) -> dict[str, Path]:
     matches = [(re.fullmatch(r"fakes(\d+)\.png", path.name), path) for path in folder.iterdir()]
     steps = sorted((int(match[1]), path) for match, path in matches if match)
     return ({"start": first} if first.exists() else {}) | {f"step {n}": p for n, p in steps}
+
+
+def strip_rows(frames: Mapping[str, Path]) -> dict[str, Path]:
+    """The frames of `run_frames` that a strip shows: those nearest, in ratio, to the steps of ROUNDS that the run
+    reached, and the last; each once, in order. Without steps, all of them."""
+    steps = {int(caption.split()[1]): caption for caption in frames if caption.startswith("step ")}
+    if not steps:
+        return dict(frames)
+    last = max(steps)
+    wanted = [min(steps, key=lambda n: abs(math.log(max(n, 1) / k))) for k in ROUNDS if k <= last]
+    return {steps[n]: frames[steps[n]] for n in sorted({*wanted, last})}
+
+
+def grid_cells(path: str | os.PathLike, side: int, scale: int = 2, padding: int = 2) -> np.ndarray:
+    """The images (N, side, side, C), uint8, of a grid that `save_grid` wrote with these settings, row by row.
+
+    Raises ValueError where the picture is no such grid.
+    """
+    from PIL import Image
+
+    with Image.open(path, formats=("PNG",)) as picture:
+        array = np.asarray(picture).reshape(picture.height, picture.width, -1)
+    step = side * scale + padding
+    rows, columns = ((length - padding) // step for length in array.shape[:2])
+    if array.shape[:2] != (rows * step + padding, columns * step + padding) or not rows * columns:
+        raise ValueError(
+            f"{path} is no grid of {side} x {side} images at {scale} pixels a pixel with {padding} between them: it is"
+            f" {array.shape[1]} x {array.shape[0]} pixels"
+        )
+    cells = array[padding:, padding:].reshape(rows, step, columns, step, -1)[:, : side * scale, :, : side * scale]
+    return cells[:, ::scale, :, ::scale].swapaxes(1, 2).reshape(rows * columns, side, side, -1)
 
 
 def save_gif(

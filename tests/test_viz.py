@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
+from pictures import named_axes
 from PIL import Image
 
 from minigan import data, viz
@@ -135,6 +136,48 @@ def test_gif_in_colour_and_of_one_frame(tmp_path):
     assert len(read_gif(tmp_path / "a.gif")) == 1
     with pytest.raises(ValueError, match="no frames"):
         viz.save_gif(tmp_path / "b.gif", [])
+
+
+# Axes
+
+
+def test_every_picture_names_its_axes(tmp_path):
+    """Curves of a run and of points, the plane with its landscape, and the bench's bars."""
+    from minigan.bench.report import chart
+    from minigan.gan.toy import ToyTrainer, options_for
+    from minigan.gan.toy import viz as toyviz
+
+    with named_axes() as figures:
+        viz.plot_curves(tmp_path / "curves.png", wgan_rows(9), {"d_loss": "a", "g_loss": "b"}, "a run")
+        rows = [{"step": k, "high_quality": 0.5, "mode_share": 0.5, "d_loss": 1.0, "g_loss": 1.0} for k in range(4)]
+        toyviz.save_curves(tmp_path / "toy.png", rows, "points", {})
+        for trick in ("plain", "minibatch"):
+            trainer = ToyTrainer(options_for("ring", "gan", trick, width=4, depth=1, batch_size=4))
+            toyviz.save_picture(tmp_path / f"{trick}.png", trainer, trainer.sample(9), "samples")
+        chart(tmp_path / "bench.png", {"step": {"minigan": {"ms": 1.0}, "jax": {"ms": 2.0}}}, "bench")
+    assert len(figures) == 5
+
+
+# Strips
+
+
+def test_a_strip_shows_the_lecture_s_rounds_and_the_last():
+    """100, 1k, 2k, 5k, ...: the nearest picture by ratio, each once, in order, up to where the run went."""
+    frames = {"start": "a", **{f"step {n}": str(n) for n in (100, 250, 750, 1000, 1250, 2000, 4750, 5250, 6000)}}
+    assert viz.strip_rows(frames) == {f"step {n}": str(n) for n in (100, 1000, 2000, 5250, 6000)}
+    assert list(viz.strip_rows({"step 50": "b", "start": "a"})) == ["step 50"]
+    assert viz.strip_rows({"start": "a"}) == {"start": "a"} and viz.strip_rows({}) == {}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_cells_of_a_grid_are_its_images(tmp_path, channels):
+    images = pixels(6, 5, 5, channels)
+    viz.save_grid(tmp_path / "grid.png", images, columns=3, scale=2)
+    assert np.array_equal(viz.grid_cells(tmp_path / "grid.png", 5), images)
+    with pytest.raises(
+        ValueError, match=r"grid\.png is no grid of 4 x 4 images at 2 pixels a pixel with 2 between them"
+    ):
+        viz.grid_cells(tmp_path / "grid.png", 4)
 
 
 # Curves

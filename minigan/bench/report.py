@@ -122,6 +122,7 @@ def chart(path: Path, rows: dict[str, dict], title: str) -> None:
     axis.invert_yaxis()
     axis.margins(x=0.12)
     axis.set_xlabel("time / minigan's time: above 1, minigan is faster")
+    axis.set_ylabel("training step")
     axis.set_title(title, loc="left", fontsize=10)
     axis.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=max(len(names), 1), fontsize=8, frameon=False)

@@ -19,22 +19,7 @@ import click
 
 from .. import __version__, _starting
 from .._terminal import printable
-from . import (
-    check,
-    data,
-    docs,
-    export,
-    interpolate,
-    judge,
-    nightly,
-    ops,
-    report,
-    toy,
-    trace,
-    train,
-    translate,
-    traverse,
-)
+from . import check, data, docs, interpolate, judge, ops, strip, toy, train, translate, traverse
 
 
 @contextmanager
@@ -115,5 +100,6 @@ for commands in (
     report,
     export,
     nightly,
+    strip,
 ):
     commands.register(main, _command)

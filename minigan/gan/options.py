@@ -63,6 +63,7 @@ class CommonOptions:
     beta1: float = option(0.0, "Adam's decay of the average gradient.", OPTIMISATION)
     beta2: float = option(0.9, "Adam's decay of the average squared gradient.", OPTIMISATION)
     n_critic: int = option(5, "Critic steps per generator step.", OPTIMISATION, 1, 10_000)
+    n_generator: int = option(1, "Generator steps after them, on latents of their own.", OPTIMISATION, 1, 10_000)
     average: float = option(
         0.99, "Decay of the average of the generator's weights, which samples are drawn from.", OPTIMISATION
     )

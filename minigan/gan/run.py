@@ -1,7 +1,7 @@
 """Run folders: what `minigan train` leaves behind, by StyleGAN3's conventions, and how a run goes on.
 
 runs/00000-wgan-gp-digits/   training_options.json   log.txt   stats.jsonl (a row a tick)   reals.png
-    fakes_init.png fakes000250.png ...        the same latents through the averaged generator, by generator step
+    fakes_init.png fakes000100.png fakes000250.png ...  the same latents through the averaged generator, by step
     checkpoint-000250.safetensors .json ...   the newest three (minigan/checkpoint.py)
     training.gif  curves.png  metric-classifier.jsonl
 """
@@ -46,7 +46,7 @@ __all__ = [
 ]
 BAR = "{n_fmt}/{total_fmt}{postfix} |{bar:10}| {elapsed}<{remaining}, {rate_fmt}"
 """The bar of a run: a narrow terminal cuts it at its end, and shows the losses."""
-TICK, SNAP, KEEP, PREVIEWS, METRIC_SAMPLES = 25, 250, 3, 64, 5000
+TICK, FIRST, SNAP, KEEP, PREVIEWS, METRIC_SAMPLES = 25, 100, 250, 3, 64, 5000
 
 
 class Run:
@@ -221,6 +221,8 @@ class Run:
             self.rows = []
         if step % SNAP == 0 or last:
             self._snapshot()
+        elif step == FIRST:
+            self._save_fakes(f"fakes{step:06d}.png")
 
     def _log(self) -> None:
         mean = {k: float(np.mean([r[k] for r in self.rows if k in r])) for k in self.rows[-1]}

@@ -45,6 +45,17 @@ def set_gradients(players: Sequence[Sequence[Tensor]], gradients: Sequence[Seque
             p.grad = g.detach()
 
 
+def by_way_of_samples(loss: Callable[[Tensor], Tensor], samples: Tensor, params: Sequence[Tensor]) -> tuple:
+    """d loss(samples) / d params in two passes: dL/dx at the samples, then through the generator that made them.
+
+    For a game of sum zero, minus the critic's own loss is the generator's: its gradient needs no frozen critic, only
+    minus dL_D/dx, times 2 where L_D is written with halves. samples: recorded, from params. Returns grad's tuple.
+    """
+    x = samples.detach().requires_grad_()
+    (slope,) = grad(loss(x), x)
+    return grad(samples, list(params), grad_outputs=slope)
+
+
 def consensus(losses: Sequence[Tensor], players: Sequence[Sequence[Tensor]]) -> Tensor:
     """1/2 ||v||^2 over all players, recorded: each player adds gamma times it to its own loss.
 

@@ -1,8 +1,9 @@
 """The training loop of a GAN: n_critic critic steps, one generator step (Goodfellow et al. 2014, algorithm 1).
 
-    for each generator step:
-        n_critic times:  minimise d_loss (+ lambda * gradient penalty) over the critic's weights
-        once:            minimise g_loss over the generator's weights; no gradient of the critic's weights is computed
+    for each step:
+        n_critic times:     minimise d_loss (+ lambda * gradient penalty) over the critic's weights
+        n_generator times:  minimise g_loss over the generator's weights; no gradient of the critic's is computed; once
+                            by default
 
 `Trainer` is the plain system, and the base of all others (gan/systems/): they override what they change of `build`,
 `begin`, `anneal`, `feed`, `inputs`, `critic_loss`, `generator_loss`, `preview` and `observe`. What must survive a
@@ -174,10 +175,12 @@ class Trainer:
         return figures
 
     def half_steps(self) -> list[HalfStep]:
-        """The schedule of one step: n_critic times the critic, then the generator."""
-        count, critic, generator = self.options.n_critic, self.players["critic"], self.players["generator"]
+        """The schedule of one step: n_critic times the critic, then n_generator times the generator."""
+        count, more = self.options.n_critic, self.options.n_generator
+        critic, generator = self.players["critic"], self.players["generator"]
         critic_steps = [HalfStep(f"critic step {k + 1} of {count}", critic, self.feed) for k in range(count)]
-        return [*critic_steps, HalfStep("generator step", generator, lambda: None)]
+        names = [f"generator step {k + 1} of {more}" for k in range(more)] if more > 1 else ["generator step"]
+        return [*critic_steps, *(HalfStep(name, generator, lambda: None) for name in names)]
 
     @np.errstate(over="ignore", invalid="ignore")  # what overflows is looked for here, and an error
     def _look_after_each(self) -> dict[str, float]:

@@ -52,6 +52,7 @@ DRAWING = {
     "sample": ["sample", "latest", "-n", "4"],
     "interpolate": ["interpolate", "latest", "--rows", "2", "--columns", "3"],
     "traverse": ["traverse", "latest", "--rows", "2", "--columns", "3"],
+    "strip": ["strip", "latest", "--columns", "3"],
     "data show": ["data", "show", "digits"],
 }
 

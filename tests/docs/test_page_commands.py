@@ -286,6 +286,7 @@ KINDS: dict[str, Callable] = {
     "minigan eval": on_a_run,
     "minigan traverse": on_a_run,
     "minigan interpolate": on_a_run,
+    "minigan strip": on_a_run,
     "minigan translate": on_a_run,
     "minigan toy": toy_points,
     "minigan data": data_set,

@@ -12,6 +12,7 @@ from minigan.gan import train
 from minigan.gan.losses import LOSSES
 from minigan.gan.metrics import classifier
 from minigan.gan.metrics.judging import Judge, Observation
+from minigan.gan.steps import by_way_of_samples
 from minigan.gan.systems import conditional, infogan
 from minigan.gan.train import STREAMS, Trainer, generate
 
@@ -88,6 +89,73 @@ def test_each_half_step_moves_its_player_along_its_objective():
         assert all(np.array_equal(p.detach().numpy(), b) for p, b in zip(other.parameters(), still, strict=True))
         assert not all(np.array_equal(p.detach().numpy(), b) for p, b in zip(own.parameters(), before, strict=True))
     assert number == 2 and t.loader.step == 2
+
+
+@pytest.mark.parametrize(
+    ("capture", "system"), [(False, "wgan-gp"), (True, "wgan-gp"), (False, "dcgan"), (True, "dcgan")]
+)
+def test_d_stays_to_the_bit_while_g_steps(capture, system):
+    """Across every generator half-step of Trainer.step, recorded or replayed, each weight of D is the same to the bit,
+    and has no gradient but its own step's; G's weights change, and average, too, only at the end."""
+    t = trainer(system, n_critic=1, n_generator=2, lr=0.01, capture=capture)
+    generator, moves = t.players["generator"], []
+
+    def bits(network):
+        return [p.detach().numpy().tobytes() for p in network.parameters()]
+
+    def slopes(network):
+        return [p.grad.numpy().tobytes() for p in network.parameters()]
+
+    def gradients():
+        before = bits(t.critic), slopes(t.critic), bits(t.generator)
+        figures = generator.gradients()
+        moves.append(before)
+        return figures
+
+    def move():
+        generator.move()
+        d, d_slopes, g = moves[-1]
+        assert bits(t.critic) == d and slopes(t.critic) == d_slopes
+        assert bits(t.generator) != g
+
+    class Watched:
+        pass
+
+    watched = Watched()
+    watched.gradients, watched.move = gradients, move
+    t.players["generator"] = watched
+    for _ in range(3):
+        t.step()
+    assert len(moves) == 6 and moves[0][2] != moves[1][2] and moves[1][0] != moves[2][0]
+
+
+def test_k_g_generator_steps_follow_the_critic_s():
+    """n_generator half-steps, each on latents of its own and on no new reals; one, under its old name, by default."""
+    t = trainer("wgan-gp", n_critic=2, n_generator=3)
+    names = [half_step.name for half_step in t.half_steps()]
+    assert names == ["critic step 1 of 2", "critic step 2 of 2", *(f"generator step {k} of 3" for k in (1, 2, 3))]
+    t.step()
+    assert t.loader.step == 2 and t.random["latent_d"].step == 2 and t.random["latent_g"].step == 3
+    assert [h.name for h in trainer("wgan-gp", n_critic=1).half_steps()] == ["critic step 1 of 1", "generator step"]
+    with pytest.raises(ValueError, match="n_generator must be at least 1, got 0"):
+        trainer("wgan-gp", n_generator=0)
+
+
+@pytest.mark.parametrize(("loss", "zero_sum"), [("minimax", True), ("wasserstein", True), ("non-saturating", False)])
+def test_two_routes_lead_to_g_s_gradient(loss, zero_sum):
+    """Freeze D and differentiate L_G; or push minus dL_D/dx through G: equal to rounding where L_G = -L_D on samples,
+    and half of it where L_D has its halves."""
+    t = trainer("dcgan", loss=loss, critic_norm=False)
+    t.feed()
+    row, real = t.loss, t.batch["real"]
+    params = list(t.generator.parameters())
+    fake = t.generator(latents(stream(t, STREAMS["latent_g"])))
+    frozen = mg.grad(row.generator(t.critic(fake)), params)
+    pushed = by_way_of_samples(lambda x: -row.discriminator(t.critic(real), t.critic(x)), fake, params)
+    halved = by_way_of_samples(lambda x: -row.discriminator(t.critic(real), t.critic(x)) / 2, fake, params)
+    for one, other, half in zip(frozen, pushed, halved, strict=True):
+        assert np.allclose(one.numpy(), other.numpy(), rtol=1e-9, atol=1e-14) == zero_sum
+        assert np.allclose(2 * half.numpy(), other.numpy(), rtol=1e-12, atol=1e-18)
 
 
 def test_optimisers_are_the_options():

@@ -68,6 +68,8 @@ def save_picture(path: str | os.PathLike, trainer: ToyTrainer, samples: np.ndarr
         axis.set_xlim(corners[0][0], corners[1][0])
         axis.set_ylim(corners[0][1], corners[1][1])
         axis.set_aspect("equal")
+        axis.set_xlabel("x", color=INK)
+        axis.set_ylabel("y", color=INK)
         axis.tick_params(colors=INK, length=3)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=80)
