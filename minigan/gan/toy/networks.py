@@ -2,7 +2,8 @@
 
     relu        G: z (N, L) -> depth x [width, ReLU] -> 2;            D: (N, 2 m) -> depth x [width, ReLU] -> 1
     published   G: z (N, 2) -> 4 x [400, batch norm, ReLU] -> 2;      D: (N, 2 m) -> 3 x [200, maxout of 5] -> 1
-                weights normal(0, 0.02), biases zero   (Lin et al. 2018, section 4.1, after Dumoulin 2017)
+                weights normal(0, 0.02), biases zero, averages of batch statistics move by 0.05
+                (Lin et al. 2018, section 4.1, after Dumoulin et al. 2017)
 
 m samples are packed into one critic input (PacGAN); m = 1 without packing. The critic that judges samples together has
 minibatch discrimination (gan/tricks.py) before its last layer.
@@ -38,7 +39,7 @@ def published_generator(random: Generator, latent: int = 2, width: int = 400) ->
     """The generator of the published protocol."""
     layers: list[nn.Module] = []
     for k in range(4):
-        layers += [nn.Linear(width if k else latent, width), nn.BatchNorm1d(width), nn.ReLU()]
+        layers += [nn.Linear(width if k else latent, width), nn.BatchNorm1d(width, momentum=0.05), nn.ReLU()]
     return _small(nn.Sequential(*layers, nn.Linear(width, 2)), random)
 
 

@@ -34,10 +34,11 @@ from ...backend import Generator, device
 from ...capture import capture
 from ...creation import rand, randn, zeros
 from ...ops.index import cat
+from .._state import TrainingState
 from ..losses import LOSSES, loss
 from ..options import check_kinds
 from ..penalties import gradient_penalty
-from ..steps import unroll
+from ..steps import field, set_gradients, unroll
 from ..train import TrainingError
 from ..tricks import check, pack
 from . import data as toydata
@@ -55,9 +56,9 @@ SAMPLE_STREAM, POOL = 6, 100_000
 class ToyOptions:
     """What a run is made of. Raises ValueError for values that make no sense.
 
-    steps: generator steps. lr_d, lr_g: Adam's rates. average: decay of the average of G's weights, 0 for none. falling:
-    the rates fall to zero along half a cosine. nets: relu or published (networks.py). pack: samples judged together
-    by trick packing. unroll, unroll_lr: D's steps that trick unrolled looks through, by plain gradient descent; at a
+    steps: generator steps. turns: alternating, or simultaneous, both players from one batch. lr_d, lr_g: Adam's rates. average: decay of the average of G's weights, 0 for none. falling:
+    the rates fall to zero along half a cosine. nets: relu or published (networks.py). normalised: whether points
+    are scaled to mean 0 and variance 1 per axis. pack: samples judged together by trick packing. unroll, unroll_lr: D's steps that trick unrolled looks through, by plain gradient descent; at a
     rate of 0.03 they run past D's optimum and G, led by a critic that never comes, ends in no mode.
     """
 
@@ -84,6 +85,8 @@ class ToyOptions:
     depth: int = 4
     average: float = 0.99
     falling: bool = True
+    turns: str = "alternating"
+    normalised: bool = True
 
     def __post_init__(self) -> None:
         check_kinds(self, "toy: ")
@@ -110,6 +113,9 @@ class ToyOptions:
             raise ValueError(f"toy: gp_weight must not be negative, got {self.gp_weight}")
         _known("trick", self.trick, TRICKS)
         _known("nets", self.nets, ("relu", "published"))
+        _known("turns", self.turns, ("alternating", "simultaneous"))
+        if self.turns == "simultaneous" and self.n_critic != 1:
+            raise ValueError(f"toy: players that step together do so once each; take n_critic 1, not {self.n_critic}")
         if self.trick == "packing" and (self.pack < 2 or self.batch_size % self.pack):
             raise ValueError(
                 f"toy: packing needs at least 2 samples a pack and a batch that they divide, got pack {self.pack} and"
@@ -138,8 +144,15 @@ PUBLISHED = {
     "n_critic": 1,
     "average": 0.0,
     "falling": False,
+    "turns": "simultaneous",
+    "normalised": False,
 }
-"""The published protocol's settings (Lin et al. 2018, section 4.1)."""
+"""The published protocol's settings (Lin et al. 2018, section 4.1, and the authors' code, github.com/fjxmlzn/PacGAN)."""
+
+
+def published(pack: int = 1) -> dict:
+    """The published settings for a critic that judges `pack` points together: a batch is 100 of its inputs."""
+    return PUBLISHED | {"batch_size": PUBLISHED["batch_size"] * pack, "pack": pack}
 
 
 def options_for(data: str, system: str, trick: str | None = None, **changes) -> ToyOptions:
@@ -166,6 +179,19 @@ def _known(what: str, value: str, names) -> None:
         raise ValueError(f"toy: unknown {what} {value!r}{hint} (known: {', '.join(names)})")
 
 
+class _Rows:
+    """The generator of a batch's rows, as a checkpoint saves it."""
+
+    def __init__(self, random: np.random.Generator) -> None:
+        self.random = random
+
+    def state_dict(self) -> dict:
+        return {"rows": self.random.bit_generator.state}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.random.bit_generator.state = state["rows"]
+
+
 class ToyTrainer:
     """A generator and a critic of points, their optimisers and random numbers. Networks, batches and latents lie on the
     options' device; samples and landscapes are computed on the CPU from a copy."""
@@ -178,6 +204,8 @@ class ToyTrainer:
         pool = self.points.draw(POOL, np.random.default_rng((options.seed, 1)))
         self.centre, spread = pool.mean(0), pool.std(0)
         self.spread = np.where(spread > 0, spread, 1.0)
+        if not options.normalised:
+            self.centre, self.spread = np.zeros(2), np.ones(2)
         self.pool = ((pool - self.centre) / self.spread).astype(np.float32)
         self.rows = np.random.default_rng((options.seed, 2))
         self.pack = options.pack if options.trick == "packing" else 1
@@ -188,6 +216,7 @@ class ToyTrainer:
         self.optim_g = optim.Adam(self.generator.parameters(), options.lr_g, betas)
         self.average = optim.WeightAverage(self.generator, options.average)
         self._critic_step, self._generator_step = capture(self.critic_step), capture(self.generator_step)
+        self._joint_step = capture(self.joint_step)
 
     def _networks(self):
         options, start = self.options, self.random["init"]
@@ -213,24 +242,32 @@ class ToyTrainer:
 
     def critic_step(self) -> dict[str, Tensor]:
         """D's loss on the batch in `real` and fresh fakes, its gradient and an optimiser step."""
-        options = self.options
         with no_grad():
             fake = self.generator(self.latent(self.random["latent_d"]))
         real, fake = self.packed(self.real), self.packed(fake)
-        d_real, d_fake = self.judged(real), self.judged(fake)
-        objective = self.loss.discriminator(d_real, d_fake)
+        objective, figures = self._critic_objective(real, fake, self.judged(real), self.judged(fake))
+        self.optim_d.zero_grad()
+        objective.backward()
+        self._move_critic()
+        return figures
+
+    def _critic_objective(
+        self, real: Tensor, fake: Tensor, d_real: Tensor, d_fake: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """(what D minimises for packed points and their outputs, its figures)."""
+        options, objective = self.options, self.loss.discriminator(d_real, d_fake)
         figures = {"d_loss": objective, "d_real": d_real.detach().mean(), "d_fake": d_fake.detach().mean()}
         if options.trick == "gp":
             with device(options.device):
                 eps = rand(real.shape[0], 1, generator=self.random["eps"])
             penalty, figures["gradient_norm"] = gradient_penalty(self.judged, real, fake, eps)
             figures["d_objective"] = objective = objective + options.gp_weight * penalty
-        self.optim_d.zero_grad()
-        objective.backward()
+        return objective, figures
+
+    def _move_critic(self) -> None:
         self.optim_d.step()
-        if options.clipped:
-            optim.clip_weights_(self.critic.parameters(), options.clip)
-        return figures
+        if self.options.clipped:
+            optim.clip_weights_(self.critic.parameters(), self.options.clip)
 
     def generator_step(self) -> dict[str, Tensor]:
         """G's loss on fresh latents, its gradient, an optimiser step, and the average's step."""
@@ -248,6 +285,23 @@ class ToyTrainer:
         self.optim_g.step()
         self.average.update(self.generator)
         return {"g_loss": objective, "g_weight_gradient": norm}
+
+    def joint_step(self) -> dict[str, Tensor]:
+        """Both players' gradients at the same weights, on the same reals and fakes, and then both steps."""
+        real, fake = self.packed(self.real), self.packed(self.generator(self.latent(self.random["latent_g"])))
+        d_real, d_fake = self.judged(real), self.judged(fake)
+        d_objective, figures = self._critic_objective(real, fake, d_real, d_fake)
+        if self.options.trick == "unrolled":
+            g_objective = self._unrolled(fake)
+        else:
+            g_objective = self.loss.generator(d_fake, d_real if self.loss.relativistic else None)
+        players = [list(self.critic.parameters()), list(self.generator.parameters())]
+        set_gradients(players, field([d_objective, g_objective], players))
+        norm = optim.grad_norm([p.grad for p in players[1]])
+        self._move_critic()
+        self.optim_g.step()
+        self.average.update(self.generator)
+        return figures | {"g_loss": g_objective, "g_weight_gradient": norm}
 
     def _unrolled(self, fake: Tensor) -> Tensor:
         """G's loss under the critic that k gradient steps on D's loss would lead to; the steps stay in the graph."""
@@ -280,8 +334,9 @@ class ToyTrainer:
             self.optim_g.param_groups[0]["lr"] = options.lr_g * left
         for _ in range(options.n_critic):
             self.real.assign(self.pool[self.rows.integers(len(self.pool), size=options.batch_size)])
-            figures = self._critic_step()
-        figures = figures | self._generator_step()
+            figures = self._joint_step() if options.turns == "simultaneous" else self._critic_step()
+        if options.turns == "alternating":
+            figures = figures | self._generator_step()
         self.steps_done += 1
         return figures
 
@@ -299,6 +354,12 @@ class ToyTrainer:
                     raise TrainingError(f"step {self.steps_done}: {', '.join(bad)} no longer finite; lower the rates")
                 report(self.steps_done, values)
                 yield self.steps_done
+
+    def state(self) -> TrainingState:
+        """What a checkpoint holds beside `steps_done`."""
+        networks = {"generator": self.generator, "critic": self.critic}
+        optimisers = {"optim_d": self.optim_d, "optim_g": self.optim_g}
+        return TrainingState(networks, optimisers, self.average, self.random, {}, _Rows(self.rows))
 
     @np.errstate(over="ignore", invalid="ignore")
     def sample(self, count: int, seed: int = 0, average: bool = True) -> np.ndarray:
