@@ -32,7 +32,7 @@ def register(main: click.Group, command: Callable) -> None:
 def toy(name, system, trick, published, out, **options) -> dict:
     """Train a GAN on points in the plane. NAME is ring, grid, moons, roll, spiral, or a .npz or .csv file of points."""
     from ..gan.toy import run as toyrun
-    from ..gan.toy.trainer import PUBLISHED, options_for
+    from ..gan.toy.options import PUBLISHED, options_for
 
     changes = (PUBLISHED if published else {}) | {k: v for k, v in options.items() if v is not None}
     figures = toyrun.run(options_for(name, system, trick, **changes), out)

@@ -199,6 +199,8 @@ def scores(samples: np.ndarray, points: Points, seed: int = 0) -> dict[str, floa
     modes, high_quality, reverse_kl   where the set is a mixture: modes found; share of samples within 3 sigma of their
                                       nearest mode; KL(histogram of the nearest modes of all high-quality samples ||
                                       uniform) in nats, infinite where none is
+    coverage                          the sum over modes of min(share of samples that are good and there, 1 / modes):
+                                      what quality and modes come to together, 1 less a total variation
     histogram                         high-quality samples a mode
     w1, w1_floor                      exact distance to as many points of the set, and between two such draws of it
 
@@ -222,7 +224,7 @@ W1_SAMPLES = 1000
 
 
 def mode_scores(samples: np.ndarray, modes: np.ndarray, sigma: float) -> dict[str, float | int | list[int]]:
-    """modes, high_quality, reverse_kl, histogram, as `scores` says, for samples (N, 2) and modes (K, 2)."""
+    """modes, high_quality, coverage, reverse_kl, histogram, as `scores` says, for samples (N, 2) and modes (K, 2)."""
     from scipy.spatial import cKDTree
 
     finite = np.isfinite(samples).all(1)
@@ -233,6 +235,7 @@ def mode_scores(samples: np.ndarray, modes: np.ndarray, sigma: float) -> dict[st
     return {
         "modes": int((histogram > 0).sum()),
         "high_quality": float(good.mean()),
+        "coverage": float(np.minimum(histogram / len(samples), 1 / len(modes)).sum()),
         "reverse_kl": float((share * np.log(share * len(modes))).sum()) if len(share) else float("inf"),
         "histogram": histogram.tolist(),
     }

@@ -1,14 +1,15 @@
 """`minigan scoreboard --protocol`: the published experiment in the plane, cell by cell, to be stopped and gone on with.
 
-A cell is a method on a set with a seed: 50,000 updates of the published networks (networks.py), then 2,500 samples. Its
-state is saved every 2,000 updates, so that an interrupted cell loses a minute; a finished one is a line of `cells.jsonl`
-in the folder, and the page is drawn from these lines. Cells with published figures come first, seed by seed.
+A cell is a method on a set with a seed: 50,000 updates of the published networks (networks.py), then 2,500 samples.
+Its state is saved every 2,000 updates, so that an interrupted cell loses a minute; a finished one is a line of
+`cells.jsonl` in the folder, and the page is drawn from these lines. Cells with published figures come first, seed by
+seed.
 
     z ~ N(0, I), (100 m, 2); a batch is 100 inputs of D, each of m points; the points in their own units
     D:  softplus(-D(x)) + softplus(D(Gz));   G:  softplus(-D(Gz));   both step together, Adam 1e-4, beta1 0.8
 
-The paper's section 4.1 and the authors' code (github.com/fjxmlzn/PacGAN, synthetic_data_experiments) agree on these. The
-code runs 400 epochs of 1,000 updates; 50,000 updates are an eighth of that.
+These are the settings of the authors' code (github.com/fjxmlzn/PacGAN, synthetic_data_experiments). It runs 400 epochs
+of 1,000 updates; 50,000 updates are an eighth of that.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ import numpy as np
 from ... import checkpoint
 from ..._files import atomic_write
 from ..train import TrainingError
-from . import data as toydata
-from .trainer import ToyOptions, ToyTrainer, options_for, published
+from .options import ToyOptions, options_for, published
+from .trainer import ToyTrainer
 
 METHODS = {
     "GAN": ("plain", 1),
@@ -78,7 +79,8 @@ def train(options: ToyOptions, folder: Path, show: Callable[[str], None] = lambd
                 if old != path:
                     old.unlink()
                     old.with_suffix(".safetensors").unlink(missing_ok=True)
-            show(f"step {step:,}: {(time.process_time() - start) / (step - first) * 1e3:.1f} ms of processor time a step")
+            each = (time.process_time() - start) / (step - first)
+            show(f"step {step:,}: {each * 1e3:.1f} ms of processor time a step")
     except TrainingError as error:
         diverged = str(error)
     done = max(trainer.steps_done - first, 1)

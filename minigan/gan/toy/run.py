@@ -26,7 +26,8 @@ from ...checkpoint import CheckpointError
 from ..losses import loss
 from . import data as toydata
 from . import viz as toyviz
-from .trainer import ToyOptions, ToyTrainer
+from .options import ToyOptions
+from .trainer import ToyTrainer
 
 FRAMES, LOOKS = 40, 400
 

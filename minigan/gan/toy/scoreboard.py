@@ -34,8 +34,10 @@ from ...backend import set_num_threads
 from ..losses import LOSSES
 from ..train import TrainingError
 from ..tricks import ImpossiblePair
-from .trainer import PUBLISHED, TRICKS, ToyOptions, ToyTrainer, options_for
+from .options import PUBLISHED, ToyOptions, options_for
+from .trainer import ToyTrainer
 
+TRICKS = ("plain", "gp", "spectral-norm", "packing", "unrolled", "minibatch")
 SIX = ("minimax", "non-saturating", "least-squares", "hinge", "wasserstein", "f-pearson")
 
 
