@@ -25,7 +25,7 @@ from ... import nn, optim
 from ...autograd import Tensor, grad, no_grad
 from ...backend import Generator, device
 from ...capture import capture
-from ...creation import rand, randn, zeros
+from ...creation import arange, rand, randn, zeros
 from ...ops.basic import cast, eq
 from ...ops.elementary import floor
 from ...ops.index import cat
@@ -109,15 +109,16 @@ class ToyTrainer:
         self.pool = np.concatenate([self.pool, np.eye(len(modes), dtype=np.float32)[nearest]], 1)
         return len(modes)
 
-    def latent(self, random: Generator, count: int | None = None) -> Tensor:
-        """Latents (batch_size or count, latent), with a random mode's columns where there are labels."""
+    def latent(self, random: Generator, count: int | None = None, where: str | None = None) -> Tensor:
+        """Latents (batch_size or count, latent), with a random mode's columns where there are labels. where: a device,
+        the options' by default."""
         options, count = self.options, count or self.options.batch_size
-        with device(options.device):
+        with device(where or options.device):
             z = LATENTS[self.trick.latents](count, options.latent, generator=random)
             if not self.classes:
                 return z
             mode = floor(self.classes * rand(count, 1, generator=random))
-            return cat([z, cast(eq(mode, Tensor(np.arange(self.classes, dtype=np.float32))), z.dtype)], 1)
+            return cat([z, cast(eq(mode, arange(self.classes, dtype=np.float32)), z.dtype)], 1)
 
     def fakes(self, z: Tensor) -> Tensor:
         """Generated points (N, 2), the columns of their modes after them where there are labels."""
@@ -292,7 +293,7 @@ class ToyTrainer:
         was_training = network.training
         network.eval()
         with no_grad(), device("cpu"):
-            points = network(self.latent(Generator(seed, SAMPLE_STREAM), count)).data
+            points = network(self.latent(Generator(seed, SAMPLE_STREAM), count, "cpu")).data
         network.train(was_training)
         return points * self.spread + self.centre
 
