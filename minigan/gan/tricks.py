@@ -25,7 +25,7 @@ from ..ops.elementary import abs, exp, sqrt, square
 from ..ops.index import cat
 from ..ops.matmul import matmul
 from ..ops.reduce import amin, mean, safe_norm, sum
-from .losses import Loss, Output, nearest
+from .losses import Loss, Output, loss, nearest
 
 TRICKS = {
     "two-sided": "gradient penalty, norm 1 at interpolates (gan.penalties)",
@@ -280,6 +280,17 @@ def noisy(row: Loss, rate: float, random: Generator | None = None) -> Loss:
         return row.discriminator(where(wrong, fake, real), where(wrong, real, fake))
 
     return replace(row, discriminator=discriminator, convention=f"{row.convention}; labels wrong with chance {rate:g}")
+
+
+LABELS = ("exact", "smooth", "soft", "noisy")
+
+
+def labelled(kind: str, name: str, random: Generator | None = None) -> Loss:
+    """The loss called `name` with labels of a kind: exact, smooth (reals 0.9), soft (drawn), noisy (5 of 100 wrong).
+    ImpossiblePair where the loss has no such labels."""
+    row = loss(name)
+    return {"exact": lambda: row, "smooth": lambda: smoothed(row), "soft": lambda: soft(row, random),
+            "noisy": lambda: noisy(row, 0.05, random)}[kind]()  # fmt: skip
 
 
 def instance_noise(x: Tensor, sigma: float, random: Generator | None = None) -> Tensor:

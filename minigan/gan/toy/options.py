@@ -23,7 +23,8 @@ class ToyOptions:
     What a trick of that name reads: pack, samples judged together. unroll, unroll_lr: D's steps that G looks through,
     by plain gradient descent; at a rate of 0.03 they run past D's optimum and G, led by a critic that never comes, ends
     in no mode. noise: the standard deviation, in normalised units, from which instance-noise falls to 0. ahead: the
-    step to the point at which lookahead takes both gradients. consensus: the weight of the field's norm.
+    plain step, falling as the rates do, to the point at which lookahead takes both gradients. consensus: the weight of
+    the field's norm.
     """
 
     data: str = "ring"
@@ -40,7 +41,7 @@ class ToyOptions:
     n_critic: int = 2
     gp_weight: float = 0.1
     noise: float = 0.1
-    ahead: float = 0.1
+    ahead: float = 1e-3
     consensus: float = 0.1
     clip: float = 0.05
     pack: int = 2

@@ -79,7 +79,7 @@ class ToyTrainer:
         self.pack = options.pack if options.trick == "packing" else 1
         self.generator, self.critic = (network.to(options.device) for network in self._networks())
         self.real = zeros(options.batch_size, 2 + self.classes, device=options.device)
-        self.sigma = zeros(1, device=options.device)
+        self.sigma, self.ahead = zeros(1, device=options.device), zeros((), device=options.device)
         self.reals = Tensor(self.pool[:REFERENCE]).to(options.device)
         betas = (options.beta1, options.beta2)
         self.rates = options.lr_d * self.trick.rates[0], options.lr_g * self.trick.rates[1]
@@ -209,7 +209,7 @@ class ToyTrainer:
             return figures
 
         if self.trick.moves == "lookahead":
-            figures = lookahead_step([self.optim_d, self.optim_g], gradients, [self.options.ahead] * 2)
+            figures = lookahead_step([self.optim_d, self.optim_g], gradients, [self.ahead] * 2)
         else:
             figures = gradients()
             self.optim_d.step()
@@ -251,8 +251,10 @@ class ToyTrainer:
         Numbers that overflow are left to `train`, which looks for them, so NumPy's warnings of them are off here.
         """
         options = self.options
+        left = (1 + cos(pi * self.steps_done / options.steps)) / 2 if options.falling else 1.0
+        if self.trick.moves == "lookahead":
+            self.ahead.assign(np.float32(options.ahead * left))
         if options.falling:
-            left = (1 + cos(pi * self.steps_done / options.steps)) / 2
             for optimiser, rate in zip((self.optim_d, self.optim_g), self.rates, strict=True):
                 optimiser.param_groups[0]["lr"] = rate * left
         if self.trick.noise:
