@@ -19,7 +19,23 @@ import click
 
 from .. import __version__, _starting
 from .._terminal import printable
-from . import check, data, docs, interpolate, judge, ops, strip, toy, train, translate, traverse
+from . import (
+    check,
+    data,
+    docs,
+    export,
+    interpolate,
+    judge,
+    nightly,
+    ops,
+    report,
+    strip,
+    toy,
+    trace,
+    train,
+    translate,
+    traverse,
+)
 
 
 @contextmanager

@@ -9,6 +9,14 @@ import click
 
 from .options import DEVICES, FOLDER, SOME, STEPS
 
+TRICKS = (
+    *("plain", "gp", "spectral-norm", "packing", "unrolled", "minibatch", "pairwise", "feature-matching"),
+    *("feature-covariance", "smoothing", "soft-labels", "noisy-labels", "instance-noise", "batch-norm"),
+    *("virtual-batch-norm", "leaky", "spherical", "uniform", "two-rates", "low-rates", "simultaneous", "lookahead"),
+    *("consensus", "one-sided", "zero-centred", "r1", "r2", "labels", "nearest"),
+)
+"""The names of minigan.gan.toy.TRICKS, which `--help` shows without loading it."""
+
 
 def register(main: click.Group, command: Callable) -> None:
     """Add the commands; `command` makes a sub-command as minigan/cli/main.py does."""
@@ -18,7 +26,7 @@ def register(main: click.Group, command: Callable) -> None:
 
 @click.argument("name")
 @click.option("--loss", "system", default="wgan-gp", show_default=True, help="wgan-gp, wgan, gan, or a loss's name.")
-@click.option("--trick", help="plain, gp, spectral-norm, packing, unrolled or minibatch; what the loss implies.")
+@click.option("--trick", help=f"What the loss implies by default, or one of: {', '.join(TRICKS)}.")
 @click.option("--published", is_flag=True, help="Networks and settings of PacGAN's published protocol.")
 @click.option("--steps", type=int, help="Generator steps.")
 @click.option("--batch-size", type=int, help="Points per step.")
@@ -31,31 +39,52 @@ def register(main: click.Group, command: Callable) -> None:
 @click.option("--out", type=FOLDER, help="Folder to write; by default the next number in toy/.")
 def toy(name, system, trick, published, out, **options) -> dict:
     """Train a GAN on points in the plane. NAME is ring, grid, moons, roll, spiral, or a .npz or .csv file of points."""
+    from ..gan.toy import nulls
     from ..gan.toy import run as toyrun
-    from ..gan.toy.trainer import PUBLISHED, options_for
+    from ..gan.toy.options import options_for
+    from ..gan.toy.options import published as settings
 
-    changes = (PUBLISHED if published else {}) | {k: v for k, v in options.items() if v is not None}
+    pack = (options["pack"] or 2) if trick == "packing" else 1
+    changes = (settings(pack) if published else {}) | {k: v for k, v in options.items() if v is not None}
     figures = toyrun.run(options_for(name, system, trick, **changes), out)
+    click.echo(nulls.page(figures, figures["null_models"]))
     click.echo(f"{toyrun.line(figures)}; {figures['seconds']:.0f} s; pictures in {figures['out']}")
     return figures
 
 
 @click.option("--quick", "size", flag_value="quick", help="Some five minutes on two cores.")
 @click.option("--standard", "size", flag_value="standard", default=True, help="Within an hour (the default).")
-@click.option("--full", "size", flag_value="full", help="Every loss, the published protocol, overnight.")
+@click.option("--full", "size", flag_value="full", help="Every loss, the published settings, overnight.")
+@click.option("--tricks", "size", flag_value="tricks", help="Every trick beside the plain run: a verdict each.")
+@click.option("--protocol", "size", flag_value="protocol", help="The published experiment, 50,000 updates a cell.")
 @click.option("--steps", type=STEPS, help="Generator steps a cell.")
 @click.option("--seeds", type=SOME, help="Seeds a pair.")
 @click.option("--device", default="cpu", show_default=True, help=DEVICES)
 @click.option("--jobs", default=2, show_default=True, type=SOME, help="Cells at a time, a process each.")
 @click.option("--out", type=FOLDER, help="Folder of the cells; scoreboard-SETTING by default.")
 def scoreboard(size, steps, seeds, device, jobs, out) -> dict:
-    """Losses x tricks on the ring, the best pairs on the grid. Call it again to go on with an interrupted one."""
+    """Losses x tricks on the ring, the best pairs on the grid; or every trick beside the plain run; or the published
+    experiment. Call it again to go on with an interrupted one."""
     from .. import backend
     from ..gan.toy import scoreboard as board
 
     device = backend.device(device)
     out = out or Path(f"scoreboard-{size}")
-    figures = board.run(size, out, device, lambda line: click.echo(line, err=True), jobs, steps=steps, seeds=seeds)
+
+    def show(line: str) -> None:
+        click.echo(line, err=True)
+
+    if size in ("tricks", "protocol"):
+        from ..gan.toy import compare, protocol
+
+        which = compare if size == "tricks" else protocol
+        changes = {"device": device} | ({} if steps is None else {"steps": steps})
+        some = range(which.SEEDS[0], which.SEEDS[0] + (seeds or len(which.SEEDS)))
+        figures = which.run(out, seeds=some, jobs=jobs, show=show, **changes)
+        click.echo(which.text(figures))
+        click.echo(f"written: {out / size}.md")
+        return figures
+    figures = board.run(size, out, device, show, jobs, steps=steps, seeds=seeds)
     click.echo(board.text(figures))
     click.echo(f"written: {', '.join(str(out / f'scoreboard.{kind}') for kind in ('json', 'txt', 'md'))}")
     return figures

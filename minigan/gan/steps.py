@@ -14,6 +14,7 @@ spirals outwards.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from ..autograd import Tensor, grad, no_grad
 from ..creation import zeros_like
@@ -22,6 +23,7 @@ from ..ops.reduce import sum
 from ..optim import Adam, Optimizer
 
 Params = Mapping[str, Tensor]
+T = TypeVar("T")
 
 
 def field(
@@ -68,9 +70,9 @@ def consensus(losses: Sequence[Tensor], players: Sequence[Sequence[Tensor]]) -> 
     return total / 2
 
 
-def lookahead_step(optimisers: Sequence[Optimizer], gradients: Callable[[], None], rates: Sequence[float]) -> None:
+def lookahead_step(optimisers: Sequence[Optimizer], gradients: Callable[[], T], rates: Sequence[float]) -> T:
     """One extragradient step: every player moves by its rate to a predicted point, the gradient is taken there, and
-    each optimiser then steps from the old point along it.
+    each optimiser then steps from the old point along it. Returns what the second call of `gradients` returns.
 
     gradients: computes all players' .grad at the present parameters; it is called twice and must use the same samples
     both times. rates: the step to the predicted point, one per optimiser.
@@ -83,12 +85,13 @@ def lookahead_step(optimisers: Sequence[Optimizer], gradients: Callable[[], None
             for p in params:
                 if p.grad is not None:
                     p.assign(p - rate * p.grad)
-    gradients()
+    figures = gradients()
     for params, values in zip(players, old, strict=True):
         for p, value in zip(params, values, strict=True):
             p.assign(value)
     for optimiser in optimisers:
         optimiser.step()
+    return figures
 
 
 class Optimistic:

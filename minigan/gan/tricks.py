@@ -8,7 +8,7 @@ Shapes: samples (N, F) or (N, C, H, W), critic outputs (N,), latents (N, latent)
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fnmatch import fnmatch
 
@@ -24,8 +24,8 @@ from ..ops.basic import cast, where
 from ..ops.elementary import abs, exp, sqrt, square
 from ..ops.index import cat
 from ..ops.matmul import matmul
-from ..ops.reduce import mean, safe_norm, sum
-from .losses import Loss, Output, nearest
+from ..ops.reduce import amin, mean, safe_norm, sum
+from .losses import Loss, Output, loss, nearest
 
 TRICKS = {
     "two-sided": "gradient penalty, norm 1 at interpolates (gan.penalties)",
@@ -44,7 +44,7 @@ TRICKS = {
     "two-time-scale": "one learning rate per player (gan.steps)",
     "feature-matching": "the generator matches means (and covariances) of the critic's features",
     "minibatch": "minibatch discrimination",
-    "smoothing": "labels other than 0 and 1",
+    "smoothing": "labels other than 0 and 1, fixed or drawn",
     "noisy-labels": "each label wrong with some probability",
     "instance-noise": "decaying noise on everything the critic sees",
     "spherical": "latents on a sphere",
@@ -109,7 +109,7 @@ def feature_matching(real: Tensor, fake: Tensor, covariance: bool = False) -> Te
     if not covariance:
         return apart
     a, b = real - centre_real, fake - centre_fake
-    gap = matmul(a.transpose(0, 1), a) / len(a.data) - matmul(b.transpose(0, 1), b) / len(b.data)
+    gap = matmul(a.transpose(0, 1), a) / a.shape[0] - matmul(b.transpose(0, 1), b) / b.shape[0]
     return apart + sum(square(gap))
 
 
@@ -150,6 +150,14 @@ class MinibatchDiscrimination(nn.Module):
         gaps = m.reshape(n, 1, self.kernels, self.dim) - m.reshape(1, n, self.kernels, self.dim)
         far = sum(abs(gaps), 3) if self.distance == "l1" else safe_norm(gaps, 3)
         return cat([x, sum(exp(-far), 1) - 1], 1)
+
+
+class PairwiseDistance(nn.Module):
+    """Appends to features (N, F) each sample's mean L2 distance to its batch-mates: (N, F + 1)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, F) -> (N, F + 1)."""
+        return cat([x, pairwise_distance(x)], 1)
 
 
 class VirtualBatchNorm(nn.Module):
@@ -224,17 +232,38 @@ def smoothed(row: Loss, real: float = 0.9, fake: float = 0.0) -> Loss:
     check(row.name, ["smoothing"])
     if not 0 <= fake < real <= 1:
         raise ValueError(f"smoothed: needs 0 <= fake < real <= 1, got real {real}, fake {fake}")
-    if row.output is Output.LOGIT:  # -(y ln D + (1 - y) ln(1 - D)) = softplus(t) - y t
-        return replace(
-            row,
-            discriminator=lambda r, f: mean(softplus(r) - real * r) + mean(softplus(f) - fake * f),
-            convention=f"{row.convention}; labels {real:g} and {fake:g}",
-        )
-    return replace(
-        row,
-        discriminator=lambda r, f: mean(square(r - real)) / 2 + mean(square(f - fake)) / 2,
-        convention=f"{row.convention}; labels {real:g} and {fake:g}",
-    )
+    return _labelled(row, lambda r, f: (real, fake), f"labels {real:g} and {fake:g}")
+
+
+def soft(row: Loss, random: Generator | None = None, width: float = 0.3) -> Loss:
+    """The loss with a label of its own for every sample: reals uniform in [1 - width, 1], fakes in [0, width].
+
+    Raises ValueError for a loss without labels, or a width outside [0, 1/2).
+    """
+    check(row.name, ["smoothing"])
+    if not 0 <= width < 0.5:
+        raise ValueError(f"soft: the width must be in [0, 0.5), got {width}")
+
+    def labels(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        draws = (cast(rand(*x.shape, generator=random), x.dtype) for x in (real, fake))
+        return 1 - width * next(draws), width * next(draws)
+
+    return _labelled(row, labels, f"labels within {width:g} of 1 and 0")
+
+
+def _labelled(row: Loss, labels: Callable, words: str) -> Loss:
+    """The loss whose discriminator is told labels(real outputs, fake outputs), a pair of numbers or tensors."""
+
+    def logits(r: Tensor, f: Tensor) -> Tensor:  # -(y ln D + (1 - y) ln(1 - D)) = softplus(t) - y t
+        real, fake = labels(r, f)
+        return mean(softplus(r) - real * r) + mean(softplus(f) - fake * f)
+
+    def squares(r: Tensor, f: Tensor) -> Tensor:
+        real, fake = labels(r, f)
+        return mean(square(r - real)) / 2 + mean(square(f - fake)) / 2
+
+    told = logits if row.output is Output.LOGIT else squares
+    return replace(row, discriminator=told, convention=f"{row.convention}; {words}")
 
 
 def noisy(row: Loss, rate: float, random: Generator | None = None) -> Loss:
@@ -253,6 +282,17 @@ def noisy(row: Loss, rate: float, random: Generator | None = None) -> Loss:
     return replace(row, discriminator=discriminator, convention=f"{row.convention}; labels wrong with chance {rate:g}")
 
 
+LABELS = ("exact", "smooth", "soft", "noisy")
+
+
+def labelled(kind: str, name: str, random: Generator | None = None) -> Loss:
+    """The loss called `name` with labels of a kind: exact, smooth (reals 0.9), soft (drawn), noisy (5 of 100 wrong).
+    ImpossiblePair where the loss has no such labels."""
+    row = loss(name)
+    return {"exact": lambda: row, "smooth": lambda: smoothed(row), "soft": lambda: soft(row, random),
+            "noisy": lambda: noisy(row, 0.05, random)}[kind]()  # fmt: skip
+
+
 def instance_noise(x: Tensor, sigma: float, random: Generator | None = None) -> Tensor:
     """x + sigma N(0, I), for reals and fakes alike (Sønderby et al. 2017)."""
     return x if sigma == 0 else x + sigma * cast(randn(*x.shape, generator=random), x.dtype)
@@ -269,6 +309,21 @@ def spherical(z: Tensor) -> Tensor:
     """Latents (N, d) moved to the sphere of radius sqrt(d), where most of a normal distribution's mass lies anyway."""
     with no_grad():
         return z * (np.sqrt(z.shape[1]) / safe_norm(z, 1, keepdim=True))
+
+
+def nearest_real(fake: Tensor, reals: Tensor) -> Tensor:
+    """E min over the reals of ||x - G(z)||^2, for (N, F) and (R, F): a generator's loss without a critic. What it
+    minimises is to copy."""
+    gaps = fake.reshape(fake.shape[0], 1, -1) - reals.detach().reshape(1, reals.shape[0], -1)
+    return mean(amin(sum(square(gaps), 2), 1))
+
+
+LATENTS: dict[str, Callable[..., Tensor]] = {
+    "normal": randn,
+    "uniform": rand,
+    "spherical": lambda *shape, **settings: spherical(randn(*shape, **settings)),
+}
+"""Distributions of latents: a function of (N, d) and the keywords of `randn` each."""
 
 
 def slerp(a: np.ndarray, b: np.ndarray, t: float) -> np.ndarray:

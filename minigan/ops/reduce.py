@@ -6,6 +6,7 @@ size 1, as in PyTorch.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -50,6 +51,8 @@ class Extreme(Op):
         self.axes = axes
 
     def forward(self, x):
+        if parts := _parts(x, self.axes):
+            return functools.reduce(np.maximum if self.name == "amax" else np.minimum, parts)
         return getattr(namespace(x), self.name)(x, self.axes)
 
     def vjp(self, node, need, g):
@@ -85,8 +88,10 @@ class ExtremeShare(Op):
 
     def forward(self, x, y):
         extremes = (x == y).astype(x.dtype)
+        parts = _parts(extremes, self.axes)
+        count = np.expand_dims(functools.reduce(np.add, parts), self.axes) if parts else None
         with np.errstate(invalid="ignore"):
-            return namespace(x).asarray(extremes / extremes.sum(self.axes, keepdims=True))
+            return namespace(x).asarray(extremes / (extremes.sum(self.axes, keepdims=True) if count is None else count))
 
 
 class Softmax(Op):
@@ -192,6 +197,17 @@ class Offset(Op):
     def forward(self, x):
         xp, top = namespace(x), largest(x, self.axes)
         return xp.where(xp.isfinite(top), top, 0).astype(x.dtype)
+
+
+SHORT = 16
+
+
+def _parts(x, axes: tuple[int, ...]) -> list:
+    """x at each place of one short axis, at least 2 of them: NumPy takes the extreme of a few whole arrays some 30
+    times as fast as it goes along a short axis. None of them where x is no NumPy array or the axis is long."""
+    if len(axes) > 1 or not isinstance(x, np.ndarray) or not 2 <= x.shape[axes[0]] <= SHORT:
+        return []
+    return [x[(*[slice(None)] * axes[0], i)] for i in range(x.shape[axes[0]])]
 
 
 def largest(x, axis):

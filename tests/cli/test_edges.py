@@ -182,8 +182,8 @@ def test_no_bar_is_written_into_a_file(tmp_path, monkeypatch, terminal):
     errors.isatty = lambda: terminal
     monkeypatch.setattr(sys, "stderr", errors)
     monkeypatch.setattr("tqdm.tqdm", bar)
+    from minigan.gan.toy import options_for as toy_options
     from minigan.gan.toy import run as toyrun
-    from minigan.gan.toy.trainer import options_for as toy_options
 
     with pytest.raises(Asked) as asked:
         toyrun.run(toy_options("ring", "wgan-gp", steps=2, batch_size=8), tmp_path / "toy")

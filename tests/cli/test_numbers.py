@@ -11,8 +11,8 @@ from minigan.cli import main
 from minigan.gan.options import CommonOptions
 from minigan.gan.run import Run
 from minigan.gan.systems.table import SYSTEMS, options_for
+from minigan.gan.toy import options_for as toy_options_for
 from minigan.gan.toy import scoreboard
-from minigan.gan.toy.trainer import options_for as toy_options_for
 
 VALUES = [
     "0",

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from support.worlds import Formula
+from worlds import Formula
 
 import minigan as mg
 from minigan import nn

@@ -8,9 +8,8 @@ import pytest
 from minigan import checkpoint, data
 from minigan.checkpoint import CheckpointError
 from minigan.gan.metrics import classifier
+from minigan.gan.toy import cells, options_for
 from minigan.gan.toy import run as toyrun
-from minigan.gan.toy import scoreboard
-from minigan.gan.toy.trainer import options_for
 
 
 @pytest.fixture(scope="module")
@@ -92,12 +91,12 @@ def test_the_record_of_a_toy_run_may_be_anything(toy):
 
 def test_a_damaged_cell_is_run_again(tmp_path, monkeypatch):
     options = options_for("ring", "hinge", steps=2, batch_size=4, width=4, depth=1)
-    figures = scoreboard.cell(options, tmp_path)
+    figures = cells.cell(options, tmp_path)
     (path,) = tmp_path.glob("*.json")
     whole = path.read_text()
-    assert scoreboard.cell(options, tmp_path) == figures
+    assert cells.cell(options, tmp_path) == figures
     calls = []
-    monkeypatch.setattr(scoreboard, "ToyTrainer", lambda _: calls.append(1) or (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(cells, "ToyTrainer", lambda _: calls.append(1) or (_ for _ in ()).throw(KeyboardInterrupt))
     number = f'"modes": {figures["modes"]}'
     for text in (
         whole.replace(number, '"modes": 7'),
@@ -110,5 +109,5 @@ def test_a_damaged_cell_is_run_again(tmp_path, monkeypatch):
         assert text != whole
         path.write_text(text)
         with pytest.raises(KeyboardInterrupt):
-            scoreboard.cell(options, tmp_path)
+            cells.cell(options, tmp_path)
     assert len(calls) == 6

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from support.worlds import Formula
+from worlds import Formula
 
 import minigan as mg
 from minigan import nn

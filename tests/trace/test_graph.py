@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from support.worlds import trainer
+from worlds import trainer
 
 import minigan as mg
 from minigan import nn

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from support.worlds import trainer
+from worlds import trainer
 
 import minigan as mg
 from minigan import nn

@@ -1,21 +1,11 @@
 """GANs of points in the plane: `minigan toy` and `minigan scoreboard`."""
 
-from .trainer import (
-    ALIASES,
-    NAMES,
-    POOL,
-    PUBLISHED,
-    SAMPLE_STREAM,
-    STREAMS,
-    TRICKS,
-    ToyOptions,
-    ToyTrainer,
-    options_for,
-)
+from .options import ALIASES, PUBLISHED, ToyOptions, options_for, published
+from .trainer import POOL, SAMPLE_STREAM, STREAMS, ToyTrainer
+from .tricks import TRICKS, Trick
 
 __all__ = [
     "ALIASES",
-    "NAMES",
     "POOL",
     "PUBLISHED",
     "SAMPLE_STREAM",
@@ -23,5 +13,7 @@ __all__ = [
     "TRICKS",
     "ToyOptions",
     "ToyTrainer",
+    "Trick",
     "options_for",
+    "published",
 ]

@@ -193,14 +193,20 @@ def _is_number(text: str) -> bool:
 READERS: dict[str, Callable[[Path], np.ndarray]] = {".npz": _read_npz, ".csv": _read_csv}
 
 
-def scores(samples: np.ndarray, points: Points, seed: int = 0) -> dict[str, float | int | list[int]]:
+def scores(
+    samples: np.ndarray, points: Points, seed: int = 0, floor: bool = True
+) -> dict[str, float | int | list[int]]:
     """The protocol's figures for samples (N, 2) in the set's own units; shares are fractions 0..1.
 
     modes, high_quality, reverse_kl   where the set is a mixture: modes found; share of samples within 3 sigma of their
                                       nearest mode; KL(histogram of the nearest modes of all high-quality samples ||
                                       uniform) in nats, infinite where none is
+    held                              modes at which at least half of their share of all samples lies within 3 sigma
+    coverage                          the sum over modes of min(share of samples that are good and there, 1 / modes):
+                                      what quality and modes come to together, 1 less a total variation
     histogram                         high-quality samples a mode
-    w1, w1_floor                      exact distance to as many points of the set, and between two such draws of it
+    w1, w1_floor                      exact distance to as many points of the set, and between two such draws of it, if
+                                      `floor`
 
     Raises ValueError for samples that are not (N, 2).
     """
@@ -213,7 +219,9 @@ def scores(samples: np.ndarray, points: Points, seed: int = 0) -> dict[str, floa
     if figures["finite"]:
         count = min(len(samples), W1_SAMPLES)
         real, other = (points.sample(count, seed + k) for k in (101, 102))
-        figures |= {"w1": wasserstein(samples[:count], real), "w1_floor": wasserstein(other, real)}
+        figures["w1"] = wasserstein(samples[:count], real)
+        if floor:
+            figures["w1_floor"] = wasserstein(other, real)
     return figures
 
 
@@ -222,7 +230,8 @@ W1_SAMPLES = 1000
 
 
 def mode_scores(samples: np.ndarray, modes: np.ndarray, sigma: float) -> dict[str, float | int | list[int]]:
-    """modes, high_quality, reverse_kl, histogram, as `scores` says, for samples (N, 2) and modes (K, 2)."""
+    """modes, held, high_quality, coverage, reverse_kl, histogram, as `scores` says, for samples (N, 2) and modes
+    (K, 2)."""
     from scipy.spatial import cKDTree
 
     finite = np.isfinite(samples).all(1)
@@ -233,6 +242,8 @@ def mode_scores(samples: np.ndarray, modes: np.ndarray, sigma: float) -> dict[st
     return {
         "modes": int((histogram > 0).sum()),
         "high_quality": float(good.mean()),
+        "held": int((histogram >= len(samples) / (2 * len(modes))).sum()),
+        "coverage": float(np.minimum(histogram / len(samples), 1 / len(modes)).sum()),
         "reverse_kl": float((share * np.log(share * len(modes))).sum()) if len(share) else float("inf"),
         "histogram": histogram.tolist(),
     }

@@ -26,7 +26,9 @@ from ...checkpoint import CheckpointError
 from ..losses import loss
 from . import data as toydata
 from . import viz as toyviz
-from .trainer import ToyOptions, ToyTrainer
+from .nulls import null_scores, sampling_margins, winners
+from .options import ToyOptions
+from .trainer import ToyTrainer
 
 FRAMES, LOOKS = 40, 400
 
@@ -73,6 +75,8 @@ def run(options: ToyOptions, out: str | os.PathLike | None = None, quiet: bool =
         "out": str(folder),
         **_scores(samples, points),
     }
+    nulls = {name: _finite(row) for name, row in null_scores(points).items()}
+    figures |= {"null_models": nulls, "beaten_by": winners(figures, nulls, sampling_margins(figures))}
     row = loss(options.loss)
     title = f"{points.name}, {options.loss}, {options.trick}, {options.steps:,} steps, seed {options.seed}"
     toyviz.save_picture(folder / "samples.png", trainer, samples, f"{title}: {line(figures)}")
@@ -111,8 +115,11 @@ def evaluate(folder: str | os.PathLike, count: int = toydata.SAMPLES, seed: int 
 
 
 def _scores(samples: np.ndarray, points: toydata.Points, seed: int = 0) -> dict:
+    return _finite(toydata.scores(samples, points, seed))
+
+
+def _finite(scores: dict) -> dict:
     """The scores, ready for JSON: a reverse KL that is infinite, for want of any good sample, is None."""
-    scores = toydata.scores(samples, points, seed)
     return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in scores.items()}
 
 
@@ -122,8 +129,9 @@ def line(figures: dict) -> str:
     if "modes" in figures:
         kl = figures["reverse_kl"]
         parts.append(
-            f"{figures['modes']} of {len(figures['histogram'])} modes, {figures['high_quality']:.1%} high quality"
-            f" (ceiling {toydata.CEILING:.1%}), reverse KL {'infinite' if kl is None else f'{kl:.3f}'}"
+            f"{figures['modes']} of {len(figures['histogram'])} modes, {figures['held']} of them held,"
+            f" {figures['high_quality']:.1%} high quality (ceiling {toydata.CEILING:.1%}), coverage"
+            f" {figures['coverage']:.3f}, reverse KL {'infinite' if kl is None else f'{kl:.3f}'}"
         )
     if "w1" in figures:
         parts.append(f"W1 {figures['w1']:.4f} (reals among themselves {figures['w1_floor']:.4f})")

@@ -1,41 +1,33 @@
 """`minigan scoreboard`: losses x tricks on the ring, the best pairs on the grid, seeds, beside published numbers.
 
-Every cell is one training run of a printed, fixed number of generator steps, judged by PacGAN's protocol
-(gan/toy/data.py). A cell is written whole when it is done, under a name that holds everything it depends on, so an
-interrupted scoreboard goes on where it stopped. The best pairs are those with the most modes on the ring, then the
-highest high-quality share; beside them the grid has the published pair, plain and packing. Intervals are Student's 95 %
-of the mean over seeds.
-
-Networks of this size gain little from a second thread, so cells run side by side, each in a process with one thread.
-A cell's figures do not depend on that. An impossible pair is shown with its reason (gan/tricks.py) and not run.
+Every cell (cells.py) is one training run of a printed, fixed number of generator steps, judged by PacGAN's protocol
+(data.py), beside null models and real data (nulls.py). The best pairs are those of the highest coverage on the ring;
+beside them the grid has the published pair, plain and packing. Intervals are Student's 95 % of the mean over seeds. An
+impossible pair is shown with its reason (gan/tricks.py) and not run.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from multiprocessing import active_children, get_context, parent_process
-from multiprocessing.connection import wait
 from pathlib import Path
 
 import numpy as np
 
-from ..._files import atomic_write, parse_json
+from ..._files import atomic_write
 from ...backend import device as check_device
-from ...backend import set_num_threads
 from ..losses import LOSSES
-from ..train import TrainingError
 from ..tricks import ImpossiblePair
-from .trainer import PUBLISHED, TRICKS, ToyOptions, ToyTrainer, options_for
+from . import data as toydata
+from .cells import cell, difference, interval, side_by_side
+from .nulls import DECIDING, FIGURES, REALS, null_scores, winners
+from .options import PUBLISHED, options_for, published
+from .protocol import PUBLISHED_SCORES
 
+TRICKS = ("plain", "gp", "spectral-norm", "packing", "unrolled", "minibatch")
 SIX = ("minimax", "non-saturating", "least-squares", "hinge", "wasserstein", "f-pearson")
 
 
@@ -58,15 +50,6 @@ SETTINGS = {
 }
 """quick: some five minutes on two cores; standard: within an hour; full: the published protocol, overnight or more."""
 
-PUBLISHED_SCORES = (
-    # (set, system, modes, its interval, high-quality share, reverse KL): Lin et al. 2018, tables 1 and 2
-    ("ring", "GAN", 6.3, 0.5, 0.982, 0.45),
-    ("ring", "PacGAN2", 7.9, 0.1, 0.956, 0.07),
-    ("grid", "GAN", 17.3, 0.8, 0.948, 0.70),
-    ("grid", "PacGAN4", 24.8, 0.2, 0.936, 0.04),
-)
-
-
 CLAIMS = (
     # (losses, trick, than which, figure, better is, published in)
     (("minimax", "non-saturating"), "packing", "plain", "modes", 1, "Lin et al. 2018"),
@@ -77,41 +60,6 @@ CLAIMS = (
     (("wasserstein",), "gp", "plain", "high_quality", 1, "Gulrajani et al. 2017"),
 )
 """Published orderings. The Wasserstein loss's plain is weight clipping."""
-
-SHOWN = {"modes": ("modes", 1), "high_quality": ("high quality", 3), "reverse_kl": ("reverse KL", 2), "w1": ("W1", 3)}
-"""Columns of the table: name of the figure -> (title, digits)."""
-
-
-def cell(options: ToyOptions, folder: Path) -> dict:
-    """The figures of one run, from its file or by running it. A run that diverges is a result too: `diverged` says
-    where."""
-    key = json.dumps(asdict(options), sort_keys=True)
-    name = (
-        f"{options.data}-{options.loss}-{options.trick}-{options.seed}-{hashlib.sha256(key.encode()).hexdigest()[:10]}"
-    )
-    path = folder / f"{name}.json"
-    if path.exists():
-        with suppress(OSError, ValueError, KeyError, TypeError):  # no cell of ours, or damaged: run it again
-            record = parse_json(path.read_text())
-            if record["options"] == asdict(options) and record["sha256"] == _digest(record["figures"]):
-                return record["figures"]
-    start, diverged = time.perf_counter(), None
-    trainer = ToyTrainer(options)
-    try:
-        for _ in trainer.train(max(1, options.steps // 10)):
-            pass
-    except TrainingError as error:
-        diverged = str(error)
-    figures = trainer.figures() | {"diverged": diverged, "seconds": round(time.perf_counter() - start, 2)}
-    if not np.isfinite(figures["reverse_kl"]):
-        figures["reverse_kl"] = None
-    record = {"options": asdict(options), "figures": figures, "sha256": _digest(figures)}
-    atomic_write(path, json.dumps(record, indent=1))
-    return figures
-
-
-def _digest(figures: dict) -> str:
-    return hashlib.sha256(json.dumps(figures).encode()).hexdigest()
 
 
 def run(
@@ -138,13 +86,17 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     show(f"{setting.steps:,} generator steps a cell, {setting.seeds} seeds, on {', '.join(setting.losses)}")
     start = time.perf_counter()
-    with _cells(folder, jobs, show) as cells:
+    with side_by_side(folder, jobs, show, cell) as cells:
         ring = _rows("ring", [(a, b) for a in setting.losses for b in TRICKS], setting, cells)
         ran = [r for r in ring if r["refused"] is None]
-        ranked = sorted(ran, key=lambda r: (-r["modes"][0], -r["high_quality"][0]))
+        ranked = sorted(ran, key=lambda r: -r["coverage"][0])
         pairs = [(r["loss"], r["trick"]) for r in ranked[: setting.best]]
         published = [("non-saturating", trick) for trick in ("plain", "packing") if "non-saturating" in setting.losses]
         grid = _rows("grid", list(dict.fromkeys(pairs + published)), setting, cells)
+    nulls = {data: null_scores(toydata.load(data)) for data in ("ring", "grid")}
+    for row in ring + grid:
+        if row["refused"] is None:
+            row["beaten_by"] = _winners(row, nulls[row["data"]])
     figures = {
         "setting": size,
         "steps": setting.steps,
@@ -155,6 +107,7 @@ def run(
         "rows": ring + grid,
         "orderings": orderings(ring + grid),
         "published": [list(row) for row in PUBLISHED_SCORES],
+        "null_models": {d: {n: {k: f[k] for k in FIGURES} for n, f in rows.items()} for d, rows in nulls.items()},
     }
     atomic_write(folder / "scoreboard.json", json.dumps(figures, indent=1))
     atomic_write(folder / "scoreboard.txt", text(figures) + "\n")
@@ -162,67 +115,14 @@ def run(
     return figures
 
 
-@contextmanager
-def _cells(folder: Path, jobs: int, show: Callable[[str], None]) -> Iterator[Callable[[Sequence], list[dict]]]:
-    """A function from options to their cells' figures, in that order, `jobs` at a time."""
-
-    def named(options: ToyOptions) -> str:
-        return f"{options.data} {options.loss} {options.trick} seed {options.seed}"
-
-    if jobs == 1:
-
-        def one_by_one(runs: Sequence[ToyOptions]) -> list[dict]:
-            results = []
-            for options in runs:
-                show(named(options))
-                results.append(cell(options, folder))
-            return results
-
-        yield one_by_one
-        return
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))  # read by the libraries of a process when it starts
-    others = set(active_children())
-    pool = ProcessPoolExecutor(jobs, get_context("spawn"), _start_worker)
-    try:
-
-        def side_by_side(runs: Sequence[ToyOptions]) -> list[dict]:
-            results = []
-            for options, figures in zip(runs, pool.map(cell, runs, [folder] * len(runs)), strict=True):
-                show(f"{named(options)}: {figures['modes']} modes, {figures['high_quality']:.1%} high quality")
-                results.append(figures)
-            return results
-
-        yield side_by_side
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)  # first, or the pool's thread trips over what was cancelled
-        for worker in set(active_children()) - others:  # else the cells that they are at would be waited for
-            worker.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def _start_worker() -> None:
-    """In a process of the pool: one thread, no Ctrl-C of its own, and an end when the process that started it ends,
-    however that was."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process()
-    threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
-    set_num_threads(1)
-
-
 def _rows(data: str, pairs: Sequence[tuple[str, str]], setting: Setting, cells: Callable) -> list[dict]:
     rows, runs = [], []
     for loss, trick in pairs:
         # The published packs: 2 on the ring, 4 on the grid.
-        more = {"pack": 4} if data == "grid" and trick == "packing" else {}
+        more = {}
+        if trick == "packing":
+            count = 4 if data == "grid" else 2
+            more = published(count) if setting.changes.get("nets") == "published" else {"pack": count}
         changes = {**setting.changes, **more, "steps": setting.steps}
         row = {"data": data, "loss": loss, "trick": trick, "refused": None}
         try:
@@ -234,22 +134,17 @@ def _rows(data: str, pairs: Sequence[tuple[str, str]], setting: Setting, cells: 
     for row in rows:
         if row["refused"] is None:
             figures = [next(results) for _ in range(setting.seeds)]
-            row["values"] = {name: [f[name] for f in figures if f.get(name) is not None] for name in SHOWN}
+            row["values"] = {name: [f[name] for f in figures if f.get(name) is not None] for name in FIGURES}
             row |= {name: interval(values) if values else None for name, values in row["values"].items()}
             row["diverged"] = [f["diverged"] for f in figures if f["diverged"]]
             row["seconds"] = round(sum(f["seconds"] for f in figures), 2)
     return rows
 
 
-def interval(values: list[float]) -> tuple[float, float | None]:
-    """(mean, half width of Student's 95 % interval of the mean); no half width for a single value."""
-    from scipy.stats import t
-
-    count = len(values)
-    if count < 2:
-        return round(float(values[0]), 5), None
-    half = t.ppf(0.975, count - 1) * np.std(values, ddof=1) / np.sqrt(count)
-    return round(float(np.mean(values)), 5), round(float(half), 5)
+def _winners(row: dict, nulls: dict[str, dict]) -> list[str]:
+    """The null models that are no worse than the row's means less the half widths of their intervals."""
+    figures, margins = ({key: (row[key] or (None, None))[i] for key in DECIDING} for i in (0, 1))
+    return winners(figures, nulls, margins)
 
 
 def orderings(rows: list[dict]) -> list[dict]:
@@ -267,29 +162,21 @@ def orderings(rows: list[dict]) -> list[dict]:
                 pair = [by_name.get((data, loss, name)) for name in (trick, other)]
                 if None in pair or min(len(r["values"][figure]) for r in pair) < 2:
                     continue
-                low, high = _difference(*(np.asarray(r["values"][figure], float) for r in pair))
+                low, high = difference(*(np.asarray(r["values"][figure], float) for r in pair))
                 verdict = "not separated" if low <= 0 <= high else "reproduced" if better * low > 0 else "reversed"
-                claim = f"{trick}: {'more' if better > 0 else 'less'} {SHOWN[figure][0]} than {other}"
+                claim = f"{trick}: {'more' if better > 0 else 'less'} {FIGURES[figure].title} than {other}"
                 verdicts.append({"data": data, "loss": loss, "claim": claim, "source": source, "verdict": verdict,
                               "difference": [round(low, 5), round(high, 5)]})  # fmt: skip
     return verdicts
 
 
-def _difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """Welch's 95 % interval of mean(a) - mean(b)."""
-    from scipy.stats import ttest_ind
-
-    if a.std() == b.std() == 0:
-        return (float(a[0] - b[0]),) * 2
-    low, high = ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
-    return float(low), float(high)
-
-
 def text(figures: dict) -> str:
     """The table for a person."""
     lines = [
-        f"{figures['steps']:,} generator steps a cell, {figures['seeds']} seeds, mean +- Student's 95 % interval",
-        f"{'':<5} {'loss':<18} {'trick':<14} {'modes':>12} {'high quality':>15} {'reverse KL':>14} {'W1':>16}",
+        f"{figures['steps']:,} generator steps a cell, {figures['seeds']} seeds, mean +- Student's 95 % interval,"
+        f" {toydata.SAMPLES:,} samples a cell; ^ more is better, v less",
+        f"{'':<5} {'loss':<18} {'trick':<14}"
+        + "".join(f"{f.title + (' ^' if f.better > 0 else ' v'):>17}" for f in FIGURES.values()),
     ]
     for r in figures["rows"]:
         head = f"{r['data']:<5} {r['loss']:<18} {r['trick']:<14}"
@@ -297,13 +184,15 @@ def text(figures: dict) -> str:
             lines.append(f"{head} refused: {r['refused']}")
             continue
         diverged = f"  {len(r['diverged'])} diverged" if r["diverged"] else ""
-        lines.append(
-            f"{head} {_pm(r['modes'], 1):>12} {_pm(r['high_quality'], 3):>15} {_pm(r['reverse_kl'], 2):>14}"
-            f" {_pm(r['w1'], 3):>16}{diverged}"
-        )
-    lines.append("published (Lin et al. 2018):")
+        red = f"  red: no better than {', '.join(r['beaten_by'])}" if r["beaten_by"] else ""
+        lines.append(head + "".join(f"{_pm(r[k], f.digits):>17}" for k, f in FIGURES.items()) + diverged + red)
+    for data, rows in figures["null_models"].items():
+        for name, row in rows.items():
+            cells = (_pm(_alone(row[k]), f.digits) for k, f in FIGURES.items())
+            lines.append(f"{data:<5} {name:<33}" + "".join(f"{cell:>17}" for cell in cells))
+    lines.append("published (Lin et al. 2018): modes, high quality, reverse KL")
     for data, system, modes, half, share, kl in figures["published"]:
-        lines.append(f"{data:<5} {system:<33} {modes:>6.1f}+-{half:<4.1f} {share:>15.3f} {kl:>14.2f}")
+        lines.append(f"{data:<5} {system:<33} {modes:>16.1f}+-{half:<4.1f} {share:>15.3f} {kl:>14.2f}")
     lines.append("published orderings:")
     lines += [
         f"{o['data']:<5} {o['loss']:<18} {o['claim']} ({o['source']}): {o['verdict']}" for o in figures["orderings"]
@@ -312,30 +201,44 @@ def text(figures: dict) -> str:
 
 
 def markdown(figures: dict) -> str:
-    """The table as a page of Markdown: what was run, every row, the published numbers, the orderings and verdicts."""
+    """The table as a page of Markdown: what was run, every row, the null models, the published numbers, the orderings
+    and verdicts. A row that a null model beats is in bold, with that model's name."""
     changes = ", ".join(f"{k} {v}" for k, v in figures["options"].items())
     lines = [
         f"# Scoreboard, setting {figures['setting']}",
         "",
         f"`minigan scoreboard --{figures['setting']}`: {figures['steps']:,} generator steps a cell, {figures['seeds']}"
-        f" seeds, {changes}. Mean and half width of Student's 95 % interval over the seeds; 2,500 samples; perfect ones"
-        f" are 98.9 % of high quality. The cells took {figures['cell_seconds']:,.0f} seconds by the clock, each on one"
-        " thread.",
+        f" seeds, {changes}. Mean and half width of Student's 95 % interval over the seeds; {toydata.SAMPLES:,}"
+        f" samples a cell; ↑ more is better, ↓ less. The cells took {figures['cell_seconds']:,.0f} seconds by the"
+        " clock, each on one thread.",
         "",
-        "| set | loss | trick | " + " | ".join(title for title, _ in SHOWN.values()) + " |",
-        "|---|---|---|" + "---|" * len(SHOWN),
+        "Modes are counted as published, with one good sample each: noise finds most of them. A mode is held with half"
+        " of its share of good samples. Coverage, the sum over modes of min(share of samples that are good and there,"
+        " 1 / modes), and W1 ask for quality and modes at once: a row in which a null model is no worse than the bad"
+        " end of its interval is **red**.",
+        "",
+        "| set | loss | trick | "
+        + " | ".join(f"{f.title} {'↑' if f.better > 0 else '↓'}" for f in FIGURES.values())
+        + " | no better than |",
+        "|---|---|---|" + "---|" * (len(FIGURES) + 1),
     ]
     for r in figures["rows"]:
         cells = (
-            [f"refused: {r['refused'].partition(': ')[2]}", *[""] * (len(SHOWN) - 1)]
+            [f"refused: {r['refused'].partition(': ')[2]}", *[""] * (len(FIGURES) - 1)]
             if r["refused"]
-            else [_pm(r[name], digits) for name, (_, digits) in SHOWN.items()]
+            else [_pm(r[name], f.digits) for name, f in FIGURES.items()]
         )
         if r.get("diverged"):
             cells[0] += f", {len(r['diverged'])} diverged"
-        lines.append(f"| {r['data']} | {r['loss']} | {r['trick']} | " + " | ".join(cells) + " |")
+        beaten = f"**red**: {', '.join(r['beaten_by'])}" if r.get("beaten_by") else ""
+        lines.append(f"| {r['data']} | {r['loss']} | {r['trick']} | " + " | ".join([*cells, beaten]) + " |")
+    for data, rows in figures["null_models"].items():
+        for name, row in rows.items():
+            cells = [_pm(_alone(row[k]), f.digits) for k, f in FIGURES.items()]
+            kind = "the ceiling" if name == REALS else "null model"
+            lines.append(f"| {data} | {kind} | {name} | " + " | ".join(cells) + " | |")
     for data, system, modes, half, share, kl in figures["published"]:
-        lines.append(f"| {data} | published | {system} | {modes:.1f}+-{half:.1f} | {share:.3f} | {kl:.2f} | |")
+        lines.append(f"| {data} | published | {system} | {modes:.1f}+-{half:.1f} | | {share:.3f} | | {kl:.2f} | | |")
     lines += [
         "",
         "Published by Lin et al. 2018, whose networks and number of updates are larger. An ordering is reproduced where"
@@ -349,6 +252,10 @@ def markdown(figures: dict) -> str:
             f"| {o['data']} | {o['loss']} | {o['claim']} | {o['source']} | {o['verdict']} | {low:.2f} to {high:.2f} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _alone(value: float | None) -> tuple[float, None] | None:
+    return None if value is None or not np.isfinite(value) else (value, None)
 
 
 def _pm(value: tuple[float, float | None] | None, digits: int) -> str:

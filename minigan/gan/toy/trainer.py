@@ -1,18 +1,13 @@
-"""GANs on points in the plane: options, the trainer and its captured steps.
+"""GANs on points in the plane: the trainer and its captured steps.
 
     for each generator step:   n_critic times:  minimise d_loss(D(x), D(Gz)) + lambda penalty    over D
                                once:            minimise g_loss(D(Gz))                           over G
 
+or, where the players step together, both gradients at the same weights and on the same points, then both steps.
+
 Points are normalised to mean 0 and variance 1 per axis before anything sees them, and samples are scaled back. Both
 learning rates fall to zero along half a cosine; samples come from an average of the generator's weights. One trick is a
-switch: it changes the critic, its input, its loss or the generator's loss, and nothing else.
-
-    plain           nothing
-    gp              the gradient penalty of WGAN-GP between reals and fakes        (Gulrajani et al. 2017)
-    spectral-norm   every critic weight divided by its largest singular value      (Miyato et al. 2018)
-    packing         m samples judged as one input                                  (Lin et al. 2018)
-    unrolled        G's loss behind k more steps of D, differentiated through      (Metz et al. 2017)
-    minibatch       each sample's nearness to its batch-mates joined to its features  (Salimans et al. 2016)
+switch (tricks.py): it changes what the table says, and nothing else.
 
 With the Wasserstein loss and no trick that bounds the critic's slope, its weights are clipped to [-c, c].
 """
@@ -20,9 +15,7 @@ With the Wasserstein loss and no trick that bounds the critic's slope, its weigh
 from __future__ import annotations
 
 import copy
-import difflib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
 from functools import partial
 from math import cos, pi
 
@@ -32,138 +25,36 @@ from ... import nn, optim
 from ...autograd import Tensor, grad, no_grad
 from ...backend import Generator, device
 from ...capture import capture
-from ...creation import rand, randn, zeros
+from ...creation import arange, rand, randn, zeros
+from ...ops.basic import cast, eq
+from ...ops.elementary import floor
 from ...ops.index import cat
-from ..losses import LOSSES, loss
-from ..options import check_kinds
-from ..penalties import gradient_penalty
-from ..steps import unroll
+from .._state import TrainingState
+from ..losses import loss
+from ..penalties import penalty
+from ..steps import consensus, field, lookahead_step, set_gradients, unroll
 from ..train import TrainingError
-from ..tricks import check, pack
+from ..tricks import LATENTS, decayed, feature_matching, nearest_real, pack
 from . import data as toydata
 from . import networks as toynets
+from .options import ToyOptions
+from .tricks import TRICKS
 
-TRICKS = ("plain", "gp", "spectral-norm", "packing", "unrolled", "minibatch")
-NAMES = {"plain": (), "gp": ("two-sided",), "spectral-norm": ("spectral",)}
-"""Tricks by their names in gan/tricks.py, where they differ."""
-
-STREAMS = {"init": 1, "latent_d": 2, "latent_g": 3, "eps": 4}
-SAMPLE_STREAM, POOL = 6, 100_000
+STREAMS = {"init": 1, "latent_d": 2, "latent_g": 3, "eps": 4, "trick": 5}
+SAMPLE_STREAM, POOL, REFERENCE = 6, 100_000, 1000
 
 
-@dataclass(frozen=True)
-class ToyOptions:
-    """What a run is made of. Raises ValueError for values that make no sense.
+class _Rows:
+    """The generator of a batch's rows, as a checkpoint saves it."""
 
-    steps: generator steps. lr_d, lr_g: Adam's rates. average: decay of the average of G's weights, 0 for none. falling:
-    the rates fall to zero along half a cosine. nets: relu or published (networks.py). pack: samples judged together
-    by trick packing. unroll, unroll_lr: D's steps that trick unrolled looks through, by plain gradient descent; at a
-    rate of 0.03 they run past D's optimum and G, led by a critic that never comes, ends in no mode.
-    """
+    def __init__(self, random: np.random.Generator) -> None:
+        self.random = random
 
-    data: str = "ring"
-    loss: str = "wasserstein"
-    trick: str = "gp"
-    steps: int = 8_000
-    batch_size: int = 256
-    seed: int = 0
-    device: str = "cpu"
-    lr_d: float = 1e-3
-    lr_g: float = 1e-3
-    beta1: float = 0.0
-    beta2: float = 0.9
-    n_critic: int = 2
-    gp_weight: float = 0.1
-    clip: float = 0.05
-    pack: int = 2
-    unroll: int = 5
-    unroll_lr: float = 2e-3
-    latent: int = 2
-    nets: str = "relu"
-    width: int = 128
-    depth: int = 4
-    average: float = 0.99
-    falling: bool = True
+    def state_dict(self) -> dict:
+        return {"rows": self.random.bit_generator.state}
 
-    def __post_init__(self) -> None:
-        check_kinds(self, "toy: ")
-        limits = {
-            "steps": (1, 10**9),
-            "batch_size": (2, 1 << 20),
-            "seed": (0, 2**64 - 1),
-            "n_critic": (1, 10_000),
-            "latent": (1, 65_536),
-            "width": (1, 65_536),
-            "depth": (1, 1000),
-            "pack": (1, 1000),
-            "unroll": (1, 1000),
-        }
-        for name, (low, high) in limits.items():
-            if not getattr(self, name) >= low:
-                raise ValueError(f"toy: {name} must be at least {low}, got {getattr(self, name)}")
-            if not getattr(self, name) <= high:
-                raise ValueError(f"toy: {name} must be at most {high:,}, got {getattr(self, name)!r:.40}")
-        for name in ("lr_d", "lr_g", "unroll_lr", "clip"):
-            if not 0 < getattr(self, name) < 1e300:
-                raise ValueError(f"toy: {name} must be positive and finite, got {getattr(self, name)}")
-        if not 0 <= self.gp_weight < 1e300:
-            raise ValueError(f"toy: gp_weight must not be negative, got {self.gp_weight}")
-        _known("trick", self.trick, TRICKS)
-        _known("nets", self.nets, ("relu", "published"))
-        if self.trick == "packing" and (self.pack < 2 or self.batch_size % self.pack):
-            raise ValueError(
-                f"toy: packing needs at least 2 samples a pack and a batch that they divide, got pack {self.pack} and"
-                f" batch_size {self.batch_size}"
-            )
-        device(self.device)
-        loss(self.loss)
-        check(self.loss, [*NAMES.get(self.trick, (self.trick,)), *(["clip"] if self.clipped else [])])
-
-    @property
-    def clipped(self) -> bool:
-        """Whether the critic's weights are clipped: the Wasserstein loss needs a bound, where no trick gives one."""
-        return loss(self.loss).lipschitz and self.trick not in ("gp", "spectral-norm")
-
-
-ALIASES = {"wgan-gp": ("wasserstein", "gp"), "wgan": ("wasserstein", "plain"), "gan": ("non-saturating", "plain")}
-"""Systems by their usual names: (loss, trick)."""
-
-PUBLISHED = {
-    "nets": "published",
-    "batch_size": 100,
-    "lr_d": 1e-4,
-    "lr_g": 1e-4,
-    "beta1": 0.8,
-    "beta2": 0.999,
-    "n_critic": 1,
-    "average": 0.0,
-    "falling": False,
-}
-"""The published protocol's settings (Lin et al. 2018, section 4.1)."""
-
-
-def options_for(data: str, system: str, trick: str | None = None, **changes) -> ToyOptions:
-    """The defaults for a data set and a loss or alias, with the given changes; trick None is what the system implies.
-
-    Losses other than Wasserstein train D once a step with Adam's beta1 0.5, as their papers do. Raises ValueError for
-    an unknown loss, trick or option, naming the nearest, and for an impossible pair.
-    """
-    _known("loss", system, (*ALIASES, *LOSSES))
-    name, implied = ALIASES.get(system, (system, "plain"))
-    unknown = changes.keys() - {f.name for f in fields(ToyOptions)}
-    if unknown:
-        raise ValueError(f"toy: unknown options {sorted(unknown)}")
-    if system in ("wgan-gp", "wgan") and trick not in (None, implied):
-        raise ValueError(f"toy: {system} is the loss {name} with trick {implied}; for {trick} take --loss {name}")
-    defaults = {} if loss(name).lipschitz else {"n_critic": 1, "beta1": 0.5, "beta2": 0.999, "lr_d": 5e-4, "lr_g": 5e-4}
-    return ToyOptions(**{"data": data, "loss": name, "trick": trick or implied, **defaults, **changes})
-
-
-def _known(what: str, value: str, names) -> None:
-    if value not in names:
-        near = difflib.get_close_matches(str(value), names, 1, 0.4)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"toy: unknown {what} {value!r}{hint} (known: {', '.join(names)})")
+    def load_state_dict(self, state: dict) -> None:
+        self.random.bit_generator.state = state["rows"]
 
 
 class ToyTrainer:
@@ -173,73 +64,119 @@ class ToyTrainer:
     def __init__(self, options: ToyOptions, points: toydata.Points | None = None) -> None:
         self.options, self.steps_done = options, 0
         self.points = points or toydata.load(options.data)
-        self.loss = loss(options.loss)
+        self.trick = TRICKS[options.trick]
         self.random = {name: Generator(options.seed, stream) for name, stream in STREAMS.items()}
+        row = loss(options.loss)
+        self.loss = self.trick.row(row, self.random["trick"]) if self.trick.row else row
         pool = self.points.draw(POOL, np.random.default_rng((options.seed, 1)))
         self.centre, spread = pool.mean(0), pool.std(0)
         self.spread = np.where(spread > 0, spread, 1.0)
+        if not options.normalised:
+            self.centre, self.spread = np.zeros(2), np.ones(2)
         self.pool = ((pool - self.centre) / self.spread).astype(np.float32)
+        self.classes = self._classes() if self.trick.labels else 0
         self.rows = np.random.default_rng((options.seed, 2))
         self.pack = options.pack if options.trick == "packing" else 1
         self.generator, self.critic = (network.to(options.device) for network in self._networks())
-        self.real = zeros(options.batch_size, 2, device=options.device)
+        self.real = zeros(options.batch_size, 2 + self.classes, device=options.device)
+        self.sigma, self.ahead = zeros(1, device=options.device), zeros((), device=options.device)
+        self.reals = Tensor(self.pool[:REFERENCE]).to(options.device)
         betas = (options.beta1, options.beta2)
-        self.optim_d = optim.Adam(self.critic.parameters(), options.lr_d, betas)
-        self.optim_g = optim.Adam(self.generator.parameters(), options.lr_g, betas)
+        self.rates = options.lr_d * self.trick.rates[0], options.lr_g * self.trick.rates[1]
+        self.optim_d = optim.Adam(self.critic.parameters(), self.rates[0], betas)
+        self.optim_g = optim.Adam(self.generator.parameters(), self.rates[1], betas)
         self.average = optim.WeightAverage(self.generator, options.average)
         self._critic_step, self._generator_step = capture(self.critic_step), capture(self.generator_step)
+        self._joint_step = capture(self.joint_step)
 
-    def _networks(self):
-        options, start = self.options, self.random["init"]
-        joint, spectral = options.trick == "minibatch", options.trick == "spectral-norm"
+    def _networks(self) -> tuple[nn.Module, nn.Module]:
+        options, start, trick = self.options, self.random["init"], self.trick
+        latent, inputs = options.latent + self.classes, (2 + self.classes) * self.pack
         if options.nets == "published":
-            generator = toynets.published_generator(start, options.latent)
-            return generator, toynets.published_critic(self.pack, start, joint=joint, spectral=spectral)
-        generator = toynets.generator(options.latent, options.width, options.depth, start)
-        return generator, toynets.critic(self.pack, options.width, options.depth, start, joint, spectral)
+            generator = toynets.published_generator(start, latent, **trick.generator)
+            critic = toynets.published_critic(inputs, start, **trick.critic)
+        else:
+            generator = toynets.generator(latent, options.width, options.depth, start, **trick.generator)
+            critic = toynets.critic(inputs, options.width, options.depth, start, **trick.critic)
+        return generator, toynets.referred(critic, Tensor(self.pool[: options.batch_size]))
 
-    def latent(self, random: Generator) -> Tensor:
-        """A batch of standard normal latents (batch_size, latent)."""
-        with device(self.options.device):
-            return randn(self.options.batch_size, self.options.latent, generator=random)
+    def _classes(self) -> int:
+        """The number of modes, each point's own joined to it in `pool`, one column a mode."""
+        if self.points.modes is None:
+            raise ValueError(f"toy: trick labels tells the players a point's mode, and {self.points.name} has none")
+        modes = (self.points.modes - self.centre) / self.spread
+        nearest = np.square(self.pool[:, None] - modes).sum(2).argmin(1)
+        self.pool = np.concatenate([self.pool, np.eye(len(modes), dtype=np.float32)[nearest]], 1)
+        return len(modes)
+
+    def latent(self, random: Generator, count: int | None = None, where: str | None = None) -> Tensor:
+        """Latents (batch_size or count, latent), with a random mode's columns where there are labels. where: a device,
+        the options' by default."""
+        options, count = self.options, count or self.options.batch_size
+        with device(where or options.device):
+            z = LATENTS[self.trick.latents](count, options.latent, generator=random)
+            if not self.classes:
+                return z
+            mode = floor(self.classes * rand(count, 1, generator=random))
+            return cat([z, cast(eq(mode, arange(self.classes, dtype=np.float32)), z.dtype)], 1)
+
+    def fakes(self, z: Tensor) -> Tensor:
+        """Generated points (N, 2), the columns of their modes after them where there are labels."""
+        x = self.generator(z)
+        return cat([x, z[:, self.options.latent :]], 1) if self.classes else x
 
     def packed(self, x: Tensor) -> Tensor:
-        """Points (N, 2) as the critic's inputs (N / pack, 2 pack)."""
+        """Points (N, F) as the critic's inputs (N / pack, F pack)."""
         return pack(x, self.pack)
 
     def judged(self, x: Tensor) -> Tensor:
-        """Packed points (N, 2 pack) as outputs (N, 1) that the loss takes."""
+        """Packed points as outputs (N, 1) that the loss takes."""
         return self.loss.head(self.critic(x))
+
+    def seen(self, x: Tensor) -> Tensor:
+        """Packed points as the critic is shown them: through noise, where the trick says so."""
+        if not self.trick.noise:
+            return x
+        with device(self.options.device):
+            return x + self.sigma * randn(*x.shape, generator=self.random["trick"])
 
     def critic_step(self) -> dict[str, Tensor]:
         """D's loss on the batch in `real` and fresh fakes, its gradient and an optimiser step."""
-        options = self.options
         with no_grad():
-            fake = self.generator(self.latent(self.random["latent_d"]))
-        real, fake = self.packed(self.real), self.packed(fake)
-        d_real, d_fake = self.judged(real), self.judged(fake)
-        objective = self.loss.discriminator(d_real, d_fake)
-        figures = {"d_loss": objective, "d_real": d_real.detach().mean(), "d_fake": d_fake.detach().mean()}
-        if options.trick == "gp":
-            with device(options.device):
-                eps = rand(real.shape[0], 1, generator=self.random["eps"])
-            penalty, figures["gradient_norm"] = gradient_penalty(self.judged, real, fake, eps)
-            figures["d_objective"] = objective = objective + options.gp_weight * penalty
+            fake = self.fakes(self.latent(self.random["latent_d"]))
+        real, fake = self.seen(self.packed(self.real)), self.seen(self.packed(fake))
+        objective, figures = self._critic_objective(real, fake, self.judged(real), self.judged(fake))
         self.optim_d.zero_grad()
         objective.backward()
         self.optim_d.step()
-        if options.clipped:
-            optim.clip_weights_(self.critic.parameters(), options.clip)
+        self._clip()
         return figures
+
+    def _critic_objective(
+        self, real: Tensor, fake: Tensor, d_real: Tensor, d_fake: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """(what D minimises for packed points and their outputs, its figures)."""
+        options, objective = self.options, self.loss.discriminator(d_real, d_fake)
+        figures = {"d_loss": objective, "d_real": d_real.detach().mean(), "d_fake": d_fake.detach().mean()}
+        if self.trick.penalty:
+            with device(options.device):
+                eps = rand(real.shape[0], 1, generator=self.random["eps"])
+            value, figures["gradient_norm"] = penalty(self.trick.penalty)(self.judged, real, fake, eps)
+            figures["d_objective"] = objective = objective + options.gp_weight * value
+        return objective, figures
+
+    def _clip(self) -> None:
+        if self.options.clipped:
+            optim.clip_weights_(self.critic.parameters(), self.options.clip)
 
     def generator_step(self) -> dict[str, Tensor]:
         """G's loss on fresh latents, its gradient, an optimiser step, and the average's step."""
-        fake = self.packed(self.generator(self.latent(self.random["latent_g"])))
-        if self.options.trick == "unrolled":
+        fake = self.seen(self.packed(self.fakes(self.latent(self.random["latent_g"]))))
+        if self.trick.moves == "unrolled":
             objective = self._unrolled(fake)
         else:
             self.critic.requires_grad_(False)
-            objective = self._adversarial(self.judged, fake)
+            objective = self._matched(fake) if self.trick.objective else self._adversarial(self.judged, fake)
         params = list(self.generator.parameters())
         for p, g in zip(params, grad(objective, params), strict=True):
             p.grad = g
@@ -248,6 +185,46 @@ class ToyTrainer:
         self.optim_g.step()
         self.average.update(self.generator)
         return {"g_loss": objective, "g_weight_gradient": norm}
+
+    def joint_step(self) -> dict[str, Tensor]:
+        """Both players' gradients at the same weights, on the same reals and fakes, and then both steps."""
+        z = self.latent(self.random["latent_g"])
+        players = [list(self.critic.parameters()), list(self.generator.parameters())]
+
+        def gradients() -> dict[str, Tensor]:
+            real, fake = self.seen(self.packed(self.real)), self.seen(self.packed(self.fakes(z)))
+            d_real, d_fake = self.judged(real), self.judged(fake)
+            d_objective, figures = self._critic_objective(real, fake, d_real, d_fake)
+            if self.trick.moves == "unrolled":
+                g_objective = self._unrolled(fake)
+            elif self.trick.objective:
+                g_objective = self._matched(fake)
+            else:
+                g_objective = self.loss.generator(d_fake, d_real if self.loss.relativistic else None)
+            figures["g_loss"] = g_objective
+            if self.trick.moves == "consensus":
+                far = self.options.consensus * consensus([d_objective, g_objective], players)
+                d_objective, g_objective = d_objective + far, g_objective + far
+            set_gradients(players, field([d_objective, g_objective], players))
+            return figures
+
+        if self.trick.moves == "lookahead":
+            figures = lookahead_step([self.optim_d, self.optim_g], gradients, [self.ahead] * 2)
+        else:
+            figures = gradients()
+            self.optim_d.step()
+            self.optim_g.step()
+        self._clip()
+        self.average.update(self.generator)
+        return {**figures, "g_weight_gradient": optim.grad_norm([p.grad for p in players[1]])}
+
+    def _matched(self, fake: Tensor) -> Tensor:
+        """What G minimises in place of its loss: how far its samples' features, or its samples, are from the reals'."""
+        if self.trick.objective == "nearest":
+            return nearest_real(fake, self.reals)
+        features = nn.Sequential(*list(self.critic)[:-1])
+        covariance = self.trick.objective == "covariances"
+        return feature_matching(features(self.packed(self.real)), features(fake), covariance)
 
     def _unrolled(self, fake: Tensor) -> Tensor:
         """G's loss under the critic that k gradient steps on D's loss would lead to; the steps stay in the graph."""
@@ -274,14 +251,19 @@ class ToyTrainer:
         Numbers that overflow are left to `train`, which looks for them, so NumPy's warnings of them are off here.
         """
         options = self.options
+        left = (1 + cos(pi * self.steps_done / options.steps)) / 2 if options.falling else 1.0
+        if self.trick.moves == "lookahead":
+            self.ahead.assign(np.float32(options.ahead * left))
         if options.falling:
-            left = (1 + cos(pi * self.steps_done / options.steps)) / 2
-            self.optim_d.param_groups[0]["lr"] = options.lr_d * left
-            self.optim_g.param_groups[0]["lr"] = options.lr_g * left
+            for optimiser, rate in zip((self.optim_d, self.optim_g), self.rates, strict=True):
+                optimiser.param_groups[0]["lr"] = rate * left
+        if self.trick.noise:
+            self.sigma.assign(np.full(1, decayed(options.noise, self.steps_done, options.steps), np.float32))
         for _ in range(options.n_critic):
             self.real.assign(self.pool[self.rows.integers(len(self.pool), size=options.batch_size)])
-            figures = self._critic_step()
-        figures = figures | self._generator_step()
+            figures = self._joint_step() if options.together else self._critic_step()
+        if not options.together:
+            figures = figures | self._generator_step()
         self.steps_done += 1
         return figures
 
@@ -300,6 +282,12 @@ class ToyTrainer:
                 report(self.steps_done, values)
                 yield self.steps_done
 
+    def state(self) -> TrainingState:
+        """What a checkpoint holds beside `steps_done`."""
+        networks = {"generator": self.generator, "critic": self.critic}
+        optimisers = {"optim_d": self.optim_d, "optim_g": self.optim_g}
+        return TrainingState(networks, optimisers, self.average, self.random, {}, _Rows(self.rows))
+
     @np.errstate(over="ignore", invalid="ignore")
     def sample(self, count: int, seed: int = 0, average: bool = True) -> np.ndarray:
         """`count` generated points (count, 2) in the data's own units, by the averaged generator in evaluation mode."""
@@ -307,7 +295,7 @@ class ToyTrainer:
         was_training = network.training
         network.eval()
         with no_grad(), device("cpu"):
-            points = network(randn(count, self.options.latent, generator=Generator(seed, SAMPLE_STREAM))).data
+            points = network(self.latent(Generator(seed, SAMPLE_STREAM), count, "cpu")).data
         network.train(was_training)
         return points * self.spread + self.centre
 
@@ -318,10 +306,10 @@ class ToyTrainer:
         """(D(x), its gradient) at points (N, 2) in the data's own units: (N,) and (N, 2), with the sign that is higher
         on reals. A packing critic is asked for a pack of equal points.
 
-        Raises ValueError for trick minibatch, whose critic has no value at a single point.
+        Raises ValueError for a trick whose critic has no value at a single point.
         """
-        if self.options.trick == "minibatch":
-            raise ValueError("landscape: a critic with minibatch discrimination judges a whole batch, not a point")
+        if self.trick.pointless:
+            raise ValueError(f"landscape: {self.trick.pointless}: it has no value at a point")
         x = Tensor(((points - self.centre) / self.spread).astype(np.float32)).requires_grad_()
         critic = self._on_cpu(self.critic)
         was_training = critic.training

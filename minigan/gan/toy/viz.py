@@ -47,8 +47,8 @@ def save_picture(path: str | os.PathLike, trainer: ToyTrainer, samples: np.ndarr
     left.scatter(*samples.T, s=4, color=BLUE, alpha=0.5, linewidths=0, label="samples")
     left.legend(loc="upper right", framealpha=0.9, markerscale=3)
     left.set_title(f"{len(samples):,} samples on as many reals", loc="left", fontsize=10, color=INK)
-    if trainer.options.trick == "minibatch":
-        right.text(0.5, 0.5, "the critic judges a whole batch:\nno value at a point", ha="center", va="center",
+    if trainer.trick.pointless:
+        right.text(0.5, 0.5, f"{trainer.trick.pointless}:\nno value at a point", ha="center", va="center",
                    transform=right.transAxes, color=INK)  # fmt: skip
     else:
         value, _ = trainer.landscape(lattice(corners, FINE))
@@ -109,7 +109,7 @@ def frame(trainer: ToyTrainer, samples: np.ndarray, real: np.ndarray, caption: s
 
     corners = window(real)
     picture = Image.new("RGB", (FRAME, FRAME), "#c8c8cc")
-    if trainer.options.trick != "minibatch":
+    if not trainer.trick.pointless:
         value, _ = trainer.landscape(lattice(corners, 60))
         value = (value - value.min()) / max(float(np.ptp(value)), 1e-30)
         smooth = Image.fromarray((255 * np.flipud(value.reshape(60, 60))).astype(np.uint8))

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from minigan.cli import main
-from minigan.gan.toy import TRICKS, ToyTrainer, options_for, scoreboard
+from minigan.gan.toy import TRICKS, ToyTrainer, cells, options_for, scoreboard
 from minigan.gan.toy import data as toydata
 from minigan.gan.toy import trainer as toy
 from minigan.gan.train import TrainingError
@@ -40,7 +40,7 @@ def test_every_trick_trains(trick):
     assert {"modes", "high_quality", "reverse_kl", "w1"} <= after.figures().keys()
 
 
-@pytest.mark.parametrize("trick", TRICKS)
+@pytest.mark.parametrize("trick", scoreboard.TRICKS)
 def test_the_device_holds_the_arrays(trick, device):
     """Networks and batches lie on the device, gradients of a step equal the CPU's, samples and landscape come back.
     (Small rates, since Adam's first step is the gradient's sign, even where that is only rounding.)"""
@@ -64,7 +64,7 @@ def test_any_loss_trains(loss):
     assert np.isfinite(trainer.sample(5)).all()
 
 
-@pytest.mark.parametrize("trick", TRICKS)
+@pytest.mark.parametrize("trick", scoreboard.TRICKS)
 def test_a_seed_is_a_run(trick):
     """Equal seeds give equal critics and samples to the bit, whatever was drawn before; other seeds give others."""
     loss = "wasserstein" if trick == "gp" else "hinge"
@@ -177,12 +177,12 @@ def test_the_scoreboard_resumes(tmp_path, monkeypatch):
     monkeypatch.setattr(toydata, "W1_SAMPLES", 100)  # of 1,000: cells cost little else here
     changes = {"losses": ("minimax", "wasserstein"), "steps": 2, "seeds": 2, "best": 1, "width": 8, "batch_size": 8}
     first = scoreboard.run("quick", tmp_path, **changes)
-    cells = sorted(p for p in tmp_path.glob("*.json") if p.name != "scoreboard.json")
-    assert len(cells) == (6 + 5) * 2 + 2  # Wasserstein with unrolled is refused
+    files = sorted(p for p in tmp_path.glob("*.json") if p.name != "scoreboard.json")
+    assert len(files) == (6 + 5) * 2 + 2  # Wasserstein with unrolled is refused
     ran = []
-    monkeypatch.setattr(scoreboard, "ToyTrainer", lambda options: ran.append(options) or ToyTrainer(options))
-    cells[0].unlink()
-    cells[1].write_text(cells[1].read_text()[:40])
+    monkeypatch.setattr(cells, "ToyTrainer", lambda options: ran.append(options) or ToyTrainer(options))
+    files[0].unlink()
+    files[1].write_text(files[1].read_text()[:40])
     second = scoreboard.run("quick", tmp_path, **changes)
     assert len(ran) == 2
     for a, b in zip(first["rows"], second["rows"], strict=True):
@@ -193,7 +193,7 @@ def test_the_scoreboard_resumes(tmp_path, monkeypatch):
     assert not [p for p in os.listdir(tmp_path) if p.endswith(".tmp")]
     assert "published" in scoreboard.text(second)
     page = (tmp_path / "scoreboard.md").read_text()
-    assert page == scoreboard.markdown(second) and page.count("\n| ring |") == 12 + 2 + len(second["orderings"])
+    assert page == scoreboard.markdown(second) and page.count("\n| ring |") == 12 + 4 + 2 + len(second["orderings"])
 
 
 def test_the_scoreboard_command(tmp_path, monkeypatch):
@@ -222,14 +222,14 @@ def test_cells_side_by_side(tmp_path, monkeypatch):
 
 def test_a_diverged_cell_is_a_result(tmp_path):
     options = options_for("ring", "minimax", **{**TINY, "lr_d": 1e30, "lr_g": 1e30, "steps": 30})
-    figures = scoreboard.cell(options, tmp_path)
+    figures = cells.cell(options, tmp_path)
     assert "no longer finite" in figures["diverged"] and figures["modes"] == 0 and figures["reverse_kl"] is None
 
 
 def test_intervals():
     """Student's: 1, 2, 3 has mean 2 and half width 4.303 / sqrt 3; one value has none."""
-    assert scoreboard.interval([1, 2, 3]) == (2.0, pytest.approx(4.3027 / 3**0.5, abs=1e-3))
-    assert scoreboard.interval([4]) == (4.0, None)
+    assert cells.interval([1, 2, 3]) == (2.0, pytest.approx(4.3027 / 3**0.5, abs=1e-3))
+    assert cells.interval([4]) == (4.0, None)
 
 
 def test_orderings_are_judged_by_the_interval_of_the_difference():

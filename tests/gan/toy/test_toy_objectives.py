@@ -10,7 +10,7 @@ import minigan as mg
 from minigan import nn
 from minigan.backend import Generator
 from minigan.gan.penalties import gradient_penalty
-from minigan.gan.toy import ToyTrainer, options_for, scoreboard
+from minigan.gan.toy import ToyTrainer, cells, options_for, scoreboard
 from minigan.gan.toy.data import Points
 from minigan.gan.toy.trainer import STREAMS
 
@@ -152,25 +152,25 @@ def test_the_landscape_is_higher_on_reals(system):
 def test_a_cell_is_read_only_where_its_options_are_the_same(tmp_path):
     """A file of the right name with other options in it is not believed."""
     options = options_for("ring", "gan", **TINY | {"steps": 1})
-    scoreboard.cell(options, tmp_path)
+    cells.cell(options, tmp_path)
     (path,) = tmp_path.glob("*.json")
     record = json.loads(path.read_text())
     record["figures"]["modes"] = 77
-    record["sha256"] = scoreboard._digest(record["figures"])
+    record["sha256"] = cells.digest(record["figures"])
     path.write_text(json.dumps(record))
-    assert scoreboard.cell(options, tmp_path)["modes"] == 77
+    assert cells.cell(options, tmp_path)["modes"] == 77
     record["options"]["lr_d"] = 9.0
     path.write_text(json.dumps(record))
-    assert scoreboard.cell(options, tmp_path)["modes"] != 77
+    assert cells.cell(options, tmp_path)["modes"] != 77
 
 
 def test_rows_hold_every_seed_s_own_figures():
     seeds = []
 
-    def cells(runs):
+    def figures(runs):
         seeds.extend(options.seed for options in runs)
         return [{"modes": o.seed, "high_quality": 0.5, "diverged": None, "seconds": 1.0} for o in runs]
 
     setting = scoreboard.Setting(("gan",), 3, 10, 1, {})
-    (row,) = scoreboard._rows("ring", [("minimax", "plain")], setting, cells)
+    (row,) = scoreboard._rows("ring", [("minimax", "plain")], setting, figures)
     assert seeds == [0, 1, 2] and row["values"]["modes"] == [0, 1, 2] and row["modes"][0] == 1
