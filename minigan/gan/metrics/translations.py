@@ -38,7 +38,7 @@ class Way:
     target: np.ndarray
     background: float
 
-    def null_models(self) -> dict[str, np.ndarray]:
+    def nulls(self) -> dict[str, np.ndarray]:
         """Name -> the test images as what has learnt nothing translates them; `true` is not looked at."""
         share, _ = null_models.best_shrunk(self.trial, self.trial_true, self.background)
         thickness, _ = null_models.best_thickened(self.trial, self.trial_true, self.background)
@@ -150,7 +150,7 @@ def standing(
 ) -> tuple[dict, list[str]]:
     """(figures ready for JSON, lines) of the translator's images (N, C, S, S) of one way beside all null models; with
     the looks of those, too, if `details`."""
-    nulls = way.null_models()
+    nulls = way.nulls()
     near = nearness({OURS: ours, **nulls}, way, seed)
     sets = {OURS: ours, **(nulls if details else {}), REAL: way.true}
     looks = {name: look(images, way, model, labels) for name, images in sets.items()}

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import permutations
 from typing import ClassVar
 
 import numpy as np
@@ -133,15 +134,17 @@ class CycleGAN(TranslationTrainer):
         return self.dataset.rows(part, **values) if values else self.dataset.rows(part, label=domain)
 
     def pairs(self, half: str) -> np.ndarray | None:
-        """Rows (P, 2) of one half's held-out images of A and of B that show the same thing; None where the set has no
-        such pairs of these domains."""
-        pairs, columns = self.dataset.half(half).pairs, []
+        """Rows (P, 2) of one half's held-out images, of A alone and of B alone, that show the same thing; None where
+        the set has none."""
+        pairs = self.dataset.half(half).pairs
         if pairs is None:
             return None
-        for domain in self.domains():
-            inside = np.isin(pairs, self.rows(domain, "held_out")).all(0)
-            columns.append(int(inside.argmax()) if inside.sum() == 1 else -1)
-        return None if -1 in columns or columns[0] == columns[1] else pairs[:, columns]
+        a, b = (np.isin(pairs, self.rows(domain, "held_out")) for domain in self.domains())
+        for i, j in permutations(range(pairs.shape[1]), 2):
+            alone = a[:, i] & b[:, j] & ~b[:, i] & ~a[:, j]
+            if alone.any():
+                return pairs[alone][:, [i, j]]
+        return None
 
     def load(self) -> Unpaired:
         """A batch of each domain's training images at a time."""

@@ -52,7 +52,8 @@ def test_the_same_pairs_are_drawn_for_all():
     """Pairs differ much, and a null model is 0.1 worse on each: the interval of the difference has no width."""
     true = grey(*np.linspace(0, 0.9, 10))
     w = way(images=true + 0.5, true=true)
-    near = nearness({OURS: true + 0.2, "worse": true + 0.25, "noisy": random_images(9, 10, 4)}, w, 0)
+    ours = true + grey(*np.linspace(0.1, 0.4, 10))
+    near = nearness({OURS: ours, "worse": ours + 0.05, "noisy": random_images(9, 10, 4)}, w, 0)
     assert near["worse"].beyond == pytest.approx((0.1, 0.1, 0.1), abs=1e-5)
     assert near["noisy"].beyond.high - near["noisy"].beyond.low > 0.1
     assert not near["worse"].wins and not near[OURS].wins
@@ -71,14 +72,14 @@ def test_null_models_look_where_they_may():
     nothing depends on the test pairs' truth."""
     w = way()
     w = replace(w, trial_true=null_models.shrunk(w.trial, 0.5), true=null_models.shrunk(w.images, 0.9))
-    nulls = w.null_models()
-    assert all(np.array_equal(nulls[k], v) for k, v in replace(w, true=random_images(7)).null_models().items())
+    nulls = w.nulls()
+    assert all(np.array_equal(nulls[k], v) for k, v in replace(w, true=random_images(7)).nulls().items())
     assert np.array_equal(nulls["identity"], w.images) and (nulls["blank page"] == 1).all()
     assert nulls["constant"][3] == pytest.approx(np.median(w.target, 0))
     assert nulls["shrunk"] == pytest.approx(null_models.shrunk(w.images, 0.5))
     assert {x.tobytes() for x in nulls["nearest"]} <= {x.tobytes() for x in w.target}
     w = replace(w, trial_true=null_models.thickened(w.trial, 1, 0, -0.5, -1.0), background=-1.0)
-    assert w.null_models()["thickened"] == pytest.approx(null_models.thickened(w.images, 1, 0, -0.5, -1.0))
+    assert w.nulls()["thickened"] == pytest.approx(null_models.thickened(w.images, 1, 0, -0.5, -1.0))
 
 
 def test_thicker_and_thinner():
@@ -129,10 +130,17 @@ def test_the_judge_s_figures():
     assert (far.right, far.precision) == (0, 0) and far.frechet == pytest.approx(100, rel=1e-3)
 
 
+def test_precision_is_not_recall():
+    """One of the domain's own images over and over is precise, and covers little."""
+    images = random_images(5, 40, 32)
+    w = way(images=images, true=images, target=images)
+    assert look(np.repeat(images[:1], 40, 0), w, Eyes(), np.zeros(40, int)).precision == 1
+
+
 def test_the_table_has_a_row_for_each():
     w = way(**{name: random_images(k, 40, 32) for k, name in enumerate(("images", "true", "target"))})
     figures, lines = standing(w.true, w, 0, True, Eyes(), np.zeros(40, int))
-    names = [OURS, *w.null_models(), REAL]
+    names = [OURS, *w.nulls(), REAL]
     assert [line[:12].strip() for line in lines[1:]] == ["", *names] and list(figures["looks"]) == names
     assert figures["below_identity"] == 1 and figures["winners"] == []
     assert figures["beyond"]["identity"] == pytest.approx(100) and "precision" in lines[1]

@@ -1,9 +1,11 @@
 """CycleGAN: its losses by hand, the pool of earlier translations, bit for bit after a restart, what it observes."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import worlds
 from click.testing import CliRunner
 
 import minigan as mg
@@ -17,9 +19,9 @@ from minigan.gan.systems import cyclegan, options_for
 from minigan.gan.systems.cyclegan import CycleGAN
 
 
-def small(steps: int = 6, **changes) -> CycleGAN:
-    options = options_for("cyclegan", **({"steps": steps, "batch_size": 3, "base": 2, "blocks": 1} | changes))
-    return CycleGAN(options, data.load(options.data))
+def small(dataset: data.Dataset | None = None, **changes) -> CycleGAN:
+    options = options_for("cyclegan", **({"steps": 6, "batch_size": 3, "base": 2, "blocks": 1} | changes))
+    return CycleGAN(options, data.load(options.data) if dataset is None else dataset)
 
 
 def state_of(trainer: CycleGAN) -> dict:
@@ -141,30 +143,48 @@ def test_it_observes_the_identity_map_as_such(monkeypatch):
         assert found["beyond"]["identity"] == 0 and "identity" in found["winners"]
 
 
-def test_null_models_of_each_way_are_scored_on_the_test_half(monkeypatch):
-    """The best constant image and the best shrink by hand: the constant of the domain that is translated to, the size
-    of the validation pairs; figures of the test pairs."""
-    trainer = small()
+def vendors() -> data.Dataset:
+    """Two vendors of a 16 x 16 page: grey noise, and the same pictures at 60 % with noise of their own; 12 of each,
+    half of them held out as pairs."""
+    rng = np.random.default_rng(0)
+    large = rng.uniform(-1, 0.5, (12, 1, 4, 4)).repeat(4, 2).repeat(4, 3)
+    small = null_models.shrunk(large, 0.6)
+    small += rng.uniform(-0.3, 0.3, small.shape) * (small < 1)
+    images = data.to_uint8(np.concatenate([large, small]).clip(-1, 1))
+    info = replace(
+        worlds.INFO, count=24, shape=(16, 16, 1), held_out=12, background=255, class_names=("large", "small")
+    )
+    train = np.array([*range(6), *range(12, 18)])
+    pairs = np.stack([np.arange(6, 12), np.arange(18, 24)], 1)
+    return data.Dataset(info, images, np.arange(24) // 12, None, train, train + 6, pairs)
+
+
+def test_null_models_of_each_way(monkeypatch):
+    """By hand: the constant of the domain that is translated to, the size that fits the validation pairs, a white page;
+    all scored on the test pairs."""
+    dataset = vendors()
+    t = worlds.trainer("cyclegan", dataset, size=16)
     monkeypatch.setattr(Painter, "forward", lambda self, x: x * 0)
-    seen = trainer.observe(5000, Generator(0, 7)).figures
-    dataset = trainer.dataset
-    images = data.to_unit(dataset.images)
+    figures, images = t.observe(5000, Generator(0, 7)).figures, data.to_unit(dataset.images)
+    sizes = []
     for a, b in ((0, 1), (1, 0)):
         x, y = (images[dataset.half("test").pairs[:, k]] for k in (a, b))
-        trial = [images[dataset.half("validation").pairs[:, k]] for k in (a, b)]
-        identity = np.abs(x - y).mean()
-        share, _ = null_models.best_shrunk(*trial)
+        size, _ = null_models.best_shrunk(*(images[dataset.half("validation").pairs[:, k]] for k in (a, b)))
         nulls = {
             "constant": np.median(images[dataset.rows(label=dataset.class_names[b])], 0),
-            "shrunk": null_models.shrunk(x, share),
+            "shrunk": null_models.shrunk(x, size),
             "blank page": 1,
         }
-        found = seen[f"{dataset.class_names[a]}_to_{dataset.class_names[b]}"]
+        found = figures[f"{dataset.class_names[a]}_to_{dataset.class_names[b]}"]
+        identity = np.abs(x - y).mean()
+        assert found["identity_l1"] == pytest.approx(identity) and found["moved_l1"] == pytest.approx(np.abs(x).mean())
         assert found["below_identity"] == pytest.approx(1 - np.abs(y).mean() / identity, abs=1e-5)
         for name, null in nulls.items():
             below = 1 - np.abs(null - y).mean() / identity
             assert found["nearness"][name]["below"]["value"] == pytest.approx(below, abs=1e-5), name
             assert found["beyond"][name] == pytest.approx(100 * (found["below_identity"] - below), abs=1e-3)
+        sizes.append(size)
+    assert sizes[0] == pytest.approx(0.6) and sizes[1] > 0.8
 
 
 class Letters:
@@ -183,15 +203,16 @@ def test_the_judge_looks_for_the_class_that_it_should_be(monkeypatch):
     """Of letters made bold each its own, of one vendor's emoji the other's; without a judge a line says how to get
     one."""
     monkeypatch.setattr(cyclegan, "judge_of", lambda name, info: Judge(Letters(), 1.0))
-    trainer = small(data="glyphs")
-    looks = trainer.observe(26, Generator(0, 7), True).figures["bold=no_to_bold=yes"]["looks"]
-    letters = trainer.dataset.labels[trainer.pairs("test")[:26, 0]]
+    t = small(data="glyphs", blocks=0, source="style=display,bold=no", target="style=display,bold=yes")
+    ((_, found), _) = ((k, v) for k, v in t.observe(13, Generator(0, 7), True).figures.items() if "_to_" in k)
+    looks, letters = found["looks"], t.dataset.labels[t.pairs("test")[:13, 0]]
     assert looks["true pairs"]["right"] == looks["translated"]["right"] == (letters == 1).mean() > 0
-    figures = small().observe(20, Generator(0, 7), True).figures
-    ways = ("twemoji_to_openmoji", "openmoji_to_twemoji")
+    t = small(vendors(), size=16)
+    figures = t.observe(10, Generator(0, 7), True).figures
+    ways = ("large_to_small", "small_to_large")
     assert [figures[way]["looks"]["translated"]["right"] for way in ways] == [1, 0]
     monkeypatch.setattr(cyclegan, "judge_of", lambda name, info: judge_of("nothing", info))
-    assert "minigan classifier emoji" in small().observe(20, Generator(0, 7), True).lines[-1]
+    assert "minigan classifier world" in t.observe(10, Generator(0, 7), True).lines[-1]
 
 
 def test_domains_by_attributes():
@@ -208,8 +229,10 @@ def test_domains_by_attributes():
     assert np.array_equal(back.pairs("test"), pairs[:, ::-1])
     for source, target in (("italic=yes", "italic=no"), ("bold=no", "italic=no"), ("A", "B")):
         assert small(data="glyphs", source=source, target=target).pairs("test") is None
-    both = small(data="glyphs", source="style=sans,bold=no", target="style=serif,bold=no")
-    assert np.array_equal(both.rows("style=sans,bold=no"), dataset.rows(style="sans", bold="no"))
+    sans = small(data="glyphs", source="style=sans,bold=no", target="style=sans,bold=yes")
+    assert np.array_equal(sans.rows("style=sans,bold=no"), dataset.rows(style="sans", bold="no"))
+    style = dataset.attributes[:, 0]
+    assert np.array_equal(sans.pairs("test"), pairs[(style[pairs] == 0).all(1)]) and 0 < len(sans.pairs("test")) < 169
 
 
 def test_letters_are_not_mirrored():
