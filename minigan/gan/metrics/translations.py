@@ -22,7 +22,7 @@ from . import null_models
 from .classifier import Classifier, judge, shrunk
 from .distances import Interval, frechet_distance, precision_recall, spectral_distance
 
-ROUNDS, LEVELS = 1000, 8
+ROUNDS, LEVELS, FEW = 1000, 8, 4
 OURS, REAL = "translated", "true pairs"
 
 
@@ -94,7 +94,7 @@ class Look:
     """What a set of images looks like, beside the domain's training images. colours: of an image, at 8 levels a
     channel; ink: the share of black on white, or white on black, that covers as much; spectral: decibels between the
     spectra. precision, frechet: on the judge's features; right: the share that the judge says is of the class it should
-    be; None without a judge."""
+    be; None without a judge, and for fewer than 4 images."""
 
     colours: float
     ink: float
@@ -110,7 +110,7 @@ def look(images: np.ndarray, way: Way, model: Classifier | None = None, labels: 
     codes = np.einsum("ncp,c->np", levels.reshape(*levels.shape[:2], -1), LEVELS ** np.arange(levels.shape[1]))
     colours = float(np.mean([len(np.unique(code)) for code in codes]))
     ink, spectral = float(np.abs(images - way.background).mean() / 2), spectral_distance(images, way.target)
-    if model is None:
+    if model is None or len(images) < FEW:
         return Look(colours, ink, spectral)
     (features, guesses), (real, _) = (_judged(model, x) for x in (images, way.target))
     return Look(

@@ -127,6 +127,7 @@ def test_the_judge_s_figures():
     seen = look(images, w, Eyes(), (images[:, 0, 0, 0] > 0).astype(int))
     assert (seen.right, seen.precision) == (1, 1) and seen.frechet < 1e-4
     far = look(images + 5, w, Eyes(), np.zeros(40, int))
+    assert look(images[:3], w, Eyes(), np.zeros(3, int)).right is None
     assert (far.right, far.precision) == (0, 0) and far.frechet == pytest.approx(100, rel=1e-3)
 
 

@@ -144,19 +144,19 @@ def test_it_observes_the_identity_map_as_such(monkeypatch):
 
 
 def vendors() -> data.Dataset:
-    """Two vendors of a 16 x 16 page: grey noise, and the same pictures at 60 % with noise of their own; 12 of each,
-    half of them held out as pairs."""
+    """Two vendors of a 16 x 16 page: grey noise, and the same pictures at 60 % with noise of their own; 18 of each,
+    of which 12 are held out as pairs."""
     rng = np.random.default_rng(0)
-    large = rng.uniform(-1, 0.5, (12, 1, 4, 4)).repeat(4, 2).repeat(4, 3)
+    large = rng.uniform(-1, 0.5, (18, 1, 4, 4)).repeat(4, 2).repeat(4, 3)
     small = null_models.shrunk(large, 0.6)
     small += rng.uniform(-0.3, 0.3, small.shape) * (small < 1)
     images = data.to_uint8(np.concatenate([large, small]).clip(-1, 1))
     info = replace(
         worlds.INFO, count=24, shape=(16, 16, 1), held_out=12, background=255, class_names=("large", "small")
     )
-    train = np.array([*range(6), *range(12, 18)])
-    pairs = np.stack([np.arange(6, 12), np.arange(18, 24)], 1)
-    return data.Dataset(info, images, np.arange(24) // 12, None, train, train + 6, pairs)
+    pairs = np.stack([np.arange(6, 18), np.arange(24, 36)], 1)
+    train = np.setdiff1d(np.arange(36), pairs)
+    return data.Dataset(info, images, np.arange(36) // 18, None, train, np.sort(pairs.ravel()), pairs)
 
 
 def test_null_models_of_each_way(monkeypatch):
