@@ -172,7 +172,7 @@ def summary(figures: dict) -> str:
     text = ", ".join(f"{name} {points:+.1f}" for name, points in beyond.items() if name != "identity")
     line = (
         f"L1 to the true pairs {figures['pair_l1']:.4f}, {share['value']:.1%} [{share['low']:.1%}, {share['high']:.1%}]"
-        f" below the identity map's {figures['identity_l1']:.4f}; beyond null models by points of it: {text}"
+        f" below the identity map's {figures['identity_l1']:.4f}; points beyond null models: {text}"
     )
     return line + (f"; as good, having learnt nothing: {', '.join(figures['winners'])}" if figures["winners"] else "")
 
