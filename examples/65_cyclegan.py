@@ -26,7 +26,7 @@ from minigan.gan.metrics import null_models
 from minigan.gan.networks.frames import Frame, Painter
 from minigan.gan.networks.translators import PatchCritic, init_
 
-BATCH, LAMBDA, MU, KEPT = 4, 2.0, 0.3, 50
+BATCH, LAMBDA, MU, KEPT = 4, 1.0, 1.0, 50
 
 
 def pooled(pool: list[np.ndarray], images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
