@@ -154,12 +154,14 @@ def standing(
     near = nearness({OURS: ours, **nulls}, way, seed)
     sets = {OURS: ours, **(nulls if details else {}), REAL: way.true}
     looks = {name: look(images, way, model, labels) for name, images in sets.items()}
+    winners = [name for name, score in near.items() if score.wins]
     figures = {
         "pair_l1": near[OURS].l1,
         "identity_l1": near["identity"].l1,
         "below_identity": near[OURS].below.value,
         "beyond": {name: 100 * score.beyond.value for name, score in near.items() if score.beyond is not None},
-        "winners": [name for name, score in near.items() if score.wins],
+        "winners": winners,
+        "as_good": ", ".join(winners) or "none",
         "nearness": {name: score.as_dict() for name, score in near.items()},
         "looks": {name: asdict(seen) for name, seen in looks.items()},
     }
@@ -174,7 +176,7 @@ def summary(figures: dict) -> str:
         f"L1 to the true pairs {figures['pair_l1']:.4f}, {share['value']:.1%} [{share['low']:.1%}, {share['high']:.1%}]"
         f" below the identity map's {figures['identity_l1']:.4f}; points beyond null models: {text}"
     )
-    return line + (f"; as good, having learnt nothing: {', '.join(figures['winners'])}" if figures["winners"] else "")
+    return line + (f"; as good, having learnt nothing: {figures['as_good']}" if figures["winners"] else "")
 
 
 def _l1(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -143,7 +143,7 @@ def test_the_table_has_a_row_for_each():
     figures, lines = standing(w.true, w, 0, True, Eyes(), np.zeros(40, int))
     names = [OURS, *w.nulls(), REAL]
     assert [line[:12].strip() for line in lines[1:]] == ["", *names] and list(figures["looks"]) == names
-    assert figures["below_identity"] == 1 and figures["winners"] == []
+    assert figures["below_identity"] == 1 and figures["winners"] == [] and figures["as_good"] == "none"
     assert figures["beyond"]["identity"] == pytest.approx(100) and "precision" in lines[1]
     plain, lines = standing(w.true, w, 0)
     assert list(plain["looks"]) == [OURS, REAL] and len(lines) == 1 and plain["nearness"] == figures["nearness"]
