@@ -4,20 +4,22 @@
     critics:      (D_A(a) - 1)^2 / 2 + D_A(F(b)')^2 / 2   +   the same for B, G(a)'
     translators:  (D_B(G(a)) - 1)^2 / 2 + (D_A(F(b)) - 1)^2 / 2
                   + lambda (|F(G(a)) - a|_1 + |G(F(b)) - b|_1)             (eq. 2)
-                  + lambda mu (|G(b) - b|_1 + |F(a) - a|_1)                (identity loss, section 5.2)
+                  + lambda mu (|g(b) - b|_1 + |f(a) - a|_1)                (identity loss, section 5.2)
 
-|.|_1 is the mean over pixels, images in [-1, 1]. A primed image is one of a pool of earlier translations (Shrivastava
-et al. 2017): each new one is either judged itself, or takes the place of one of the pool, which is judged instead. The
-learning rate falls to zero over the second half (section 4).
+|.|_1 is the mean over pixels, images in [-1, 1]. G draws g on its image in a frame, or g = G (networks/frames.py). A
+primed image is one of a pool of earlier translations (Shrivastava et al. 2017): each new one is either judged itself,
+or takes the place of one of the pool, which is judged instead. The learning rate falls to zero over the second half
+(section 4).
 
-The observable: held-out images of one domain, translated, against their TRUE pairs of the other, where the data set has
-pairs; beside it what leaving the image as it is would score.
+The observable: images of the held-out test half, translated, against their TRUE pairs of the other domain, where the
+data set has pairs; beside it what scores without having learnt anything (metrics/translations.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import permutations
 from typing import ClassVar
 
 import numpy as np
@@ -26,13 +28,15 @@ from ... import nn
 from ...autograd import Tensor, in_place, no_grad
 from ...backend import Generator, host
 from ...creation import zeros
-from ...data import Loader, resize
+from ...data import Info, Loader, resize
 from ...functional import l1_loss
 from ...ops.basic import where
 from ...ops.index import index_select
-from ..metrics.classifier import prepared
-from ..metrics.judging import Observation
-from ..networks.translators import PatchCritic, Translator, init_
+from ..metrics.classifier import Classifier, prepared
+from ..metrics.judging import Observation, judge_of
+from ..metrics.translations import Way, standing
+from ..networks.frames import Frame, Painter
+from ..networks.translators import PatchCritic, init_
 from ..options import NETWORKS, OBJECTIVE, RUN, CommonOptions, option
 from .system import Result, System
 from .translation import TranslationTrainer, translated
@@ -42,9 +46,17 @@ from .translation import TranslationTrainer, translated
 class CycleOptions(CommonOptions):
     """The options of `cyclegan`."""
 
-    source: str = option("", "Class to translate from; by default the data set's first.", RUN)
-    target: str = option("", "Class to translate to; by default the data set's next.", RUN)
+    source: str = option(
+        "", "Class to translate from, by default the data set's first; or attribute values, as in bold=no.", RUN
+    )
+    target: str = option(
+        "", "Class to translate to, by default the data set's next; or attribute values, as in bold=yes.", RUN
+    )
+    mirror: bool = option(True, "Mirror half of the images.", RUN)
     blocks: int = option(4, "Residual blocks of a translator.", NETWORKS, 0, 100)
+    frame: bool = option(
+        False, "One size and place on the page for all images, learnt; the other way it is undone.", NETWORKS
+    )
     cycle_weight: float = option(10.0, "Weight lambda of the error of going there and back.", OBJECTIVE, 0)
     identity_weight: float = option(
         0.5, "Weight mu of leaving the target's own images as they are, in cycle weights.", OBJECTIVE, 0
@@ -93,24 +105,52 @@ class CycleGAN(TranslationTrainer):
     usage = "RUN IMAGE... --to DOMAIN"
 
     def domains(self) -> tuple[str, str]:
-        """The class names (A, B). Raises ValueError for a set without two classes, and for names that it lacks."""
-        names = self.info.class_names
-        if len(names) < 2:
-            raise ValueError(f"cyclegan: data set {self.info.name!r} has no two classes to translate between")
-        a = self.options.source or next(n for n in names if n != self.options.target)
-        b = self.options.target or next(n for n in names if n != a)
-        for name in (a, b):
-            if name not in names:
-                raise ValueError(f"cyclegan: {self.info.name!r} has no class {name!r}; it has: {', '.join(names)}")
+        """(A, B): a class name each, or attribute values as in "bold=no,italic=no". Raises ValueError for a set
+        without two classes where none is named, and for names that the set lacks."""
+        options, classes, name = self.options, self.info.class_names, self.info.name
+        if not (options.source and options.target) and len(classes) < 2:
+            raise ValueError(
+                f"cyclegan: data set {name!r} has no two classes to translate between; name two groups of images by"
+                f" their attributes ({', '.join(self.info.attributes) or 'it has none'}), as in --source hat=no"
+                " --target hat=yes"
+            )
+        a = options.source or next(n for n in classes if n != options.target)
+        b = options.target or next(n for n in classes if n != a)
+        for domain in (a, b):
+            values = _values(domain, self.info)
+            for key, value in values.items():
+                if value not in self.info.attributes.get(key, ()):
+                    known = "; ".join(f"{k}={'|'.join(v)}" for k, v in self.info.attributes.items())
+                    raise ValueError(f"cyclegan: {name!r} has no images of {key}={value}; it has: {known or 'classes'}")
+            if not values and domain not in classes:
+                raise ValueError(f"cyclegan: {name!r} has no class {domain!r}; it has: {', '.join(classes)}")
         if a == b:
-            raise ValueError(f"cyclegan: source and target are both {a!r}; name two of: {', '.join(names)}")
+            raise ValueError(f"cyclegan: source and target are both {a!r}; name two of: {', '.join(classes)}")
         return a, b
+
+    def rows(self, domain: str, part: str = "train") -> np.ndarray:
+        """The indices of a domain's images in a part of the data set."""
+        values = _values(domain, self.info)
+        return self.dataset.rows(part, **values) if values else self.dataset.rows(part, label=domain)
+
+    def pairs(self, half: str) -> np.ndarray | None:
+        """Rows (P, 2) of one half's held-out images, of A alone and of B alone, that show the same thing; None where
+        the set has none."""
+        pairs = self.dataset.half(half).pairs
+        if pairs is None:
+            return None
+        a, b = (np.isin(pairs, self.rows(domain, "held_out")) for domain in self.domains())
+        for i, j in permutations(range(pairs.shape[1]), 2):
+            alone = a[:, i] & b[:, j] & ~b[:, i] & ~a[:, j]
+            if alone.any():
+                return pairs[alone][:, [i, j]]
+        return None
 
     def load(self) -> Unpaired:
         """A batch of each domain's training images at a time."""
         options, data, loaders = self.options, self.dataset, []
-        for k, name in enumerate(self.domains()):
-            images = data.images[data.rows(label=name)]
+        for k, domain in enumerate(self.domains()):
+            images = data.images[self.rows(domain)]
             if options.size < images.shape[1]:
                 raise ValueError(
                     f"cyclegan: size {options.size} is smaller than the images of {data.name!r}, {images.shape[1]}"
@@ -131,8 +171,9 @@ class CycleGAN(TranslationTrainer):
             self.batch[f"place_{k}"] = Tensor(np.zeros(options.batch_size, np.int64)).to(options.device)
             self.memory[f"pool_{k}"] = zeros(max(options.pool, options.batch_size), *shape)
         del self.batch["real"]
+        frame = Frame(options.size, self.info.background / 127.5 - 1) if options.frame else None
         settings = {"channels": channels, "size": options.size, "base": options.base, "blocks": options.blocks}
-        translators = Both(*(Translator(**settings, halvings=1, coordinates=True) for _ in "ab"))
+        translators = Both(Painter(**settings, frame=frame, inverse=True), Painter(**settings, frame=frame))
         critics = Both(*(PatchCritic(channels, options.size, 2 * options.base, 3, norm=False) for _ in "ab"))
         for network in (translators.a, translators.b, critics.a, critics.b):
             init_(network, self.random["init"])
@@ -143,7 +184,7 @@ class CycleGAN(TranslationTrainer):
         learn from the same images as the critics."""
         options, entered = self.options, self.loader.a.step * self.options.batch_size
         for k, images in zip("ab", next(self.loader), strict=True):
-            mirrored = host(self.random["flip"].uniform((options.batch_size, 1, 1, 1))) < 0.5
+            mirrored = host(self.random["flip"].uniform((options.batch_size, 1, 1, 1))) < 0.5 * options.mirror
             self.batch[f"real_{k}"].assign(np.where(mirrored, images[..., ::-1], images))
             coin = host(self.random["pool"].uniform((options.batch_size, 1, 1, 1))) < 0.5
             place = host(self.random["pool"].permutation(len(self.memory[f"pool_{k}"])))[: options.batch_size]
@@ -182,7 +223,7 @@ class CycleGAN(TranslationTrainer):
         objective = fooled + options.cycle_weight * cycle
         figures = {"g_loss": fooled, "cycle": cycle / 2}
         if options.identity_weight:
-            same = l1_loss(to_a(a), a) + l1_loss(to_b(b), b)
+            same = l1_loss(to_a.draw(a), a) + l1_loss(to_b.draw(b), b)
             objective = objective + options.cycle_weight * options.identity_weight * same
             figures["identity"] = same / 2
         return objective, figures
@@ -207,42 +248,74 @@ class CycleGAN(TranslationTrainer):
         return self.translate(images, to), f"translated to {to}"
 
     def preview(self, count: int) -> np.ndarray:
-        """Rows of a grid: held-out images of A, their translations, images of B, theirs; then the next images."""
+        """Rows of a grid: held-out images of A, their translations, images of B, the true pairs where there are some,
+        and their translations; then the next images."""
         width, names, rows = max(1, int(np.ceil(np.sqrt(count)))), self.domains(), []
+        pairs = self.pairs("test")
+        columns = [self.rows(name, "held_out") for name in names] if pairs is None else pairs.T
         for start in range(0, count, 4 * width):
-            for name, to in (names, names[::-1]):
-                index = np.resize(self.dataset.rows("held_out", label=name), start + width)[start:]
-                real = prepared(self.dataset, index, self.options.size)
+            for to, column in zip(names[::-1], columns, strict=True):
+                real = self._real(np.resize(column, start + width)[start:])
                 rows += [real, self.translate(real, to)]
         return np.concatenate(rows)[:count]
 
+    def _real(self, index: np.ndarray) -> np.ndarray:
+        return prepared(self.dataset, index, self.options.size)
+
     def observe(self, count: int, random: Generator, details: bool = False) -> Observation:
-        """L1 to the true pairs (at most `count`) in both directions beside the identity map's, and the cycle's L1, all
-        on held-out images in [-1, 1]; without pairs the cycle's alone."""
-        names, data = self.domains(), self.dataset
-        rows = [data.rows("held_out", label=name)[:count] for name in names]
-        paired = data.pairs is not None and set(names) <= set(data.info.pair_names)
-        if paired:
-            rows = [data.pairs[:count, data.info.pair_names.index(name)] for name in names]
-        real = [prepared(data, index, self.options.size) for index in rows]
-        figures, lines = {"images": len(real[0])}, []
+        """Of the held-out images' test half, at most `count` of each domain: the cycle's L1, and L1 to the true pairs
+        beside null models, where there are pairs. details: a table with the looks of all, before the judge of classes
+        where there is one. Images are in [-1, 1]."""
+        names, pairs, trial = self.domains(), self.pairs("test"), self.pairs("validation")
+        half = self.dataset.half("test").held_out
+        columns = [np.intersect1d(self.rows(n, "held_out"), half) for n in names] if pairs is None else list(pairs.T)
+        index = [column[:count] for column in columns]
+        real, figures, lines = [self._real(rows) for rows in index], {"images": len(index[0])}, []
+        model = self._judge() if details and pairs is not None else None
         for k, name in enumerate(names):
             other = names[1 - k]
             there = self.translate(real[k], other)
-            back = self.translate(there, name)
-            scores = {"cycle_l1": _l1(back, real[k]), "moved_l1": _l1(there, real[k])}
+            scores = {"cycle_l1": _l1(self.translate(there, name), real[k]), "moved_l1": _l1(there, real[k])}
             line = f"{name} to {other}: cycle L1 {scores['cycle_l1']:.4f}"
-            if paired:
-                scores |= {"pair_l1": _l1(there, real[1 - k]), "identity_l1": _l1(real[k], real[1 - k])}
-                scores["below_identity"] = 1 - scores["pair_l1"] / scores["identity_l1"]
-                side = "below" if scores["below_identity"] >= 0 else "above"
-                line += (
-                    f", L1 to the {len(real[k])} true pairs {scores['pair_l1']:.4f},"
-                    f" {abs(scores['below_identity']):.1%} {side} the identity map's {scores['identity_l1']:.4f}"
+            if pairs is None or trial is None:
+                lines.append(line)
+            else:
+                way = Way(
+                    images=real[k],
+                    true=real[1 - k],
+                    trial=self._real(trial[:, k]),
+                    trial_true=self._real(trial[:, 1 - k]),
+                    target=self._real(self.rows(other)),
+                    background=self.info.background / 127.5 - 1,
                 )
+                labels = None if model is None else self._labels(index[k], other)
+                more, (text, *table) = standing(there, way, self.options.seed, details, model, labels)
+                scores |= more
+                lines += [f"{line}, {text}", *table]
             figures[f"{name}_to_{other}"] = scores
-            lines.append(line)
+        if details and pairs is not None and model is None:
+            lines.append(f"no judge of classes is at hand; train one with: minigan classifier {self.info.name}")
         return Observation(figures, lines)
+
+    def _judge(self) -> Classifier | None:
+        """The judge of classes, where there is one."""
+        try:
+            return judge_of(self.options.data, self.info).model
+        except ValueError:
+            return None
+
+    def _labels(self, rows: np.ndarray, other: str) -> np.ndarray:
+        """The class that each translation to `other` should be of: that one, or its image's own."""
+        if other in self.info.class_names:
+            return np.full(len(rows), self.info.class_names.index(other))
+        return self.dataset.labels[rows]
+
+
+def _values(domain: str, info: Info) -> dict[str, str]:
+    """The attribute values that a domain is named by; none of a class."""
+    if domain in info.class_names or "=" not in domain:
+        return {}
+    return dict(part.split("=", 1) if "=" in part else (part, "") for part in domain.split(","))
 
 
 def _enter(pool, place, enters, fake) -> None:
@@ -254,6 +327,20 @@ def _l1(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.abs(x - y).mean())
 
 
+def _shows(a: str, b: str, *models: str) -> str:
+    """What the results page says of both ways: the share below the identity map's, and beyond null models."""
+    ways = []
+    for way in (f"{a}_to_{b}", f"{b}_to_{a}"):
+        beyond = ", ".join(f"{name} by {{{way}[beyond][{name}]:+.1f}}" for name in models)
+        ways.append(
+            f"{way.replace('_', ' ')} {{{way}[below_identity]:.1%}} below the identity map's, beyond {beyond} points,"
+            f" null models as good: {{{way}[as_good]}}; ink {{{way}[looks][translated][ink]:.1%}} (true"
+            f" {{{way}[looks][true pairs][ink]:.1%}}), cycle L1 {{{way}[cycle_l1]:.3f}}"
+        )
+    return "L1 to the test half's true pairs: " + "; and back, ".join(ways)
+
+
+PHOTOGRAPHS = {"frame": False, "cycle_weight": 3.0, "identity_weight": 0.1, "average": 0.99, "steps": 8000}
 CYCLEGAN = System(
     CycleOptions(
         "cyclegan",
@@ -265,18 +352,29 @@ CYCLEGAN = System(
         n_critic=1,
         base=16,
         blocks=3,
-        cycle_weight=3.0,
-        identity_weight=0.1,
-        steps=8000,
+        frame=True,
+        cycle_weight=1.0,
+        identity_weight=1.0,
+        average=0.995,
+        steps=3000,
     ),
     "two domains without pairs: a translator each way, there and back is the identity",
     "Zhu et al. 2017",
     CycleGAN,
+    presets={
+        "glyphs": {
+            "source": "bold=no",
+            "target": "bold=yes",
+            "mirror": False,
+            "frame": False,
+            "cycle_weight": 5.0,
+            "identity_weight": 0.5,
+            "steps": 2000,
+        },
+        **dict.fromkeys(("horse2zebra", "apple2orange", "monet2photo"), PHOTOGRAPHS),
+    },
     results=(
-        Result(
-            "L1 to held-out true pairs below the identity map's by {twemoji_to_openmoji[below_identity]:.1%} (twemoji"
-            " to openmoji) and {openmoji_to_twemoji[below_identity]:.1%} (back); cycle L1"
-            " {twemoji_to_openmoji[cycle_l1]:.4f} and {openmoji_to_twemoji[cycle_l1]:.4f}"
-        ),
+        Result(_shows("twemoji", "openmoji", "constant", "shrunk")),
+        Result(_shows("bold=no", "bold=yes", "thickened"), {"data": "glyphs"}),
     ),
 )
