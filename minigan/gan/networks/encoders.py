@@ -10,14 +10,11 @@ section 2; Donahue et al. 2017, section 3).
 
 from __future__ import annotations
 
-import math
-
 from ... import nn
 from ...autograd import Tensor
 from ...backend import Generator
 from ...creation import randn
 from ...functional import leaky_relu, tanh
-from ...nn import init
 from ...ops.elementary import exp
 from ...ops.index import cat
 from ..losses import nearest
@@ -135,12 +132,3 @@ class PairCritic(nn.Module):
             raise ValueError(f"PairCritic: codes must be ({x.shape[0]}, {self.latent}), got {z.shape}")
         parts = self.image(self.body(x)).flatten(1), self.code(z)
         return self.last(self.pair(leaky_relu(cat(list(parts), 1), 0.2))).reshape(x.shape[0])
-
-
-def pair_init_(critic: PairCritic, random: Generator) -> PairCritic:
-    """DCGAN's start for convolutions, He's for linear layers, normal(0, 2 / fan_in). Returns the critic."""
-    dcgan_init_(critic, random)
-    for layer in critic.modules():
-        if isinstance(layer, nn.Linear):
-            init.normal_(layer.weight, 0.0, math.sqrt(2 / layer.weight.shape[1]), random)
-    return critic

@@ -14,7 +14,8 @@ and code together, and any conditional with the right marginals is nearly as goo
     cycle    w E mean over pixels of (G(E(x)) - x)^2            x comes back          (option cycle_weight)
     code     v E mean over numbers of (mean of q(.|G(z)) - z)^2     z comes back          (option code_weight)
 
-With both weights 0 it is plain ALI.
+With both weights 0 it is plain ALI. The critic is under spectral norm: without a bound on its slope it tells the pairs
+apart for good within a hundred steps, since the codes of images begin far from the prior.
 """
 
 from __future__ import annotations
@@ -25,9 +26,11 @@ from typing import ClassVar
 from ... import nn
 from ...autograd import Tensor, no_grad
 from ...functional import mse_loss
-from ..networks.encoders import PairCritic, pair_init_, reparametrised
+from ..networks.dcgan import glorot_init_
+from ..networks.encoders import PairCritic, reparametrised
 from ..options import OBJECTIVE, option
 from ..train import STREAMS
+from ..tricks import spectral_norm_
 from .ae import SHOWN, CodeOptions, CodeTrainer
 from .system import Result, System
 
@@ -48,10 +51,10 @@ class InferenceTrainer(CodeTrainer):
     streams: ClassVar = {**STREAMS, "noise_d": 8, "noise_g": 9}
 
     def build(self) -> tuple[nn.Module, nn.Module]:
-        """(the encoder and the generator as one player, the critic of pairs)."""
-        options = self.options
+        """(the encoder and the generator as one player, the critic of pairs under spectral norm)."""
+        options, random = self.options, self.random["init"]
         critic = PairCritic(self.info.shape[-1], options.latent, options.size, options.base)
-        return self.codec(), pair_init_(critic, self.random["init"])
+        return self.codec(), spectral_norm_(glorot_init_(critic, random), random)
 
     def critic_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """What the critic minimises on (x, E(x)), which it is to call real, and (G(z), z)."""

@@ -1,35 +1,34 @@
-"""Realism scores, gradient energy and the kernel test of codes: closed forms, and what the test can and cannot see."""
+"""Precision of directions, gradient energy and the kernel test of codes: closed forms, level and power."""
+
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from minigan.backend import Generator
-from minigan.gan.metrics import realism, reconstructions
+from minigan.gan.metrics import distances, realism, reconstructions
 
 RNG = np.random.default_rng(3)
 
 
-def test_a_realism_score_is_the_ball_over_the_distance():
-    """Real rows on a line at 0, 1, 2, 3 and one far off: k = 1 gives balls of 1 and one of 7, which is left out."""
-    real = np.array([[0.0], [1.0], [2.0], [3.0], [10.0]])
-    scores = realism.realism_scores(np.array([[0.5], [5.0], [11.0]]), real, k=1)
-    np.testing.assert_allclose(scores, [2.0, 0.5, 1 / 8])
-    with pytest.raises(ValueError, match=r"rows of equal width, got \(2, 2\) and \(5, 1\)"):
-        realism.realism_scores(np.zeros((2, 2)), real)
-
-
-def test_what_is_real_stands_beside_null_models(monkeypatch):
-    """As many of each set as there are held-out images, by the judge's features; the null models are the data's own."""
-    from worlds import WORLD
-
-    monkeypatch.setattr(realism, "prepared", lambda d, rows: d.images[rows].transpose(0, 3, 1, 2) / 127.5 - 1)
-    monkeypatch.setattr(realism, "_features", lambda images, _: images.reshape(len(images), -1)[:, :4])
-    train, held_out = (WORLD.images[rows].transpose(0, 3, 1, 2) / 127.5 - 1 for rows in (WORLD.train, WORLD.held_out))
-    shares = realism.realistic({"copies": train, "far": held_out + 100}, None, WORLD, k=1)
-    assert list(shares) == ["copies", "far", "held_out", "noise", "mean_image"]
-    real = train.reshape(6, -1)[:, :4]
-    expected = (realism.realism_scores(held_out.reshape(6, -1)[:, :4], real, 1) >= 1).mean()
-    assert shares["held_out"] == expected and shares["far"] == 0 and shares["copies"] >= 0.5
+def test_short_features_are_near_to_nothing_real(monkeypatch):
+    """A blank page, whose features are a thousandth of a real image's and point elsewhere, has precision 0; real images
+    have that of their directions, whatever their length."""
+    real = RNG.standard_normal((40, 1, 1, 4)) + 4
+    real[:20] *= RNG.uniform(0.001, 0.02, (20, 1, 1, 1))
+    monkeypatch.setattr(realism, "prepared", lambda dataset, rows: real[rows])
+    monkeypatch.setattr(realism, "shrunk", lambda images: images)
+    monkeypatch.setattr(realism, "judge", lambda _, images: [(images.reshape(len(images), 4), None)])
+    world = SimpleNamespace(train=np.arange(0, 40, 2), held_out=np.arange(1, 40, 2))
+    blank = np.broadcast_to(np.array([0.001, -0.001, 0.001, -0.001]).reshape(1, 1, 1, 4), (30, 1, 1, 4))
+    shares = realism.realistic({"blank": blank, "copies": 7 * real[world.train]}, None, world)
+    assert list(shares) == ["blank", "copies", "held_out", "noise", "mean_image"]
+    assert shares["blank"] == 0 and shares["copies"] == 1 and shares["held_out"] > 0.5
+    plain, near = real[world.train].reshape(20, 4), blank[:20].reshape(20, 4)
+    assert distances.precision_recall(near, plain)[0] == 1  # what plain precision says of the blank page
+    lengths = np.linalg.norm(realism.directions(real, None), axis=1)
+    np.testing.assert_allclose(lengths, 1)
+    assert not realism.directions(np.zeros((2, 1, 1, 4)), None).any()
 
 
 def test_gradient_energy_of_a_ramp_and_of_a_checkerboard():
