@@ -107,28 +107,36 @@ def codec(
 
 
 class PairCritic(nn.Module):
-    """Pairs of an image (N, channels, size, size) and a code (N, latent) to one raw number each (N,).
+    """Pairs of an image (N, channels, size, size) and a code (N, latent) to raw numbers (N, 1), or (N, 3) with `unary`.
 
     The image goes through DCGAN's convolutions to `hidden` numbers, the code through two layers to as many; two more
-    layers read both.
+    layers read both. unary: two more numbers, one of the image alone and one of the code alone (Donahue & Simonyan
+    2019, section 2), so that neither marginal waits for the pair.
     """
 
     def __init__(
-        self, channels: int, latent: int, size: int = 32, base: int = 32, norm: bool = False, hidden: int = 256
+        self, channels: int, latent: int, size: int = 32, base: int = 32, unary: bool = True, hidden: int = 256
     ) -> None:
         super().__init__()
-        self.latent = latent
-        self.body, width = body(channels, size, base, norm)
+        self.latent, self.unary = latent, unary
+        self.body, width = body(channels, size, base, norm=False)
         self.image = nn.Conv2d(width, hidden, 4)
         self.code = nn.Sequential(nn.Linear(latent, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, hidden))
         self.pair = nn.Sequential(
             nn.Linear(2 * hidden, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, hidden), nn.LeakyReLU(0.2)
         )
         self.last = nn.Linear(hidden, 1)
+        if unary:
+            self.of_image = nn.Linear(hidden, 1)
+            self.of_code = nn.Sequential(
+                nn.Linear(latent, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, hidden), nn.LeakyReLU(0.2),
+                nn.Linear(hidden, 1),
+            )  # fmt: skip
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
-        """One number a pair. Raises ValueError unless there is a code of `latent` numbers for each image."""
+        """The numbers of each pair. Raises ValueError unless there is a code of `latent` numbers for each image."""
         if z.shape != (x.shape[0], self.latent):
             raise ValueError(f"PairCritic: codes must be ({x.shape[0]}, {self.latent}), got {z.shape}")
-        parts = self.image(self.body(x)).flatten(1), self.code(z)
-        return self.last(self.pair(leaky_relu(cat(list(parts), 1), 0.2))).reshape(x.shape[0])
+        image = leaky_relu(self.image(self.body(x)).flatten(1), 0.2)
+        joint = self.last(self.pair(cat([image, leaky_relu(self.code(z), 0.2)], 1)))
+        return cat([joint, self.of_image(image), self.of_code(z)], 1) if self.unary else joint

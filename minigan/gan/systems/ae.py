@@ -35,7 +35,7 @@ from .system import Result, System
 class CodeOptions(CommonOptions):
     """The options of `ae`, and what those of every system with an encoder begin with."""
 
-    latent: int = option(16, "Numbers in the code of an image.", NETWORKS, 1, 65_536)
+    latent: int = option(10, "Numbers in the code of an image.", NETWORKS, 1, 65_536)
     network: str = option(
         "mlp", "Decoder, and the encoder that mirrors it: perceptrons or convolutions.", NETWORKS, choices=CODECS
     )
@@ -97,15 +97,14 @@ class CodeTrainer(Trainer):
         drawn from the prior. Raises ValueError where there is no judge of classes for the data set."""
         options, dataset = self.options, self.dataset
         referee = judge_of(options.data, self.info)
-        stream = Generator(random.seed, random.stream)
-        images = self.draw(count, stream)
+        images = self.draw(count, random)
         samples = observe_classes(images, referee, dataset, options.seed, details)
         held_out, train = (prepared(dataset, rows, options.size) for rows in (dataset.held_out, dataset.train))
         labels = dataset.labels[dataset.held_out], dataset.labels[dataset.train]
         back = compare(self.reconstruct(held_out), held_out, train, labels, referee.model)
-        codes = self.encode(held_out, stream)
-        prior = prior_test(codes, stream)
-        fitted = self.decode(fitted_codes(self.encode(train), count, stream))
+        codes = self.encode(held_out, random)
+        prior = prior_test(codes, random)
+        fitted = self.decode(fitted_codes(self.encode(train), count, random))
         real = realistic({"random": images, "fitted": fitted}, referee.model, dataset)
         sharpness = gradient_energy(images) / gradient_energy(held_out)
         figures = {"reconstruction": back.as_dict(), "prior": vars(prior), "realism": real, "sharpness": sharpness}
@@ -154,7 +153,7 @@ SHOWN = (
 )
 RANDOM = "realistic {realism[random]:.1%} of random codes (real {realism[held_out]:.1%}, noise {realism[noise]:.1%})"
 AE = System(
-    AutoencoderOptions("ae", beta1=0.9, beta2=0.999, lr=1e-3, steps=4000),
+    AutoencoderOptions("ae", beta1=0.9, beta2=0.999, lr=1e-3, steps=3000),
     "an encoder and a decoder; images come back, random codes decode to nothing",
     "Hinton & Salakhutdinov 2006",
     AutoencoderTrainer,

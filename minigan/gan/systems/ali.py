@@ -14,8 +14,10 @@ and code together, and any conditional with the right marginals is nearly as goo
     cycle    w E mean over pixels of (G(E(x)) - x)^2            x comes back          (option cycle_weight)
     code     v E mean over numbers of (mean of q(.|G(z)) - z)^2     z comes back          (option code_weight)
 
-With both weights 0 it is plain ALI. The critic is under spectral norm: without a bound on its slope it tells the pairs
-apart for good within a hundred steps, since the codes of images begin far from the prior.
+Beside the pair's number the critic has one of the image alone and one of the code alone, each in the same loss (option
+unary; BigBiGAN, Donahue & Simonyan 2019, section 2): the distribution of codes is matched at once, not by way of pairs.
+With both weights 0 and unary False it is plain ALI. The critic is under spectral norm: without a bound on its slope it
+tells the pairs apart for good within a hundred steps, since the codes of images begin far from the prior.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ class InferenceOptions(CodeOptions):
     """The options of `ali`."""
 
     cycle_weight: float = option(1.0, "Weight of images that come back through their codes; 0 for ALI.", OBJECTIVE, 0)
+    unary: bool = option(True, "The critic also judges image and code each alone; False for ALI.", OBJECTIVE)
     code_weight: float = option(1.0, "Weight of codes that come back through their images; 0 for ALI.", OBJECTIVE, 0)
 
     loss: ClassVar[str] = "non-saturating"
@@ -53,7 +56,7 @@ class InferenceTrainer(CodeTrainer):
     def build(self) -> tuple[nn.Module, nn.Module]:
         """(the encoder and the generator as one player, the critic of pairs under spectral norm)."""
         options, random = self.options, self.random["init"]
-        critic = PairCritic(self.info.shape[-1], options.latent, options.size, options.base)
+        critic = PairCritic(self.info.shape[-1], options.latent, options.size, options.base, options.unary)
         return self.codec(), spectral_norm_(glorot_init_(critic, random), random)
 
     def critic_loss(self) -> tuple[Tensor, dict[str, Tensor]]:

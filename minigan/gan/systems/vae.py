@@ -124,11 +124,11 @@ class VariationalTrainer(CodeTrainer):
         """What every system with codes shows; the bound on held-out images, beside a decoder that knows their mean and
         nothing of z; and how blurred samples are."""
         observation = super().observe(count, random, details)
-        dataset, size, stream = self.dataset, self.options.size, Generator(random.seed, random.stream + 1)
+        dataset, size = self.dataset, self.options.size
         held_out, train = (prepared(dataset, rows, size) for rows in (dataset.held_out, dataset.train))
-        fits, divergence = self.nats(held_out, stream)
+        fits, divergence = self.nats(held_out, random)
         blind = self.blind(held_out, train.mean(0, keepdims=True))
-        spectral = spectral_distance(self.draw(len(held_out), stream), held_out)
+        spectral = spectral_distance(self.draw(len(held_out), random), held_out)
         figures = {
             "elbo": fits - divergence,
             "log_likelihood": fits,
@@ -152,7 +152,7 @@ class VariationalTrainer(CodeTrainer):
 
 
 VAE = System(
-    VariationalOptions("vae", beta1=0.9, beta2=0.999, lr=1e-3, steps=6000),
+    VariationalOptions("vae", beta1=0.9, beta2=0.999, lr=1e-3, steps=3000),
     "an autoencoder whose codes are drawn from a prior, by a bound on the likelihood",
     "Kingma & Welling 2014; beta: Higgins et al. 2017",
     VariationalTrainer,
