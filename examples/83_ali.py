@@ -32,7 +32,7 @@ HOLE = np.s_[:, :, 6:20, 12:]
 
 @click.command()
 @click.option("--steps", default=1500, show_default=True, help="Steps of each player.")
-@click.option("--cycle", default=5.0, show_default=True, help="Weight w of images that come back.")
+@click.option("--cycle", default=10.0, show_default=True, help="Weight w of images that come back.")
 @click.option("--code", default=1.0, show_default=True, help="Weight v of codes that come back.")
 @click.option("--out", default="ali.png", show_default=True, help="PNG: reconstructions, filled holes, samples.")
 @click.option("--seed", default=0, show_default=True)

@@ -41,7 +41,7 @@ from .system import Result, System
 class InferenceOptions(CodeOptions):
     """The options of `ali`."""
 
-    cycle_weight: float = option(1.0, "Weight of images that come back through their codes; 0 for ALI.", OBJECTIVE, 0)
+    cycle_weight: float = option(10.0, "Weight of images that come back through their codes; 0 for ALI.", OBJECTIVE, 0)
     unary: bool = option(True, "The critic also judges image and code each alone; False for ALI.", OBJECTIVE)
     code_weight: float = option(1.0, "Weight of codes that come back through their images; 0 for ALI.", OBJECTIVE, 0)
 
@@ -96,7 +96,7 @@ class InferenceTrainer(CodeTrainer):
 
 ALI = System(
     InferenceOptions(
-        "ali", network="dcgan", base=16, beta1=0.5, beta2=0.999, lr=1e-3, n_critic=1, steps=4000, average=0.99
+        "ali", network="dcgan", base=16, beta1=0.5, beta2=0.999, lr=5e-4, n_critic=1, steps=1800, average=0.995
     ),
     "a critic of pairs of image and code: the generator gets an inverse",
     "Dumoulin et al. 2017; Donahue et al. 2017; cycle: Li et al. 2017",
