@@ -25,7 +25,7 @@ import numpy as np
 
 from ... import nn
 from ...autograd import Tensor, no_grad
-from ...backend import Generator
+from ...backend import Generator, host
 from ...functional import softplus, tanh
 from ...ops.elementary import exp, square
 from ...ops.reduce import mean, sum
@@ -111,12 +111,11 @@ class VariationalTrainer(CodeTrainer):
     @on_device
     def nats(self, images: np.ndarray, random: Generator, batch: int = 250) -> tuple[float, float]:
         """(mean ln p(x|z), mean KL) of images (N, C, S, S) by the averaged networks, one draw of z an image."""
-        network = self.average.module.eval()
+        network, parts = self.average.module.eval(), []
         with no_grad():
-            parts = [
-                [part.numpy() for part in self.bound(network, Tensor(images[i : i + batch].astype(self.dtype)), random)]
-                for i in range(0, len(images), batch)
-            ]
+            for i in range(0, len(images), batch):
+                x = Tensor(images[i : i + batch].astype(self.dtype)).to(self.options.device)
+                parts.append([host(part.data) for part in self.bound(network, x, random)])
         network.train()
         return tuple(float(np.concatenate(part).mean()) for part in zip(*parts, strict=True))
 
