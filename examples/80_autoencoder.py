@@ -20,7 +20,7 @@ from minigan.gan.metrics.realism import realistic
 from minigan.gan.networks import PerceptronCritic, PerceptronGenerator
 from minigan.gan.networks.mlp import perceptron_init_
 
-CODE, WIDTH, BATCH, SIZE = 10, 256, 64, 32
+CODE, WIDTH, BATCH, SIZE = 16, 256, 64, 32
 PIXELS = SIZE * SIZE
 
 

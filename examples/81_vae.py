@@ -22,7 +22,7 @@ from minigan.gan.metrics.distances import spectral_distance
 from minigan.gan.metrics.realism import gradient_energy, realistic
 from minigan.gan.networks.mlp import perceptron_init_
 
-CODE, WIDTH, BATCH, SIZE = 10, 256, 64, 32
+CODE, WIDTH, BATCH, SIZE = 16, 256, 64, 32
 PIXELS = SIZE * SIZE
 
 

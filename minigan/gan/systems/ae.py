@@ -35,7 +35,7 @@ from .system import Result, System
 class CodeOptions(CommonOptions):
     """The options of `ae`, and what those of every system with an encoder begin with."""
 
-    latent: int = option(10, "Numbers in the code of an image.", NETWORKS, 1, 65_536)
+    latent: int = option(16, "Numbers in the code of an image.", NETWORKS, 1, 65_536)
     network: str = option(
         "mlp", "Decoder, and the encoder that mirrors it: perceptrons or convolutions.", NETWORKS, choices=CODECS
     )

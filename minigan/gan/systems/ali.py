@@ -96,7 +96,16 @@ class InferenceTrainer(CodeTrainer):
 
 ALI = System(
     InferenceOptions(
-        "ali", network="dcgan", base=16, beta1=0.5, beta2=0.999, lr=5e-4, n_critic=1, steps=1800, average=0.995
+        "ali",
+        network="dcgan",
+        latent=10,
+        base=16,
+        beta1=0.5,
+        beta2=0.999,
+        lr=5e-4,
+        n_critic=1,
+        steps=1800,
+        average=0.995,
     ),
     "a critic of pairs of image and code: the generator gets an inverse",
     "Dumoulin et al. 2017; Donahue et al. 2017; cycle: Li et al. 2017",
