@@ -16,7 +16,8 @@ from minigan import data, nn, optim, viz
 from minigan.examples._figure import device_option
 from minigan.functional import softplus
 from minigan.gan.metrics import classifier
-from minigan.gan.metrics.realism import realistic
+from minigan.gan.metrics.distances import spectral_distance
+from minigan.gan.metrics.realism import gradient_energy, realistic
 from minigan.gan.networks import PerceptronCritic, PerceptronGenerator
 from minigan.gan.networks.mlp import perceptron_init_
 
@@ -107,6 +108,10 @@ def main(steps: int, gan_steps: int, out: str, seed: int, device: str) -> None:
     print(f"codes of held-out digits: mean {codes.mean().item():.2f}, deviation {codes.std().item():.2f}")
     print(f"come back as their class: {right:.1%}, squared error {np.square(back - held_out).mean():.4f}")
     print("realistic: " + ", ".join(f"{name} {share:.1%}" for name, share in shares.items()))
+    print(
+        f"blur of the GAN's samples: gradient energy {gradient_energy(samples) / gradient_energy(held_out):.1%} of real"
+        f" digits', spectrum {spectral_distance(samples, held_out):.2f} dB away"
+    )
     print(f"picture: {out}")
 
 
