@@ -18,8 +18,7 @@ from minigan.functional import softplus
 from minigan.gan.metrics import classifier
 from minigan.gan.metrics.distances import spectral_distance
 from minigan.gan.metrics.realism import gradient_energy, realistic
-from minigan.gan.networks import PerceptronCritic, PerceptronGenerator
-from minigan.gan.networks.mlp import perceptron_init_
+from minigan.gan.networks.mlp import PerceptronCritic, PerceptronGenerator, perceptron_init_
 
 CODE, WIDTH, BATCH, SIZE = 16, 256, 64, 32
 PIXELS = SIZE * SIZE
