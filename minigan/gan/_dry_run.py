@@ -20,7 +20,7 @@ def dry_run(options: CommonOptions) -> dict:
     """Figures of a run with these options, of which nothing is written: "options"; "networks", a list of layers each;
     "parameters"; "seconds_per_step" and "peak_memory_mib", measured on three steps here."""
     trainer = trainer_for(options, data.load(options.data, size=options.size))
-    networks = {"generator": trainer.generator, "critic": trainer.critic}
+    networks = trainer.trained()
     with no_grad():
         layers = {name: summary(network, trainer.generator_loss) for name, network in networks.items()}
     return {

@@ -68,7 +68,7 @@ class CommonOptions:
         0.99, "Decay of the average of the generator's weights, which samples are drawn from.", OPTIMISATION
     )
 
-    loss: ClassVar[str]
+    loss: ClassVar[str] = ""  # what two players minimise; one alone has an objective of its own
     optimizer: ClassVar[str] = "adam"
     clip: ClassVar[float] = 0.0
 

@@ -175,9 +175,9 @@ class Run:
 
     def _open(self) -> None:
         options = self.options
-        generator, critic = (_count(m) for m in (self.trainer.generator, self.trainer.critic))
+        sizes = " and ".join(f"{name} {_count(module):,}" for name, module in self.trainer.trained().items())
         self.say(
-            f"{options.system} on {options.data}: generator {generator:,} and critic {critic:,} parameters,"
+            f"{options.system} on {options.data}: {sizes} parameters,"
             f" steps {self.trainer.steps_done} to {options.steps}, in {self.folder}"
         )
         notes = self.dataset.notes

@@ -6,8 +6,9 @@
                             by default
 
 `Trainer` is the plain system, and the base of all others (gan/systems/): they override what they change of `build`,
-`begin`, `anneal`, `feed`, `inputs`, `critic_loss`, `generator_loss`, `preview` and `observe`. What must survive a
-restart is in _state.py, judging in metrics/judging.py; folders, terminals and clocks are run.py's.
+`begin`, `anneal`, `feed`, `inputs`, `critic_loss`, `generator_loss`, `preview` and `observe`. One without a critic
+(gan/systems/ae.py) has one player, the generator. What must survive a restart is in _state.py, judging in
+metrics/judging.py; folders, terminals and clocks are run.py's.
 """
 
 from __future__ import annotations
@@ -121,21 +122,26 @@ class Trainer:
     @on_device
     def _assemble(self) -> None:
         options = self.options
-        self.loss = loss(options.loss)
+        self.loss: Any = loss(options.loss) if options.loss else None
         self.random = {name: Generator(options.seed, stream) for name, stream in self.streams.items()}
         self.loader: Any = self.load() if isinstance(self.dataset, Dataset) else None
         self.batch = {"real": zeros(options.batch_size, self.info.shape[-1], options.size, options.size)}
         self.memory: dict[str, Tensor] = {}
-        self.generator, self.critic = (module.to(options.device) for module in self.build())
-        self.optim_g, self.optim_d = (self.optimiser_of(m.parameters()) for m in (self.generator, self.critic))
+        self.generator, critic = self.build()
+        self.generator.to(options.device)
+        self.optim_g = self.optimiser_of(self.generator.parameters())
+        self.players = {"generator": self._player(self.optim_g, lambda: self.generator_loss(), "g_weight_gradient")}
+        optimisers = {"optim_g": self.optim_g}
+        self.critic: Any = critic
+        if critic is not None:
+            critic.to(options.device)
+            self.optim_d = optimisers["optim_d"] = self.optimiser_of(critic.parameters())
+            norm = "d_weight_gradient"
+            self.players["critic"] = self._player(self.optim_d, lambda: self.critic_loss(), norm, options.clip)
         self.average = optim.WeightAverage(self.generator, options.average)
-        self.players = {
-            "critic": self._player(self.optim_d, lambda: self.critic_loss(), "d_weight_gradient", options.clip),
-            "generator": self._player(self.optim_g, lambda: self.generator_loss(), "g_weight_gradient"),
-        }
         self._state = TrainingState(
-            networks={"generator": self.generator, "critic": self.critic},
-            optimisers={"optim_g": self.optim_g, "optim_d": self.optim_d},
+            networks=self.trained(),
+            optimisers=optimisers,
             average=self.average,
             random=self.random,
             memory=self.memory,
@@ -175,9 +181,12 @@ class Trainer:
         return figures
 
     def half_steps(self) -> list[HalfStep]:
-        """The schedule of one step: n_critic times the critic, then n_generator times the generator."""
-        count, more = self.options.n_critic, self.options.n_generator
-        critic, generator = self.players["critic"], self.players["generator"]
+        """The schedule of one step: n_critic times the critic, then n_generator times the generator. One player alone
+        is fed before its own move."""
+        count, more, generator = self.options.n_critic, self.options.n_generator, self.players["generator"]
+        if self.critic is None:
+            return [HalfStep("generator step", generator, self.feed)]
+        critic = self.players["critic"]
         critic_steps = [HalfStep(f"critic step {k + 1} of {count}", critic, self.feed) for k in range(count)]
         names = [f"generator step {k + 1} of {more}" for k in range(more)] if more > 1 else ["generator step"]
         return [*critic_steps, *(HalfStep(name, generator, lambda: None) for name in names)]
@@ -222,8 +231,9 @@ class Trainer:
         """The batches of real images."""
         return Loader(self.dataset, self.options.batch_size, self.options.seed, size=self.options.size)
 
-    def build(self) -> tuple[nn.Module, nn.Module]:
-        """(generator, critic), their weights drawn; adds what the system needs to `batch` and `memory`."""
+    def build(self) -> tuple[nn.Module, nn.Module | None]:
+        """(generator, critic), their weights drawn; adds what the system needs to `batch` and `memory`. The critic is
+        None where one player trains alone."""
         options, channels = self.options, self.info.shape[-1]
         row, extra = pair(options.network), {}
         if options.dropout:
@@ -357,9 +367,13 @@ class Trainer:
 
     # What a restart needs.
 
+    def trained(self) -> dict[str, nn.Module]:
+        """The generator and, where there is one, the critic."""
+        return {"generator": self.generator} | ({} if self.critic is None else {"critic": self.critic})
+
     def networks(self) -> dict[str, nn.Module]:
-        """The generator, the critic, and the average of the generator."""
-        return {"generator": self.generator, "critic": self.critic, "average": self.average.module}
+        """The same, and the average of the generator."""
+        return self.trained() | {"average": self.average.module}
 
     def state(self) -> tuple[dict[str, np.ndarray], dict]:
         """(arrays, JSON-able rest): everything `restore` needs."""

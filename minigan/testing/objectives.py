@@ -147,14 +147,15 @@ def _of_any_system(name: str, seed: int, where: str, changes: dict) -> list[Obje
     for attempt in range(ATTEMPTS):
         trainer = _tiny(name, seed, attempt, changes)
         begin = {stream: random.state_dict() for stream, random in trainer.random.items()}
-        losses = {"critic": trainer.critic_loss, "generator": trainer.generator_loss}
-        rngs = (np.random.default_rng((seed, attempt, i)) for i in range(2))
+        losses = {"generator": trainer.generator_loss}
+        losses = losses if trainer.critic is None else {"critic": trainer.critic_loss, **losses}
+        rngs = (np.random.default_rng((seed, attempt, i)) for i in range(len(losses)))
         rows = [_along_directions(trainer, *of, begin, rng) for of, rng in zip(losses.items(), rngs, strict=True)]
         if all(_kink_distance(r.fn(*(Tensor(p).requires_grad_() for p in r.parameters))) > MARGIN / 10 for r in rows):
             break
     else:
         raise RuntimeError(f"{name}: no weights found in {ATTEMPTS} draws with all rectifiers away from their kinks")
-    for module in (trainer.generator, trainer.critic):
+    for module in trainer.trained().values():
         module.to(where)
     for table in (trainer.batch, trainer.memory):
         table.update({key: t.to(where) for key, t in table.items()})
@@ -205,12 +206,12 @@ def _tiny(name: str, seed: int, attempt: int, changes: dict) -> Trainer:
         np.arange(0),
     )
     trainer = trainer_for(options, dataset)
-    for module in (trainer.generator, trainer.critic):
+    for module in trainer.trained().values():
         _drawn(module, rng)
     trainer.double()
     trainer.anneal()
     trainer.feed()
-    for layer in (*trainer.generator.modules(), *trainer.critic.modules()):
+    for layer in (layer for network in trainer.trained().values() for layer in network.modules()):
         if isinstance(getattr(layer, "weight_u", None), Tensor):  # spectral norm: its vectors converge and stand still
             with no_grad():
                 for _ in range(100):

@@ -10,7 +10,7 @@ from ...data.folder import parse
 from ..losses import nearest
 from ..options import CommonOptions
 from ..train import Trainer
-from . import conditional, cyclegan, ebgan, infogan, plain, stargan
+from . import ae, ali, conditional, cyclegan, ebgan, infogan, plain, stargan, vae
 from .system import System
 
 SYSTEMS: dict[str, System] = {
@@ -28,6 +28,9 @@ SYSTEMS: dict[str, System] = {
         ebgan.EBGAN,
         cyclegan.CYCLEGAN,
         stargan.STARGAN,
+        ae.AE,
+        vae.VAE,
+        ali.ALI,
     )
 }
 

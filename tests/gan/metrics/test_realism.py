@@ -1,0 +1,79 @@
+"""Precision of directions, gradient energy and the kernel test of codes: closed forms, level and power."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from minigan.backend import Generator
+from minigan.gan.metrics import distances, realism, reconstructions
+
+RNG = np.random.default_rng(3)
+
+
+def test_short_features_are_near_to_nothing_real(monkeypatch):
+    """A blank page, whose features are a thousandth of a real image's and point elsewhere, has precision 0; real images
+    have that of their directions, whatever their length."""
+    real = RNG.standard_normal((40, 1, 1, 4)) + 4
+    real[:20] *= RNG.uniform(0.001, 0.02, (20, 1, 1, 1))
+    monkeypatch.setattr(realism, "prepared", lambda dataset, rows: real[rows])
+    monkeypatch.setattr(realism, "shrunk", lambda images: images)
+    monkeypatch.setattr(realism, "judge", lambda _, images: [(images.reshape(len(images), 4), None)])
+    world = SimpleNamespace(train=np.arange(0, 40, 2), held_out=np.arange(1, 40, 2))
+    blank = np.broadcast_to(np.array([0.001, -0.001, 0.001, -0.001]).reshape(1, 1, 1, 4), (30, 1, 1, 4))
+    shares = realism.realistic({"blank": blank, "copies": 7 * real[world.train]}, None, world)
+    assert list(shares) == ["blank", "copies", "held_out", "noise", "mean_image"]
+    assert shares["blank"] == 0 and shares["copies"] == 1 and shares["held_out"] > 0.5
+    plain, near = real[world.train].reshape(20, 4), blank[:20].reshape(20, 4)
+    assert distances.precision_recall(near, plain)[0] == 1  # what plain precision says of the blank page
+    lengths = np.linalg.norm(realism.directions(real, None), axis=1)
+    np.testing.assert_allclose(lengths, 1)
+    assert not realism.directions(np.zeros((2, 1, 1, 4)), None).any()
+
+
+def test_gradient_energy_of_a_ramp_and_of_a_checkerboard():
+    ramp = np.broadcast_to(np.arange(6) * 0.5, (2, 1, 6, 6))
+    board = (np.indices((6, 6)).sum(0) % 2 * 2.0 - 1)[None, None]
+    assert realism.gradient_energy(ramp) == pytest.approx(0.5**2 / 2)
+    assert realism.gradient_energy(board) == pytest.approx(4.0)
+    assert realism.gradient_energy(np.ones((1, 1, 4, 4))) == 0
+
+
+def test_the_kernel_test_s_value_is_the_unbiased_mmd():
+    a, b = RNG.standard_normal((7, 2)), RNG.standard_normal((9, 2)) + 1
+    rows = np.concatenate([a, b])
+    squares = np.square(rows[:, None] - rows).sum(2)
+    kernel = np.exp(-squares / np.median(squares[np.triu_indices(16, 1)]))
+    aa, bb, ab = kernel[:7, :7], kernel[7:, 7:], kernel[:7, 7:]
+    expected = (aa.sum() - 7) / 42 + (bb.sum() - 9) / 72 - 2 * ab.mean()
+    value, p = reconstructions.permutation_test(a, b, Generator(1, 2), rounds=99)
+    assert value == pytest.approx(expected) and 0.01 <= p <= 1
+
+
+def test_the_kernel_test_keeps_its_level_and_has_power():
+    """Equal distributions are called different in about 5 %, by p values that are spread evenly; a shift of 0.4 and a
+    spread of 1.5 are noticed."""
+    random, ps = Generator(5, 6), []
+    for _ in range(60):
+        a, b = RNG.standard_normal((2, 25, 3))
+        ps.append(reconstructions.permutation_test(a, b, random, rounds=39)[1])
+    assert np.mean(np.array(ps) <= 0.05) <= 0.15 and 0.35 < np.mean(ps) < 0.65
+    a, b = RNG.standard_normal((2, 150, 3))
+    assert reconstructions.permutation_test(a + 0.4, b, random, rounds=99)[1] == 0.01
+    assert reconstructions.permutation_test(1.5 * a, b, random, rounds=99)[1] == 0.01
+    test = reconstructions.prior_test(RNG.standard_normal((150, 8)), random, rounds=99)
+    assert test.p > 0.02 and test.shifted == 0.01 and test.samples == 150
+    assert reconstructions.prior_test(RNG.standard_normal((150, 8)) + 0.5, random, rounds=99).p == 0.01
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "told"),
+    [
+        (np.zeros((3, 2)), np.zeros((5, 2)), r"at least 4 rows of one width, got \(3, 2\), \(5, 2\)"),
+        (np.zeros((5, 2)), np.zeros((5, 3)), "one width"),
+        (np.full((5, 2), np.nan), np.zeros((5, 2)), "not finite"),
+    ],
+)
+def test_bad_codes_are_named(a, b, told):
+    with pytest.raises(ValueError, match=told):
+        reconstructions.permutation_test(a, b, Generator(1, 2))
