@@ -19,7 +19,7 @@ import click
 
 from .. import __version__, _starting
 from .._terminal import printable
-from . import check, data, docs, interpolate, judge, ops, toy, train, translate, traverse
+from . import check, data, docs, interpolate, judge, lab, ops, toy, train, translate, traverse
 
 
 @contextmanager
@@ -85,5 +85,5 @@ def main() -> None:
     """Train, look at and check GANs built from scratch."""
 
 
-for commands in (train, judge, toy, check, ops, docs, data, interpolate, translate, traverse):
+for commands in (train, judge, toy, lab, check, ops, docs, data, interpolate, translate, traverse):
     commands.register(main, _command)
