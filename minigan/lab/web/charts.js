@@ -37,6 +37,24 @@ const Charts = (() => {
     return Array.from({ length: Math.floor((high - first) / step) + 1 }, (_, k) => +(first + k * step).toPrecision(10));
   }
 
+  /* Exponents of marks on a logarithmic axis: powers of ten, and 2 and 5 times them where there are few. */
+  function decades(low, high) {
+    const all = [];
+    const step = Math.max(1, Math.ceil((high - low) / 4));
+    for (let k = Math.floor(low); k <= high; k++)
+      for (const times of high - low < 2.5 ? [1, 2, 5] : [1]) if (k % step === 0) all.push(k + Math.log10(times));
+    return all.filter((v) => v >= low && v <= high);
+  }
+
+  /* Text on a patch of the ground's colour. */
+  function label(context, text, x, y) {
+    const { width } = context.measureText(text), left = context.textAlign === "right" ? x - width : x;
+    context.fillStyle = Draw.colour("card");
+    context.fillRect(left - 4, y - 14, width + 8, 19);
+    context.fillStyle = Draw.colour("ink");
+    context.fillText(text, x, y);
+  }
+
   /* series: [[name, label, colour variable], ...]; log: decades on the y axis. Labels stand at the curves' ends. */
   function curves(canvas, history, series, { log = false, empty = "press Run" } = {}) {
     const [context, width, height] = Draw.prepare(canvas), { rows } = history;
@@ -59,7 +77,7 @@ const Charts = (() => {
     context.lineWidth = 1;
     context.textAlign = "right";
     context.textBaseline = "middle";
-    const marks = ticks(low, high, log ? 3 : 4).filter((v) => !log || Number.isInteger(v));
+    const marks = log ? decades(low, high) : ticks(low, high);
     for (const v of marks) {
       context.beginPath();
       context.moveTo(left, y(v));
@@ -73,7 +91,7 @@ const Charts = (() => {
     context.textAlign = "right";
     context.fillText(last.toLocaleString("en"), width - right, height - 4);
     const ends = [];
-    for (const [name, label, tint] of shown) {
+    for (const [name, text, tint] of shown) {
       context.strokeStyle = context.fillStyle = Draw.colour(tint);
       context.lineWidth = 1.8;
       context.beginPath();
@@ -86,15 +104,15 @@ const Charts = (() => {
         end = py;
       }
       context.stroke();
-      ends.push([end, label, tint]);
+      ends.push([end, text, tint]);
     }
     context.textAlign = "left";
     context.textBaseline = "middle";
     ends.sort((a, b) => a[0] - b[0]);
     ends.forEach((one, i) => (one[0] = Math.max(one[0], i ? ends[i - 1][0] + 14 : top + 4)));
-    for (const [py, label, tint] of ends) {
-      context.fillStyle = Draw.colour(tint);
-      context.fillText(label, width - right + 6, py);
+    for (const [py, text, tint] of ends) {
+      context.fillStyle = Draw.colour(`${tint}-text`) || Draw.colour(tint);
+      context.fillText(text, width - right + 6, py);
     }
   }
 
@@ -129,7 +147,7 @@ const Charts = (() => {
     }
     context.strokeStyle = Draw.colour("field");
     context.lineWidth = 1;
-    Draw.arrows(context, where, vectors, at, 30 / most);
+    Draw.arrows(context, where, vectors, at, size / 20 / most);
     context.strokeStyle = Draw.colour("fake");
     context.lineWidth = 1.8;
     context.beginPath();
@@ -147,11 +165,10 @@ const Charts = (() => {
       context.stroke();
     }
     context.font = "13px system-ui, sans-serif";
-    context.fillStyle = Draw.colour("ink");
     context.textAlign = "right";
-    context.fillText("x: where G puts its point", size - 8, oy - 8);
+    label(context, "x: where G puts its point", size - 8, size - 10);
     context.textAlign = "left";
-    context.fillText("y: D's slope", ox + 8, 18);
+    label(context, "y: D's slope", 10, 20);
     context.strokeStyle = Draw.colour("line");
     context.strokeRect(0.5, 0.5, size - 1, size - 1);
   }

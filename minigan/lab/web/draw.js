@@ -3,7 +3,7 @@
    that G makes of the latent plane. Colours are the page's CSS variables. */
 
 const Draw = (() => {
-  const BANDS = 14, PIXELS = 240, ARROW = 34;
+  const BANDS = 14, PIXELS = 240;
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
   const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
@@ -69,7 +69,7 @@ const Draw = (() => {
   function dots(context, points, at, radius, fill, rim) {
     context.fillStyle = fill;
     context.strokeStyle = rim;
-    context.lineWidth = 0.8;
+    context.lineWidth = 0.7;
     for (let i = 0; i < points.length; i += 2) {
       const [x, y] = at(points[i], points[i + 1]);
       if (!Number.isFinite(x + y)) continue;
@@ -94,12 +94,12 @@ const Draw = (() => {
     context.stroke();
   }
 
-  /* Arrows of vectors (x and y in turn, y upwards) at points, `scale` pixels a unit, at most ARROW pixels long. */
-  function arrows(context, points, vectors, at, scale) {
+  /* Arrows of vectors (x and y in turn, y upwards) at points, `scale` pixels a unit, at most `longest` pixels long. */
+  function arrows(context, points, vectors, at, scale, longest = Infinity) {
     for (let i = 0; i < points.length; i += 2) {
       const [x, y] = at(points[i], points[i + 1]), length = Math.hypot(vectors[i], vectors[i + 1]) * scale;
       if (!Number.isFinite(x + y + length)) continue;
-      const k = length > ARROW ? (ARROW / length) * scale : scale;
+      const k = length > longest ? (longest / length) * scale : scale;
       arrow(context, x, y, k * vectors[i], -k * vectors[i + 1]);
     }
   }
@@ -133,7 +133,7 @@ const Draw = (() => {
 
   /* The whole plane. look: {view, reals, samples, pull, ground} as page.js keeps them; ground: {values, count, field}. */
   function plane(canvas, trainer, look, layers) {
-    const [context, size] = prepare(canvas), at = places(look.view, size), on = (name) => layers.includes(name);
+    const [context, size] = prepare(canvas), at = places(look.view, size), dot = size > 420 ? 1 : 0.8, on = (name) => layers.includes(name);
     context.fillStyle = colour("card");
     context.fillRect(0, 0, size, size);
     context.save();
@@ -148,10 +148,10 @@ const Draw = (() => {
       context.strokeStyle = colour("field");
       context.globalAlpha = 0.75;
       context.lineWidth = 1;
-      arrows(context, where, slopes, at, 22 / most);
+      arrows(context, where, slopes, at, size / 27 / most);
       context.globalAlpha = 1;
     }
-    if (on("reals")) dots(context, look.reals, at, 2.2, colour("real"), "");
+    if (on("reals")) dots(context, look.reals, at, 2.3 * dot, colour("real"), colour("real-rim"));
     if (on("manifold")) {
       context.strokeStyle = colour("g");
       context.lineWidth = trainer.settings.latent === 1 ? 2 : 1;
@@ -162,9 +162,9 @@ const Draw = (() => {
     if (on("arrows") && look.pull) {
       context.strokeStyle = colour("pull");
       context.lineWidth = 1.3;
-      arrows(context, look.samples.subarray(0, look.pull.length), look.pull, at, ARROW * 0.8);
+      arrows(context, look.samples.subarray(0, look.pull.length), look.pull, at, size / 22, size / 18);
     }
-    if (on("samples")) dots(context, look.samples, at, 2.7, colour("fake"), colour("rim"));
+    if (on("samples")) dots(context, look.samples, at, 2.7 * dot, colour("fake"), colour("rim"));
     context.restore();
     context.strokeStyle = colour("line");
     context.strokeRect(0.5, 0.5, size - 1, size - 1);

@@ -29,9 +29,11 @@ const GamesView = (() => {
   }
 
   function verdict(radius) {
-    const near = Math.abs(radius - 1) < 1e-6;
-    const end = near ? "it goes round for ever" : radius < 1 ? "it arrives at the equilibrium" : "it runs away from the equilibrium";
-    return `Largest absolute value ${radius.toFixed(4)}: ${settings.game === "wgan-gp" ? "the equilibrium is no resting point here (|y| is pulled to 1), so read the picture" : `near the equilibrium ${end}`}.`;
+    const size = `The largest eigenvalue has size ${radius.toFixed(4)}`;
+    if (settings.game === "wgan-gp")
+      return `${size}, at a point where nobody rests: the penalty pulls |y| to 1. Read the picture instead.`;
+    if (Math.abs(radius - 1) < 1e-6) return `${size}: the steps go round the equilibrium for ever.`;
+    return radius < 1 ? `${size}, below 1: the steps lead to the equilibrium.` : `${size}, above 1: the steps lead away.`;
   }
 
   function draw() {

@@ -8,10 +8,10 @@ const Lab = (() => {
     [0.8, true, "slow motion"], [2, true, "half-steps"], [2, false, "2 steps/s"], [5, false, "5 steps/s"], [15, false, "15 steps/s"],
     [30, false, "30 steps/s"], [60, false, "60 steps/s"], [120, false, "120 steps/s"], [300, false, "300 steps/s"], [1e9, false, "all it can"],
   ];
-  const BUDGET = 24, SAMPLES = 300, PULLS = 110, GROUND = 44, FIELD = 17, GROUND_PAUSE = 90; // ms, points, lattices, ms
+  const BUDGET = 24, SAMPLES = 300, PULLS = 110, GROUND = 44, GROUND_PAUSE = 90; // ms, points, a lattice's side, ms
   const state = { settings: Settings.initial(), start: null, script: [], own: [], trainer: null, history: null, running: false };
   const look = { view: null, reals: null, samples: null, pull: null, ground: null };
-  let due = 0, halves = 0, before = 0, painted = 0, drawing = false, panel = null, replaying = null, lastMove = "";
+  let due = 0, halves = 0, before = 0, painted = 0, saved = 0, drawing = false, panel = null, replaying = null, lastMove = null;
 
   /* One line for the reader: what is wrong and what to do, or with `news` what happened. */
   function say(text, news = false) {
@@ -36,7 +36,7 @@ const Lab = (() => {
     state.start = structuredClone(state.settings);
     state.script = [];
     state.history = new Charts.History();
-    [due, halves, lastMove] = [0, 0, ""];
+    [due, halves, lastMove] = [0, 0, null];
     Object.assign(look, { ground: null });
     const { trainer } = state;
     look.reals = trainer.scaled(Float64Array.from(trainer.values.subarray(0, 1000)));
@@ -54,29 +54,30 @@ const Lab = (() => {
       script.length -= n_critic;
       Settings.extend(script, 1);
     } else Settings.extend(script, token);
-    lastMove = token === 1 ? "" : moveText(token, before, trainer.figures);
+    lastMove = token === 1 ? null : moveText(token, before, trainer.figures);
     halves = token === "d" ? halves + 1 : 0;
     const { figures } = trainer, bad = Object.entries(figures).find(([, value]) => !Number.isFinite(value));
     if (bad) {
       run(false);
       say(`step ${trainer.steps}: ${bad[0]} is no longer a number: it diverged. Lower the rates or bound the slope, then press Reset.`);
     }
-    if (token !== "d") state.history.add({ step: trainer.steps, ...figures, pull: meanPull() });
+    if (token !== "d") state.history.add({ step: trainer.steps, ...figures, pull: typicalPull() });
     return !bad;
   }
 
   function moveText(token, before, after) {
     const name = token === "d" ? "d_loss" : "g_loss", [a, b] = [before[name], after[name]];
     const value = Number.isFinite(a) ? `${Charts.short(a)} before, now ${Charts.short(b)}` : Charts.short(b);
-    return token === "d" ? `the critic D moved: it repaints the ground (its loss: ${value})` : `the generator G moved: its points go uphill (its loss: ${value})`;
+    return token === "d" ? ["d", "D moved", `it repaints the ground; its loss: ${value}`] : ["g", "G moved", `its points go uphill; its loss: ${value}`];
   }
 
-  /* The mean length of the pull on a sample. */
-  function meanPull() {
-    const { trainer } = state, pull = trainer.pointwise ? trainer.pull(trainer.sample(64, 1)) : [];
-    let total = 0;
-    for (let i = 0; i < pull.length; i += 2) total += Math.hypot(pull[i], pull[i + 1]);
-    return pull.length ? total / (pull.length / 2) : NaN;
+  /* The length of the pull on a typical sample, the median. */
+  function typicalPull() {
+    const { trainer } = state, count = 64 - (64 % trainer.pack);
+    if (!trainer.pointwise) return NaN;
+    const pull = trainer.pull(trainer.sample(count, 1)), lengths = [];
+    for (let i = 0; i < pull.length; i += 2) lengths.push(Math.hypot(pull[i], pull[i + 1]));
+    return lengths.sort((a, b) => a - b)[count >> 1];
   }
 
   function run(on) {
@@ -184,7 +185,10 @@ const Lab = (() => {
   }
 
   function setDrawing(on) {
-    if (on) run(false);
+    if (on) {
+      run(false);
+      get("plane").scrollIntoView({ block: "nearest" });
+    }
     drawing = on;
     panel.draw.setAttribute("aria-pressed", String(on));
     panel.draw.textContent = on ? "Drawing: use the points when done" : "Draw on the picture";
@@ -229,7 +233,8 @@ const Lab = (() => {
     const { trainer } = state, now = performance.now();
     if (!trainer.pointwise) return (look.ground = null);
     if (!force && look.ground && now - look.ground.time < GROUND_PAUSE) return look.ground;
-    const where = Draw.lattice(look.view, FIELD), [values] = trainer.landscape(Draw.lattice(look.view, GROUND), false);
+    const side = Math.min(17, Math.max(9, Math.round(get("plane").clientWidth / 36)));
+    const where = Draw.lattice(look.view, side), [values] = trainer.landscape(Draw.lattice(look.view, GROUND), false);
     look.ground = { values, count: GROUND, places: where, slopes: trainer.landscape(where)[1], time: now };
     return look.ground;
   }
@@ -257,11 +262,12 @@ const Lab = (() => {
     if (scores) parts.push(`${scores.modes} of ${scores.of} modes`, `${Math.round(100 * scores.quality)} % of samples on target`);
     if (figures.gradient_norm !== undefined && trainer.settings.penalty !== "none") parts.push(`slope ${figures.gradient_norm.toFixed(2)}`);
     get("counter").textContent = parts.join(" · ");
-    get("moved").textContent = lastMove ? `· ${lastMove}` : "";
+    const chip = lastMove ? [Controls.element("span", { class: `chip ${lastMove[0]}` }, lastMove[1]), ` ${lastMove[2]}`] : [];
+    get("moved").replaceChildren(...chip);
     get("plane").setAttribute("aria-label", `The plane: ${trainer.points.name}, ${parts.join(", ")}`);
     for (const [id, names] of [["losses", ["d_loss", "g_loss"]], ["outputs", ["d_real", "d_fake"]]])
       get(id).setAttribute("aria-label", names.map((n) => `${n} ${Charts.short(figures[n] ?? NaN)}`).join(", "));
-    get("pulls").setAttribute("aria-label", `mean pull ${Charts.short(state.history.rows.at(-1)?.pull ?? NaN)}`);
+    get("pulls").setAttribute("aria-label", `pull on a typical sample ${Charts.short(state.history.rows.at(-1)?.pull ?? NaN)}`);
   }
 
   function formulas() {
@@ -317,6 +323,10 @@ const Lab = (() => {
     }
     due = Math.min(due, 1);
     if (moved) paint(half);
+    if (now - saved > 2000) {
+      saved = now;
+      remember();
+    }
   }
 
   /* --- the tour and the buttons */
@@ -364,7 +374,7 @@ const Lab = (() => {
       load(...Settings.fromHash(location.hash));
     } catch (error) {
       load(Settings.initial());
-      say(`The address: ${error.message}. The page starts with its usual settings.`);
+      say(`The address: ${error.message.replace(/[^?]$/, "$&.")} The page starts with its usual settings.`);
     }
   }
 

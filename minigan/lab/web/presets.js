@@ -16,24 +16,24 @@ const PRESETS = [
     see:
       "One half-step at a time. D's half-step changes only the ground: light where orange points are, dark where blue" +
       " ones are. G's half-step changes only the blue points: they go uphill.",
-    todo: "Press Run and watch the line above the picture. Switch on G's grid to see how G bends the plane.",
-    set: { data: "moons", speed: 0, show: ["landscape", "reals", "samples", "arrows", "manifold"], lr_d: 0.01, lr_g: 0.01 },
+    todo: "Press Run and watch the line above the picture. The green lines are G's grid: how G bends its plane of random numbers.",
+    set: { data: "moons", speed: 0, show: ["landscape", "reals", "samples", "arrows", "manifold"], lr_d: 4e-3, lr_g: 4e-3 },
   },
   {
     title: "Mode collapse",
     see:
-      "Eight spots of data, but G is paid for one convincing point, not for variety. Its samples gather in few spots;" +
-      " D learns to distrust those, and the samples move on together to others.",
-    todo: "Run for a thousand steps and read the number of modes. Try other seeds: which spots are found is chance.",
-    set: { data: "ring", loss: "non-saturating", lr_d: 2e-3, lr_g: 2e-3, width_g: 24, width_d: 24, speed: 8, show: ["landscape", "reals", "samples", "arrows"] },
+      "Twenty-five spots of data, but G is paid for convincing points, not for variety. All its samples gather in one" +
+      " place; D learns to distrust that place, and they move on together to another.",
+    todo: "Run, and read the number of modes: it stays near 1, and never at the same spot. Try other seeds.",
+    set: { data: "grid", lr_d: 2e-3, lr_g: 6e-3, beta1: 0.8, speed: 8, show: ["landscape", "reals", "samples", "arrows"] },
   },
   {
     title: "The pull that vanishes",
     see:
-      "The first GAN's formula, with a D that learns fast. As soon as D is sure that blue is fake, its curve is flat where" +
-      " the blue points are: the arrows shrink to nothing and G stands still, far from the data.",
-    todo: "Run, and watch the third chart fall by powers of ten. Then set the loss to non-saturating: the pull is back.",
-    set: { data: "grid", loss: "minimax", n_critic: 8, lr_d: 4e-3, lr_g: 5e-4, width_d: 48, speed: 7 },
+      "The first GAN's formula, with a D that learns much faster than G. As soon as D is sure that blue is fake, it lets" +
+      " go of the blue points: their arrows shrink to nothing, and G stands still, far from the data.",
+    todo: "Run, and watch the third chart fall by powers of ten. Then set the loss to non-saturating: the pull is back at once.",
+    set: { data: "ring", loss: "minimax", n_critic: 5, lr_d: 4e-3, lr_g: 1e-4, width_d: 48, speed: 5, show: ["landscape", "reals", "samples", "arrows"] },
   },
   {
     title: "Wasserstein with clipped weights",
@@ -47,17 +47,17 @@ const PRESETS = [
     title: "WGAN-GP: a penalty instead",
     see:
       "The same question, but D pays for a slope that differs from 1 on the way between reals and samples. To train D one" +
-      " needs the gradient of a gradient. The pull on a sample stays near 1 however sure D is.",
+      " needs the gradient of a gradient. The pull on a sample stays near 1 however sure D is, and all spots are found.",
     todo: "Compare the third chart with experiment 4. Set the penalty to none and see what the bound was for.",
-    set: { data: "ring", loss: "wasserstein", penalty: "two-sided", weight: 0.1, n_critic: 3, beta1: 0, beta2: 0.9, lr_d: 3e-3, lr_g: 3e-3, width_g: 48, width_d: 48, average: 0.98, speed: 8 },
+    set: { data: "ring", loss: "wasserstein", penalty: "two-sided", weight: 1, n_critic: 3, beta1: 0, beta2: 0.9, lr_d: 3e-3, lr_g: 3e-3, width_g: 48, width_d: 48, average: 0.98, speed: 8 },
   },
   {
-    title: "A critic that sees pairs",
+    title: "A critic that sees several at once",
     see:
-      "With packing, D judges two points at once. A pair of equal points is suspicious, so a G without variety is found" +
-      " out at once.",
-    todo: "Switch packing off and on while it runs, or take minibatch discrimination or unrolled steps instead.",
-    set: { data: "ring", tricks: ["packing"], batch: 128, lr_d: 2e-3, lr_g: 2e-3, width_g: 32, width_d: 48, speed: 8 },
+      "Experiment 3 again, but D judges four points as one: packing. Four points in one place are suspicious, so a G" +
+      " without variety is found out, and its samples stay apart.",
+    todo: "Compare the number of modes with experiment 3. Switch packing off and on while it runs.",
+    set: { data: "grid", tricks: ["packing"], pack: 4, lr_d: 2e-3, lr_g: 6e-3, beta1: 0.8, speed: 8, show: ["landscape", "reals", "samples", "arrows"] },
   },
   {
     title: "One number draws a curve",
@@ -66,7 +66,7 @@ const PRESETS = [
       " curve through the spiral's arms.",
     todo: "Run with patience, then give G two numbers (Latent numbers) while it runs.",
     set: {
-      data: "spiral", latent: 1, loss: "wasserstein", penalty: "two-sided", weight: 0.1, n_critic: 3, beta1: 0, beta2: 0.9,
+      data: "spiral", latent: 1, loss: "wasserstein", penalty: "two-sided", weight: 0.3, n_critic: 3, beta1: 0, beta2: 0.9,
       lr_d: 3e-3, lr_g: 3e-3, width_g: 48, width_d: 48, depth_g: 3, average: 0.98, speed: 8, show: ["landscape", "reals", "samples", "manifold"],
     },
   },

@@ -79,7 +79,7 @@ const Settings = (() => {
       return row[b.length];
     };
     const best = known.map((k) => [distance(name.toLowerCase(), k), k]).sort((a, b) => a[0] - b[0])[0];
-    return best[0] <= Math.max(2, name.length / 2) ? `; did you mean ${best[1]}?` : `; known: ${known.join(", ")}`;
+    return best[0] <= Math.max(2, name.length / 2) ? `; did you mean ${best[1]}?` : `; known: ${known.slice(0, 20).join(", ")}`;
   }
 
   /* The value of a setting from its text. Throws with one line that says what to do. */
@@ -100,7 +100,7 @@ const Settings = (() => {
     if (!Number.isFinite(value) || (row.whole && !Number.isInteger(value)))
       throw Error(`${row.label}: "${text.slice(0, 30)}" is not a ${row.whole ? "whole " : ""}number`);
     if (value < row.least || value > row.most)
-      throw Error(`${row.label}: ${value} is outside ${row.least} to ${row.most}${name.startsWith("width") || name.startsWith("depth") ? ", a larger network is for minigan toy" : ""}`);
+      throw Error(`${row.label}: ${value} is outside ${row.least} to ${row.most}${/^(width|depth)/.test(name) ? "; a larger network is for minigan toy" : ""}`);
     return value;
   }
 
@@ -153,7 +153,7 @@ const Settings = (() => {
     const parts = Object.keys(TABLE)
       .map((name) => [name, write(name, settings[name])])
       .filter(([name, text]) => text !== write(name, TABLE[name].initial));
-    if (own.length && settings.data === "own") parts.push(["own", own.map((p) => p.map((x) => +x.toPrecision(4)).join("_")).join(";")]);
+    if (own.length && settings.data === "own") parts.push(["own", own.map((p) => p.join("_")).join(";")]);
     if (script.length) parts.push(["do", script.join("!")]);
     const encoded = (text) => encodeURIComponent(text).replaceAll("%2C", ",").replaceAll("%3B", ";");
     return `#${parts.map(([name, text]) => `${name}=${encoded(text)}`).join("&")}`;
