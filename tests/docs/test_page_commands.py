@@ -295,6 +295,7 @@ KINDS: dict[str, Callable] = {
     "minigan bench": options_only,
     "minigan gradcheck": certificate,
     "minigan cudasim": simulation,
+    "minigan lab": as_it_is,
     "minigan docs": as_it_is,
     "minigan list": as_it_is,
     "minigan systems": as_it_is,
