@@ -26,6 +26,7 @@ from . import (
     export,
     interpolate,
     judge,
+    lab,
     nightly,
     ops,
     report,
@@ -117,5 +118,6 @@ for commands in (
     export,
     nightly,
     strip,
+    lab,
 ):
     commands.register(main, _command)

@@ -297,6 +297,7 @@ KINDS: dict[str, Callable] = {
     "minigan nightly": options_only,
     "minigan gradcheck": certificate,
     "minigan cudasim": simulation,
+    "minigan lab": as_it_is,
     "minigan docs": as_it_is,
     "minigan list": as_it_is,
     "minigan systems": as_it_is,

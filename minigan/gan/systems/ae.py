@@ -51,6 +51,7 @@ class AutoencoderOptions(CodeOptions):
     """One player: no critic and none of its steps."""
 
     n_critic: ClassVar[int] = 0
+    n_generator: ClassVar[int] = 1
 
 
 class CodeTrainer(Trainer):

@@ -1,0 +1,403 @@
+"use strict";
+/* The page: one trainer, the settings at its start, what was done since, and the pictures that follow. */
+
+const Lab = (() => {
+  const get = (id) => document.getElementById(id);
+  // A level of speed: half-steps a second, or whole steps a second, and its name.
+  const SPEEDS = [
+    [0.8, true, "slow motion"], [2, true, "half-steps"], [2, false, "2 steps/s"], [5, false, "5 steps/s"], [15, false, "15 steps/s"],
+    [30, false, "30 steps/s"], [60, false, "60 steps/s"], [120, false, "120 steps/s"], [300, false, "300 steps/s"], [1e9, false, "all it can"],
+  ];
+  const BUDGET = 24, SAMPLES = 300, PULLS = 110, GROUND = 44, GROUND_PAUSE = 90; // ms, points, a lattice's side, ms
+  const state = { settings: Settings.initial(), start: null, script: [], own: [], trainer: null, history: null, running: false };
+  const look = { view: null, reals: null, samples: null, pull: null, ground: null };
+  let due = 0, halves = 0, before = 0, painted = 0, saved = 0, drawing = false, panel = null, replaying = null, lastMove = null;
+
+  /* One line for the reader: what is wrong and what to do, or with `news` what happened. */
+  function say(text, news = false) {
+    get("notice").hidden = !text;
+    get("notice").textContent = text;
+    get("notice").className = news ? "news" : "";
+  }
+
+  function guarded(work) {
+    try {
+      return work();
+    } catch (error) {
+      say(error.message);
+      return undefined;
+    }
+  }
+
+  /* --- the trainer */
+
+  function begin() {
+    state.trainer = new Training.Trainer(state.settings, Data.load(state.settings.data, state.own));
+    state.start = structuredClone(state.settings);
+    state.script = [];
+    state.history = new Charts.History();
+    [due, halves, lastMove] = [0, 0, null];
+    Object.assign(look, { ground: null });
+    const { trainer } = state;
+    look.reals = trainer.scaled(Float64Array.from(trainer.values.subarray(0, 1000)));
+    look.view = Draw.window(look.reals);
+  }
+
+  /* Do one thing and remember it: "d", "g", 1 (a whole step). */
+  function act(token) {
+    const { trainer, script } = state, { n_critic } = trainer.settings, before = { ...trainer.figures };
+    if (token === "d") trainer.criticStep();
+    else if (token === "g") trainer.generatorStep();
+    else trainer.step();
+    const tail = script.slice(-n_critic);
+    if (token === "g" && tail.length === n_critic && tail.every((t) => t === "d")) {
+      script.length -= n_critic;
+      Settings.extend(script, 1);
+    } else Settings.extend(script, token);
+    lastMove = token === 1 ? null : moveText(token, before, trainer.figures);
+    halves = token === "d" ? halves + 1 : 0;
+    const { figures } = trainer, bad = Object.entries(figures).find(([, value]) => !Number.isFinite(value));
+    if (bad) {
+      run(false);
+      say(`step ${trainer.steps}: ${bad[0]} is no longer a number: it diverged. Lower the rates or bound the slope, then press Reset.`);
+    }
+    if (token !== "d") state.history.add({ step: trainer.steps, ...figures, pull: typicalPull() });
+    return !bad;
+  }
+
+  function moveText(token, before, after) {
+    const name = token === "d" ? "d_loss" : "g_loss", [a, b] = [before[name], after[name]];
+    const value = Number.isFinite(a) ? `${Charts.short(a)} before, now ${Charts.short(b)}` : Charts.short(b);
+    return token === "d" ? ["d", "D moved", `it repaints the ground; its loss: ${value}`] : ["g", "G moved", `its points go uphill; its loss: ${value}`];
+  }
+
+  /* The length of the pull on a typical sample, the median. */
+  function typicalPull() {
+    const { trainer } = state, count = 64 - (64 % trainer.pack);
+    if (!trainer.pointwise) return NaN;
+    const pull = trainer.pull(trainer.sample(count, 1)), lengths = [];
+    for (let i = 0; i < pull.length; i += 2) lengths.push(Math.hypot(pull[i], pull[i + 1]));
+    return lengths.sort((a, b) => a - b)[count >> 1];
+  }
+
+  function run(on) {
+    state.running = on;
+    due = 0;
+    get("run").textContent = on ? "Pause" : "Run";
+    if (!on) remember();
+  }
+
+  const remember = () => {
+    if (!state.start) return;
+    const settings = { ...state.start, ...Object.fromEntries(Settings.LOOKS.map((n) => [n, state.settings[n]])) };
+    history.replaceState(null, "", Settings.toHash(settings, state.script, state.own));
+  };
+
+  /* --- changes of settings */
+
+  function change(name, text, input) {
+    const next = { ...state.settings };
+    try {
+      if (name === "data" && text === "own" && !state.own.length) {
+        showOwn(true);
+        return say("Draw points on the picture or paste them, then press Use these points.", true);
+      }
+      next[name] = Settings.read(name, text);
+      Settings.check(next);
+    } catch (error) {
+      Controls.show(state.settings);
+      if (input?.type === "number") {
+        input.value = text;
+        input.setAttribute("aria-invalid", "true");
+      }
+      return say(error.message);
+    }
+    apply(name, next);
+    return undefined;
+  }
+
+  function apply(name, next) {
+    const same = Settings.write(name, next[name]) === Settings.write(name, state.settings[name]);
+    state.settings = next;
+    let news = "";
+    if (!same && Settings.RESTART.includes(name)) begin();
+    else if (!same && !Settings.LOOKS.includes(name)) {
+      news = state.trainer.change(next);
+      if (state.script.length) Settings.extend(state.script, `${name}~${Settings.write(name, next[name])}`);
+      else begin(); // nothing was done yet, so these are the settings at the start
+    }
+    showOwn(next.data === "own");
+    say(news ? `${news}.` : advice(next), true);
+    GamesView.update(next);
+    if (["game", "method", "h", "x", "y"].includes(name)) GamesView.reset();
+    refresh();
+  }
+
+  function advice(s) {
+    const bounded = s.penalty !== "none" || s.tricks.includes("clip") || s.tricks.includes("spectral");
+    if (TABLES.losses[s.loss].lipschitz && !bounded)
+      return `The ${s.loss} loss means something only where D's slope is bounded: choose a penalty, clip or spectral.`;
+    return "";
+  }
+
+  /* All settings at once: from a preset or an address. */
+  function load(settings, script = [], own = []) {
+    run(false);
+    Object.assign(state, { settings, own });
+    begin();
+    GamesView.update(settings);
+    GamesView.run(false);
+    GamesView.reset();
+    say(advice(settings), true);
+    showOwn(settings.data === "own");
+    if (panel && own.length) panel.text.value = own.map((p) => p.join(", ")).join("\n");
+    replaying = script.length ? replay(script) : null;
+    refresh();
+  }
+
+  /* Do again what an address says, a little at every frame. */
+  function* replay(script) {
+    const total = script.reduce((n, token) => n + (/^\d+$/.test(token) ? Number(token) : 1), 0);
+    let count = 0;
+    for (const token of script) {
+      const [name, text] = token.split("~");
+      if (text !== undefined) {
+        const next = { ...state.settings, [name]: Settings.read(name, text) };
+        state.settings = Settings.check(next);
+        state.trainer.change(next);
+        Settings.extend(state.script, token);
+        count++;
+        continue;
+      }
+      for (let k = /^\d+$/.test(token) ? Number(token) : 1; k > 0; k--) {
+        if (!act(/^\d+$/.test(token) ? 1 : token)) return;
+        yield ++count / total;
+      }
+    }
+  }
+
+  /* --- own points */
+
+  function showOwn(on) {
+    panel.panel.hidden = !on;
+    if (!on) setDrawing(false);
+    if (on) get("set-data").value = "own";
+  }
+
+  function setDrawing(on) {
+    if (on) {
+      run(false);
+      get("plane").scrollIntoView({ block: "nearest" });
+    }
+    drawing = on;
+    panel.draw.setAttribute("aria-pressed", String(on));
+    panel.draw.textContent = on ? "Drawing: use the points when done" : "Draw on the picture";
+    get("plane").classList.toggle("drawing", on);
+    if (on) drawOwn();
+    else if (state.trainer) paint();
+  }
+
+  const DRAWN = { x: -1.5, y: -1.5, side: 3 };
+  let written = [];
+
+  function drawOwn() {
+    const [context, size] = Draw.prepare(get("plane"));
+    Draw.dots(context, Float64Array.from(written.flat()), Draw.places(DRAWN, size), 3, Draw.colour("real"), "");
+  }
+
+  function addPoint(event) {
+    const { clientWidth: size } = get("plane");
+    const point = [event.offsetX, size - event.offsetY].map((p, k) => +((p / size) * 3 + (k ? DRAWN.y : DRAWN.x)).toFixed(3));
+    const last = written.at(-1);
+    if (written.length >= Data.MOST_POINTS || (last && Math.hypot(last[0] - point[0], last[1] - point[1]) < 0.03)) return;
+    written.push(point);
+    panel.text.value += `${panel.text.value && !panel.text.value.endsWith("\n") ? "\n" : ""}${point.join(", ")}\n`;
+    drawOwn();
+  }
+
+  function useOwn(text) {
+    guarded(() => {
+      state.own = Data.parse(text);
+      setDrawing(false);
+      run(false);
+      state.settings = { ...state.settings, data: "own" };
+      begin();
+      say(`${state.own.length} points of your own. Press Run.`, true);
+      refresh();
+    });
+  }
+
+  /* --- pictures */
+
+  function ground(force) {
+    const { trainer } = state, now = performance.now();
+    if (!trainer.pointwise) return (look.ground = null);
+    if (!force && look.ground && now - look.ground.time < GROUND_PAUSE) return look.ground;
+    const side = Math.min(17, Math.max(9, Math.round(get("plane").clientWidth / 36)));
+    const where = Draw.lattice(look.view, side), [values] = trainer.landscape(Draw.lattice(look.view, GROUND), false);
+    look.ground = { values, count: GROUND, places: where, slopes: trainer.landscape(where)[1], time: now };
+    return look.ground;
+  }
+
+  function paint(force = true) {
+    if (drawing || state.settings.view !== "points") return;
+    const { trainer, history: rows } = state, layers = state.settings.show;
+    look.samples = trainer.sample(SAMPLES);
+    look.pull = trainer.pointwise ? trainer.pull(look.samples.subarray(0, 2 * (PULLS - (PULLS % trainer.pack)))) : null;
+    ground(force);
+    Draw.plane(get("plane"), trainer, look, layers);
+    if (force || performance.now() - painted > GROUND_PAUSE) {
+      painted = performance.now();
+      const empty = rows.rows.length ? "" : "press Run";
+      Charts.curves(get("losses"), rows, [["d_loss", "D's loss", "d"], ["g_loss", "G's loss", "g"]], { empty });
+      Charts.curves(get("outputs"), rows, [["d_real", "on reals", "real"], ["d_fake", "on samples", "fake"]], { empty });
+      Charts.curves(get("pulls"), rows, [["pull", "pull", "pull"]], { log: true, empty: trainer.pointwise ? empty : "D judges a whole batch, not a point" });
+      counter();
+    }
+  }
+
+  function counter() {
+    const { trainer } = state, scores = Data.scores(trainer.sample(1000, 1), trainer.points), { figures } = trainer;
+    const parts = [`step ${trainer.steps.toLocaleString("en")}`];
+    if (scores) parts.push(`${scores.modes} of ${scores.of} modes`, `${Math.round(100 * scores.quality)} % of samples on target`);
+    if (figures.gradient_norm !== undefined && trainer.settings.penalty !== "none") parts.push(`slope ${figures.gradient_norm.toFixed(2)}`);
+    get("counter").textContent = parts.join(" · ");
+    const chip = lastMove ? [Controls.element("span", { class: `chip ${lastMove[0]}` }, lastMove[1]), ` ${lastMove[2]}`] : [];
+    get("moved").replaceChildren(...chip);
+    get("plane").setAttribute("aria-label", `The plane: ${trainer.points.name}, ${parts.join(", ")}`);
+    for (const [id, names] of [["losses", ["d_loss", "g_loss"]], ["outputs", ["d_real", "d_fake"]]])
+      get(id).setAttribute("aria-label", names.map((n) => `${n} ${Charts.short(figures[n] ?? NaN)}`).join(", "));
+    get("pulls").setAttribute("aria-label", `pull on a typical sample ${Charts.short(state.history.rows.at(-1)?.pull ?? NaN)}`);
+  }
+
+  function formulas() {
+    const { loss, penalty, tricks } = state.settings, row = TABLES.losses[loss], [d, g] = row.formula.split(";  ");
+    const lines = [["D makes small", d.replace(/^D: /, "")], ["G makes small", g.replace(/^G: /, "")], ["How to read it", row.convention]];
+    if (penalty !== "none") lines.push(["Penalty", TABLES.penalties[penalty].formula]);
+    for (const trick of tricks) lines.push([trick, TABLES.tricks[trick]]);
+    lines.push(["Source", row.paper]);
+    get("formulas").replaceChildren(...lines.flatMap(([a, b]) => [Controls.element("dt", {}, a), Controls.element("dd", {}, b)]));
+  }
+
+  /* Everything on the page after a change of settings. */
+  function refresh() {
+    const { settings } = state;
+    Controls.show(settings);
+    for (const view of Object.keys(Settings.VIEWS)) get(view).hidden = settings.view !== view;
+    for (const button of document.querySelectorAll("[data-view]"))
+      button.setAttribute("aria-pressed", String(button.dataset.view === settings.view));
+    get("speed").value = settings.speed;
+    get("speed-text").textContent = SPEEDS[settings.speed][2];
+    get("speed").setAttribute("aria-valuetext", SPEEDS[settings.speed][2]);
+    formulas();
+    paint();
+    GamesView.draw();
+    remember();
+  }
+
+  function frame(now) {
+    requestAnimationFrame(frame);
+    const seconds = Math.min(0.25, (now - before) / 1000), end = performance.now() + BUDGET;
+    before = now;
+    GamesView.frame(seconds);
+    if (replaying) {
+      let progress = { done: false, value: 0 };
+      const fine = guarded(() => {
+        while (!progress.done && performance.now() < end) progress = replaying.next();
+        return true;
+      });
+      if (fine && !progress.done) say(`Doing again what the link says: ${Math.round(100 * progress.value)} %`, true);
+      else replaying = null;
+      if (fine && progress.done) (say(advice(state.settings), true), refresh());
+      return;
+    }
+    if (!state.running || state.settings.view !== "points") return;
+    const [rate, half] = SPEEDS[state.settings.speed];
+    due += seconds * rate;
+    let moved = false;
+    while (state.running && due >= 1 && performance.now() < end) {
+      const { n_critic } = state.trainer.settings;
+      act(half ? (halves < n_critic ? "d" : "g") : 1);
+      due -= 1;
+      moved = true;
+    }
+    due = Math.min(due, 1);
+    if (moved) paint(half);
+    if (now - saved > 2000) {
+      saved = now;
+      remember();
+    }
+  }
+
+  /* --- the tour and the buttons */
+
+  function tour(index, fromUser = true) {
+    const preset = PRESETS[index];
+    get("tour-choice").value = String(index);
+    get("tour-title").textContent = preset.title;
+    get("tour-see").textContent = preset.see;
+    get("tour-do").replaceChildren(Controls.element("b", {}, "Try: "), preset.todo);
+    if (fromUser) load({ ...Settings.initial(), ...structuredClone(preset.set) });
+  }
+
+  function buttons() {
+    const on = (id, work, event = "click") => get(id).addEventListener(event, work);
+    const once = (token) => () => (run(false), act(token), paint(), remember());
+    on("run", () => (drawing ? setDrawing(false) : 0, run(!state.running)));
+    on("step", once(1));
+    on("step-d", once("d"));
+    on("step-g", once("g"));
+    on("reset", () => (run(false), begin(), say(advice(state.settings), true), refresh()));
+    on("speed", () => change("speed", get("speed").value), "input");
+    for (const button of document.querySelectorAll("[data-view]"))
+      button.addEventListener("click", () => (run(false), GamesView.run(false), change("view", button.dataset.view)));
+    PRESETS.forEach((preset, i) => get("tour-choice").append(Controls.element("option", { value: i }, `${i + 1}. ${preset.title}`)));
+    const move = (by) => () => tour((Number(get("tour-choice").value) + by + PRESETS.length) % PRESETS.length);
+    on("tour-back", move(-1));
+    on("tour-next", move(1));
+    on("tour-choice", () => tour(Number(get("tour-choice").value)), "change");
+    on("plane", (event) => drawing && (get("plane").setPointerCapture(event.pointerId), addPoint(event)), "pointerdown");
+    on("plane", (event) => drawing && event.buttons && addPoint(event), "pointermove");
+    on("theme", () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
+    window.addEventListener("resize", () => (drawing ? drawOwn() : paint(), GamesView.draw()));
+    window.addEventListener("hashchange", () => address());
+  }
+
+  function theme(name) {
+    document.documentElement.dataset.theme = name;
+    get("theme").textContent = name === "dark" ? "Light" : "Dark";
+    if (state.trainer) (paint(), GamesView.draw());
+  }
+
+  function address() {
+    try {
+      load(...Settings.fromHash(location.hash));
+    } catch (error) {
+      load(Settings.initial());
+      say(`The address: ${error.message.replace(/[^?]$/, "$&.")} The page starts with its usual settings.`);
+    }
+  }
+
+  function start() {
+    const dark = window.matchMedia("(prefers-color-scheme: dark)");
+    dark.addEventListener("change", () => theme(dark.matches ? "dark" : "light"));
+    theme(dark.matches ? "dark" : "light");
+    Controls.build(get("controls"), Controls.GROUPS, change);
+    Controls.build(get("game-controls"), Controls.GAME, change);
+    panel = Controls.own(get("controls"), {
+      use: useOwn,
+      draw: () => setDrawing(!drawing),
+      clear: () => ((written = []), (panel.text.value = ""), drawing && drawOwn()),
+    });
+    get("show").append(...Controls.boxes("show", change, Settings.LAYERS));
+    GamesView.start(state.settings, (x, y) => (change("x", String(x)), change("y", String(y))));
+    buttons();
+    tour(0, false);
+    if (location.hash.length > 1) address();
+    else tour(0);
+    requestAnimationFrame(frame);
+  }
+
+  start();
+  return { state, act, run, load, change, get replaying() { return replaying !== null; }, get running() { return state.running; } };
+})();
