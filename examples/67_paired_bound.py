@@ -1,4 +1,4 @@
-"""How near any translator could come: the same network as CycleGAN's, but trained on the true pairs of emoji.
+"""How near any translator could come: a network like CycleGAN's, without its frame, on the true pairs of emoji.
 
     minimise  |G(a) - b|_1  over pairs (a, b) of the training split; scored on held-out pairs, as CycleGAN is
 

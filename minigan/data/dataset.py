@@ -84,14 +84,15 @@ class Dataset:
 
     def half(self, part: str) -> Dataset:
         """The set with one half of its held-out images: "validation", on which settings are chosen, or "test", on
-        which figures are reported. Images of one pair are in the same half; the others are dealt in turn, class by
-        class. Raises ValueError for another part."""
+        which figures are reported. Images of one pair are in the same half; pairs, and the other images, are dealt in
+        turn, class by class. Raises ValueError for another part."""
         if part not in ("validation", "test"):
             raise ValueError(f"half: part {part!r} is not validation or test")
-        odd, pairs = part == "test", np.empty((0, 0), np.int64) if self.pairs is None else self.pairs
+        odd, pairs = part == "test", np.empty((0, 1), np.int64) if self.pairs is None else self.pairs
         alone = np.setdiff1d(self.held_out, pairs)
         if self.labels is not None:
             alone = alone[np.argsort(self.labels[alone], kind="stable")]
+            pairs = pairs[np.argsort(self.labels[pairs[:, 0]], kind="stable")]
         rows = np.sort(np.concatenate([pairs[odd::2].ravel(), alone[odd::2]]))
         return replace(self, held_out=rows, pairs=None if self.pairs is None else pairs[odd::2])
 

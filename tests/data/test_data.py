@@ -115,9 +115,9 @@ def test_the_halves_of_the_held_out_images(name):
     for half in halves:
         assert half.train is whole.train
         assert half.pairs is None or np.isin(half.pairs, half.held_out).all()
-        if whole.labels is not None and whole.pairs is None:
-            counts = [np.bincount(whole.labels[x], minlength=10) for x in (half.held_out, whole.held_out)]
-            assert np.abs(2 * counts[0] - counts[1]).max() <= 1
+        if whole.labels is not None:
+            counts = [np.bincount(whole.labels[x], minlength=26) for x in (half.held_out, whole.held_out)]
+            assert np.abs(2 * counts[0] - counts[1]).max() <= 3
     if whole.pairs is not None:
         np.testing.assert_array_equal(np.sort(np.concatenate([h.pairs for h in halves]), 0), np.sort(whole.pairs, 0))
     with pytest.raises(ValueError, match="half: part 'tests' is not validation or test"):
