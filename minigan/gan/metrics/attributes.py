@@ -5,8 +5,8 @@
 
 The classifier's loss is the sum of the groups' cross-entropies, and it sees real images only. Alone it takes coloured
 noise for a hat: whatever it sees must have some value. The guard learns which attributes of an image are spoilt, by
-binary cross-entropy on real images and on as many spoilt ones (gan/metrics/spoilt.py). Both see only the training split;
-the accuracy of each attribute is measured on the held-out images, a readable one that the guard refuses being wrong.
+binary cross-entropy on real images and on as many spoilt ones (gan/metrics/spoilt.py). Both see the training split
+only; the accuracy of each attribute is measured on the held-out images, where one that the guard refuses is wrong.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ...autograd import Tensor, no_grad, tensor
 from ...data import ASSETS, Dataset, Loader, slug
 from ...functional import binary_cross_entropy_with_logits, cross_entropy
 from . import spoilt
-from .classifier import SIZE, STREAM, Classifier, kept, prepared, restored
+from .classifier import SIZE, STREAM, Classifier, kept, prepared, restored, shrunk
 
 UNREADABLE = -1
 """What `judge` says of an attribute whose place is like no real image's: no value equals it."""
@@ -56,7 +56,13 @@ def train(
     """
     columns, random = list(groups(dataset).values()), np.random.default_rng((seed, STREAM))
     model = AttributeClassifier(dataset.images.shape[-1], columns[-1].stop, len(columns), seed)
-    weights = spoilt.places(prepared(dataset, dataset.train), dataset.attributes[dataset.train])
+    # Small images are mostly spoilt as they are, and enlarged then: edges within a pixel would give the others away.
+    side = dataset.images.shape[1]
+    steps = {whole: 1 if whole or SIZE % side else SIZE // side for whole in (False, True)}
+    weights = {
+        step: spoilt.places(prepared(dataset, dataset.train)[:, :, ::step, ::step], dataset.attributes[dataset.train])
+        for step in steps.values()
+    }
     loader = Loader(replace(dataset, labels=None), 64, seed, size=SIZE)  # so that attributes are its targets
     optimiser = optim.Adam(model.parameters(), 2e-3)
     total = epochs * loader.steps_per_epoch
@@ -67,9 +73,12 @@ def train(
         loss = cross_entropy(logits[:, columns[0]], tensor(values[:, 0]))
         for k, part in enumerate(columns[1:], 1):
             loss = loss + cross_entropy(logits[:, part], tensor(values[:, k]))
-        bad, readable = spoilt.spoil(x, values, weights, random)
+        k = steps[step % 4 == 3]
+        bad, readable = spoilt.spoil(x[:, :, ::k, ::k], values, weights[k], random)
         targets = np.concatenate([np.ones_like(readable), readable])
-        loss = loss + binary_cross_entropy_with_logits(model.guard(tensor(np.concatenate([x, bad]))), tensor(targets))
+        loss = loss + binary_cross_entropy_with_logits(
+            model.guard(tensor(np.concatenate([x, shrunk(bad)]))), tensor(targets)
+        )
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -27,7 +27,7 @@ from .null_models import nearest_of, pasted_noise
 NEIGHBOURS = 3
 OURS, REAL = "translations", "real images"
 DISTANCES = ("precision", "density", "frechet", "colours")
-HEADING = f"{'':<22} turned    kept  precision  density   Frechet  colours"
+HEADING = f"{'':<20}  turned    kept  precision  density   Frechet  colours"
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,15 @@ class Standing:
 
     def line(self, name: str) -> str:
         """One line of a table under HEADING."""
-        shares = [_or_dash(share, "{:7.1%}") for share in (self.turned, self.least_kept)]
-        distances = zip((self.precision, self.density, self.frechet), ("{:9.3f}", "{:7.3f}", "{:8.1f}"), strict=True)
-        return f"{name:<22}{'  '.join([*shares, *(_or_dash(*pair) for pair in distances), f'{self.colours:7.1f}'])}"
+        columns = (
+            (self.turned, "8.1%"),
+            (self.least_kept, "8.1%"),
+            (self.precision, "11.3f"),
+            (self.density, "9.3f"),
+            (self.frechet, "10.1f"),
+            (self.colours, "9.1f"),
+        )
+        return f"{name:<20}" + "".join(_right(*column) for column in columns)
 
     def reaches(self, other: Standing) -> bool:
         """Whether it is at least as good in all of turned, kept and precision: then the other shows nothing."""
@@ -56,8 +62,9 @@ class Standing:
         return all(b is None or (a is not None and a >= b) for a, b in pairs)
 
 
-def _or_dash(value: float | None, form: str) -> str:
-    return f"{'-':>7}" if value is None else form.format(value)
+def _right(value: float | None, form: str) -> str:
+    """A value in a column of its format's width, or a dash there."""
+    return f"{'-':>{form.split('.')[0]}}" if value is None else f"{value:{form}}"
 
 
 def colours(images: np.ndarray) -> float:
@@ -90,9 +97,7 @@ class Yardstick:
         """Of images that should have the value, where before they had the attributes `truth` (N, A)."""
         column = self.names.index(name)
         labels = attributes.judge(self.model, classifier.shrunk(images), self.dataset)
-        kept = {
-            other: float((labels[:, j] == truth[:, j]).mean()) for j, other in enumerate(self.names) if j != column
-        }
+        kept = {other: float((labels[:, j] == truth[:, j]).mean()) for j, other in enumerate(self.names) if j != column}
         real, precision, density, frechet = self.features[self.values[:, column] == value], None, None, None
         if min(len(real), len(images)) > NEIGHBOURS:
             features = self._features(images)

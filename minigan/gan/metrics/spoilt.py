@@ -45,7 +45,7 @@ def spoil(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(the images, each spoilt in one way; whether each attribute is still readable (N, A), 0 or 1).
 
-    attributes: their values (N, A). weights: of `places`. Other images of the batch serve as patches, ghosts and shapes.
+    attributes: their values (N, A). weights: of `places`. Other images of the batch serve as patches, ghosts, shapes.
     """
     spoilt, readable = images.copy(), np.ones(attributes.shape, images.dtype)
     for i, image in enumerate(images):
@@ -75,7 +75,7 @@ def region(weights: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """A mask (S, S) of 0 and 1: whole rows or a rectangle anywhere, the box about an attribute's place or its rows, a
     little more or less of it, or now and then everything."""
     side, way = weights.shape[-1], random.random()
-    mask, least = np.zeros((side, side)), max(2, side // 16)
+    mask, least, jitter = np.zeros((side, side)), max(1, side // 16), max(2, side // 8)
     if way < 0.06:
         return mask + 1
     if way < 0.5:
@@ -85,9 +85,8 @@ def region(weights: np.ndarray, random: np.random.Generator) -> np.ndarray:
     else:
         place = weights[int(random.integers(len(weights)))] > 0
         ys, xs = np.flatnonzero(place.any(1)), np.flatnonzero(place.any(0))
-        top, bottom, left, right = np.array([ys[0], ys[-1] + 1, xs[0], xs[-1] + 1]) + random.integers(
-            -least, least + 1, 4
-        )
+        edges = np.array([ys[0], ys[-1] + 1, xs[0], xs[-1] + 1])
+        top, bottom, left, right = edges + random.integers(-jitter, jitter + 1, 4)
     if random.random() < 0.4:
         left, right = 0, side
     top, left = (min(max(0, edge), side - least) for edge in (top, left))
@@ -103,9 +102,9 @@ def draft(images: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def coarse(random: np.random.Generator, draw: Callable[[tuple[int, ...]], np.ndarray], shape: tuple) -> np.ndarray:
-    """draw(shape) in blocks of 1, 2 or 4 pixels, as enlarged images have them."""
+    """draw(shape) in single pixels, or in blocks of 2."""
     channels, side, _ = shape
-    block = int(random.choice([1, 2, 2, 4]))
+    block = 1 + int(random.random() < 0.25)
     cells = -(-side // block)
     return draw((channels, cells, cells)).repeat(block, 1).repeat(block, 2)[:, :side, :side]
 
@@ -215,6 +214,8 @@ FILLS: tuple[Fill, ...] = (
     _few,
     _blurred,
     _flat,
+    _flat,
+    _bands,
     _bands,
     _chequered,
     _moved,

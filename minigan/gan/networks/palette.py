@@ -116,7 +116,7 @@ class PaletteCritic(nn.Module):
 
 
 def start_(module: nn.Module, generator: Generator) -> nn.Module:
-    """He's start for every layer, biases zero, and shares that are nearly the same for all colours. Returns the module."""
+    """He's start for every layer, biases zero, shares nearly the same for all colours. Returns the module."""
     for m in module.modules():
         if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
             init.kaiming_normal_(m.weight, 0.2, generator=generator)

@@ -1,26 +1,28 @@
 """StarGAN (Choi et al. 2018): one translator that sets several attributes of an image, one critic that also names them.
 
     x a real image, c its attributes; x' another of the batch, c' its attributes; z noise
-    F = G(x, c', z)  the translation;  f(x), v(x) the critic's raw number and its number for each attribute
+    F = G(x, c' - c, z)  the translation, told what is to change (RelGAN, Wu et al. 2019)
+    f(x), v(x)  the critic's raw number and its number for each attribute
     f(x | c) = f(x) + (2 c - 1) . v(x)                                   projection (Miyato & Koyama 2018, eq. 8)
 
-    critic:      E softplus(f(F | c') - f(x' | c')) + mu E softplus(f(x | c') - f(x' | c')) + gamma/2 E |grad f(x' | c')|^2
+    critic:      E softplus(f(F | c') - f(x' | c')) + mu E softplus(f(x | c') - f(x' | c'))
+                 + gamma/2 E |grad f(x' | c')|^2
     translator:  E softplus(f(x' | c') - f(F | c')) + lambda_change |F - x|_1
 
 The pair (x', F) is of one set of attributes: a relativistic loss compares a translation with a real image of what was
-asked for (Jolicoeur-Martineau 2019; Huang et al. 2024). With mu the critic also learns from real images alone that x
-does not have the attributes c' (Reed et al. 2016); an attribute on which both agree cancels.
+asked for (Jolicoeur-Martineau 2019; Huang et al. 2024). With mu the critic also learns, from real images alone, that
+x does not have the attributes c' (Reed et al. 2016).
 
 The paper's objective is there by options (`PAPER` below):
-    critic:      E f(F) - E f(x) + lambda_gp (||grad f|| - 1)^2 + lambda_cls BCE(v(x), c)                   (eq. 5, 8, 2)
-    translator:  -E f(F) + lambda_cls BCE(v(F), c') + lambda_rec |G(F, c) - x|_1                        (eq. 6, 3, 4)
+    critic:      E f(F) - E f(x) + lambda_gp (||grad f|| - 1)^2 + lambda_cls BCE(v(x), c)            (eq. 5, 8, 2)
+    translator:  -E f(F) + lambda_cls BCE(v(F), c') + lambda_rec |G(F, c) - x|_1,  F = G(x, c')      (eq. 6, 3, 4)
 Its critic asks whether F is a face, and whether v takes it for one with a hat, but never whether it is a face with a
 hat; and the way back wants the hair under the hat again. So hats were coloured noise that v likes, and that remembers
 the hair.
 
 BCE is summed over the attributes, |.|_1 is the mean over pixels. The translator paints with a few colours
-(networks/palette.py); it takes c' and z as constant planes and through its norms. The learning rate falls to zero over
-the second half (section 4).
+(networks/palette.py); it takes c' - c and z as constant planes and through its norms. The learning rate falls
+to zero over the second half (section 4).
 
 The observable: one attribute of each image of the held-out test half is turned over. A guarded judge of its own
 (metrics/attributes.py) says how often the new value is there and the others are what they were, and how much the
@@ -29,7 +31,7 @@ translations are like real images that have it (metrics/realism.py), beside null
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -67,6 +69,7 @@ class StarOptions(CommonOptions):
         6, "New colours an image; 0: every pixel is painted by itself, under a mask.", NETWORKS, 0, 1000
     )
     latent: int = option(4, "Size of the noise that the translator takes beside the attributes.", NETWORKS, 0, 65_536)
+    relative: bool = option(True, "The translator is told what is to change, c' - c, not what is to be, c'.", NETWORKS)
     projection: bool = option(True, "The critic is told which attributes it should see.", NETWORKS)
     loss: str = option("relativistic", "What both players minimise.", OBJECTIVE, choices=LOSSES)
     mismatch_weight: float = option(
@@ -132,9 +135,7 @@ class StarGAN(TranslationTrainer):
             )
             critic = PaletteCritic(count, channels, options.size, 2 * options.base)
             return tuple(start_(network, self.random["init"]) for network in (translator, critic))
-        translator = Translator(
-            channels, options.size, options.base, options.blocks, halvings, conditions, mask=True
-        )
+        translator = Translator(channels, options.size, options.base, options.blocks, halvings, conditions, mask=True)
         critic = AttributeCritic(count, channels, options.size, 2 * options.base, halvings + 1)
         return tuple(init_(network, self.random["init"]) for network in (translator, critic))
 
@@ -148,15 +149,16 @@ class StarGAN(TranslationTrainer):
         for name, array in arrays.items():
             self.batch[name].assign(array)
 
-    def fake(self, images: Tensor, values: Tensor, stream: str) -> Tensor:
-        """Images with the attributes `values` (N, K), by noise of a stream."""
-        if not self.options.latent:
-            return self.generator(images, values)
-        z = randn(len(images), self.options.latent, generator=self.random[stream], dtype=self.dtype)
-        return self.generator(images, cat([values, z], 1))
+    def fake(self, images: Tensor, values: Tensor, before: Tensor, random: Generator) -> Tensor:
+        """Images of the attributes `before` (N, K) with the attributes `values` instead, by noise from `random`."""
+        condition = values - before if self.options.relative else values
+        if self.options.latent:
+            z = randn(len(images), self.options.latent, generator=random, dtype=self.dtype)
+            condition = cat([condition, z], 1)
+        return self.generator(images, condition)
 
     def judged(self, images: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """(f(x | c), v(x)): the critic's numbers (N,) for images that should have the attributes `values`, or f(x) where
+        """(f(x | c), v(x)): the critic's numbers (N,) for images that should have the attributes `values`, f(x) where
         it is not told, and its numbers (N, K) for each attribute."""
         scores, logits = self.critic(images)
         if self.options.projection:
@@ -166,11 +168,9 @@ class StarGAN(TranslationTrainer):
     def critic_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """Translations against real images of their attributes; real images of others against the same; the penalty;
         the classification of real images."""
-        options, real, partner, target = (
-            self.options, self.batch["real"], self.batch["partner"], self.batch["target"]
-        )  # fmt: skip
+        options, (real, partner, target) = self.options, (self.batch[name] for name in ("real", "partner", "target"))
         with no_grad():
-            fake = self.fake(real, target, "latent_d")
+            fake = self.fake(real, target, self.batch["source"], self.random["latent_d"])
         (d_real, logits), (d_fake, _) = self.judged(partner, target), self.judged(fake, target)
         d_loss = objective = self.loss.discriminator(d_real, d_fake)
         figures = {"d_loss": d_loss, **self.loss.figures(d_real, d_fake)}
@@ -185,8 +185,8 @@ class StarGAN(TranslationTrainer):
     def generator_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """The translator's adversarial and change losses, and those of the classes and of the way back where they have
         a weight."""
-        options, real, target = self.options, self.batch["real"], self.batch["target"]
-        fake = self.fake(real, target, "latent_g")
+        options, (real, source, target) = self.options, (self.batch[name] for name in ("real", "source", "target"))
+        fake = self.fake(real, target, source, self.random["latent_g"])
         d_fake, logits = self.judged(fake, target)
         with no_grad():
             d_real, _ = self.judged(self.batch["partner"], target)
@@ -196,21 +196,21 @@ class StarGAN(TranslationTrainer):
             figures["fake_class_loss"] = self._class_loss(logits, target)
             objective = objective + options.class_weight * figures["fake_class_loss"]
         if options.cycle_weight:
-            figures["reconstruction"] = l1_loss(self.fake(fake, self.batch["source"], "latent_g"), real)
+            figures["reconstruction"] = l1_loss(self.fake(fake, source, target, self.random["latent_g"]), real)
             objective = objective + options.cycle_weight * figures["reconstruction"]
         return objective, figures
 
     def _class_loss(self, logits: Tensor, values: Tensor) -> Tensor:
         return binary_cross_entropy_with_logits(logits, values) * logits.shape[1]
 
-    def translate(self, images: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Images (N, C, S, S) with the attributes `values` (N, K) of 0 and 1, in the order of `columns`, in [-1, 1], by
-        the averaged translator; the n-th image by the same noise every time."""
-        conditions = np.asarray(values, np.float32)
+    def translate(self, images: np.ndarray, values: np.ndarray, before: np.ndarray) -> np.ndarray:
+        """Images (N, C, S, S) of the attributes `before` with `values` (N, K) in their place, 0 or 1, in the order of
+        `columns`, in [-1, 1], by the averaged translator; the n-th image by the same noise every time."""
+        condition = np.asarray(values - before if self.options.relative else values, np.float32)
         if self.options.latent:
             noise = randn(len(images), self.options.latent, generator=Generator(self.options.seed, PREVIEW_STREAM))
-            conditions = np.concatenate([conditions, host(noise.data)], 1)
-        return translated(self.average.module.eval(), images, conditions)
+            condition = np.concatenate([condition, host(noise.data)], 1)
+        return translated(self.average.module.eval(), images, condition)
 
     def translate_as(self, images: np.ndarray, to: str | None, settings: dict[str, str]) -> tuple[np.ndarray, str]:
         """(translated images, what was done) for the options of `minigan translate`; attributes that are not set stay
@@ -220,12 +220,13 @@ class StarGAN(TranslationTrainer):
             raise ValueError(f"a run of stargan takes --set ATTRIBUTE=yes or no, not --to; it knows {', '.join(names)}")
         home = next(self.critic.parameters()).device
         with no_grad():
-            values = (host(self.critic(Tensor(images).to(home))[1].data) > 0).astype(np.float32)
+            before = (host(self.critic(Tensor(images).to(home))[1].data) > 0).astype(np.float32)
+        values = before.copy()
         for name, value in settings.items():
             if name not in names or value not in NO_YES:
                 raise ValueError(f"--set {name}={value}: set one of {', '.join(names)} to yes or no")
             values[:, names.index(name)] = NO_YES.index(value)
-        return self.translate(images, values), "with " + ", ".join(f"{k} {v}" for k, v in settings.items())
+        return self.translate(images, values, before), "with " + ", ".join(f"{k} {v}" for k, v in settings.items())
 
     def preview(self, count: int) -> np.ndarray:
         """Rows of a grid: held-out images, then the same with the first attribute turned over, the second, ...; then
@@ -235,11 +236,11 @@ class StarGAN(TranslationTrainer):
         for start in range(0, count, width * changes):
             group = np.resize(self.dataset.held_out, start + width)[start:]
             real, values = self._held_out(group)
-            rows += [real, *(self.translate(real, _flipped(values, k)) for k in range(changes - 1))]
+            rows += [real, *(self.translate(real, _flipped(values, k), values) for k in range(changes - 1))]
         return np.concatenate(rows)[:count]
 
     def observe(self, count: int, random: Generator, details: bool = False) -> Observation:
-        """For each attribute and value, turned over on images of the held-out test half (at most `count`): how often the
+        """For each attribute and value, turned over on images of the held-out test half (at most `count`): how often a
         judge reads the new value and the others as they were, and how much the translations look like real images of
         that value, beside real images and null models. Where one attribute hides another, as a hat does the hair, the
         share kept is low also for a perfect translator."""
@@ -252,8 +253,8 @@ class StarGAN(TranslationTrainer):
         tables: list[str] = []
         for k, name in enumerate(mine):
             target = _flipped(values, k)
-            translations = self.translate(images, target)
-            errors.append(np.abs(self.translate(translations, values) - images).mean())
+            translations = self.translate(images, target, values)
+            errors.append(np.abs(self.translate(translations, values, target) - images).mean())
             sets = {}
             for value, word in enumerate(NO_YES):
                 those = target[:, k] == value
@@ -279,9 +280,9 @@ class StarGAN(TranslationTrainer):
         }
         lines.insert(
             0,
-            f"every attribute turned over in at least {figures['least_present']:.1%} of {len(rows)} held-out images, the"
-            f" others of {', '.join(mine)} kept in at least {_share(figures['least_kept'])}, precision among real images"
-            f" of the new value at least {figures['least_precision']:.3f}",
+            f"every attribute turned over in at least {figures['least_present']:.1%} of {len(rows)} held-out images,"
+            f" the others of {', '.join(mine)} kept in at least {_share(figures['least_kept'])}, precision among real"
+            f" images of the new value at least {figures['least_precision']:.3f}",
         )
         right = ", ".join(f"{name} {share:.1%}" for name, share in accuracy.items())
         lines.append(f"the judge is right on held-out images in: {right}")
@@ -322,6 +323,7 @@ def _told(row: dict) -> str:
 PAPER = {
     "colours": 0,
     "latent": 0,
+    "relative": False,
     "projection": False,
     "loss": "wasserstein",
     "class_weight": 1.0,

@@ -38,7 +38,7 @@ def test_avatars_attributes_are_learnt_and_kept(tmp_path, monkeypatch):
 
 
 def test_what_the_guard_refuses_has_no_value():
-    """Of images whose first four pixels are the logits of "hat: yes" and those of the guard for hat, smile and beard."""
+    """Of images whose first four pixels are the logits of "hat: yes" and the guard's of hat, smile and beard."""
     pixels = np.zeros((4, 1, 32, 32), np.float32)
     pixels[:, 0, 0, :4] = [[1, 1, 1, 1], [-1, 1, 1, 1], [1, -1, 1, -1], [-1, -1, 1, 1]]
     values = Formula(lambda x: tensor(np.eye(6, dtype=np.float32)[1]) * x[:, 0, 0, :1])

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from worlds import FACES, WORLD, Formula, penalty_by_hand, trainer
+from worlds import FACES, WORLD, Formula, gradient_of, penalty_by_hand, trainer
 
 import minigan as mg
 from minigan.gan.systems.cyclegan import Both
@@ -121,8 +121,8 @@ EQUATIONS = {"class_weight": 2.0, "cycle_weight": 3.0, "change_weight": 5.0, "gp
 
 def test_stargan_s_critic():
     """A translation beside a real image of the same attributes, and an image that lacks them beside the same."""
-    t, translate, judge, x, partner, _, wanted = faces(**WEIGHTS)
-    fake = translate(x, mg.cat([wanted, *drawn(t, "latent_d")], 1))
+    t, translate, judge, x, partner, has, wanted = faces(**WEIGHTS)
+    fake = translate(x, mg.cat([wanted - has, *drawn(t, "latent_d")], 1))
     real = told(judge, partner, wanted)
     expected = np.logaddexp(0, told(judge, fake, wanted) - real).mean()
     expected += 0.25 * np.logaddexp(0, told(judge, x, wanted) - real).mean()
@@ -135,10 +135,17 @@ def test_stargan_s_critic():
     assert t.critic_loss()[0].item() == pytest.approx(expected)
 
 
+def test_stargan_s_critic_moves_no_translator():
+    t = trainer("stargan", FACES, attributes="hat,smile")
+    t.feed()
+    objective = t.critic_loss()[0]
+    assert gradient_of(objective, t.generator) is None and gradient_of(objective, t.critic) is not None
+
+
 def test_stargan_s_translator():
     """It is to look more real than a real image of what is wanted."""
-    t, translate, judge, x, partner, _, wanted = faces(**WEIGHTS)
-    fake = translate(x, mg.cat([wanted, *drawn(t, "latent_g")], 1))
+    t, translate, judge, x, partner, has, wanted = faces(**WEIGHTS)
+    fake = translate(x, mg.cat([wanted - has, *drawn(t, "latent_g")], 1))
     expected = np.logaddexp(0, told(judge, partner, wanted) - told(judge, fake, wanted)).mean()
     expected += 5 * l1(fake.numpy(), x.numpy())
     assert t.generator_loss()[0].item() == pytest.approx(expected)
@@ -169,7 +176,7 @@ def test_stargan_s_translator_by_the_paper():
 def test_stargan_s_way_back_has_noise_of_its_own():
     t, translate, _, x, _, has, wanted = faces(**WEIGHTS, cycle_weight=3.0)
     there, back = drawn(t, "latent_g", 2)
-    round_trip = translate(translate(x, mg.cat([wanted, there], 1)), mg.cat([has, back], 1))
+    round_trip = translate(translate(x, mg.cat([wanted - has, there], 1)), mg.cat([has - wanted, back], 1))
     assert t.generator_loss()[1]["reconstruction"].item() == pytest.approx(l1(round_trip.numpy(), x.numpy()))
 
 
