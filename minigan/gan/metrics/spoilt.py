@@ -5,9 +5,9 @@
     ghosts         two images one over the other, in part or whole
     drafts         the mean image and random multiples of how others differ from it: a Gaussian of the data's covariance
 
-An attribute sits where its value explains the pixels: w_p = Var_v E[x_p | v] / Var x_p, kept where it is at least a
-quarter of its largest, and scaled to a sum of 1. A mask m (1 where an image is spoilt) leaves it readable where
-sum_p w_p m_p is below TOUCHED.
+An attribute sits where colours depend on its value: w_p is the total variation between the colours at pixel p of images
+with value v and of the others, its mean over v, kept where it is at least a quarter of its largest, and scaled to a sum
+of 1. A mask m (1 where an image is spoilt) leaves it readable where sum_p w_p m_p is below TOUCHED.
 
 Images are (N, C, S, S) in [-1, 1].
 """
@@ -18,25 +18,30 @@ from collections.abc import Callable
 
 import numpy as np
 
-TOUCHED = 0.1
-"""The part of an attribute's place from which on it counts as spoilt."""
+TOUCHED, LEVELS = 0.1, 4
+"""The part of an attribute's place from which on it counts as spoilt; the levels of a colour's channel."""
 
 Fill = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
 
 
 def places(images: np.ndarray, attributes: np.ndarray) -> np.ndarray:
     """Where each attribute sits: weights (A, S, S) that sum to 1, for images and their values (N, A)."""
-    flat = images.transpose(0, 2, 3, 1).astype(np.float64)
-    total, mean = flat.var(0).sum(-1), flat.mean(0)
+    count, channels, side, _ = images.shape
+    steps = ((images + 1) * (LEVELS / 2)).astype(np.int64).clip(0, LEVELS - 1)
+    cells = np.tensordot(LEVELS ** np.arange(channels), steps, (0, 1)).reshape(count, -1)  # (N, S S)
+    bins, pixels = LEVELS**channels, side * side
+    cells += np.arange(pixels) * bins
+    everything = np.bincount(cells.ravel(), minlength=bins * pixels)
     weights = []
     for column in attributes.T:
-        between = np.zeros_like(total)
-        for value in np.unique(column):
-            part = flat[column == value]
-            between += len(part) / len(flat) * np.square(part.mean(0) - mean).sum(-1)
-        share = between / np.maximum(total, 1e-12)
+        share, values = np.zeros(pixels), np.unique(column)
+        for value in values:
+            has = column == value
+            those = np.bincount(cells[has].ravel(), minlength=bins * pixels)
+            rest = (everything - those) / max(count - has.sum(), 1)
+            share += np.abs(those / has.sum() - rest).reshape(pixels, bins).sum(1) / (2 * len(values))
         share[share < share.max() / 4] = 0
-        weights.append(share / max(share.sum(), 1e-12))
+        weights.append(share.reshape(side, side) / max(share.sum(), 1e-12))
     return np.stack(weights)
 
 

@@ -6,13 +6,15 @@ Every pixel stays as it is or takes one of K colours of the image's own palette:
       -> 3x3 conv, b -> 4x4 conv of stride 2, 2b -> 4x4 conv of stride 2, 4b -> R residual blocks = h
       -> 4x4 transposed convs back to H, each beside the features of its size on the way down (Ronneberger et al. 2015)
          = u                                                                    (all with ConditionalNorm and ReLU)
-    palette  p = tanh(two linear layers of the mean of h)      (N, K, C), one for the whole image
+    palette  p, (N, K, C): new colours, tanh(two linear layers of the mean of h), and colours of the image,
+             sum_j a_j x_j over its pixels j with a = softmax(4 * 1x1 conv of u)
     shares   s = softmax(3x3 conv of u)                        (N, K + 1, H, H), of "as it is" and of the K colours
     x' = s_0 x + sum_k s_k p_k                                 in training
-    x' = x, or p_k, whichever has the largest share            in evaluation
+    x' = x, or p_k, whichever has the largest share            in evaluation, a colour of the image being its likeliest
 
 A convolution that paints each pixel by itself gives a hat a hundred colours, and a face that is to stay another
 hundred. Here what stays is the same to the bit, and a hat can only be a few colours: which, the condition's noise says.
+What is under a pair of glasses is skin, and its colour is in the image already.
 """
 
 from __future__ import annotations
@@ -26,24 +28,32 @@ from ...ops.index import cat
 from ...ops.reduce import argmax, mean, softmax, sum
 from .translators import Chain, ConditionalNorm, ResidualBlock, coordinate_planes, planes
 
-STAY = 3.0
-"""How much the logit of "as it is" is ahead of a colour's at the start."""
+STAY, SHARPNESS = 2.0, 4.0
+"""How much the logit of "as it is" is ahead of a colour's at the start; the factor of the logits of pixels."""
 
 
 class PaletteTranslator(nn.Module):
-    """Images (N, channels, size, size) in [-1, 1] to images of the same shape, in `colours` new colours each.
+    """Images (N, channels, size, size) in [-1, 1] to images of the same shape, painted with `colours` new colours and
+    `own` colours of its own each.
 
     conditions: numbers a sample that say what to translate to, and noise. base: channels at full size. blocks: residual
     blocks at a quarter of it. Raises ValueError for a size that is no multiple of 4 of at least 8.
     """
 
     def __init__(
-        self, channels: int = 3, size: int = 16, base: int = 16, blocks: int = 2, conditions: int = 4, colours: int = 6
+        self,
+        channels: int = 3,
+        size: int = 16,
+        base: int = 16,
+        blocks: int = 2,
+        conditions: int = 4,
+        colours: int = 4,
+        own: int = 4,
     ) -> None:
         super().__init__()
         if size % 4 or size < 8:
             raise ValueError(f"PaletteTranslator: size must be a multiple of 4 of at least 8, got {size}")
-        self.channels, self.size, self.conditions, self.colours = channels, size, conditions, colours
+        self.channels, self.size, self.conditions, self.colours, self.own = channels, size, conditions, colours, own
         self.register_buffer("coordinates", Tensor(coordinate_planes(size)))
         self.first = nn.Conv2d(channels + conditions + 2, base, 3, 1, 1)
         self.half = nn.Conv2d(base, 2 * base, 4, 2, 1)
@@ -55,7 +65,8 @@ class PaletteTranslator(nn.Module):
         for name, width in widths.items():
             setattr(self, f"{name}_norm", ConditionalNorm(width, conditions))
         self.hidden, self.palette = nn.Linear(4 * base, 64), nn.Linear(64, channels * colours)
-        self.shares = nn.Conv2d(2 * base, colours + 1, 3, 1, 1)
+        self.pixels = nn.Conv2d(2 * base, own, 1) if own else None
+        self.shares = nn.Conv2d(2 * base, colours + own + 1, 3, 1, 1)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """The translation of x (N, C, H, H) as the condition (N, Q) says."""
@@ -73,16 +84,32 @@ class PaletteTranslator(nn.Module):
         u = cat([self._layer("wider", h, condition), half], 1)
         u = cat([self._layer("whole", u, condition), first], 1)
         palette = tanh(self.palette(leaky_relu(self.hidden(mean(h, (2, 3))), 0.2)))
-        palette = palette.reshape(n, self.colours, self.channels, 1, 1)
+        palette = palette.reshape(n, self.colours, self.channels)
+        if self.pixels is not None:
+            palette = cat([palette, self._taken(x, u)], 1)
         logits = self.shares(u)
         shares = softmax(cat([logits[:, :1] + STAY, logits[:, 1:]], 1), 1)
         if not self.training:
-            shares = one_hot(argmax(shares, 1), self.colours + 1).permute(0, 3, 1, 2).to(shares.dtype)
-        colours = shares[:, 1:].reshape(n, self.colours, 1, self.size, self.size)
-        return x * shares[:, :1] + sum(colours * palette, 1)
+            shares = _likeliest(shares, 1).permute(0, 3, 1, 2)
+        count = self.colours + self.own
+        painted = shares[:, 1:].reshape(n, count, 1, -1) * palette.reshape(n, count, self.channels, 1)
+        return x * shares[:, :1] + sum(painted, 1).reshape(x.shape)
+
+    def _taken(self, x: Tensor, u: Tensor) -> Tensor:
+        """Colours (N, own, C) of the pixels of x."""
+        n, pixels = len(x), self.size * self.size
+        at = softmax(self.pixels(u).reshape(n, self.own, pixels) * SHARPNESS, 2)
+        if not self.training:
+            at = _likeliest(at, 2)
+        return sum(at.reshape(n, self.own, 1, pixels) * x.reshape(n, 1, self.channels, pixels), 3)
 
     def _layer(self, name: str, x: Tensor, condition: Tensor) -> Tensor:
         return relu(getattr(self, f"{name}_norm")(getattr(self, name)(x), condition))
+
+
+def _likeliest(shares: Tensor, dim: int) -> Tensor:
+    """1 where a share is the largest along `dim`, which becomes the last axis, and 0 elsewhere."""
+    return one_hot(argmax(shares, dim), shares.shape[dim]).to(shares.dtype)
 
 
 class PaletteCritic(nn.Module):

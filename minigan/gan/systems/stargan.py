@@ -26,7 +26,7 @@ to zero over the second half (section 4).
 
 The observable: one attribute of each image of the held-out test half is turned over. A guarded judge of its own
 (metrics/attributes.py) says how often the new value is there and the others are what they were, and how much the
-translations are like real images that have it (metrics/realism.py), beside null models.
+translations are like real images that have it (metrics/attribute_edits.py), beside null models.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from ...nn import Module
 from ...ops.index import cat
 from ...ops.reduce import sum
 from ..losses import LOSSES, loss
-from ..metrics import attributes, realism
+from ..metrics import attribute_edits, attributes
 from ..metrics.classifier import prepared
 from ..metrics.judging import Observation
 from ..networks.palette import PaletteCritic, PaletteTranslator, start_
@@ -66,8 +66,9 @@ class StarOptions(CommonOptions):
     attributes: str = option("", "Attributes to set, parted by commas: yes/no ones of the data set.", RUN)
     blocks: int = option(2, "Residual blocks of the translator.", NETWORKS, 0, 100)
     colours: int = option(
-        6, "New colours an image; 0: every pixel is painted by itself, under a mask.", NETWORKS, 0, 1000
+        4, "New colours an image; 0: every pixel is painted by itself, under a mask.", NETWORKS, 0, 1000
     )
+    own: int = option(4, "Colours of the image itself that it may be painted with.", NETWORKS, 0, 1000)
     latent: int = option(4, "Size of the noise that the translator takes beside the attributes.", NETWORKS, 0, 65_536)
     relative: bool = option(True, "The translator is told what is to change, c' - c, not what is to be, c'.", NETWORKS)
     projection: bool = option(True, "The critic is told which attributes it should see.", NETWORKS)
@@ -92,6 +93,8 @@ class StarOptions(CommonOptions):
         reasons = {} if self.gp_weight else {"penalty": "gp_weight is 0"}
         if not self.projection:
             reasons["mismatch_weight"] = "the critic is told no attributes (projection is off)"
+        if not self.colours:
+            reasons["own"] = "colours is 0"
         return reasons
 
 
@@ -131,7 +134,7 @@ class StarGAN(TranslationTrainer):
         halvings, conditions = 2 if options.size >= 32 else 1, count + options.latent
         if options.colours:
             translator = PaletteTranslator(
-                channels, options.size, options.base, options.blocks, conditions, options.colours
+                channels, options.size, options.base, options.blocks, conditions, options.colours, options.own
             )
             critic = PaletteCritic(count, channels, options.size, 2 * options.base)
             return tuple(start_(network, self.random["init"]) for network in (translator, critic))
@@ -248,7 +251,7 @@ class StarGAN(TranslationTrainer):
         dataset, mine, accuracy = self.dataset.half("test"), list(self.columns()), record["held_out_accuracy"]
         rows = dataset.held_out[:count]
         truth, (images, values) = dataset.attributes[rows], self._held_out(rows)
-        yardstick = realism.Yardstick(judge, dataset, mine, self.options.size)
+        yardstick = attribute_edits.Yardstick(judge, dataset, mine, self.options.size)
         figures, lines, errors = {"images": len(rows), "judge": accuracy, "attributes": {}}, [], []
         tables: list[str] = []
         for k, name in enumerate(mine):
@@ -261,9 +264,9 @@ class StarGAN(TranslationTrainer):
                 if those.any():
                     seed = self.options.seed
                     sets[word] = yardstick.beside(images[those], translations[those], name, value, truth[those], seed)
-                    tables += [f"{name} {word}, asked of {those.sum()} images:", realism.HEADING]
+                    tables += [f"{name} {word}, asked of {those.sum()} images:", attribute_edits.HEADING]
                     tables += [standing.line(which) for which, standing in sets[word].items()]
-            figures["attributes"][name] = row = realism.summary(sets)
+            figures["attributes"][name] = row = attribute_edits.summary(sets)
             lines.append(f"{name}: {_told(row)}")
         turned = figures["attributes"]
         figures["reconstruction_l1"] = float(np.mean(errors))

@@ -9,11 +9,12 @@ SIDE, COUNT = 16, 40
 
 
 def faces(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Grey images whose attribute 0 is a light top quarter and attribute 1 a dark left column of the lower half."""
+    """Grey images, each level in the middle of its quarter, whose attribute 0 is a light top quarter and attribute 1 a
+    dark left column of the lower half."""
     random = np.random.default_rng(seed)
     values = random.integers(0, 2, (COUNT, 2))
-    images = np.zeros((COUNT, 3, SIDE, SIDE), np.float32) + random.normal(0, 0.02, (COUNT, 3, SIDE, SIDE))
-    images[:, :, :4] += values[:, 0, None, None, None] * 0.8
+    images = np.full((COUNT, 3, SIDE, SIDE), 0.25) + random.normal(0, 0.02, (COUNT, 3, SIDE, SIDE))
+    images[:, :, :4] += values[:, 0, None, None, None] * 0.5
     images[:, :, 8:, :2] -= values[:, 1, None, None, None] * 0.8
     return images.astype(np.float32), values
 

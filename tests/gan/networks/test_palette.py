@@ -8,8 +8,8 @@ from minigan.backend import Generator
 from minigan.gan.networks.palette import PaletteCritic, PaletteTranslator, start_
 
 
-def network(colours: int = 3, **changes) -> PaletteTranslator:
-    return start_(PaletteTranslator(3, 16, 4, 1, 5, colours=colours, **changes), Generator(0, 1))
+def network(colours: int = 3, own: int = 2) -> PaletteTranslator:
+    return start_(PaletteTranslator(3, 16, 4, 1, 5, colours, own), Generator(0, 1))
 
 
 def inputs(seed: int = 0) -> tuple[mg.Tensor, mg.Tensor]:
@@ -24,17 +24,22 @@ def test_at_the_start_most_of_an_image_stays():
     assert y.shape == x.shape and abs(y - x).mean().item() < 0.3 and abs(y - x).max().item() > 0
 
 
-def test_in_evaluation_a_pixel_stays_or_takes_a_colour():
-    """To the bit; of other pixels than those that stay there are at most as many colours as the palette has."""
-    net, (x, c) = network(3), inputs()
-    net.shares.bias.assign(np.array([-4, 0, 0, 0], np.float32))
+@pytest.mark.parametrize(("colours", "own"), [(3, 0), (2, 2), (1, 3)])
+def test_in_evaluation_a_pixel_stays_or_takes_a_colour(colours, own):
+    """To the bit; the others have at most as many colours as the palette, of which only `colours` are new."""
+    net, (x, c) = network(colours, own), inputs()
+    net.shares.bias.assign(np.array([-3] + [0] * (colours + own), np.float32))
     net.shares.weight.assign(np.random.default_rng(0).standard_normal(net.shares.weight.shape).astype(np.float32))
     with mg.no_grad():
         soft, hard = net(x, c).numpy(), net.eval()(x, c).numpy()
     stays = (hard == x.numpy()).all(1)
     assert 0 < stays.sum() < stays.size
     for image, stay in zip(hard, stays, strict=True):
-        assert len(np.unique(image[:, ~stay].T, axis=0)) <= 3
+        painted = {tuple(colour) for colour in image[:, ~stay].T}
+        assert 0 < len(painted) <= colours + own
+    for image, before in zip(hard, x.numpy(), strict=True):
+        new = {tuple(p) for p in image.reshape(3, -1).T} - {tuple(p) for p in before.reshape(3, -1).T}
+        assert len(new) <= colours
     assert len(np.unique(soft[0].reshape(3, -1).T, axis=0)) > 200
 
 
