@@ -79,7 +79,7 @@ class StarOptions(CommonOptions):
     class_weight: float = option(0.0, "Weight lambda_cls of naming attributes.", OBJECTIVE, 0)
     cycle_weight: float = option(0.0, "Weight lambda_rec of the error of going there and back.", OBJECTIVE, 0)
     change_weight: float = option(
-        1.0, "Weight lambda_change of what an image is changed by, as the mean over its pixels.", OBJECTIVE, 0
+        0.3, "Weight lambda_change of what an image is changed by, as the mean over its pixels.", OBJECTIVE, 0
     )
     gp_weight: float = option(1.0, "Weight of the gradient penalty; 0 for none.", OBJECTIVE, 0)
     penalty: str = option("r1", "Which slope the gradient penalty pulls at.", OBJECTIVE, choices=PENALTIES)
@@ -347,12 +347,12 @@ STARGAN = System(
         data="avatars",
         attributes="glasses,hat,long_hair,smile",
         batch_size=32,
-        lr=5e-4,
-        beta1=0.0,
-        beta2=0.9,
+        lr=1e-3,
+        beta1=0.5,
+        beta2=0.99,
         n_critic=1,
         base=16,
-        average=0.995,
+        average=0.998,
         size=16,
         steps=4000,
     ),
