@@ -140,8 +140,9 @@ def winners(standings: dict[str, Standing]) -> list[str]:
 
 def summary(sets: dict[str, dict[str, Standing]]) -> dict:
     """Of one attribute, from value ("no", "yes") -> `Yardstick.beside`: shares and distances averaged over both values
-    by the number of images, the real images' beside them, and all of it."""
+    by the number of images, the least precision of the two, the real images' figures beside them, and all of it."""
     ours, real = ([standings[name] for standings in sets.values()] for name in (OURS, REAL))
+    precisions = [row.precision for row in ours]
     return {
         "present": _mean(ours, "turned"),
         "added": sets["yes"][OURS].turned if "yes" in sets else None,
@@ -149,6 +150,7 @@ def summary(sets: dict[str, dict[str, Standing]]) -> dict:
         "kept": {name: float(np.average([row.kept[name] for row in ours], weights=[row.images for row in ours]))
                  for name in ours[0].kept},
         **{name: _mean(ours, name) for name in DISTANCES},
+        "least_precision": None if None in precisions else min(precisions),
         "real": {name: _mean(real, name) for name in DISTANCES},
         "winners": {value: winners(standings) for value, standings in sets.items()},
         "sets": {value: {name: asdict(row) for name, row in standings.items()} for value, standings in sets.items()},

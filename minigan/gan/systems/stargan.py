@@ -279,7 +279,7 @@ class StarGAN(TranslationTrainer):
         figures |= {
             "least_present": min(row["present"] for row in turned.values()),
             "least_kept": min(kept, default=None),
-            "least_precision": min((row["precision"] for row in turned.values() if row["precision"]), default=0.0),
+            "least_precision": min(row["least_precision"] or 0.0 for row in turned.values()),
         }
         lines.insert(
             0,
