@@ -12,6 +12,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from ...data.sources import cache_folder
 from ...functional import cross_entropy, dropout, leaky_relu
 from ...nn import init
 
+Module = TypeVar("Module", bound=nn.Module)
 SIZE = 32
 STREAM = 101
 
@@ -164,11 +166,11 @@ def load(data: str, folder: Path | None = None) -> tuple[Classifier, dict]:
     record = checkpoint.latest(folder)
     if record.state.get("data") != absolute(data):
         raise ValueError(f"{folder} holds a classifier for {record.state.get('data')!r}, not for {data!r}")
-    return restored(record, lambda state: len(state["classes"]))
+    return restored(record, lambda state: Classifier(state["channels"], len(state["classes"])))
 
 
-def restored(record: checkpoint.Checkpoint, outputs: Callable[[dict], int]) -> tuple[Classifier, dict]:
-    """(the classifier of a checkpoint, what was saved about it); outputs(state): its number of logits. Raises
+def restored(record: checkpoint.Checkpoint, network: Callable[[dict], Module]) -> tuple[Module, dict]:
+    """(the classifier of a checkpoint, what was saved about it); network(state): one of the same shapes. Raises
     CheckpointError where the checkpoint, whole as it is, is of something else."""
     try:
         state = record.state
@@ -176,7 +178,7 @@ def restored(record: checkpoint.Checkpoint, outputs: Callable[[dict], int]) -> t
         shares = list(shares.values()) if isinstance(shares, dict) else [shares]
         if state["channels"] not in (1, 3) or not all(type(s) is float and 0 <= s <= 1 for s in shares):
             raise ValueError(f"channels {state['channels']!r}, held_out_accuracy {shares!r}")
-        model = Classifier(state["channels"], outputs(state))
+        model = network(state)
         model.load_state_dict(record.arrays)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise checkpoint.CheckpointError(f"{record.path} is of no classifier: {error}") from error

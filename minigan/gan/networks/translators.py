@@ -102,7 +102,7 @@ class Translator(nn.Module):
         super().__init__()
         _fits("Translator", size, halvings)
         self.channels, self.size, self.conditions, self.mask = channels, size, conditions, mask
-        self.register_buffer("coordinates", Tensor(_coordinates(size)) if coordinates else None)
+        self.register_buffer("coordinates", Tensor(coordinate_planes(size)) if coordinates else None)
         rim, width, planes = kernel // 2, base, channels + conditions + 2 * coordinates
         layers = [nn.ReflectionPad2d(rim), nn.Conv2d(planes, width, kernel, bias=conditions > 0)]
         layers += [nn.ReLU()] if conditions else [_norm(width), nn.ReLU()]
@@ -201,7 +201,8 @@ def _norm(channels: int, conditions: int = 0) -> nn.Module:
     return ConditionalNorm(channels, conditions) if conditions else nn.InstanceNorm2d(channels)
 
 
-def _coordinates(size: int) -> np.ndarray:
+def coordinate_planes(size: int) -> np.ndarray:
+    """Each pixel's x and y in [-1, 1]: (1, 2, size, size)."""
     line = np.linspace(-1, 1, size, dtype=float32)
     return np.stack(np.meshgrid(line, line))[None]
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from worlds import FACES, WORLD, Formula, penalty_by_hand, trainer
+from worlds import FACES, WORLD, Formula, gradient_of, penalty_by_hand, trainer
 
 import minigan as mg
 from minigan.gan.systems.cyclegan import Both
+from minigan.gan.systems.stargan import PAPER
 
 
 def l1(x, y):
@@ -75,22 +76,38 @@ def test_half_of_what_comes_is_traded_once_the_pool_is_full():
 
 
 def faces(**changes):
-    """stargan on formulas: G(x, c) = x / 2 + 0.1 c_1 - 0.2 c_2, a critic of squares; wanted are the attributes that are
-    not there."""
-    t = trainer("stargan", FACES, attributes="hat,smile", **changes)
+    """stargan on formulas: G(x, c, z) = x / 2 + 0.1 c_1 - 0.2 c_2 + z / 8, a critic of squares; wanted are the
+    attributes that are not there, and those who have them are the images in another order."""
+    t = trainer("stargan", FACES, attributes="hat,smile", **({"latent": 1} | changes))
 
     def translate(x, c):
-        return x / 2 + (0.1 * c[:, 0] - 0.2 * c[:, 1]).reshape(-1, 1, 1, 1)
+        shift = 0.1 * c[:, 0] - 0.2 * c[:, 1]
+        if t.options.latent:
+            shift = shift + c[:, 2] / 8
+        return x / 2 + shift.reshape(-1, 1, 1, 1)
 
     def judge(x):
         rows = mg.square(x).mean((1, 3))
-        return mg.square(x).sum((1, 2, 3)), mg.stack([3 * rows[:, 0], 1 - 2 * rows[:, 1]], 1)
+        return mg.square(x).sum((1, 2, 3)) / 9, mg.stack([3 * rows[:, 0], 1 - 2 * rows[:, 1]], 1)
 
     t.generator, t.critic = Formula(translate), Formula(judge)
     t.feed()
     t.batch["target"].assign(1 - t.batch["source"].numpy())
-    names = ("real", "source", "target")
+    t.batch["partner"].assign(np.roll(t.batch["real"].numpy(), 1, 0))
+    names = ("real", "partner", "source", "target")
     return t, translate, judge, *(t.batch[name] for name in names)
+
+
+def told(judge, x, c):
+    """f(x | c) = f(x) + (2 c - 1) . v(x)."""
+    f, v = judge(x)
+    return f.numpy() + ((2 * c.numpy() - 1) * v.numpy()).sum(1)
+
+
+def drawn(t, name, times=1):
+    """The noise that stream `name` begins with, beside each of `times` draws."""
+    random = mg.Generator(5, t.streams[name])
+    return [mg.randn(3, 1, generator=random, dtype=mg.float64) for _ in range(times)]
 
 
 def cross_entropy(logits, values):
@@ -99,29 +116,69 @@ def cross_entropy(logits, values):
     return (np.logaddexp(0, logits) - values * logits).sum(1).mean()
 
 
-WEIGHTS = {"class_weight": 2.0, "source_weight": 0.25, "cycle_weight": 3.0, "change_weight": 5.0, "gp_weight": 0.01}
+WEIGHTS = {"mismatch_weight": 0.25, "change_weight": 5.0, "gp_weight": 0.01}
+EQUATIONS = {"class_weight": 2.0, "cycle_weight": 3.0, "change_weight": 5.0, "gp_weight": 0.01}
 
 
 def test_stargan_s_critic():
-    """Reals are named by what they show, translations by what they were made of."""
-    t, translate, judge, x, has, wanted = faces(**WEIGHTS)
-    fake = translate(x, wanted)
-    (f_real, p_real), (f_fake, p_fake) = judge(x), judge(fake)
-    eps = mg.rand(3, 1, 1, 1, generator=mg.Generator(5, t.streams["eps"]), dtype=mg.float64)
-    penalty = penalty_by_hand("two-sided", lambda y: judge(y)[0], x, fake, eps).item()
-    expected = f_fake.mean().item() - f_real.mean().item() + 0.01 * penalty
-    expected += 2 * (cross_entropy(p_real, has) + 0.25 * cross_entropy(p_fake, has))
+    """A translation beside a real image of the same attributes, and an image that lacks them beside the same."""
+    t, translate, judge, x, partner, has, wanted = faces(**WEIGHTS)
+    fake = translate(x, mg.cat([wanted - has, *drawn(t, "latent_d")], 1))
+    real = told(judge, partner, wanted)
+    expected = np.logaddexp(0, told(judge, fake, wanted) - real).mean()
+    expected += 0.25 * np.logaddexp(0, told(judge, x, wanted) - real).mean()
+
+    def critic(y):
+        f, v = judge(y)
+        return f + ((2 * wanted - 1) * v).sum(1)
+
+    expected += 0.01 * penalty_by_hand("r1", critic, partner, fake, None).item()
     assert t.critic_loss()[0].item() == pytest.approx(expected)
 
 
+def test_stargan_s_critic_moves_no_translator():
+    t = trainer("stargan", FACES, attributes="hat,smile")
+    t.feed()
+    objective = t.critic_loss()[0]
+    assert gradient_of(objective, t.generator) is None and gradient_of(objective, t.critic) is not None
+
+
 def test_stargan_s_translator():
+    """It is to look more real than a real image of what is wanted."""
+    t, translate, judge, x, partner, has, wanted = faces(**WEIGHTS)
+    fake = translate(x, mg.cat([wanted - has, *drawn(t, "latent_g")], 1))
+    expected = np.logaddexp(0, told(judge, partner, wanted) - told(judge, fake, wanted)).mean()
+    expected += 5 * l1(fake.numpy(), x.numpy())
+    assert t.generator_loss()[0].item() == pytest.approx(expected)
+
+
+def test_stargan_s_critic_by_the_paper():
+    """Told nothing; reals are named by what they show."""
+    t, translate, judge, x, partner, has, wanted = faces(**PAPER | EQUATIONS)
+    t.batch["target"].assign(np.roll(has.numpy(), 1, 0))  # what the partners have
+    fake = translate(x, wanted)
+    (f_real, p_real), (f_fake, _) = judge(x), judge(fake)
+    eps = mg.rand(3, 1, 1, 1, generator=mg.Generator(5, t.streams["eps"]), dtype=mg.float64)
+    penalty = penalty_by_hand("two-sided", lambda y: judge(y)[0], partner, fake, eps).item()
+    expected = f_fake.mean().item() - f_real.mean().item() + 0.01 * penalty + 2 * cross_entropy(p_real, has)
+    assert t.critic_loss()[0].item() == pytest.approx(expected)
+
+
+def test_stargan_s_translator_by_the_paper():
     """Asked for what is wanted; the way back, for what was there."""
-    t, translate, judge, x, has, wanted = faces(**WEIGHTS)
+    t, translate, judge, x, _, has, wanted = faces(**PAPER | EQUATIONS)
     fake = translate(x, wanted)
     score, logits = judge(fake)
     expected = -score.mean().item() + 2 * cross_entropy(logits, wanted)
     expected += 3 * l1(translate(fake, has).numpy(), x.numpy()) + 5 * l1(fake.numpy(), x.numpy())
     assert t.generator_loss()[0].item() == pytest.approx(expected)
+
+
+def test_stargan_s_way_back_has_noise_of_its_own():
+    t, translate, _, x, _, has, wanted = faces(**WEIGHTS, cycle_weight=3.0)
+    there, back = drawn(t, "latent_g", 2)
+    round_trip = translate(translate(x, mg.cat([wanted - has, there], 1)), mg.cat([has - wanted, back], 1))
+    assert t.generator_loss()[1]["reconstruction"].item() == pytest.approx(l1(round_trip.numpy(), x.numpy()))
 
 
 def test_stargan_wants_what_others_of_the_batch_have():
@@ -130,5 +187,8 @@ def test_stargan_wants_what_others_of_the_batch_have():
         t.feed()
         has, wanted = (t.batch[name].numpy() for name in ("source", "target"))
         assert sorted(map(tuple, has)) == sorted(map(tuple, wanted))
+        of = {image.tobytes(): values for image, values in zip(t.batch["real"].numpy(), has, strict=True)}
+        for image, values in zip(t.batch["partner"].numpy(), wanted, strict=True):
+            assert np.array_equal(of[image.tobytes()], values)
         turned += (has != wanted).any()
     assert turned > 3
