@@ -69,7 +69,8 @@ class Report:
         return (
             f"{self.present} of {self.classes} classes present, the largest {self.largest_class:.1%};"
             f" {self.confident:.1%} of {self.samples}"
-            f" samples confident (real {self.real_confident:.1%}{typical}); score {self.score:.2f} (real {self.real_score:.2f});"
+            f" samples confident (real {self.real_confident:.1%}{typical}); score {self.score:.2f} (real"
+            f" {self.real_score:.2f});"
             f" Frechet distance of {self.frechet_samples} {self.frechet:.1f} (real {self.real_frechet:.1f})"
         )
 
