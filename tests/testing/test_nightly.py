@@ -49,6 +49,13 @@ FILES = {
 }
 
 
+PARTS = {
+    "bad": [f"tests/test_bad.py::{name}" for name in ("test_wrong[1]", "test_wrong[2]", "test_absent")],
+    "good": ["tests/test_good.py::test_numbers[1]", "tests/test_good.py::test_numbers[2]"],
+    "hang": ["tests/test_hang.py::test_first", "tests/test_hang.py::test_second"],
+}
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     root = tmp_path_factory.mktemp("project")
@@ -67,18 +74,19 @@ def call(*words):
     return CliRunner().invoke(main, ["nightly", "-n", "1", *words])
 
 
-def test_the_parts_are_listed_by_name(project):
+def test_the_parts_are_listed_by_name(project, monkeypatch):
     outcome = call("--list", "--json")
     assert json.loads(outcome.stdout.splitlines()[-1]) == [
         {"part": "bad", "tests": 3},
         {"part": "good", "tests": 2},
         {"part": "hang", "tests": 2},
     ]
+    monkeypatch.setattr(nightly, "parts", lambda root: PARTS)
     outcome = call("godo")
     assert outcome.exit_code == 2 and "did you mean 'good'" in outcome.output
 
 
-def test_a_night_is_resumed_and_its_page_says_all(project, tmp_path, monkeypatch):
+def test_a_night_is_resumed_and_its_page_says_all(collected_once, project, tmp_path, monkeypatch):
     """Parts that are done are not run again unless --again; the page has what passed, failed, was skipped and printed,
     and which parts are left."""
     calls = []
@@ -98,10 +106,18 @@ def test_a_night_is_resumed_and_its_page_says_all(project, tmp_path, monkeypatch
     assert "- processor: a quick one\n- versions: numpy 2\n" in page
     again = call("good", "--out", out)
     assert again.exit_code == 0 and "done before" in again.output and calls == ["bad", "good"]
+    record = nightly.read(tmp_path / "night" / "state.json")["good"]
+    monkeypatch.setattr(nightly, "run", lambda name, *_: calls.append(name) or record)
     assert call("good", "--again", "--out", out).exit_code == 0 and calls == ["bad", "good", "good"]
     (tmp_path / "night" / "state.json").write_text("[1]")
     damaged = call("good", "--out", out)
     assert damaged.exit_code == 2 and "remove it to begin anew" in damaged.output
+
+
+@pytest.fixture
+def collected_once(project, monkeypatch):
+    """The parts as pytest collected them: every call would collect them anew."""
+    monkeypatch.setattr(nightly, "parts", lambda root: PARTS)
 
 
 def waited_until_it_runs(mark, child, limit, original=nightly._waited_for):
@@ -112,7 +128,7 @@ def waited_until_it_runs(mark, child, limit, original=nightly._waited_for):
     return original(child, limit)
 
 
-def test_a_part_that_takes_too_long_is_stopped_and_run_again(project, tmp_path, monkeypatch):
+def test_a_part_that_takes_too_long_is_stopped_and_run_again(collected_once, project, tmp_path, monkeypatch):
     """What had passed by then stands on the page."""
     (project / "running").unlink(missing_ok=True)
     monkeypatch.setattr(nightly, "_waited_for", partial(waited_until_it_runs, project / "running"))
