@@ -8,8 +8,10 @@ that each stands in one place.
     losses.js    gan/losses.py, gan/penalties.py            networks.js   perceptrons, Adam
     data.js      gan/toy/data.py                            trainer.js    gan/toy/trainer.py, by half-steps
     games.js     gan/theory/games.py                        settings.js   settings, the address
-    presets.js   what to try                                draw.js, charts.js    canvases
-    controls.js  fields    games_view.js  tiny games        page.js       the whole
+    presets.js   what to try                                controls.js   fields
+    draw.js      the plane on a canvas                      charts.js     curves, games, eigenvalues
+    pictures.js  what is drawn at every frame               own_points.js points drawn or pasted
+    games_view.js  the view of tiny games                   page.js       the whole
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from ..gan.tricks import INCOMPATIBLE, TRICKS
 
 WEB = Path(str(files("minigan"))) / "lab" / "web"
 ENGINE = ("philox", "engine", "losses", "networks", "data", "trainer", "games")
-FACE = ("settings", "presets", "draw", "charts", "controls", "games_view", "page")
+FACE = ("settings", "presets", "draw", "charts", "controls", "own_points", "pictures", "games_view", "page")
 MOST_BYTES = 2 << 20
 """The largest page."""
 

@@ -221,6 +221,25 @@ def test_games_agree(engine, name):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
+def test_running_statistics_agree(engine):
+    """Those of a critic's batch norm, which the landscape reads: mean and unbiased variance, momentum 0.1."""
+    trainer = python_trainer("non-saturating", "none", ("batch-norm",), "ring")
+    for _ in range(3):
+        trainer.step()
+    settings = {"data": "ring", "tricks": ["batch-norm"], "batch": BATCH, "seed": SEED, "fall": STEPS, **RATES}
+    settings |= {"width_g": SIZE, "width_d": SIZE, "depth_g": 1, "depth_d": 1}
+    mean, variance = engine.call(
+        """(settings) => {
+          const t = new Training.Trainer({ ...Settings.initial(), ...settings }, Data.load("ring"));
+          for (let k = 0; k < 3; k++) t.step();
+          return [t.critic.layers[0].centre, t.critic.layers[0].variance].map((a) => [...a]);
+        }""",
+        settings,
+    )
+    np.testing.assert_allclose(mean, trainer.critic[1].running_mean.data, atol=TOLERANCE)
+    np.testing.assert_allclose(variance, trainer.critic[1].running_var.data, atol=TOLERANCE)
+
+
 def test_resizing_keeps_the_function(engine):
     """Wider and deeper networks of plain or spectral form give the outputs of before; a smaller one is finite."""
     gaps = engine.js(

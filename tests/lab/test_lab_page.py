@@ -234,6 +234,7 @@ WRONG = {
     "#tricks=packing&pack=3": "take another batch",
     "#do=12!jump": "none of",
     "#do=999999999": "at most",
+    "#do=5!seed~3": "put seed=3 before",
     "#%E0%A4%A=1": "unknown setting",
 }
 

@@ -3,7 +3,8 @@
 
 const Charts = (() => {
   const MOST = 500;
-  const short = (v) => (v === 0 ? "0" : Math.abs(v) >= 1e4 || Math.abs(v) < 1e-3 ? v.toExponential(0) : String(+v.toPrecision(3)));
+  const short = (v) =>
+    v === 0 ? "0" : Math.abs(v) >= 1e4 || Math.abs(v) < 1e-3 ? v.toExponential(0) : String(+v.toPrecision(3));
 
   /* Rows {step, name: value}; when there are too many, every second one is left out and fewer are taken. */
   class History {
@@ -25,13 +26,16 @@ const Charts = (() => {
   function range(values) {
     const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
     if (!sorted.length) return [0, 1];
-    const cut = Math.floor(sorted.length / 100), low = sorted[cut], high = sorted[sorted.length - 1 - cut];
+    const cut = Math.floor(sorted.length / 100),
+      low = sorted[cut],
+      high = sorted[sorted.length - 1 - cut];
     const pad = (high - low) * 0.08 || Math.abs(high) * 0.1 || 1;
     return [low - pad, high + pad];
   }
 
   function ticks(low, high, count = 4) {
-    const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough));
+    const rough = (high - low) / count,
+      power = 10 ** Math.floor(Math.log10(rough));
     const step = power * [1, 2, 5, 10].find((k) => k * power >= rough);
     const first = Math.ceil(low / step) * step;
     return Array.from({ length: Math.floor((high - first) / step) + 1 }, (_, k) => +(first + k * step).toPrecision(10));
@@ -48,7 +52,8 @@ const Charts = (() => {
 
   /* Text on a patch of the ground's colour. */
   function label(context, text, x, y) {
-    const { width } = context.measureText(text), left = context.textAlign === "right" ? x - width : x;
+    const { width } = context.measureText(text),
+      left = context.textAlign === "right" ? x - width : x;
     context.fillStyle = Draw.colour("card");
     context.fillRect(left - 4, y - 14, width + 8, 19);
     context.fillStyle = Draw.colour("ink");
@@ -57,8 +62,12 @@ const Charts = (() => {
 
   /* series: [[name, label, colour variable], ...]; log: decades on the y axis. Labels stand at the curves' ends. */
   function curves(canvas, history, series, { log = false, empty = "press Run" } = {}) {
-    const [context, width, height] = Draw.prepare(canvas), { rows } = history;
-    const left = 44, right = 76, top = 8, bottom = 20;
+    const [context, width, height] = Draw.prepare(canvas),
+      { rows } = history;
+    const left = 44,
+      right = 76,
+      top = 8,
+      bottom = 20;
     const value = (row, name) => (log ? Math.log10(Math.max(row[name], 1e-30)) : row[name]);
     const shown = series.filter(([name]) => rows.some((row) => Number.isFinite(value(row, name))));
     context.font = "12px system-ui, sans-serif";
@@ -118,12 +127,17 @@ const Charts = (() => {
 
   /* The game's field, its way so far, and the equilibrium. */
   function phase(canvas, game, points, reach) {
-    const [context, size] = Draw.prepare(canvas), view = { x: -reach, y: -reach, side: 2 * reach };
-    const at = Draw.places(view, size), N = 15;
+    const [context, size] = Draw.prepare(canvas),
+      view = { x: -reach, y: -reach, side: 2 * reach };
+    const at = Draw.places(view, size),
+      N = 15;
     context.fillStyle = Draw.colour("card");
     context.fillRect(0, 0, size, size);
     context.strokeStyle = Draw.colour("line");
-    for (const [a, b] of [[at(-reach, 0), at(reach, 0)], [at(0, -reach), at(0, reach)]]) {
+    for (const [a, b] of [
+      [at(-reach, 0), at(reach, 0)],
+      [at(0, -reach), at(0, reach)],
+    ]) {
       context.beginPath();
       context.moveTo(...a);
       context.lineTo(...b);
@@ -132,13 +146,18 @@ const Charts = (() => {
     if (game.bound !== null) {
       context.fillStyle = Draw.colour("line");
       context.globalAlpha = 0.45;
-      for (const [y0, y1] of [[reach, game.bound], [-game.bound, -reach]]) {
-        const [, top] = at(0, y0), [, low] = at(0, y1);
+      for (const [y0, y1] of [
+        [reach, game.bound],
+        [-game.bound, -reach],
+      ]) {
+        const [, top] = at(0, y0),
+          [, low] = at(0, y1);
         if (low > top) context.fillRect(0, top, size, low - top);
       }
       context.globalAlpha = 1;
     }
-    const where = Draw.lattice(view, N), vectors = new Float64Array(where.length);
+    const where = Draw.lattice(view, N),
+      vectors = new Float64Array(where.length);
     let most = 1e-30;
     for (let i = 0; i < where.length; i += 2) {
       const v = Games.v(game, [where[i], where[i + 1]]);
@@ -176,11 +195,21 @@ const Charts = (() => {
   /* Complex numbers [re, im] and the unit circle: inside, a step leads nearer. */
   function eigen(canvas, values) {
     const [context, width, height] = Draw.prepare(canvas);
-    const reach = Math.max(1.25, ...values.map(([a, b]) => 1.12 * Math.hypot(a, b))), unit = Math.min(width, height) / 2 / reach;
+    const reach = Math.max(1.25, ...values.map(([a, b]) => 1.12 * Math.hypot(a, b))),
+      unit = Math.min(width, height) / 2 / reach;
     const at = (re, im) => [width / 2 + re * unit, height / 2 - im * unit];
     context.strokeStyle = Draw.colour("line");
     context.lineWidth = 1;
-    for (const [a, b] of [[[0, height / 2], [width, height / 2]], [[width / 2, 0], [width / 2, height]]]) {
+    for (const [a, b] of [
+      [
+        [0, height / 2],
+        [width, height / 2],
+      ],
+      [
+        [width / 2, 0],
+        [width / 2, height],
+      ],
+    ]) {
       context.beginPath();
       context.moveTo(...a);
       context.lineTo(...b);
@@ -198,7 +227,14 @@ const Charts = (() => {
     context.fillText("imaginary", width / 2 + 5, 13);
     for (const value of values) {
       const out = Math.hypot(...value) > 1 + 1e-9;
-      Draw.dots(context, Float64Array.from(at(...value)), (x, y) => [x, y], 6, Draw.colour(out ? "pull" : "g"), Draw.colour("rim"));
+      Draw.dots(
+        context,
+        Float64Array.from(at(...value)),
+        (x, y) => [x, y],
+        6,
+        Draw.colour(out ? "pull" : "g"),
+        Draw.colour("rim"),
+      );
     }
   }
 

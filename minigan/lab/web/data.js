@@ -13,7 +13,8 @@ const Data = (() => {
 
   function mixture(modes, sigma) {
     const draw = (count, random) => {
-      const which = random.integers(modes.length, count), noise = random.normal(2 * count);
+      const which = random.integers(modes.length, count),
+        noise = random.normal(2 * count);
       return noise.map((e, i) => modes[which[i >> 1]][i & 1] + sigma * e);
     };
     return { draw, modes, sigma };
@@ -21,15 +22,22 @@ const Data = (() => {
 
   /* A curve with noise: place(i) is point number i. */
   const noisy = (count, random, sigma, place) => {
-    const noise = random.normal(2 * count), out = new Float64Array(2 * count);
-    for (let i = 0; i < count; i++) out.set(place(i).map((x, k) => x + sigma * noise[2 * i + k]), 2 * i);
+    const noise = random.normal(2 * count),
+      out = new Float64Array(2 * count);
+    for (let i = 0; i < count; i++)
+      out.set(
+        place(i).map((x, k) => x + sigma * noise[2 * i + k]),
+        2 * i,
+      );
     return out;
   };
 
   function moons(count, random) {
-    const angle = random.uniform(count).map((u) => Math.PI * u), lower = random.integers(2, count);
+    const angle = random.uniform(count).map((u) => Math.PI * u),
+      lower = random.integers(2, count);
     return noisy(count, random, 0.05, (i) => {
-      const x = Math.cos(angle[i]), y = Math.sin(angle[i]);
+      const x = Math.cos(angle[i]),
+        y = Math.sin(angle[i]);
       return lower[i] ? [1 - x, 0.5 - y] : [x, y];
     });
   }
@@ -40,9 +48,11 @@ const Data = (() => {
   }
 
   function spiral(count, random) {
-    const t = random.uniform(count).map((u) => 3 * Math.PI * Math.sqrt(u)), arm = random.integers(2, count);
+    const t = random.uniform(count).map((u) => 3 * Math.PI * Math.sqrt(u)),
+      arm = random.integers(2, count);
     return noisy(count, random, 0.02, (i) => {
-      const turned = t[i] + Math.PI * arm[i], radius = t[i] / (3 * Math.PI);
+      const turned = t[i] + Math.PI * arm[i],
+        radius = t[i] / (3 * Math.PI);
       return [Math.cos(turned) * radius, Math.sin(turned) * radius];
     });
   }
@@ -51,7 +61,13 @@ const Data = (() => {
   const side = [-4, -2, 0, 2, 4];
   const SHAPES = {
     ring: { title: "ring: 8 spots on a circle", ...mixture(circle, 0.01) },
-    grid: { title: "grid: 25 spots", ...mixture(side.flatMap((y) => side.map((x) => [x, y])), 0.05) },
+    grid: {
+      title: "grid: 25 spots",
+      ...mixture(
+        side.flatMap((y) => side.map((x) => [x, y])),
+        0.05,
+      ),
+    },
     moons: { title: "moons: two half circles", draw: moons },
     roll: { title: "roll: a swiss roll", draw: roll },
     spiral: { title: "spiral: two arms", draw: spiral },
@@ -84,9 +100,16 @@ const Data = (() => {
     const points = [];
     text.split(/\r?\n/).forEach((line, at) => {
       if (!line.trim()) return;
-      const cells = line.trim().split(/\s*[,;\t]\s*|\s+/).filter((cell) => cell !== "");
+      const cells = line
+        .trim()
+        .split(/\s*[,;\t]\s*|\s+/)
+        .filter((cell) => cell !== "");
       const numbers = cells.map(Number);
-      if (at === 0 && cells.length === 2 && cells.every((cell) => /^["'A-Za-z_]/.test(cell) && !/^(nan|inf)/i.test(cell)))
+      if (
+        at === 0 &&
+        cells.length === 2 &&
+        cells.every((cell) => /^["'A-Za-z_]/.test(cell) && !/^(nan|inf)/i.test(cell))
+      )
         return;
       if (numbers.length !== 2 || !numbers.every(Number.isFinite))
         throw Error(`own points, line ${at + 1}: "${line.trim().slice(0, 40)}" is not two finite numbers; write x, y`);
@@ -102,7 +125,8 @@ const Data = (() => {
      any (98.9 % of perfect samples are). null where the data is no mixture. */
   function scores(samples, { modes, sigma }) {
     if (!modes) return null;
-    const hits = modes.map(() => 0), count = samples.length / 2;
+    const hits = modes.map(() => 0),
+      count = samples.length / 2;
     for (let i = 0; i < count; i++) {
       const far = modes.map(([x, y]) => Math.hypot(samples[2 * i] - x, samples[2 * i + 1] - y));
       const nearest = far.indexOf(Math.min(...far));

@@ -3,14 +3,16 @@
    that G makes of the latent plane. Colours are the page's CSS variables. */
 
 const Draw = (() => {
-  const BANDS = 14, PIXELS = 240;
+  const BANDS = 14,
+    PIXELS = 240;
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
   const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 
   /* The canvas at the screen's resolution: [context, width, height] in CSS pixels. */
   function prepare(canvas) {
-    const ratio = window.devicePixelRatio || 1, { clientWidth: width, clientHeight: height } = canvas;
+    const ratio = window.devicePixelRatio || 1,
+      { clientWidth: width, clientHeight: height } = canvas;
     if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
       canvas.width = Math.round(width * ratio);
       canvas.height = Math.round(height * ratio);
@@ -23,7 +25,8 @@ const Draw = (() => {
 
   /* A square around points (x and y in turn) with a margin: {x, y, side}, (x, y) its lower left corner. */
   function window_(points, margin = 0.22) {
-    let low = [Infinity, Infinity], high = [-Infinity, -Infinity];
+    let low = [Infinity, Infinity],
+      high = [-Infinity, -Infinity];
     points.forEach((v, i) => {
       low[i & 1] = Math.min(low[i & 1], v);
       high[i & 1] = Math.max(high[i & 1], v);
@@ -34,25 +37,37 @@ const Draw = (() => {
 
   /* Points of a square lattice in a window, row by row from below. */
   function lattice({ x, y, side }, count) {
-    const at = (k) => ((k + 0.5) / count) * side, out = new Float64Array(2 * count * count);
+    const at = (k) => ((k + 0.5) / count) * side,
+      out = new Float64Array(2 * count * count);
     for (let r = 0, i = 0; r < count; r++)
       for (let c = 0; c < count; c++, i += 2) [out[i], out[i + 1]] = [x + at(c), y + at(r)];
     return out;
   }
 
-  const places = (view, size) => (px, py) => [((px - view.x) / view.side) * size, size - ((py - view.y) / view.side) * size];
+  const places = (view, size) => (px, py) => [
+    ((px - view.x) / view.side) * size,
+    size - ((py - view.y) / view.side) * size,
+  ];
 
   /* A picture of values on a lattice (count, count), in bands between their extremes. */
   function bands(values, count) {
-    const low = rgb(colour("low")), high = rgb(colour("high"));
+    const low = rgb(colour("low")),
+      high = rgb(colour("high"));
     let [least, most] = [Infinity, -Infinity];
     for (const v of values) [least, most] = [Math.min(least, v), Math.max(most, v)];
-    const image = new ImageData(PIXELS, PIXELS), span = most - least || 1;
+    const image = new ImageData(PIXELS, PIXELS),
+      span = most - least || 1;
     const clamp = (k) => Math.min(count - 1, Math.max(0, k));
     for (let r = 0, i = 0; r < PIXELS; r++) {
-      const fy = ((PIXELS - r - 0.5) / PIXELS) * count - 0.5, y0 = clamp(Math.floor(fy)), y1 = clamp(y0 + 1), ty = Math.max(0, fy - y0);
+      const fy = ((PIXELS - r - 0.5) / PIXELS) * count - 0.5,
+        y0 = clamp(Math.floor(fy)),
+        y1 = clamp(y0 + 1),
+        ty = Math.max(0, fy - y0);
       for (let c = 0; c < PIXELS; c++, i += 4) {
-        const fx = ((c + 0.5) / PIXELS) * count - 0.5, x0 = clamp(Math.floor(fx)), x1 = clamp(x0 + 1), tx = Math.max(0, fx - x0);
+        const fx = ((c + 0.5) / PIXELS) * count - 0.5,
+          x0 = clamp(Math.floor(fx)),
+          x1 = clamp(x0 + 1),
+          tx = Math.max(0, fx - x0);
         const below = values[y0 * count + x0] * (1 - tx) + values[y0 * count + x1] * tx;
         const above = values[y1 * count + x0] * (1 - tx) + values[y1 * count + x1] * tx;
         const share = (below * (1 - ty) + above * ty - least) / span;
@@ -84,7 +99,8 @@ const Draw = (() => {
   function arrow(context, x, y, dx, dy) {
     const length = Math.hypot(dx, dy);
     if (!(length > 0.7)) return;
-    const head = Math.min(5, length * 0.45), [ux, uy] = [dx / length, dy / length];
+    const head = Math.min(5, length * 0.45),
+      [ux, uy] = [dx / length, dy / length];
     context.beginPath();
     context.moveTo(x, y);
     context.lineTo(x + dx, y + dy);
@@ -97,7 +113,8 @@ const Draw = (() => {
   /* Arrows of vectors (x and y in turn, y upwards) at points, `scale` pixels a unit, at most `longest` pixels long. */
   function arrows(context, points, vectors, at, scale, longest = Infinity) {
     for (let i = 0; i < points.length; i += 2) {
-      const [x, y] = at(points[i], points[i + 1]), length = Math.hypot(vectors[i], vectors[i + 1]) * scale;
+      const [x, y] = at(points[i], points[i + 1]),
+        length = Math.hypot(vectors[i], vectors[i + 1]) * scale;
       if (!Number.isFinite(x + y + length)) continue;
       const k = length > longest ? (longest / length) * scale : scale;
       arrow(context, x, y, k * vectors[i], -k * vectors[i + 1]);
@@ -106,7 +123,9 @@ const Draw = (() => {
 
   /* Lines that G makes of lines of the latent plane, at quantiles of its normal numbers; one curve for one number. */
   function manifold(context, trainer, at) {
-    const LINES = 13, FINE = 40, { latent } = trainer.settings;
+    const LINES = 13,
+      FINE = 40,
+      { latent } = trainer.settings;
     const quantile = (p) => 4.91 * (p ** 0.14 - (1 - p) ** 0.14); // the normal's, within 0.02
     const paths = [];
     if (latent === 1) paths.push(Array.from({ length: 400 }, (_, i) => [quantile((i + 0.5) / 400)]));
@@ -133,14 +152,18 @@ const Draw = (() => {
 
   /* The whole plane. look: {view, reals, samples, pull, ground} as page.js keeps them; ground: {values, count, field}. */
   function plane(canvas, trainer, look, layers) {
-    const [context, size] = prepare(canvas), at = places(look.view, size), dot = size > 420 ? 1 : 0.8, on = (name) => layers.includes(name);
+    const [context, size] = prepare(canvas),
+      at = places(look.view, size),
+      dot = size > 420 ? 1 : 0.8,
+      on = (name) => layers.includes(name);
     context.fillStyle = colour("card");
     context.fillRect(0, 0, size, size);
     context.save();
     context.beginPath();
     context.roundRect(0, 0, size, size, 6);
     context.clip();
-    if (on("landscape") && look.ground?.values) context.drawImage(bands(look.ground.values, look.ground.count), 0, 0, size, size);
+    if (on("landscape") && look.ground?.values)
+      context.drawImage(bands(look.ground.values, look.ground.count), 0, 0, size, size);
     if (on("field") && look.ground?.slopes) {
       const { slopes, places: where } = look.ground;
       let most = 1e-30;

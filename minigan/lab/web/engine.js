@@ -12,7 +12,8 @@
    Operations on (rows, cols) broadcast an axis of length 1; a cotangent is summed back to the shape of its input. */
 
 const Engine = (() => {
-  let count = 0, recording = true;
+  let count = 0,
+    recording = true;
 
   class Tensor {
     constructor(data, rows, cols) {
@@ -87,7 +88,8 @@ const Engine = (() => {
 
   function unary(f, ...vjps) {
     return (x) => {
-      const data = new Float64Array(x.data.length), from = x.data;
+      const data = new Float64Array(x.data.length),
+        from = x.data;
       for (let i = 0; i < data.length; i++) data[i] = f(from[i]);
       return record(data, x.rows, x.cols, vjps.length ? [x] : [], vjps);
     };
@@ -96,7 +98,8 @@ const Engine = (() => {
   function binary(name, f, ...vjps) {
     return (a, b) => {
       [a, b] = [tensor(a), tensor(b)];
-      const rows = Math.max(a.rows, b.rows), cols = Math.max(a.cols, b.cols);
+      const rows = Math.max(a.rows, b.rows),
+        cols = Math.max(a.cols, b.cols);
       for (const x of [a, b])
         if ((x.rows !== rows && x.rows !== 1) || (x.cols !== cols && x.cols !== 1))
           throw Error(`${name}: shapes (${a.rows}, ${a.cols}) and (${b.rows}, ${b.cols}) do not broadcast`);
@@ -105,35 +108,71 @@ const Engine = (() => {
         for (let i = 0; i < data.length; i++) data[i] = f(a.data[i], b.data[i]);
         return record(data, rows, cols, [a, b], vjps);
       }
-      const aRow = a.rows === 1 ? 0 : a.cols, aCol = a.cols === 1 ? 0 : 1;
-      const bRow = b.rows === 1 ? 0 : b.cols, bCol = b.cols === 1 ? 0 : 1;
+      const aRow = a.rows === 1 ? 0 : a.cols,
+        aCol = a.cols === 1 ? 0 : 1;
+      const bRow = b.rows === 1 ? 0 : b.cols,
+        bCol = b.cols === 1 ? 0 : 1;
       for (let r = 0, i = 0; r < rows; r++)
-        for (let c = 0; c < cols; c++, i++)
-          data[i] = f(a.data[r * aRow + c * aCol], b.data[r * bRow + c * bCol]);
+        for (let c = 0; c < cols; c++, i++) data[i] = f(a.data[r * aRow + c * aCol], b.data[r * bRow + c * bCol]);
       return record(data, rows, cols, [a, b], vjps);
     };
   }
 
-  const add = binary("add", (a, b) => a + b, (g) => g, (g) => g);
-  const sub = binary("sub", (a, b) => a - b, (g) => g, (g) => neg(g));
-  const mul = binary("mul", (a, b) => a * b, (g, y, a, b) => mul(g, b), (g, y, a) => mul(g, a));
-  const div = binary("div", (a, b) => a / b, (g, y, a, b) => div(g, b), (g, y, a, b) => neg(div(mul(g, y), b)));
+  const add = binary(
+    "add",
+    (a, b) => a + b,
+    (g) => g,
+    (g) => g,
+  );
+  const sub = binary(
+    "sub",
+    (a, b) => a - b,
+    (g) => g,
+    (g) => neg(g),
+  );
+  const mul = binary(
+    "mul",
+    (a, b) => a * b,
+    (g, y, a, b) => mul(g, b),
+    (g, y, a) => mul(g, a),
+  );
+  const div = binary(
+    "div",
+    (a, b) => a / b,
+    (g, y, a, b) => div(g, b),
+    (g, y, a, b) => neg(div(mul(g, y), b)),
+  );
 
-  const neg = unary((x) => -x, (g) => neg(g));
+  const neg = unary(
+    (x) => -x,
+    (g) => neg(g),
+  );
   const exp = unary(Math.exp, (g, y) => mul(g, y));
-  const square = unary((x) => x * x, (g, y, x) => mul(g, mul(2, x)));
+  const square = unary(
+    (x) => x * x,
+    (g, y, x) => mul(g, mul(2, x)),
+  );
   const tanh = unary(Math.tanh, (g, y) => mul(g, sub(1, square(y))));
-  const sigmoid = unary((x) => 1 / (1 + Math.exp(-x)), (g, y) => mul(g, mul(y, sub(1, y))));
+  const sigmoid = unary(
+    (x) => 1 / (1 + Math.exp(-x)),
+    (g, y) => mul(g, mul(y, sub(1, y))),
+  );
   const softplus = unary(
     (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))),
     (g, y, x) => mul(g, sigmoid(x)),
   );
   const step = unary((x) => (x > 0 ? 1 : 0)); // without a vjp: its slope is zero
-  const relu = unary((x) => (x > 0 ? x : 0), (g, y, x) => mul(g, step(x)));
+  const relu = unary(
+    (x) => (x > 0 ? x : 0),
+    (g, y, x) => mul(g, step(x)),
+  );
   const sign = unary(Math.sign);
   const abs = unary(Math.abs, (g, y, x) => mul(g, sign(x)));
   /* 1 / x, and 0 at 0: with it the slope of the root at 0 is 0, to every order. */
-  const inverse = unary((x) => (x === 0 ? 0 : 1 / x), (g, y) => neg(mul(g, square(y))));
+  const inverse = unary(
+    (x) => (x === 0 ? 0 : 1 / x),
+    (g, y) => neg(mul(g, square(y))),
+  );
   const sqrt = unary(Math.sqrt, (g, y) => mul(g, mul(0.5, inverse(y))));
   /* min(x, limit) */
   const atMost = (x, limit) => sub(limit, relu(sub(limit, x)));
@@ -172,8 +211,7 @@ const Engine = (() => {
   /* Columns `from` .. `from` + `cols` - 1, and its adjoint: such columns among `total`, zeros elsewhere. */
   function slice(x, from, cols) {
     const data = new Float64Array(x.rows * cols);
-    for (let r = 0; r < x.rows; r++)
-      data.set(x.data.subarray(r * x.cols + from, r * x.cols + from + cols), r * cols);
+    for (let r = 0; r < x.rows; r++) data.set(x.data.subarray(r * x.cols + from, r * x.cols + from + cols), r * cols);
     return record(data, x.rows, cols, [x], [(g, y, x) => embed(g, from, x.cols)]);
   }
 
@@ -218,7 +256,11 @@ const Engine = (() => {
       const from = r * inner;
       let c = 0;
       for (; c + 4 <= cols; c += 4) {
-        let s0 = 0, s1 = 0, s2 = 0, s3 = 0, j = c * inner;
+        let s0 = 0,
+          s1 = 0,
+          s2 = 0,
+          s3 = 0,
+          j = c * inner;
         for (let k = 0; k < inner; k++, j++) {
           const x = A[from + k];
           s0 += x * B[j];
@@ -246,15 +288,53 @@ const Engine = (() => {
     const [rows, inner] = ta ? [a.cols, a.rows] : [a.rows, a.cols];
     const [depth, cols] = tb ? [b.cols, b.rows] : [b.rows, b.cols];
     if (inner !== depth) throw Error(`matmul: inner lengths ${inner} and ${depth} differ`);
-    const A = ta ? transposed(a.data, a.rows, a.cols) : a.data, B = tb ? b.data : transposed(b.data, b.rows, b.cols);
-    return record(dots(A, B, rows, inner, cols), rows, cols, [a, b], [
-      (g, y, a, b) => (ta ? matmul(b, g, tb, true) : matmul(g, b, false, !tb)),
-      (g, y, a, b) => (tb ? matmul(g, a, true, ta) : matmul(a, g, !ta, false)),
-    ]);
+    const A = ta ? transposed(a.data, a.rows, a.cols) : a.data,
+      B = tb ? b.data : transposed(b.data, b.rows, b.cols);
+    return record(
+      dots(A, B, rows, inner, cols),
+      rows,
+      cols,
+      [a, b],
+      [
+        (g, y, a, b) => (ta ? matmul(b, g, tb, true) : matmul(g, b, false, !tb)),
+        (g, y, a, b) => (tb ? matmul(g, a, true, ta) : matmul(a, g, !ta, false)),
+      ],
+    );
   }
 
   return {
-    Tensor, tensor, leaf, detach, grad, noGrad, add, sub, mul, div, neg, exp, square, tanh, sigmoid, softplus, relu,
-    abs, inverse, sqrt, atMost, where, sum, sumTo, mean, meanOfRows, norms, reshape, slice, cat, gather, scatter, matmul,
+    Tensor,
+    tensor,
+    leaf,
+    detach,
+    grad,
+    noGrad,
+    add,
+    sub,
+    mul,
+    div,
+    neg,
+    exp,
+    square,
+    tanh,
+    sigmoid,
+    softplus,
+    relu,
+    abs,
+    inverse,
+    sqrt,
+    atMost,
+    where,
+    sum,
+    sumTo,
+    mean,
+    meanOfRows,
+    norms,
+    reshape,
+    slice,
+    cat,
+    gather,
+    scatter,
+    matmul,
   };
 })();

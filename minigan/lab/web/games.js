@@ -7,7 +7,10 @@
 
 const Games = (() => {
   const { add, sub, mul, neg, square, abs, softplus, leaf, tensor, grad, sum } = Engine;
-  const CONSENSUS = 1, NOISE = 0.7, PENALTY = 0.3, WGAN_PENALTY = 0.7;
+  const CONSENSUS = 1,
+    NOISE = 0.7,
+    PENALTY = 0.3,
+    WGAN_PENALTY = 0.7;
 
   const f = (t) => neg(softplus(neg(t)));
   const zeroSum = (value, extra = 0) => [value, sub(extra, value)];
@@ -20,7 +23,8 @@ const Games = (() => {
       return [p1, Math.sqrt(2 * count) * p0];
     };
     const roots = [];
-    const grid = 4000, edge = Math.sqrt(2 * count + 2);
+    const grid = 4000,
+      edge = Math.sqrt(2 * count + 2);
     for (let i = 0; i < grid; i++) {
       const [a, b] = [i, i + 1].map((k) => -edge + (2 * edge * k) / grid);
       if (value(a)[0] * value(b)[0] > 0) continue;
@@ -28,12 +32,18 @@ const Games = (() => {
       for (let k = 0; k < 20; k++) x -= value(x)[0] / value(x)[1];
       roots.push(x);
     }
-    const weights = roots.map((x) => 2 / value(x)[1] ** 2), total = weights.reduce((a, b) => a + b, 0);
+    const weights = roots.map((x) => 2 / value(x)[1] ** 2),
+      total = weights.reduce((a, b) => a + b, 0);
     return [roots.map((x) => x * Math.SQRT2), weights.map((w) => w / total)];
   }
 
   const [nodes, weights] = hermite(40);
-  const noise = tensor(nodes.map((x) => NOISE * x), 1, nodes.length), weight = tensor(weights, 1, nodes.length);
+  const noise = tensor(
+      nodes.map((x) => NOISE * x),
+      1,
+      nodes.length,
+    ),
+    weight = tensor(weights, 1, nodes.length);
   const smeared = (x, y) => zeroSum(sum(mul(weight, add(f(mul(y, add(x, noise))), f(neg(mul(y, noise)))))));
 
   /* name -> losses(x, y) of the two players, a formula, a bound on |y| or null, consensus' gamma or 0. */
@@ -41,21 +51,34 @@ const Games = (() => {
   const GAMES = {
     bilinear: game((x, y) => zeroSum(mul(x, y)), "min over x, max over y of xy", "the smallest game that turns"),
     gan: game((x, y) => zeroSum(f(mul(y, x))), "G: f(yx);  D: -f(yx)", "Dirac-GAN, minimax"),
-    "ns-gan": game((x, y) => [neg(f(neg(mul(y, x)))), neg(f(mul(y, x)))], "G: -f(-yx);  D: -f(yx)", "Dirac-GAN, non-saturating"),
+    "ns-gan": game(
+      (x, y) => [neg(f(neg(mul(y, x)))), neg(f(mul(y, x)))],
+      "G: -f(-yx);  D: -f(yx)",
+      "Dirac-GAN, non-saturating",
+    ),
     wgan: game((x, y) => zeroSum(mul(y, x)), "G: yx;  D: -yx", "Dirac-GAN, Wasserstein"),
-    "wgan-clip": game((x, y) => zeroSum(mul(y, x)), "G: yx;  D: -yx, |y| at most 1", "with weight clipping", { bound: 1 }),
+    "wgan-clip": game((x, y) => zeroSum(mul(y, x)), "G: yx;  D: -yx, |y| at most 1", "with weight clipping", {
+      bound: 1,
+    }),
     "wgan-gp": game(
       (x, y) => zeroSum(mul(y, x), mul(WGAN_PENALTY / 2, square(sub(abs(y), 1)))),
-      `G: yx;  D: -yx + ${WGAN_PENALTY}/2 (|y| - 1)²`, "the slope is pulled to 1, so it never rests at 0",
+      `G: yx;  D: -yx + ${WGAN_PENALTY}/2 (|y| - 1)²`,
+      "the slope is pulled to 1, so it never rests at 0",
     ),
     "instance-noise": game(smeared, `f averaged over x + ${NOISE} N(0, 1)`, "noise on reals and samples"),
     gp: game(
       (x, y) => zeroSum(f(mul(y, x)), mul(PENALTY / 2, square(y))),
-      `G: f(yx);  D: -f(yx) + ${PENALTY}/2 y²`, "zero-centred penalty (R1): the slope is pulled to 0",
+      `G: f(yx);  D: -f(yx) + ${PENALTY}/2 y²`,
+      "zero-centred penalty (R1): the slope is pulled to 0",
     ),
-    consensus: game((x, y) => zeroSum(f(mul(y, x))), `GAN, both + ${CONSENSUS}/2 ||v||²`, "both players also make v short", {
-      consensus: CONSENSUS,
-    }),
+    consensus: game(
+      (x, y) => zeroSum(f(mul(y, x))),
+      `GAN, both + ${CONSENSUS}/2 ||v||²`,
+      "both players also make v short",
+      {
+        consensus: CONSENSUS,
+      },
+    ),
   };
 
   /* [[x, y] as leaves, [v_x, v_y]] at a point. */
@@ -63,7 +86,13 @@ const Games = (() => {
     const point = [leaf(x), leaf(y)];
     let losses = game.losses(...point);
     if (game.consensus) {
-      const extra = mul(game.consensus, Losses.consensus(losses, point.map((p) => [p])));
+      const extra = mul(
+        game.consensus,
+        Losses.consensus(
+          losses,
+          point.map((p) => [p]),
+        ),
+      );
       losses = losses.map((one) => add(one, extra));
     }
     return [point, losses.map((one, k) => grad(one, [point[k]], create)[0] ?? tensor(0))];
@@ -89,8 +118,16 @@ const Games = (() => {
     },
     lookahead: (game, w, h) => [along(w, h, v(game, limited(game, along(w, h, v(game, w))))), null],
     optimistic: (game, w, h, past) => {
-      const now = v(game, w), before = past ?? now;
-      return [along(w, h, now.map((a, k) => 2 * a - before[k])), now];
+      const now = v(game, w),
+        before = past ?? now;
+      return [
+        along(
+          w,
+          h,
+          now.map((a, k) => 2 * a - before[k]),
+        ),
+        now,
+      ];
     },
   };
 
@@ -107,13 +144,15 @@ const Games = (() => {
   const scale = (k, [a, b]) => [k * a, k * b];
 
   function root([a, b]) {
-    const r = Math.hypot(a, b), re = Math.sqrt((r + a) / 2);
+    const r = Math.hypot(a, b),
+      re = Math.sqrt((r + a) / 2);
     return [re, (b < 0 ? -1 : 1) * Math.sqrt(Math.max(0, (r - a) / 2))];
   }
 
   /* Roots of z^2 + b z + c. */
   function quadratic(b, c) {
-    const half = scale(-0.5, b), away = root(plus(times(half, half), scale(-1, c)));
+    const half = scale(-0.5, b),
+      away = root(plus(times(half, half), scale(-1, c)));
     return [plus(half, away), plus(half, scale(-1, away))];
   }
 
@@ -122,19 +161,29 @@ const Games = (() => {
   /* Of a method's map at the equilibrium, from the eigenvalues l of hJ:  simultaneous 1 - l;  lookahead 1 - l + l^2;
      optimistic both roots of z^2 - (1 - 2l) z - l;  alternating those of the product of the two halves. */
   function updateEigenvalues(name, method, h, at = [0, 0]) {
-    const J = jacobian(GAMES[name], at).map((row) => row.map((a) => h * a)), own = eigenvalues(J);
+    const J = jacobian(GAMES[name], at).map((row) => row.map((a) => h * a)),
+      own = eigenvalues(J);
     if (method === "alternating") {
       const [[a, b], [c, d]] = J;
-      return eigenvalues([[1 - a, -b], [-c * (1 - a), 1 - d + c * b]]);
+      return eigenvalues([
+        [1 - a, -b],
+        [-c * (1 - a), 1 - d + c * b],
+      ]);
     }
-    if (method === "optimistic")
-      return own.flatMap((l) => quadratic(plus([-1, 0], scale(2, l)), scale(-1, l)));
+    if (method === "optimistic") return own.flatMap((l) => quadratic(plus([-1, 0], scale(2, l)), scale(-1, l)));
     return own.map((l) => plus([1, 0], scale(-1, l), method === "lookahead" ? times(l, l) : [0, 0]));
   }
 
   const radius = (values) => Math.max(...values.map(([a, b]) => Math.hypot(a, b)));
 
   return {
-    GAMES, NAMES: Object.keys(GAMES), METHODS: Object.keys(METHODS), v, jacobian, stepOf, updateEigenvalues, radius,
+    GAMES,
+    NAMES: Object.keys(GAMES),
+    METHODS: Object.keys(METHODS),
+    v,
+    jacobian,
+    stepOf,
+    updateEigenvalues,
+    radius,
   };
 })();

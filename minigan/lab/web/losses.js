@@ -9,7 +9,8 @@
 const Losses = (() => {
   const { add, sub, mul, neg, exp, square, tanh, softplus, relu, atMost, mean, sum, norms } = Engine;
   const { detach, leaf, tensor, grad } = Engine;
-  const LN2 = Math.log(2), EXP_LIMIT = 30;
+  const LN2 = Math.log(2),
+    EXP_LIMIT = 30;
   const identity = (t) => t;
 
   /* exp(v) up to the limit and its tangent beyond: a finite value with a slope that never vanishes. */
@@ -59,8 +60,7 @@ const Losses = (() => {
       generator: (fake, real) => mean(softplus(sub(real, fake))),
     },
     "relativistic-average": {
-      discriminator: (real, fake) =>
-        add(mean(softplus(sub(mean(fake), real))), mean(softplus(sub(fake, mean(real))))),
+      discriminator: (real, fake) => add(mean(softplus(sub(mean(fake), real))), mean(softplus(sub(fake, mean(real))))),
       generator: (fake, real) => add(mean(softplus(sub(mean(real), fake))), mean(softplus(sub(real, mean(fake))))),
     },
     ...Object.fromEntries(
@@ -132,7 +132,12 @@ const Losses = (() => {
   /* 1/2 ||v||^2, v the gradients of each player's loss in its own weights (Mescheder et al. 2017). */
   function consensus(losses, players) {
     const parts = losses.flatMap((objective, i) => grad(objective, players[i], true));
-    return half(parts.filter(Boolean).map((g) => sum(square(g))).reduce(add));
+    return half(
+      parts
+        .filter(Boolean)
+        .map((g) => sum(square(g)))
+        .reduce(add),
+    );
   }
 
   /* Latents moved to the sphere of radius sqrt(d). */

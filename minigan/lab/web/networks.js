@@ -7,9 +7,13 @@
    norm or virtual batch norm before each ReLU, minibatch discrimination before the last layer (Salimans et al. 2016). */
 
 const Networks = (() => {
-  const { add, sub, mul, div, neg, exp, square, relu, abs, sqrt, sumTo, meanOfRows, cat, gather, scatter, matmul } = Engine;
+  const { add, sub, mul, div, neg, exp, square, relu, abs, sqrt, sumTo, meanOfRows, cat, gather, scatter, matmul } =
+    Engine;
   const { leaf, tensor, reshape } = Engine;
-  const KERNELS = 16, DIMS = 4, EPS = 1e-5, MOMENTUM = 0.1;
+  const KERNELS = 16,
+    DIMS = 4,
+    EPS = 1e-5,
+    MOMENTUM = 0.1;
 
   /* Numbers of a deviation `std`, rounded to float32 as the Python engine holds them. */
   const normal = (random, rows, cols, std) => random.normal(rows * cols).map((x) => Math.fround(std * x));
@@ -25,7 +29,8 @@ const Networks = (() => {
     constructor(options, random) {
       Object.assign(this, { joint: false, spectral: false, norm: "", reference: null }, options);
       this.layers = [];
-      for (let k = 0; k < this.depth; k++) this.layers.push(this.layer(k ? this.width : this.inputs, this.width, random));
+      for (let k = 0; k < this.depth; k++)
+        this.layers.push(this.layer(k ? this.width : this.inputs, this.width, random));
       this.mates = this.joint
         ? leaf(normal(random, this.width, KERNELS * DIMS, 1 / Math.sqrt(this.width)), this.width, KERNELS * DIMS)
         : null;
@@ -56,7 +61,8 @@ const Networks = (() => {
     /* One step towards the leading singular vectors: v = W^T u / |W^T u|, u = W v / |W v|. */
     powerIteration(layer) {
       const { rows, cols, data } = layer.weight;
-      const v = new Float64Array(cols), u = new Float64Array(rows);
+      const v = new Float64Array(cols),
+        u = new Float64Array(rows);
       for (let r = 0; r < rows; r++) for (let c = 0; c < cols; c++) v[c] += data[r * cols + c] * layer.u[r];
       layer.v = unit(v);
       for (let r = 0; r < rows; r++) for (let c = 0; c < cols; c++) u[r] += data[r * cols + c] * layer.v[c];
@@ -100,14 +106,16 @@ const Networks = (() => {
       let weight = weights?.get(layer.weight) ?? layer.weight;
       if (this.spectral) {
         if (training) this.powerIteration(layer);
-        const u = tensor(layer.u, 1, weight.rows), v = tensor(layer.v, weight.cols, 1);
+        const u = tensor(layer.u, 1, weight.rows),
+          v = tensor(layer.v, weight.cols, 1);
         weight = div(weight, matmul(matmul(u, weight), v));
       }
       return add(matmul(x, weight, false, true), weights?.get(layer.bias) ?? layer.bias);
     }
 
     batchNorm(layer, x, training, own) {
-      let centre = tensor(layer.centre, 1, x.cols), variance = tensor(layer.variance, 1, x.cols);
+      let centre = tensor(layer.centre, 1, x.cols),
+        variance = tensor(layer.variance, 1, x.cols);
       if (training) {
         centre = meanOfRows(x);
         variance = meanOfRows(square(sub(x, centre)));
@@ -129,7 +137,8 @@ const Networks = (() => {
 
     /* Minibatch discrimination: o_k(x_i) = sum over j != i of exp(-||M_ik - M_jk||_1), M = x T, beside the features. */
     beside(x, weight) {
-      const n = x.rows, m = matmul(x, weight);
+      const n = x.rows,
+        m = matmul(x, weight);
       const one = Int32Array.from({ length: n * n }, (_, i) => Math.floor(i / n));
       const other = Int32Array.from({ length: n * n }, (_, i) => i % n);
       const gaps = abs(sub(gather(m, one), gather(m, other)));
@@ -143,18 +152,24 @@ const Networks = (() => {
     resize({ inputs = this.inputs, width = this.width, depth = this.depth }, random) {
       if (this.norm || this.joint) {
         const { outputs, joint, spectral, norm, reference } = this;
-        Object.assign(this, new Perceptron({ inputs, width, depth, outputs, joint, spectral, norm, reference }, random));
+        Object.assign(
+          this,
+          new Perceptron({ inputs, width, depth, outputs, joint, spectral, norm, reference }, random),
+        );
         return true;
       }
-      const hidden = this.layers.slice(0, -1), last = this.layers.at(-1);
+      const hidden = this.layers.slice(0, -1),
+        last = this.layers.at(-1);
       while (hidden.length > depth) hidden.pop();
       while (hidden.length < depth) {
-        const w = hidden.at(-1).weight.rows, layer = this.layer(w, w, random);
+        const w = hidden.at(-1).weight.rows,
+          layer = this.layer(w, w, random);
         layer.weight.data.forEach((_, i, data) => (data[i] = i % (w + 1) === 0 ? 1 : 0));
         hidden.push(layer);
       }
       const fit = (layer, rows, cols) => {
-        const { weight, bias } = layer, fresh = start(random, rows, cols);
+        const { weight, bias } = layer,
+          fresh = start(random, rows, cols);
         const old = (r, c) => weight.data[r * weight.cols + c];
         const value = (r, c) => (r >= weight.rows ? fresh[r * cols + c] : c >= weight.cols ? 0 : old(r, c));
         const data = Float64Array.from({ length: rows * cols }, (_, i) => value(Math.floor(i / cols), i % cols));
@@ -181,10 +196,13 @@ const Networks = (() => {
     /* gradients: one a parameter; null leaves it alone. */
     step(gradients, lr, beta1, beta2, eps = 1e-8) {
       this.steps += 1;
-      const rate = lr / (1 - beta1 ** this.steps), scale = 1 / Math.sqrt(1 - beta2 ** this.steps);
+      const rate = lr / (1 - beta1 ** this.steps),
+        scale = 1 / Math.sqrt(1 - beta2 ** this.steps);
       this.params.forEach((p, k) => {
         if (!gradients[k]) return;
-        const g = gradients[k].data, m = this.m[k], v = this.v[k];
+        const g = gradients[k].data,
+          m = this.m[k],
+          v = this.v[k];
         for (let i = 0; i < g.length; i++) {
           m[i] += (1 - beta1) * (g[i] - m[i]);
           v[i] = beta2 * v[i] + (1 - beta2) * g[i] * g[i];

@@ -5,13 +5,34 @@ const Lab = (() => {
   const get = (id) => document.getElementById(id);
   // A level of speed: half-steps a second, or whole steps a second, and its name.
   const SPEEDS = [
-    [0.8, true, "slow motion"], [2, true, "half-steps"], [2, false, "2 steps/s"], [5, false, "5 steps/s"], [15, false, "15 steps/s"],
-    [30, false, "30 steps/s"], [60, false, "60 steps/s"], [120, false, "120 steps/s"], [300, false, "300 steps/s"], [1e9, false, "all it can"],
+    [0.8, true, "slow motion"],
+    [2, true, "half-steps"],
+    [2, false, "2 steps/s"],
+    [5, false, "5 steps/s"],
+    [15, false, "15 steps/s"],
+    [30, false, "30 steps/s"],
+    [60, false, "60 steps/s"],
+    [120, false, "120 steps/s"],
+    [300, false, "300 steps/s"],
+    [1e9, false, "all it can"],
   ];
-  const BUDGET = 24, SAMPLES = 300, PULLS = 110, GROUND = 44, GROUND_PAUSE = 90; // ms, points, a lattice's side, ms
-  const state = { settings: Settings.initial(), start: null, script: [], own: [], trainer: null, history: null, running: false };
-  const look = { view: null, reals: null, samples: null, pull: null, ground: null };
-  let due = 0, halves = 0, before = 0, painted = 0, saved = 0, drawing = false, panel = null, replaying = null, lastMove = null;
+  const BUDGET = 24,
+    SAVE_PAUSE = 2000; // ms of a frame for steps, between two addresses
+  const state = {
+    settings: Settings.initial(),
+    start: null,
+    script: [],
+    own: [],
+    trainer: null,
+    history: null,
+    running: false,
+    move: null,
+  };
+  let due = 0,
+    halves = 0,
+    before = 0,
+    saved = 0,
+    replaying = null;
 
   /* One line for the reader: what is wrong and what to do, or with `news` what happened. */
   function say(text, news = false) {
@@ -36,16 +57,16 @@ const Lab = (() => {
     state.start = structuredClone(state.settings);
     state.script = [];
     state.history = new Charts.History();
-    [due, halves, lastMove] = [0, 0, null];
-    Object.assign(look, { ground: null });
-    const { trainer } = state;
-    look.reals = trainer.scaled(Float64Array.from(trainer.values.subarray(0, 1000)));
-    look.view = Draw.window(look.reals);
+    state.move = null;
+    [due, halves] = [0, 0];
+    Pictures.begin(state.trainer);
   }
 
   /* Do one thing and remember it: "d", "g", 1 (a whole step). */
   function act(token) {
-    const { trainer, script } = state, { n_critic } = trainer.settings, before = { ...trainer.figures };
+    const { trainer, script } = state,
+      { n_critic } = trainer.settings,
+      before = { ...trainer.figures };
     if (token === "d") trainer.criticStep();
     else if (token === "g") trainer.generatorStep();
     else trainer.step();
@@ -54,30 +75,27 @@ const Lab = (() => {
       script.length -= n_critic;
       Settings.extend(script, 1);
     } else Settings.extend(script, token);
-    lastMove = token === 1 ? null : moveText(token, before, trainer.figures);
+    state.move = token === 1 ? null : moveText(token, before, trainer.figures);
     halves = token === "d" ? halves + 1 : 0;
-    const { figures } = trainer, bad = Object.entries(figures).find(([, value]) => !Number.isFinite(value));
+    const { figures } = trainer,
+      bad = Object.entries(figures).find(([, value]) => !Number.isFinite(value));
     if (bad) {
       run(false);
-      say(`step ${trainer.steps}: ${bad[0]} is no longer a number: it diverged. Lower the rates or bound the slope, then press Reset.`);
+      say(
+        `step ${trainer.steps}: ${bad[0]} is no longer a number: it diverged. Lower the rates or bound the slope, then press Reset.`,
+      );
     }
-    if (token !== "d") state.history.add({ step: trainer.steps, ...figures, pull: typicalPull() });
+    if (token !== "d") state.history.add({ step: trainer.steps, ...figures, pull: Pictures.typicalPull(trainer) });
     return !bad;
   }
 
+  /* [player, who moved, what that did] of a half-step, given the figures before and after. */
   function moveText(token, before, after) {
-    const name = token === "d" ? "d_loss" : "g_loss", [a, b] = [before[name], after[name]];
+    const name = token === "d" ? "d_loss" : "g_loss",
+      [a, b] = [before[name], after[name]];
     const value = Number.isFinite(a) ? `${Charts.short(a)} before, now ${Charts.short(b)}` : Charts.short(b);
-    return token === "d" ? ["d", "D moved", `it repaints the ground; its loss: ${value}`] : ["g", "G moved", `its points go uphill; its loss: ${value}`];
-  }
-
-  /* The length of the pull on a typical sample, the median. */
-  function typicalPull() {
-    const { trainer } = state, count = 64 - (64 % trainer.pack);
-    if (!trainer.pointwise) return NaN;
-    const pull = trainer.pull(trainer.sample(count, 1)), lengths = [];
-    for (let i = 0; i < pull.length; i += 2) lengths.push(Math.hypot(pull[i], pull[i + 1]));
-    return lengths.sort((a, b) => a - b)[count >> 1];
+    if (token === "d") return ["d", "D moved", `it repaints the ground; its loss: ${value}`];
+    return ["g", "G moved", `its points go uphill; its loss: ${value}`];
   }
 
   function run(on) {
@@ -99,7 +117,7 @@ const Lab = (() => {
     const next = { ...state.settings };
     try {
       if (name === "data" && text === "own" && !state.own.length) {
-        showOwn(true);
+        OwnPoints.show(true);
         return say("Draw points on the picture or paste them, then press Use these points.", true);
       }
       next[name] = Settings.read(name, text);
@@ -126,7 +144,7 @@ const Lab = (() => {
       if (state.script.length) Settings.extend(state.script, `${name}~${Settings.write(name, next[name])}`);
       else begin(); // nothing was done yet, so these are the settings at the start
     }
-    showOwn(next.data === "own");
+    OwnPoints.show(next.data === "own");
     say(news ? `${news}.` : advice(next), true);
     GamesView.update(next);
     if (["game", "method", "h", "x", "y"].includes(name)) GamesView.reset();
@@ -149,8 +167,8 @@ const Lab = (() => {
     GamesView.run(false);
     GamesView.reset();
     say(advice(settings), true);
-    showOwn(settings.data === "own");
-    if (panel && own.length) panel.text.value = own.map((p) => p.join(", ")).join("\n");
+    OwnPoints.show(settings.data === "own");
+    if (own.length) OwnPoints.write(own);
     replaying = script.length ? replay(script) : null;
     refresh();
   }
@@ -176,49 +194,10 @@ const Lab = (() => {
     }
   }
 
-  /* --- own points */
-
-  function showOwn(on) {
-    panel.panel.hidden = !on;
-    if (!on) setDrawing(false);
-    if (on) get("set-data").value = "own";
-  }
-
-  function setDrawing(on) {
-    if (on) {
-      run(false);
-      get("plane").scrollIntoView({ block: "nearest" });
-    }
-    drawing = on;
-    panel.draw.setAttribute("aria-pressed", String(on));
-    panel.draw.textContent = on ? "Drawing: use the points when done" : "Draw on the picture";
-    get("plane").classList.toggle("drawing", on);
-    if (on) drawOwn();
-    else if (state.trainer) paint();
-  }
-
-  const DRAWN = { x: -1.5, y: -1.5, side: 3 };
-  let written = [];
-
-  function drawOwn() {
-    const [context, size] = Draw.prepare(get("plane"));
-    Draw.dots(context, Float64Array.from(written.flat()), Draw.places(DRAWN, size), 3, Draw.colour("real"), "");
-  }
-
-  function addPoint(event) {
-    const { clientWidth: size } = get("plane");
-    const point = [event.offsetX, size - event.offsetY].map((p, k) => +((p / size) * 3 + (k ? DRAWN.y : DRAWN.x)).toFixed(3));
-    const last = written.at(-1);
-    if (written.length >= Data.MOST_POINTS || (last && Math.hypot(last[0] - point[0], last[1] - point[1]) < 0.03)) return;
-    written.push(point);
-    panel.text.value += `${panel.text.value && !panel.text.value.endsWith("\n") ? "\n" : ""}${point.join(", ")}\n`;
-    drawOwn();
-  }
-
   function useOwn(text) {
     guarded(() => {
       state.own = Data.parse(text);
-      setDrawing(false);
+      OwnPoints.draw(false);
       run(false);
       state.settings = { ...state.settings, data: "own" };
       begin();
@@ -227,56 +206,8 @@ const Lab = (() => {
     });
   }
 
-  /* --- pictures */
-
-  function ground(force) {
-    const { trainer } = state, now = performance.now();
-    if (!trainer.pointwise) return (look.ground = null);
-    if (!force && look.ground && now - look.ground.time < GROUND_PAUSE) return look.ground;
-    const side = Math.min(17, Math.max(9, Math.round(get("plane").clientWidth / 36)));
-    const where = Draw.lattice(look.view, side), [values] = trainer.landscape(Draw.lattice(look.view, GROUND), false);
-    look.ground = { values, count: GROUND, places: where, slopes: trainer.landscape(where)[1], time: now };
-    return look.ground;
-  }
-
   function paint(force = true) {
-    if (drawing || state.settings.view !== "points") return;
-    const { trainer, history: rows } = state, layers = state.settings.show;
-    look.samples = trainer.sample(SAMPLES);
-    look.pull = trainer.pointwise ? trainer.pull(look.samples.subarray(0, 2 * (PULLS - (PULLS % trainer.pack)))) : null;
-    ground(force);
-    Draw.plane(get("plane"), trainer, look, layers);
-    if (force || performance.now() - painted > GROUND_PAUSE) {
-      painted = performance.now();
-      const empty = rows.rows.length ? "" : "press Run";
-      Charts.curves(get("losses"), rows, [["d_loss", "D's loss", "d"], ["g_loss", "G's loss", "g"]], { empty });
-      Charts.curves(get("outputs"), rows, [["d_real", "on reals", "real"], ["d_fake", "on samples", "fake"]], { empty });
-      Charts.curves(get("pulls"), rows, [["pull", "pull", "pull"]], { log: true, empty: trainer.pointwise ? empty : "D judges a whole batch, not a point" });
-      counter();
-    }
-  }
-
-  function counter() {
-    const { trainer } = state, scores = Data.scores(trainer.sample(1000, 1), trainer.points), { figures } = trainer;
-    const parts = [`step ${trainer.steps.toLocaleString("en")}`];
-    if (scores) parts.push(`${scores.modes} of ${scores.of} modes`, `${Math.round(100 * scores.quality)} % of samples on target`);
-    if (figures.gradient_norm !== undefined && trainer.settings.penalty !== "none") parts.push(`slope ${figures.gradient_norm.toFixed(2)}`);
-    get("counter").textContent = parts.join(" · ");
-    const chip = lastMove ? [Controls.element("span", { class: `chip ${lastMove[0]}` }, lastMove[1]), ` ${lastMove[2]}`] : [];
-    get("moved").replaceChildren(...chip);
-    get("plane").setAttribute("aria-label", `The plane: ${trainer.points.name}, ${parts.join(", ")}`);
-    for (const [id, names] of [["losses", ["d_loss", "g_loss"]], ["outputs", ["d_real", "d_fake"]]])
-      get(id).setAttribute("aria-label", names.map((n) => `${n} ${Charts.short(figures[n] ?? NaN)}`).join(", "));
-    get("pulls").setAttribute("aria-label", `pull on a typical sample ${Charts.short(state.history.rows.at(-1)?.pull ?? NaN)}`);
-  }
-
-  function formulas() {
-    const { loss, penalty, tricks } = state.settings, row = TABLES.losses[loss], [d, g] = row.formula.split(";  ");
-    const lines = [["D makes small", d.replace(/^D: /, "")], ["G makes small", g.replace(/^G: /, "")], ["How to read it", row.convention]];
-    if (penalty !== "none") lines.push(["Penalty", TABLES.penalties[penalty].formula]);
-    for (const trick of tricks) lines.push([trick, TABLES.tricks[trick]]);
-    lines.push(["Source", row.paper]);
-    get("formulas").replaceChildren(...lines.flatMap(([a, b]) => [Controls.element("dt", {}, a), Controls.element("dd", {}, b)]));
+    if (state.trainer && !OwnPoints.drawing && state.settings.view === "points") Pictures.paint(state, force);
   }
 
   /* Everything on the page after a change of settings. */
@@ -289,7 +220,7 @@ const Lab = (() => {
     get("speed").value = settings.speed;
     get("speed-text").textContent = SPEEDS[settings.speed][2];
     get("speed").setAttribute("aria-valuetext", SPEEDS[settings.speed][2]);
-    formulas();
+    Pictures.formulas(settings);
     paint();
     GamesView.draw();
     remember();
@@ -297,7 +228,8 @@ const Lab = (() => {
 
   function frame(now) {
     requestAnimationFrame(frame);
-    const seconds = Math.min(0.25, (now - before) / 1000), end = performance.now() + BUDGET;
+    const seconds = Math.min(0.25, (now - before) / 1000),
+      end = performance.now() + BUDGET;
     before = now;
     GamesView.frame(seconds);
     if (replaying) {
@@ -323,7 +255,7 @@ const Lab = (() => {
     }
     due = Math.min(due, 1);
     if (moved) paint(half);
-    if (now - saved > 2000) {
+    if (now - saved > SAVE_PAUSE) {
       saved = now;
       remember();
     }
@@ -343,7 +275,7 @@ const Lab = (() => {
   function buttons() {
     const on = (id, work, event = "click") => get(id).addEventListener(event, work);
     const once = (token) => () => (run(false), act(token), paint(), remember());
-    on("run", () => (drawing ? setDrawing(false) : 0, run(!state.running)));
+    on("run", () => (OwnPoints.drawing && OwnPoints.draw(false), run(!state.running)));
     on("step", once(1));
     on("step-d", once("d"));
     on("step-g", once("g"));
@@ -351,22 +283,24 @@ const Lab = (() => {
     on("speed", () => change("speed", get("speed").value), "input");
     for (const button of document.querySelectorAll("[data-view]"))
       button.addEventListener("click", () => (run(false), GamesView.run(false), change("view", button.dataset.view)));
-    PRESETS.forEach((preset, i) => get("tour-choice").append(Controls.element("option", { value: i }, `${i + 1}. ${preset.title}`)));
+    PRESETS.forEach((preset, i) =>
+      get("tour-choice").append(Controls.element("option", { value: i }, `${i + 1}. ${preset.title}`)),
+    );
     const move = (by) => () => tour((Number(get("tour-choice").value) + by + PRESETS.length) % PRESETS.length);
     on("tour-back", move(-1));
     on("tour-next", move(1));
     on("tour-choice", () => tour(Number(get("tour-choice").value)), "change");
-    on("plane", (event) => drawing && (get("plane").setPointerCapture(event.pointerId), addPoint(event)), "pointerdown");
-    on("plane", (event) => drawing && event.buttons && addPoint(event), "pointermove");
     on("theme", () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
-    window.addEventListener("resize", () => (drawing ? drawOwn() : paint(), GamesView.draw()));
+    window.addEventListener("resize", () => (OwnPoints.drawing ? OwnPoints.paint() : paint(), GamesView.draw()));
     window.addEventListener("hashchange", () => address());
   }
 
   function theme(name) {
     document.documentElement.dataset.theme = name;
     get("theme").textContent = name === "dark" ? "Light" : "Dark";
-    if (state.trainer) (paint(), GamesView.draw());
+    if (!state.trainer) return;
+    paint();
+    GamesView.draw();
   }
 
   function address() {
@@ -384,11 +318,7 @@ const Lab = (() => {
     theme(dark.matches ? "dark" : "light");
     Controls.build(get("controls"), Controls.GROUPS, change);
     Controls.build(get("game-controls"), Controls.GAME, change);
-    panel = Controls.own(get("controls"), {
-      use: useOwn,
-      draw: () => setDrawing(!drawing),
-      clear: () => ((written = []), (panel.text.value = ""), drawing && drawOwn()),
-    });
+    OwnPoints.start(get("controls"), { use: useOwn, pause: () => run(false), repaint: paint });
     get("show").append(...Controls.boxes("show", change, Settings.LAYERS));
     GamesView.start(state.settings, (x, y) => (change("x", String(x)), change("y", String(y))));
     buttons();
@@ -399,5 +329,17 @@ const Lab = (() => {
   }
 
   start();
-  return { state, act, run, load, change, get replaying() { return replaying !== null; }, get running() { return state.running; } };
+  return {
+    state,
+    act,
+    run,
+    load,
+    change,
+    get replaying() {
+      return replaying !== null;
+    },
+    get running() {
+      return state.running;
+    },
+  };
 })();

@@ -17,7 +17,13 @@ const PRESETS = [
       "One half-step at a time. D's half-step changes only the ground: light where orange points are, dark where blue" +
       " ones are. G's half-step changes only the blue points: they go uphill.",
     todo: "Press Run and watch the line above the picture. The green lines are G's grid: how G bends its plane of random numbers.",
-    set: { data: "moons", speed: 0, show: ["landscape", "reals", "samples", "arrows", "manifold"], lr_d: 4e-3, lr_g: 4e-3 },
+    set: {
+      data: "moons",
+      speed: 0,
+      show: ["landscape", "reals", "samples", "arrows", "manifold"],
+      lr_d: 4e-3,
+      lr_g: 4e-3,
+    },
   },
   {
     title: "Mode collapse",
@@ -25,7 +31,14 @@ const PRESETS = [
       "Twenty-five spots of data, but G is paid for convincing points, not for variety. All its samples gather in one" +
       " place; D learns to distrust that place, and they move on together to another.",
     todo: "Run, and read the number of modes: it stays near 1, and never at the same spot. Try other seeds.",
-    set: { data: "grid", lr_d: 2e-3, lr_g: 6e-3, beta1: 0.8, speed: 8, show: ["landscape", "reals", "samples", "arrows"] },
+    set: {
+      data: "grid",
+      lr_d: 2e-3,
+      lr_g: 6e-3,
+      beta1: 0.8,
+      speed: 8,
+      show: ["landscape", "reals", "samples", "arrows"],
+    },
   },
   {
     title: "The pull that vanishes",
@@ -33,7 +46,16 @@ const PRESETS = [
       "The first GAN's formula, with a D that learns much faster than G. As soon as D is sure that blue is fake, it lets" +
       " go of the blue points: their arrows shrink to nothing, and G stands still, far from the data.",
     todo: "Run, and watch the third chart fall by powers of ten. Then set the loss to non-saturating: the pull is back at once.",
-    set: { data: "ring", loss: "minimax", n_critic: 5, lr_d: 4e-3, lr_g: 1e-4, width_d: 48, speed: 5, show: ["landscape", "reals", "samples", "arrows"] },
+    set: {
+      data: "ring",
+      loss: "minimax",
+      n_critic: 5,
+      lr_d: 4e-3,
+      lr_g: 1e-4,
+      width_d: 48,
+      speed: 5,
+      show: ["landscape", "reals", "samples", "arrows"],
+    },
   },
   {
     title: "Wasserstein with clipped weights",
@@ -41,7 +63,18 @@ const PRESETS = [
       "Another question for D: not real or fake, but how much higher can you be on reals than on samples? It means" +
       " something only if D's slope is bounded. The oldest bound clips D's weights to a small box.",
     todo: "The ground becomes one smooth ramp: D uses its steepest slope everywhere. Raise the bound to 0.2, lower it to 0.02.",
-    set: { data: "ring", loss: "wasserstein", tricks: ["clip"], clip: 0.1, n_critic: 3, beta1: 0, beta2: 0.9, lr_d: 2e-3, lr_g: 2e-3, speed: 8 },
+    set: {
+      data: "ring",
+      loss: "wasserstein",
+      tricks: ["clip"],
+      clip: 0.1,
+      n_critic: 3,
+      beta1: 0,
+      beta2: 0.9,
+      lr_d: 2e-3,
+      lr_g: 2e-3,
+      speed: 8,
+    },
   },
   {
     title: "WGAN-GP: a penalty instead",
@@ -49,7 +82,21 @@ const PRESETS = [
       "The same question, but D pays for a slope that differs from 1 on the way between reals and samples. To train D one" +
       " needs the gradient of a gradient. The pull on a sample stays near 1 however sure D is, and all spots are found.",
     todo: "Compare the third chart with experiment 4. Set the penalty to none and see what the bound was for.",
-    set: { data: "ring", loss: "wasserstein", penalty: "two-sided", weight: 1, n_critic: 3, beta1: 0, beta2: 0.9, lr_d: 3e-3, lr_g: 3e-3, width_g: 48, width_d: 48, average: 0.98, speed: 8 },
+    set: {
+      data: "ring",
+      loss: "wasserstein",
+      penalty: "two-sided",
+      weight: 1,
+      n_critic: 3,
+      beta1: 0,
+      beta2: 0.9,
+      lr_d: 3e-3,
+      lr_g: 3e-3,
+      width_g: 48,
+      width_d: 48,
+      average: 0.98,
+      speed: 8,
+    },
   },
   {
     title: "A critic that sees several at once",
@@ -57,7 +104,16 @@ const PRESETS = [
       "Experiment 3 again, but D judges four points as one: packing. Four points in one place are suspicious, so a G" +
       " without variety is found out, and its samples stay apart.",
     todo: "Compare the number of modes with experiment 3. Switch packing off and on while it runs.",
-    set: { data: "grid", tricks: ["packing"], pack: 4, lr_d: 2e-3, lr_g: 6e-3, beta1: 0.8, speed: 8, show: ["landscape", "reals", "samples", "arrows"] },
+    set: {
+      data: "grid",
+      tricks: ["packing"],
+      pack: 4,
+      lr_d: 2e-3,
+      lr_g: 6e-3,
+      beta1: 0.8,
+      speed: 8,
+      show: ["landscape", "reals", "samples", "arrows"],
+    },
   },
   {
     title: "One number draws a curve",
@@ -66,8 +122,22 @@ const PRESETS = [
       " curve through the spiral's arms.",
     todo: "Run with patience, then give G two numbers (Latent numbers) while it runs.",
     set: {
-      data: "spiral", latent: 1, loss: "wasserstein", penalty: "two-sided", weight: 0.3, n_critic: 3, beta1: 0, beta2: 0.9,
-      lr_d: 3e-3, lr_g: 3e-3, width_g: 48, width_d: 48, depth_g: 3, average: 0.98, speed: 8, show: ["landscape", "reals", "samples", "manifold"],
+      data: "spiral",
+      latent: 1,
+      loss: "wasserstein",
+      penalty: "two-sided",
+      weight: 0.3,
+      n_critic: 3,
+      beta1: 0,
+      beta2: 0.9,
+      lr_d: 3e-3,
+      lr_g: 3e-3,
+      width_g: 48,
+      width_d: 48,
+      depth_g: 3,
+      average: 0.98,
+      speed: 8,
+      show: ["landscape", "reals", "samples", "manifold"],
     },
   },
   {

@@ -7,16 +7,34 @@
 
 const Settings = (() => {
   const number = (initial, least, most, label, more = {}) => ({ kind: "number", initial, least, most, label, ...more });
-  const whole = (initial, least, most, label, more = {}) => number(initial, least, most, label, { whole: true, ...more });
+  const whole = (initial, least, most, label, more = {}) =>
+    number(initial, least, most, label, { whole: true, ...more });
   const choice = (initial, options, label, more = {}) => ({ kind: "choice", initial, options, label, ...more });
   const VIEWS = { points: "a GAN of points", games: "tiny games" };
   const LAYERS = {
-    landscape: "critic's landscape", field: "gradient field", reals: "reals", samples: "samples",
-    arrows: "each sample's gradient", manifold: "generator's grid",
+    landscape: "critic's landscape",
+    field: "gradient field",
+    reals: "reals",
+    samples: "samples",
+    arrows: "each sample's gradient",
+    manifold: "generator's grid",
   };
   const TRICKS = [
-    "clip", "spectral", "batch-norm", "virtual-batch-norm", "minibatch", "packing", "unrolled", "lookahead",
-    "optimistic", "consensus", "feature-matching", "smoothing", "noisy-labels", "instance-noise", "spherical",
+    "clip",
+    "spectral",
+    "batch-norm",
+    "virtual-batch-norm",
+    "minibatch",
+    "packing",
+    "unrolled",
+    "lookahead",
+    "optimistic",
+    "consensus",
+    "feature-matching",
+    "smoothing",
+    "noisy-labels",
+    "instance-noise",
+    "spherical",
   ];
   const with_ = (trick) => (s) => s.tricks.includes(trick);
 
@@ -49,7 +67,10 @@ const Settings = (() => {
     fall: whole(0, 0, 1e6, "Rates reach 0 at step"),
     seed: whole(0, 0, 2 ** 32 - 1, "Seed"),
     show: {
-      kind: "set", initial: ["landscape", "field", "reals", "samples", "arrows"], options: Object.keys(LAYERS), label: "Show",
+      kind: "set",
+      initial: ["landscape", "field", "reals", "samples", "arrows"],
+      options: Object.keys(LAYERS),
+      label: "Show",
     },
     speed: whole(6, 0, 9, "Speed"),
     view: choice("points", Object.keys(VIEWS), "View"),
@@ -65,7 +86,8 @@ const Settings = (() => {
 
   const MOST_STEPS = 100000;
 
-  const initial = () => Object.fromEntries(Object.entries(TABLE).map(([name, row]) => [name, structuredClone(row.initial)]));
+  const initial = () =>
+    Object.fromEntries(Object.entries(TABLE).map(([name, row]) => [name, structuredClone(row.initial)]));
 
   function nearest(name, known) {
     const distance = (a, b) => {
@@ -79,7 +101,9 @@ const Settings = (() => {
       return row[b.length];
     };
     const best = known.map((k) => [distance(name.toLowerCase(), k), k]).sort((a, b) => a[0] - b[0])[0];
-    return best[0] <= Math.max(2, name.length / 2) ? `; did you mean ${best[1]}?` : `; known: ${known.slice(0, 20).join(", ")}`;
+    return best[0] <= Math.max(2, name.length / 2)
+      ? `; did you mean ${best[1]}?`
+      : `; known: ${known.slice(0, 20).join(", ")}`;
   }
 
   /* The value of a setting from its text. Throws with one line that says what to do. */
@@ -89,18 +113,22 @@ const Settings = (() => {
     if (row.kind === "set") {
       const parts = text.split(",").filter(Boolean);
       for (const part of parts)
-        if (!row.options.includes(part)) throw Error(`${name}: unknown "${part.slice(0, 30)}"${nearest(part, row.options)}`);
+        if (!row.options.includes(part))
+          throw Error(`${name}: unknown "${part.slice(0, 30)}"${nearest(part, row.options)}`);
       return row.options.filter((option) => parts.includes(option));
     }
     if (row.kind === "choice") {
-      if (!row.options.includes(text)) throw Error(`${name}: unknown "${text.slice(0, 30)}"${nearest(text, row.options)}`);
+      if (!row.options.includes(text))
+        throw Error(`${name}: unknown "${text.slice(0, 30)}"${nearest(text, row.options)}`);
       return text;
     }
     const value = text.trim() === "" ? NaN : Number(text);
     if (!Number.isFinite(value) || (row.whole && !Number.isInteger(value)))
       throw Error(`${row.label}: "${text.slice(0, 30)}" is not a ${row.whole ? "whole " : ""}number`);
     if (value < row.least || value > row.most)
-      throw Error(`${row.label}: ${value} is outside ${row.least} to ${row.most}${/^(width|depth)/.test(name) ? "; a larger network is for minigan toy" : ""}`);
+      throw Error(
+        `${row.label}: ${value} is outside ${row.least} to ${row.most}${/^(width|depth)/.test(name) ? "; a larger network is for minigan toy" : ""}`,
+      );
     return value;
   }
 
@@ -109,8 +137,10 @@ const Settings = (() => {
   /* Multiplications of a step of both players, roughly: three passes a network, seven with a penalty. */
   function work(s) {
     const size = (inputs, width, depth) => inputs * width + (depth - 1) * width * width + width;
-    const g = size(s.latent, s.width_g, s.depth_g), d = size(2, s.width_d, s.depth_d);
-    const passes = s.penalty === "none" ? 6 : 13, extra = s.tricks.includes("consensus") || s.tricks.includes("lookahead") ? 3 : 1;
+    const g = size(s.latent, s.width_g, s.depth_g),
+      d = size(2, s.width_d, s.depth_d);
+    const passes = s.penalty === "none" ? 6 : 13,
+      extra = s.tricks.includes("consensus") || s.tricks.includes("lookahead") ? 3 : 1;
     const mates = s.tricks.includes("minibatch") ? 40 * 64 * s.batch : 0;
     const ahead = s.tricks.includes("unrolled") ? 15 * s.unroll * d : 0;
     return s.batch * (extra * (s.n_critic * (passes * d + g + mates) + 3 * g + 3 * d + mates) + ahead);
@@ -122,12 +152,15 @@ const Settings = (() => {
     const match = (pattern, name) => (pattern.endsWith("*") ? name.startsWith(pattern.slice(0, -1)) : name === pattern);
     for (const [trick, other, reason] of TABLES.incompatible) {
       const found = names.find((name) => name !== trick && match(other, name));
-      if (names.includes(trick) && found) throw Error(`${trick} does not go with ${found}: ${reason}; turn one of them off`);
+      if (names.includes(trick) && found)
+        throw Error(`${trick} does not go with ${found}: ${reason}; turn one of them off`);
     }
     if (s.tricks.includes("packing") && s.batch % s.pack)
       throw Error(`packing: ${s.pack} samples a pack do not divide a batch of ${s.batch}; take another batch`);
     if (s.tricks.includes("unrolled") && s.tricks.includes("feature-matching"))
-      throw Error("unrolled does not go with feature-matching: both replace the generator's loss; turn one of them off");
+      throw Error(
+        "unrolled does not go with feature-matching: both replace the generator's loss; turn one of them off",
+      );
     if (work(s) > LARGEST)
       throw Error(
         `this needs ${(work(s) / 1e6).toFixed(0)} million multiplications a step, too many for a page; take a smaller` +
@@ -139,7 +172,8 @@ const Settings = (() => {
   /* [settings, script, own points] of an address. Throws as `read` and `check` do. */
   function fromHash(hash) {
     const settings = initial();
-    let script = "", own = [];
+    let script = "",
+      own = [];
     for (const [name, text] of new URLSearchParams(hash.replace(/^#/, ""))) {
       if (name === "do") script = text;
       else if (name === "own") own = Data.parse(text.replaceAll(";", "\n").replaceAll("_", ","));
@@ -165,8 +199,11 @@ const Settings = (() => {
     let steps = 0;
     for (const token of tokens) {
       const [name, value] = token.split("~");
-      if (value !== undefined) read(name, value);
-      else if (/^\d+$/.test(token)) steps += Number(token);
+      if (value !== undefined) {
+        read(name, value);
+        if ([...RESTART, ...LOOKS].includes(name))
+          throw Error(`do: ${name} does not change on the way; put ${name}=${value} before`);
+      } else if (/^\d+$/.test(token)) steps += Number(token);
       else if (token !== "d" && token !== "g")
         throw Error(`do: "${token.slice(0, 30)}" is none of: a number of steps, d, g, setting~value`);
     }
@@ -178,7 +215,12 @@ const Settings = (() => {
   function extend(script, token) {
     const last = script.at(-1);
     if (token === 1 && /^\d+$/.test(last ?? "")) script[script.length - 1] = String(Number(last) + 1);
-    else if (typeof token === "string" && token.includes("~") && last?.split("~")[0] === token.split("~")[0] && last.includes("~"))
+    else if (
+      typeof token === "string" &&
+      token.includes("~") &&
+      last?.split("~")[0] === token.split("~")[0] &&
+      last.includes("~")
+    )
       script[script.length - 1] = token;
     else script.push(String(token));
     return script;

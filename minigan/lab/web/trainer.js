@@ -13,7 +13,8 @@ const Training = (() => {
   const { Stream } = Philox;
   const POOL = 100000;
   const STREAMS = { init: 1, latent_d: 2, latent_g: 3, eps: 4, rows: 12, noise: 13, labels: 14 };
-  const SAMPLE_STREAM = 6, POOL_STREAM = 11;
+  const SAMPLE_STREAM = 6,
+    POOL_STREAM = 11;
 
   const pools = new Map(); // the last pool, since a reset keeps data and seed
 
@@ -21,7 +22,9 @@ const Training = (() => {
   function pool(points, seed) {
     const key = `${points.name} ${seed}`;
     if (points.name !== "own" && pools.has(key)) return pools.get(key);
-    const drawn = points.draw(POOL, new Stream(seed, POOL_STREAM)), centre = [0, 0], spread = [0, 0];
+    const drawn = points.draw(POOL, new Stream(seed, POOL_STREAM)),
+      centre = [0, 0],
+      spread = [0, 0];
     drawn.forEach((x, i) => (centre[i & 1] += x / POOL));
     drawn.forEach((x, i) => (spread[i & 1] += (x - centre[i & 1]) ** 2 / POOL));
     for (const k of [0, 1]) spread[k] = Math.sqrt(spread[k]) || 1;
@@ -62,8 +65,13 @@ const Training = (() => {
       const norm = this.has("batch-norm") ? "batch" : this.has("virtual-batch-norm") ? "virtual" : "";
       this.critic = new Perceptron(
         {
-          inputs: 2 * this.pack, width: width_d, depth: depth_d, outputs: 1, norm,
-          joint: this.has("minibatch"), spectral: this.has("spectral"),
+          inputs: 2 * this.pack,
+          width: width_d,
+          depth: depth_d,
+          outputs: 1,
+          norm,
+          joint: this.has("minibatch"),
+          spectral: this.has("spectral"),
           reference: this.packed(tensor(this.values.subarray(0, 2 * batch), batch, 2)),
         },
         this.random.init,
@@ -75,7 +83,8 @@ const Training = (() => {
     /* New settings while it runs; what changed of the networks, in words, or "". Another seed, data or own points
        need another trainer. */
     change(settings) {
-      const before = this.settings, news = [];
+      const before = this.settings,
+        news = [];
       const differs = (...names) => names.some((name) => String(before[name]) !== String(settings[name]));
       this.settings = { ...settings };
       const rebuilt = ["spectral", "packing", "minibatch", "batch-norm", "virtual-batch-norm"];
@@ -106,20 +115,32 @@ const Training = (() => {
       let row = Losses.loss(loss);
       if (this.has("smoothing")) row = Losses.smoothed(row, smooth);
       if (this.has("noisy-labels"))
-        row = Losses.noisy(row, (n) => tensor(this.random.labels.uniform(n).map((u) => +(u < flip)), n, 1));
+        row = Losses.noisy(row, (n) =>
+          tensor(
+            this.random.labels.uniform(n).map((u) => +(u < flip)),
+            n,
+            1,
+          ),
+        );
       return row;
     }
 
     /* A batch of latents (batch, latent). */
     latent(name) {
-      const { batch, latent } = this.settings, z = tensor(this.random[name].normal(batch * latent), batch, latent);
+      const { batch, latent } = this.settings,
+        z = tensor(this.random[name].normal(batch * latent), batch, latent);
       return this.has("spherical") ? Losses.spherical(z) : z;
     }
 
     /* The next batch of reals (batch, 2). */
     nextReals() {
-      const { batch } = this.settings, rows = this.random.rows.integers(POOL, batch);
-      this.real = tensor(Float64Array.from({ length: 2 * batch }, (_, i) => this.values[2 * rows[i >> 1] + (i & 1)]), batch, 2);
+      const { batch } = this.settings,
+        rows = this.random.rows.integers(POOL, batch);
+      this.real = tensor(
+        Float64Array.from({ length: 2 * batch }, (_, i) => this.values[2 * rows[i >> 1] + (i & 1)]),
+        batch,
+        2,
+      );
     }
 
     packed(x) {
@@ -139,7 +160,8 @@ const Training = (() => {
 
     /* D's objective on reals and fakes that it has seen: the loss and the penalty. */
     criticObjective(real, fake, row, eps) {
-      const dReal = this.judged(real, row), dFake = this.judged(fake, row);
+      const dReal = this.judged(real, row),
+        dFake = this.judged(fake, row);
       let objective = row.discriminator(dReal, dFake);
       const figures = { d_loss: objective.item, d_real: mean(dReal).item, d_fake: mean(dFake).item };
       if (eps) {
@@ -163,7 +185,9 @@ const Training = (() => {
     /* G's loss under the critic that `unroll` steps of gradient descent on D's loss lead to; the steps stay in the
        graph (Metz et al. 2017). */
     unrolled(fake, row) {
-      const real = this.seen(this.real), params = this.critic.parameters(), { unroll, unroll_lr } = this.settings;
+      const real = this.seen(this.real),
+        params = this.critic.parameters(),
+        { unroll, unroll_lr } = this.settings;
       let present = params;
       const judged = (x) => this.judged(x, row, new Map(params.map((p, i) => [p, present[i]])));
       for (let k = 0; k < unroll; k++) {
@@ -186,7 +210,8 @@ const Training = (() => {
 
     /* Move a player along its gradients. */
     move(player, gradients) {
-      const { beta1, beta2 } = this.settings, [optim, lr] = player === "critic" ? [this.optimD, "lr_d"] : [this.optimG, "lr_g"];
+      const { beta1, beta2 } = this.settings,
+        [optim, lr] = player === "critic" ? [this.optimD, "lr_d"] : [this.optimG, "lr_g"];
       let used = gradients;
       if (this.has("optimistic")) {
         const past = this.past[player];
@@ -198,7 +223,8 @@ const Training = (() => {
 
     /* Half a step: D sees fresh reals and fakes and moves. */
     criticStep() {
-      const row = this.loss(), { settings } = this;
+      const row = this.loss(),
+        { settings } = this;
       this.nextReals();
       const z = this.latent("latent_d");
       let figures, gradients;
@@ -244,7 +270,8 @@ const Training = (() => {
       const field = (names) => {
         const fake = this.seen(this.generator.forward(z));
         const [d, figures] = this.criticObjective(this.seen(this.real), fake, row, eps);
-        const g = this.generatorObjective(fake, row), objectives = { critic: d, generator: g };
+        const g = this.generatorObjective(fake, row),
+          objectives = { critic: d, generator: g };
         const extra = this.has("consensus")
           ? mul(this.settings.gamma, Losses.consensus([d, g], [players.critic, players.generator]))
           : 0;
@@ -254,7 +281,8 @@ const Training = (() => {
         const [[gradients], figures, value] = field([player]);
         return [gradients, figures, value];
       }
-      const names = ["critic", "generator"], [gradients] = field(names);
+      const names = ["critic", "generator"],
+        [gradients] = field(names);
       const old = names.map((name) => players[name].map((p) => Float64Array.from(p.data)));
       names.forEach((name, k) => {
         const rate = this.rate(k ? "lr_g" : "lr_d");
@@ -284,7 +312,8 @@ const Training = (() => {
 
     /* Samples of latents (count, latent), by the average of the generator's weights. */
     generate(latents) {
-      const { latent } = this.settings, weights = this.average.weights(this.generator.parameters());
+      const { latent } = this.settings,
+        weights = this.average.weights(this.generator.parameters());
       let z = tensor(latents, latents.length / latent, latent);
       if (this.has("spherical")) z = Losses.spherical(z);
       return this.scaled(noGrad(() => this.generator.forward(z, { training: false, weights })).data);
@@ -302,10 +331,12 @@ const Training = (() => {
     /* [D(x), its gradient] at points in the data's units, higher on reals: sizes count and 2 count. A packing critic
        is asked for a pack of equal points. */
     landscape(points, withSlope = true) {
-      const row = Losses.loss(this.settings.loss), x = leaf(this.normalised(points), points.length / 2, 2);
+      const row = Losses.loss(this.settings.loss),
+        x = leaf(this.normalised(points), points.length / 2, 2);
       const value = () => row.head(this.critic.forward(cat(...Array(this.pack).fill(x)), { training: false }));
       if (!withSlope) return [noGrad(value).data.map((v) => row.sign * v), null];
-      const y = value(), [slope] = grad(sum(y), [x]);
+      const y = value(),
+        [slope] = grad(sum(y), [x]);
       const slopes = slope ? slope.data : new Float64Array(points.length);
       return [y.data.map((v) => row.sign * v), slopes.map((s, i) => (row.sign * s) / this.spread[i & 1])];
     }
@@ -313,7 +344,8 @@ const Training = (() => {
     /* Minus the gradient of G's loss in each of the samples, times their number: where each wants to go, in normalised
        units. The plain loss's, whatever the tricks. */
     pull(points) {
-      const row = Losses.loss(this.settings.loss), n = points.length / 2;
+      const row = Losses.loss(this.settings.loss),
+        n = points.length / 2;
       const look = (x) => row.head(this.critic.forward(this.packed(x), { training: false }));
       const x = leaf(this.normalised(points), n, 2);
       const real = row.relativistic ? detach(look(tensor(this.values.subarray(0, 2 * n), n, 2))) : null;
