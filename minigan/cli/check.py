@@ -23,13 +23,25 @@ def register(main: click.Group, command: Callable) -> None:
 
 @click.argument("ops", nargs=-1)
 @click.option("--model", help="Certify both players' losses of a system instead; see minigan train --help.")
+@click.option("--order", type=click.IntRange(1, 4), help="Highest order for code of your own; 3 if not said.")
+@click.option("--shape", "shapes", multiple=True, help="Of each input of code of your own: --shape 3,4 --shape 4.")
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of the cases.")
 @click.option("--device", default="cpu", show_default=True, help=DEVICES)
-def gradcheck(ops, model, seed, device) -> dict:
-    """Check every op's derivatives (or only OPS) to third order, and against PyTorch where it is installed."""
-    from .. import backend
+def gradcheck(ops, model, order, shapes, seed, device) -> dict:
+    """Check every op's derivatives (or only OPS) to third order, and against PyTorch where it is installed.
+
+    FILE.py:NAME, or MODULE:NAME, among OPS is an op, a function of Tensors or a Module of your own.
+    """
+    from .. import _user_code, backend
     from ..testing import certificate
 
+    own = [name for name in ops if _user_code.is_name(name)]
+    if own:
+        if model or len(own) < len(ops):
+            raise ValueError("gradcheck: check code of your own by itself, without names of ops or --model")
+        return _own_code(own, order or 3, shapes, seed, device)
+    if order or shapes:
+        raise ValueError("gradcheck: --order and --shape are for code of your own, file.py:Name")
     with backend.device(device):
         if model:
             result = certificate.certify_model(model, seed=seed, show=click.echo)
@@ -37,6 +49,20 @@ def gradcheck(ops, model, seed, device) -> dict:
             result = certificate.certify(ops or None, seed=seed, show=click.echo)
     click.echo(result.text())
     return result.as_dict()
+
+
+def _own_code(names, order: int, shapes, seed: int, device: str) -> dict:
+    from ..testing.examine import examine
+
+    try:
+        sizes = [tuple(int(n) for n in text.replace(" ", "").split(",") if n) for text in shapes]
+    except ValueError:
+        raise ValueError(f"--shape: a shape is numbers and commas, as in 3,4; got {' '.join(shapes)}") from None
+    reports = []
+    for name in names:
+        reports.append(examine(name, shapes=sizes or None, upto=order, seed=seed, device=device))
+        click.echo(reports[-1].text())
+    return {"passed": all(r.passed for r in reports), "examinations": [r.as_dict() for r in reports]}
 
 
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
