@@ -27,7 +27,7 @@ def load(text: str) -> tuple[ModuleType, str, Any]:
     Raises ValueError, with the way out, where there is no such file, module or name, or where the code itself fails.
     """
     place, _, name = text.rpartition(":")
-    module = _file(Path(place)) if place.endswith(".py") else _package(place)
+    module = load_module(place)
     try:
         return module, name, getattr(module, name)
     except AttributeError:
@@ -35,6 +35,11 @@ def load(text: str) -> tuple[ModuleType, str, Any]:
         near = difflib.get_close_matches(name, own, 3) or own[:8]
         hint = f"; it has {', '.join(near)}" if near else ""
         raise ValueError(f"{place} has no {name}{hint}") from None
+
+
+def load_module(place: str) -> ModuleType:
+    """The module of a file, loaded afresh, or of a dotted name. Raises ValueError as `load` does."""
+    return _file(Path(place)) if place.endswith(".py") else _package(place)
 
 
 def _file(path: Path) -> ModuleType:
