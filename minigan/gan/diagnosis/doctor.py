@@ -110,6 +110,11 @@ def judged(trace: Trace) -> list[Finding]:
     if trace.error:
         message, place = trace.error
         findings.append(Finding("stopped", message, place))
+        if trace.not_finite:
+            op, place = trace.not_finite
+            findings.append(Finding("not-finite", f"{op} makes the first number that is not finite", place))
+        if not trace.rounds:  # nothing can be said of who trains
+            return findings
     with np.errstate(all="ignore"):
         for rule in (*numbers.RULES, *players.RULES, *slopes.RULES):
             findings += list(rule(trace))

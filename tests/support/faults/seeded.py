@@ -322,13 +322,13 @@ fault("dead ReLUs", "wgan_clip", "dead-units", ("nn.Linear(5, 20), nn.ReLU()", "
 WARM_UP = '''for _ in range(300):
     _x, _f = mg.tensor(step_inputs()[0]), G(mg.rand(18, Z) * 2 - 1).detach()
     _d = D[:-1]
-    _loss = mg.softplus(-_d(_x)).mean() + mg.softplus(_d(_f)).mean()
-    for _p, _g in zip(D.parameters(), mg.grad(_loss, list(D.parameters())), strict=True):
-        _p.assign(_p.detach() - 2.0 * _g)
+    _loss = F.softplus(-_d(_x)).mean() + F.softplus(_d(_f)).mean()
+    for _p, _g in zip(_d.parameters(), mg.grad(_loss, list(_d.parameters())), strict=True):
+        _p.assign(_p.detach() - 0.3 * _g)
 
 
 def step(images):'''
-fault("a saturated D", "minimax_mlp", "critic-saturated", ("def step(images):", WARM_UP))
+fault("a saturated D", "minimax_mlp", "critic-saturated", ("def step(images):", WARM_UP), ("from minigan import nn, optim\n", "from minigan import functional as F\nfrom minigan import nn, optim\n"))
 fault("all samples are one", "lsgan_class", "collapsed", ("return mg.randn(self.batch, self.latent)", "return mg.randn(1, self.latent).expand(self.batch, self.latent)"), ("nn.Linear(6, 24), nn.BatchNorm1d(24)", "nn.Linear(6, 24)"))
 fault("G does not look at its latents", "hinge_conditional", "collapsed latents-ignored", ("[z, self.label(y)]", "[z * 0, self.label(y)]"), late=True)
 fault("the same latents every time", "wgan_clip", "fixed-latents", ("clip(CLIP)\n\n\ndef iteration", "clip(CLIP)\nZ = mg.randn(M, 3)\n\n\ndef iteration"), ("gen(mg.randn(M, 3))", "gen(Z)"))
