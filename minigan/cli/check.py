@@ -1,4 +1,4 @@
-"""`minigan gradcheck`, `cudasim`, `bench` and `examples`: check derivatives and kernels, time them, read them."""
+"""`minigan gradcheck`, `doctor`, `cudasim`, `bench`, `examples`: check derivatives, training, kernels; time; read."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from .options import DEVICES, FOLDER, SEED, SOME
 def register(main: click.Group, command: Callable) -> None:
     """Add the commands; `command` makes a sub-command as minigan/cli/main.py does."""
     command(main, "gradcheck", "Check every op's derivatives, to third order.")(gradcheck)
+    command(main, "doctor", "Find what is wrong with a training step, or a run.")(doctor)
     command(main, "cudasim", "Run a CUDA C kernel on the CPU.")(cudasim)
     command(main, "bench", "Time training steps against the frameworks that are installed.")(bench)
     command(main, "examples", "List the examples: one page of code each.")(examples)
@@ -63,6 +64,21 @@ def _own_code(names, order: int, shapes, seed: int, device: str) -> dict:
         reports.append(examine(name, shapes=sizes or None, upto=order, seed=seed, device=device))
         click.echo(reports[-1].text())
     return {"passed": all(r.passed for r in reports), "examinations": [r.as_dict() for r in reports]}
+
+
+@click.argument("target")
+@click.option("--rounds", default=4, show_default=True, type=SOME, help="Steps to observe.")
+def doctor(target, rounds) -> dict:
+    """Say what is wrong with a GAN's training, with the numbers, the line and the cure.
+
+    TARGET is FILE.py:FUNCTION or MODULE:FUNCTION, which makes one training step (in minigan or PyTorch), FILE.py, or
+    the folder of a run.
+    """
+    from ..gan.diagnosis.doctor import diagnose
+
+    report = diagnose(target, rounds=rounds)
+    click.echo(report.text())
+    return report.as_dict()
 
 
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))

@@ -20,6 +20,10 @@ EXAMPLES = str(Path(HERE) / "examples"), str(Path(HERE).parent / "examples")
 SKIP = ("<frozen", "torch/", "contextlib.py", "functools.py", "runpy.py")
 
 
+LONGEST = 1500
+"""Steps of optimisers in one call, after which it is ended though some optimiser has hardly stepped."""
+
+
 class Enough(BaseException):
     """The observed code has stepped often enough."""
 
@@ -135,6 +139,7 @@ class Book:
         self.fakes: dict[bytes, str] = {}
         self.outputs: list[tuple[Call, Any]] = []
         self.uses: dict[int, frozenset[int]] = {}
+        self.names: dict[int, tuple[str, Any]] = {}
         self.mark = 0
 
     def began_call(self) -> None:
@@ -180,10 +185,11 @@ class Book:
 
     def name_of(self, thing: Any, fallback: str) -> str:
         """What the user calls an object."""
-        for name, value in names_in_sight(self.function):
-            if value is thing and not name.startswith("_"):
-                return name
-        return fallback
+        if id(thing) in self.names:
+            return self.names[id(thing)][0]
+        name = next((n for n, v in names_in_sight(self.function) if v is thing and not n.startswith("_")), fallback)
+        self.names[id(thing)] = (name, thing)
+        return name
 
     # Whose gradients a step uses.
 
@@ -201,7 +207,7 @@ class Book:
                 continue
             counts[move.optimiser] = counts.get(move.optimiser, 0) + 1
         total = sum(counts.values())
-        if (len(counts) > 1 and min(counts.values()) >= self.moves) or total >= 12 * self.moves:
+        if (len(counts) > 1 and min(counts.values()) >= self.moves) or total >= LONGEST:
             raise Enough
 
     def forget(self) -> None:

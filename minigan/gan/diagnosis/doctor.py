@@ -241,7 +241,9 @@ def _function(target: Any) -> tuple[Any, str, Callable]:
     return module, name, value
 
 
-def _arguments(module: Any, name: str, function: Callable, args: tuple, kwargs: dict) -> Callable[[], tuple[tuple, dict]]:
+def _arguments(
+    module: Any, name: str, function: Callable, args: tuple, kwargs: dict
+) -> Callable[[], tuple[tuple, dict]]:
     """The arguments for each call."""
     import inspect
 
@@ -270,7 +272,9 @@ def _uses_torch(module: Any, function: Callable) -> bool:
     if torch is None:
         return False
     values: Iterable[Any] = [v for _, v in names_in_sight(function)] + list(vars(module).values() if module else [])
-    return any(isinstance(v, (torch.nn.Module, torch.optim.Optimizer)) for v in values) or any(v is torch for v in values)
+    return any(isinstance(v, (torch.nn.Module, torch.optim.Optimizer)) for v in values) or any(
+        v is torch for v in values
+    )
 
 
 def _torch_trace(function: Callable, make: Callable, rounds: int) -> Trace:

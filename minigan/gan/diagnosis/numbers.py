@@ -68,7 +68,9 @@ def ranges(trace: Trace) -> Iterator[Finding]:
         beyond = float(((x < low - 0.05) | (x > high + 0.05)).mean())
         unused = end == "tanh" and least >= -1e-3 and most > 0.3 and most <= 1.05
         if beyond > 0.01 or unused:
-            evidence = f"reals lie in [{least:.3g}, {most:.3g}], {generator} ends in {end}, which gives [{low:g}, {high:g}]"
+            evidence = (
+                f"reals lie in [{least:.3g}, {most:.3g}], {generator} ends in {end}, which gives [{low:g}, {high:g}]"
+            )
             place = next(c.place for c in judged if c.inputs[0].shape[1:] == shape)
             yield Finding("data-range", evidence, place)
 
@@ -83,7 +85,8 @@ def modes(trace: Trace) -> Iterator[Finding]:
             if call.network != name or call.training or not call.recorded:
                 continue
             trained = any(
-                call.number in p.slopes and any(p.number in m.passes.get(name, ()) for m in steps) for p in trace.of(Pass)
+                call.number in p.slopes and any(p.number in m.passes.get(name, ()) for m in steps)
+                for p in trace.of(Pass)
             )
             used = [m for m in steps if name in m.held and m.number > call.number]
             if trained or (used and trace.roles.get(name) == "generator"):
@@ -101,13 +104,17 @@ def diversity(trace: Trace) -> Iterator[Finding]:
         if all(_distinct(c.output) == 1 for c in calls):
             inputs = [_distinct(c.inputs[0]) for c in calls if c.inputs]
             if inputs and max(inputs) == 1:
-                evidence = f"all {len(calls[0].output)} latents of a batch are the same, and so are the samples of {name}"
+                evidence = (
+                    f"all {len(calls[0].output)} latents of a batch are the same, and so are the samples of {name}"
+                )
                 yield Finding("collapsed", evidence, calls[0].place)
             else:
                 evidence = f"all {len(calls[0].output)} samples of {name} are the same, though their latents differ"
                 yield Finding("latents-ignored", evidence, calls[0].place)
         elif all(c.inputs and _distinct(c.output) <= 0.6 * _distinct(c.inputs[0]) for c in calls):
-            evidence = f"{_distinct(calls[0].inputs[0])} latents give {_distinct(calls[0].output)} different samples of {name}"
+            evidence = (
+                f"{_distinct(calls[0].inputs[0])} latents give {_distinct(calls[0].output)} different samples of {name}"
+            )
             yield Finding("latents-ignored", evidence, calls[0].place)
         first = [c.inputs[0] for c in calls if c.inputs and not c.origins]
         batches = {a.tobytes() for a in first}
@@ -132,7 +139,9 @@ def units(trace: Trace) -> Iterator[Finding]:
     """Rectifiers that are 0 for every sample of every batch."""
     for (name, number), (dead, count, place) in trace.dead.items():
         if count >= FEW and dead >= DEAD * count:
-            evidence = f"{dead} of {count} units of {name}'s rectifier {number + 1} are 0 for every sample of every batch"
+            evidence = (
+                f"{dead} of {count} units of {name}'s rectifier {number + 1} are 0 for every sample of every batch"
+            )
             yield Finding("dead-units", evidence, place)
 
 
@@ -166,7 +175,9 @@ def memory(trace: Trace) -> Iterator[Finding]:
     """Graphs that are kept from step to step."""
     steps = np.diff(trace.growth)
     if len(steps) >= 2 and (steps > 0).all():
-        keepers = f"; {', '.join(trace.keepers)} hold{'s' * (len(trace.keepers) == 1)} tensors with their graph" * bool(trace.keepers)
+        keepers = f"; {', '.join(trace.keepers)} hold{'s' * (len(trace.keepers) == 1)} tensors with their graph" * bool(
+            trace.keepers
+        )
         evidence = f"each step leaves {int(np.median(steps))} more recorded operations in memory{keepers}"
         place = next((m.place for m in reversed(trace.of(Move))), NOWHERE)
         yield Finding("loss-kept-alive", evidence, place)
@@ -175,7 +186,7 @@ def memory(trace: Trace) -> Iterator[Finding]:
 def averages(trace: Trace) -> Iterator[Finding]:
     """Averages of weights that nobody moves."""
     for name, (updates, moved) in trace.averages.items():
-        if not moved and any(m.moved for m in trace.of(Move)):
+        if not moved and any(m.moved.get(g) for m in trace.of(Move) for g in trace.named("generator")):
             evidence = f"{name} was not moved in {trace.rounds} steps ({updates} updates in all)"
             yield Finding("average-unused", evidence)
 

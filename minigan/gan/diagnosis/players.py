@@ -29,7 +29,9 @@ def training(trace: Trace) -> Iterator[Finding]:
             moves = late or moves
             other = [p for p in trace.of(Pass) if p.reached.get(network, 0.0) > 0]
             place = moves[-1].place if moves else other[-1].place if other else _last_call(trace, network)
-            yield Finding(name, f"{network} does not change in {_count(trace)}: {_why(trace, network, moves, other)}", place)
+            yield Finding(
+                name, f"{network} does not change in {_count(trace)}: {_why(trace, network, moves, other)}", place
+            )
             if role == "generator" and moves and not other:
                 yield from _cut(trace, network)
 
@@ -64,7 +66,11 @@ def _cut(trace: Trace, network: str) -> Iterator[Finding]:
     fed = [c for c in trace.of(Call) if c.network in critics and network in c.origins and not c.points]
     place = fed[-1].place if fed else calls[-1].place
     plain = not any(c.recorded for c in calls)
-    how = f"{network} was called without recording (no_grad)" if plain else "between its output and the loss the graph is cut"
+    how = (
+        f"{network} was called without recording (no_grad)"
+        if plain
+        else "between its output and the loss the graph is cut"
+    )
     yield Finding("no-gradient-to-generator", f"no backward pass reaches {network}: {how}", place)
 
 
@@ -138,11 +144,18 @@ def _wasted(trace: Trace, users: dict[int, list[tuple[Move, str]]]) -> Iterator[
         used = {n for _, n in users.get(event.number, ())}
         for network in set(event.reached) - used:
             role = roles.get(network)
-            if not used or role not in ("generator", "critic") or role in {roles.get(n) for n in used} or network in told:
+            if (
+                not used
+                or role not in ("generator", "critic")
+                or role in {roles.get(n) for n in used}
+                or network in told
+            ):
                 continue
             told.add(network)
             name = "critic-not-frozen" if role == "critic" else "fake-not-detached"
-            evidence = f"the pass for {', '.join(sorted(used))} computes {network}'s weight gradients, too, which no step uses"
+            evidence = (
+                f"the pass for {', '.join(sorted(used))} computes {network}'s weight gradients, too, which no step uses"
+            )
             yield Finding(name, evidence, event.place, NOTE)
 
 
@@ -181,7 +194,9 @@ def directions(trace: Trace) -> Iterator[Finding]:
         if not np.isfinite(size) or max(abs(float(np.mean(lines[k][1]))) for k in lines) < 0.02 * max(1.0, size):
             continue
         if abs(fake - real) < 0.02 * size:
-            evidence = f"at the output {at:.3g} of {network} the slope of its loss is {real:.3g} for reals and for fakes alike"
+            evidence = (
+                f"at the output {at:.3g} of {network} the slope of its loss is {real:.3g} for reals and for fakes alike"
+            )
             yield Finding("one-label", evidence, places[network, "critic"])
         elif "generator fake" in lines:
             g = _slope_at(*lines["generator fake"], at)

@@ -33,7 +33,9 @@ def _of_one(trace: Trace, inner: Inner) -> Iterator[Finding]:
         users = [p for p in trace.of(Pass) if inner.number in p.tags]
         if users:
             size = float(np.mean(_norms(inner.slope)))
-            evidence = f"the slope (mean norm {size:.3g}) enters the loss as a constant: no weight of {inner.network} feels it"
+            evidence = (
+                f"the slope (mean norm {size:.3g}) enters the loss as a constant: no weight of {inner.network} feels it"
+            )
             yield Finding("penalty-without-graph", evidence, inner.place)
         return
     if inner.cotangent is None:
@@ -82,7 +84,7 @@ def _fit(inner: Inner) -> tuple[float, float, float] | None:
     n, c, _ = _radial(inner)
     use = np.abs(c) > 0
     n, c = n[use], c[use]
-    if len(n) < 3 or np.ptp(1 / n) < 1e-3 * np.abs(1 / n).max():
+    if len(n) < 5 or np.ptp(1 / n) < 1e-3 * np.abs(1 / n).max():
         return None
     table = np.stack([np.ones_like(n), 1 / n], 1)
     (a, b), *_ = np.linalg.lstsq(table, c, rcond=None)
@@ -117,13 +119,17 @@ def _form(inner: Inner) -> Iterator[Finding]:
     squared = float(np.abs(table @ (low, high) - c).max() / np.abs(c).max())
     if error < 1e-2 and error <= squared:
         if abs(a) * n.mean() < 1e-3 * abs(b):
-            evidence = f"the penalty grows in proportion to |norm|, not to its square (norms {n.min():.3g} to {n.max():.3g})"
+            evidence = (
+                f"the penalty grows in proportion to |norm|, not to its square (norms {n.min():.3g} to {n.max():.3g})"
+            )
             yield Finding("penalty-form", evidence, inner.place)
         elif a < 0:
             evidence = f"the loss falls as the penalty grows: its weight in the loss is {a * count / 2:.3g}"
             yield Finding("penalty-sign", evidence, inner.place)
     elif squared < 1e-2 and low < 0 and high * np.ptp(n**2) > 0.1 * np.abs(c).max():
-        evidence = f"the penalty asks of the squared norm what belongs to the norm (norms {n.min():.3g} to {n.max():.3g})"
+        evidence = (
+            f"the penalty asks of the squared norm what belongs to the norm (norms {n.min():.3g} to {n.max():.3g})"
+        )
         yield Finding("penalty-form", evidence, inner.place)
 
 
@@ -161,7 +167,9 @@ def _points(trace: Trace, inner: Inner) -> Iterator[Finding]:
         return
     inside = np.nanmean((each > -0.01) & (each < 1.01))
     if inside > 0.98 and p.shape[1] > 1:
-        evidence = f"each number of a sample has an eps of its own: the points are off the line by {np.median(off):.0%} of it"
+        evidence = (
+            f"each number of a sample has an eps of its own: the points are off the line by {np.median(off):.0%} of it"
+        )
         yield Finding("penalty-at-wrong-points", evidence, inner.place)
         return
     gap = min(float(np.median(np.abs(p - b))) for b in (*reals, *fakes))
@@ -211,7 +219,9 @@ def outputs(trace: Trace) -> Iterator[Finding]:
         if not sigmoid or place is None:
             continue
         if any(doubled):
-            evidence = f"{network} ends in a sigmoid, and its loss puts another one on it: outputs stay within [0.5, 0.73]"
+            evidence = (
+                f"{network} ends in a sigmoid, and its loss puts another one on it: outputs stay within [0.5, 0.73]"
+            )
             yield Finding("two-sigmoids", evidence, place)
         if linear and all(linear):
             if all(sigmoid):

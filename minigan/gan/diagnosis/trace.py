@@ -30,7 +30,6 @@ class Place(NamedTuple):
 
 
 NOWHERE = Place("", 0, "")
-PARTS = ("leading", "own", "mixed")
 
 
 @dataclass
@@ -44,7 +43,6 @@ class Network:
     random: list[str] = field(default_factory=list)
     spectral: bool = False
     own_code: bool = False
-    sizes: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -149,7 +147,10 @@ class Trace:
 
     def call(self, number: int) -> Call:
         """The call with a number."""
-        return next(c for c in self.of(Call) if c.number == number)
+        table = self.__dict__.setdefault("_calls", {})
+        if number not in table:
+            table.update({c.number: c for c in self.of(Call)})
+        return table[number]
 
     @property
     def feeds(self) -> dict[str, set[str]]:

@@ -24,7 +24,18 @@ from ...optim.optimizer import Optimizer
 from .book import Book, is_users, names_in_sight, place
 from .trace import Call, Inner, Move, Network, Pass, Trace, share_at_the_bound
 
-SHAPES = {"reshape", "squeeze", "unsqueeze", "flatten", "permute", "transpose", "broadcast_to", "copy", "slice", "index"}
+SHAPES = {
+    "reshape",
+    "squeeze",
+    "unsqueeze",
+    "flatten",
+    "permute",
+    "transpose",
+    "broadcast_to",
+    "copy",
+    "slice",
+    "index",
+}
 """Ops that move numbers and leave them as they are."""
 KEPT = 60
 """Outputs of networks that are kept to ask later passes for their slopes."""
@@ -122,7 +133,7 @@ class Watch:
             self.depth = 0
         out = _first(result)
         inputs = [t for t in [*args, *kwargs.values()] if isinstance(t, Tensor) and t.dtype in FLOATS]
-        if out is None or not inputs and not args:
+        if out is None or (not inputs and not args):
             return result
         arrays = [host(t.data).copy() for t in inputs]
         tags = frozenset().union(*(self.book.tags(owner(t._data)) for t in inputs)) if inputs else frozenset()

@@ -28,7 +28,19 @@ BENT = {
     "PowBackward0": "pow", "MseLossBackward0": "pow", "ExpBackward0": "exp", "AbsBackward0": "abs",
     "LeakyReluBackward0": "leaky_relu", "TanhBackward0": "tanh", "LogSigmoidBackward": "softplus",
 }  # fmt: skip
-PLAIN = ("View", "Reshape", "Squeeze", "Unsqueeze", "Expand", "Alias", "Transpose", "Permute", "Flatten", "Clone", "Slice")
+PLAIN = (
+    "View",
+    "Reshape",
+    "Squeeze",
+    "Unsqueeze",
+    "Expand",
+    "Alias",
+    "Transpose",
+    "Permute",
+    "Flatten",
+    "Clone",
+    "Slice",
+)
 KEPT = 60
 
 
@@ -342,7 +354,9 @@ class TorchWatch:
             size = sum(float((b**2).sum()) for b in before[network])
             move.moved[network] = float(np.sqrt(change / max(size, 1e-30)))
         self.book.add(move)
-        held = [(p, float(np.linalg.norm(_array(p.grad)))) for own in owners.values() for p in own if p.grad is not None]
+        held = [
+            (p, float(np.linalg.norm(_array(p.grad)))) for own in owners.values() for p in own if p.grad is not None
+        ]
         self.pending = [*self.pending[-4:], (move, held)]
         self.book.enough()
 

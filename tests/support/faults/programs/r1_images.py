@@ -17,7 +17,12 @@ def conv_block(i, o):
 
 
 generator = nn.Sequential(
-    nn.Linear(5, 12 * 16), nn.Unflatten(1, (12, 4, 4)), nn.LeakyReLU(0.2), conv_block(12, 12), nn.Conv2d(12, 3, 1), nn.Tanh()
+    nn.Linear(5, 12 * 16),
+    nn.Unflatten(1, (12, 4, 4)),
+    nn.LeakyReLU(0.2),
+    conv_block(12, 12),
+    nn.Conv2d(12, 3, 1),
+    nn.Tanh(),
 )
 disc = nn.Sequential(conv_block(3, 12), conv_block(12, 12), nn.Flatten(), nn.Linear(12 * 16, 1))
 g_opt = optim.Adam(generator.parameters(), lr=2e-4, betas=(0.0, 0.99))
