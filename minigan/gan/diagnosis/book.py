@@ -93,7 +93,7 @@ def _is_users_object(value: Any) -> bool:
 
 
 def names_in_sight(function: Callable | None = None) -> Iterable[tuple[str, Any]]:
-    """(name, object) of what the running user's code can name: locals, `self`, globals, closures; of a function, too."""
+    """(name, object) of what the running user's code can name: locals, `self`, globals; and of a function."""
     spaces: list[dict[str, Any]] = []
     for frame in frames():
         spaces.append(frame.f_locals)

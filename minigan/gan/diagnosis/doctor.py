@@ -172,7 +172,6 @@ def _growth(function: Callable, make: Callable, count: Callable[[], int], trace:
             function(*args, **kwargs)
         except Exception:
             return []
-        gc.collect()
         counts.append(count())
     return counts
 

@@ -48,8 +48,8 @@ class Finding:
 CURES = {
     "generator-never-trains": "backward() must reach G's parameters, and their optimiser must step after it, before"
     " zero_grad()",
-    "critic-never-trains": "backward() must reach D's parameters (unfreeze them after G's step), and their optimiser must"
-    " step after it",
+    "critic-never-trains": "backward() must reach D's parameters (unfreeze them after G's step), and their optimiser"
+    " must step after it",
     "no-gradient-to-generator": "let G's loss pass through D to G's own output: no detach(), no no_grad(), no NumPy, no"
     " rounding on the way",
     "wrong-parameters": "give each optimiser the parameters of its own network, after that network has been made",
@@ -59,8 +59,8 @@ CURES = {
     "critic-not-frozen": "backward(inputs=list(G.parameters())), or D.requires_grad_(False) during G's step: D's weight"
     " gradients are not computed then",
     "fake-not-detached": "make D's fakes under no_grad(), or detach() them: the pass through G is not made then",
-    "same-direction": "D must push real and fake apart and G must push its fakes towards the reals: turn one sign, or one"
-    " label, over",
+    "same-direction": "D must push real and fake apart and G must push its fakes towards the reals: turn one sign, or"
+    " one label, over",
     "one-label": "the loss of D needs two sides: one label, or one sign, for reals, the other for fakes",
     "penalty-without-graph": "mg.grad(..., create_graph=True): without it the penalty is a number that no weight feels",
     "penalty-over-wrong-axes": "take the norm over all axes but the batch: one norm a sample, (N,)",
@@ -71,8 +71,8 @@ CURES = {
     "penalty-form": "the penalty is (||grad||_2 - 1)^2: a square root inside, a square outside",
     "penalty-on-sigmoid": "take the slope of D's raw output, before any sigmoid: where it saturates, the slope is 0"
     " whatever the weights are",
-    "penalty-with-batch-norm": "no batch norm in a penalised critic: the slope of one sample then holds its batch-mates;"
-    " use layer norm, or none",
+    "penalty-with-batch-norm": "no batch norm in a penalised critic: the slope of one sample then holds its"
+    " batch-mates; use layer norm, or none",
     "penalty-moves-statistics": "keep the running statistics still in the penalty's pass: nn.frozen_statistics(D)",
     "wrong-derivative": "see  minigan gradcheck FILE.py:NAME  for the network: what is detached, or kept in NumPy, is a"
     " constant to the next derivative",
@@ -83,15 +83,15 @@ CURES = {
     "clipped-after-step": "clip gradients between backward() and step(); afterwards nobody reads them",
     "two-sigmoids": "leave the sigmoid out of D where the loss has one (with_logits, softplus)",
     "data-range": "scale the images to the range of G's last layer: [-1, 1] for tanh, [0, 1] for a sigmoid",
-    "eval-mode": "call train() before the step: in eval mode batch norm uses its running statistics, and dropout nothing",
-    "loss-kept-alive": "keep numbers, not tensors: loss.item(); a tensor keeps its whole graph",
+    "eval-mode": "call train() before the step: in eval mode batch norm uses its running statistics, and dropout"
+    " nothing"loss-kept-alive": "keep numbers, not tensors: loss.item(); a tensor keeps its whole graph",
     "average-unused": "call average.update(G) after each step of G, and sample from average.module",
     "dead-units": "smaller steps, smaller or zero biases, or leaky rectifiers: a unit that is 0 for every sample has no"
     " gradient",
     "critic-saturated": "the non-saturating loss, a penalty on D, or fewer or smaller steps of D: its sigmoid passes no"
     " gradient on",
-    "collapsed": "draw a latent for each sample; if the latents differ, see whether G is too far behind D (penalty, rates,"
-    " minibatch features)",
+    "collapsed": "draw a latent for each sample; if the latents differ, see whether G is too far behind D (penalty,"
+    " rates, minibatch features)",
     "latents-ignored": "feed z to G's first layer, and let it matter: its output does not change with z",
     "fixed-latents": "draw new latents for every step; keep fixed ones for pictures only",
     "exploding": "a smaller learning rate or penalty weight, and look at the size of the weights at the start",

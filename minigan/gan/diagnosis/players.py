@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -118,7 +119,7 @@ def gradients(trace: Trace) -> Iterator[Finding]:
                 users.setdefault(n, []).append((move, network))
     told = set()
     for number, steps in users.items():
-        for (first, network), (later, other) in zip(steps, steps[1:], strict=False):
+        for (first, network), (later, other) in pairwise(steps):
             if network == other and first.optimiser == later.optimiser and network not in told:
                 told.add(network)
                 count = max(len(m.passes.get(network, ())) for m in moves_of(trace, network))
@@ -132,7 +133,7 @@ def gradients(trace: Trace) -> Iterator[Finding]:
             told.add("both")
             event = next(p for p in trace.of(Pass) if p.number == number)
             names = " and of ".join(dict.fromkeys(n for _, n in steps))
-            evidence = f"the gradients of one backward pass are used by steps of {names}: one of them minimises the other's loss"
+            evidence = f"the gradients of one backward pass are used by steps of {names}"
             yield Finding("other-players-gradients", evidence, event.place)
     yield from _wasted(trace, users)
 

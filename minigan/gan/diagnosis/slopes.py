@@ -33,9 +33,7 @@ def _of_one(trace: Trace, inner: Inner) -> Iterator[Finding]:
         users = [p for p in trace.of(Pass) if inner.number in p.tags]
         if users:
             size = float(np.mean(_norms(inner.slope)))
-            evidence = (
-                f"the slope (mean norm {size:.3g}) enters the loss as a constant: no weight of {inner.network} feels it"
-            )
+            evidence = f"the slope (mean norm {size:.3g}) enters the loss as a constant, which no weight feels"
             yield Finding("penalty-without-graph", evidence, inner.place)
         return
     if inner.cotangent is None:
@@ -119,9 +117,7 @@ def _form(inner: Inner) -> Iterator[Finding]:
     squared = float(np.abs(table @ (low, high) - c).max() / np.abs(c).max())
     if error < 1e-2 and error <= squared:
         if abs(a) * n.mean() < 1e-3 * abs(b):
-            evidence = (
-                f"the penalty grows in proportion to |norm|, not to its square (norms {n.min():.3g} to {n.max():.3g})"
-            )
+            evidence = f"the penalty grows with |norm|, not with its square (norms {n.min():.3g} to {n.max():.3g})"
             yield Finding("penalty-form", evidence, inner.place)
         elif a < 0:
             evidence = f"the loss falls as the penalty grows: its weight in the loss is {a * count / 2:.3g}"
@@ -175,7 +171,7 @@ def _points(trace: Trace, inner: Inner) -> Iterator[Finding]:
     gap = min(float(np.median(np.abs(p - b))) for b in (*reals, *fakes))
     apart = min(float(np.median(np.abs(r - f))) for r in reals for f in fakes)
     if gap > 0.6 * apart and not inner.origins:
-        evidence = f"the points are neither reals, nor fakes, nor between them (median distance {gap:.2g}, reals to fakes {apart:.2g})"
+        evidence = f"the points lie {gap:.2g} from reals and fakes, which lie {apart:.2g} apart (medians)"
         yield Finding("penalty-at-wrong-points", evidence, inner.place)
 
 

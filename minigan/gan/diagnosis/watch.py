@@ -1,7 +1,7 @@
 """Watches code that trains with minigan: the engine's own doors are lent to an observer for as long as it looks on.
 
-Ops, calls of modules, the walk of a gradient, steps of optimisers and averages pass through the `Watch` and do what they
-did before. Captured steps run their function, so that nothing is hidden in a replay.
+Ops, calls of modules, the walk of a gradient, steps of optimisers and averages pass through the `Watch` and do what
+they did before. Captured steps run their function, so that nothing is hidden in a replay.
 """
 
 from __future__ import annotations
@@ -174,9 +174,9 @@ class Watch:
                 self.relu(outputs[0])
         if self.trace.not_finite is None and not self.inside:
             for y in outputs:
-                if y.dtype in FLOATS and not np.isfinite(host(y.data)).all():
-                    if all(np.isfinite(_numbers(x)).all() for x in inputs):
-                        self.trace.not_finite = (op.name, place())
+                finite = y.dtype not in FLOATS or np.isfinite(host(y.data)).all()
+                if not finite and all(np.isfinite(_numbers(x)).all() for x in inputs):
+                    self.trace.not_finite = (op.name, place())
         return result
 
     def relu(self, y: Tensor) -> None:
