@@ -84,7 +84,8 @@ CURES = {
     "two-sigmoids": "leave the sigmoid out of D where the loss has one (with_logits, softplus)",
     "data-range": "scale the images to the range of G's last layer: [-1, 1] for tanh, [0, 1] for a sigmoid",
     "eval-mode": "call train() before the step: in eval mode batch norm uses its running statistics, and dropout"
-    " nothing"loss-kept-alive": "keep numbers, not tensors: loss.item(); a tensor keeps its whole graph",
+    " nothing",
+    "loss-kept-alive": "keep numbers, not tensors: loss.item(); a tensor keeps its whole graph",
     "average-unused": "call average.update(G) after each step of G, and sample from average.module",
     "dead-units": "smaller steps, smaller or zero biases, or leaky rectifiers: a unit that is 0 for every sample has no"
     " gradient",

@@ -99,7 +99,7 @@ def _form(inner: Inner) -> Iterator[Finding]:
     single = [size for size in inner.roots if size != count]
     if np.median(rest) > 1e-2 and inner.slope[0].size > 1:
         evidence = (
-            f"what is penalised is no function of each sample's norm over {inner.slope.shape[1:]}: the penalty's gradient"
+            f"the penalty is no function of each sample's norm over {inner.slope.shape[1:]}: the penalty's gradient"
             f" stands {np.median(rest):.0%} across the slope"
         )
         yield Finding("penalty-over-wrong-axes", evidence, inner.place)
