@@ -1,4 +1,4 @@
-"""`minigan gradcheck`, `cudasim`, `bench` and `examples`: check derivatives and kernels, time them, read them."""
+"""`minigan gradcheck`, `doctor`, `cudasim`, `bench`, `examples`: check derivatives, training, kernels; time; read."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from .options import DEVICES, FOLDER, SEED, SOME
 def register(main: click.Group, command: Callable) -> None:
     """Add the commands; `command` makes a sub-command as minigan/cli/main.py does."""
     command(main, "gradcheck", "Check every op's derivatives, to third order.")(gradcheck)
+    command(main, "doctor", "Find what is wrong with a training step, or a run.")(doctor)
     command(main, "cudasim", "Run a CUDA C kernel on the CPU.")(cudasim)
     command(main, "bench", "Time training steps against the frameworks that are installed.")(bench)
     command(main, "examples", "List the examples: one page of code each.")(examples)
@@ -23,13 +24,25 @@ def register(main: click.Group, command: Callable) -> None:
 
 @click.argument("ops", nargs=-1)
 @click.option("--model", help="Certify both players' losses of a system instead; see minigan train --help.")
+@click.option("--order", type=click.IntRange(1, 4), help="Highest order for code of your own; 3 if not said.")
+@click.option("--shape", "shapes", multiple=True, help="Of each input of code of your own: --shape 3,4 --shape 4.")
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of the cases.")
 @click.option("--device", default="cpu", show_default=True, help=DEVICES)
-def gradcheck(ops, model, seed, device) -> dict:
-    """Check every op's derivatives (or only OPS) to third order, and against PyTorch where it is installed."""
-    from .. import backend
+def gradcheck(ops, model, order, shapes, seed, device) -> dict:
+    """Check every op's derivatives (or only OPS) to third order, and against PyTorch where it is installed.
+
+    FILE.py:NAME, or MODULE:NAME, among OPS is an op, a function of Tensors or a Module of your own.
+    """
+    from .. import _user_code, backend
     from ..testing import certificate
 
+    own = [name for name in ops if _user_code.is_name(name)]
+    if own:
+        if model or len(own) < len(ops):
+            raise ValueError("gradcheck: check code of your own by itself, without names of ops or --model")
+        return _own_code(own, order or 3, shapes, seed, device)
+    if order or shapes:
+        raise ValueError("gradcheck: --order and --shape are for code of your own, file.py:Name")
     with backend.device(device):
         if model:
             result = certificate.certify_model(model, seed=seed, show=click.echo)
@@ -37,6 +50,35 @@ def gradcheck(ops, model, seed, device) -> dict:
             result = certificate.certify(ops or None, seed=seed, show=click.echo)
     click.echo(result.text())
     return result.as_dict()
+
+
+def _own_code(names, order: int, shapes, seed: int, device: str) -> dict:
+    from ..testing.examine import examine
+
+    try:
+        sizes = [tuple(int(n) for n in text.replace(" ", "").split(",") if n) for text in shapes]
+    except ValueError:
+        raise ValueError(f"--shape: a shape is numbers and commas, as in 3,4; got {' '.join(shapes)}") from None
+    reports = []
+    for name in names:
+        reports.append(examine(name, shapes=sizes or None, upto=order, seed=seed, device=device))
+        click.echo(reports[-1].text())
+    return {"passed": all(r.passed for r in reports), "examinations": [r.as_dict() for r in reports]}
+
+
+@click.argument("target")
+@click.option("--rounds", default=4, show_default=True, type=SOME, help="Steps to observe.")
+def doctor(target, rounds) -> dict:
+    """Say what is wrong with a GAN's training, with the numbers, the line and the cure.
+
+    TARGET is FILE.py:FUNCTION or MODULE:FUNCTION, which makes one training step (in minigan or PyTorch), FILE.py, or
+    the folder of a run.
+    """
+    from ..gan.diagnosis.doctor import diagnose
+
+    report = diagnose(target, rounds=rounds)
+    click.echo(report.text())
+    return report.as_dict()
 
 
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))

@@ -199,6 +199,13 @@ def certificate(words, world):
         assert "pass" in world.call(*words)
 
 
+def diagnosis(words, world):
+    """A step of an example is looked at, or a run; without a target, the page speaks of the command."""
+    if len(words) > 1:
+        target = world.run_of("wgan-gp") if words[1] == "RUN" else words[1]
+        assert "nothing found wrong" in world.call(words[0], target, *words[2:])
+
+
 def simulation(words, world):
     """Run where g++ is."""
     if not cudasim.available():
@@ -296,6 +303,7 @@ KINDS: dict[str, Callable] = {
     "minigan bench": options_only,
     "minigan nightly": options_only,
     "minigan gradcheck": certificate,
+    "minigan doctor": diagnosis,
     "minigan cudasim": simulation,
     "minigan lab": as_it_is,
     "minigan docs": as_it_is,
