@@ -8,9 +8,7 @@ file.py:function               a function without arguments; of a tensor that it
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,15 +16,14 @@ from difflib import get_close_matches
 from functools import partial, reduce
 from operator import add
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 
+from .. import _user_code
 from ..autograd import Tensor, _walk, grad
 from ..capture import Captured, capture
 from ..capture.plan import Plan
 from ..data import load
-from ..gan.losses import nearest
 from ..gan.systems.table import SYSTEMS, options_for, trainer_for
 from ..ops.elementary import square
 from ..ops.reduce import sum
@@ -91,12 +88,10 @@ def target(name: str, order: int = 2, seed: int = 0) -> Target:
     place, _, part = name.partition(":")
     if place in SYSTEMS:
         return _system(name, place, part or PLAYERS[0], seed)
+    if _user_code.is_name(name):
+        return _function(name, order)
     if place.endswith(".py"):
-        if not part:
-            raise ValueError(f"{name}: say which function of the file, as in {place}:step")
-        return _function(name, _loaded(Path(place)), part, order)
-    if part:
-        return _function(name, _imported(place), part, order)
+        raise ValueError(f"{name}: say which function of the file, as in {place}:step")
     return _example(name)
 
 
@@ -142,11 +137,10 @@ def _example(name: str) -> Target:
     return Target(name, main, until_update=True)
 
 
-def _function(name: str, module: ModuleType, part: str, order: int) -> Target:
-    function = getattr(module, part, None)
+def _function(name: str, order: int) -> Target:
+    _, _, function = _user_code.load(name)
     if not callable(function):
-        known = [k for k, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module.__name__]
-        raise nearest(f"function of {module.__name__}", part, known) if known else ValueError(f"{name}: no function")
+        raise ValueError(f"{name}: a function is needed")
     try:
         inspect.signature(function).bind()
     except TypeError:
@@ -178,29 +172,3 @@ def differentiate(value: Tensor, order: int) -> list[Tensor]:
 def _leaves(loss: Tensor) -> Sequence[Tensor]:
     inputs = (x for node in _walk([loss], ()) for x in node.inputs)
     return list({id(x): x for x in inputs if x.node is None and x.requires_grad}.values())
-
-
-def _loaded(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise ValueError(f"{path}: there is no such file")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.parent.resolve()))
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ValueError(f"{path}: {type(error).__name__} while it was loaded: {error}") from error
-    finally:
-        sys.path.pop(0)
-    return module
-
-
-def _imported(name: str) -> ModuleType:
-    sys.path.insert(0, "")
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ValueError(f"{name}: no system, example, file or module ({error})") from error
-    finally:
-        sys.path.pop(0)

@@ -188,11 +188,11 @@ def test_an_example_up_to_its_first_update():
         ("wgan-gb", "did you mean 'wgan-gp'"),
         ("wgan-gp:judge", "the players are critic and generator"),
         ("MINE", "say which function of the file"),
-        ("MINE:los", "did you mean 'loss'"),
+        ("MINE:los", "has no los; it has loss"),
         ("MINE:needs", "can be called without arguments"),
         ("MINE:nothing", "no op of minigan ran"),
-        ("absent.py:step", "there is no such file"),
-        ("BROKEN:step", "SyntaxError while it was loaded"),
+        ("absent.py:step", "there is no file absent.py"),
+        ("BROKEN:step", "does not run: line 1: SyntaxError"),
     ],
 )
 def test_what_is_no_target(words, said, program, tmp_path):
