@@ -127,15 +127,15 @@ class Trainer:
         self.loader: Any = self.load() if isinstance(self.dataset, Dataset) else None
         self.batch = {"real": zeros(options.batch_size, self.info.shape[-1], options.size, options.size)}
         self.memory: dict[str, Tensor] = {}
-        self.generator, critic = self.build()
+        networks: Any = self.build()
+        self.generator, self.critic = networks
         self.generator.to(options.device)
         self.optim_g = self.optimiser_of(self.generator.parameters())
         self.players = {"generator": self._player(self.optim_g, lambda: self.generator_loss(), "g_weight_gradient")}
         optimisers = {"optim_g": self.optim_g}
-        self.critic: Any = critic
-        if critic is not None:
-            critic.to(options.device)
-            self.optim_d = optimisers["optim_d"] = self.optimiser_of(critic.parameters())
+        if self.critic is not None:
+            self.critic.to(options.device)
+            self.optim_d = optimisers["optim_d"] = self.optimiser_of(self.critic.parameters())
             norm = "d_weight_gradient"
             self.players["critic"] = self._player(self.optim_d, lambda: self.critic_loss(), norm, options.clip)
         self.average = optim.WeightAverage(self.generator, options.average)
