@@ -32,12 +32,12 @@ HEADING = f"{'':<20}  turned    kept  precision  density   Frechet  colours"
 
 @dataclass(frozen=True)
 class Standing:
-    """The figures of one set of images. kept: of each other attribute; least_kept: of those that a system sets. A
-    distance is None where images or real ones are too few for it."""
+    """The figures of one set of images. others: the share in which each other attribute is kept; least_kept: the least
+    of those that a system sets. A distance is None where images or real ones are too few for it."""
 
     images: int
     turned: float
-    kept: dict[str, float]
+    others: dict[str, float]
     least_kept: float | None
     precision: float | None
     density: float | None
@@ -97,7 +97,9 @@ class Yardstick:
         """Of images that should have the value, where before they had the attributes `truth` (N, A)."""
         column = self.names.index(name)
         labels = attributes.judge(self.model, classifier.shrunk(images), self.dataset)
-        kept = {other: float((labels[:, j] == truth[:, j]).mean()) for j, other in enumerate(self.names) if j != column}
+        others = {
+            other: float((labels[:, j] == truth[:, j]).mean()) for j, other in enumerate(self.names) if j != column
+        }
         real, precision, density, frechet = self.features[self.values[:, column] == value], None, None, None
         if min(len(real), len(images)) > NEIGHBOURS:
             features = self._features(images)
@@ -107,8 +109,8 @@ class Yardstick:
         return Standing(
             images=len(images),
             turned=float((labels[:, column] == value).mean()),
-            kept=kept,
-            least_kept=min((kept[other] for other in self.mine if other != name), default=None),
+            others=others,
+            least_kept=min((others[other] for other in self.mine if other != name), default=None),
             precision=precision,
             density=density,
             frechet=frechet,
@@ -147,8 +149,8 @@ def summary(sets: dict[str, dict[str, Standing]]) -> dict:
         "present": _mean(ours, "turned"),
         "added": sets["yes"][OURS].turned if "yes" in sets else None,
         "removed": sets["no"][OURS].turned if "no" in sets else None,
-        "kept": {name: float(np.average([row.kept[name] for row in ours], weights=[row.images for row in ours]))
-                 for name in ours[0].kept},
+        "kept": {name: float(np.average([row.others[name] for row in ours], weights=[row.images for row in ours]))
+                 for name in ours[0].others},
         **{name: _mean(ours, name) for name in DISTANCES},
         "least_precision": None if None in precisions else min(precisions),
         "real": {name: _mean(real, name) for name in DISTANCES},

@@ -275,10 +275,10 @@ class StarGAN(TranslationTrainer):
             for other in self.info.attributes
             if set(turned) != {other}
         }
-        kept = [figures["kept"][name] for name in mine if name in figures["kept"]]
+        shares = [figures["kept"][name] for name in mine if name in figures["kept"]]
         figures |= {
             "least_present": min(row["present"] for row in turned.values()),
-            "least_kept": min(kept, default=None),
+            "least_kept": min(shares, default=None),
             "least_precision": min(row["least_precision"] or 0.0 for row in turned.values()),
         }
         lines.insert(

@@ -11,7 +11,7 @@ from minigan.gan.metrics.attribute_edits import OURS, REAL, Standing
 
 
 def standing(**changes) -> Standing:
-    figures = {"images": 9, "turned": 0.9, "kept": {}, "least_kept": 0.9}
+    figures = {"images": 9, "turned": 0.9, "others": {}, "least_kept": 0.9}
     return Standing(**figures | {"precision": 0.9, "density": 1.0, "frechet": 1.0, "colours": 9.0} | changes)
 
 
@@ -56,4 +56,4 @@ def test_precision_is_among_real_images_of_the_value(monkeypatch):
     yes, no = (yardstick.standing(light, "hat", value, np.ones((len(light), 7), int)) for value in (1, 0))
     assert yes.precision == 1 and no.precision == 0 and yes.frechet < 0.01 < no.frechet
     assert 0.5 < yes.density < 1.5 and no.density == 0
-    assert yes.turned == 1 and no.turned == 0 and set(yes.kept.values()) == {1.0} and "hat" not in yes.kept
+    assert yes.turned == 1 and no.turned == 0 and set(yes.others.values()) == {1.0} and "hat" not in yes.others
