@@ -22,7 +22,7 @@ EXAMPLES = sorted(path.stem for path in FOLDER.glob("[0-9]*.py"))
 SHOWS = {
     "40_ring": "of 8 modes, .* of high quality",
     "41_tricks_against_collapse": "packing, seed 11 (.|\n)*N\\(0, 0.3\\^2\\)  +0.0  +0.0  +0.000  +0.000  +infinite",
-    "27_tricks_measured": "packing .*(helps|hurts|no difference seen) \\(",
+    "27_tricks_measured": "packing (.|\n)*a blob of their spread holds 0 at 0.4%",
     "42_critic_too_strong": "last / first",
     "43_mode_collapse": "spread",
     "44_diverging_rates": "diverged: ",
@@ -256,10 +256,9 @@ def test_a_gan_has_no_blobs(tmp_path):
 
 @pytest.mark.slow
 def test_packing_finds_every_mode(tmp_path):
-    """Example 41, three seeds: packing finds all eight and spreads more evenly than plain, which leaves some out; a blob
-    holds none, real points all."""
+    """Example 41, three seeds: packing finds all eight modes, plain leaves some out."""
     output = example("41_tricks_against_collapse", "--seeds", "3", cwd=tmp_path)
-    found = {name: figures(f"^{name}, seed 1[123] +{N}", output, re.M)[:, 0] for name in ("plain", "packing")}
+    found = {name: figures(f"{name}, seed 1[123] +{N}", output)[:, 0] for name in ("plain", "packing")}
     assert (found["packing"] == 8).all() and found["plain"].sum() < 24, output
 
 
