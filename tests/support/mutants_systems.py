@@ -365,7 +365,7 @@ ROWS = (
     ("a sample is its own neighbour here, too",
      "tricks:MinibatchDiscrimination.forward", "test_tricks::test_minibatch_discrimination",
      "- 1]", "- 0]"),
-    ("samples get the reals' label", "tricks:smoothed", "test_tricks::test_label_smoothing_from_logits",
+    ("samples get the reals' label", "tricks:_labelled", "test_tricks::test_label_smoothing_from_logits",
      "mean(softplus(f) - fake * f)", "mean(softplus(f) - real * f)"),
     ("half of a swap", "tricks:noisy", "test_tricks::test_noisy_labels",
      "where(wrong, fake, real), where(wrong, real, fake)", "where(wrong, fake, real), fake"),
