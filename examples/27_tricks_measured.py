@@ -42,7 +42,7 @@ def main(steps: int, seeds: int, device: str, out: str) -> None:
     print(f"{'':<12}    held   high quality   coverage      W1   coverage against plain")
     for axis, trick in zip(axes, TRICKS, strict=True):
         runs = [run(trick, steps, seed, device) for seed in range(11, 11 + seeds)]
-        held, quality, coverage, distance = (
+        hold, quality, coverage, distance = (
             np.array([scores[key] for _, scores in runs], float) for key in ("held", "high_quality", "coverage", "w1")
         )
         words = ""
@@ -51,7 +51,7 @@ def main(steps: int, seeds: int, device: str, out: str) -> None:
         elif seeds > 1:
             ends = difference(coverage, plain)
             words = f"{compare.verdict(ends, 1)} ({ends[0]:+.3f} to {ends[1]:+.3f})"
-        print(f"{trick:<12} {held.mean():7.1f} {quality.mean():14.1%} {coverage.mean():10.3f} {distance.mean():7.3f}   "
+        print(f"{trick:<12} {hold.mean():7.1f} {quality.mean():14.1%} {coverage.mean():10.3f} {distance.mean():7.3f}   "
               f"{words}", flush=True)  # fmt: skip
         axis.scatter(*modes.T, s=30, color="#d9721e")
         axis.scatter(*runs[0][0].T, s=1)

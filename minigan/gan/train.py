@@ -268,11 +268,15 @@ class Trainer:
         """What the generator takes for `count` samples (count, width), drawn from `random`: standard normal latents."""
         return randn(count, self.options.latent, generator=random, dtype=self.dtype)
 
+    def seen(self, images: Tensor) -> Tensor:
+        """Images as the critic is shown them: as they are."""
+        return images
+
     def critic_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """What the critic minimises on the batch in `real`, and figures to report."""
-        real = self.batch["real"]
         with no_grad():
             fake = self.generator(self.inputs(self.options.batch_size, self.random["latent_d"]))
+        real, fake = self.seen(self.batch["real"]), self.seen(fake)
         d_real, d_fake = (self.loss.head(self.critic(images)) for images in (real, fake))
         objective = self.loss.discriminator(d_real, d_fake)
         figures = {"d_loss": objective, **self.loss.figures(d_real, d_fake)}
@@ -280,7 +284,7 @@ class Trainer:
 
     def generator_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """What the generator minimises on fresh latents, and figures to report."""
-        fake = self.generator(self.inputs(self.options.batch_size, self.random["latent_g"]))
+        fake = self.seen(self.generator(self.inputs(self.options.batch_size, self.random["latent_g"])))
         objective = self.adversarial(self.critic(fake), self.critic)
         return objective, {"g_loss": objective}
 

@@ -262,8 +262,8 @@ def _labelled(row: Loss, labels: Callable, words: str) -> Loss:
         real, fake = labels(r, f)
         return mean(square(r - real)) / 2 + mean(square(f - fake)) / 2
 
-    told = logits if row.output is Output.LOGIT else squares
-    return replace(row, discriminator=told, convention=f"{row.convention}; {words}")
+    discriminator = logits if row.output is Output.LOGIT else squares
+    return replace(row, discriminator=discriminator, convention=f"{row.convention}; {words}")
 
 
 def noisy(row: Loss, rate: float, random: Generator | None = None) -> Loss:

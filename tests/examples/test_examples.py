@@ -20,8 +20,8 @@ EXAMPLES = sorted(path.stem for path in FOLDER.glob("[0-9]*.py"))
 SHOWS = {
     "40_ring": "of 8 modes, .* of high quality",
     "41_tricks_against_collapse": "packing, seed 11 (.|\n)*N\\(0, 0.3\\^2\\)  +0.0  +0.0  +0.000  +0.000  +infinite",
-    "27_tricks_measured": "packing .*(helps|hurts|no difference seen) \\(",
     "65_cyclegan": "openmoji to twemoji: L1 to 102 .*, identity map 0.4944, best constant 0.4429, shrunk to 95% 0.4757",
+    "27_tricks_measured": "packing (.|\n)*a blob of their spread holds 0 at 0.4%",
     "66_stargan": "hat: turned over in .*, the other attributes kept in .* judge is right on 99.9%",
     "67_paired_bound": "openmoji to twemoji, trained on 816 pairs: L1 to 204 held-out pairs .*, identity map 0.4830",
     "60_conditional_gan": "% of 1000 samples agree with their label, by a classifier that is right on 98.8%",
@@ -125,8 +125,9 @@ N = r"([-+.\de]+%?)"
 def test_packing_finds_every_mode(tmp_path):
     """Example 41, three seeds: packing finds all eight and spreads more evenly than plain, which leaves some out; a
     blob holds none, real points all."""
+    """Example 41, three seeds: packing finds all eight modes, plain leaves some out."""
     output = example("41_tricks_against_collapse", "--seeds", "3", cwd=tmp_path)
-    found = {name: figures(f"^{name}, seed 1[123] +{N}", output, re.M)[:, 0] for name in ("plain", "packing")}
+    found = {name: figures(f"{name}, seed 1[123] +{N}", output)[:, 0] for name in ("plain", "packing")}
     assert (found["packing"] == 8).all() and found["plain"].sum() < 24, output
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ... import nn, optim
-from ...autograd import Tensor, no_grad
+from ...autograd import Tensor
 from ...backend import Generator
 from ...creation import randn, zeros
 from ..losses import nearest
@@ -73,20 +73,6 @@ class TrickTrainer(Trainer):
         if not self.options.noise:
             return images
         return images + self.sigma * randn(*images.shape, generator=self.random["trick"], dtype=self.dtype)
-
-    def critic_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
-        with no_grad():
-            fake = self.generator(self.inputs(self.options.batch_size, self.random["latent_d"]))
-        real, fake = self.seen(self.batch["real"]), self.seen(fake)
-        d_real, d_fake = (self.loss.head(self.critic(images)) for images in (real, fake))
-        objective = self.loss.discriminator(d_real, d_fake)
-        figures = {"d_loss": objective, **self.loss.figures(d_real, d_fake)}
-        return self.with_penalty(objective, figures, self.critic, real, fake)
-
-    def generator_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
-        fake = self.seen(self.generator(self.inputs(self.options.batch_size, self.random["latent_g"])))
-        objective = self.adversarial(self.critic(fake), self.critic)
-        return objective, {"g_loss": objective}
 
 
 ADAM = {"beta1": 0.5, "beta2": 0.999}

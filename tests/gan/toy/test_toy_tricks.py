@@ -148,7 +148,7 @@ def test_labels_that_are_not_0_and_1():
 
 
 def test_both_players_step_from_the_same_weights():
-    t, twin = trainer("simultaneous"), trainer("simultaneous")
+    t, twin = (trainer("simultaneous", width=16) for _ in "ab")
     d, g, players = by_hand(twin)
     expected = [mg.grad(d, players[0]), mg.grad(g, players[1])]
     t.joint_step()
@@ -159,7 +159,7 @@ def test_both_players_step_from_the_same_weights():
 
 
 def test_consensus_adds_the_field_s_norm_to_both():
-    t, twin = trainer("consensus", consensus=2.0), trainer("consensus")
+    t, twin = trainer("consensus", consensus=2.0, width=16), trainer("consensus", width=16)
     d, g, players = by_hand(twin)
     field = [*mg.grad(d, players[0], create_graph=True), *mg.grad(g, players[1], create_graph=True)]
     far = sum(((v * v).sum() for v in field), mg.zeros(())) / 2
