@@ -163,7 +163,7 @@ const Engine = (() => {
   );
   const step = unary((x) => (x > 0 ? 1 : 0)); // without a vjp: its slope is zero
   const relu = unary(
-    (x) => (x > 0 ? x : 0),
+    (x) => (x <= 0 ? 0 : x),
     (g, y, x) => mul(g, step(x)),
   );
   const sign = unary(Math.sign);

@@ -81,9 +81,8 @@ const Lab = (() => {
       bad = Object.entries(figures).find(([, value]) => !Number.isFinite(value));
     if (bad) {
       run(false);
-      say(
-        `step ${trainer.steps}: ${bad[0]} is no longer a number: it diverged. Lower the rates or bound the slope, then press Reset.`,
-      );
+      const way = "Lower the rates or bound the slope, then press Reset.";
+      say(`step ${trainer.steps}: ${bad[0]} is no longer a number: it diverged. ${way}`);
     }
     if (token !== "d") state.history.add({ step: trainer.steps, ...figures, pull: Pictures.typicalPull(trainer) });
     return !bad;

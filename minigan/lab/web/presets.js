@@ -62,7 +62,7 @@ const PRESETS = [
     see:
       "Another question for D: not real or fake, but how much higher can you be on reals than on samples? It means" +
       " something only if D's slope is bounded. The oldest bound clips D's weights to a small box.",
-    todo: "The ground becomes one smooth ramp: D uses its steepest slope everywhere. Raise the bound to 0.2, lower it to 0.02.",
+    todo: "The ground becomes a smooth hill; the pull is weak but never gone (third chart). Raise the bound to 0.2, lower it to 0.02.",
     set: {
       data: "ring",
       loss: "wasserstein",

@@ -125,10 +125,10 @@ const Settings = (() => {
     const value = text.trim() === "" ? NaN : Number(text);
     if (!Number.isFinite(value) || (row.whole && !Number.isInteger(value)))
       throw Error(`${row.label}: "${text.slice(0, 30)}" is not a ${row.whole ? "whole " : ""}number`);
-    if (value < row.least || value > row.most)
-      throw Error(
-        `${row.label}: ${value} is outside ${row.least} to ${row.most}${/^(width|depth)/.test(name) ? "; a larger network is for minigan toy" : ""}`,
-      );
+    if (value < row.least || value > row.most) {
+      const way = /^(width|depth)/.test(name) ? "; a larger network is for minigan toy" : "";
+      throw Error(`${row.label}: ${value} is outside ${row.least} to ${row.most}${way}`);
+    }
     return value;
   }
 
