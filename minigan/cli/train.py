@@ -68,8 +68,10 @@ class TrainCommand(click.Command):
         """The system's options by groups, then those of the command itself."""
         options = [f for f in fields(self._row(ctx).options) if "help" in f.metadata]
         for group in GROUPS:
+            rows = [f for f in options if f.metadata["group"] == group]
+            if not rows:
+                continue
             with formatter.section(group):
-                rows = [f for f in options if f.metadata["group"] == group]
                 formatter.write_dl([(_declaration(f.name, f.type), self._help(ctx, f)) for f in rows])
         own = [p for p in self.get_params(ctx) if isinstance(p, click.Option) and p.name not in _all_options()]
         with formatter.section("This command"):

@@ -38,7 +38,8 @@ def text(options: CommonOptions, figures: dict) -> str:
     lines = [f"{row.name} on {options.data}: {row.what} ({row.paper})"]
     for group in GROUPS:
         values = {f.name: getattr(options, f.name) for f in fields(options) if f.metadata.get("group") == group}
-        lines += ["", group] + [f"  {name:<18} {value if value != '' else '-'}" for name, value in values.items()]
+        lines += ["", group] if values else []
+        lines += [f"  {name:<18} {value if value != '' else '-'}" for name, value in values.items()]
     for name, layers in figures["networks"].items():
         lines += ["", f"{name}: {figures['parameters'][name]:,} parameters"]
         lines += [

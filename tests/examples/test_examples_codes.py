@@ -13,7 +13,7 @@ N = r"([-+]?\d[\d.]*)"
 SHOWS = {
     "80_autoencoder": r"come back as their class: [\d.]+%(.|\n)*realistic: random [\d.]+%, GAN [\d.]+%, held_out",
     "81_vae": r"held-out digits: ELBO -[\d.]+ nats = -[\d.]+ - [\d.]+(.|\n)*blur of random codes: gradient energy",
-    "82_equal_error": r"squared error: a 2.2500, b 2.2500\nln N.* in nats: a 279.38, b 279.38\nthe GAN's critic finds",
+    "82_equal_error": r"squared error: a 2.2500, b 2.2500\nln N.* in nats: a 279.38, b 279.38\n",
     "83_ali": r"1000 held-out images come back(.|\n)*codes against the prior: squared MMD(.|\n)*hole filled: ",
 }
 
@@ -25,9 +25,12 @@ def test_none_is_forgotten():
 @pytest.mark.parametrize("name", SHOWS)
 def test_runs_and_draws(name, tmp_path):
     """A few steps: a sheet that is not blank, and the observable's words."""
-    more = ["--gan-steps", "3"] if name == "80_autoencoder" else []
-    output = example(name, "--steps", "3", "--device", "cpu", *more, cwd=tmp_path)
-    assert "step    3" in output and re.search(SHOWS[name], output), output
+    options = [] if name == "82_equal_error" else ["--steps", "3", "--device", "cpu"]
+    options += ["--gan-steps", "3"] if name == "80_autoencoder" else []
+    output = example(name, *options, cwd=tmp_path)
+    assert ("step    3" in output) == bool(options) and re.search(SHOWS[name], output), output
+    if name == "82_equal_error":  # equal error, and the lone pixel is the less likely one in nearly all digits
+        assert float(re.search(rf"likelier to its neighbours in {N}%", output)[1]) > 90
     (picture,) = tmp_path.glob("*.png")
     with Image.open(picture) as image:
         assert image.size[0] > 200 and len(image.convert("RGB").getcolors(1 << 24)) > 5
@@ -50,20 +53,12 @@ def test_random_codes_look_real_of_a_vae_and_not_of_an_autoencoder(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_the_critic_tells_pixels_apart_that_an_error_does_not(tmp_path):
-    """Example 82: the lone pixel is the less real one to the GAN's critic in at least 80 % of digits."""
-    output = example("82_equal_error", cwd=tmp_path)
-    assert float(re.search(rf"critic finds a the more real in {N}%", output)[1]) > 80, output
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
 def test_ali_returns_digits_and_fills_holes(tmp_path):
     """Example 83: at least 85 % come back as their class, nearer than the nearest training image; a filled hole is
-    nearer to what was lost than the mean image."""
+    nearer to what was lost than the mean image. The hole of the nearest training image is better still."""
     output = example("83_ali", cwd=tmp_path)
     share, error = re.search(rf"as their class in {N}%.*squared error {N}\n", output).groups()
     near = re.search(rf"nearest training image [\d.]+%, {N};", output)[1]
     assert float(share) > 85 and float(error.rstrip(".")) < float(near)
-    filled, _, mean = (float(x) for x in re.findall(rf"squared error in it {N},", output))
+    filled, _, mean, _ = (float(x) for x in re.findall(rf"squared error in it {N},", output))
     assert filled < mean
