@@ -300,9 +300,10 @@ class TorchWatch:
     # Optimisers.
 
     def remember_parameters(self) -> None:
-        """Parameters may be made anew."""
-        for name, network in self.trace.networks.items():
-            for p in network.module.parameters():
+        """Parameters may be made anew; of two networks that share some, the one that was called owns them."""
+        called = {c.network for c in self.trace.of(Call)}
+        for name in sorted(self.trace.networks, key=called.__contains__):
+            for p in self.trace.networks[name].module.parameters():
                 self.parameters[id(p)] = name
 
     def before_step(self, optimiser: Any) -> None:
