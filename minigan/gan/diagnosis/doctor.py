@@ -11,33 +11,25 @@ training: give the doctor a step that was just made.
 
 from __future__ import annotations
 
-import gc
-import io
 import os
 import sys
-import traceback
 from collections.abc import Callable, Iterable
-from contextlib import chdir, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from ... import _user_code
-from ...autograd import Node, Tensor
 from . import numbers, players, slopes
-from .book import Enough, is_users, names_in_sight, place_of
+from .book import names_in_sight
 from .derivative import derivatives
 from .finding import FAULT, Finding
 from .source import unused_averages
-from .trace import NOWHERE, Call, Move, Trace
-from .watch import Watch
+from .trace import Call, Move, Trace
+from .watch import observe
 
 ROUNDS = 4
-LATER = 3
-"""Steps after them, unobserved, at which graphs in memory are counted."""
 NAMES = ("step", "train_step", "training_step", "update", "iteration", "train_one_step", "one_step", "train", "main")
 ORDER = ("stopped", "not-finite", "no-gradient-to-generator", "wrong-parameters")
 """Findings that explain others come first."""
@@ -94,7 +86,12 @@ def diagnose(target: Any, *args: Any, rounds: int = ROUNDS, **kwargs: Any) -> Re
         raise ValueError(f"doctor: at least one step is needed, got rounds {rounds}")
     module, name, function = _function(target)
     make = _arguments(module, name, function, args, kwargs)
-    trace = _torch_trace(function, make, rounds) if _uses_torch(module, function) else observe(function, make, rounds)
+    if _uses_torch(module, function):
+        from .watch_torch import observe_torch
+
+        trace = observe_torch(function, make, rounds)
+    else:
+        trace = observe(function, make, rounds)
     report = Report(name if module is None else f"{name} of {getattr(module, '__file__', None) or module.__name__}")
     report.findings = judged(trace)
     if trace.engine == "minigan" and not trace.error:
@@ -121,74 +118,6 @@ def judged(trace: Trace) -> list[Finding]:
     if any(f.name == "not-finite" for f in findings):  # what follows from it is no news
         findings = [f for f in findings if f.name in ("stopped", "not-finite", "data-range")]
     return sorted(findings, key=lambda f: (f.level != FAULT, ORDER.index(f.name) if f.name in ORDER else len(ORDER)))
-
-
-def observe(function: Callable, make: Callable[[], tuple[tuple, dict]], rounds: int = ROUNDS) -> Trace:
-    """Run a step that trains with minigan under observation. make(): the arguments of each call."""
-    watch = Watch(function, rounds)
-    with TemporaryDirectory() as folder, redirect_stdout(io.StringIO()), np.errstate(all="ignore"):
-        with watch() as trace:
-            looped = _rounds(watch.book, trace, function, make, rounds, folder)
-        if not looped and not trace.error:
-            trace.growth = _growth(function, make, _nodes, trace, folder)
-            trace.keepers = keepers(function, lambda t: isinstance(t, Tensor) and t.node is not None)
-    return trace
-
-
-def _rounds(book: Any, trace: Trace, function: Callable, make: Callable, rounds: int, folder: str) -> bool:
-    """Call the step `rounds` times; whether it looped by itself."""
-    home = Path.cwd()
-    for _ in range(rounds):
-        book.began_call()
-        try:
-            args, kwargs = make()
-            if getattr(function, "main", None) and hasattr(function, "callback"):  # a click command
-                with chdir(folder):
-                    function.main(args=[], standalone_mode=False)  # type: ignore[attr-defined]
-            else:
-                function(*args, **kwargs)
-        except Enough:
-            trace.rounds = rounds
-            return True
-        except Exception as error:
-            trace.error = (f"{type(error).__name__}: {error}", _raised_at(error))
-            return False
-        finally:
-            os.chdir(home)
-        trace.rounds += 1
-    return False
-
-
-def _raised_at(error: Exception):
-    entries = [e for e in traceback.extract_tb(error.__traceback__) if is_users(e.filename)]
-    return place_of(entries[-1].filename, entries[-1].lineno or 0) if entries else NOWHERE
-
-
-def _growth(function: Callable, make: Callable, count: Callable[[], int], trace: Trace, folder: str) -> list[int]:
-    counts = []
-    for _ in range(LATER):
-        try:
-            args, kwargs = make()
-            function(*args, **kwargs)
-        except Exception:
-            return []
-        counts.append(count())
-    return counts
-
-
-def _nodes() -> int:
-    return sum(type(o) is Node for o in gc.get_objects())
-
-
-def keepers(function: Callable, has_graph: Callable[[Any], bool]) -> list[str]:
-    """The names, in the user's sight, of tensors with a graph and of lists of them."""
-    found = []
-    for name, value in names_in_sight(function):
-        values = value[-3:] if isinstance(value, list) else [value]
-        flat = [x for v in values for x in (v if isinstance(v, (tuple, list)) else (v,))]
-        if any(has_graph(x) for x in flat):
-            found.append(name)
-    return list(dict.fromkeys(found))[:3]
 
 
 def _about(trace: Trace) -> list[str]:
@@ -274,9 +203,3 @@ def _uses_torch(module: Any, function: Callable) -> bool:
     return any(isinstance(v, (torch.nn.Module, torch.optim.Optimizer)) for v in values) or any(
         v is torch for v in values
     )
-
-
-def _torch_trace(function: Callable, make: Callable, rounds: int) -> Trace:
-    from .watch_torch import observe_torch
-
-    return observe_torch(function, make, rounds)

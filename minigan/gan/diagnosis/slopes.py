@@ -122,7 +122,7 @@ def _form(inner: Inner) -> Iterator[Finding]:
         elif a < 0:
             evidence = f"the loss falls as the penalty grows: its weight in the loss is {a * count / 2:.3g}"
             yield Finding("penalty-sign", evidence, inner.place)
-    elif squared < 1e-2 and low < 0 and high * np.ptp(n**2) > 0.1 * np.abs(c).max():
+    elif squared < 1e-2 and low < 0 and high * np.ptp(n**2) > 1e-3 * np.abs(c).max():
         evidence = (
             f"the penalty asks of the squared norm what belongs to the norm (norms {n.min():.3g} to {n.max():.3g})"
         )

@@ -6,6 +6,7 @@ they did before. Captured steps run their function, so that nothing is hidden in
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from ...nn.module import Module
 from ...optim.average import WeightAverage
 from ...optim.optimizer import Optimizer
 from .book import Book, is_users, names_in_sight, place
+from .look import look
 from .trace import Call, Inner, Move, Network, Pass, Trace, share_at_the_bound
 
 SHAPES = {
@@ -39,6 +41,16 @@ SHAPES = {
 """Ops that move numbers and leave them as they are."""
 KEPT = 60
 """Outputs of networks that are kept to ask later passes for their slopes."""
+
+
+def observe(function: Callable, make: Callable[[], tuple[tuple, dict]], rounds: int) -> Trace:
+    """Run a step that trains with minigan under observation. make(): the arguments of each call."""
+    has_graph = lambda x: isinstance(x, Tensor) and x.node is not None  # noqa: E731
+    return look(Watch(function, rounds), function, make, rounds, _nodes, has_graph)
+
+
+def _nodes() -> int:
+    return sum(type(o) is Node for o in gc.get_objects())
 
 
 class Watch:
@@ -297,9 +309,10 @@ class Watch:
     # Optimisers.
 
     def remember_parameters(self) -> None:
-        """Parameters may be made anew."""
-        for name, network in self.trace.networks.items():
-            for p in network.module.parameters():
+        """Parameters may be made anew; of two networks that share some, the one that was called owns them."""
+        called = {c.network for c in self.trace.of(Call)}
+        for name in sorted(self.trace.networks, key=called.__contains__):
+            for p in self.trace.networks[name].module.parameters():
                 self.parameters[id(p)] = name
 
     def stepped(self, optimiser: Optimizer, closure: Callable | None) -> Any:

@@ -8,16 +8,15 @@ computed from.
 from __future__ import annotations
 
 import gc
-import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
-from tempfile import TemporaryDirectory
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from .book import Book, names_in_sight, place
+from .look import look
 from .trace import Call, Inner, Move, Network, Pass, Trace, share_at_the_bound
 
 ENDS = {"SigmoidBackward0": "sigmoid", "TanhBackward0": "tanh", "ReluBackward0": "relu"}
@@ -48,16 +47,8 @@ def observe_torch(function: Callable, make: Callable, rounds: int) -> Trace:
     """Run a step that trains with PyTorch under observation."""
     import torch
 
-    from .doctor import _growth, _rounds, keepers
-
-    watch = TorchWatch(function, rounds)
-    with TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
-        with watch() as trace:
-            looped = _rounds(watch.book, trace, function, make, rounds, folder)
-        if not looped and not trace.error:
-            trace.growth = _growth(function, make, _graphs, trace, folder)
-            trace.keepers = keepers(function, lambda t: isinstance(t, torch.Tensor) and t.grad_fn is not None)
-    return trace
+    has_graph = lambda x: isinstance(x, torch.Tensor) and x.grad_fn is not None  # noqa: E731
+    return look(TorchWatch(function, rounds), function, make, rounds, _graphs, has_graph)
 
 
 def _graphs() -> int:
@@ -309,9 +300,10 @@ class TorchWatch:
     # Optimisers.
 
     def remember_parameters(self) -> None:
-        """Parameters may be made anew."""
-        for name, network in self.trace.networks.items():
-            for p in network.module.parameters():
+        """Parameters may be made anew; of two networks that share some, the one that was called owns them."""
+        called = {c.network for c in self.trace.of(Call)}
+        for name in sorted(self.trace.networks, key=called.__contains__):
+            for p in self.trace.networks[name].module.parameters():
                 self.parameters[id(p)] = name
 
     def before_step(self, optimiser: Any) -> None:

@@ -429,7 +429,7 @@ fault(
     "a sigmoid against images in [-1, 1]",
     "r1_images",
     "data-range",
-    ("nn.Conv2d(12, 3, 1), nn.Tanh()", "nn.Conv2d(12, 3, 1), nn.Sigmoid()"),
+    ("nn.Conv2d(12, 3, 1),\n    nn.Tanh()", "nn.Conv2d(12, 3, 1),\n    nn.Sigmoid()"),
 )
 fault(
     "a ReLU at the end of G",
@@ -497,7 +497,7 @@ fault(
     ("clip(CLIP)\n\n\ndef", "critic[0].bias.data[:] = -8.0\n\n\ndef"),
     ("        clip(CLIP)\n", ""),
 )
-WARM_UP = """for _ in range(300):
+WARM_UP = """for _ in range(60):
     _x, _f = mg.tensor(step_inputs()[0]), G(mg.rand(18, Z) * 2 - 1).detach()
     _d = D[:-1]
     _loss = F.softplus(-_d(_x)).mean() + F.softplus(_d(_f)).mean()
