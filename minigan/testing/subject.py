@@ -256,9 +256,9 @@ def problems(subject: Subject, seed: int = 0, shapes: Sequence[tuple] | None = N
         yield from accepted
         return
     count = 0
-    for found in _automatic(subject, seed):
+    for candidate in _automatic(subject, seed):
         count += 1
-        yield found
+        yield candidate
     if not count:
         raise ValueError(
             f"{subject.name}: none of the usual inputs fits; name shapes, --shape 4,3 for each input, or put"
@@ -316,9 +316,9 @@ def _accepted(
 
 
 def _drawn(subject: Subject, inputs: Sequence[Any], values: str, _: Any, automatic: bool = True) -> Problem:
-    found = problem(subject, inputs, f"{_label(inputs)} in {values}")
-    found.values, found.automatic = values, automatic
-    return found
+    candidate = problem(subject, inputs, f"{_label(inputs)} in {values}")
+    candidate.values, candidate.automatic = values, automatic
+    return candidate
 
 
 def _label(inputs: Sequence[Any]) -> str:

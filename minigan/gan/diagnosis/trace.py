@@ -114,7 +114,7 @@ class Move:
     optimiser: str
     kind: str
     rate: float
-    held: dict[str, float]
+    lengths: dict[str, float]
     orphans: int
     moved: dict[str, float] = field(default_factory=dict)
     passes: dict[str, frozenset[int]] = field(default_factory=dict)

@@ -339,7 +339,7 @@ class Watch:
         before = {}
         for name, own in owners.items():
             everything = list(self.trace.networks[name].module.parameters())
-            move.held[name] = sum(p.numel() for p in own) / max(1, sum(p.numel() for p in everything))
+            move.lengths[name] = sum(p.numel() for p in own) / max(1, sum(p.numel() for p in everything))
             present = [p for p in own if p._grad is not None]
             move.missing[name] = 1 - len(present) / len(own)
             move.frozen[name] = sum(not p.requires_grad for p in own) / len(own)
@@ -354,8 +354,8 @@ class Watch:
             size = sum(float((b**2).sum()) for b in before[name])
             move.moved[name] = float(np.sqrt(change / max(size, 1e-30)))
         self.book.add(move)
-        held = [(p, float(np.linalg.norm(host(p._grad.data)))) for p in params if p._grad is not None]
-        self.pending = [*self.pending[-4:], (move, held)]
+        lengths = [(p, float(np.linalg.norm(host(p._grad.data)))) for p in params if p._grad is not None]
+        self.pending = [*self.pending[-4:], (move, lengths)]
         self.book.enough()
         return result
 
@@ -368,11 +368,13 @@ class Watch:
 
     def settle(self) -> None:
         """Look whether gradients were made smaller after their step."""
-        for move, held in self.pending:
+        for move, lengths in self.pending:
             ratios = [
-                float(np.linalg.norm(host(p._grad.data))) / norm for p, norm in held if p._grad is not None and norm > 0
+                float(np.linalg.norm(host(p._grad.data))) / norm
+                for p, norm in lengths
+                if p._grad is not None and norm > 0
             ]
-            if ratios and len(ratios) == len(held) and 0 < max(ratios) < 0.999 and not move.clipped_later:
+            if ratios and len(ratios) == len(lengths) and 0 < max(ratios) < 0.999 and not move.clipped_later:
                 move.clipped_later = f"{max(ratios):.3g}"
         self.pending = []
 

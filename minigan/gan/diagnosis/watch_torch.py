@@ -199,12 +199,12 @@ class TorchWatch:
     def tagged(self, args: Any, kwargs: Any, result: Any) -> None:
         """Every function of tensors: the result comes from where its arguments come from."""
         torch = self.torch
-        found: list[frozenset] = []
+        matches: list[frozenset] = []
         for x in [*args, *(kwargs or {}).values()]:
             for t in x if isinstance(x, (tuple, list)) else (x,):
                 if isinstance(t, torch.Tensor):
-                    found.append(self.book.tags(_owner(t)))
-        tags = frozenset().union(*found) if found else frozenset()
+                    matches.append(self.book.tags(_owner(t)))
+        tags = frozenset().union(*matches) if matches else frozenset()
         if tags:
             for t in result if isinstance(result, (tuple, list)) else (result,):
                 if isinstance(t, torch.Tensor):
@@ -287,12 +287,12 @@ class TorchWatch:
         if not tensors:
             return event
         seeds = [self.torch.ones_like(y) if s is None else s for y, s in zip(outputs, seeds, strict=True)]
-        found = self.torch.autograd.grad(list(outputs), tensors, seeds, retain_graph=True, allow_unused=True)
-        for (call, y), g in zip(calls, found, strict=False):
+        matches = self.torch.autograd.grad(list(outputs), tensors, seeds, retain_graph=True, allow_unused=True)
+        for (call, y), g in zip(calls, matches, strict=False):
             if g is not None:
                 event.slopes[call.number] = _array(g)
                 event.ops[call.number] = frozenset(BENT.get(n, n) for n in _between(graph, y.grad_fn))
-        for (inner, _), g in zip(slopes, found[len(calls) :], strict=True):
+        for (inner, _), g in zip(slopes, matches[len(calls) :], strict=True):
             if g is not None:
                 inner.cotangent, inner.in_pass = _array(g), event.number
         return event
@@ -323,7 +323,7 @@ class TorchWatch:
         before = {}
         for network, own in owners.items():
             everything = list(self.trace.networks[network].module.parameters())
-            move.held[network] = sum(p.numel() for p in own) / max(1, sum(p.numel() for p in everything))
+            move.lengths[network] = sum(p.numel() for p in own) / max(1, sum(p.numel() for p in everything))
             present = [p for p in own if p.grad is not None]
             move.missing[network] = 1 - len(present) / len(own)
             move.frozen[network] = sum(not p.requires_grad for p in own) / len(own)
@@ -346,17 +346,17 @@ class TorchWatch:
             size = sum(float((b**2).sum()) for b in before[network])
             move.moved[network] = float(np.sqrt(change / max(size, 1e-30)))
         self.book.add(move)
-        held = [
+        lengths = [
             (p, float(np.linalg.norm(_array(p.grad)))) for own in owners.values() for p in own if p.grad is not None
         ]
-        self.pending = [*self.pending[-4:], (move, held)]
+        self.pending = [*self.pending[-4:], (move, lengths)]
         self.book.enough()
 
     def settle(self) -> None:
         """Look whether gradients were made smaller after their step."""
-        for move, held in self.pending:
-            ratios = [float(np.linalg.norm(_array(p.grad))) / n for p, n in held if p.grad is not None and n > 0]
-            if ratios and len(ratios) == len(held) and 0 < max(ratios) < 0.999:
+        for move, lengths in self.pending:
+            ratios = [float(np.linalg.norm(_array(p.grad))) / n for p, n in lengths if p.grad is not None and n > 0]
+            if ratios and len(ratios) == len(lengths) and 0 < max(ratios) < 0.999:
                 move.clipped_later = f"{max(ratios):.3g}"
         self.pending = []
 
