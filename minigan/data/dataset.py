@@ -88,13 +88,16 @@ class Dataset:
         turn, class by class. Raises ValueError for another part."""
         if part not in ("validation", "test"):
             raise ValueError(f"half: part {part!r} is not validation or test")
-        odd, pairs = part == "test", np.empty((0, 1), np.int64) if self.pairs is None else self.pairs
+        pairs = np.empty((0, 1), np.int64) if self.pairs is None else self.pairs
         alone = np.setdiff1d(self.held_out, pairs)
-        if self.labels is not None:
-            alone = alone[np.argsort(self.labels[alone], kind="stable")]
-            pairs = pairs[np.argsort(self.labels[pairs[:, 0]], kind="stable")]
-        rows = np.sort(np.concatenate([pairs[odd::2].ravel(), alone[odd::2]]))
-        return replace(self, held_out=rows, pairs=None if self.pairs is None else pairs[odd::2])
+        own, others = (rows[self._dealt(rows[:, 0], part == "test")] for rows in (pairs, alone[:, None]))
+        rows = np.sort(np.concatenate([own.ravel(), others.ravel()]))
+        return replace(self, held_out=rows, pairs=None if self.pairs is None else own)
+
+    def _dealt(self, rows: np.ndarray, odd: bool) -> np.ndarray:
+        """Every other place of `rows`, from the second on if `odd`, counted class by class."""
+        order = np.arange(len(rows)) if self.labels is None else np.argsort(self.labels[rows], kind="stable")
+        return np.sort(order[odd::2])
 
     def rows(self, part: str = "train", label: str | None = None, **attributes: str) -> np.ndarray:
         """Indices of the images of a part ("train" or "held_out") with a class name and attribute values.

@@ -133,10 +133,10 @@ class CycleGAN(TranslationTrainer):
         values = _values(domain, self.info)
         return self.dataset.rows(part, **values) if values else self.dataset.rows(part, label=domain)
 
-    def pairs(self, half: str) -> np.ndarray | None:
-        """Rows (P, 2) of one half's held-out images, of A alone and of B alone, that show the same thing; None where
-        the set has none."""
-        pairs = self.dataset.half(half).pairs
+    def pairs(self, part: str) -> np.ndarray | None:
+        """Rows (P, 2) of the held-out images of a half, or of "all", of A alone and of B alone, that show the same
+        thing; None where the set has none."""
+        pairs = (self.dataset if part == "all" else self.dataset.half(part)).pairs
         if pairs is None:
             return None
         a, b = (np.isin(pairs, self.rows(domain, "held_out")) for domain in self.domains())
@@ -263,11 +263,11 @@ class CycleGAN(TranslationTrainer):
         return prepared(self.dataset, index, self.options.size)
 
     def observe(self, count: int, random: Generator, details: bool = False) -> Observation:
-        """Of the held-out images' test half, at most `count` of each domain: the cycle's L1, and L1 to the true pairs
-        beside null models, where there are pairs. details: a table with the looks of all, before the judge of classes
-        where there is one. Images are in [-1, 1]."""
-        names, pairs, trial = self.domains(), self.pairs("test"), self.pairs("validation")
-        half = self.dataset.half("test").held_out
+        """Of the held-out images of `split`, at most `count` of each domain: the cycle's L1, and L1 to the true pairs
+        beside null models, whose sizes are chosen on the other half, where there are pairs. details: a table with the
+        looks of all, before the judge of classes where there is one. Images are in [-1, 1]."""
+        names, half = self.domains(), self.yardstick.held_out
+        pairs, trial = self.pairs(self.split), self.pairs("test" if self.split == "validation" else "validation")
         columns = [np.intersect1d(self.rows(n, "held_out"), half) for n in names] if pairs is None else list(pairs.T)
         index = [column[:count] for column in columns]
         real, figures, lines = [self._real(rows) for rows in index], {"images": len(index[0])}, []

@@ -243,12 +243,12 @@ class StarGAN(TranslationTrainer):
         return np.concatenate(rows)[:count]
 
     def observe(self, count: int, random: Generator, details: bool = False) -> Observation:
-        """For each attribute and value, turned over on images of the held-out test half (at most `count`): how often a
+        """For each attribute and value, turned over on held-out images of `split` (at most `count`): how often a
         judge reads the new value and the others as they were, and how much the translations look like real images of
         that value, beside real images and null models. Where one attribute hides another, as a hat does the hair, the
         share kept is low also for a perfect translator."""
         judge, record = attributes.load_for(self.dataset)
-        dataset, mine, accuracy = self.dataset.half("test"), list(self.columns()), record["held_out_accuracy"]
+        dataset, mine, accuracy = self.yardstick, list(self.columns()), record["held_out_accuracy"]
         rows = dataset.held_out[:count]
         truth, (images, values) = dataset.attributes[rows], self._held_out(rows)
         yardstick = attribute_edits.Yardstick(judge, dataset, mine, self.options.size)

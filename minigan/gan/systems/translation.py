@@ -11,7 +11,10 @@ from ..train import Trainer
 
 
 class TranslationTrainer(Trainer):
-    """The base of `cyclegan` and `stargan`: the learning rate falls to zero over the second half of the steps."""
+    """The base of `cyclegan` and `stargan`: the learning rate falls to zero over the second half of the steps, and they
+    are judged on the test half of the held-out images where nobody says otherwise."""
+
+    split = "test"
 
     def anneal(self) -> None:
         left = 1 - self.steps_done / max(self.options.steps, 1)
