@@ -10,7 +10,6 @@ from ..methods import PUBLIC
 from .opcase import POSITIVE, REAL, BadCall, OpCase, Values, call
 
 ONES = np.ones((2, 3), np.float32)
-BITS = np.array([6, 3, -1])
 
 
 def _method(name: str, *samples, edge=(), error_inputs=()) -> OpCase:
@@ -179,11 +178,10 @@ def _bits(name: str) -> OpCase:
     """Of bools and of integers; no input requires a gradient."""
 
     def both(*x: Tensor) -> tuple[Tensor, ...]:
-        return PUBLIC[name](*(v > 0 for v in x)), PUBLIC[name](*(make(BITS + i) for i in range(len(x))))
+        return PUBLIC[name](*(v > 0 for v in x)), PUBLIC[name](*((9 * v).long() for v in x))
 
     def torchs(torch, *x):
-        numbers = (torch.from_numpy(BITS + i) for i in range(len(x)))
-        return getattr(torch, name)(*(v > 0 for v in x)), getattr(torch, name)(*numbers)
+        return getattr(torch, name)(*(v > 0 for v in x)), getattr(torch, name)(*((9 * v).long() for v in x))
 
     return OpCase(
         name,
