@@ -354,7 +354,7 @@ STARGAN = System(
         base=16,
         average=0.998,
         size=16,
-        steps=4000,
+        steps=8000,
     ),
     "one translator sets several attributes, one critic also names them",
     "Choi et al. 2018",
