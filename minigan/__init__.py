@@ -75,7 +75,7 @@ _DTYPES = {
 
 def __getattr__(name: str) -> object:
     """Rooms that are loaded when somebody first names them, `minigan.optim`, and dtypes, `minigan.long`."""
-    if name in {"autograd", "data", "gan", "nn", "optim", "trace", "utils", "viz"}:
+    if name in {"autograd", "data", "gan", "nn", "optim", "profiler", "utils", "viz"}:
         return _import_module(f"{__name__}.{name}")
     if name in _DTYPES:
         return _DTYPES[name]
@@ -131,4 +131,4 @@ __all__ = [
 __all__.extend(methods.PUBLIC)
 
 if _os.environ.get("MINIGAN_DEBUG", "0") != "0":
-    _import_module(f"{__name__}.trace.debug").from_environment()
+    _import_module(f"{__name__}.profiler.debug").from_environment()

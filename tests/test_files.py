@@ -119,11 +119,12 @@ def test_every_command_refuses_before_it_does_anything(tmp_path, monkeypatch, pa
         (tmp_path / "x.png").write_text("a file, not a folder")
     else:
         os.mkfifo(tmp_path / "pipe.png")
-        (tmp_path / "x.png").symlink_to("pipe.png")
+        for link in ("x.png", "x.svg"):
+            (tmp_path / link).symlink_to("pipe.png")
     before = {p.name: p.lstat().st_mode for p in tmp_path.iterdir()}
-    command = dict(commands(main))[path]
+    command, name = dict(commands(main))[path], "x.svg" if path == ("graph",) else "x.png"
     arguments = ["x" for p in command.params if isinstance(p, click.Argument) for _ in range(p.required)]
-    result = CliRunner().invoke(main, [*path, *arguments, option.opts[-1], "x.png"])
+    result = CliRunner().invoke(main, [*path, *arguments, option.opts[-1], name])
     assert result.exit_code == (2 if option.type is FOLDER else 1), result.output
-    assert "x.png" in result.output
+    assert name in result.output
     assert {p.name: p.lstat().st_mode for p in tmp_path.iterdir()} == before

@@ -44,9 +44,9 @@ def graph(target, out, order, seed) -> dict:
     order of derivative, a row for each layer.
     """
     from .._files import atomic_write
-    from ..trace import draw
-    from ..trace.graph import graph as boxes_of
-    from ..trace.target import target as find
+    from ..profiler import draw
+    from ..profiler.graph import graph as boxes_of
+    from ..profiler.target import target as find
 
     tape = find(target, order, seed).tape(whole=False)
     boxes = boxes_of(tape)
@@ -77,9 +77,9 @@ def trace(target, captured, details, perfetto, order, seed) -> dict:
     TARGET is a system (wgan-gp, wgan-gp:generator), an example (03_wgan_gp) or file.py:function.
     """
     from .._files import atomic_write
-    from ..trace import table
-    from ..trace.cost import roofline
-    from ..trace.target import target as find
+    from ..profiler import table
+    from ..profiler.cost import roofline
+    from ..profiler.target import target as find
 
     step = find(target, order, seed)
     if captured:

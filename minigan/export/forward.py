@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import nn
 from ..autograd import Op, Tensor, array_of, no_grad
-from ..trace import Tape
+from ..profiler import Tape
 
 ROWS = (2, 3)
 

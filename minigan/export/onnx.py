@@ -301,7 +301,20 @@ def _cast(graph: _Graph, call: Call, places: list[str]) -> str:
     return graph.node("Cast", places[:1], to=graph.helper.np_dtype_to_tensor_dtype(call.outputs[0][0].dtype))
 
 
+def _argmax(graph: _Graph, call: Call, places: list[str]) -> str:
+    op: Any = call.op
+    return graph.node("ArgMax", places, axis=op.axis, keepdims=int(op.keepdim))
+
+
+def _one_hot(graph: _Graph, call: Call, places: list[str]) -> str:
+    op: Any = call.op
+    off_on = graph.constant(np.array([0, 1], call.outputs[0][0].dtype))
+    return graph.node("OneHot", [places[0], graph.whole([op.classes]), off_on])
+
+
 OPS: dict[str, Writer] = {
+    "argmax": _argmax,
+    "one_hot": _one_hot,
     "reshape": _reshape,
     "permute": lambda graph, call, places: graph.node("Transpose", places, perm=list(call.op.axes)),  # type: ignore[attr-defined]
     "broadcast_to": lambda graph, call, places: graph.node("Expand", [places[0], graph.shape(sizes(call.outputs[0]))]),

@@ -212,6 +212,9 @@ def _key(key: object) -> str:
 
 
 EXPRESSIONS: dict[str, Callable[[Call, list[str], Any], str]] = {
+    "argmax": lambda call, x, op: f"{x[0]}.argmax({op.axis}, {op.keepdim})",
+    "one_hot": lambda call, x, op: f"nn.functional.one_hot({x[0]}, {op.classes})",
+    "cast": lambda call, x, op: f"{x[0]}.to(torch.{op.dtype})",
     "reshape": lambda call, x, op: f"{x[0]}.reshape({_shape(call)})",
     "broadcast_to": lambda call, x, op: f"{x[0]}.expand({_shape(call)})",
     "permute": lambda call, x, op: f"{x[0]}.permute({', '.join(map(str, op.axes))})",

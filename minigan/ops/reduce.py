@@ -205,7 +205,7 @@ SHORT = 16
 def _parts(x, axes: tuple[int, ...]) -> list:
     """x at each place of one short axis, at least 2 of them: NumPy takes the extreme of a few whole arrays some 30
     times as fast as it goes along a short axis. None of them where x is no NumPy array or the axis is long."""
-    if len(axes) > 1 or not isinstance(x, np.ndarray) or not 2 <= x.shape[axes[0]] <= SHORT:
+    if len(axes) != 1 or not isinstance(x, np.ndarray) or not 2 <= x.shape[axes[0]] <= SHORT:
         return []
     return [x[(*[slice(None)] * axes[0], i)] for i in range(x.shape[axes[0]])]
 

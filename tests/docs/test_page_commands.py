@@ -25,6 +25,7 @@ from PIL import Image
 
 from minigan import cudasim, data
 from minigan.cli import main
+from minigan.gan.systems import SYSTEMS
 
 HEADS = ("minigan", "pytest", "python", "python3", "pip", "mkdocs", "ruff", "source", ".ci/run")
 WORDS = {"SYSTEM": "wgan-gp", "DATA": "digits", "PAGE": "index", "DIR": "out", "S": "0", "OP": "tanh"}
@@ -59,6 +60,14 @@ def commands() -> dict[str, tuple[list[str], str]]:
     return table
 
 
+STEP = """
+import minigan as mg
+x = mg.ones(2, 2).requires_grad_()
+def step():
+    return (x.tanh() * x).sum()
+"""
+
+
 class World:
     """A folder with what the commands name: runs of two steps, a face, a folder of images, points, a kernel."""
 
@@ -66,6 +75,8 @@ class World:
         self.folder, self.runs = folder, {}
         rng = np.random.default_rng(0)
         Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8)).save(folder / "face.png")
+        Image.open(folder / "face.png").save(folder / "mine.png")
+        (folder / "step.py").write_text(STEP)
         for label in ("a", "b"):
             (folder / "images" / label).mkdir(parents=True)
             for k in range(50):
@@ -150,6 +161,20 @@ def on_a_run(words, world):
         system = "cgan"
     few = ["-n", "20"] if words[0] == "eval" else []  # the last one holds
     world.call(words[0], world.run_of(system), *words[2:], *few)
+
+
+def looked_into(words, world):
+    """The target must be a system or an example; a small program is looked into instead."""
+    place = words[1].partition(":")[0]
+    assert place in SYSTEMS or importlib.util.find_spec(f"minigan.examples.{place}")
+    world.call(words[0], f"{world.folder / 'step.py'}:step", *words[2:])
+
+
+def exported(words, world):
+    """On a run of two steps, where the package that it needs is installed."""
+    if words[1] == "onnx":
+        pytest.importorskip("onnx")
+    world.call(*words[:2], world.run_of("wgan-gp"), *words[3:])
 
 
 def toy_points(words, world):
@@ -294,6 +319,10 @@ KINDS: dict[str, Callable] = {
     "minigan traverse": on_a_run,
     "minigan interpolate": on_a_run,
     "minigan strip": on_a_run,
+    "minigan report": on_a_run,
+    "minigan export": exported,
+    "minigan graph": looked_into,
+    "minigan trace": looked_into,
     "minigan translate": on_a_run,
     "minigan toy": toy_points,
     "minigan data": data_set,

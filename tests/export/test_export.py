@@ -88,6 +88,7 @@ FORMULAS = {
     "two new axes": lambda x: x.reshape(-1, 2, 3).permute(0, 2, 1) @ mg.ones(2, 4),
     "rsqrt, exp, log": lambda x: (x.exp() + 1).rsqrt() + (x.abs() + 1).log(),
     "softplus, sigmoid, tanh": lambda x: mg.functional.softplus(x) * x.sigmoid() + x.tanh(),
+    "the largest as one hot": lambda x: mg.functional.one_hot(x.argmax(1), 6).to(x.dtype) * x,
     "expand": lambda x: x.reshape(-1, 1, 6).expand(-1, 2, 6),
 }
 

@@ -204,4 +204,4 @@ def test_results_stopped_by_a_signal(tmp_path, monkeypatch, stop_after, number, 
     result = CliRunner().invoke(main, words)
     assert result.exit_code == code, result.output
     assert "stopped at step 2" in result.output and "Traceback" not in result.output
-    assert checkpoint.latest(tmp_path / "results" / "gan-0").step == 2
+    assert checkpoint.latest(tmp_path / "results" / "gan-1").step == 2

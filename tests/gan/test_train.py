@@ -141,7 +141,16 @@ def test_run_folder(tmp_path, monkeypatch, capsys):
     assert Path(figures["run"]) == folder and figures["samples"] == 100
     assert json.loads((folder / "training_options.json").read_text())["batch_size"] == 8
     assert sorted(p.name for p in folder.iterdir()) == sorted(
-        ["training_options.json", "log.txt", "stats.jsonl", "reals.png", "fakes_init.png", "training.gif", "curves.png"]
+        [
+            "training_options.json",
+            "log.txt",
+            "stats.jsonl",
+            "norms.jsonl",
+            "reals.png",
+            "fakes_init.png",
+            "training.gif",
+            "curves.png",
+        ]
         + ["metric-classifier.jsonl"]
         + [f"fakes{n:06d}.png" for n in (2, 4, 6, 8, 9)]
         + [f"checkpoint-{n:06d}.{e}" for n in (6, 8, 9) for e in ("json", "safetensors")]

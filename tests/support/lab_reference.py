@@ -52,8 +52,8 @@ class Wide(ToyTrainer):
     def _networks(self):
         return tuple(network.to(dtype=np.float64) for network in super()._networks())
 
-    def latent(self, random: Generator) -> Tensor:
-        return cast(super().latent(random), np.float64)
+    def latent(self, random: Generator, *where) -> Tensor:
+        return cast(super().latent(random, *where), np.float64)
 
     def weights(self) -> list[np.ndarray]:
         """G's and D's parameters in the page's order: a layer's weight, its bias; minibatch discrimination last."""

@@ -1007,7 +1007,7 @@ CODES = (
     ("the pair's number reads no code", "networks.encoders:PairCritic.forward", "PAIR",
      "leaky_relu(self.code(z), 0.2)", "image"),
     ("one player alone is not fed", "train:Trainer.half_steps", "ALONE",
-     'self.players["generator"], self.feed)]', 'self.players["generator"], lambda: None)]'),
+     "generator, self.feed)]", "generator, lambda: None)]"),
     ("the encoder helps the critic", "systems.ali:InferenceTrainer.generator_loss", "ALI_G",
      "generator(-self.critic(x, code))", "generator(self.critic(x, code))"),
     ("the encoder does not play", "systems.ali:InferenceTrainer.generator_loss", "ALI_G",

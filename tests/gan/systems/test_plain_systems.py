@@ -258,7 +258,8 @@ def judged(tmp_path, monkeypatch):
     monkeypatch.setattr(classifier, "cache_folder", lambda: tmp_path / "data")
     monkeypatch.setattr(attributes, "ASSETS", tmp_path / "assets")
     dataset = data.load("avatars")
-    model = classifier.Classifier(3, list(attributes.groups(dataset).values())[-1].stop)
+    columns = list(attributes.groups(dataset).values())
+    model = attributes.AttributeClassifier(3, columns[-1].stop, len(columns))
     return dataset, model, attributes.save(model.eval(), dataset, attributes.folder_for("avatars"), 0)
 
 

@@ -9,8 +9,8 @@ from worlds import trainer
 
 import minigan as mg
 from minigan import nn
-from minigan.trace import Tape, cost, debug
-from minigan.trace.tape import Full
+from minigan.profiler import Tape, cost, debug
+from minigan.profiler.tape import Full
 
 
 def orders(tape, op):
@@ -124,7 +124,7 @@ def test_a_tape_has_an_end():
 
 
 def test_a_tape_that_keeps_nothing_forgets(monkeypatch):
-    from minigan.trace import tape as module
+    from minigan.profiler import tape as module
 
     monkeypatch.setattr(module, "MEMORY", 20)
     with Tape(keep=False) as tape:

@@ -12,10 +12,10 @@ from worlds import trainer
 import minigan as mg
 from minigan import nn
 from minigan.cli import main
-from minigan.trace import Tape, draw, table
-from minigan.trace.cost import Roofline
-from minigan.trace.graph import graph
-from minigan.trace.target import differentiate, target
+from minigan.profiler import Tape, draw, table
+from minigan.profiler.cost import Roofline
+from minigan.profiler.graph import graph
+from minigan.profiler.target import differentiate, target
 
 PROGRAM = """
 import minigan as mg

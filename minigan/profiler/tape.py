@@ -40,7 +40,7 @@ ROOMS = (
     "nn",
     "ops",
     "optim",
-    "trace",
+    "profiler",
 )
 ENGINE = tuple(f"{PACKAGE / room}" for room in ROOMS)
 """Files whose lines are not the caller's."""

@@ -1,4 +1,4 @@
-"""Rows printed while a program runs: MINIGAN_DEBUG=1 to 4 in the environment, or `with minigan.trace.debug(2):`.
+"""Rows printed while a program runs: MINIGAN_DEBUG=1 to 4 in the environment, or `with minigan.profiler.debug(2):`.
 
 1    number, order, milliseconds, op, shapes
 2    and the range of the values, and the layer
