@@ -24,6 +24,25 @@ LAYERS = {
 }
 """Layers that PyTorch has by the same name, with the same weights and the same arguments."""
 
+METHODS = {
+    *(
+        "apply",
+        "bfloat16",
+        "buffers",
+        "children",
+        "compile",
+        "cpu",
+        "cuda",
+        "double",
+        "eval",
+        "float",
+        "forward",
+        "half",
+    ),
+    *("modules", "parameters", "share_memory", "to", "train", "type", "zero_grad"),
+}
+"""Names of parts that PyTorch's modules have for methods of their own."""
+
 SPECTRAL = ("_orig", "_u", "_v")
 """Endings of the names that spectral norm gives; the file holds the weight that comes of them."""
 
@@ -255,6 +274,7 @@ def _attribute(network: nn.Module, path: str) -> str:
         if _is_counted(children):
             text += f"[{word}]"
         else:
-            text += f".{word}" if depth == 0 else f"[{word!r}]"
+            name = f"._modules[{word!r}]" if word in METHODS else f".{word}"
+            text += name if depth == 0 else f"[{word!r}]"
         module = module.get_submodule(word)
     return text

@@ -376,7 +376,7 @@ def test_commands_run(command, world):
 
 NEED_AN_ARGUMENT = {
     name for name, c in main.commands.items() if any(p.required for p in c.params if isinstance(p, click.Argument))
-} | {"data"}
+} | {"data", "export"}
 
 
 def test_a_command_of_no_kind_is_noticed():

@@ -53,7 +53,8 @@ class Wide(ToyTrainer):
         return tuple(network.to(dtype=np.float64) for network in super()._networks())
 
     def latent(self, random: Generator, *where) -> Tensor:
-        return cast(super().latent(random, *where), np.float64)
+        latents = super().latent(random, *where)
+        return latents if where else cast(latents, np.float64)  # looking is float32
 
     def weights(self) -> list[np.ndarray]:
         """G's and D's parameters in the page's order: a layer's weight, its bias; minibatch discrimination last."""

