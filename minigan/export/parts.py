@@ -77,12 +77,13 @@ def _noting(calls: dict[str, tuple[np.ndarray, ...]], path: str):
 
 
 def _run(trainer: Trainer) -> None:
-    """Both losses once, so that every network is called, on what the batch holds; random numbers go on from where they
-    are."""
+    """Each player's loss once, so that every network is called, on what the batch holds; random numbers go on from
+    where they are."""
     if trainer.loader is not None:
         trainer.feed()
     trainer.generator_loss()
-    trainer.critic_loss()
+    if trainer.critic is not None:
+        trainer.critic_loss()
 
 
 def _names(path: str, arguments: Sequence[np.ndarray]) -> tuple[str, ...]:

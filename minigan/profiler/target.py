@@ -87,7 +87,7 @@ def target(name: str, order: int = 2, seed: int = 0) -> Target:
     ValueError, with the nearest name or the function's file, for what there is none of."""
     place, _, part = name.partition(":")
     if place in SYSTEMS:
-        return _system(name, place, part or PLAYERS[0], seed)
+        return _system(name, place, part, seed)
     if _user_code.is_name(name):
         return _function(name, order)
     if place.endswith(".py"):
@@ -96,10 +96,11 @@ def target(name: str, order: int = 2, seed: int = 0) -> Target:
 
 
 def _system(name: str, system: str, player: str, seed: int) -> Target:
-    if player not in PLAYERS:
-        raise ValueError(f"{name}: the players are {' and '.join(PLAYERS)}")
     options = options_for(system, seed=seed)
     trainer = trainer_for(options, load(options.data, size=options.size))
+    player = player or next(p for p in PLAYERS if p in trainer.players)
+    if player not in trainer.players:
+        raise ValueError(f"{name}: the players are {' and '.join(p for p in PLAYERS if p in trainer.players)}")
     for half_step in trainer.half_steps():
         half_step.feed()
     mover = trainer.players[player]

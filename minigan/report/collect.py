@@ -85,15 +85,16 @@ def _frames(folder: Path) -> list[dict]:
 
 
 def _samples(trainer: Trainer, table: dict[str, Part]) -> dict:
-    """{"inputs": of the first generator, "images": what it makes of them}."""
-    name = next(n for n in table if n.split(".")[0] == "generator")
-    part = table[name]
-    inputs = [x[:SAMPLES] for x in part.inputs]
-    if part.names[0] == "latents" and len(inputs) == 1:
-        inputs = [host(trainer.inputs(SAMPLES, Generator(trainer.options.seed, PREVIEW_STREAM)).data)]
-    with no_grad():
-        images = host(part.network(*map(Tensor, inputs)).data)
-    return {"inputs": inputs, "images": np.clip(images, -1, 1)}
+    """{"inputs": of the first network that makes images, "images": what it makes of them}."""
+    for name, part in table.items():
+        inputs = [x[:SAMPLES] for x in part.inputs]
+        if part.names == ("latents",):
+            inputs = [host(trainer.inputs(SAMPLES, Generator(trainer.options.seed, PREVIEW_STREAM)).data)]
+        with no_grad():
+            images = part.network(*map(Tensor, inputs))
+        if name.split(".")[0] == "generator" and isinstance(images, Tensor) and images.ndim == 4:
+            return {"inputs": inputs, "images": np.clip(host(images.data), -1, 1)}
+    raise ValueError(f"report: {trainer.options.system} has no network that makes images of one argument's shape")
 
 
 def _reals(trainer: Trainer, count: int) -> np.ndarray:
