@@ -82,10 +82,10 @@ def _growth(function: Callable, make: Callable, count: Callable[[], int]) -> lis
 
 def keepers(function: Callable, has_graph: Callable[[Any], bool]) -> list[str]:
     """The names, in the user's sight, of tensors with a graph and of lists of them."""
-    matches = []
+    names = []
     for name, value in names_in_sight(function):
         values = value[-3:] if isinstance(value, list) else [value]
         flat = [x for v in values for x in (v if isinstance(v, (tuple, list)) else (v,))]
         if any(has_graph(x) for x in flat):
-            matches.append(name)
-    return list(dict.fromkeys(matches))[:3]
+            names.append(name)
+    return list(dict.fromkeys(names))[:3]

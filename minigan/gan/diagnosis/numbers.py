@@ -30,7 +30,7 @@ def finite(trace: Trace) -> Iterator[Finding]:
         return
     roles = trace.roles
     for network in trace.networks:
-        moves = [m for m in trace.of(Move) if network in m.lengths and roles.get(network)]
+        moves = [m for m in trace.of(Move) if network in m.shares and roles.get(network)]
         if not moves:
             continue
         change = max(m.moved[network] for m in moves)
@@ -88,7 +88,7 @@ def modes(trace: Trace) -> Iterator[Finding]:
                 call.number in p.slopes and any(p.number in m.passes.get(name, ()) for m in steps)
                 for p in trace.of(Pass)
             )
-            used = [m for m in steps if name in m.lengths and m.number > call.number]
+            used = [m for m in steps if name in m.shares and m.number > call.number]
             if trained or (used and trace.roles.get(name) == "generator"):
                 layers = ", ".join([*network.norms, *network.random][:3])
                 yield Finding("eval-mode", f"{name} trains in evaluation mode, and has {layers}", call.place)

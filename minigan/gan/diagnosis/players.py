@@ -16,7 +16,7 @@ STILL = 1e-12
 
 def moves_of(trace: Trace, network: str) -> list[Move]:
     """The moves of optimisers that hold parameters of a network."""
-    return [m for m in trace.of(Move) if network in m.lengths]
+    return [m for m in trace.of(Move) if network in m.shares]
 
 
 def training(trace: Trace) -> Iterator[Finding]:
@@ -86,24 +86,24 @@ def _last_call(trace: Trace, network: str):
 
 def parameters(trace: Trace) -> Iterator[Finding]:
     """Optimisers that hold another network's parameters, or nobody's."""
-    roles, faults = trace.roles, set()
+    roles, reports = trace.roles, set()
     for move in trace.of(Move):
-        if move.optimiser in faults:
+        if move.optimiser in reports:
             continue
-        kinds = {roles.get(n) for n, share in move.lengths.items() if share > 0.9 and move.moved.get(n, 0.0) > STILL}
+        kinds = {roles.get(n) for n, share in move.shares.items() if share > 0.9 and move.moved.get(n, 0.0) > STILL}
         if {"generator", "critic"} <= kinds:
-            faults.add(move.optimiser)
-            names = " and ".join(move.lengths)
+            reports.add(move.optimiser)
+            names = " and ".join(move.shares)
             yield Finding("wrong-parameters", f"{move.optimiser} moves {names} in one step, both players", move.place)
-        elif move.orphans and not move.lengths:
-            faults.add(move.optimiser)
+        elif move.orphans and not move.shares:
+            reports.add(move.optimiser)
             evidence = f"{move.optimiser} holds {move.orphans} numbers that belong to no network that was called"
             yield Finding("wrong-parameters", evidence, move.place)
     generators = trace.named("generator")
     for critic in trace.named("critic"):
         holders = {m.optimiser: m for m in moves_of(trace, critic)}
         idle = [g for g in generators if not moves_of(trace, g)]
-        if len(holders) > 1 and idle and not faults:
+        if len(holders) > 1 and idle and not reports:
             move = list(holders.values())[-1]
             evidence = f"{' and '.join(holders)} both hold {critic}, and none holds {', '.join(idle)}"
             yield Finding("wrong-parameters", evidence, move.place)
@@ -117,11 +117,11 @@ def gradients(trace: Trace) -> Iterator[Finding]:
         for network, numbers in move.passes.items():
             for n in numbers:
                 users.setdefault(n, []).append((move, network))
-    faults = set()
+    reports = set()
     for number, steps in users.items():
         for (first, network), (later, other) in pairwise(steps):
-            if network == other and first.optimiser == later.optimiser and network not in faults:
-                faults.add(network)
+            if network == other and first.optimiser == later.optimiser and network not in reports:
+                reports.add(network)
                 count = max(len(m.passes.get(network, ())) for m in moves_of(trace, network))
                 evidence = (
                     f"a step of {later.optimiser} uses the gradients of up to {count} backward passes, among them those"
@@ -129,8 +129,8 @@ def gradients(trace: Trace) -> Iterator[Finding]:
                 )
                 yield Finding("gradients-pile-up", evidence, later.place)
         own = {roles.get(n) for _, n in steps}
-        if {"generator", "critic"} <= own and "both" not in faults:
-            faults.add("both")
+        if {"generator", "critic"} <= own and "both" not in reports:
+            reports.add("both")
             event = next(p for p in trace.of(Pass) if p.number == number)
             names = " and of ".join(dict.fromkeys(n for _, n in steps))
             evidence = f"the gradients of one backward pass are used by steps of {names}"
@@ -140,7 +140,7 @@ def gradients(trace: Trace) -> Iterator[Finding]:
 
 def _wasted(trace: Trace, users: dict[int, list[tuple[Move, str]]]) -> Iterator[Finding]:
     """Passes through a network whose gradients nobody uses."""
-    roles, faults = trace.roles, set()
+    roles, reports = trace.roles, set()
     for event in trace.of(Pass):
         used = {n for _, n in users.get(event.number, ())}
         for network in set(event.reached) - used:
@@ -149,10 +149,10 @@ def _wasted(trace: Trace, users: dict[int, list[tuple[Move, str]]]) -> Iterator[
                 not used
                 or role not in ("generator", "critic")
                 or role in {roles.get(n) for n in used}
-                or network in faults
+                or network in reports
             ):
                 continue
-            faults.add(network)
+            reports.add(network)
             name = "critic-not-frozen" if role == "critic" else "fake-not-detached"
             evidence = (
                 f"the pass for {', '.join(sorted(used))} computes {network}'s weight gradients, too, which no step uses"
@@ -169,7 +169,7 @@ def directions(trace: Trace) -> Iterator[Finding]:
     """
     roles, sides, places = trace.roles, {}, {}
     for move in trace.of(Move):
-        players = {roles.get(n) for n in move.lengths} & {"critic", "generator"}
+        players = {roles.get(n) for n in move.shares} & {"critic", "generator"}
         if len(players) != 1:
             continue
         (player,) = players
@@ -225,13 +225,13 @@ def _slope_at(outputs: np.ndarray, slopes: np.ndarray, at: float) -> float:
 def rates(trace: Trace) -> Iterator[Finding]:
     """Learning rates of the players, of one kind of optimiser."""
     roles = trace.roles
-    matches: dict[str, Move] = {}
+    latest: dict[str, Move] = {}
     for move in trace.of(Move):
-        for network in move.lengths:
+        for network in move.shares:
             if roles.get(network):
-                matches[roles[network]] = move
-    if len(matches) == 2:
-        g, d = matches["generator"], matches["critic"]
+                latest[roles[network]] = move
+    if len(latest) == 2:
+        g, d = latest["generator"], latest["critic"]
         if g.kind == d.kind and min(g.rate, d.rate) > 0 and max(g.rate, d.rate) / min(g.rate, d.rate) > 10.5:
             ratio = max(g.rate, d.rate) / min(g.rate, d.rate)
             evidence = f"G's {g.kind} has a rate of {g.rate:g}, D's of {d.rate:g}: a factor of {ratio:.0f}"

@@ -17,13 +17,13 @@ SQUASHING = {"softplus", "sigmoid"}
 
 def penalties(trace: Trace) -> Iterator[Finding]:
     """The gradient penalty, its points, norm, form and sign; each fault once."""
-    faults: set[str] = set()
+    reports: set[str] = set()
     for inner in trace.of(Inner):
         if trace.roles.get(inner.network) not in ("critic", ""):
             continue
         for finding in _of_one(trace, inner):
-            if finding.name not in faults:
-                faults.add(finding.name)
+            if finding.name not in reports:
+                reports.add(finding.name)
                 yield finding
 
 
@@ -177,7 +177,7 @@ def _points(trace: Trace, inner: Inner) -> Iterator[Finding]:
 
 def _batches(trace: Trace, inner: Inner) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Reals and fakes of the same critic step, flat."""
-    moves = [m.number for m in trace.of(Move) if inner.network in m.lengths]
+    moves = [m.number for m in trace.of(Move) if inner.network in m.shares]
     before = max((n for n in moves if n < inner.number), default=-1)
     after = min((n for n in moves if n > inner.number), default=10**9)
     shape, reals, fakes = inner.points.shape, [], []
@@ -232,7 +232,7 @@ def _is_bounded(trace: Trace, network: str) -> bool:
     """A penalty, spectral norm, or weights that lie at a bound."""
     if trace.networks[network].spectral or any(i.network == network for i in trace.of(Inner)):
         return True
-    moves = [m for m in trace.of(Move) if network in m.lengths]
+    moves = [m for m in trace.of(Move) if network in m.shares]
     calls = [c for c in trace.of(Call) if c.network == network and (not moves or c.number > moves[0].number)]
     bounds = [c.weights for c in calls] + [m.weights[network] for m in moves]
     return any(count >= 3 for _, count in bounds)
@@ -246,7 +246,7 @@ def clipping(trace: Trace) -> Iterator[Finding]:
             yield Finding("clipped-after-step", evidence, move.place)
             break
     for network in trace.named("critic"):
-        moves = [m for m in trace.of(Move) if network in m.lengths]
+        moves = [m for m in trace.of(Move) if network in m.shares]
         beyond = 0
         for i, move in enumerate(moves):
             later = moves[i + 1].number if i + 1 < len(moves) else 10**9

@@ -106,15 +106,15 @@ class Inner:
 @dataclass
 class Move:
     """A step of an optimiser. moved: network -> |change of its weights| / |weights|. passes: network -> the numbers of
-    the passes whose gradients it used. missing: network -> share of its parameters that had no gradient. held: network
-    -> share of the network's numbers that the optimiser holds."""
+    the passes whose gradients it used. missing: network -> share of its parameters that had no gradient. shares:
+    network -> share of the network's numbers that the optimiser steps."""
 
     number: int
     place: Place
     optimiser: str
     kind: str
     rate: float
-    lengths: dict[str, float]
+    shares: dict[str, float]
     orphans: int
     moved: dict[str, float] = field(default_factory=dict)
     passes: dict[str, frozenset[int]] = field(default_factory=dict)

@@ -22,9 +22,10 @@ from ...capture.record import Captured
 from ...nn.module import Module
 from ...optim.average import WeightAverage
 from ...optim.optimizer import Optimizer
-from .book import Book, is_users, names_in_sight, place
+from .book import is_users, names_in_sight, place
 from .look import look
-from .trace import Call, Inner, Move, Network, Pass, Trace, share_at_the_bound
+from .observer import Observer
+from .trace import Call, Inner, Network, Pass, Trace, share_at_the_bound
 
 SHAPES = {
     "reshape",
@@ -53,24 +54,14 @@ def _nodes() -> int:
     return sum(type(o) is Node for o in gc.get_objects())
 
 
-class Watch:
-    """The observer. trace: what it saw."""
+class Watch(Observer):
+    """The observer of minigan."""
 
     def __init__(self, function: Callable | None = None, moves: int | None = None) -> None:
-        self.book = Book("minigan", function, moves)
-        self.depth, self.inside, self.relus, self.current = 0, False, 0, ""
-        self.inner: list[tuple[Inner, Tensor]] = []
-        self.parameters: dict[int, str] = {}
-        self.pending: list[tuple[Move, list[tuple[Tensor, float]]]] = []
+        self.relus, self.current = 0, ""
         self.walk, self.op_call = autograd._propagate, Op.__call__
         self.module_call, self.step, self.update = Module.__call__, Optimizer.step, WeightAverage.update
-        for _, value in names_in_sight(function):
-            self.discover(value)
-
-    @property
-    def trace(self) -> Trace:
-        """What was seen."""
-        return self.book.trace
+        super().__init__("minigan", function, moves)
 
     @contextmanager
     def __call__(self) -> Iterator[Trace]:
@@ -308,75 +299,27 @@ class Watch:
 
     # Optimisers.
 
-    def remember_parameters(self) -> None:
-        """Parameters may be made anew; of two networks that share some, the one that was called owns them."""
-        called = {c.network for c in self.trace.of(Call)}
-        for name in sorted(self.trace.networks, key=called.__contains__):
-            for p in self.trace.networks[name].module.parameters():
-                self.parameters[id(p)] = name
-
     def stepped(self, optimiser: Optimizer, closure: Callable | None) -> Any:
         """Optimizer.step."""
         if self.inside:
             return self.step(optimiser, closure)
-        for _, value in names_in_sight(self.book.function):
-            self.discover(value)
-        self.settle()
-        self.remember_parameters()
-        params = [p for group in optimiser.param_groups for p in group["params"]]
-        owners: dict[str, list[Tensor]] = {}
-        for p in params:
-            owners.setdefault(self.parameters.get(id(p), ""), []).append(p)
-        move = Move(
-            self.book.began(),
-            place(),
-            self.book.name_of(optimiser, type(optimiser).__name__),
-            type(optimiser).__name__,
-            float(optimiser.param_groups[0]["lr"]),
-            {},
-            sum(p.numel() for p in owners.pop("", [])),
-        )
-        before = {}
-        for name, own in owners.items():
-            everything = list(self.trace.networks[name].module.parameters())
-            move.lengths[name] = sum(p.numel() for p in own) / max(1, sum(p.numel() for p in everything))
-            present = [p for p in own if p._grad is not None]
-            move.missing[name] = 1 - len(present) / len(own)
-            move.frozen[name] = sum(not p.requires_grad for p in own) / len(own)
-            move.norms[name] = float(np.sqrt(sum(float((host(p._grad.data) ** 2).sum()) for p in present)))
-            move.passes[name] = frozenset().union(*(self.passes_of(p) for p in present))
-            before[name] = [host(p.data).copy() for p in own]
-            move.weights[name] = share_at_the_bound(before[name])
+        move, owners, before = self.before_move(optimiser)
         with np.errstate(all="ignore"):
             result = self.step(optimiser, closure)
-        for name, own in owners.items():
-            change = sum(float(((host(p.data) - b) ** 2).sum()) for p, b in zip(own, before[name], strict=True))
-            size = sum(float((b**2).sum()) for b in before[name])
-            move.moved[name] = float(np.sqrt(change / max(size, 1e-30)))
-        self.book.add(move)
-        lengths = [(p, float(np.linalg.norm(host(p._grad.data)))) for p in params if p._grad is not None]
-        self.pending = [*self.pending[-4:], (move, lengths)]
-        self.book.enough()
+        self.after_move(move, owners, before, [p for group in optimiser.param_groups for p in group["params"]])
         return result
 
-    def passes_of(self, p: Tensor) -> frozenset[int]:
-        """The passes whose gradients lie in a parameter's .grad."""
-        assigned = frozenset(
-            t[1] for t in self.book.tags(owner(p._grad._data)) if isinstance(t, tuple) and t[0] == "pass"
-        )
-        return assigned or self.book.uses.get(id(p), frozenset())
+    def weights(self, p: Tensor) -> np.ndarray:
+        """A copy of a parameter's numbers."""
+        return host(p.data).copy()
 
-    def settle(self) -> None:
-        """Look whether gradients were made smaller after their step."""
-        for move, lengths in self.pending:
-            ratios = [
-                float(np.linalg.norm(host(p._grad.data))) / norm
-                for p, norm in lengths
-                if p._grad is not None and norm > 0
-            ]
-            if ratios and len(ratios) == len(lengths) and 0 < max(ratios) < 0.999 and not move.clipped_later:
-                move.clipped_later = f"{max(ratios):.3g}"
-        self.pending = []
+    def slope(self, p: Tensor) -> np.ndarray | None:
+        """The numbers of its gradient, if it has one."""
+        return None if p._grad is None else host(p._grad.data)
+
+    def memory(self, p: Tensor) -> Any:
+        """What stands for the memory of its gradient."""
+        return None if p._grad is None else owner(p._grad._data)
 
     def averaged(self, average: WeightAverage, source: Module) -> None:
         """WeightAverage.update."""

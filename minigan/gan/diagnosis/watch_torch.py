@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from .book import Book, names_in_sight, place
+from .book import names_in_sight, place
 from .look import look
+from .observer import Observer
 from .trace import Call, Inner, Move, Network, Pass, Trace, share_at_the_bound
 
 ENDS = {"SigmoidBackward0": "sigmoid", "TanhBackward0": "tanh", "ReluBackward0": "relu"}
@@ -58,25 +59,15 @@ def _graphs() -> int:
     return sum(type(o) is torch.Tensor and o.grad_fn is not None for o in gc.get_objects())
 
 
-class TorchWatch:
-    """The observer. trace: what it saw."""
+class TorchWatch(Observer):
+    """The observer of PyTorch."""
 
     def __init__(self, function: Callable | None = None, moves: int | None = None) -> None:
         import torch
 
-        self.torch, self.book = torch, Book("torch", function, moves)
-        self.depth, self.inside = 0, False
-        self.inner: list[tuple[Inner, Any]] = []
-        self.parameters: dict[int, str] = {}
-        self.pending: list[tuple[Move, list[tuple[Any, float]]]] = []
+        self.torch = torch
         self.begun: dict[int, tuple[Move, dict[str, list], dict[str, list]]] = {}
-        for _, value in names_in_sight(function):
-            self.discover(value)
-
-    @property
-    def trace(self) -> Trace:
-        """What was seen."""
-        return self.book.trace
+        super().__init__("torch", function, moves)
 
     @contextmanager
     def __call__(self) -> Iterator[Trace]:
@@ -199,12 +190,12 @@ class TorchWatch:
     def tagged(self, args: Any, kwargs: Any, result: Any) -> None:
         """Every function of tensors: the result comes from where its arguments come from."""
         torch = self.torch
-        matches: list[frozenset] = []
+        tag_sets: list[frozenset] = []
         for x in [*args, *(kwargs or {}).values()]:
             for t in x if isinstance(x, (tuple, list)) else (x,):
                 if isinstance(t, torch.Tensor):
-                    matches.append(self.book.tags(_owner(t)))
-        tags = frozenset().union(*matches) if matches else frozenset()
+                    tag_sets.append(self.book.tags(_owner(t)))
+        tags = frozenset().union(*tag_sets) if tag_sets else frozenset()
         if tags:
             for t in result if isinstance(result, (tuple, list)) else (result,):
                 if isinstance(t, torch.Tensor):
@@ -287,78 +278,38 @@ class TorchWatch:
         if not tensors:
             return event
         seeds = [self.torch.ones_like(y) if s is None else s for y, s in zip(outputs, seeds, strict=True)]
-        matches = self.torch.autograd.grad(list(outputs), tensors, seeds, retain_graph=True, allow_unused=True)
-        for (call, y), g in zip(calls, matches, strict=False):
+        gradients = self.torch.autograd.grad(list(outputs), tensors, seeds, retain_graph=True, allow_unused=True)
+        for (call, y), g in zip(calls, gradients, strict=False):
             if g is not None:
                 event.slopes[call.number] = _array(g)
                 event.ops[call.number] = frozenset(BENT.get(n, n) for n in _between(graph, y.grad_fn))
-        for (inner, _), g in zip(slopes, matches[len(calls) :], strict=True):
+        for (inner, _), g in zip(slopes, gradients[len(calls) :], strict=True):
             if g is not None:
                 inner.cotangent, inner.in_pass = _array(g), event.number
         return event
 
     # Optimisers.
 
-    def remember_parameters(self) -> None:
-        """Parameters may be made anew; of two networks that share some, the one that was called owns them."""
-        called = {c.network for c in self.trace.of(Call)}
-        for name in sorted(self.trace.networks, key=called.__contains__):
-            for p in self.trace.networks[name].module.parameters():
-                self.parameters[id(p)] = name
-
     def before_step(self, optimiser: Any) -> None:
         """Before Optimizer.step."""
-        for _, value in names_in_sight(self.book.function):
-            self.discover(value)
-        self.settle()
-        self.remember_parameters()
-        owners: dict[str, list[Any]] = {}
-        for group in optimiser.param_groups:
-            for p in group["params"]:
-                owners.setdefault(self.parameters.get(id(p), ""), []).append(p)
-        kind, rate = type(optimiser).__name__, float(optimiser.param_groups[0]["lr"])
-        orphans = sum(p.numel() for p in owners.pop("", []))
-        name = self.book.name_of(optimiser, kind)
-        move = Move(self.book.began(), place(), name, kind, rate, {}, orphans)
-        before = {}
-        for network, own in owners.items():
-            everything = list(self.trace.networks[network].module.parameters())
-            move.lengths[network] = sum(p.numel() for p in own) / max(1, sum(p.numel() for p in everything))
-            present = [p for p in own if p.grad is not None]
-            move.missing[network] = 1 - len(present) / len(own)
-            move.frozen[network] = sum(not p.requires_grad for p in own) / len(own)
-            move.norms[network] = float(np.sqrt(sum(float((_array(p.grad) ** 2).sum()) for p in present)))
-            move.passes[network] = frozenset().union(*(self.passes_of(p) for p in present))
-            before[network] = [_array(p) for p in own]
-            move.weights[network] = share_at_the_bound(before[network])
-        self.begun[id(optimiser)] = (move, owners, before)
-
-    def passes_of(self, p: Any) -> frozenset[int]:
-        """The passes whose gradients lie in a parameter's .grad."""
-        assigned = frozenset(t[1] for t in self.book.tags(_owner(p.grad)) if isinstance(t, tuple) and t[0] == "pass")
-        return assigned or self.book.uses.get(id(p), frozenset())
+        self.begun[id(optimiser)] = self.before_move(optimiser)
 
     def after_step(self, optimiser: Any) -> None:
         """After Optimizer.step."""
         move, owners, before = self.begun.pop(id(optimiser))
-        for network, own in owners.items():
-            change = sum(float(((_array(p) - b) ** 2).sum()) for p, b in zip(own, before[network], strict=True))
-            size = sum(float((b**2).sum()) for b in before[network])
-            move.moved[network] = float(np.sqrt(change / max(size, 1e-30)))
-        self.book.add(move)
-        lengths = [
-            (p, float(np.linalg.norm(_array(p.grad)))) for own in owners.values() for p in own if p.grad is not None
-        ]
-        self.pending = [*self.pending[-4:], (move, lengths)]
-        self.book.enough()
+        self.after_move(move, owners, before, [p for own in owners.values() for p in own])
 
-    def settle(self) -> None:
-        """Look whether gradients were made smaller after their step."""
-        for move, lengths in self.pending:
-            ratios = [float(np.linalg.norm(_array(p.grad))) / n for p, n in lengths if p.grad is not None and n > 0]
-            if ratios and len(ratios) == len(lengths) and 0 < max(ratios) < 0.999:
-                move.clipped_later = f"{max(ratios):.3g}"
-        self.pending = []
+    def weights(self, p: Any) -> np.ndarray:
+        """A copy of a parameter's numbers."""
+        return _array(p)
+
+    def slope(self, p: Any) -> np.ndarray | None:
+        """The numbers of its gradient, if it has one."""
+        return None if p.grad is None else _array(p.grad)
+
+    def memory(self, p: Any) -> Any:
+        """What stands for the memory of its gradient."""
+        return None if p.grad is None else _owner(p.grad)
 
 
 def _array(t: Any) -> np.ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -44,11 +45,13 @@ class TrickOptions(Options):
 class TrickTrainer(Trainer):
     """A plain GAN with the tricks of its options."""
 
-    streams = Trainer.streams | {"trick": 9}
+    trick_stream: ClassVar[int] = 9
 
     def build(self) -> tuple[nn.Module, nn.Module]:
         options = self.options
-        self.loss = labelled(options.labels, options.loss, self.random["trick"])
+        if options.noise or options.labels != "exact":
+            self.random["trick"] = Generator(options.seed, self.trick_stream)
+        self.loss = labelled(options.labels, options.loss, self.random.get("trick"))
         self.sigma = zeros(1)
         return super().build()
 

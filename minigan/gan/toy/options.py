@@ -136,6 +136,8 @@ def options_for(data: str, system: str, trick: str | None = None, **changes) -> 
     an unknown loss, trick or option, naming the nearest, and for an impossible pair.
     """
     _known("loss", system, (*ALIASES, *LOSSES))
+    if trick is not None:
+        _known("trick", trick, TRICKS)
     name, implied = ALIASES.get(system, (system, "plain"))
     unknown = changes.keys() - {f.name for f in fields(ToyOptions)}
     if unknown:

@@ -20,7 +20,7 @@ from minigan.gan.options import GROUPS, OPTIMIZERS
 from minigan.gan.run import Run
 from minigan.gan.systems import SYSTEMS, options_for, options_from, trainer_for
 from minigan.gan.systems.ebgan import pulling_away, separation
-from minigan.gan.train import METRIC_STREAM, PREVIEW_STREAM, SAMPLE_STREAM, TRAVERSE_STREAM
+from minigan.gan.train import METRIC_STREAM, PREVIEW_STREAM, SAMPLE_STREAM, STREAMS, TRAVERSE_STREAM
 from minigan.testing import certificate
 
 RNG = np.random.default_rng(4)
@@ -240,6 +240,12 @@ def test_a_record_of_all_systems_options_is_read():
         assert options_from(json.loads(json.dumps(asdict(row.options)))) == row.options
 
 
+def test_a_plain_run_has_no_stream_of_tricks_it_does_not_use():
+    """So a run from before there were tricks goes on."""
+    assert set(small("dcgan").random) == set(STREAMS)
+    assert set(small("dcgan", noise=0.1).random) == {*STREAMS, "trick"} == set(small("dcgan", labels="soft").random)
+
+
 def test_no_two_random_streams_of_a_run_share_a_number():
     """Training, previews, samples, scores and walks: each use draws from a stream of its own."""
     looking = [PREVIEW_STREAM, SAMPLE_STREAM, METRIC_STREAM, TRAVERSE_STREAM]
@@ -247,6 +253,8 @@ def test_no_two_random_streams_of_a_run_share_a_number():
         changes = {"base": 2, "batch_size": 2}
         if "dropout" in row.takes:
             changes |= {"network": "mlp", "dropout": 0.1, "critic_norm": False}
+        if "labels" in row.takes:
+            changes |= {"noise": 0.1}
         trainer = trainer_for(options_for(row.name, **changes), data.info(row.options.data, row.options.size))
         numbers = [stream.stream for stream in trainer.random.values()] + looking
         assert len(set(numbers)) == len(numbers), f"{row.name}: {sorted(numbers)}"

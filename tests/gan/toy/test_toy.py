@@ -148,6 +148,7 @@ def test_command(tmp_path):
     ("args", "match"),
     [
         (["rign"], "did you mean 'ring'"),
+        (["ring", "--trick", "pakcing"], "did you mean 'packing'"),
         (["nowhere.csv"], "nowhere.csv"),
         (["text.csv"], "line 2"),
         (["ring", "--loss", "wgan-pg"], "wgan-gp"),
