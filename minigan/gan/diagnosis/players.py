@@ -191,7 +191,7 @@ def directions(trace: Trace) -> Iterator[Finding]:
             continue
         at = float(np.mean([np.mean(x) for x, _ in lines.values()]))
         real, fake = (_slope_at(*lines[k], at) for k in ("critic real", "critic fake"))
-        size = max(float(np.abs(s).mean()) for _, s in lines.values())
+        size = max(float(np.abs(lines[k][1]).mean()) for k in ("critic real", "critic fake"))
         if not np.isfinite(size) or max(abs(float(np.mean(lines[k][1]))) for k in lines) < 0.02 * max(1.0, size):
             continue
         if abs(fake - real) < 0.02 * size:
@@ -210,14 +210,16 @@ def directions(trace: Trace) -> Iterator[Finding]:
 
 
 def _slope_at(outputs: np.ndarray, slopes: np.ndarray, at: float) -> float:
-    """The slope at an output, along the line that fits them, or their mean where none does."""
+    """The slope at an output, along the line that fits them, or their mean where none does: among the outputs about, as
+    the loss may be curved, and beyond them exactly, as least squares are."""
     spread = outputs - outputs.mean()
     if (spread**2).sum() < 1e-12 * max(1.0, (outputs**2).sum()):
         return float(slopes.mean())
     steepness = float((spread * slopes).sum() / (spread**2).sum())
     line = slopes.mean() + steepness * spread
     left = float(((slopes - line) ** 2).sum())
-    if steepness <= 0 or left > 0.2 * float(((slopes - slopes.mean()) ** 2).sum()):
+    allowed = 0.2 if outputs.min() <= at <= outputs.max() else 1e-6
+    if steepness <= 0 or left > allowed * float(((slopes - slopes.mean()) ** 2).sum()):
         return float(slopes.mean())
     return float(slopes.mean() + steepness * (at - outputs.mean()))
 

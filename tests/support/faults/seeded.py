@@ -497,12 +497,12 @@ fault(
     ("clip(CLIP)\n\n\ndef", "critic[0].bias.data[:] = -8.0\n\n\ndef"),
     ("        clip(CLIP)\n", ""),
 )
-WARM_UP = """for _ in range(60):
+WARM_UP = """_warm = optim.Adam(D.parameters(), lr=2e-2)
+for _ in range(1000):
     _x, _f = mg.tensor(step_inputs()[0]), G(mg.rand(18, Z) * 2 - 1).detach()
-    _d = D[:-1]
-    _loss = F.softplus(-_d(_x)).mean() + F.softplus(_d(_f)).mean()
-    for _p, _g in zip(_d.parameters(), mg.grad(_loss, list(_d.parameters())), strict=True):
-        _p.assign(_p.detach() - 0.3 * _g)
+    _warm.zero_grad()
+    (F.softplus(-D[:-1](_x)).mean() + F.softplus(D[:-1](_f)).mean()).backward()
+    _warm.step()
 
 
 def step(images):"""

@@ -7,6 +7,7 @@ from minigan import nn, optim
 from minigan.functional import binary_cross_entropy
 
 mg.manual_seed(8)
+RANDOM = np.random.default_rng(8)
 Z = 10
 G = nn.Sequential(nn.Linear(Z, 32), nn.LeakyReLU(0.2), nn.Linear(32, 49), nn.Sigmoid())
 D = nn.Sequential(nn.Linear(49, 32), nn.LeakyReLU(0.2), nn.Linear(32, 1), nn.Sigmoid())
@@ -15,7 +16,7 @@ optD = optim.Adam(D.parameters(), lr=1e-3, betas=(0.5, 0.999))
 
 
 def step_inputs():
-    images = np.random.default_rng().integers(0, 2, (18, 49)).astype(np.float32)
+    images = RANDOM.integers(0, 2, (18, 49)).astype(np.float32)
     return (images,)
 
 
