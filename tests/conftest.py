@@ -18,6 +18,7 @@ import signal
 import threading
 from functools import partial
 
+import browser as chromium
 import numpy as np
 import pytest
 import pytorch
@@ -177,3 +178,13 @@ def pytest_pyfunc_call(pyfuncitem):
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """One Chromium for all tests of pages; without one they are skipped."""
+    if chromium.program() is None:
+        pytest.skip(f"no Chromium on the path (looked for {', '.join(chromium.NAMES)})")
+    with chromium.browser(tmp_path_factory.mktemp("chromium")) as window:
+        window.size(1440, 900)
+        yield window

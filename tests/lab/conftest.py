@@ -1,18 +1,8 @@
-"""One Chromium for all tests of the page, and the page as a file; without a Chromium they are skipped."""
+"""The page as a file, opened in the Chromium of all tests."""
 
-import browser as chromium
 import pytest
 
 from minigan.lab import page
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory):
-    if chromium.program() is None:
-        pytest.skip(f"no Chromium on the path (looked for {', '.join(chromium.NAMES)})")
-    with chromium.browser(tmp_path_factory.mktemp("chromium")) as window:
-        window.size(1440, 900)
-        yield window
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from browser import CONTRAST, OUTSIDE
 from click.testing import CliRunner
 
 from minigan import __version__
@@ -31,34 +32,6 @@ PLACE = "(id) => (({ x, y, width }) => [x, y, width])(document.getElementById(id
 def until(condition: str) -> str:
     """A promise that is kept once a condition holds."""
     return f"new Promise((done) => {{ const look = () => ({condition} ? done(1) : setTimeout(look, 20)); look(); }})"
-
-
-CONTRAST = """() => {
-  const numbers = (text) => text.match(/[\\d.]+/g).map(Number);
-  const channel = (c) => ((c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
-  const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
-  const ground = (node) => {
-    for (; node; node = node.parentElement) {
-      const colour = numbers(getComputedStyle(node).backgroundColor);
-      if (colour[3] !== 0) return colour;
-    }
-    return [255, 255, 255];
-  };
-  const words = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), low = [];
-  while (words.nextNode()) {
-    const node = words.currentNode.parentElement;
-    if (!words.currentNode.textContent.trim() || node.closest("script") || !node.getClientRects().length) continue;
-    const [a, b] = [light(numbers(getComputedStyle(node).color)), light(ground(node))];
-    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (contrast < 4.5) low.push(`${words.currentNode.textContent.trim().slice(0, 40)}: ${contrast.toFixed(1)}`);
-  }
-  return low;
-}"""
-
-OUTSIDE = """() => [...document.body.querySelectorAll("button, input, select, canvas, p, label, h1, h2")]
-  .filter((e) => e.getClientRects().length && !e.closest(".visually-hidden"))
-  .filter((e) => { const r = e.getBoundingClientRect(); return r.left < -0.5 || r.right > innerWidth + 0.5; })
-  .map((e) => e.id || e.textContent.slice(0, 30))"""
 
 
 def test_the_command_writes_one_small_file(tmp_path):

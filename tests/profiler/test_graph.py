@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from browser import CONTRAST
 from click.testing import CliRunner
 from worlds import trainer
 
@@ -207,3 +208,19 @@ def test_what_is_no_target(words, said, program, tmp_path):
 def test_a_graph_has_an_ending_that_is_known(tmp_path):
     result = run("graph", "wgan-gp", "-o", str(tmp_path / "g.gif"))
     assert result.exit_code == 2 and ".svg, .html, .dot" in result.output
+
+
+def test_the_page_of_a_graph_unfolds_in_a_browser(program, tmp_path, browser):
+    """A click on a box opens its ops; both buttons do what they say; text can be read."""
+    out = tmp_path / "g.html"
+    assert run("graph", f"{program}:loss", "-o", str(out)).exit_code == 0
+    browser.console.clear()
+    browser.open(out.as_uri())
+    count = "document.querySelectorAll('details[open]').length"
+    browser.js("document.querySelector('svg .box').dispatchEvent(new MouseEvent('click'))")
+    assert browser.js(count) == 1
+    browser.js("document.getElementById('unfold').click()")
+    assert browser.js(count) == browser.js("document.querySelectorAll('svg .box').length") > 3
+    assert browser.call(CONTRAST) == []
+    browser.js("document.getElementById('fold').click()")
+    assert browser.js(count) == 0 and browser.console == []

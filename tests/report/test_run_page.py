@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from browser import CONTRAST, OUTSIDE
 from click.testing import CliRunner
 from PIL import Image
 from worlds import Formula
@@ -168,3 +169,39 @@ def test_a_page_that_would_be_too_large_is_refused(monkeypatch):
 def test_text_of_a_run_cannot_end_the_table():
     text = page_of({"system": "x", "step": 1, "run": "</script><b>"})
     assert text.count("</script>") == 2 and "&lt;/script&gt;&lt;b&gt;" in text
+
+
+@pytest.mark.parametrize("width", [360, 1440])
+def test_in_a_browser(run, browser, width):
+    """Light and dark: nothing is wider than the window, text can be read, the console is silent; each network and image
+    can be chosen, the sweep goes where the keys say."""
+    CliRunner().invoke(main, ["report", str(run / "wgan-gp")])
+    for dark in (False, True):
+        browser.size(width, 900, dark)
+        browser.console.clear()
+        browser.open((run / "wgan-gp" / "report.html").as_uri())
+        assert browser.js("document.documentElement.scrollWidth") <= width
+        assert browser.call(OUTSIDE) == [] and browser.call(CONTRAST) == []
+    for network, count in enumerate((6, 12)):
+        layers = browser.call(
+            """(network) => {
+              const choose = (id, value) => {
+                const field = document.getElementById(id);
+                field.value = value;
+                field.dispatchEvent(new Event("change"));
+              };
+              choose("network", network);
+              choose("row", document.getElementById("row").options.length - 1);
+              choose("weight-network", network);
+              return [document.getElementById("row").options.length, document.querySelectorAll(".layer").length,
+                      document.querySelectorAll("#kernels .card").length];
+            }""",
+            network,
+        )
+        assert layers[0] == count and layers[1] > 3 and layers[2] > 3
+    before = browser.js("document.getElementById('place').textContent")
+    browser.js("document.getElementById('pad').focus()")
+    browser.key("ArrowRight")
+    assert browser.js("document.getElementById('place').textContent") != before
+    assert browser.console == [] and all(url.startswith(("file:", "data:", "about:")) for url in browser.requests)
+    browser.size(1440, 900)
