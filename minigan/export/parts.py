@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import nn
 from ..autograd import array_of
+from ..data import Dataset
 from ..gan.metrics import attributes, classifier
 from ..gan.train import Trainer
 
@@ -95,9 +96,12 @@ def _names(path: str, arguments: Sequence[np.ndarray]) -> tuple[str, ...]:
 
 
 def _judge(trainer: Trainer) -> nn.Module | None:
-    try:
-        if trainer.info.attributes and not trainer.info.class_names:
-            return attributes.load_for(trainer.dataset)[0].eval()
-        return classifier.load(trainer.options.data)[0].eval()
-    except (ValueError, AttributeError):
+    """The judge of the run's data set, where there is one and the set is at hand."""
+    has_attributes = trainer.info.attributes and not trainer.info.class_names
+    if has_attributes and not isinstance(trainer.dataset, Dataset):
         return None
+    try:
+        model = attributes.load_for(trainer.dataset) if has_attributes else classifier.load(trainer.options.data)
+    except ValueError:
+        return None
+    return model[0].eval()

@@ -51,7 +51,10 @@ def svg(graph: Graph, title: str) -> str:
         for order in graph.orders[1:]
         if _is_empty(graph, part, order)
     ]
-    note = "grey: a value computed earlier and read again; dashed: nothing runs, because the gradient there is zero"
+    note = (
+        "grey: a value computed earlier and read again; thick: by several boxes; dashed: nothing runs, because the"
+        " gradient there is zero"
+    )
     pieces.append(f'<text x="{LEFT}" y="{height - 10}" fill="{FAINT}">{note}</text>')
     return "\n".join([*pieces, "</svg>\n"])
 
@@ -129,17 +132,19 @@ def _nothing(x: float, y: float) -> str:
 
 
 def _edge(edge: Edge, boxes: Sequence[Box], places: Sequence[tuple[float, float]]) -> str:
-    """Down or up inside a column, with the shape beside; across from one column to another, in grey."""
+    """Down or up inside a column, with the shape beside; across from one column to another, in grey. What several boxes
+    read is thicker."""
     source, target = boxes[edge.source], boxes[edge.target]
     (x0, y0), (x1, y1) = places[edge.source], places[edge.target]
     tall, words = _height(source), " ".join(map(shape, edge.shapes))
     way = f"{source.part}, order {source.order} to {target.part}, order {target.order}"
     title = f"<title>{_escaped(f'{way}: {words}')}</title>"
+    width = f'stroke-width="{2 if edge.shared else 1}"'
     if source.order != target.order:
         start, end = (x0 + WIDTH, y0 + min(tall, 40) / 2), (x1, y1 + min(_height(target), 40) / 2 + 8)
         bend = (end[0] - start[0]) / 2
         path = f"M{start[0]} {start[1]} C{start[0] + bend} {start[1]} {end[0] - bend} {end[1]} {end[0]} {end[1]}"
-        style = f'fill="none" stroke="{FAINT}" stroke-opacity="0.55" marker-end="url(#saved)"'
+        style = f'fill="none" stroke="{FAINT}" {width} stroke-opacity="0.55" marker-end="url(#saved)"'
         return f'<path d="{path}" {style}>{title}</path>'
     dark, mark = _colour(source.order)[0], f"url(#o{min(source.order, len(COLOURS) - 1)})"
     down = y1 > y0
@@ -154,7 +159,7 @@ def _edge(edge: Edge, boxes: Sequence[Box], places: Sequence[tuple[float, float]
         start_y, end_y = y0 + tall / 2, y1 + _height(target) / 2
         path = f"M{edge_x} {start_y} C{side} {start_y} {side} {end_y} {edge_x} {end_y}"
         label = None
-    piece = f'<path d="{path}" fill="none" stroke="{dark}" marker-end="{mark}">{title}</path>'
+    piece = f'<path d="{path}" fill="none" stroke="{dark}" {width} marker-end="{mark}">{title}</path>'
     if label is not None:
         text = shape(edge.shapes[0]) + (f" +{len(edge.shapes) - 1}" if len(edge.shapes) > 1 else "")
         piece += f'<text x="{label[0]}" y="{label[1]}" font-size="9.5" fill="{dark}">{_escaped(text)}</text>'

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import PurePath
 
 from .table import shape
@@ -119,16 +120,9 @@ def _edges(rows: Sequence[Row], parts: Sequence[str], boxes: dict, home: dict[in
                 flows.setdefault((source, target), {})[value] = size
     edges = []
     for (source, target), values in flows.items():
-        sizes = sorted(dict.fromkeys(values.values()), key=lambda s: -_size(s))
+        sizes = sorted(dict.fromkeys(values.values()), key=lambda s: -prod(s))
         edges.append(Edge(source, target, tuple(sizes), any(len(readers[v]) > 1 for v in values)))
     return edges
-
-
-def _size(sizes: Sequence[int]) -> int:
-    product = 1
-    for n in sizes:
-        product *= n
-    return product
 
 
 def _input_name(tape: Tape, row: Row, index: int) -> str:

@@ -191,20 +191,15 @@ def _judge(trainer: Trainer, images: np.ndarray) -> dict | None:
     """The judge's probabilities of each image, where the data set has classes and a judge."""
     try:
         model, record = classifier.load(trainer.options.data)
-        seen = classifier.shrunk(_at_judge(images)).astype(np.float32)
+        seen = classifier.shrunk(images).astype(np.float32)
         probabilities = np.concatenate([p for _, p in classifier.judge(model, seen)])
-    except (ValueError, TypeError):
+    except ValueError:
         return None
     return {
         "classes": record["classes"],
         "right": record["held_out_accuracy"],
         "probabilities": [[round(float(p), 4) for p in row] for row in probabilities],
     }
-
-
-def _at_judge(images: np.ndarray) -> np.ndarray:
-    factor = max(1, classifier.SIZE // images.shape[-1])
-    return images.repeat(factor, 2).repeat(factor, 3)
 
 
 def _neighbours(trainer: Trainer, images: np.ndarray) -> list[dict]:

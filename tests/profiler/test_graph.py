@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from browser import CONTRAST
 from click.testing import CliRunner
-from worlds import trainer
+from worlds import Formula, trainer
 
 import minigan as mg
 from minigan import nn
@@ -77,6 +77,25 @@ def test_edges_follow_the_values(critic_tape):
         assert set(edge.shapes) == set(read.values())
     orders = {(drawing.boxes[e.source].order, drawing.boxes[e.target].order) for e in drawing.edges}
     assert (0, 1) in orders and (1, 2) in orders and (1, 0) not in orders
+
+
+def test_what_several_boxes_read_is_shared():
+    """Of a -> b, a -> c -> d: the output of a is, that of c is not."""
+    network = nn.ModuleDict({name: Formula(lambda x: -x) for name in "abcd"})
+    x = mg.ones(3).requires_grad_()
+    with Tape() as tape:
+        tape.module_called(network)
+        y = network["a"](x)
+        mg.grad((network["b"](y) + network["d"](network["c"](y))).sum(), x)
+    drawing = graph(tape)
+    inside = [
+        (drawing.boxes[e.source], drawing.boxes[e.target], e.shared)
+        for e in drawing.edges
+        if drawing.boxes[e.source].order == drawing.boxes[e.target].order == 0
+    ]
+    shared = {(a.part[-1], b.part[-1]): is_shared for a, b, is_shared in inside if a.part[-1] in "ac"}
+    assert shared == {("a", "b"): True, ("a", "c"): True, ("c", "d"): False}
+    assert draw.svg(drawing, "x").count('stroke-width="2"') == sum(edge.shared for edge in drawing.edges)
 
 
 def test_where_the_gradient_is_zero_nothing_runs():
