@@ -32,7 +32,6 @@ ROOMS = (
     "_",
     "autograd",
     "capture",
-    "cli",
     "creation",
     "functional",
     "kernels",
@@ -40,10 +39,12 @@ ROOMS = (
     "nn",
     "ops",
     "optim",
-    "profiler",
 )
 ENGINE = tuple(f"{PACKAGE / room}" for room in ROOMS)
 """Files whose lines are not the caller's."""
+
+RUNNERS = tuple(f"{PACKAGE / room}" for room in ("cli", "profiler"))
+"""What runs a step to look into it."""
 
 VJP, SUM, CALL = autograd._vjp.__code__, autograd._propagate.__code__, Module.__call__.__code__
 
@@ -128,7 +129,7 @@ class Tape:
         self._values: dict[int, tuple[weakref.ref, int]] = {}
         self._nodes: dict[int, Row] = {}
         self._orders: dict[int, int] = {}
-        self._layers: dict[int, str] = {}
+        self._homes: dict[int, tuple[str, int | None]] = {}
         self._paths: dict[int, str] = {}
         self._roots: dict[int, str] = {}
         self._kept: list[Module] = []
@@ -214,12 +215,12 @@ class Tape:
             of = differentiated.number
             order, layer = max(order, differentiated.order + 1), differentiated.layer
             left_out = tuple(i for i, wanted in enumerate(frame.need) if not wanted)
-        elif frame.adds and sources:
-            layer = self._layers.get(sources[0], "")
+        elif frame.adds and sources:  # cotangents of one value: where the first of them was computed
+            layer, of = self._homes.get(sources[0], ("", None))
         results = tuple(map(self._value, outputs))
         for value in results:
             if value not in sources:  # a weight that is changed stays what it was
-                self._layers[value], self._orders[value] = layer, order
+                self._homes[value], self._orders[value] = (layer, of), order
         sizes, sizes_after = (tuple(tuple(x.shape) for x in xs) for xs in (inputs, outputs))
         dtype = str(outputs[0].dtype)
         row = Row(self._done, op, equation, order, layer, sources, results, sizes, sizes_after, dtype, of, left_out)
@@ -252,7 +253,7 @@ class Tape:
         """Drop what is known of arrays that are gone, and of ops that are long past."""
         self._values = {key: entry for key, entry in self._values.items() if entry[0]() is not None}
         alive = {number for _, number in self._values.values()}
-        for table in (self._orders, self._layers, self.names):
+        for table in (self._orders, self._homes, self.names):
             for value in [v for v in table if v not in alive]:
                 del table[value]
         self._nodes = {k: row for k, row in self._nodes.items() if row.number > self._done - MEMORY}
@@ -267,10 +268,12 @@ class Full(ValueError):
 
 
 def _frame(frame: FrameType | None) -> Frame:
-    """What stands above a call of the recorder."""
+    """What stands above a call of the recorder, up to who runs a step for a tape."""
     stack = Frame()
     while frame is not None:
         code = frame.f_code
+        if code.co_filename.startswith(RUNNERS):
+            break
         if code is VJP and stack.node is None:
             stack.node, stack.need = frame.f_locals["node"], frame.f_locals["need"]
         elif code is SUM:

@@ -79,6 +79,18 @@ def test_edges_follow_the_values(critic_tape):
     assert (0, 1) in orders and (1, 2) in orders and (1, 0) not in orders
 
 
+def test_cotangents_are_added_where_they_are_of(program):
+    """x * x outside of any layer: the sum of both cotangents stands in the box of the file, with the products."""
+    program.write_text(
+        "import minigan as mg\nx = mg.ones(3).requires_grad_()\ndef f():\n    return (x * x * x).sum()\n"
+    )
+    drawing = graph(target(f"{program}:f", 2).tape())
+    assert {row.op for box in drawing.boxes for row in box.rows} >= {"mul", "add"}
+    assert set(drawing.parts) <= {"mine.py", "the step"}
+    homes = {box.part for box in drawing.boxes for row in box.rows if row.op == "add" and row.of is not None}
+    assert homes == {"mine.py"}
+
+
 def test_what_several_boxes_read_is_shared():
     """Of a -> b, a -> c -> d: the output of a is, that of c is not."""
     network = nn.ModuleDict({name: Formula(lambda x: -x) for name in "abcd"})
