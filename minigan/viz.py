@@ -301,7 +301,7 @@ def _draw_panel(axis: Axes, panel: Panel, stats: Sequence[Mapping[str, float]], 
             label = f"{label}, without its further terms: {formulas.get(key, '')}".rstrip(": ")
         elif key in formulas:
             label = f"{label} minimises {formulas[key]}"
-        mean = _running_mean(value, max(1, len(value) // 40))
+        mean = running_mean(value, max(1, len(value) // 40))
         dashes = (0, (1, 1)) if kind == "objective" else "solid"
         axis.plot(step, value, color=colour, alpha=0.25, linewidth=0.8)
         axis.plot(step, mean, color=colour, linewidth=1.8, linestyle=dashes, label=label)
@@ -319,7 +319,7 @@ def _draw_panel(axis: Axes, panel: Panel, stats: Sequence[Mapping[str, float]], 
     axis.legend(framealpha=0.85, edgecolor="none", fontsize=9, loc="best")
 
 
-def _running_mean(value: np.ndarray, reach: int) -> np.ndarray:
+def running_mean(value: np.ndarray, reach: int) -> np.ndarray:
     """Mean of the finite values at most `reach` places away; NaN where the value is missing.
 
     The first places reach less far, so that the steep start of a run is not flattened.

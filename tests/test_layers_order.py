@@ -21,9 +21,19 @@ FLOORS = [
     "capture",
     *("_files", "data", "checkpoint", "_storage", "_torch_names", "viz"),
     *("gan.losses", "gan.penalties", "gan.steps", "gan.tricks", "gan.theory", "gan.networks", "gan.metrics"),
-    *("gan.options", "gan._state", "gan.train", "gan.systems", "gan._dry_run", "gan.records", "gan.run", "gan.latents"),
+    *(
+        "gan.options",
+        "gan._state",
+        "gan.train",
+        "gan.systems",
+        "gan._dry_run",
+        "gan.records",
+        "gan._stopper",
+        "gan.run",
+        "gan.latents",
+    ),
     *("gan.results", "gan.toy", "lab"),
-    *("profiler", "export", "report", "testing", "gan.diagnosis", "bench", "docs", "cli"),
+    *("profiler", "export", "report", "watch", "testing", "gan.diagnosis", "bench", "docs", "cli"),
 ]
 FACES = {"", "gan", "assets", "_doors", "_starting", "__main__"}
 """What may import from any floor, or imports nothing: the faces of the packages, data, old names, declarations for
@@ -31,7 +41,7 @@ type checkers, `python -m`."""
 
 # Loaded when first needed, so that `import minigan` stays quick and runs without them.
 LAZY = {"numba", "scipy", "matplotlib", "PIL", "click", "tqdm", "safetensors", "torch", "hypothesis"}
-LAZY |= {"onnx", "onnxruntime"}
+LAZY |= {"onnx", "onnxruntime", "tensorboardX"}
 HEAVY_ALLOWED = {"cli": {"click"}, "testing.strategies": {"hypothesis"}, "bench.in_torch": {"torch"}}
 
 

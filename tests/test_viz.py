@@ -264,7 +264,7 @@ def test_rows_without_any_finite_value_still_draw(tmp_path, drawn):
 @given(st.lists(st.floats(-100, 100) | st.just(np.nan), max_size=30), st.integers(0, 6))
 def test_running_mean(values, reach):
     values = np.array(values, float)
-    mean = viz._running_mean(values, reach)
+    mean = viz.running_mean(values, reach)
     for k, value in enumerate(values):
         near = min(k, reach)
         window = values[k - near : k + near + 1]

@@ -36,6 +36,7 @@ from . import (
     train,
     translate,
     traverse,
+    watch,
 )
 
 
@@ -119,5 +120,6 @@ for commands in (
     nightly,
     strip,
     lab,
+    watch,
 ):
     commands.register(main, _command)

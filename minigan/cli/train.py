@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import Field, fields
+from importlib.util import find_spec
 
 import click
 
@@ -105,7 +106,12 @@ class TrainCommand(click.Command):
 @click.option(
     "--report/--no-report", default=None, help="A page of the run at its end; by default after 200 steps or more."
 )
-def train(system, out, resume, dry_run, fast_dev_run, report, **options) -> dict:
+@click.option(
+    "--log",
+    type=click.Choice(("tensorboard",)),
+    help="Event files in the run's folder, too; see: tensorboard --logdir.",
+)
+def train(system, out, resume, dry_run, fast_dev_run, report, log, **options) -> dict:
     """Train a GAN: SYSTEM is wgan-gp (the default) or another of `minigan systems`. Each has options of its own: see
     minigan train SYSTEM --help."""
     from ..gan import _dry_run
@@ -114,6 +120,10 @@ def train(system, out, resume, dry_run, fast_dev_run, report, **options) -> dict
     from .report import written
 
     changes = {k: v for k, v in options.items() if v is not None}
+    if log and find_spec("tensorboardX") is None:
+        raise click.ClickException(
+            '--log tensorboard needs the package tensorboardX: pip install "minigan[tensorboard]"'
+        )
     if resume:
         own = {"steps", "data"}
         surplus = [system] * (system is not None) + sorted(changes.keys() - own) + ["out"] * (out is not None)
@@ -132,6 +142,10 @@ def train(system, out, resume, dry_run, fast_dev_run, report, **options) -> dict
             click.echo(_dry_run.text(config, figures))
             return figures
         run = Run.create(config, out)
+    if log:
+        from ..export.tensorboard import EventFiles
+
+        run.listeners.append(EventFiles(run.folder, run.trainer.steps_done))
     figures = run.train()
     if report or (report is None and run.options.steps >= REPORTED):
         try:

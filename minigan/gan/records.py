@@ -16,6 +16,8 @@ from ..backend import host
 from ..nn.module import Module
 from ._state import count_of
 
+OPTIONS = "training_options.json"
+
 
 def read_stats(folder: Path) -> list[dict]:
     """The rows of stats.jsonl, one a step; where a run went back to an earlier checkpoint the later row counts. Cut
@@ -65,32 +67,50 @@ def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
 
 
+def run_folder(spec: str | os.PathLike, root: str | os.PathLike = "runs") -> Path:
+    """The run folder that `spec` means: itself, or `latest`, the one in `root` that was written to last. It may have no
+    checkpoint yet. Raises ValueError where there is none."""
+    if str(spec) != "latest":
+        folder = Path(spec)
+        if not (folder / OPTIONS).is_file():
+            raise ValueError(f"{folder} is no run folder: it holds no {OPTIONS}")
+        return folder
+    folders = [path.parent for path in Path(root).glob(f"*/{OPTIONS}")]
+    if not folders:
+        raise ValueError(f"no run in {root}; name its folder")
+    return max(folders, key=lambda folder: max(path.stat().st_mtime for path in folder.iterdir()))
+
+
 def list_runs(root: str | os.PathLike = "runs") -> list[dict]:
     """What is known of each run folder in `root`: name, system, data, steps done of total, newest figures; or "problem"
     where its files are damaged."""
     rows = []
-    for folder in sorted(p for p in Path(root).glob("*") if (p / "training_options.json").is_file()):
+    for folder in sorted(p for p in Path(root).glob("*") if (p / OPTIONS).is_file()):
         try:
             rows.append({"run": folder.name, **_summary(folder)})
         except (OSError, ValueError, TypeError, LookupError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else error
-            rows.append({"run": folder.name, "problem": f"training_options.json is damaged: {reason}"})
+            rows.append({"run": folder.name, "problem": f"{OPTIONS} is damaged: {reason}"})
     return rows
 
 
 def _summary(folder: Path) -> dict:
     """A run's system, data, steps and figures. Raises OSError, ValueError, TypeError, KeyError for damaged options."""
-    options = parse_json((folder / "training_options.json").read_text(encoding="utf-8"))
+    options = parse_json((folder / OPTIONS).read_text(encoding="utf-8"))
     row = {"system": options["system"], "data": options["data"], "steps": count_of(options, "steps")}
     if not isinstance(row["system"], str) or not isinstance(row["data"], str):
         raise ValueError("system and data are no names")
     steps = [checkpoint.step_of(p) for p in checkpoint.paths(folder)]
-    confident = None
+    return row | {"steps_done": max(steps, default=0), "confident": metrics_of(folder).get("confident")}
+
+
+def metrics_of(folder: Path) -> dict[str, float]:
+    """The numbers among the newest figures of metric-classifier.jsonl; none where the run was not judged."""
+    figures: dict[str, float] = {}
     for line in _lines(folder / "metric-classifier.jsonl"):
         with suppress(ValueError, TypeError, LookupError, AttributeError):  # a line that was cut, or is none of ours
-            value = parse_json(line)["results"].get("confident")
-            confident = value if is_number(value) else None
-    return row | {"steps_done": max(steps, default=0), "confident": confident}
+            figures = {name: value for name, value in parse_json(line)["results"].items() if is_number(value)}
+    return figures
 
 
 def is_number(value: object) -> bool:

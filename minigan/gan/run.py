@@ -11,13 +11,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import sys
-import threading
 import time
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -27,6 +26,7 @@ from .._terminal import printable
 from ..backend import Generator, device
 from ..checkpoint import Checkpoint, CheckpointError
 from ..data.folder import parse
+from ._stopper import Stopper
 from .metrics.classifier import prepared
 from .metrics.judging import Observation
 from .options import CommonOptions
@@ -49,8 +49,27 @@ BAR = "{n_fmt}/{total_fmt}{postfix} |{bar:10}| {elapsed}<{remaining}, {rate_fmt}
 TICK, FIRST, SNAP, KEEP, PREVIEWS, METRIC_SAMPLES = 25, 100, 250, 3, 64, 5000
 
 
+class Listener(Protocol):
+    """What is told of a run while it trains, beside its folder."""
+
+    def row(self, row: dict[str, float]) -> None:
+        """A row of stats.jsonl."""
+
+    def samples(self, step: int, path: Path) -> None:
+        """A picture of samples."""
+
+    def figures(self, step: int, figures: dict) -> None:
+        """What the judge says at the end."""
+
+    def close(self) -> None:
+        """The run ends or stops."""
+
+
 class Run:
-    """One run folder and the trainer that fills it. Make one with `Run.create` or `Run.resume`, then call `train`."""
+    """One run folder and the trainer that fills it. Make one with `Run.create` or `Run.resume`, then call `train`.
+
+    listeners: told of each row of figures and each picture of samples, too.
+    """
 
     def __init__(self, folder: Path, options: CommonOptions, saved: Checkpoint | None = None) -> None:
         self.folder, self.options = folder, options
@@ -68,6 +87,7 @@ class Run:
                 " set as it was, or start a new run"
             )
         self.bar = None
+        self.listeners: list[Listener] = []
 
     @classmethod
     def create(
@@ -132,10 +152,13 @@ class Run:
             if checkpoint.paths(self.folder):
                 raise OSError(f"{error}; then go on with: minigan train --resume {self.folder}") from error
             raise
+        finally:
+            for listener in self.listeners:
+                listener.close()
 
     def _train(self) -> dict:
         with self._progress():
-            with _Stopper() as stopper:
+            with Stopper() as stopper:
                 start = time.monotonic() - self.seconds
                 self._open()
                 while self.trainer.steps_done < self.options.steps and stopper.number is None:
@@ -198,6 +221,8 @@ class Run:
 
     def _save_fakes(self, name: str) -> None:
         viz.save_grid(self.folder / name, self.preview(), scale=2)
+        for listener in self.listeners:
+            listener.samples(self.trainer.steps_done, self.folder / name)
 
     def _sampler(self) -> Trainer:
         """The trainer that draws pictures and is judged: the simulator would take minutes for it."""
@@ -232,6 +257,8 @@ class Run:
             **{k: round(v, 6) for k, v in mean.items()},
         }
         append_line(self.folder / "stats.jsonl", json.dumps(row))
+        for listener in self.listeners:
+            listener.row(row)
         figures = "  ".join(f"{k} {v:.4g}" for k, v in mean.items())
         line = f"step {row['step']:>6}/{self.options.steps}  {self.seconds:7.1f} s  {figures}"
         if self.bar.disable:  # on a terminal the progress bar says it
@@ -271,6 +298,8 @@ class Run:
             self.say(f"{ending}; samples not scored: {error}")
             return figures
         append_metric(self.folder, self.trainer.steps_done, observation)
+        for listener in self.listeners:
+            listener.figures(self.trainer.steps_done, observation.figures)
         self.say(f"{ending}: {observation.lines[0]}")
         for line in observation.lines[1:]:
             self.say(line)
@@ -283,27 +312,6 @@ class Run:
 
     def _write_json(self, name: str, content: dict) -> None:
         atomic_write(self.folder / name, json.dumps(content, indent=1) + "\n")
-
-
-class _Stopper:
-    """Turns the first SIGINT or SIGTERM into a number to look at between steps; the second acts at once."""
-
-    def __init__(self) -> None:
-        self.number: int | None = None
-
-    def __enter__(self) -> _Stopper:
-        mine = threading.current_thread() is threading.main_thread()  # Python lets no other thread handle signals
-        self.before = {n: signal.signal(n, self._note) for n in (signal.SIGINT, signal.SIGTERM) if mine}
-        return self
-
-    def _note(self, number: int, frame) -> None:
-        self.number = number
-        for n, handler in self.before.items():
-            signal.signal(n, handler)
-
-    def __exit__(self, *exception) -> None:
-        for n, handler in self.before.items():
-            signal.signal(n, handler)
 
 
 def options_of(saved: Checkpoint) -> CommonOptions:

@@ -163,6 +163,11 @@ def on_a_run(words, world):
     world.call(words[0], world.run_of(system), *words[2:], *few)
 
 
+def on_two_runs(words, world):
+    """Runs side by side: any two."""
+    world.call(words[0], world.run_of("wgan-gp"), world.run_of("cgan"), *words[3:])
+
+
 def looked_into(words, world):
     """The target must be a system or an example; a small program is looked into instead."""
     place = words[1].partition(":")[0]
@@ -319,6 +324,8 @@ KINDS: dict[str, Callable] = {
     "minigan traverse": on_a_run,
     "minigan interpolate": on_a_run,
     "minigan strip": on_a_run,
+    "minigan watch": on_a_run,
+    "minigan compare": on_two_runs,
     "minigan report": on_a_run,
     "minigan export": exported,
     "minigan graph": looked_into,

@@ -1,0 +1,27 @@
+"""Ctrl-C and SIGTERM as something to look at between steps, so that a run stops where it can go on."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+
+class Stopper:
+    """Turns the first SIGINT or SIGTERM into a number to look at between steps; the second acts at once."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+
+    def __enter__(self) -> Stopper:
+        mine = threading.current_thread() is threading.main_thread()  # Python lets no other thread handle signals
+        self.before = {n: signal.signal(n, self._note) for n in (signal.SIGINT, signal.SIGTERM) if mine}
+        return self
+
+    def _note(self, number: int, frame) -> None:
+        self.number = number
+        for n, handler in self.before.items():
+            signal.signal(n, handler)
+
+    def __exit__(self, *exception) -> None:
+        for n, handler in self.before.items():
+            signal.signal(n, handler)
