@@ -21,7 +21,7 @@ FLOORS = [
     "capture",
     *("_files", "data", "checkpoint", "_storage", "_torch_names", "viz"),
     *("gan.losses", "gan.penalties", "gan.steps", "gan.tricks", "gan.theory", "gan.networks", "gan.metrics"),
-    *("gan.options", "gan._state", "gan.train", "gan.systems", "gan._dry_run", "gan.records", "gan.run", "gan.latents"),
+    *("gan.options", "gan._state", "gan.players", "gan.train", "gan.systems", "gan._dry_run", "gan.records", "gan.run", "gan.latents"),
     *("gan.results", "gan.toy", "lab"),
     *("profiler", "export", "report", "testing", "gan.diagnosis", "bench", "docs", "cli"),
 ]
