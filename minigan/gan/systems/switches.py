@@ -77,13 +77,13 @@ SWITCHES = {
     ),
     "unrolled": Switch("G's loss behind k more steps of D (Metz et al. 2017)", OBJECTIVES, ("unrolled",), 5, 1, True),
     "simultaneous": Switch("both players step at once", MOVES),
-    "lookahead": Switch("extragradient: both look one step of this rate ahead", MOVES, ("lookahead",), 0.01),
+    "lookahead": Switch("extragradient: both look one step of this rate ahead", MOVES, ("lookahead",), 1e-3),
     "optimistic": Switch("2 g_t - g_{t-1} (Daskalakis et al. 2018)", "a correction", ("optimistic",)),
     "consensus": Switch(
         "both descend the field's norm, too, with this weight (Mescheder et al. 2017)", MOVES, ("consensus",), 0.1
     ),
 }
-UNROLL_RATE = 0.01
+UNROLL_RATE = 2e-3
 """Of the plain gradient steps that trick unrolled looks through."""
 
 
