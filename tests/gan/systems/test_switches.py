@@ -226,7 +226,7 @@ def test_optimistic_gradients_remember_the_last_ones(trick):
     """2 g_t - g_{t-1} for each player, by its own past; the first is g_t. What it remembers is in the state."""
     t, twin = (tricked(name, lr=1e-9) for name in (trick, trick.partition(",")[2]))
     past = {}
-    for k in range(3):
+    for _ in range(3):
         for h, w in zip(t.half_steps(), twin.half_steps(), strict=True):
             for one in (h, w):
                 one.feed()
@@ -262,8 +262,8 @@ def test_every_trick_is_in_a_restart():
 
 @pytest.mark.parametrize("changes", TOGETHER, ids=lambda changes: changes["trick"])
 def test_a_resumed_run_is_the_same_to_the_bit_and_a_replayed_one_to_rounding(changes):
-    """Three steps; two, then a restart; op by op. Adam divides by a gradient's size, so that rounding of a gradient near
-    zero shows in a weight, up to the rate."""
+    """Three steps; two, then a restart; op by op. Adam divides by a gradient's size, so that rounding of a gradient
+    near zero shows in a weight, up to the rate."""
     settings = {"size": 16, "base": 1, "batch_size": N, "latent": 2, "critic_norm": False, "lr": 1e-4, "steps": 4}
     runs = []
     for capture in (True, True, False):
