@@ -1218,7 +1218,7 @@ def _code_test(name: str) -> str:
 
 
 # The tricks that `train` knows by name.
-S = "systems.switches:TrickTrainer."
+S = "systems.switches:SwitchTrainer."
 SWITCHED = (
     # (what is wrong, function, test of test_switches.py, old, new)
     (

@@ -1,12 +1,83 @@
 """The plain systems: one generator, one critic, a loss of the table. What differs is options.
 
-Beside those of every plain GAN (gan/options.py) they have the tricks of systems/switches.py, all off by default.
+Beside those of every plain GAN (gan/options.py) they have tricks on what both players are shown (gan/tricks.py), all
+off by default: the distribution of the latents, labels, noise on the critic's inputs, a rate of its own for the critic.
+Further ones go by name (systems/switches.py).
 """
 
 from __future__ import annotations
 
-from .switches import TrickOptions, TrickTrainer
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from ... import nn, optim
+from ...autograd import Tensor
+from ...backend import Generator
+from ...creation import randn, zeros
+from ..losses import nearest
+from ..options import NETWORKS, OBJECTIVE, OPTIMISATION, option
+from ..tricks import LABELS, LATENTS, decayed, labelled
+from .switches import SwitchOptions, SwitchTrainer
 from .system import CLASSES, NEIGHBOURS, Result, System
+
+
+@dataclass(frozen=True)
+class TrickOptions(SwitchOptions):
+    """The options of a plain system."""
+
+    latents: str = option("normal", "Distribution of the latents.", NETWORKS, choices=tuple(LATENTS))
+    labels: str = option("exact", "What D is told of reals and samples.", OBJECTIVE, choices=LABELS)
+    noise: float = option(0.0, "Noise on D's inputs at the start, falling to 0 at the last step.", OBJECTIVE, 0)
+    rate_ratio: float = option(1.0, "D's learning rate as a multiple of G's.", OPTIMISATION)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for value, names in ((self.latents, LATENTS), (self.labels, LABELS)):
+            if value not in names:
+                raise nearest("choice", value, names)
+        labelled(self.labels, self.loss)
+        if not 0 < self.rate_ratio <= 1000:
+            raise ValueError(f"rate_ratio must be above 0 and at most 1000, got {self.rate_ratio}")
+
+
+class TrickTrainer(SwitchTrainer):
+    """A plain GAN with the tricks of its options."""
+
+    trick_stream: ClassVar[int] = 9
+
+    def build(self) -> tuple[nn.Module, nn.Module]:
+        options = self.options
+        if options.noise or options.labels != "exact":
+            self.random["trick"] = Generator(options.seed, self.trick_stream)
+        self.loss = labelled(options.labels, options.loss, self.random.get("trick"))
+        self.sigma = zeros(1)
+        return super().build()
+
+    def optimiser_of(self, params: Iterable[nn.Parameter]) -> optim.Optimizer:
+        """The optimiser that the options name; the critic's with its own rate."""
+        params = list(params)
+        optimiser = super().optimiser_of(params)
+        if params[0] is next(self.critic.parameters()):
+            optimiser.param_groups[0]["lr"] *= self.options.rate_ratio
+        return optimiser
+
+    def anneal(self) -> None:
+        if self.options.noise:
+            level = decayed(self.options.noise, self.steps_done, max(self.options.steps, 1))
+            self.sigma.assign(np.full(1, level, np.float32))
+
+    def inputs(self, count: int, random: Generator) -> Tensor:
+        return LATENTS[self.options.latents](count, self.options.latent, generator=random, dtype=self.dtype)
+
+    def seen(self, images: Tensor) -> Tensor:
+        """Images as the critic is shown them."""
+        if self.options.noise:
+            images = images + self.sigma * randn(*images.shape, generator=self.random["trick"], dtype=self.dtype)
+        return super().seen(images)
+
 
 ADAM = {"beta1": 0.5, "beta2": 0.999}
 """DCGAN's, which all but the Wasserstein systems take (Radford et al. 2016, section 4)."""

@@ -1,7 +1,5 @@
-"""The tricks that a plain system can be trained with, each a switch that is off by default.
-
-What both players are shown and told, and at which rate they learn, are options of their own; what D judges, what G
-minimises and how the two step are named by the option `trick`, one or several by commas, some with a number:
+"""Tricks of a plain system that its option `trick` names, one or several by commas, some with a number: what D judges,
+what G minimises, and how the two step.
 
     minigan train dcgan --trick packing=4,feature-matching
 
@@ -10,37 +8,31 @@ The functions are in gan/tricks.py and gan/steps.py, and what does not go togeth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from ... import nn, optim
 from ...autograd import Tensor
-from ...backend import Generator
 from ...capture import capture
-from ...creation import randn, zeros
 from ...data import Dataset, Info
 from ..losses import nearest
 from ..networks.joint import JointCritic
 from ..networks.table import Pair
-from ..options import NETWORKS, OBJECTIVE, OPTIMISATION, Options, option
+from ..options import OBJECTIVE, Options, option
 from ..players import Both, HalfStep
 from ..steps import Optimistic, consensus, field, look_ahead, set_gradients, unroll
 from ..train import Trainer, on_device
 from ..tricks import (
-    LABELS,
-    LATENTS,
     ImpossiblePair,
     VirtualBatchNorm,
     VirtualReference,
     check,
-    decayed,
     feature_matching,
-    labelled,
     pack,
 )
 
@@ -119,23 +111,13 @@ def _number(name: str, text: str) -> float:
 
 
 @dataclass(frozen=True)
-class TrickOptions(Options):
-    """The options of a plain system."""
+class SwitchOptions(Options):
+    """The options of a plain GAN, and its tricks by name."""
 
-    latents: str = option("normal", "Distribution of the latents.", NETWORKS, choices=tuple(LATENTS))
-    labels: str = option("exact", "What D is told of reals and samples.", OBJECTIVE, choices=LABELS)
-    noise: float = option(0.0, "Noise on D's inputs at the start, falling to 0 at the last step.", OBJECTIVE, 0)
-    rate_ratio: float = option(1.0, "D's learning rate as a multiple of G's.", OPTIMISATION)
     trick: str = option("", "Further tricks, by commas, as packing=4,leaky.", OBJECTIVE, choices=tuple(SWITCHES))
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for value, names in ((self.latents, LATENTS), (self.labels, LABELS)):
-            if value not in names:
-                raise nearest("choice", value, names)
-        labelled(self.labels, self.loss)
-        if not 0 < self.rate_ratio <= 1000:
-            raise ValueError(f"rate_ratio must be above 0 and at most 1000, got {self.rate_ratio}")
         tricks = switches(self.trick)
         check(self.loss, [*self.active(), *(name for trick in tricks for name in SWITCHES[trick].names)])
         if self.batch_size % self.pack:
@@ -162,12 +144,10 @@ class TrickOptions(Options):
         return any(SWITCHES[name].subject == MOVES for name in switches(self.trick))
 
 
-class TrickTrainer(Trainer):
-    """A plain GAN with the tricks of its options."""
+class SwitchTrainer(Trainer):
+    """A plain GAN with the tricks that its options name."""
 
-    trick_stream: ClassVar[int] = 9
-
-    def __init__(self, options: TrickOptions, dataset: Dataset | Info) -> None:
+    def __init__(self, options: SwitchOptions, dataset: Dataset | Info) -> None:
         self.tricks = switches(options.trick)
         super().__init__(options, dataset)
         self._tied()
@@ -185,20 +165,16 @@ class TrickTrainer(Trainer):
                 self._optimistic[id(params[0])] = Optimistic(params, self.memory, name)
 
     def build(self) -> tuple[nn.Module, nn.Module]:
-        options = self.options
-        if options.noise or options.labels != "exact":
-            self.random["trick"] = Generator(options.seed, self.trick_stream)
-        self.loss = labelled(options.labels, options.loss, self.random.get("trick"))
-        self.sigma = zeros(1)
         self._optimistic: dict[int, Optimistic] = {}
         generator, critic = super().build()
         if "leaky" in self.tricks:
             _replace_(generator, nn.ReLU, lambda layer: nn.LeakyReLU(0.2))
         if "virtual-batch-norm" in self.tricks:
             if not _replace_(critic, nn.BatchNorm2d, _virtual):
+                network, size = self.options.network, self.options.size
                 raise ValueError(
-                    f"trick virtual-batch-norm stands where batch norm would, and a critic of network {options.network}"
-                    f" and size {options.size} has no place for it"
+                    f"trick virtual-batch-norm stands where batch norm would, and a critic of network {network} and"
+                    f" size {size} has no place for it"
                 )
             critic = VirtualReference(critic, self.reference())
         return generator, critic
@@ -217,27 +193,8 @@ class TrickTrainer(Trainer):
         real = self.batch["real"]
         return self.shown(real if self.loader is None else Tensor(self.loader.batch(0)[0]))
 
-    def optimiser_of(self, params: Iterable[nn.Parameter]) -> optim.Optimizer:
-        """The optimiser that the options name; the critic's with its own rate."""
-        params = list(params)
-        optimiser = super().optimiser_of(params)
-        if params[0] is next(self.critic.parameters()):
-            optimiser.param_groups[0]["lr"] *= self.options.rate_ratio
-        return optimiser
-
-    def anneal(self) -> None:
-        if self.options.noise:
-            level = decayed(self.options.noise, self.steps_done, max(self.options.steps, 1))
-            self.sigma.assign(np.full(1, level, np.float32))
-
-    def inputs(self, count: int, random: Generator) -> Tensor:
-        return LATENTS[self.options.latents](count, self.options.latent, generator=random, dtype=self.dtype)
-
     def seen(self, images: Tensor) -> Tensor:
-        """Images as the critic is shown them: through noise, and then as `shown`."""
-        if self.options.noise:
-            noise = randn(*images.shape, generator=self.random["trick"], dtype=self.dtype)
-            images = images + self.sigma * noise
+        """Images as the critic is shown them."""
         return self.shown(images)
 
     def shown(self, images: Tensor) -> Tensor:
