@@ -25,8 +25,16 @@ NEIGHBOURS = (
     "precision ↑ {precision:.3f} (real {details[real][precision][value]:.3f}), recall ↑ {recall:.3f} (real"
     " {details[real][recall][value]:.3f}); " + STANDING + "; judge right on {held_out_accuracy:.1%} of attributes"
 )
+ASKED = (
+    "{asked[samples][value]:.1%} look like real ones of their class (↑, real {asked[held_out]:.1%}, class mean"
+    " {asked[null_models][class mean]:.1%}, another class {asked[null_models][another class]:.1%})"
+)
 AGREEMENT = (
-    "{agreement[value]:.1%} agree with their label (↑, {chance:.1%} by chance); " + STANDING + "; judge right on"
+    "{agreement[value]:.1%} agree with their label (↑, {chance:.1%} by chance); "
+    + ASKED
+    + "; "
+    + STANDING
+    + "; judge right on"
     " {held_out_accuracy:.1%}"
 )
 
