@@ -1220,6 +1220,7 @@ def _code_test(name: str) -> str:
 # fmt: off
 # The tricks that `train` knows by name.
 R, ASKED = "metrics.realism:", "metrics/test_realism::test_samples_are_compared_with_the_class_that_was_asked_for"
+THEMSELVES = "metrics/test_realism::test_the_mean_of_a_class_and_another_class_are_no_better_than_themselves"
 REALISM = (
     ("samples of all classes are compared", R + "realistic_class", ASKED, "images[labels == number]", "images"),
     ("reals of all classes", R + "realistic_class", ASKED, "dataset.train[train_labels == number]", "dataset.train"),
@@ -1228,9 +1229,15 @@ REALISM = (
      "prepared(dataset, held_out[:count])", "prepared(dataset, train[:count])"),
     ("plain features, which a blank page is near to", R + "directions", ASKED,
      "np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)", "1"),
-    ("every class counts alike", R + "realistic_class", ASKED, "+= count * precision", "+= 17.5 * precision"),
-    ("a null model within the interval is beaten", R + "ClassRealism.winners", ASKED,
-     "self.samples.low > share", "self.samples.high > share"),
+    ("every class counts alike", R + "realistic_class", ASKED, "+ count * np.array", "+ 17.5 * np.array"),
+    ("coverage of the samples by the reals", R + "realistic_class", ASKED,
+     "density_coverage(fake, real)", "density_coverage(real, fake)"),
+    ("a null model within the interval is beaten", R + "ClassRealism.winners", THEMSELVES,
+     "self.covered.low > ", "self.covered.high >= "),
+    ("the class's mean is judged by what it passes", R + "ClassRealism.winners", THEMSELVES,
+     "self.covered.low > self.class_mean.covered", "self.realistic.low > self.class_mean.realistic"),
+    ("another class is never told", R + "ClassRealism.winners", THEMSELVES,
+     "not self.realistic.low > self.another_class.realistic", "False"),
     ("agreement with the judge in place of the label", "systems.infogan:InfoTrainer.observe",
      "systems/test_class_and_code_objectives::test_realism_is_of_the_class_that_was_asked_for",
      "table.argmax(1)[category], judge", "classifier.classes(judge.model, images), judge"),

@@ -26,8 +26,9 @@ NEIGHBOURS = (
     " {details[real][recall][value]:.3f}); " + STANDING + "; judge right on {held_out_accuracy:.1%} of attributes"
 )
 ASKED = (
-    "{asked[samples][value]:.1%} look like real ones of their class (↑, real {asked[held_out]:.1%}, class mean"
-    " {asked[null_models][class mean]:.1%}, another class {asked[null_models][another class]:.1%})"
+    "like real ones of their class ↑ {asked[realistic][value]:.1%} (real {asked[held_out][realistic]:.1%}, another"
+    " class {asked[another_class][realistic]:.1%}), of which they cover ↑ {asked[covered][value]:.1%} (real"
+    " {asked[held_out][covered]:.1%}, class mean {asked[class_mean][covered]:.1%})"
 )
 AGREEMENT = (
     "{agreement[value]:.1%} agree with their label (↑, {chance:.1%} by chance); "

@@ -52,32 +52,43 @@ def test_samples_are_compared_with_the_class_that_was_asked_for(monkeypatch):
     drawn = np.concatenate([SHADES[60::3], SHADES[60:90:3], SHADES[62:107:3], -SHADES[:9]])
     seen = realism.realistic_class(drawn, labels, None, world)
 
-    def share(x, real):
-        return distances.precision_recall(*(y.reshape(len(y), 4) / np.linalg.norm(y, axis=3)[:, 0] for y in (x, real)))
+    def shares(x, real):
+        x, real = (y.reshape(len(y), 4) / np.linalg.norm(y, axis=3)[:, 0] for y in (x, real))
+        return distances.precision_recall(x, real)[0], distances.density_coverage(x, real)[1]
 
-    shares = []
+    table = []
     for number, count in ((0, 20), (1, 15)):
         train, held = (np.flatnonzero(CLASSES[part] == number) + part.start for part in (slice(0, 60), slice(60, 120)))
         other = np.flatnonzero(CLASSES[60:] != number) + 60
         some = np.linspace(0, 19, count).round().astype(int)
         asked = drawn[labels == number][:count]
         near = SHADES[train][np.square(asked[:, None] - SHADES[train][None]).sum((2, 3, 4)).argmin(1)]
-        mean = np.repeat(SHADES[train].mean(0, keepdims=True), 4, 0)
+        mean = np.repeat(SHADES[train].mean(0, keepdims=True), 10, 0)
         away = SHADES[other[np.linspace(0, 39, count).round().astype(int)]]
-        real = SHADES[train][some]
-        shares.append([count * share(x, real)[0] for x in (asked, SHADES[held][:count], near, mean, away)])
-    samples, held_out, copies, mean, away = np.sum(shares, 0) / 35
-    assert seen.count == 35 and seen.samples.value == pytest.approx(samples) and seen.copies == pytest.approx(copies)
-    assert seen.held_out == pytest.approx(held_out)
-    assert seen.null_models == pytest.approx({"class mean": mean, "another class": away})
-    assert shares[0][0] > 15 and shares[1][0] < 3 and away < 0.1 and copies > 0.9
+        sets = (asked, SHADES[held][:count], near, mean, away)
+        table.append([count * np.array(shares(x, SHADES[train][some])) for x in sets])
+    samples, *others = np.sum(table, 0) / 35
+    assert seen.count == 35 and (seen.realistic.value, seen.covered.value) == pytest.approx(tuple(samples))
+    for name, pair in zip(("held_out", "copies", "class_mean", "another_class"), others, strict=True):
+        assert getattr(seen, name) == pytest.approx(tuple(pair)), name
+    assert table[0][0][0] > 15 and table[1][0][0] == 0 and seen.another_class.realistic < 0.1
+    assert seen.class_mean.realistic == 1 and seen.class_mean.covered < 0.9 * seen.held_out.covered
+    assert "another class" not in seen.winners and seen.as_dict()["winners"] == seen.winners
+
+
+def test_the_mean_of_a_class_and_another_class_are_no_better_than_themselves(monkeypatch):
+    """What was asked for beats both; each null model in its place loses to itself, by the figure that tells it."""
+    world, held = shades(monkeypatch), CLASSES[60:]
+    right = realism.realistic_class(SHADES[60:], held, None, world)
+    assert right.realistic.value == pytest.approx(right.held_out.realistic) and not right.winners
+    assert "red" not in right.line()
+    means = np.stack([SHADES[:60][CLASSES[:60] == number].mean(0) for number in held])
+    seen = realism.realistic_class(means, held, None, world)
     assert (
-        seen.as_dict()["winners"] == seen.winners == ["class mean"] and "red: no better than class mean" in seen.line()
+        seen.realistic.value == 1 and seen.winners == ["class mean"] and "red: no better than class mean" in seen.line()
     )
-    right = realism.realistic_class(SHADES[60:], CLASSES[60:], None, world)
-    assert right.samples.value == pytest.approx(right.held_out) and "another class" not in right.winners
-    wrong = realism.realistic_class(SHADES[60:], (CLASSES[60:] + 1) % 3, None, world)
-    assert wrong.samples.value < 0.1 and "another class" in wrong.winners
+    wrong = realism.realistic_class(SHADES[60:], (held + 1) % 3, None, world)
+    assert wrong.realistic.value < 0.1 and wrong.winners == ["class mean", "another class"]
 
 
 def test_classes_of_few_images_have_no_realism(monkeypatch):

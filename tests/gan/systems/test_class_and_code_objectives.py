@@ -11,7 +11,7 @@ import minigan as mg
 from minigan.functional import cross_entropy
 from minigan.gan.metrics.distances import Interval
 from minigan.gan.metrics.judging import Judge, Observation
-from minigan.gan.metrics.realism import ClassRealism
+from minigan.gan.metrics.realism import ClassRealism, Standing
 from minigan.gan.results import winners
 from minigan.gan.systems import alike, conditional, ebgan, infogan
 from minigan.gan.train import STREAMS
@@ -103,7 +103,8 @@ def test_agreement_is_of_the_asked_class_with_the_judge_s():
 def test_realism_is_of_the_class_that_was_asked_for(system, module, labels):
     """Of the label, and of what a category's samples mostly are; beside held-out images of the half."""
     calls, drawn = [], [2, 0, 0, 2, 0, 1, 2, 0, 0]
-    seen = ClassRealism(9, Interval(0.5, 0.4, 0.6), 0.8, 1.0, {"class mean": 0.45, "another class": 0.1})
+    others = [Standing(0.8, 0.9), Standing(1.0, 0.9), Standing(1.0, 0.45), Standing(0.1, 0.1)]
+    seen = ClassRealism(9, *[Interval(0.5, 0.4, 0.6)] * 2, *others)
     t = trainer(system, **(CODES | {"continuous": 0} if system == "infogan" else {}))
     t.split = "test"
     replaced = {"draw": lambda *_: pictures(drawn)}
