@@ -232,8 +232,10 @@ class SwitchTrainer(Trainer):
             value = self.loss.discriminator(*(self.loss.head(critic(images)) for images in (real, fake)))
             return self.with_penalty(value, {}, critic, real, fake)[0]
 
-        count = int(self.tricks["unrolled"] or 0)
-        critic = partial(judged, unroll(dict(self.critic.named_parameters()), objective, count, UNROLL_RATE))
+        present = {  # one who froze D wants no gradient of its weights, which these steps need
+            name: p if p.requires_grad else p.detach().requires_grad_() for name, p in self.critic.named_parameters()
+        }
+        critic = partial(judged, unroll(present, objective, int(self.tricks["unrolled"] or 0), UNROLL_RATE))
         return self.adversarial(critic(fake), critic)
 
     def formulas(self) -> dict[str, str]:

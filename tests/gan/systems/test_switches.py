@@ -160,6 +160,10 @@ def test_g_looks_through_k_steps_of_d_s_own_objective(changes):
     close(gradient_of(objective, t.generator), gradient)
     assert abs(gradient.numpy() - blind.numpy()).max() > 1e-6 * abs(gradient.numpy()).max()
     assert objective.item() != t.loss.generator(judged(ahead, fake)).item()
+    frozen = tricked("unrolled=2", **changes)
+    frozen.critic.load_state_dict(t.critic.state_dict())
+    frozen.critic.requires_grad_(False)
+    close(gradient_of(frozen.generator_loss()[0], frozen.generator), gradient)
 
 
 def losses_by_hand(t):
