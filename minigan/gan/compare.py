@@ -207,6 +207,7 @@ def text(record: dict) -> str:
 def markdown(record: dict) -> str:
     """The page: what was run, every row, what the null models and real images get, what each trick does."""
     budget = ", ".join(f"{key} {value}" for key, value in record["budget"].items())
+    verdicts = sum(len(row.get("verdict", ())) for row in record["rows"])
     changes = [[row["trick"], TRICKS[row["trick"]].what] for row in record["rows"] if row["trick"] != "plain"]
     lines = [
         "# Tricks against the plain run, on images",
@@ -216,8 +217,8 @@ def markdown(record: dict) -> str:
         f" half of the held-out images; ↑ more is better, ↓ less. The runs took {record['seconds']:,.0f} seconds.",
         "",
         "A sample is confident where a classifier that saw real images only gives one class more than 0.9. A trick"
-        " helps or hurts where Welch's 95 % interval of the difference leaves out zero; of so many, about three do by"
-        " chance. A trick's own numbers are its defaults, not tuned.",
+        f" helps or hurts where Welch's 95 % interval of the difference leaves out zero; of {verdicts} verdicts about"
+        f" {round(verdicts / 20)} do by chance. A trick's own numbers are its defaults, not tuned.",
         "",
         *compare.page(compare.table(record, COLUMNS)),
         "",
