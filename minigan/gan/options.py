@@ -108,7 +108,10 @@ class Options(CommonOptions):
     critic_norm: bool = option(False, "Batch norm in the critic.", NETWORKS)
     latent: int = option(100, "Size of the latent vector.", NETWORKS, 1, 65_536)
     network: str = option(
-        "dcgan", "Both networks: convolutions, residual blocks, or perceptrons.", NETWORKS, choices=PAIRS
+        "dcgan",
+        "Both networks: convolutions, with max pooling in D, residual blocks, or perceptrons.",
+        NETWORKS,
+        choices=PAIRS,
     )
     clip: float = option(
         0.0, "Bound on every weight of the critic, applied after each of its steps; 0 for none.", OBJECTIVE, 0
@@ -130,8 +133,12 @@ class Options(CommonOptions):
             raise ValueError(f"dropout must be below 1, got {self.dropout}")
         if self.dropout and not pair(self.network).dropout:
             raise ValueError(f"network {self.network!r} has no dropout; leave dropout 0, or take network mlp")
+        check(self.loss, self.active())
+
+    def active(self) -> list[str]:
+        """The names in gan/tricks.py of what is on."""
         tricks = {self.penalty: self.gp_weight, "clip": self.clip, "spectral": self.spectral}
-        check(self.loss, [trick for trick, on in tricks.items() if on])
+        return [trick for trick, on in (tricks | {"batch-norm": self.critic_norm}).items() if on]
 
     def idle(self) -> dict[str, str]:
         reasons = {} if self.gp_weight else {"penalty": "gp_weight is 0"}

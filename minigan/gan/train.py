@@ -14,8 +14,8 @@ metrics/judging.py; folders, terminals and clocks are run.py's.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from functools import wraps
 from typing import Any, ClassVar, TypeVar
 
@@ -33,9 +33,10 @@ from ._state import TrainingState, count_of
 from .losses import loss
 from .metrics.judging import Observation, judge_of, observe_attributes, observe_classes
 from .networks.dcgan import glorot_init_
-from .networks.table import pair
+from .networks.table import Pair, pair
 from .options import CommonOptions
 from .penalties import penalty
+from .players import Both, HalfStep, Player
 from .tricks import spectral_norm_
 
 Key = TypeVar("Key")
@@ -56,34 +57,6 @@ class Stopped(Exception):
     def __init__(self, number: int) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}")
         self.code = 128 + number
-
-
-@dataclass(frozen=True)
-class Player:
-    """One of the two networks as it trains.
-
-    gradients(): puts the gradient of what the player minimises into the .grad of its parameters, and returns figures,
-    tensors of no axes, "objective" first. bound: on every weight, after each step; 0 for none.
-    """
-
-    optimiser: optim.Optimizer
-    gradients: Callable[[], dict[str, Tensor]]
-    bound: float = 0.0
-
-    def move(self) -> None:
-        """Change the weights by their gradients, and keep them within the bound, where there is one."""
-        self.optimiser.step()
-        if self.bound:
-            optim.clip_weights_(self.optimiser.param_groups[0]["params"], self.bound)
-
-
-@dataclass(frozen=True)
-class HalfStep:
-    """One move of one player. name: in an error. feed: what fills the batch before it."""
-
-    name: str
-    player: Player
-    feed: Callable[[], None]
 
 
 def on_device(method: Callable) -> Callable:
@@ -158,6 +131,7 @@ class Trainer:
             slopes = grad(objective, params)
             for p, g in zip(params, slopes, strict=True):
                 p.grad = g
+            self.correct(params)
             if figures.get(f"{norm[0]}_loss", objective) is not objective:  # there are further terms
                 figures = {**figures, f"{norm[0]}_objective": objective}
             return {"objective": objective, **figures, norm: optim.grad_norm(slopes)}
@@ -240,12 +214,17 @@ class Trainer:
             self.random["dropout"] = Generator(options.seed, self.dropout_stream)
             extra = {"rate": options.dropout, "random": self.random["dropout"]}
         generator = row.generator(options.latent, channels, options.size, options.base)
-        critic = row.critic(channels, options.size, options.base, options.critic_norm, **extra)
+        critic = self.new_critic(row, **extra)
         random = self.random["init"]
         row.init_(generator, random)
         if options.spectral:
             return generator, spectral_norm_(glorot_init_(critic, random), random)
         return generator, row.init_(critic, random)
+
+    def new_critic(self, row: Pair, **extra: Any) -> nn.Module:
+        """The critic of a pair of networks, its weights not yet drawn. extra: rate and random of its dropout."""
+        options = self.options
+        return row.critic(self.info.shape[-1], options.size, options.base, options.critic_norm, **extra)
 
     def optimiser_of(self, params: Iterable[nn.Parameter]) -> optim.Optimizer:
         """The optimiser that the options name."""
@@ -259,6 +238,9 @@ class Trainer:
 
     def anneal(self) -> None:
         """What changes with the number of steps, before each: rates, weights; nothing by default."""
+
+    def correct(self, params: Sequence[nn.Parameter]) -> None:
+        """Change the .grad of a player's parameters before its optimiser reads it; nothing by default."""
 
     def feed(self) -> None:
         """Put the next real images into `batch`, before each critic step."""
@@ -276,6 +258,10 @@ class Trainer:
         """What the critic minimises on the batch in `real`, and figures to report."""
         with no_grad():
             fake = self.generator(self.inputs(self.options.batch_size, self.random["latent_d"]))
+        return self.critic_objective(fake)
+
+    def critic_objective(self, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The same for samples (N, C, S, S), and as many reals in the batch."""
         real, fake = self.seen(self.batch["real"]), self.seen(fake)
         d_real, d_fake = (self.loss.head(self.critic(images)) for images in (real, fake))
         objective = self.loss.discriminator(d_real, d_fake)
@@ -284,8 +270,11 @@ class Trainer:
 
     def generator_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """What the generator minimises on fresh latents, and figures to report."""
-        fake = self.seen(self.generator(self.inputs(self.options.batch_size, self.random["latent_g"])))
-        objective = self.adversarial(self.critic(fake), self.critic)
+        return self.generator_objective(self.generator(self.inputs(self.options.batch_size, self.random["latent_g"])))
+
+    def generator_objective(self, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The same for samples (N, C, S, S)."""
+        objective = self.adversarial(self.critic(self.seen(fake)), self.critic)
         return objective, {"g_loss": objective}
 
     def adversarial(self, d_fake: Tensor, critic: Callable[[Tensor], Tensor]) -> Tensor:
@@ -294,7 +283,7 @@ class Trainer:
         if not self.loss.relativistic:
             return self.loss.generator(self.loss.head(d_fake))
         with no_grad():
-            d_real = critic(self.batch["real"])
+            d_real = critic(self.seen(self.batch["real"]))
         return self.loss.generator(self.loss.head(d_fake), self.loss.head(d_real))
 
     def with_penalty(
@@ -404,7 +393,7 @@ def generate(generator: nn.Module, z: Tensor, batch: int = 100) -> np.ndarray:
     return np.concatenate(images)
 
 
-def _culprit(player: Player) -> str:
+def _culprit(player: Player | Both) -> str:
     """Run a half-step again, op by op, on the unchanged weights, random numbers and data: the first op that leaves the
     finite numbers."""
     try:

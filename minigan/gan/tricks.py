@@ -201,13 +201,20 @@ class VirtualReference(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The network's output for x."""
+        return self._referred(self.network, x)
+
+    def features(self, x: Tensor) -> Tensor:
+        """The features of a critic for x, as its own method of that name gives them."""
+        return self._referred(self.network.features, x)
+
+    def _referred(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         layers = [m for m in self.network.modules() if isinstance(m, VirtualBatchNorm)]
         for layer in layers:
             layer.collecting = True
-        self.network(self.reference)
+        function(self.reference)
         for layer in layers:
             layer.collecting = False
-        outputs = self.network(x)
+        outputs = function(x)
         for layer in layers:
             layer.reference = None
         return outputs

@@ -1,6 +1,7 @@
 """The generators and critics that a plain GAN can be made of: option `network` of `minigan train`.
 
 dcgan    strided convolutions                   gan/networks/dcgan.py
+pooling  the same, ReLU and max pooling in D    gan/networks/dcgan.py
 resnet   residual blocks                        gan/networks/resnet.py
 mlp      perceptrons, a maxout critic           gan/networks/mlp.py
 """
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from ... import nn
 from ...backend import Generator
 from ..losses import nearest
-from .dcgan import DCGANCritic, DCGANGenerator, dcgan_init_
+from .dcgan import DCGANCritic, DCGANGenerator, PoolingCritic, dcgan_init_
 from .mlp import PerceptronCritic, PerceptronGenerator, perceptron_init_
 from .resnet import ResidualCritic, ResidualGenerator, residual_init_
 
@@ -34,6 +35,7 @@ PAIRS: dict[str, Pair] = {
     row.name: row
     for row in (
         Pair("dcgan", DCGANGenerator, DCGANCritic, dcgan_init_),
+        Pair("pooling", DCGANGenerator, PoolingCritic, dcgan_init_),
         Pair("resnet", ResidualGenerator, ResidualCritic, residual_init_),
         Pair("mlp", PerceptronGenerator, PerceptronCritic, perceptron_init_, dropout=True),
     )

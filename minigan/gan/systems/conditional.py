@@ -28,6 +28,7 @@ from ..losses import nearest
 from ..metrics import classifier
 from ..metrics.distances import share_interval
 from ..metrics.judging import Observation, judge_of, observe_classes
+from ..metrics.realism import realistic_class
 from ..networks import heads
 from ..networks.dcgan import DCGANGenerator
 from ..networks.heads import started
@@ -134,7 +135,8 @@ class ConditionalTrainer(Trainer):
         return super().preview(squared(count, self.classes))
 
     def observe(self, count: int, random: Generator, details: bool = False) -> Observation:
-        """The plain figures, and how often the independent classifier sees the class that was asked for."""
+        """The plain figures, how often the independent classifier sees the class that was asked for, and how often a
+        sample looks like a real image of it."""
         judge = judge_of(self.options.data, self.info)
         images = self.draw(count, random)
         observation = observe_classes(images, judge, self.yardstick, self.options.seed, details)
@@ -147,10 +149,13 @@ class ConditionalTrainer(Trainer):
             f" judge, which agrees with {judge.accuracy:.1%} of the held-out images' labels"
         )
         worst = min(each, key=each.get)
-        observation.lines[:0] = [line, f"least for {worst}: {each[worst]:.1%}"]
+        realism = realistic_class(images, labels, judge.model, self.yardstick)
+        observation.lines[:0] = [line, *([realism.line()] if realism else []), f"least for {worst}: {each[worst]:.1%}"]
         observation.figures.update(
             {"agreement": share._asdict(), "agreement_by_class": each, "chance": 1 / self.classes}
         )
+        if realism:
+            observation.figures["asked"] = realism.as_dict()
         return observation
 
 

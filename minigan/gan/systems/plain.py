@@ -2,6 +2,7 @@
 
 Beside those of every plain GAN (gan/options.py) they have tricks on what both players are shown (gan/tricks.py), all
 off by default: the distribution of the latents, labels, noise on the critic's inputs, a rate of its own for the critic.
+Further ones go by name (systems/switches.py).
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from ...autograd import Tensor
 from ...backend import Generator
 from ...creation import randn, zeros
 from ..losses import nearest
-from ..options import NETWORKS, OBJECTIVE, OPTIMISATION, Options, option
-from ..train import Trainer
+from ..options import NETWORKS, OBJECTIVE, OPTIMISATION, option
 from ..tricks import LABELS, LATENTS, decayed, labelled
+from .switches import SwitchOptions, SwitchTrainer
 from .system import CLASSES, NEIGHBOURS, Result, System
 
 
 @dataclass(frozen=True)
-class TrickOptions(Options):
+class TrickOptions(SwitchOptions):
     """The options of a plain system."""
 
     latents: str = option("normal", "Distribution of the latents.", NETWORKS, choices=tuple(LATENTS))
@@ -42,7 +43,7 @@ class TrickOptions(Options):
             raise ValueError(f"rate_ratio must be above 0 and at most 1000, got {self.rate_ratio}")
 
 
-class TrickTrainer(Trainer):
+class TrickTrainer(SwitchTrainer):
     """A plain GAN with the tricks of its options."""
 
     trick_stream: ClassVar[int] = 9
@@ -73,9 +74,9 @@ class TrickTrainer(Trainer):
 
     def seen(self, images: Tensor) -> Tensor:
         """Images as the critic is shown them."""
-        if not self.options.noise:
-            return images
-        return images + self.sigma * randn(*images.shape, generator=self.random["trick"], dtype=self.dtype)
+        if self.options.noise:
+            images = images + self.sigma * randn(*images.shape, generator=self.random["trick"], dtype=self.dtype)
+        return super().seen(images)
 
 
 ADAM = {"beta1": 0.5, "beta2": 0.999}

@@ -13,6 +13,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ from dataclasses import asdict
 from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.connection import wait
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,16 +35,26 @@ from .trainer import ToyTrainer
 def cell(options: ToyOptions, folder: Path) -> dict:
     """The figures of one run, from its file or by running it. A run that diverges is a result too: `diverged` says
     where."""
-    key = json.dumps(asdict(options), sort_keys=True)
-    name = (
-        f"{options.data}-{options.loss}-{options.trick}-{options.seed}-{hashlib.sha256(key.encode()).hexdigest()[:10]}"
-    )
-    path = folder / f"{name}.json"
+    return from_file(folder, f"{options.data}-{options.loss}-{options.trick}-{options.seed}", options, _figures)
+
+
+def from_file(folder: Path, name: str, options: Any, figures_of: Callable[[Any], dict]) -> dict:
+    """The figures of a run of these options, from its file in the folder, whose name begins with `name`; or those of
+    figures_of(options), and then the file is written."""
+    record = asdict(options)
+    key = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+    path = folder / f"{name}-{key[:10]}.json"
     if path.exists():
         with suppress(OSError, ValueError, KeyError, TypeError):  # no cell of ours, or damaged: run it again
-            record = parse_json(path.read_text())
-            if record["options"] == asdict(options) and record["sha256"] == digest(record["figures"]):
-                return record["figures"]
+            saved = parse_json(path.read_text())
+            if saved["options"] == record and saved["sha256"] == digest(saved["figures"]):
+                return saved["figures"]
+    figures = figures_of(options)
+    atomic_write(path, json.dumps({"options": record, "figures": figures, "sha256": digest(figures)}, indent=1))
+    return figures
+
+
+def _figures(options: ToyOptions) -> dict:
     start, diverged = time.perf_counter(), None
     trainer = ToyTrainer(options)
     try:
@@ -53,9 +65,17 @@ def cell(options: ToyOptions, folder: Path) -> dict:
     figures = trainer.figures() | {"diverged": diverged, "seconds": round(time.perf_counter() - start, 2)}
     if not np.isfinite(figures["reverse_kl"]):
         figures["reverse_kl"] = None
-    record = {"options": asdict(options), "figures": figures, "sha256": digest(figures)}
-    atomic_write(path, json.dumps(record, indent=1))
     return figures
+
+
+def title(options: ToyOptions) -> str:
+    """What a cell is called on the terminal."""
+    return f"{options.data} {options.loss} {options.trick} seed {options.seed}"
+
+
+def outcome(figures: dict) -> str:
+    """Its figures in a few words."""
+    return f"{figures['modes']} modes, {figures['high_quality']:.1%} high quality"
 
 
 def digest(figures: dict) -> str:
@@ -65,20 +85,21 @@ def digest(figures: dict) -> str:
 
 @contextmanager
 def side_by_side(
-    folder: Path, jobs: int, show: Callable[[str], None], work: Callable[[ToyOptions, Path], dict]
+    folder: Path,
+    jobs: int,
+    show: Callable[[str], None],
+    work: Callable[[Any, Path], dict],
+    title: Callable[[Any], str] = title,
+    outcome: Callable[[dict], str] = outcome,
 ) -> Iterator[Callable[[Sequence], list[dict]]]:
     """A function from options to their cells' figures, in that order, `jobs` at a time; above 1 in processes of one
-    thread each. work: what makes a cell's figures, a function of a module."""
-
-    def named(options: ToyOptions) -> str:
-        return f"{options.data} {options.loss} {options.trick} seed {options.seed}"
-
+    thread each. work: what makes a cell's figures, a function of a module. title, outcome: what is shown of one."""
     if jobs == 1:
 
-        def one_by_one(runs: Sequence[ToyOptions]) -> list[dict]:
+        def one_by_one(runs: Sequence) -> list[dict]:
             results = []
             for options in runs:
-                show(named(options))
+                show(title(options))
                 results.append(work(options, folder))
             return results
 
@@ -94,7 +115,7 @@ def side_by_side(
         def at_a_time(runs: Sequence[ToyOptions]) -> list[dict]:
             results = []
             for options, figures in zip(runs, pool.map(work, runs, [folder] * len(runs)), strict=True):
-                show(f"{named(options)}: {figures['modes']} modes, {figures['high_quality']:.1%} high quality")
+                show(f"{title(options)}: {outcome(figures)}")
                 results.append(figures)
             return results
 
@@ -139,5 +160,7 @@ def difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
 
     if a.std() == b.std() == 0:
         return (float(a[0] - b[0]),) * 2
-    low, high = ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # one side may be all one value: no spread, and no fault
+        low, high = ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
     return float(low), float(high)
