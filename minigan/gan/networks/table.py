@@ -3,6 +3,7 @@
 dcgan    strided convolutions                   gan/networks/dcgan.py
 resnet   residual blocks                        gan/networks/resnet.py
 mlp      perceptrons, a maxout critic           gan/networks/mlp.py
+r3gan    residual blocks without norm           gan/networks/r3gan.py
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from ...backend import Generator
 from ..losses import nearest
 from .dcgan import DCGANCritic, DCGANGenerator, dcgan_init_
 from .mlp import PerceptronCritic, PerceptronGenerator, perceptron_init_
+from .r3gan import R3Critic, R3Generator, r3gan_init_
 from .resnet import ResidualCritic, ResidualGenerator, residual_init_
 
 
@@ -36,6 +38,7 @@ PAIRS: dict[str, Pair] = {
         Pair("dcgan", DCGANGenerator, DCGANCritic, dcgan_init_),
         Pair("resnet", ResidualGenerator, ResidualCritic, residual_init_),
         Pair("mlp", PerceptronGenerator, PerceptronCritic, perceptron_init_, dropout=True),
+        Pair("r3gan", R3Generator, R3Critic, r3gan_init_),
     )
 }
 
