@@ -134,6 +134,8 @@ class Penalty:
 
     points(real, fake, eps): where the slope is taken, a new leaf (N, ...), (2N, ...) at reals and samples both.
     of: what is penalised at each point, given the squared norms of the slopes there. weight: the usual lambda.
+    shared: "real", "fake": of which batches the points are the images themselves, in this order, so that the loss's own
+        outputs there serve the penalty too (`of_outputs`); none for points between them.
     """
 
     name: str
@@ -142,6 +144,7 @@ class Penalty:
     weight: float
     formula: str
     paper: str
+    shared: tuple[str, ...] = ()
 
     def __call__(
         self, critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, eps: Tensor | None = None
@@ -189,8 +192,8 @@ PENALTIES: dict[str, Penalty] = {
             "one-sided", interpolate, _above_one, 10.0, "E max(0, ||grad f(x_hat)|| - 1)^2", "Petzka et al. 2018, eq. 8"
         ),
         Penalty("zero-centred", interpolate, identity, 10.0, "E ||grad f(x_hat)||^2", "Thanh-Tung et al. 2019, eq. 7"),
-        Penalty("r1", at_reals, _half, 10.0, "1/2 E ||grad f(x)||^2", "Mescheder et al. 2018, eq. 9"),
-        Penalty("r2", at_fakes, _half, 10.0, "1/2 E ||grad f(Gz)||^2", "Mescheder et al. 2018, eq. 10"),
+        Penalty("r1", at_reals, _half, 10.0, "1/2 E ||grad f(x)||^2", "Mescheder et al. 2018, eq. 9", ("real",)),
+        Penalty("r2", at_fakes, _half, 10.0, "1/2 E ||grad f(Gz)||^2", "Mescheder et al. 2018, eq. 10", ("fake",)),
         Penalty(  # two halves, each a mean over N, are the mean over all 2N
             "r1+r2",
             at_both,
@@ -198,6 +201,7 @@ PENALTIES: dict[str, Penalty] = {
             1.0,
             "1/2 E ||grad f(x)||^2 + 1/2 E ||grad f(Gz)||^2",
             "Huang et al. 2024 (R3GAN), eq. 3 and 4",
+            ("real", "fake"),
         ),
     )
 }

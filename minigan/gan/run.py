@@ -225,7 +225,8 @@ class Run:
             self._save_fakes(f"fakes{step:06d}.png")
 
     def _log(self) -> None:
-        mean = {k: float(np.mean([r[k] for r in self.rows if k in r])) for k in self.rows[-1]}
+        names = dict.fromkeys(k for row in self.rows for k in row)  # a lazy penalty is not in every step
+        mean = {k: float(np.mean([r[k] for r in self.rows if k in r])) for k in names}
         row = {
             "step": self.trainer.steps_done,
             "seconds": round(self.seconds, 3),
@@ -363,7 +364,7 @@ def _restore(trainer: Trainer, saved: Checkpoint) -> None:
 def _clock(saved: Checkpoint) -> tuple[float, list[dict[str, float]]]:
     """(seconds of training so far, figures of each step since the last row of stats.jsonl). Raises CheckpointError."""
     seconds, rows = saved.state.get("seconds"), saved.state.get("tick", [])
-    whole = isinstance(rows, list) and all(isinstance(row, dict) and row.keys() == rows[0].keys() for row in rows)
+    whole = isinstance(rows, list) and all(isinstance(row, dict) and row for row in rows)
     if not whole or not all(map(is_number, (seconds, *(v for row in rows for v in row.values())))) or seconds < 0:
         raise CheckpointError(f"{saved.path} does not say its 'seconds' and 'tick' in numbers")
     return seconds, rows

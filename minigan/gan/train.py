@@ -294,7 +294,7 @@ class Trainer:
         if not self.loss.relativistic:
             return self.loss.generator(self.loss.head(d_fake))
         with no_grad():
-            d_real = critic(self.batch["real"])
+            d_real = critic(self.seen(self.batch["real"]))
         return self.loss.generator(self.loss.head(d_fake), self.loss.head(d_real))
 
     def with_penalty(

@@ -8,9 +8,9 @@ game converge near the optimum; so the tricks go, batch norm among them. What is
 (gan/networks/r3gan.py), Adam without a first moment, and rates that fall along half a cosine: the learning rate and
 gamma, each to a tenth by default (the authors' appendix D lowers both, and gamma by ten).
 
-One forward pass of the critic on reals and samples together serves the loss and both penalties: the slope is taken from
-the very outputs that the loss reads. Differentiated again, a critic of leaky rectifiers costs one pass of each kind
-more, so a step with both penalties is twice one without, and less where the generator counts.
+One forward pass of the critic on reals and samples together serves the loss and both penalties (gan/systems/plain.py):
+the slope is taken from the very outputs that the loss reads. Differentiated again, a critic of leaky rectifiers costs
+one pass of each kind more, so a critic step with both penalties is twice one without, and a whole step is less.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...autograd import Tensor, no_grad
+from ...autograd import Tensor
 from ...creation import zeros
 from ..options import OPTIMISATION, option
-from ..penalties import penalty
 from .plain import TrickOptions, TrickTrainer
 from .system import CLASSES, Result, System
 
@@ -42,7 +41,7 @@ def along_cosine(final: float, done: int, steps: int) -> float:
 
 
 class R3Trainer(TrickTrainer):
-    """A plain GAN whose critic's loss and penalty share one forward pass, and whose rates fall."""
+    """A plain GAN whose learning rates and penalty fall."""
 
     def build(self):
         self.gamma = zeros(())
@@ -57,19 +56,9 @@ class R3Trainer(TrickTrainer):
         self.optim_g.param_groups[0]["lr"] = rate
         self.optim_d.param_groups[0]["lr"] = rate * options.rate_ratio
 
-    def critic_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
-        """What the critic minimises on the batch in `real`, and figures to report."""
-        options = self.options
-        with no_grad():
-            fake = self.generator(self.inputs(options.batch_size, self.random["latent_d"]))
-        row = penalty(options.penalty)
-        points = row.points(self.batch["real"], fake)
-        outputs = self.loss.head(self.critic(self.seen(points)))
-        d_real, d_fake = outputs[: options.batch_size], outputs[options.batch_size :]
-        objective = self.loss.discriminator(d_real, d_fake)
-        figures = {"d_loss": objective, **self.loss.figures(d_real, d_fake)}
-        value, norm = row.of_outputs(outputs, points)
-        return objective + self.gamma * value, figures | {"penalty": value, "gradient_norm": norm}
+    def weight(self) -> Tensor:
+        """Gamma, as it stands."""
+        return self.gamma
 
 
 R3GAN = System(
