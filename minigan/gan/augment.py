@@ -96,7 +96,7 @@ def augmentations(names: str) -> tuple[Augmentation, ...]:
 
 
 def augmented(images: Tensor, rows: tuple[Augmentation, ...], random: Generator) -> Tensor:
-    """The images (N, C, H, W), each through all of `rows` in turn, by numbers of its own that are drawn from `random`."""
+    """The images (N, C, H, W), each through all of `rows` in turn, by numbers of its own drawn from `random`."""
     for row in rows:
         images = row.apply(images, rand(images.shape[0], row.count, generator=random, dtype=images.dtype))
     return images
