@@ -1,4 +1,4 @@
-"""Machine room, CUDA: launches of warp.cu, images read between their pixels and the adjoint, as in `kernels/warp.py`."""
+"""Machine room, CUDA: launches of warp.cu, images read between their pixels and the adjoint; as `kernels/warp.py`."""
 
 from __future__ import annotations
 
