@@ -24,9 +24,11 @@ from ...creation import randn, zeros
 from ...data import Dataset, Loader
 from ..augment import AUGMENTATIONS, augmentations, augmented
 from ..losses import nearest
+from ..metrics.classifier import prepared
+from ..metrics.memorisation import memorisation
 from ..options import NETWORKS, OBJECTIVE, OPTIMISATION, RUN, Options, option
 from ..penalties import penalty
-from ..train import Trainer
+from ..train import METRIC_STREAM, Trainer
 from ..tricks import LABELS, LATENTS, decayed, labelled
 from .system import CLASSES, NEIGHBOURS, Result, System
 
@@ -46,6 +48,13 @@ class TrickOptions(Options):
         1, "Critic steps per step with the gradient penalty, which then weighs as much more.", OBJECTIVE, 1, 10_000
     )
     share: float = option(1.0, "Share of the training images to train on, every class alike.", RUN, 0, 1)
+    stop_when: int = option(
+        0,
+        "Looks every 250 steps without a smaller held-out distance, to stop after; 0 for never.",
+        RUN,
+        0,
+        10_000,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -80,8 +89,23 @@ class TrickTrainer(Trainer):
 
     def load(self) -> Loader:
         options = self.options
-        part = self.dataset if options.share == 1 else some_of(self.dataset, options.share)
-        return Loader(part, options.batch_size, options.seed, size=options.size)
+        return Loader(self.part, options.batch_size, options.seed, size=options.size)
+
+    @property
+    def part(self) -> Dataset:
+        """The data set with the training images that are trained on."""
+        share = self.options.share
+        return self.dataset if share == 1 else some_of(self.dataset, share)
+
+    def look(self, count: int = 1000) -> dict[str, float]:
+        """For a stop rule (gan/stopping.py): the Frechet distance of `count` samples to the validation half of the
+        held-out images, and the share of samples that are nearer to a training image than to one of these. Raises
+        ValueError where there is no judge for the data set."""
+        distance = self.observe_on("validation", count, Generator(self.options.seed, METRIC_STREAM), False).figures
+        images = self.draw(count, Generator(self.options.seed, METRIC_STREAM))
+        half, part, size = self.dataset.half("validation"), self.part, self.options.size
+        near = memorisation(images, prepared(part, part.train, size), prepared(half, half.held_out, size))
+        return {"frechet": distance["frechet"], "memorised": near.share}
 
     def build(self) -> tuple[nn.Module, nn.Module]:
         options = self.options

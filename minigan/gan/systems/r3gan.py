@@ -83,7 +83,6 @@ R3GAN = System(
     R3Trainer,
     results=(
         Result(CLASSES),
-        Result(CLASSES, {"share": 0.1}),
         Result(CLASSES, {"share": 0.1, "augment": "colour,translation,cutout"}),
     ),
 )

@@ -2,6 +2,7 @@
 augmentation that gradients pass through, a share of the images. By hand, on images of 8 x 8 pixels in float64."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,11 +11,12 @@ from worlds import WORLD, Formula, close, gradient_of, stream, trainer
 import minigan as mg
 from minigan import nn
 from minigan.backend import Generator
-from minigan.gan import augment
+from minigan.gan import augment, run
 from minigan.gan.networks.r3gan import R3Critic, R3Generator, r3gan_init_
 from minigan.gan.penalties import PENALTIES, penalty
+from minigan.gan.stopping import is_time
 from minigan.gan.systems import options_for
-from minigan.gan.systems.plain import some_of
+from minigan.gan.systems.plain import TrickTrainer, some_of
 from minigan.gan.systems.r3gan import along_cosine
 
 ALL = "colour,translation,cutout"
@@ -267,3 +269,31 @@ def test_rows_say_which_outputs_they_share():
     assert {name: row.shared for name, row in PENALTIES.items() if row.shared} == {
         "r1": ("real",), "r2": ("fake",), "r1+r2": ("real", "fake"),
     }  # fmt: skip
+
+
+def test_the_stop_rule(tmp_path, monkeypatch):
+    """Three looks after the smallest distance, a run ends; a resumed one counts on, and without a rule none ends."""
+    assert [is_time([3, 2, 2.5, 2.1][:n], 2) for n in range(5)] == [False, False, False, False, True]
+    assert not is_time([1, 2, 3, 4, 5], 0) and not is_time([5, 4, 3], 1)
+    distances = iter([3.0, 2.0, 2.5, 2.4, 1.0])
+    monkeypatch.setattr(run, "SNAP", 1)
+    monkeypatch.setattr(run.Run, "_save_fakes", lambda self, name: None)
+    monkeypatch.setattr(run.Run, "_close", lambda self: {})
+    monkeypatch.setattr(TrickTrainer, "look", lambda self: {"frechet": next(distances), "memorised": 0.5})
+    small = {"base": 1, "batch_size": 2, "latent": 2, "capture": False, "size": 32}
+    first = run.Run.create(options_for("r3gan", steps=2, stop_when=2, **small), tmp_path / "run")
+    first.train()
+    again = run.Run.resume(str(tmp_path / "run"), steps=9)
+    assert again.looks == [3.0, 2.0] and not again.done
+    again.train()
+    assert again.trainer.steps_done == 4 and again.done
+    assert run.Run.resume(str(tmp_path / "run"), steps=9).done
+
+
+def test_a_look_tells_copies(monkeypatch):
+    """Samples that are the training images lie nearer to those, all of them."""
+    t = trainer("dcgan", share=0.5)
+    copies = t.loader.batch(0)[0]
+    monkeypatch.setattr(type(t), "observe_on", lambda self, *rest: SimpleNamespace(figures={"frechet": 7.0}))
+    monkeypatch.setattr(type(t), "draw", lambda self, count, random: copies)
+    assert t.look(3) == {"frechet": 7.0, "memorised": 1.0}
