@@ -79,15 +79,12 @@ def prices(f, points: mg.Tensor, rounds: int = 12) -> dict[str, float]:
 
 def breakdown(f, points: mg.Tensor) -> str:
     """Where the milliseconds of the exact step go, op by op."""
-    times = [time.perf_counter()]
-    outputs = f(points)
-    times.append(time.perf_counter())
-    (slope,) = mg.grad(outputs.sum(), points, create_graph=True)
-    times.append(time.perf_counter())
-    loss = softplus(outputs[BATCH:] - outputs[:BATCH]).mean() + GAMMA * (slope * slope).sum((1, 2, 3)).mean()
-    mg.grad(loss, list(f.parameters()))
-    times.append(time.perf_counter())
-    parts = 1e3 * np.diff(times)
+    now = time.perf_counter
+    times, outputs = [now()], f(points)
+    times, (slope,) = [*times, now()], mg.grad(outputs.sum(), points, create_graph=True)
+    times, penalty = [*times, now()], GAMMA * (slope * slope).sum((1, 2, 3)).mean()
+    mg.grad(softplus(outputs[BATCH:] - outputs[:BATCH]).mean() + penalty, list(f.parameters()))
+    parts = 1e3 * np.diff([*times, now()])
     return "forward {:.0f} ms, slope {:.0f} ms, backward through both {:.0f} ms (not recorded)".format(*parts)
 
 
@@ -110,28 +107,24 @@ def main(steps: int, out: str, seed: int, device: str) -> None:
             points = mg.cat([real, g(mg.randn(BATCH, LATENT))])
         return points.requires_grad_()
 
-    @mg.capture
-    def train_f():
-        loss = critic_loss(f, both(), gamma).sum()
-        optim_f.zero_grad()
-        loss.backward(inputs=list(f.parameters()))
-        optim_f.step()
+    def improved(network, optimiser, loss: mg.Tensor) -> mg.Tensor:
+        optimiser.zero_grad()
+        loss.backward(inputs=list(network.parameters()))
+        optimiser.step()
         return loss
 
     @mg.capture
-    def train_g():
-        loss = softplus(f(real).detach() - f(g(mg.randn(BATCH, LATENT)))).mean()
-        optim_g.zero_grad()
-        loss.backward(inputs=list(g.parameters()))
-        optim_g.step()
-        return loss
+    def train():
+        d_loss = improved(f, optim_f, critic_loss(f, both(), gamma).sum())
+        d_fake = f(g(mg.randn(BATCH, LATENT)))
+        return d_loss, improved(g, optim_g, softplus(f(real).detach() - d_fake).mean())
 
     for step in range(1, steps + 1):
         fallen = 0.1 + 0.9 * (1 + math.cos(math.pi * step / steps)) / 2
         gamma.assign(np.full(1, GAMMA * fallen, np.float32))
         optim_f.param_groups[0]["lr"] = optim_g.param_groups[0]["lr"] = LR * fallen
         real.assign(next(batches)[0])
-        losses = train_f(), train_g()
+        losses = train()
         average.update(g)
         if step % 250 == 0 or step == steps:
             print(
@@ -150,8 +143,7 @@ def main(steps: int, out: str, seed: int, device: str) -> None:
         print(f"the twin's gradient over {count:2d} directions is {error:.0%} of the exact one's length away from it")
     images = samples(average.module, LATENT, 1000)
     viz.save_grid(out, images[:64], scale=2)
-    print(by_class(images))
-    print(f"64 samples in {out}")
+    print(f"{by_class(images)}; 64 samples in {out}")
 
 
 if __name__ == "__main__":
