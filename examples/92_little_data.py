@@ -4,8 +4,8 @@
     G: minimise  E softplus(f(T x) - f(T' Gz))              T: colour, translation, cutout, drawn anew for each image
 
 With few images f learns them by heart: it tells real images from samples by which ones they are, and G is driven to
-copy them. Changes at random make many images of each. G sees through them as long as the gradient does, and it must: shown
-unchanged samples, f would have G draw grey squares.
+copy them. Changes at random make many images of each. The gradient passes through them to G, and samples are changed,
+too: were only real images changed, f would have G draw grey squares.
 
 Each look gives the Frechet distance to the validation half of the held-out images, and the share of samples that lie
 nearer to a training image than to one of as many held-out ones: a half where nothing is copied, 1 for copies. The stop

@@ -9,7 +9,7 @@ from PIL import Image
 N = r"([-+]?\d[\d.]*)"
 SHOWS = {
     "91_recipe_of_today": r"penalties exact .* times that without(.|\n)*twin .* times(.|\n)*16 directions is \d+%",
-    "92_little_data": r"augmented by nothing: Frechet .* nearer to a training image(.|\n)*by colour,translation,cutout: ",
+    "92_little_data": r"by nothing: Frechet .* nearer to a training image(.|\n)*by colour,translation,cutout: ",
 }
 
 
