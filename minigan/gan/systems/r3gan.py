@@ -81,8 +81,5 @@ R3GAN = System(
     "the recipe of today: pairs of a real image and a sample, slopes pulled to zero at both, no batch norm",
     "Huang et al. 2024",
     R3Trainer,
-    results=(
-        Result(CLASSES),
-        Result(CLASSES, {"share": 0.1, "augment": "colour,translation,cutout"}),
-    ),
+    results=(Result(CLASSES),),
 )
