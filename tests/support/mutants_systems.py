@@ -1272,6 +1272,8 @@ ROWS += (  # tricks of points, their null models, verdicts, the protocol
     ("a share is the first images of the file",
      "systems.plain:some_of", "systems/test_r3gan::test_a_share_of_the_images",
      "np.arange(count) * len(rows) // count", "np.arange(count)"),
+    ("the stop rule waits for the largest distance", "stopping:is_time", "systems/test_r3gan::test_the_stop_rule",
+     "np.argmin(distances)", "np.argmax(distances)"),
 )
 # fmt: on
 
