@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..autograd import tensor as make
+from ..gan import augment
 from ..ops import conv as ops_conv
 from ..ops import resample as ops_resample
 from ..ops import unfold as ops_unfold
@@ -227,4 +228,47 @@ WARPS = (
     ),
 )
 
-CASES = (*ROWS, *WINDOWS, *WARPS)
+NUMBERS = np.array([[0.13, 0.72, 0.41], [0.88, 0.35, 0.57]])
+
+
+def _colour(torch, x, numbers):
+    brightness, saturation, contrast = numbers.reshape(-1, 3, 1, 1, 1).unbind(1)
+    x = x + brightness - 0.5
+    if x.shape[1] > 1:
+        x = (x - x.mean(1, keepdim=True)) * 2 * saturation + x.mean(1, keepdim=True)
+    middle = x.mean((1, 2, 3), keepdim=True)
+    return (x - middle) * (contrast + 0.5) + middle
+
+
+def _translation(torch, x, numbers):
+    shift = ((numbers - 0.5) / 2).reshape(-1, 2, 1)
+    theta = torch.cat([torch.eye(2, dtype=x.dtype).expand(len(x), 2, 2), shift], 2)
+    grid = torch.nn.functional.affine_grid(theta, x.shape, align_corners=False)
+    return torch.nn.functional.grid_sample(x, grid, align_corners=False)
+
+
+def _cutout(torch, x, numbers):
+    sizes = zip(x.shape[2:], numbers.T, strict=True)
+    rows, columns = (((torch.arange(n) + 0.5) / n - u[:, None]).abs() < 0.25 for n, u in sizes)
+    return x * ~(rows[:, None, :, None] & columns[:, None, None, :])
+
+
+AUGMENTATIONS = (
+    OpCase(
+        "augment.colour",
+        augment.colour,
+        (call((2, 3, 2, 3), (2, 3)), call((2, 1, 2, 2), numbers=NUMBERS)),
+        _colour,
+    ),
+    OpCase(
+        "augment.translation",
+        augment.translation,
+        (call((2, 2, 5, 4), numbers=NUMBERS[:, :2]), call((2, 1, 8, 8), NUMBERS[:, 1:])),
+        _translation,
+        torch_order=1,  # PyTorch has no second derivative of grid_sample
+    ),
+    OpCase("augment.cutout", augment.cutout, (call((2, 2, 5, 4), numbers=NUMBERS[:, :2]),), _cutout),
+)
+"""What D is shown (gan/augment.py): to third order, so that a penalty on the slope at the images passes through."""
+
+CASES = (*ROWS, *WINDOWS, *WARPS, *AUGMENTATIONS)

@@ -4,6 +4,7 @@ dcgan    strided convolutions                   gan/networks/dcgan.py
 pooling  the same, ReLU and max pooling in D    gan/networks/dcgan.py
 resnet   residual blocks                        gan/networks/resnet.py
 mlp      perceptrons, a maxout critic           gan/networks/mlp.py
+r3gan    residual blocks without norm           gan/networks/r3gan.py
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from ...backend import Generator
 from ..losses import nearest
 from .dcgan import DCGANCritic, DCGANGenerator, PoolingCritic, dcgan_init_
 from .mlp import PerceptronCritic, PerceptronGenerator, perceptron_init_
+from .r3gan import R3Critic, R3Generator, r3gan_init_
 from .resnet import ResidualCritic, ResidualGenerator, residual_init_
 
 
@@ -38,6 +40,7 @@ PAIRS: dict[str, Pair] = {
         Pair("pooling", DCGANGenerator, PoolingCritic, dcgan_init_),
         Pair("resnet", ResidualGenerator, ResidualCritic, residual_init_),
         Pair("mlp", PerceptronGenerator, PerceptronCritic, perceptron_init_, dropout=True),
+        Pair("r3gan", R3Generator, R3Critic, r3gan_init_),
     )
 }
 

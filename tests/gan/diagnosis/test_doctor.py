@@ -170,6 +170,12 @@ def test_the_course_of_a_run(change, name):
     assert found == ([name] if name else []), found
 
 
+def test_slopes_that_are_pulled_to_zero_are_not_held_to_one():
+    course = rows(gradient_norm=[0.05] * 8, penalty=[0.002] * 8)
+    assert [f.name for f in of_course(course)] == ["penalty-not-held"]
+    assert not [*of_course(course, "r1+r2")]
+
+
 def test_samples_that_are_one_image(rng):
     reals = rng.uniform(-1, 1, (20, 1, 4, 4))
     assert not list(of_samples(reals, rng.uniform(-1, 1, (20, 1, 4, 4))))
