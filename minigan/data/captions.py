@@ -119,6 +119,8 @@ def _phrases() -> tuple[Phrase, ...]:
 
 PHRASES = _phrases()
 SUBJECTS = tuple(dict.fromkeys(row.subject for row in PHRASES))
+SUBJECT_OF = {fact: row.subject for row in PHRASES for fact in row.claims}
+"""Fact -> what it is about."""
 TABLE: dict[tuple[str, ...], Phrase] = {tuple(row.words.split()): row for row in PHRASES}
 
 _CLAIMED = np.array(
@@ -252,21 +254,19 @@ def _sayable(values: tuple[int, ...]) -> dict[str, tuple[str, ...]]:
     return table
 
 
-def write(values: np.ndarray, draws: np.ndarray, first: Sequence[str] = ()) -> str:
-    """A caption of an image with the facts (F,): 1 to all of its subjects in a drawn order and wording, those in
-    `first` among them. draws (DRAWS,): numbers in [0, 1)."""
-    table, count = _sayable(tuple(values.tolist())), len(SUBJECTS)
-    order, wording = (dict(zip(SUBJECTS, draws[1 + k * count :], strict=False)) for k in range(2))
+def write(values: np.ndarray, draws: np.ndarray, claims: Claims | None = None) -> str:
+    """A caption of an image with the facts (F,): 1 to all of its subjects in a drawn order and wording, `claims`, which
+    must be true of it, among what it says. draws (DRAWS,): numbers in [0, 1)."""
+    table, count, asked = _sayable(tuple(values.tolist())), len(SUBJECTS), dict(claims or {})
+    order, wording = (dict(zip(SUBJECTS, draws[1 + k * count : 1 + (k + 1) * count], strict=True)) for k in range(2))
+    first = {SUBJECT_OF[fact] for fact in asked}
     subjects = sorted(table, key=lambda subject: (subject not in first, order[subject]))
-    chosen = subjects[: max(len(first), 1 + int(draws[0] * len(subjects)))]
-    chosen.sort(key=order.__getitem__)
-    return ", ".join(table[subject][int(wording[subject] * len(table[subject]))] for subject in chosen)
-
-
-def subjects_of(claims: Claims) -> tuple[str, ...]:
-    """The subjects that claims are about."""
-    homes = {fact: row.subject for row in PHRASES for fact in row.claims}
-    return tuple(dict.fromkeys(homes[fact] for fact in claims))
+    phrases = []
+    for subject in sorted(subjects[: max(len(first), 1 + int(draws[0] * len(subjects)))], key=order.__getitem__):
+        own = {fact: value for fact, value in asked.items() if SUBJECT_OF[fact] == subject}
+        words = [w for w in table[subject] if own.items() <= TABLE[tuple(w.split())].claims.items()]
+        phrases.append(words[int(wording[subject] * len(words))])
+    return ", ".join(phrases)
 
 
 def words_of(text: str) -> list[str]:
