@@ -49,10 +49,14 @@ class GRUCell(Layer):
                 f"GRUCell: needs an input (N, {self.input_size}) and a state (N, {size}), got {input.shape} and"
                 f" {h.shape}"
             )
-        return self.step(F.linear(input, self.weight_ih, self.bias_ih), h)
+        return self.step(self.of_input(input), h)
+
+    def of_input(self, input: Tensor) -> Tensor:
+        """W_i x + b_i (..., 3 H) of x (..., I): that of a whole sequence is one product."""
+        return F.linear(input, self.weight_ih, self.bias_ih)
 
     def step(self, of_input: Tensor, h: Tensor) -> Tensor:
-        """The next state, for W_i x + b_i (N, 3 H): all entries of a sequence can be multiplied by W_i at once."""
+        """The next state (N, H), for W_i x + b_i (N, 3 H) and the state (N, H)."""
         size, of_state = self.hidden_size, F.linear(h, self.weight_hh, self.bias_hh)
         gates = F.sigmoid(of_input[:, : 2 * size] + of_state[:, : 2 * size])
         reset, update = gates[:, :size], gates[:, size:]

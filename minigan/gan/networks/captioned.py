@@ -21,11 +21,12 @@ from ... import nn
 from ...autograd import Tensor
 from ...backend import Generator, int64
 from ...creation import zeros
-from ...functional import leaky_relu, linear, relu, tanh
+from ...functional import leaky_relu, relu, tanh
 from ...nn import init
 from ...ops.basic import cast
 from ...ops.index import cat
 from ...ops.reduce import softmax, sum
+from ...ops.shape import unsqueeze
 from ..losses import nearest
 from .palette import PaletteCritic, likeliest
 from .translators import ConditionalNorm, ResidualBlock
@@ -42,17 +43,16 @@ class CaptionEncoder(nn.Module):
         if kind not in ENCODERS:
             raise nearest("encoder", kind, ENCODERS)
         self.width = width
-        self.table = nn.Embedding(words + 1, width // 2, padding_idx=0)
+        self.table = nn.Embedding(words + 1, width // 2)
         self.cell = nn.GRUCell(width // 2, width) if kind == "gru" else None
         self.last = nn.Linear(width // 2, width) if kind == "bag" else None
 
     def forward(self, words: Tensor) -> Tensor:
         """The codes; words may stand in floats."""
-        rows = self.table(cast(words, int64))
+        rows, present = self.table(cast(words, int64)), cast(words > 0, self.table.weight.dtype)
         if self.cell is None:
-            return tanh(self.last(sum(rows, 1)))
-        state, present = zeros(len(words), self.width, dtype=rows.dtype), cast(words != 0, rows.dtype)
-        of_words = linear(rows, self.cell.weight_ih, self.cell.bias_ih)
+            return tanh(self.last(sum(rows * unsqueeze(present, 2), 1)))
+        state, of_words = zeros(len(words), self.width, dtype=rows.dtype), self.cell.of_input(rows)
         for t in range(words.shape[1]):
             state = state + present[:, t : t + 1] * (self.cell.step(of_words[:, t], state) - state)
         return state
