@@ -25,6 +25,7 @@ from ...functional import leaky_relu, relu, tanh
 from ...nn import init
 from ...ops.basic import cast
 from ...ops.index import cat
+from ...ops.matmul import matmul
 from ...ops.reduce import softmax, sum
 from ...ops.shape import unsqueeze
 from ..losses import nearest
@@ -94,8 +95,8 @@ class CaptionPainter(nn.Module):
         shares = softmax(self.shares(h), 1)
         if not self.training:
             shares = likeliest(shares, 1).permute(0, 3, 1, 2)
-        shares = shares.reshape(len(z), self.colours, 1, -1)
-        painted = sum(shares * palette.reshape(len(z), self.colours, self.channels, 1), 1)
+        palette = palette.reshape(len(z), self.colours, self.channels).permute(0, 2, 1)
+        painted = matmul(palette, shares.reshape(len(z), self.colours, -1))
         return painted.reshape(len(z), self.channels, self.size, self.size)
 
 

@@ -225,7 +225,7 @@ TEXT2IMAGE = System(
         base=16,
         average=0.998,
         size=16,
-        steps=5000,
+        steps=6000,
     ),
     "draws what a caption says; the critic knows right images with wrong captions",
     "Reed et al. 2016",
