@@ -131,7 +131,7 @@ WORDS = tuple(sorted({word for row in PHRASES for word in row.words.split()}))
 LENGTH = sum(max(len(words) for words, row in TABLE.items() if row.subject == subject) for subject in SUBJECTS)
 """The words of the longest caption that says each subject once."""
 
-SILENT = frozenset("a an and the with wearing has face person of is".split())
+SILENT = frozenset(["a", "an", "and", "the", "with", "wearing", "has", "face", "person", "of", "is"])
 SAME = {"without": "no", "gray": "grey", "blond": "blonde", "fair": "blonde", "haired": "hair"}
 """Words that say nothing, and spellings of others."""
 
@@ -199,7 +199,8 @@ def _grouped(values: np.ndarray, hexes: Sequence[str], groups: Mapping[str, Sequ
 @cache
 def _palette() -> tuple[np.ndarray, np.ndarray, dict[tuple[str, str], int]]:
     """(colours (K, 3), the number of what each is (K,), (thing, word) -> its number)."""
-    colours, kinds, numbers = [], [], {}
+    colours, kinds = list[list[int]](), list[int]()
+    numbers: dict[tuple[str, str], int] = {}
     for thing, words in (("hat", HAT), ("glasses", GLASSES), ("hair", HAIR), ("other", {"": OTHERS})):
         for word, hexes in words.items():
             numbers[thing, word] = len(numbers)
@@ -215,7 +216,7 @@ def _number(thing: str, word: str) -> int:
 def _kinds(images: np.ndarray) -> np.ndarray:
     """What each pixel is (N, S, S) by the nearest colour, UNKNOWN where none is near."""
     colours, kinds, _ = _palette()
-    codes, place = np.unique(images.astype(np.int64) @ [1 << 16, 1 << 8, 1], return_inverse=True)
+    codes, place = np.unique(images.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1]), return_inverse=True)
     pixels = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], 1)
     nearest = np.empty(len(codes), np.int64)
     for i in range(0, len(codes), 4096):

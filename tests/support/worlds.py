@@ -40,10 +40,9 @@ FACES = replace(
 """The same images as faces with three attributes."""
 
 
-
 def face(facts: dict[str, str]) -> tuple[np.ndarray, list[int]]:
-    """(an image (16, 16, 3), its attributes) with these facts of data/captions.py: a page, skin, and bars of colour where
-    hats, glasses and hair are; not said: no, short brown hair, pale skin."""
+    """(an image (16, 16, 3), its attributes) with these facts of data/captions.py: a page, skin, and bars of colour
+    where hats, glasses and hair are; where they say nothing: no, short brown hair, pale skin."""
     facts = {"glasses": "no", "beard": "no", "hat": "no", "length": "short", "smile": "no", "skin": "pale"} | facts
     hair = facts.get("hair", "brown")
     image = np.full((16, 16, 3), 255, np.uint8)

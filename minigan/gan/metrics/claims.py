@@ -107,9 +107,7 @@ class Yardstick:
         if features is not None:
             precision, _ = precision_recall(self._features(images), features, NEIGHBOURS)
         shares = {
-            name: float(met[:, k].sum() / said[:, k].sum())
-            for k, name in enumerate(captions.NAMES)
-            if said[:, k].any()
+            name: float(met[:, k].sum() / said[:, k].sum()) for k, name in enumerate(captions.NAMES) if said[:, k].any()
         }
         return Standing(len(images), float(met.sum() / said.sum()), float(whole.mean()), together, precision, shares)
 

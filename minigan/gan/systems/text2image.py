@@ -39,7 +39,7 @@ from ..metrics.judging import Observation
 from ..networks.captioned import ENCODERS, CaptionCritic, CaptionEncoder, CaptionPainter, start_
 from ..options import NETWORKS, OBJECTIVE, CommonOptions, option
 from ..penalties import PENALTIES, penalty
-from ..train import Trainer, on_device
+from ..train import PREVIEW_STREAM, Trainer, on_device
 from .system import Result, System
 
 SHOWN = (
@@ -172,10 +172,11 @@ class TextTrainer(Trainer):
         """Rows of a grid, a caption each, of latents that are the same for all rows."""
         width = max(1, int(np.ceil(np.sqrt(count))))
         texts = [SHOWN[k // width % len(SHOWN)] for k in range(count)]
-        inputs = host(self.asking(texts, Generator(self.options.seed, 5)).data)
-        inputs[:, : self.options.latent] = np.resize(inputs[:width, : self.options.latent], (count, self.options.latent))
+        inputs = host(self.asking(texts, Generator(self.options.seed, PREVIEW_STREAM)).data)
+        inputs[:, : self.options.latent] = np.resize(
+            inputs[:width, : self.options.latent], (count, self.options.latent)
+        )
         return self.sample(Tensor(inputs))
-
 
     def observe(self, count: int, random: Generator, details: bool = False) -> Observation:
         """How many claims of captions of held-out images the samples meet by the judge, and whether they look real, for

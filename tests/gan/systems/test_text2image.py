@@ -288,4 +288,7 @@ def test_draw_takes_runs_that_read_captions(tmp_path):
     other = Run.create(options_for("dcgan", steps=0, base=1, batch_size=2), tmp_path / "dcgan")
     other._snapshot()
     result = drawn(tmp_path / "dcgan", "red hat")
-    assert result.exit_code == 2 and "a run of dcgan, which reads no captions; draw takes runs of text2image" in result.output
+    assert (
+        result.exit_code == 2
+        and "a run of dcgan, which reads no captions; draw takes runs of text2image" in result.output
+    )
