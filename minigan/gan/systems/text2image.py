@@ -233,11 +233,13 @@ TEXT2IMAGE = System(
     TextTrainer,
     results=(
         Result(
-            "{claims:.1%} of claims met ↑ (real {seen[real images][claims]:.1%}, any training image"
-            " {seen[any training image][claims]:.1%}), {captions:.1%} of captions whole, precision {precision:.3f} ↑"
-            " (training images {seen[any training image][precision]:.3f}, mean by caption {seen[mean of those][precision]:.3f}); of"
-            " unseen combinations {unseen_claims:.1%} of claims, both parts together {unseen_together:.1%} ↑ (training"
-            " image of most claims {unseen[training image of most][together]:.1%})"
+            "{claims:.1%} of claims met ↑ (real images {seen[real images][claims]:.1%}, any training image"
+            " {seen[any training image][claims]:.1%}, another caption's sample"
+            " {seen[sample of another caption][claims]:.1%}), precision {precision:.3f} ↑ (training images"
+            " {seen[any training image][precision]:.3f}); of combinations that no training image has"
+            " {unseen_claims:.1%} of claims, both parts together in {unseen_together:.1%} ↑ (real images"
+            " {unseen[real images][together]:.1%}, training image that meets the most"
+            " {unseen[training image of most][together]:.1%}), precision {unseen_precision:.3f}"
         ),
     ),
 )
