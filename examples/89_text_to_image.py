@@ -103,8 +103,6 @@ def main(steps: int, base: int, wrong: bool, encoder: str, seed: int, out: str, 
                 f" {fooled.item():.3f}"
             )
 
-    generator.eval()  # every pixel takes one colour
-
     def drawn(texts: list[str]) -> np.ndarray:
         z = np.random.default_rng(seed).standard_normal((len(texts), LATENT)).astype(np.float32)
         inputs = np.concatenate([z, captions.numbered(texts)], 1).astype(np.float32)

@@ -7,7 +7,7 @@
              -> two 4x4 transposed convolutions to b x S x S    (conditional instance norm, ReLU)
              palette  p = tanh(two linear layers of the condition)                        (N, K, C)
              shares   s = softmax(3x3 conv)                                               (N, K, S, S)
-             x = sum_k s_k p_k in training, the colour with the largest share in evaluation
+             x = sum_k s_k p_k: every pixel mixes the K colours of its image
     critic   x -> a number s(x) and as many numbers v(x) as a code has;  f(x | w) = s(x) + code(w) . v(x)
                                                                           (Miyato & Koyama 2018, eq. 8)
 
@@ -29,7 +29,7 @@ from ...ops.matmul import matmul
 from ...ops.reduce import softmax, sum
 from ...ops.shape import unsqueeze
 from ..losses import nearest
-from .palette import PaletteCritic, likeliest
+from .palette import PaletteCritic
 from .translators import ConditionalNorm, ResidualBlock
 
 ENCODERS = ("gru", "bag")
@@ -60,8 +60,8 @@ class CaptionEncoder(nn.Module):
 
 
 class CaptionPainter(nn.Module):
-    """Latents with the numbers of words behind them (N, latent + L) to images (N, channels, size, size) of `colours`
-    colours each. Raises ValueError for a size that is no multiple of 4 of at least 8."""
+    """Latents with the numbers of words behind them (N, latent + L) to images (N, channels, size, size), mixed of
+    `colours` colours each. Raises ValueError for a size that is no multiple of 4 of at least 8."""
 
     def __init__(
         self, encoder: CaptionEncoder, latent: int, channels: int = 3, size: int = 16, base: int = 16, colours: int = 16
@@ -93,8 +93,6 @@ class CaptionPainter(nn.Module):
         h = relu(self.whole_norm(self.whole(h), condition))
         palette = tanh(self.palette(leaky_relu(self.hidden(condition), 0.2)))
         shares = softmax(self.shares(h), 1)
-        if not self.training:
-            shares = likeliest(shares, 1).permute(0, 3, 1, 2)
         palette = palette.reshape(len(z), self.colours, self.channels).permute(0, 2, 1)
         painted = matmul(palette, shares.reshape(len(z), self.colours, -1))
         return painted.reshape(len(z), self.channels, self.size, self.size)

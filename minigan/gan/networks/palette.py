@@ -10,7 +10,7 @@ Every pixel stays as it is or takes one of K colours of the image's own palette:
              sum_j a_j x_j over its pixels j with a = softmax(4 * 1x1 conv of u)
     shares   s = softmax(3x3 conv of u)                        (N, K + 1, H, H), of "as it is" and of the K colours
     x' = s_0 x + sum_k s_k p_k                                 in training
-    x' = x, or p_k, whichever has the largest share            in evaluation, a colour of the image being its likeliest
+    x' = x, or p_k, whichever has the largest share            in evaluation, a colour of the image being its _likeliest
 
 A convolution that paints each pixel by itself gives a hat a hundred colours, and a face that is to stay another
 hundred. Here what stays is the same to the bit, and a hat can only be a few colours: which, the condition's noise says.
@@ -90,7 +90,7 @@ class PaletteTranslator(nn.Module):
         logits = self.shares(u)
         shares = softmax(cat([logits[:, :1] + STAY, logits[:, 1:]], 1), 1)
         if not self.training:
-            shares = likeliest(shares, 1).permute(0, 3, 1, 2)
+            shares = _likeliest(shares, 1).permute(0, 3, 1, 2)
         count = self.colours + self.own
         painted = shares[:, 1:].reshape(n, count, 1, -1) * palette.reshape(n, count, self.channels, 1)
         return x * shares[:, :1] + sum(painted, 1).reshape(x.shape)
@@ -100,14 +100,14 @@ class PaletteTranslator(nn.Module):
         n, pixels = len(x), self.size * self.size
         at = softmax(self.pixels(u).reshape(n, self.own, pixels) * SHARPNESS, 2)
         if not self.training:
-            at = likeliest(at, 2)
+            at = _likeliest(at, 2)
         return sum(at.reshape(n, self.own, 1, pixels) * x.reshape(n, 1, self.channels, pixels), 3)
 
     def _layer(self, name: str, x: Tensor, condition: Tensor) -> Tensor:
         return relu(getattr(self, f"{name}_norm")(getattr(self, name)(x), condition))
 
 
-def likeliest(shares: Tensor, dim: int) -> Tensor:
+def _likeliest(shares: Tensor, dim: int) -> Tensor:
     """1 where a share is the largest along `dim`, which becomes the last axis, and 0 elsewhere."""
     return one_hot(argmax(shares, dim), shares.shape[dim]).to(shares.dtype)
 

@@ -62,7 +62,7 @@ class TextOptions(CommonOptions):
     encoder: str = option("gru", "How a caption is read: in order, or as a bag of words.", NETWORKS, choices=ENCODERS)
     code: int = option(64, "Size of the code of a caption.", NETWORKS, 2, 4096)
     latent: int = option(16, "Size of the latent vector.", NETWORKS, 1, 65_536)
-    colours: int = option(16, "Colours that an image is painted with.", NETWORKS, 2, 1000)
+    colours: int = option(16, "Colours that the pixels of an image are mixed of.", NETWORKS, 2, 1000)
     loss: str = option("relativistic", "What both players minimise.", OBJECTIVE, choices=LOSSES)
     mismatch_weight: float = option(
         1.0, "Weight mu of telling real images with a right caption from those with a wrong one.", OBJECTIVE, 0

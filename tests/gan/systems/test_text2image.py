@@ -142,10 +142,12 @@ def test_the_generator_reads_its_caption():
     assert np.abs(a - b).max() > 1e-6
 
 
-def test_pictures_have_few_colours():
-    images = trainer("text2image", CAPTIONED, size=16, colours=3).draw_captions(["hat"] * 4, Generator(1))
-    for image in images:
-        assert len(np.unique(image.reshape(3, -1), axis=1).T) <= 3
+def test_pixels_are_mixed_of_the_colours_of_their_image():
+    """Of two colours: all pixels lie on the line between them."""
+    for image in world(colours=2).draw_captions(["hat"] * 4, Generator(1)):
+        pixels = image.reshape(3, -1).T
+        sizes = np.linalg.svd(pixels - pixels.mean(0), compute_uv=False)
+        assert sizes[0] > 1e-6 and sizes[1] < 1e-9 * max(sizes[0], 1)
 
 
 def test_a_recorded_step_is_a_plain_step():
