@@ -10,7 +10,7 @@ Every pixel stays as it is or takes one of K colours of the image's own palette:
              sum_j a_j x_j over its pixels j with a = softmax(4 * 1x1 conv of u)
     shares   s = softmax(3x3 conv of u)                        (N, K + 1, H, H), of "as it is" and of the K colours
     x' = s_0 x + sum_k s_k p_k                                 in training
-    x' = x, or p_k, whichever has the largest share            in evaluation, a colour of the image being its _likeliest
+    x' = x, or p_k, whichever has the largest share            in evaluation, a colour of the image being its likeliest
 
 A convolution that paints each pixel by itself gives a hat a hundred colours, and a face that is to stay another
 hundred. Here what stays is the same to the bit, and a hat can only be a few colours: which, the condition's noise says.
