@@ -101,8 +101,8 @@ class Yardstick:
         whole = (met == said).all(1)
         together = None
         if (asked.which != captions.UNKNOWN).any():
-            held = [captions.true(captions.HELD_OUT[k], shown[[i]]).all() for i, k in enumerate(asked.which)]
-            together = float(np.mean(held))
+            both = [captions.true(captions.HELD_OUT[k], shown[[i]]).all() for i, k in enumerate(asked.which)]
+            together = float(np.mean(both))
         precision = None
         if features is not None:
             precision, _ = precision_recall(self._features(images), features, NEIGHBOURS)
