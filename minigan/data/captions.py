@@ -128,8 +128,10 @@ _CLAIMED = np.array(
 )
 WORDS = tuple(sorted({word for row in PHRASES for word in row.words.split()}))
 """The vocabulary; the number of a word is its place + 1, and 0 is no word."""
-LENGTH = sum(max(len(words) for words, row in TABLE.items() if row.subject == subject) for subject in SUBJECTS)
-"""The words of the longest caption that says each subject once."""
+PHRASE = max(map(len, TABLE))
+"""The words of the longest phrase."""
+LENGTH = PHRASE * len(SUBJECTS)
+"""The places for the words of a caption: PHRASE for each of as many phrases as there are subjects."""
 
 SILENT = frozenset(["a", "an", "and", "the", "with", "wearing", "has", "face", "person", "of", "is"])
 SAME = {"without": "no", "gray": "grey", "blond": "blonde", "fair": "blonde", "haired": "hair"}
@@ -285,29 +287,34 @@ def words_of(text: str) -> list[str]:
     return words
 
 
-def read(text: str) -> dict[str, str]:
-    """The claims of a caption, fact -> value.
-
-    Raises ValueError for an unknown word, words that make no phrase, claims that contradict each other, a caption
-    without claims, and one of more than LENGTH words.
-    """
-    words, place, claims, source = words_of(text), 0, dict[str, str](), dict[str, str]()
+def phrases_of(text: str) -> list[Phrase]:
+    """The phrases of a caption. Raises ValueError for an unknown word, words that make no phrase, a caption without
+    phrases, and one of more than there are subjects."""
+    words, phrases = words_of(text), list[Phrase]()
     if not words:
         raise ValueError(f"caption {text!r} says nothing of a face; say, for example, 'smiling, red hat, long hair'")
-    if len(words) > LENGTH:
-        raise ValueError(f"caption {text!r} has {len(words)} words that say something; at most {LENGTH} are read")
-    while place < len(words):
-        size = next((n for n in (3, 2, 1) if tuple(words[place : place + n]) in TABLE), 0)
+    while words:
+        size = next((n for n in range(PHRASE, 0, -1) if tuple(words[:n]) in TABLE), 0)
         if not size:
-            wrong = " ".join(words[place : place + 2])
+            wrong = " ".join(words[:2])
             near = difflib.get_close_matches(wrong, [row.words for row in PHRASES], 1, 0.0)[0]
             raise ValueError(f"caption {text!r}: {wrong!r} says nothing; the nearest phrase is {near!r}")
-        phrase = TABLE[tuple(words[place : place + size])]
+        phrases.append(TABLE[tuple(words[:size])])
+        words = words[size:]
+    if len(phrases) > len(SUBJECTS):
+        raise ValueError(f"caption {text!r} has {len(phrases)} phrases; at most {len(SUBJECTS)} are read")
+    return phrases
+
+
+def read(text: str) -> dict[str, str]:
+    """The claims of a caption, fact -> value. Raises ValueError as `phrases_of`, and for claims that contradict each
+    other."""
+    claims, source = dict[str, str](), dict[str, str]()
+    for phrase in phrases_of(text):
         for fact, value in phrase.claims.items():
             if claims.setdefault(fact, value) != value:
                 raise ValueError(f"caption {text!r} contradicts itself: {source[fact]!r} and {phrase.words!r}")
             source[fact] = phrase.words
-        place += size
     for excluded, reason in EXCLUDED:
         if excluded.items() <= claims.items():
             parts = " and ".join(repr(source[fact]) for fact in excluded)
@@ -325,12 +332,14 @@ def claimed(texts: Sequence[str]) -> np.ndarray:
 
 
 def numbered(texts: Sequence[str]) -> np.ndarray:
-    """The numbers of the words of captions (N, LENGTH), 0 after the last."""
-    rows = np.zeros((len(texts), LENGTH), np.int64)
+    """The numbers of the words of captions (N, LENGTH): PHRASE places for each phrase, 0 where there is no word. Raises
+    ValueError as `phrases_of`."""
+    rows = np.zeros((len(texts), len(SUBJECTS), PHRASE), np.int64)
     for row, text in zip(rows, texts, strict=True):
-        words = words_of(text)
-        row[: len(words)] = [WORDS.index(word) + 1 for word in words]
-    return rows
+        for place, phrase in zip(row, phrases_of(text), strict=False):
+            words = phrase.words.split()
+            place[: len(words)] = [WORDS.index(word) + 1 for word in words]
+    return rows.reshape(len(texts), LENGTH)
 
 
 def imagined(draws: np.ndarray) -> np.ndarray:

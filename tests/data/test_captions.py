@@ -62,7 +62,7 @@ def test_a_caption_is_true_of_its_image_and_reads_as_what_it_says():
         for draws in RNG.random((60, captions.DRAWS)):
             text = captions.write(row, draws)
             assert captions.true(captions.read(text), row[None]).all(), text
-            assert len(captions.words_of(text)) <= captions.LENGTH
+            assert len(captions.phrases_of(text)) <= len(captions.SUBJECTS)
             texts[text.count(",")] += 1
     assert set(texts) == set(range(len(captions.SUBJECTS))), "from one subject to all of them"
 
@@ -123,7 +123,7 @@ def test_captions_of_a_person_are_understood(text, claims):
         ("smiling, serious", f"{CONFLICT}: 'smiling' and 'serious'"),
         ("", "says nothing of a face"),
         ("a person with", "says nothing of a face"),
-        ("hat " * 40, "40 words"),
+        ("hat " * 40, "has 40 phrases; at most 6 are read"),
     ],
 )
 def test_what_cannot_be_drawn_is_answered_in_one_line(text, said):
@@ -133,9 +133,19 @@ def test_what_cannot_be_drawn_is_answered_in_one_line(text, said):
 
 
 def test_every_word_has_a_number_of_its_own():
-    """0 stands for no word, so a caption's end is known; words of one meaning have one number."""
-    numbers = captions.numbered([f"{word}" for word in captions.WORDS])
-    assert sorted(numbers[:, 0]) == list(range(1, len(captions.WORDS) + 1)) and not numbers[:, 1:].any()
-    a, b = captions.numbered(["red hat, blue glasses", "blue hat, red glasses"])
-    assert sorted(a) == sorted(b) and not np.array_equal(a, b)
+    """0 stands for no word, so a phrase's end is known; words of one meaning have one number."""
+    numbers = {}
+    for phrase, row in zip(captions.PHRASES, captions.numbered([row.words for row in captions.PHRASES]), strict=True):
+        words = phrase.words.split()
+        assert not row[len(words) :].any()
+        for word, number in zip(words, row, strict=False):
+            assert numbers.setdefault(word, number) == number
+    assert sorted(numbers.values()) == list(range(1, len(captions.WORDS) + 1))
     assert np.array_equal(*captions.numbered(["without hat", "no hat"]))
+
+
+def test_a_phrase_has_places_of_its_own():
+    """Whether or not a comma parts it from the next."""
+    a, b, c = captions.numbered(["red hat, bald", "red hat bald", "bald, red hat"]).reshape(3, -1, captions.PHRASE)
+    assert np.array_equal(a, b) and np.array_equal(a[[1, 0]], c[:2]) and not a[2:].any()
+    assert (a[:2] > 0).sum(1).tolist() == [2, 1]

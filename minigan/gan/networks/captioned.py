@@ -1,8 +1,8 @@
 """A generator of images of captions and its critic: the networks of `text2image`.
 
-    encoder  words w_1 .. w_L (N, L), 0 for none -> e(w_1) .. e(w_L), rows of a table
-             gru   h_t = GRU(e(w_t), h_(t-1)), h_0 = 0, which stands still where there is no word;  code = h_L
-             bag   code = tanh(W sum_t e(w_t)): the same words in another order have the same code
+    encoder  phrases p of words w_1 w_2 w_3, 0 for none -> rows of a table e(w_1), e(w_2), e(w_3)
+             gru   h_t = GRU(e(w_t), h_(t-1)), h_0 = 0, which stands still where there is no word;  code = sum_p h_3
+             bag   code = tanh(W sum_p sum_t e(w_t)): the same words in another order have the same code
     painter  z (N, Z), words -> condition (z, code) -> linear, 4b x S/4 x S/4 -> residual block
              -> two 4x4 transposed convolutions to b x S x S    (conditional instance norm, ReLU)
              palette  p = tanh(two linear layers of the condition)                        (N, K, C)
@@ -12,7 +12,8 @@
                                                                           (Miyato & Koyama 2018, eq. 8)
 
 Each player has an encoder of its own, which its own loss trains. "red hat, blue hair" and "blue hat, red hair" are one
-bag of words: only an encoder that reads in order can tell them apart.
+bag of words: only an encoder that reads in order can tell them apart. Phrases are added up, so that the critic scores an
+image by sum_p h(p) . v(x), phrase by phrase, and two phrases that never met are no new input to it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ... import nn
 from ...autograd import Tensor
 from ...backend import Generator, int64
 from ...creation import zeros
+from ...data.captions import PHRASE
 from ...functional import leaky_relu, relu, tanh
 from ...nn import init
 from ...ops.basic import cast
@@ -37,7 +39,8 @@ ENCODERS = ("gru", "bag")
 
 
 class CaptionEncoder(nn.Module):
-    """Numbers of words (N, L), 0 for no word, to codes (N, width). Raises ValueError for an unknown kind."""
+    """Numbers of words (N, P * PHRASE) of P phrases, 0 for no word, to codes (N, width). Raises ValueError for an
+    unknown kind."""
 
     def __init__(self, words: int, width: int = 64, kind: str = "gru") -> None:
         super().__init__()
@@ -50,13 +53,14 @@ class CaptionEncoder(nn.Module):
 
     def forward(self, words: Tensor) -> Tensor:
         """The codes; words may stand in floats."""
-        rows, present = self.table(cast(words, int64)), cast(words > 0, self.table.weight.dtype)
+        count, phrases = len(words), words.reshape(-1, PHRASE)
+        rows, present = self.table(cast(phrases, int64)), cast(phrases > 0, self.table.weight.dtype)
         if self.cell is None:
-            return tanh(self.last(sum(rows * unsqueeze(present, 2), 1)))
-        state, of_words = zeros(len(words), self.width, dtype=rows.dtype), self.cell.of_input(rows)
-        for t in range(words.shape[1]):
+            return tanh(self.last(sum((rows * unsqueeze(present, 2)).reshape(count, -1, rows.shape[2]), 1)))
+        state, of_words = zeros(len(phrases), self.width, dtype=rows.dtype), self.cell.of_input(rows)
+        for t in range(PHRASE):
             state = state + present[:, t : t + 1] * (self.cell.step(of_words[:, t], state) - state)
-        return state
+        return sum(state.reshape(count, -1, self.width), 1)
 
 
 class CaptionPainter(nn.Module):
