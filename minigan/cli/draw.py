@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import click
 
+from .._terminal import printable
 from .options import DATA, DEVICES, IMAGES, PICTURE, SCALE, SEED, Picture, echo, free
 
 
@@ -23,7 +24,7 @@ def register(main: click.Group, command: Callable) -> None:
 @click.option("--data", "place", help=DATA)
 @click.option("--device", default="cpu", show_default=True, help=DEVICES)
 def draw(run, captions, count, out, seed, scale, place, device) -> dict:
-    """Draw what each CAPTION says, a row of images each, such as "smiling, red hat, long hair". RUN is a run folder of
+    """Draw what each CAPTION says, a row of images below each, such as "smiling, red hat, long hair". RUN is a run folder of
     text2image, a checkpoint file, or latest. Words that are not known are answered with the nearest one."""
     from .. import backend, viz
     from ..data.captions import read
@@ -35,12 +36,13 @@ def draw(run, captions, count, out, seed, scale, place, device) -> dict:
             f"{checkpoint.path.parent} is a run of {trainer.options.system}, which reads no captions; draw takes runs"
             " of text2image"
         )
-    claims = [read(text) for text in captions]
-    texts = [text for text in captions for _ in range(count)]
+    claims = {text: read(text) for text in captions}
+    texts = [text for text in claims for _ in range(count)]
     images = trainer.draw_captions(texts, backend.Generator(seed, SAMPLE_STREAM))
     out = out or free(checkpoint.path.parent, "drawn.png")
-    viz.save_grid(out, images, columns=count, scale=scale)
-    for text, claimed in zip(captions, claims, strict=True):
+    rows = images.reshape(len(claims), 1, count, *images.shape[1:])
+    viz.save_grids(out, {printable(text): row for text, row in zip(claims, rows, strict=True)}, scale)
+    for text, claimed in claims.items():
         echo(f"{text!r}: " + ", ".join(f"{fact.replace('_', ' ')} {value}" for fact, value in claimed.items()))
-    echo(f"a row of {count} for each caption, by step {checkpoint.step} of {checkpoint.path.parent}, in {out}")
-    return {"out": str(out), "step": checkpoint.step, "claims": claims}
+    echo(f"a row of {count} below each caption, by step {checkpoint.step} of {checkpoint.path.parent}, in {out}")
+    return {"out": str(out), "step": checkpoint.step, "claims": list(claims.values())}

@@ -66,9 +66,9 @@ FACTS = (
     {"beard": "yes", "glasses": "yes", "hair": "green"},
     {"hat": "yes", "hat_colour": "pink", "hair": "blue", "smile": "yes"},
     {"hair": "black", "skin": "tan"},
-    {"hat": "yes", "beard": "yes", "hat_colour": "grey"},
-    {"glasses": "yes", "hair": "red", "glasses_colour": "green"},
-    {"length": "bald", "smile": "yes"},
+    {"hat": "yes", "glasses": "yes", "smile": "yes", "hat_colour": "grey"},
+    {"length": "long", "beard": "yes", "glasses": "yes", "glasses_colour": "green"},
+    {"hair": "brown", "length": "long", "skin": "dark"},
 )
 """Nine faces; the last three are of the combinations that captions.HELD_OUT names."""
 _IMAGES, _VALUES = zip(*map(face, FACTS * 2), strict=True)

@@ -5,7 +5,7 @@ for colours, off its pixels; a fact that the guard refuses meets no claim. Of a 
 
     claims      the share of all claims that the images meet
     captions    the share of captions of which the image meets every claim
-    together    the share of images that meet all of the combination that was left out of training (unseen ones)
+    together    the share of images that meet the whole combination that was left out of training (unseen ones)
     precision   of the judge's features among those of all held-out real images (Kynkaanniemi et al. 2019)
 
 Captions are written of held-out images, so real images are those themselves. Beside them stand null models: a training

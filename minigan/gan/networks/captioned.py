@@ -12,8 +12,8 @@
                                                                           (Miyato & Koyama 2018, eq. 8)
 
 Each player has an encoder of its own, which its own loss trains. "red hat, blue hair" and "blue hat, red hair" are one
-bag of words: only an encoder that reads in order can tell them apart. Phrases are added up, so that the critic scores an
-image by sum_p h(p) . v(x), phrase by phrase, and two phrases that never met are no new input to it.
+bag of words: only an encoder that reads in order can tell them apart. Phrases are added up: the critic scores an image
+by sum_p h(p) . v(x), phrase by phrase, and a caption costs as many steps of the cell as a phrase has words.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ SHOWN = (
     "pink cap, happy, pale skin",
     "blue hair, no glasses, smiling",
     "red glasses, green hair, no smile",
-    "bearded, purple hat, no glasses",
+    "smiling, purple hat, glasses",
 )
 """What the grids of a run ask for, a row each; the last is of a combination that is held out."""
 
@@ -196,7 +196,7 @@ class TextTrainer(Trainer):
         facts = tables["seen"][claims.OURS].facts
         lines[:0] = [
             f"{figures['claims']:.1%} of claims met, {figures['captions']:.1%} of captions met whole, precision"
-            f" {figures['precision']:.3f}; of unseen combinations {figures['unseen_claims']:.1%} of claims, both parts"
+            f" {figures['precision']:.3f}; of unseen combinations {figures['unseen_claims']:.1%} of claims, all parts"
             f" together in {figures['unseen_together']:.1%}",
             "met: " + ", ".join(f"{name} {share:.1%}" for name, share in facts.items()),
         ]
@@ -237,7 +237,7 @@ TEXT2IMAGE = System(
             " {seen[any training image][claims]:.1%}, another caption's sample"
             " {seen[sample of another caption][claims]:.1%}), precision {precision:.3f} ↑ (training images"
             " {seen[any training image][precision]:.3f}); of combinations that no training image has"
-            " {unseen_claims:.1%} of claims, both parts together in {unseen_together:.1%} ↑ (real images"
+            " {unseen_claims:.1%} of claims, all parts together in {unseen_together:.1%} ↑ (real images"
             " {unseen[real images][together]:.1%}, training image that meets the most"
             " {unseen[training image of most][together]:.1%}), precision {unseen_precision:.3f}"
         ),
