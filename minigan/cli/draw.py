@@ -24,8 +24,8 @@ def register(main: click.Group, command: Callable) -> None:
 @click.option("--data", "place", help=DATA)
 @click.option("--device", default="cpu", show_default=True, help=DEVICES)
 def draw(run, captions, count, out, seed, scale, place, device) -> dict:
-    """Draw what each CAPTION says, such as "smiling, red hat, long hair": a row of images below each. RUN is a run folder
-    of text2image, a checkpoint file, or latest. A word that is not known is answered with the nearest one."""
+    """Draw what each CAPTION says, such as "smiling, red hat, long hair": a row of images below each. RUN is a run
+    folder of text2image, a checkpoint file, or latest. A word that is not known is answered with the nearest one."""
     from .. import backend, viz
     from ..data.captions import read
     from ..gan.run import SAMPLE_STREAM, load_trainer
