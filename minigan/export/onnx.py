@@ -250,6 +250,10 @@ def _index(graph: _Graph, call: Call, places: list[str]) -> str:
     return graph.node("Squeeze", [value, graph.whole(gone)]) if gone else value
 
 
+def _lookup(graph: _Graph, call: Call, places: list[str]) -> str:
+    return graph.node("Gather", places, axis=0)
+
+
 def _convolution(graph: _Graph, call: Call, places: list[str]) -> str:
     geometry: Any = call.op.geometry  # type: ignore[attr-defined]
     (top, left) = geometry.padding
@@ -326,6 +330,7 @@ OPS: dict[str, Writer] = {
     "log_softmax": _axis("LogSoftmax"),
     "cat": _axis("Concat"),
     "index": _index,
+    "embedding": _lookup,
     "pad": _pad,
     "mirror": _mirror,
     "conv2d": _convolution,

@@ -24,6 +24,9 @@ LAYERS = {
 }
 """Layers that PyTorch has by the same name, with the same weights and the same arguments."""
 
+WRITTEN_OUT = {"GRUCell"}
+"""The same, but what they compute is written out, op by op: they take more than one input."""
+
 METHODS = {
     *(
         "apply",
@@ -114,7 +117,7 @@ class _Writer:
         self.buffers: list[str] = []
         self.ranks: dict[str, int] = {}
         self.modules = {f"{type(network).__name__}.{path}": path for path, _ in network.named_modules() if path}
-        layers = {path for path, module in network.named_modules() if type(module).__name__ in LAYERS}
+        layers = {path for path, module in network.named_modules() if type(module).__name__ in LAYERS | WRITTEN_OUT}
         self.state = {
             name: np.ascontiguousarray(host(value))
             for name, value in network.state_dict().items()
@@ -184,7 +187,7 @@ class _Writer:
         """The expression that makes a module of PyTorch with the same names inside. A part without weights that is no
         layer of PyTorch's is left to the lines of `forward`."""
         kind, children = type(module).__name__, dict(module.named_children())
-        if kind in LAYERS:
+        if kind in LAYERS | WRITTEN_OUT:
             expression = repr(module)
             if self.ranks.get(path) == 2:
                 expression = expression.replace("BatchNorm2d", "BatchNorm1d")

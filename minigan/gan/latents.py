@@ -7,6 +7,7 @@ Walks along codes, classes, or directions of the latents:
 
     any latents     z turns on its sphere towards a random u of the same norm, at right angles:  cos(t) z + sin(t) u
     cgan, acgan     each row one latent, each column one class
+    text2image      each row one caption, each column one latent
     infogan         each row one latent, each column one category; then each row one category, each column one value of
                     a continuous code, with the latent shared (Chen et al. 2016, figure 2)
 
@@ -26,6 +27,7 @@ from ..backend import Generator
 from .systems.conditional import ConditionalTrainer
 from .systems.infogan import InfoTrainer
 from .systems.table import system
+from .systems.text2image import SHOWN, TextTrainer
 from .train import TRAVERSE_STREAM, Trainer
 from .tricks import slerp
 
@@ -102,6 +104,14 @@ def _(trainer: InfoTrainer, rows: int, columns: int, random: Generator) -> list[
         inputs[:, first + count + k] = np.tile(np.linspace(-1, 1, columns), count)
         grids.append(Walk(f"each row one category, continuous code {k + 1} from -1 to 1", inputs, columns))
     return grids
+
+
+@walks.register
+def _(trainer: TextTrainer, rows: int, columns: int, random: Generator) -> list[Walk]:
+    texts = [text for text in np.resize(SHOWN, rows).tolist() for _ in range(columns)]
+    inputs, latent = trainer.asking(texts, random).numpy(), trainer.options.latent
+    inputs[:, :latent] = np.tile(inputs[:columns, :latent], (rows, 1))
+    return [Walk("each row one caption, each column one latent", inputs, columns)]
 
 
 def traverse(trainer: Trainer, rows: int = 8, columns: int = 10, seed: int = 0) -> dict[str, np.ndarray]:

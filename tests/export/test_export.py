@@ -46,7 +46,7 @@ def own(network, arrays):
     return [y.numpy() for y in (result if isinstance(result, (tuple, list)) else (result,))]
 
 
-QUICK = {"infogan", "gan", "hinge", "stargan"}
+QUICK = {"infogan", "gan", "hinge", "stargan", "text2image"}
 """Between them they have every kind of layer and of op."""
 
 

@@ -10,7 +10,7 @@ from ...data.folder import parse
 from ..losses import nearest
 from ..options import CommonOptions
 from ..train import Trainer
-from . import ae, ali, conditional, cyclegan, ebgan, infogan, plain, r3gan, stargan, vae
+from . import ae, ali, conditional, cyclegan, ebgan, infogan, plain, r3gan, stargan, text2image, vae
 from .system import System
 
 SYSTEMS: dict[str, System] = {
@@ -32,6 +32,7 @@ SYSTEMS: dict[str, System] = {
         vae.VAE,
         ali.ALI,
         r3gan.R3GAN,
+        text2image.TEXT2IMAGE,
     )
 }
 

@@ -68,6 +68,7 @@ def world(system: str, seed: int):
     special = {
         "cyclegan": ({"size": 16, "batch_size": 2}, worlds.WORLD),
         "stargan": ({"attributes": "hat,smile"}, worlds.FACES),
+        "text2image": ({"size": 16, "code": 4}, worlds.CAPTIONED),
     }
     changes, dataset = special.get(system, ({}, worlds.WORLD))
     return worlds.trainer(system, dataset, seed=seed, **changes)
