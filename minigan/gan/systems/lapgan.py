@@ -150,8 +150,10 @@ class PyramidTrainer(ConditionalTrainer):
         levels = len(self.sizes)
         total = squared(count, levels)
         inputs = self.inputs(-(-total // levels), Generator(self.options.seed, PREVIEW_STREAM))
-        stages = [x.repeat(self.options.size // x.shape[2], 2).repeat(self.options.size // x.shape[2], 3)
-                  for x in self.stages(inputs)]
+        stages = [
+            x.repeat(self.options.size // x.shape[2], 2).repeat(self.options.size // x.shape[2], 3)
+            for x in self.stages(inputs)
+        ]
         return np.stack(stages, 1).reshape(-1, *stages[-1].shape[1:])[:total]
 
     def observe(self, count: int, random: Generator, details: bool = False) -> Observation:

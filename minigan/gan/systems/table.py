@@ -10,7 +10,7 @@ from ...data.folder import parse
 from ..losses import nearest
 from ..options import CommonOptions
 from ..train import Trainer
-from . import ae, ali, conditional, cyclegan, ebgan, infogan, lapgan, plain, stargan, vae
+from . import ae, ali, conditional, cyclegan, ebgan, infogan, lapgan, plain, srgan, stargan, vae
 from .system import System
 
 SYSTEMS: dict[str, System] = {
@@ -32,6 +32,7 @@ SYSTEMS: dict[str, System] = {
         vae.VAE,
         ali.ALI,
         lapgan.LAPGAN,
+        srgan.SRGAN,
     )
 }
 
