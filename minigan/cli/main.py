@@ -24,6 +24,7 @@ from . import (
     data,
     docs,
     export,
+    film,
     interpolate,
     judge,
     lab,
@@ -36,6 +37,7 @@ from . import (
     train,
     translate,
     traverse,
+    upscale,
 )
 
 
@@ -114,6 +116,8 @@ for commands in (
     interpolate,
     translate,
     traverse,
+    upscale,
+    film,
     report,
     export,
     nightly,

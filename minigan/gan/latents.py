@@ -113,7 +113,7 @@ def traverse(trainer: Trainer, rows: int = 8, columns: int = 10, seed: int = 0) 
         raise ValueError(f"traverse: needs at least 1 row and 2 columns, got {rows} and {columns}")
     name = trainer.options.system
     if "latent" not in system(name).takes:
-        raise ValueError(f"{name} translates images, so there are no latents to walk through; see: minigan translate")
+        raise ValueError(f"{name} translates images, so there are no latents to walk through; see: {trainer.usage}")
     grids = {}
     for walk in walks(trainer, rows, columns, Generator(seed, TRAVERSE_STREAM)):
         images = trainer.sample(Tensor(walk.inputs.astype(trainer.dtype)))

@@ -5,9 +5,8 @@
            Gaussian windows of 11 x 11, sigma 1.5, c1 = (0.01 peak)^2, c2 = (0.03 peak)^2     Wang et al. 2004, eq. 13
 
 Both reward the mean of what is possible, a blur; the gradient energy, the spectrum and the judge's precision do not
-(Blau & Michaeli 2018: no restoration can be best in both). The null models of an enlargement have learnt nothing: nearest
-pixels, bicubic and Lanczos, as Pillow has them.
-"""
+(Blau & Michaeli 2018: no restoration can be best in both). The null models of an enlargement have learnt nothing:
+nearest pixels, bicubic and Lanczos, as Pillow has them."""
 
 from __future__ import annotations
 

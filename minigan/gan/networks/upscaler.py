@@ -5,10 +5,9 @@
     up       conv 3x3, b -> 4 b, pixel shuffle, leaky-ReLU                 b x 2 S x 2 S, once for each doubling
     tail     conv 3x3, b -> C, added to the bilinear enlargement of the input
 
-A pixel shuffle is a fractionally strided convolution of kernel 2 x 2: each output pixel has a filter of its own, and none
-falls between two. Nothing depends on the size, so a trained network takes images of any; no norm, so that each pixel
-depends on its surroundings alone, `reach` small pixels to each side.
-"""
+A pixel shuffle is a fractionally strided convolution of kernel 2 x 2: each output pixel has a filter of its own, and
+none falls between two. Nothing depends on the size, so a trained network takes images of any; no norm, so that each
+pixel depends on its surroundings alone, `reach` small pixels to each side."""
 
 from __future__ import annotations
 
@@ -35,8 +34,8 @@ class PlainBlock(nn.Module):
 
 
 class Upscaler(nn.Module):
-    """Images (N, channels, H, W) to (N, channels, scale H, scale W). Raises ValueError for a scale that is no power of two
-    from 2 on."""
+    """Images (N, channels, H, W) to (N, channels, scale H, scale W). Raises ValueError for a scale that is no power of
+    two from 2 on."""
 
     def __init__(self, channels: int = 1, scale: int = 4, base: int = 32, blocks: int = 3) -> None:
         super().__init__()
@@ -59,7 +58,8 @@ class Upscaler(nn.Module):
 
 
 def doublings_of(scale: int, what: str) -> int:
-    """How often an image is doubled. Raises ValueError, naming `what`, for a scale that is no power of two from 2 on."""
+    """How often an image is doubled. Raises ValueError, naming `what`, for a scale that is no power of two from 2
+    on."""
     if scale < 2 or scale & (scale - 1):
         raise ValueError(f"{what}: the scale must be a power of two from 2 on, got {scale}")
     return scale.bit_length() - 1

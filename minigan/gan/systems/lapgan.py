@@ -8,9 +8,8 @@
 
 In training every level sees the enlarged coarse image l of a *real* one, so no level waits for another: the objectives
 of all levels add up, no weight is in two of them, and one step trains them all. Only drawing chains them. d, u and the
-networks are in networks/pyramid.py. With option `condition` all networks are told the class (section 3.3): it is one-hot
-behind the latents, and a learnt plane beside the images.
-"""
+networks are in networks/pyramid.py. With option `condition` all networks are told the class (section 3.3): it is
+one-hot behind the latents, and a learnt plane beside the images."""
 
 from __future__ import annotations
 
@@ -27,7 +26,7 @@ from ...ops.index import cat
 from ..losses import nearest
 from ..metrics.judging import Observation
 from ..networks.dcgan import dcgan_init_
-from ..networks.pyramid import COARSEST, PyramidCritic, PyramidGenerator, analysis, sizes_of, up
+from ..networks.pyramid import PyramidCritic, PyramidGenerator, analysis, sizes_of, up
 from ..options import NETWORKS, Options, option
 from ..train import PREVIEW_STREAM, on_device
 from ..tricks import spectral_norm_

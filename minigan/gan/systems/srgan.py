@@ -6,8 +6,8 @@
     G minimises  mean (x~ - x)^2  +  content  mean (phi(x~) - phi(x))^2  +  adversarial  E -ln sigmoid(D(x~))
                  (the paper's eq. 3 to 6; its content loss is on VGG's features)
 
-phi are the first two convolutions of minigan's own classifier of the data set (metrics/classifier.py), which the game does
-not train. They stand among the run's tensors, so that a resumed run compares by the same features.
+phi are the first two convolutions of minigan's own classifier of the data set (metrics/classifier.py), which the game
+does not train. They stand among the run's tensors, so that a resumed run compares by the same features.
 
 The squared error alone (option objective = mse) is least at the mean of all x that y can be of, a blur: it has the best
 PSNR that there is. Detail has to be guessed, and a guess is never right in every pixel: the adversarial network pays in
@@ -25,7 +25,8 @@ from ... import nn
 from ...autograd import Tensor, no_grad
 from ...backend import Generator, host
 from ...creation import zeros
-from ...data import Dataset
+from ...data import Dataset, to_uint8, to_unit
+from ...data.picture import Picture
 from ...functional import avg_pool2d, conv2d, leaky_relu, mse_loss
 from ..losses import nearest
 from ..metrics import attributes, classifier
@@ -68,8 +69,8 @@ class UpscaleOptions(CommonOptions):
         doublings_of(self.scale, "srgan")
         if self.size % self.scale or self.size // self.scale < 4:
             raise ValueError(
-                f"srgan: images of size {self.size} are {self.size / self.scale:g} pixels wide at scale {self.scale}; take a"
-                " smaller --scale or a larger --size"
+                f"srgan: images of size {self.size} are {self.size / self.scale:g} pixels wide at scale {self.scale};"
+                " take a smaller --scale or a larger --size"
             )
 
     @property
@@ -96,8 +97,8 @@ class UpscaleTrainer(TranslationTrainer):
         own = 1 << (max(self.info.shape[:2]) - 1).bit_length()
         if options.size // options.scale >= own:
             raise ValueError(
-                f"srgan: the images of {self.info.name!r} are no larger than {own} pixels, so that at size {options.size} and"
-                f" scale {options.scale} nothing is lost that could come back; take --size {own}"
+                f"srgan: the images of {self.info.name!r} are no larger than {own} pixels, so that at size"
+                f" {options.size} and scale {options.scale} nothing is lost that could come back; take --size {own}"
             )
         if options.objective == "perceptual" and options.content:
             self.memory |= self._features(channels)
@@ -183,8 +184,8 @@ class UpscaleTrainer(TranslationTrainer):
 
     @on_device
     def upscale(self, images: np.ndarray) -> np.ndarray:
-        """Images (N, C, h, w) in [-1, 1], of any size, `scale` times as large: by the averaged network, a tile at a time,
-        each with as much around it as its pixels depend on, so that no seam is left."""
+        """Images (N, C, h, w) in [-1, 1], of any size, `scale` times as large: by the averaged network, a tile at a
+        time, each with as much around it as its pixels depend on, so that no seam is left."""
         network, scale = self.average.module, self.options.scale
         n, c, height, width = images.shape
         large, margin = np.empty((n, c, scale * height, scale * width), np.float32), network.reach
@@ -213,8 +214,9 @@ class UpscaleTrainer(TranslationTrainer):
         return np.stack(columns, 1).reshape(-1, *true.shape[1:])
 
     def observe(self, count: int, random: Generator, details: bool = False) -> Observation:
-        """Held-out images of `split`, at most `count`, made small and large again: distances to the true ones and looks,
-        beside the null models; with a judge's precision, and how often it sees the true image's class, if `details`."""
+        """Held-out images of `split`, at most `count`, made small and large again: distances to the true ones and
+        looks, beside the null models; with a judge's precision, and how often it sees the true image's class, if
+        `details`."""
         rows = self.yardstick.held_out[:count]
         small, true = self.pairs(rows)
         sets = {"network": self.upscale(small), **{k: enlarged(small, self.options.scale, k) for k in KERNELS}}
@@ -249,11 +251,27 @@ class UpscaleTrainer(TranslationTrainer):
         table["real"] = {"precision": shares["held_out"]}
 
 
+def enlarged_picture(trainer: UpscaleTrainer, picture: Picture) -> Picture:
+    """A picture of any size, `scale` times as large. A network of grey images takes each colour by itself, one of
+    colours takes grey as three equal ones; transparency is enlarged by bicubic interpolation."""
+    x = to_unit(picture.colours[None])
+    grey, colours = trainer.info.shape[-1] == 1, x.shape[1]
+    if grey:
+        large = trainer.upscale(x.transpose(1, 0, 2, 3)).transpose(1, 0, 2, 3)
+    else:
+        large = trainer.upscale(x if colours == 3 else x.repeat(3, 1))
+        large = large if colours == 3 else large.mean(1, keepdims=True)
+    alpha = picture.alpha
+    if alpha is not None:
+        alpha = to_uint8(enlarged(to_unit(alpha[None, ..., None]), trainer.options.scale, "bicubic"))[0, ..., 0]
+    return Picture(to_uint8(large)[0], alpha)
+
+
 def _line(row: dict[str, float]) -> str:
     judged = "" if "precision" not in row else f", precision {row['precision']:.1%}, right class {row['agreement']:.1%}"
     return (
-        f"PSNR {row['psnr']:.2f} dB, SSIM {row['ssim']:.3f}; gradient energy {row['sharpness']:.1%} of the true images',"
-        f" spectrum {row['spectral']:.2f} dB away{judged}"
+        f"PSNR {row['psnr']:.2f} dB, SSIM {row['ssim']:.3f}; gradient energy {row['sharpness']:.1%} of the true"
+        f" images', spectrum {row['spectral']:.2f} dB away{judged}"
     )
 
 

@@ -10,7 +10,7 @@ from ...data.folder import parse
 from ..losses import nearest
 from ..options import CommonOptions
 from ..train import Trainer
-from . import ae, ali, conditional, cyclegan, ebgan, infogan, lapgan, plain, srgan, stargan, vae
+from . import ae, ali, conditional, cyclegan, ebgan, infogan, lapgan, nextframe, plain, srgan, stargan, vae
 from .system import System
 
 SYSTEMS: dict[str, System] = {
@@ -33,6 +33,7 @@ SYSTEMS: dict[str, System] = {
         ali.ALI,
         lapgan.LAPGAN,
         srgan.SRGAN,
+        nextframe.NEXTFRAME,
     )
 }
 

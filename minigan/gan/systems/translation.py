@@ -12,8 +12,8 @@ from ..train import Trainer
 
 class TranslationTrainer(Trainer):
     """The base of the systems that make images of images: the learning rate falls to zero over the second half of the
-    steps, and they are judged on the test half of the held-out images where nobody says otherwise. usage: the command that
-    puts a trained one to work."""
+    steps, and they are judged on the test half of the held-out images where nobody says otherwise. usage: the command
+    that puts a trained one to work."""
 
     split = "test"
     usage = "minigan translate RUN IMAGE..."
