@@ -3,8 +3,8 @@
 A clip of data/moving.py has one future, or after a bounce a known set. With f the futures of a clip and p a prediction:
 
     error       min over f of mean (p - f)^2        to the nearest future, not to the one that was drawn
-    pixels      distance of the centres of mass of p and of that nearest future
-    sharpness   gradient energy of p over that of the nearest future: a blur has less
+    pixels      min over f of the distance of the centres of mass of p and f
+    sharpness   gradient energy of p over that of the future nearest by error: a blur has less
     identity    share of images that a judge names rightly where that future has them
     to mean     mean (p - mean of f)^2: what the squared error alone is least at
 
@@ -83,7 +83,7 @@ def figures(
     if len(predicted) != len(clip.frames):
         raise ValueError(f"figures: {len(predicted)} predictions of {len(clip.frames)} clips")
     predicted = np.asarray(predicted, np.float64).clip(-1, 1)
-    nearest, errors, to_mean, crops, index = [], [], [], [], []
+    nearest, errors, pixels, to_mean, crops, index = [], [], [], [], [], []
     side = images.shape[2]
     for row, p in enumerate(predicted):
         frames, places = futures(images, clip, row, past, background)
@@ -91,16 +91,17 @@ def figures(
         best = distances.argmin()
         nearest.append(frames[best])
         errors.append(distances[best])
+        away = centre_of_mass(frames, background) - centre_of_mass(p[None], background)
+        pixels.append(np.linalg.norm(away, axis=1).min())
         to_mean.append(np.square(frames.mean(0) - p).mean())
         for k, (y, x) in enumerate(places[best]):
             crops.append(p[:, y : y + side, x : x + side])
             index.append(clip.index[row, k])
     right = np.stack(nearest)
-    centres = (centre_of_mass(x, background) for x in (predicted, right))
     return {
         "clips": len(predicted),
         "error": float(np.mean(errors)),
-        "pixels": float(np.linalg.norm(np.subtract(*centres), axis=1).mean()),
+        "pixels": float(np.mean(pixels)),
         "sharpness": gradient_energy(predicted) / max(gradient_energy(right), 1e-12),
         "to_mean": float(np.mean(to_mean)),
     } | ({} if named is None else {"identity": named(np.stack(crops).astype(np.float32), np.array(index))})
