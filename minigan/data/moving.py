@@ -21,7 +21,7 @@ from minigan import kernels
 
 MOVING_STREAM = 0x6D6F7665  # "move"
 REACH = 3
-VELOCITIES = np.stack(np.mgrid[-REACH : REACH + 1, -REACH : REACH + 1], -1).reshape(-1, 2)
+VELOCITIES = np.indices((2 * REACH + 1,) * 2).reshape(2, -1).T - REACH
 """All velocities (49, 2) in pixels a frame, down and across; the one in the middle is standing still."""
 STILL = len(VELOCITIES) // 2
 

@@ -57,7 +57,7 @@ def read_picture(path: Path) -> Picture:
                 white = _white(file)
                 ImageOps.exif_transpose(file, in_place=True)
                 alpha = None
-                image = file
+                image: Image.Image = file
                 if file.has_transparency_data:
                     whole = file.convert("RGBA")
                     alpha = np.asarray(whole.getchannel("A"), np.uint8)

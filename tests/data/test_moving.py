@@ -11,7 +11,7 @@ IMAGES = RNG.uniform(-1, 1, (5, 1, 8, 8)).astype(np.float32)
 
 
 def number(y, x):
-    return int(np.flatnonzero((VELOCITIES == (y, x)).all(1))[0])
+    return int(np.flatnonzero(((y, x) == VELOCITIES).all(1))[0])
 
 
 def after(place, velocity, room=8):

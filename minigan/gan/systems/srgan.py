@@ -67,7 +67,7 @@ class UpscaleOptions(CommonOptions):
         if self.objective not in OBJECTIVES:
             raise nearest("objective", self.objective, OBJECTIVES)
         doublings_of(self.scale, "srgan")
-        if self.size % self.scale or self.size // self.scale < 4:
+        if self.size % self.scale or self.size // self.scale < 2:
             raise ValueError(
                 f"srgan: images of size {self.size} are {self.size / self.scale:g} pixels wide at scale {self.scale};"
                 " take a smaller --scale or a larger --size"

@@ -14,7 +14,7 @@ def images(*shape):
 
 @pytest.mark.parametrize("error", [0.2, 0.02])
 def test_psnr_is_of_images_from_minus_one_to_one(error):
-    """An error of e everywhere: 10 log10(2^2 / e^2); the same as of bytes, where the peak is 255. Equal images have 100."""
+    """An error of e everywhere: 10 log10(2^2 / e^2); of bytes, with their peak of 255, the same. Equal images: 100."""
     x = images(3, 1, 12, 12)
     np.testing.assert_allclose(psnr(x + error, x), 20 * np.log10(2 / error), rtol=1e-12)
     levels = np.square(127.5 * (x + error) - 127.5 * x).mean()

@@ -40,8 +40,8 @@ def test_the_blur_is_binomial_and_its_enlargement_bilinear():
 
 
 def test_a_chessboard_leaves_nothing_but_its_rim():
-    """The finest pattern that a page can hold is no part of the coarse image: a pyramid without the blur would take it for
-    a grey level. Inside, (1 - 3 + 3 - 1) / 8 = 0."""
+    """The finest pattern that a page can hold is no part of the coarse image: a pyramid without the blur would take it
+    for a grey level. Inside, (1 - 3 + 3 - 1) / 8 = 0."""
     board = np.indices((16, 16)).sum(0) % 2 * 2.0 - 1
     small = down(mg.tensor(board[None, None])).numpy()[0, 0]
     np.testing.assert_allclose(small[1:-1, 1:-1], 0, atol=1e-15)

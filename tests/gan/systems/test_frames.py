@@ -117,7 +117,7 @@ SPOT[0, 0, 3:5, 3:5] = 1
 
 def clips(place, velocity, count=1):
     """Clips of two frames of the spot, which came to `place` by `velocity`, and a third that nobody looks at."""
-    n = int(np.flatnonzero((VELOCITIES == velocity).all(1))[0])
+    n = int(np.flatnonzero((velocity == VELOCITIES).all(1))[0])
     places = np.array([[np.subtract(place, velocity)], [place], [place]])[None].repeat(count, 0)
     frames = futures.drawn(SPOT, np.zeros((count, 1), int), places, BACK)
     return Clip(frames, np.zeros((count, 1), int), places, np.full((count, 3, 1), n))
@@ -137,8 +137,8 @@ def test_where_the_future_is_certain_linear_motion_is_exact_and_copying_is_not()
 
 
 def test_at_a_bounce_any_possible_future_is_right_and_their_mean_is_a_blur():
-    """21 places after a bounce off the bottom. One of them: no error; their mean: 0 from the mean, and a fraction of the
-    gradient energy. Linear motion leaves the page."""
+    """21 places after a bounce off the bottom. One of them: no error; their mean: 0 from the mean, and a fraction of
+    the gradient energy. Linear motion leaves the page."""
     c = clips((7, 4), (2, 1))
     assert futures.bounces(c, 2, 8).all()
     frames, places = futures.futures(SPOT, c, 0, 2, BACK)
@@ -187,7 +187,8 @@ def test_crops_are_named_at_the_nearest_future():
 
 @pytest.mark.parametrize("right", [True, False])
 def test_observe_sets_predictions_beside_null_models(right, monkeypatch):
-    """Of held-out images and motion of its own; the drawn future beats both null models, the last frame again does not."""
+    """Of held-out images and motion of its own; the drawn future beats both null models, the last frame again does
+    not."""
     t = small()
     t.split = "all"
 

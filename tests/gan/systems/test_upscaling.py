@@ -76,7 +76,7 @@ def test_the_mse_twin_has_neither_critic_nor_features():
 
 
 def test_the_features_are_the_judge_s_and_do_not_learn(judged):
-    """After a step as before; no player moves them; a checkpoint holds them, so that a resumed run compares by them."""
+    """After a step as before; no player moves them; a checkpoint holds them, for a resumed run to compare by."""
     t = small(lr=0.1)
     t.step()
     for k, layer in enumerate((JUDGE.conv[0], JUDGE.conv[2])):
@@ -112,7 +112,8 @@ def test_tiles_leave_no_seam(height, width, monkeypatch):
 
 
 def test_reach_is_how_far_a_pixel_depends():
-    """A change of one small pixel is seen in every output pixel at most `reach` small pixels away, and in none beyond."""
+    """A change of one small pixel is seen in every output pixel at most `reach` small pixels away, and in none
+    beyond."""
     for scale, blocks in ((2, 0), (4, 1)):
         network = Upscaler(1, scale, 2, blocks).double()
         for p in network.parameters():
@@ -190,10 +191,9 @@ def test_upscale_as_typed(tmp_path, monkeypatch):
 
 
 def test_pairs_are_block_means_and_observe_sets_them_beside_null_models(monkeypatch):
-    """The perfect network beats what has learnt nothing, bicubic passed off as one does not, and both are told on the test
-    half."""
+    """The perfect network beats what has learnt nothing, bicubic passed off as one does not, and both are told on the
+    test half."""
     t = trainer("srgan", WORLD, scale=4, size=16, objective="mse", blocks=0)
-    t.info = t.info  # the images are 8 x 8, doubled
     small_images, true = t.pairs(t.dataset.held_out)
     np.testing.assert_allclose(small_images, true.reshape(6, 1, 4, 4, 4, 4).mean((3, 5)), atol=1e-6)
     monkeypatch.setattr(t, "upscale", lambda _: true + 0.01)
@@ -211,7 +211,7 @@ def test_pairs_are_block_means_and_observe_sets_them_beside_null_models(monkeypa
     [
         ({"objective": "msee"}, "unknown objective 'msee'; did you mean 'mse'"),
         ({"scale": 3}, "srgan: the scale must be a power of two from 2 on, got 3"),
-        ({"scale": 16}, "images of size 32 are 2 pixels wide at scale 16"),
+        ({"scale": 32}, "images of size 32 are 1 pixels wide at scale 32"),
         ({"objective": "mse", "content": 1.0}, "option 'content' means nothing here"),
         ({"adversarial": 0.0, "n_critic": 2}, "option 'n_critic' means nothing here: there is no critic"),
     ],
