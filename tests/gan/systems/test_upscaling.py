@@ -21,7 +21,6 @@ RNG = np.random.default_rng(4)
 JUDGE = classifier.Classifier(1, 3, seed=8)
 
 
-@pytest.fixture
 def judged(monkeypatch):
     """A judge of the small world's classes, of random weights."""
     monkeypatch.setattr(srgan.classifier, "load", lambda _: (JUDGE, {"classes": list(WORLD.class_names)}))
@@ -46,7 +45,8 @@ def features(x):
 
 
 @pytest.mark.parametrize(("content", "adversarial"), [(0.0, 0.3), (0.7, 0.0), (0.7, 0.3)])
-def test_pixels_features_and_critic(judged, content, adversarial):
+def test_pixels_features_and_critic(content, adversarial, monkeypatch):
+    judged(monkeypatch)
     t = small(content=content, adversarial=adversarial)
     t.feed()
     real = t.batch["real"]
@@ -75,8 +75,9 @@ def test_the_mse_twin_has_neither_critic_nor_features():
     assert not any(name.startswith("critic") for name in t.state()[0])
 
 
-def test_the_features_are_the_judge_s_and_do_not_learn(judged):
+def test_the_features_are_the_judge_s_and_do_not_learn(monkeypatch):
     """After a step as before; no player moves them; a checkpoint holds them, for a resumed run to compare by."""
+    judged(monkeypatch)
     t = small(lr=0.1)
     t.step()
     for k, layer in enumerate((JUDGE.conv[0], JUDGE.conv[2])):
