@@ -43,23 +43,23 @@ def main(steps: int, device: str, out: str, seed: int) -> None:
     x = mg.zeros(BATCH, 1, SIZE, SIZE)
 
     def levels():
-        """(real images at 8, 16 and 32; what the last two are the sharpening of; a sample of each level)."""
+        """(real images at 8, 16 and 32; what D sees beside each: nothing, l, l; a sample of each level)."""
         coarsest, residuals = analysis(x, len(g.sizes) - 1)
-        reals, lows = [coarsest], [None]
+        reals, lows = [coarsest], []
         for h in residuals:
             lows.append(up(reals[-1]))
             reals.append(lows[-1] + h)
         z, planes, _ = g.parts(mg.randn(BATCH, g.width))
-        fakes = [g.level_8(z), *(g.sharpened(low, noise) for low, noise in zip(lows[1:], planes, strict=True))]
-        return reals, lows, fakes
+        fakes = [g.level_8(z), *(g.sharpened(low, noise) for low, noise in zip(lows, planes, strict=True))]
+        return reals, [[], *([low] for low in lows)], fakes
 
     @mg.capture  # recorded once, then replayed
     def critic_step():
         with mg.no_grad():
-            reals, lows, fakes = levels()
+            reals, beside, fakes = levels()
         loss = 0.0
-        for real, low, fake in zip(reals, lows, fakes, strict=True):
-            loss = loss + softplus(-d(real, low)).mean() + softplus(d(fake, low)).mean()
+        for real, low, fake in zip(reals, beside, fakes, strict=True):
+            loss = loss + softplus(-d(real, *low)).mean() + softplus(d(fake, *low)).mean()
         optim_d.zero_grad()
         loss.backward()
         optim_d.step()
@@ -67,10 +67,10 @@ def main(steps: int, device: str, out: str, seed: int) -> None:
 
     @mg.capture
     def generator_step():
-        _, lows, fakes = levels()
+        _, beside, fakes = levels()
         loss = 0.0
-        for low, fake in zip(lows, fakes, strict=True):
-            loss = loss + softplus(-d(fake, low)).mean()
+        for low, fake in zip(beside, fakes, strict=True):
+            loss = loss + softplus(-d(fake, *low)).mean()
         optim_g.zero_grad()
         loss.backward(inputs=list(g.parameters()))
         optim_g.step()

@@ -25,6 +25,7 @@ from ..autograd import Tensor
 from ..backend import Generator
 from .systems.conditional import ConditionalTrainer
 from .systems.infogan import InfoTrainer
+from .systems.lapgan import PyramidTrainer
 from .systems.table import system
 from .train import TRAVERSE_STREAM, Trainer
 from .tricks import slerp
@@ -85,6 +86,11 @@ def _(trainer: ConditionalTrainer, rows: int, columns: int, random: Generator) -
     inputs = trainer.inputs(rows, random).numpy().repeat(trainer.classes, 0)
     inputs[:, -trainer.classes :] = np.tile(each, (rows, 1))
     return [Walk("each column one class, each row one latent", inputs, trainer.classes)]
+
+
+@walks.register
+def _(trainer: PyramidTrainer, rows: int, columns: int, random: Generator) -> list[Walk]:
+    return walks.dispatch(ConditionalTrainer if trainer.classes else Trainer)(trainer, rows, columns, random)
 
 
 @walks.register

@@ -8,7 +8,8 @@ A clip of data/moving.py has one future, or after a bounce a known set. With f t
     identity    share of images that a judge names rightly where that future has them
     to mean     mean (p - mean of f)^2: what the squared error alone is least at
 
-Null models: the last frame again, and linear motion (the last frame moved on as far as its centre of mass just moved).
+Null models: the last frame again; linear motion, the last frame moved on as far as its centre of mass just moved; and a
+smear, the last frame averaged over all the places that it could have come to.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from itertools import product
 
 import numpy as np
 
-from ...data.moving import VELOCITIES, Clip, drawn, velocities_after
+from ...data.moving import REACH, VELOCITIES, Clip, drawn, velocities_after
 from .realism import gradient_energy
 
 MOST = 600
@@ -70,7 +71,19 @@ def linear(past: np.ndarray, background: float) -> np.ndarray:
     return moved
 
 
-NULL_MODELS: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {"copy": copied, "linear": linear}
+def smeared(past: np.ndarray, background: float) -> np.ndarray:
+    """The mean of the last of past frames (N, P, C, S, S), moved by each of the 49 velocities."""
+    last, side = past[:, -1] - background, past.shape[-1]
+    wide = np.pad(last, ((0, 0), (0, 0), (REACH, REACH), (REACH, REACH)))
+    pages = [wide[:, :, REACH - y : REACH - y + side, REACH - x : REACH - x + side] for y, x in VELOCITIES]
+    return np.mean(pages, 0) + background
+
+
+NULL_MODELS: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
+    "copy": copied,
+    "linear": linear,
+    "smear": smeared,
+}
 
 
 def figures(

@@ -12,11 +12,13 @@ weights in between average its possible places: the blur of the squared error's 
 
 from __future__ import annotations
 
+import numpy as np
+
 from ... import nn
 from ...autograd import Tensor
 from ...data.moving import REACH, VELOCITIES
-from ...functional import interpolate, leaky_relu, softmax, unfold
-from ...ops.index import cat, flip
+from ...functional import conv2d, interpolate, leaky_relu, softmax
+from ...ops.index import cat
 from ...ops.reduce import sum
 from .translators import coordinate_planes
 
@@ -38,6 +40,7 @@ class Transporter(nn.Module):
             raise ValueError(f"Transporter: the size must be a multiple of 8, got {size}")
         self.channels, self.past, self.size, self.background = channels, past, size, background
         self.register_buffer("coordinates", Tensor(coordinate_planes(size)))
+        self.register_buffer("displaced", Tensor(displacements()))
         self.first = nn.Conv2d(past * channels + 2, base, 4, 2, 1)
         self.second = nn.Conv2d(base, 2 * base, 4, 2, 1)
         self.third = nn.Conv2d(2 * base, 4 * base, 4, 2, 1)
@@ -61,14 +64,21 @@ class Transporter(nn.Module):
         eighth = leaky_relu(self.inner(cat([eighth, planes], 1)), 0.2)
         logits = self.last(leaky_relu(quarter + self.back(eighth), 0.2))
         weights = softmax(interpolate(logits, scale_factor=4, mode="bilinear"), 1)
-        return self.background + moved(past[:, -self.channels :] - self.background, weights)
+        return self.background + moved(past[:, -self.channels :] - self.background, weights, self.displaced)
 
 
-def moved(image: Tensor, weights: Tensor) -> Tensor:
-    """sum over d of w_d(x) image(x - d) for images (N, C, S, S), zero off the page, and weights (N, 49, S, S), which
-    are in the order of VELOCITIES."""
+def displacements() -> np.ndarray:
+    """Kernels (49, 1, 7, 7) with a single 1, whose convolution moves an image by each of VELOCITIES."""
+    kernels = np.zeros((len(VELOCITIES), 1, 2 * REACH + 1, 2 * REACH + 1), np.float32)
+    for kernel, (y, x) in zip(kernels[:, 0], VELOCITIES, strict=True):
+        kernel[REACH - y, REACH - x] = 1
+    return kernels
+
+
+def moved(image: Tensor, weights: Tensor, displaced: Tensor) -> Tensor:
+    """sum over d of w_d(x) image(x - d) for images (N, C, S, S), zero off the page, and weights (N, 49, S, S), which are
+    in the order of VELOCITIES, as the kernels of `displacements` are."""
     n, c, side, _ = image.shape
     count = len(VELOCITIES)
-    windows = unfold(image, 2 * REACH + 1, padding=REACH).reshape(n, c, count, side, side)
-    flipped = flip(weights, 1)  # window k holds image(x + d_k), and -d_k is the displacement of the other end
-    return sum(windows * flipped.reshape(n, 1, count, side, side), 2)
+    pages = conv2d(image.reshape(n * c, 1, side, side), displaced, padding=REACH).reshape(n, c, count, side, side)
+    return sum(pages * weights.reshape(n, 1, count, side, side), 2)

@@ -162,7 +162,7 @@ class ResidualSketch(nn.Module):
 
 
 class LevelCritic(nn.Module):
-    """Images (N, channels, size, size), what they sharpen (the same shape, None at the coarsest level) and labels,
+    """Images (N, channels, size, size), what they sharpen (the same shape; not at the coarsest level) and labels,
     where there are classes, to one raw number each (N,)."""
 
     def __init__(
@@ -180,11 +180,12 @@ class LevelCritic(nn.Module):
             width *= 2
         self.main = nn.Sequential(*layers, nn.Conv2d(width, 1, 4))
 
-    def forward(self, image: Tensor, low: Tensor | None = None, y: Tensor | None = None) -> Tensor:
-        """One number per image."""
-        planes = [image] if low is None else [low, image]
-        planes += [] if self.label is None else [self.label(y)]
-        return self.main(cat(planes, 1) if len(planes) > 1 else image).reshape(len(image))
+    def forward(self, image: Tensor, *beside: Tensor) -> Tensor:
+        """One number per image; beside: what it sharpens, then its label, where the network takes them."""
+        planes = [image, *beside]
+        if self.label is not None:
+            planes[-1] = self.label(planes[-1])
+        return self.main(cat(planes, 1) if beside else image).reshape(len(image))
 
 
 class PyramidGenerator(nn.Module):
@@ -238,7 +239,6 @@ class PyramidCritic(nn.Module):
             level = LevelCritic(channels, side, base * size // side, side > COARSEST, classes, norm)
             setattr(self, f"level_{side}", level)
 
-    def forward(self, image: Tensor, low: Tensor | None = None, y: Tensor | None = None) -> Tensor:
-        """One number per image, by the critic of its size."""
-        network = getattr(self, f"level_{image.shape[2]}")
-        return network(*([image] if low is None else [image, low]), **({} if y is None else {"y": y}))
+    def forward(self, image: Tensor, *beside: Tensor) -> Tensor:
+        """One number per image, by the critic of its size; beside: what it sharpens, its label."""
+        return getattr(self, f"level_{image.shape[2]}")(image, *beside)

@@ -41,7 +41,7 @@ CONDITIONS = ("none", "class")
 class PyramidOptions(ClassOptions):
     """The options of `lapgan`."""
 
-    condition: str = option("none", "What all networks are told.", NETWORKS, choices=CONDITIONS)
+    condition: str = option("none", "What all networks are told.", NETWORKS, choices=CONDITIONS, bare="class")
 
     loss: ClassVar[str] = "non-saturating"
     penalty: ClassVar[str] = "two-sided"
@@ -104,8 +104,9 @@ class PyramidTrainer(ConditionalTrainer):
 
     def judged(self, images: list[Tensor], lows: list[Tensor]) -> list[Tensor]:
         """What each level's critic says (N,) of its images beside their l."""
-        y = self.batch["labels"] if self.classes else None
-        return [self.critic(image, low, y) for image, low in zip(images, [None, *lows], strict=True)]
+        beside = [[], *([low] for low in lows)]
+        labels = [self.batch["labels"]] if self.classes else []
+        return [self.critic(image, *low, *labels) for image, low in zip(images, beside, strict=True)]
 
     def critic_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """The sum of all levels' critics' losses."""

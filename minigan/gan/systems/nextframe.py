@@ -244,7 +244,8 @@ def _line(row: dict[str, float]) -> str:
 SHOWN = (
     "at a bounce ({bounce[network][clips]} clips) {bounce[network][pixels]:.2f} pixels ↓ from the nearest possible"
     " future (linear motion {bounce[linear][pixels]:.2f}, last frame {bounce[copy][pixels]:.2f}), squared error ↓"
-    " {bounce[network][error]:.4f} ({bounce[linear][error]:.4f}, {bounce[copy][error]:.4f}), gradient energy → 100%"
+    " {bounce[network][error]:.4f} ({bounce[linear][error]:.4f}, {bounce[copy][error]:.4f}, smeared"
+    " {bounce[smear][error]:.4f}), gradient energy → 100%"
     " {bounce[network][sharpness]:.1%}, named rightly ↑ {bounce[network][identity]:.1%} (real"
     " {bounce[real][identity]:.1%}); squared error from the mean of all futures {bounce[network][to_mean]:.4f}; where"
     " the future is certain {certain[network][pixels]:.2f} pixels (linear motion {certain[linear][pixels]:.2f}, last"

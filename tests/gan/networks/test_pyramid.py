@@ -73,7 +73,7 @@ def test_the_critic_of_a_level_sees_the_image_what_it_sharpens_and_the_class():
     numbers = critic(x, low, y).detach().numpy()
     for changed in (critic(x + 0.1, low, y), critic(x, low + 0.1, y), critic(x, low, other)):
         assert not np.isclose(changed.detach().numpy(), numbers).any()
-    assert critic(mg.tensor(RNG.uniform(-1, 1, (2, 1, 8, 8))), None, y).shape == (2,)
+    assert critic(mg.tensor(RNG.uniform(-1, 1, (2, 1, 8, 8))), y).shape == (2,)
     assert LevelCritic(3, 8, 2, conditioned=False).main[0].in_channels == 3
 
 
