@@ -157,8 +157,8 @@ def on_a_run(words, world):
     system = "wgan-gp"
     if words[0] == "translate":
         system = "stargan" if "--set" in words else "cyclegan"
-    elif words[0] == "traverse":
-        system = "cgan"
+    elif words[0] in ("traverse", "upscale", "film"):
+        system = {"traverse": "cgan", "upscale": "srgan", "film": "nextframe"}[words[0]]
     few = ["-n", "20"] if words[0] == "eval" else []  # the last one holds
     world.call(words[0], world.run_of(system), *words[2:], *few)
 
@@ -324,6 +324,8 @@ KINDS: dict[str, Callable] = {
     "minigan graph": looked_into,
     "minigan trace": looked_into,
     "minigan translate": on_a_run,
+    "minigan upscale": on_a_run,
+    "minigan film": on_a_run,
     "minigan toy": toy_points,
     "minigan data": data_set,
     "minigan classifier": options_only,
