@@ -76,8 +76,8 @@ def displacements() -> np.ndarray:
 
 
 def moved(image: Tensor, weights: Tensor, displaced: Tensor) -> Tensor:
-    """sum over d of w_d(x) image(x - d) for images (N, C, S, S), zero off the page, and weights (N, 49, S, S), which are
-    in the order of VELOCITIES, as the kernels of `displacements` are."""
+    """sum over d of w_d(x) image(x - d) for images (N, C, S, S), zero off the page, and weights (N, 49, S, S), which
+    are in the order of VELOCITIES, as the kernels of `displacements` are."""
     n, c, side, _ = image.shape
     count = len(VELOCITIES)
     pages = conv2d(image.reshape(n * c, 1, side, side), displaced, padding=REACH).reshape(n, c, count, side, side)
