@@ -221,8 +221,7 @@ class UpscaleTrainer(TranslationTrainer):
         small, true = self.pairs(rows)
         sets = {"network": self.upscale(small), **{k: enlarged(small, self.options.scale, k) for k in KERNELS}}
         table = {name: figures(images, true) for name, images in sets.items()}
-        if details and self.info.class_names:
-            self._judged(table, sets, rows)
+        real = self._judged(table, sets, rows) if details and self.info.class_names else {}
         ours = table.pop("network")
         winners = [
             k
@@ -235,20 +234,22 @@ class UpscaleTrainer(TranslationTrainer):
         ]
         if details:
             lines.append(f"red: no better than {', '.join(winners)}" if winners else "better than every null model")
-        return Observation({"images": len(rows), **ours, "null_models": table, "winners": winners}, lines)
+        return Observation({"images": len(rows), **ours, "real": real, "null_models": table, "winners": winners}, lines)
 
-    def _judged(self, table: dict[str, dict], sets: dict[str, np.ndarray], rows: np.ndarray) -> None:
-        """Adds precision, and the share that is named as the true image is labelled, to the table."""
+    def _judged(self, table: dict[str, dict], sets: dict[str, np.ndarray], rows: np.ndarray) -> dict:
+        """Adds precision, and the share that is named as the true image is labelled, to the table; those of the true
+        images themselves. Nothing where there is no judge."""
         try:
             model = classifier.load(self.options.data)[0]
         except ValueError:
-            return
+            return {}
         shares = realistic(sets, model, self.yardstick)
         labels = self.dataset.labels[rows]
         for name, images in sets.items():
             table[name]["precision"] = shares[name]
             table[name]["agreement"] = float((classifier.classes(model, images.astype(np.float32)) == labels).mean())
-        table["real"] = {"precision": shares["held_out"]}
+        right = float((classifier.classes(model, prepared(self.dataset, rows)) == labels).mean())
+        return {"precision": shares["held_out"], "agreement": right}
 
 
 def enlarged_picture(trainer: UpscaleTrainer, picture: Picture) -> Picture:
@@ -280,7 +281,9 @@ SHOWN = (
     " {null_models[nearest][psnr]:.2f}), SSIM ↑ {ssim:.3f} ({null_models[bicubic][ssim]:.3f},"
     " {null_models[lanczos][ssim]:.3f}, {null_models[nearest][ssim]:.3f}); gradient energy → 100% {sharpness:.1%}"
     " ({null_models[bicubic][sharpness]:.1%}), spectrum ↓ {spectral:.2f} dB ({null_models[bicubic][spectral]:.2f},"
-    " {null_models[lanczos][spectral]:.2f}, {null_models[nearest][spectral]:.2f})"
+    " {null_models[lanczos][spectral]:.2f}, {null_models[nearest][spectral]:.2f}); precision ↑ {precision:.1%} (real"
+    " {real[precision]:.1%}, bicubic {null_models[bicubic][precision]:.1%}), named rightly ↑ {agreement:.1%} (real"
+    " {real[agreement]:.1%}, bicubic {null_models[bicubic][agreement]:.1%})"
 )
 SRGAN = System(
     UpscaleOptions(

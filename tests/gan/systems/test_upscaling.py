@@ -201,6 +201,12 @@ def test_pairs_are_block_means_and_observe_sets_them_beside_null_models(monkeypa
     t.split = "all"
     seen = t.observe(6, Generator(0, 1), details=False)
     assert seen.figures["winners"] == [] and seen.figures["psnr"] > 30
+    judged(monkeypatch)
+    monkeypatch.setattr(srgan, "realistic", lambda sets, *_: dict.fromkeys((*sets, "held_out"), 0.5))
+    monkeypatch.setattr(srgan.classifier, "classes", lambda _, x: np.digitize(x.mean((1, 2, 3)), [-0.4, 0.25]))
+    seen = t.observe(6, Generator(0, 1), details=True)
+    assert seen.figures["real"] == {"precision": 0.5, "agreement": 1.0} and seen.figures["agreement"] == 1.0
+    assert seen.lines[-1] == "better than every null model" and srgan.SHOWN.format(**seen.figures)
     monkeypatch.setattr(t, "upscale", lambda x: srgan.enlarged(x, 4, "bicubic"))
     seen = t.observe(6, Generator(0, 1), details=False)
     assert "bicubic" in seen.figures["winners"]
