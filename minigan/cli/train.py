@@ -39,6 +39,8 @@ def _system_options(function: Callable) -> Callable:
     kinds = {"int": int, "float": float, "str": str}
     for option in reversed(_all_options().values()):
         settings = {} if option.type == "bool" else {"type": kinds[option.type]}
+        if option.metadata["bare"] is not None:
+            settings |= {"is_flag": False, "flag_value": option.metadata["bare"]}
         declaration = _declaration(option.name, option.type)
         function = click.option(declaration, default=None, help=option.metadata["help"], **settings)(function)
     return function

@@ -10,9 +10,11 @@ import numpy as np
 
 from .. import nn
 from ..autograd import array_of
+from ..backend import Generator
 from ..data import Dataset
 from ..gan.metrics import attributes, classifier
-from ..gan.train import Trainer
+from ..gan.systems.lapgan import PyramidTrainer
+from ..gan.train import PREVIEW_STREAM, Trainer
 
 COUNT = 3
 """Rows of the inputs of a part: enough to find the batch axis."""
@@ -37,6 +39,9 @@ def parts(trainer: Trainer) -> dict[str, Part]:
                 for path, module in _outer(name, network.eval()):
                     stack.callback(module.register_forward_pre_hook(_noting(calls, path)).remove)
         _run(trainer)
+    if isinstance(trainer, PyramidTrainer):  # whose levels are trained apart, and drawn with as one
+        inputs = trainer.inputs(COUNT, Generator(trainer.options.seed, PREVIEW_STREAM))
+        calls = {"generator": (np.array(array_of(inputs)),), **calls}
     table = {}
     for path, arguments in calls.items():
         root, *rest = path.split(".")

@@ -26,6 +26,7 @@ from ..autograd import Tensor
 from ..backend import Generator
 from .systems.conditional import ConditionalTrainer
 from .systems.infogan import InfoTrainer
+from .systems.lapgan import PyramidTrainer
 from .systems.table import system
 from .systems.text2image import SHOWN, TextTrainer
 from .train import TRAVERSE_STREAM, Trainer
@@ -90,6 +91,11 @@ def _(trainer: ConditionalTrainer, rows: int, columns: int, random: Generator) -
 
 
 @walks.register
+def _(trainer: PyramidTrainer, rows: int, columns: int, random: Generator) -> list[Walk]:
+    return walks.dispatch(ConditionalTrainer if trainer.classes else Trainer)(trainer, rows, columns, random)
+
+
+@walks.register
 def _(trainer: InfoTrainer, rows: int, columns: int, random: Generator) -> list[Walk]:
     options = trainer.options
     count, first = options.categories, options.latent
@@ -123,7 +129,7 @@ def traverse(trainer: Trainer, rows: int = 8, columns: int = 10, seed: int = 0) 
         raise ValueError(f"traverse: needs at least 1 row and 2 columns, got {rows} and {columns}")
     name = trainer.options.system
     if "latent" not in system(name).takes:
-        raise ValueError(f"{name} translates images, so there are no latents to walk through; see: minigan translate")
+        raise ValueError(f"{name} translates images, so there are no latents to walk through; see: {trainer.usage}")
     grids = {}
     for walk in walks(trainer, rows, columns, Generator(seed, TRAVERSE_STREAM)):
         images = trainer.sample(Tensor(walk.inputs.astype(trainer.dtype)))

@@ -38,11 +38,17 @@ def check_kinds(options: object, prefix: str = "") -> None:
 
 
 def option(
-    default, text: str, group: str, least: int | None = None, most: int | None = None, choices: Sequence[str] = ()
+    default,
+    text: str,
+    group: str,
+    least: int | None = None,
+    most: int | None = None,
+    choices: Sequence[str] = (),
+    bare: str | None = None,
 ):
-    """A field with its help text, its group, its least and greatest value, and the values it can have where they are
-    few."""
-    limits = {"least": least, "most": most, "choices": tuple(choices)}
+    """A field with its help text, its group, its least and greatest value, the values it can have where they are few,
+    and the value that it has on the command line where none is written behind it."""
+    limits = {"least": least, "most": most, "choices": tuple(choices), "bare": bare}
     return field(default=default, metadata={"help": text, "group": group, **limits})
 
 

@@ -159,6 +159,8 @@ def on_a_run(words, world):
         system = "stargan" if "--set" in words else "cyclegan"
     elif words[0] in ("traverse", "draw"):
         system = {"traverse": "cgan", "draw": "text2image"}[words[0]]
+    elif words[0] in ("traverse", "upscale", "film"):
+        system = {"traverse": "cgan", "upscale": "srgan", "film": "nextframe"}[words[0]]
     few = ["-n", "20"] if words[0] == "eval" else []  # the last one holds
     world.call(words[0], world.run_of(system), *words[2:], *few)
 
@@ -332,6 +334,8 @@ KINDS: dict[str, Callable] = {
     "minigan trace": looked_into,
     "minigan translate": on_a_run,
     "minigan draw": on_a_run,
+    "minigan upscale": on_a_run,
+    "minigan film": on_a_run,
     "minigan toy": toy_points,
     "minigan data": data_set,
     "minigan classifier": options_only,

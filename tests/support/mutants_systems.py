@@ -2,6 +2,7 @@
 test that must notice them; test_system_mutants.py puts them in.
 """
 
+from mutants_finer import FINER
 from source_mutants import SourceMutant
 
 # fmt: off
@@ -1481,4 +1482,4 @@ MUTANTS = [
         *((what, where, _code_test(name), old, new) for what, where, name, old, new in CODES),
         *((what, where, f"systems/test_switches::test_{name}", old, new) for what, where, name, old, new in SWITCHED),
     )
-]
+] + FINER

@@ -80,14 +80,18 @@ class ConditionalTrainer(Trainer):
 
     def build(self) -> tuple[nn.Module, nn.Module]:
         options, self.classes = self.options, len(self.info.class_names)
-        if self.classes < 2:
-            raise ValueError(
-                f"{options.system}: data set {self.info.name!r} has no classes to tell apart; take one that has"
-                " (see: minigan data list), or a folder with a sub-folder for each class"
-            )
+        self.require_classes()
         self.batch["labels"] = zeros(options.batch_size, self.classes)
         generator = DCGANGenerator(options.latent + self.classes, self.info.shape[-1], options.size, options.base)
         return started(generator, self.make_critic(), options.spectral, self.random["init"])
+
+    def require_classes(self) -> None:
+        """Raises ValueError for a data set without classes."""
+        if self.classes < 2:
+            raise ValueError(
+                f"{self.options.system}: data set {self.info.name!r} has no classes to tell apart; take one that has"
+                " (see: minigan data list), or a folder with a sub-folder for each class"
+            )
 
     def make_critic(self) -> nn.Module:
         """The critic, its weights not yet drawn."""

@@ -10,7 +10,22 @@ from ...data.folder import parse
 from ..losses import nearest
 from ..options import CommonOptions
 from ..train import Trainer
-from . import ae, ali, conditional, cyclegan, ebgan, infogan, plain, r3gan, stargan, text2image, vae
+from . import (
+    ae,
+    ali,
+    conditional,
+    cyclegan,
+    ebgan,
+    infogan,
+    lapgan,
+    nextframe,
+    plain,
+    r3gan,
+    srgan,
+    stargan,
+    text2image,
+    vae,
+)
 from .system import System
 
 SYSTEMS: dict[str, System] = {
@@ -33,6 +48,9 @@ SYSTEMS: dict[str, System] = {
         ali.ALI,
         r3gan.R3GAN,
         text2image.TEXT2IMAGE,
+        lapgan.LAPGAN,
+        srgan.SRGAN,
+        nextframe.NEXTFRAME,
     )
 }
 

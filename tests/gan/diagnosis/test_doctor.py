@@ -69,6 +69,8 @@ def world(system: str, seed: int):
         "cyclegan": ({"size": 16, "batch_size": 2}, worlds.WORLD),
         "stargan": ({"attributes": "hat,smile"}, worlds.FACES),
         "text2image": ({"size": 16, "code": 4}, worlds.CAPTIONED),
+        "lapgan": ({"size": 16}, worlds.WORLD),
+        "nextframe": ({"size": 16}, worlds.WORLD),
     }
     changes, dataset = special.get(system, ({}, worlds.WORLD))
     return worlds.trainer(system, dataset, seed=seed, **changes)
@@ -95,7 +97,7 @@ def test_no_system_has_a_fault(system, seed):
     [
         *("03_wgan_gp", "04_dcgan", "60_conditional_gan", "61_acgan", "62_infogan", "65_cyclegan", "66_stargan"),
         *("67_paired_bound", "70_gan_mlp", "71_lsgan", "72_hinge_spectral", "73_ebgan", "74_residual_wgan_gp"),
-        "75_colour_dcgan",
+        *("75_colour_dcgan", "93_lapgan", "94_super_resolution", "95_next_frame"),
     ],
 )
 def test_no_example_has_a_fault(name):
