@@ -85,8 +85,12 @@ class ConditionalTrainer(Trainer):
                 " (see: minigan data list), or a folder with a sub-folder for each class"
             )
         self.batch["labels"] = zeros(options.batch_size, self.classes)
-        generator = DCGANGenerator(options.latent + self.classes, self.info.shape[-1], options.size, options.base)
-        return started(generator, self.make_critic(), options.spectral, self.random["init"])
+        return started(self.make_generator(), self.make_critic(), options.spectral, self.random["init"])
+
+    def make_generator(self) -> nn.Module:
+        """The generator of latents and labels, its weights not yet drawn."""
+        options = self.options
+        return DCGANGenerator(options.latent + self.classes, self.info.shape[-1], options.size, options.base)
 
     def make_critic(self) -> nn.Module:
         """The critic, its weights not yet drawn."""

@@ -10,7 +10,7 @@ from ...data.folder import parse
 from ..losses import nearest
 from ..options import CommonOptions
 from ..train import Trainer
-from . import ae, ali, conditional, cyclegan, ebgan, infogan, plain, stargan, vae
+from . import ae, ali, conditional, cyclegan, dvbpr, ebgan, infogan, plain, stargan, vae
 from .system import System
 
 SYSTEMS: dict[str, System] = {
@@ -20,6 +20,7 @@ SYSTEMS: dict[str, System] = {
         plain.DCGAN,
         conditional.CGAN,
         conditional.ACGAN,
+        dvbpr.DVBPR,
         infogan.INFOGAN,
         plain.GAN,
         plain.WGAN,
