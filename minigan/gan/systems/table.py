@@ -10,7 +10,7 @@ from ...data.folder import parse
 from ..losses import nearest
 from ..options import CommonOptions
 from ..train import Trainer
-from . import ae, ali, conditional, cyclegan, dvbpr, ebgan, infogan, plain, stargan, vae
+from . import ae, ali, conditional, cyclegan, dvbpr, ebgan, infogan, plain, stargan, vae, vqgan
 from .system import System
 
 SYSTEMS: dict[str, System] = {
@@ -32,6 +32,7 @@ SYSTEMS: dict[str, System] = {
         ae.AE,
         vae.VAE,
         ali.ALI,
+        vqgan.VQGAN,
     )
 }
 
