@@ -1,7 +1,7 @@
 """A GAN inside another model: an autoencoder of discrete codes, whose critic starts late (Esser et al. 2021).
 
     z = Enc(x),   e = the entry of the codebook nearest to z, place by place,   x' = Dec(z + sg(e - z))
-    L_rec = E (x' - x)^2 + |sg(z) - e|^2 + beta |z - sg(e)|^2                             eq. 4; van den Oord et al. 2017
+    L_rec = E (x' - x)^2 + |sg(z) - e|^2 + beta |z - sg(e)|^2                           eq. 4; van den Oord et al. 2017
     D: minimise  max(0, 1 - D(x)) + max(0, 1 + D(x'))          G: minimise  L_rec + s w lambda L_adv,    L_adv = -D(x')
     lambda = |grad_last L_fit| / (|grad_last L_adv| + delta)                        eq. 7, L_fit = E (x' - x)^2
 
@@ -74,7 +74,7 @@ class QuantisedTrainer(CodeTrainer):
     streams: ClassVar = {"init": 1}
 
     def build(self) -> tuple[nn.Module, nn.Module]:
-        """(encoder, codebook and decoder as one player; a critic of patches, which stands still where it has no say)."""
+        """(encoder, codebook and decoder as one player; a critic of patches, which rests where it has no say)."""
         options, channels, random = self.options, self.info.shape[-1], self.random["init"]
         network = QuantisedCodec(channels, options.size, options.base, options.entries, options.width)
         critic = PatchCritic(channels, options.size, options.base, norm=False)
