@@ -241,7 +241,8 @@ class Trainer:
             self.random["dropout"] = Generator(options.seed, self.dropout_stream)
             extra = {"rate": options.dropout, "random": self.random["dropout"]}
         generator = row.generator(options.latent, channels, options.size, options.base)
-        critic = row.critic(channels, options.size, options.base, options.critic_norm, **extra)
+        width = options.critic_base or options.base
+        critic = row.critic(channels, options.size, width, options.critic_norm, **extra)
         random = self.random["init"]
         row.init_(generator, random)
         if options.spectral:

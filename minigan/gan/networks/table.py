@@ -3,19 +3,24 @@
 dcgan    strided convolutions                   gan/networks/dcgan.py
 resnet   residual blocks                        gan/networks/resnet.py
 mlp      perceptrons, a maxout critic           gan/networks/mlp.py
+constant, mlp-generator, bare, gated, tanh      gan/networks/variants.py: DCGAN's, each spoilt in one way
+resnet101  101 residual layers in each          gan/networks/deep.py
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from ... import nn
 from ...backend import Generator
 from ..losses import nearest
 from .dcgan import DCGANCritic, DCGANGenerator, dcgan_init_
+from .deep import DeepCritic, DeepGenerator
 from .mlp import PerceptronCritic, PerceptronGenerator, perceptron_init_
 from .resnet import ResidualCritic, ResidualGenerator, residual_init_
+from .variants import FourLayerGenerator, VariantCritic, VariantGenerator, variant_init_
 
 
 @dataclass(frozen=True)
@@ -30,12 +35,22 @@ class Pair:
     dropout: bool = False
 
 
+def _with(activation: str, network: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+    return partial(network, activation=activation)
+
+
 PAIRS: dict[str, Pair] = {
     row.name: row
     for row in (
         Pair("dcgan", DCGANGenerator, DCGANCritic, dcgan_init_),
         Pair("resnet", ResidualGenerator, ResidualCritic, residual_init_),
         Pair("mlp", PerceptronGenerator, PerceptronCritic, perceptron_init_, dropout=True),
+        Pair("constant", partial(VariantGenerator, norm=False, constant=True), VariantCritic, variant_init_),
+        Pair("mlp-generator", FourLayerGenerator, VariantCritic, variant_init_),
+        Pair("bare", partial(VariantGenerator, norm=False), VariantCritic, variant_init_),
+        Pair("gated", _with("gate", VariantGenerator), _with("gate", VariantCritic), variant_init_),
+        Pair("tanh", _with("tanh", VariantGenerator), _with("tanh", VariantCritic), variant_init_),
+        Pair("resnet101", DeepGenerator, DeepCritic, residual_init_),
     )
 }
 

@@ -45,6 +45,7 @@ class ClassOptions(Options):
     """A plain GAN's options, on DCGAN's networks."""
 
     network: ClassVar[str] = "dcgan"
+    critic_base: ClassVar[int] = 0
     dropout: ClassVar[float] = 0.0
 
 
