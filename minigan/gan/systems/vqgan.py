@@ -52,7 +52,7 @@ class QuantisedOptions(CommonOptions):
     adversarial: str = option("adaptive", "Weight of the adversarial loss.", OBJECTIVE, choices=ADVERSARIAL)
     weight: float = option(0.8, "The adversarial loss's weight w, times lambda where it is adaptive.", OBJECTIVE, 0)
     commitment: float = option(0.25, "Weight beta of the codes' distance from their entries.", OBJECTIVE, 0)
-    critic_start: int = option(500, "Steps before the critic starts.", OBJECTIVE, 0)
+    critic_start: int = option(300, "Steps before the critic starts.", OBJECTIVE, 0)
 
     loss: ClassVar[str] = "hinge"
 
@@ -184,7 +184,7 @@ BACK = (
     " perplexity {back[perplexity]:.1f}, {back[entries]} entries in use"
 )
 VQGAN = System(
-    QuantisedOptions("vqgan", base=16, lr=1e-3, beta1=0.5, n_critic=1, steps=2000),
+    QuantisedOptions("vqgan", base=16, lr=1e-3, beta1=0.5, n_critic=1, steps=1000),
     "an autoencoder of discrete codes with a critic that starts late",
     "Esser et al. 2021; van den Oord et al. 2017",
     QuantisedTrainer,
