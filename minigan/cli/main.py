@@ -24,6 +24,7 @@ from . import (
     data,
     docs,
     export,
+    grid,
     interpolate,
     judge,
     lab,
@@ -119,5 +120,6 @@ for commands in (
     nightly,
     strip,
     lab,
+    grid,
 ):
     commands.register(main, _command)
