@@ -60,8 +60,8 @@ def markdown(figures: Mapping, picture: str = "grid.png") -> str:
         f"![samples of every cell]({picture})",
         "",
         f"A cell succeeds where at least {CLASSES:.0%} of the classes are present in {SAMPLES:,} samples, and the"
-        f" judge's confident share and the realistic share are each at least {SHARE:.0%} of those of real images. A cell"
-        " shows: verdict, what it missed, classes, confident, realistic. Steps are generator steps,"
+        f" judge's confident share and the realistic share are each at least {SHARE:.0%} of those of real images. A"
+        " cell shows: verdict, what it missed, classes, confident, realistic. Steps are generator steps,"
         f" {', '.join(f'{n:,}' for n in steps)} by row and column.",
         "",
         "| | " + " | ".join(titles) + " |",
