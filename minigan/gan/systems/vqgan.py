@@ -63,7 +63,7 @@ class QuantisedOptions(CommonOptions):
 
     def idle(self) -> dict[str, str]:
         reason = "adversarial is none, so there is no critic's loss"
-        names = ("weight", "critic_start", "n_critic", "n_generator")
+        names = ("weight", "critic_start")
         return super().idle() | (dict.fromkeys(names, reason) if self.adversarial == "none" else {})
 
 
