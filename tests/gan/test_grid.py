@@ -111,8 +111,7 @@ def test_the_claim(good, verdict):
     assert grid.claim([e | {"runs": []} for e in entries(good)])["verdict"].startswith("open")
 
 
-@pytest.fixture
-def quick(monkeypatch):
+def two_by_two(monkeypatch) -> None:
     """A grid of two rows and two columns, judged without a judge."""
     monkeypatch.setattr(grid, "ROWS", {"DCGAN": "dcgan", "WGAN-GP": "wgan-gp"})
     monkeypatch.setattr(grid, "COLUMNS", {"baseline": {"network": "dcgan"}, "tanh": {"network": "tanh"}})
@@ -126,8 +125,9 @@ def quick(monkeypatch):
     monkeypatch.setattr(grid, "beside", lambda *_: {"real images": REAL, "noise": REAL | {"realistic": 0.1}})
 
 
-def test_a_grid_goes_on_where_it_was_stopped(quick, tmp_path, monkeypatch):
+def test_a_grid_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     """Finished cells are read from their lines and trained no more; the page and the picture say what each cell is."""
+    two_by_two(monkeypatch)
     figures = grid.run("quick", tmp_path)
     trained = []
     monkeypatch.setattr(image_cells, "trained", lambda *a: trained.append(a))
@@ -143,8 +143,9 @@ def test_a_grid_goes_on_where_it_was_stopped(quick, tmp_path, monkeypatch):
         grid.run("large", tmp_path)
 
 
-def test_a_stopped_cell_goes_on_bit_for_bit(quick, tmp_path, monkeypatch):
+def test_a_stopped_cell_goes_on_bit_for_bit(tmp_path, monkeypatch):
     """Its state is saved on the way; what goes on from it ends with the same weights."""
+    two_by_two(monkeypatch)
     monkeypatch.setattr(image_cells, "SAVE_EVERY", 1)
     options = grid.options("quick", "DCGAN", "baseline", 3, steps=3)
     whole, _ = image_cells.trained(options, tmp_path / "a")
