@@ -79,7 +79,7 @@ def test_cells_are_the_systems_on_the_columns_networks():
         assert o.system == grid.ROWS[row] and o.network == grid.COLUMNS[column]["network"]
         assert (o.gp_weight > 0) == (row == "WGAN-GP") and (o.clip > 0) == (row == "WGAN, clipped")
         assert o.critic_norm == (row != "WGAN-GP" and column != "no norm\nin either")
-    assert {made[row, "101 layers"].steps for row in ("DCGAN", "WGAN-GP")} == {125, 38}
+    assert {made[row, "101 layers"].steps for row in ("DCGAN", "WGAN-GP")} == {250, 88}
 
 
 def entries(good) -> list[dict]:
