@@ -35,7 +35,7 @@ from ..metrics.realism import gradient_energy, realistic
 from ..networks.dcgan import dcgan_init_
 from ..networks.quantiser import SIDE, QuantisedCodec, quantiser_init_
 from ..networks.translators import PatchCritic
-from ..options import NETWORKS, OBJECTIVE, CommonOptions, option
+from ..options import MANY, NETWORKS, OBJECTIVE, CommonOptions, option
 from .ae import CodeTrainer
 from .system import Result, System
 
@@ -52,7 +52,7 @@ class QuantisedOptions(CommonOptions):
     adversarial: str = option("adaptive", "Weight of the adversarial loss.", OBJECTIVE, choices=ADVERSARIAL)
     weight: float = option(0.8, "The adversarial loss's weight w, times lambda where it is adaptive.", OBJECTIVE, 0)
     commitment: float = option(0.25, "Weight beta of the codes' distance from their entries.", OBJECTIVE, 0)
-    critic_start: int = option(300, "Steps before the critic starts.", OBJECTIVE, 0)
+    critic_start: int = option(300, "Steps before the critic starts.", OBJECTIVE, 0, MANY)
 
     loss: ClassVar[str] = "hinge"
 
