@@ -20,7 +20,7 @@ import numpy as np
 from minigan import viz
 from minigan.backend import Generator
 from minigan.examples._figure import device_option
-from minigan.gan import grid, image_cells
+from minigan.gan.tables import grid, image_cells
 from minigan.gan.train import METRIC_STREAM
 
 ROWS = ("DCGAN", "WGAN-GP")

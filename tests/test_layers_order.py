@@ -22,7 +22,7 @@ FLOORS = [
     *("_files", "data", "checkpoint", "_storage", "_torch_names", "viz"),
     *("gan.losses", "gan.penalties", "gan.steps", "gan.tricks", "gan.theory", "gan.networks", "gan.metrics"),
     *("gan.options", "gan._state", "gan.train", "gan.systems", "gan._dry_run", "gan.records", "gan.run", "gan.latents"),
-    *("gan.results", "gan.toy", "lab"),
+    *("gan.results", "gan.tables", "gan.toy", "lab"),
     *("profiler", "export", "report", "testing", "gan.diagnosis", "bench", "docs", "cli"),
 ]
 FACES = {"", "gan", "assets", "_doors", "_starting", "__main__"}

@@ -53,11 +53,10 @@ def grid(size, out, seeds, jobs, steps, device) -> dict:
     """Four losses on seven pairs of networks, and which of the 28 cells train by a stated criterion: the robustness
     grid of WGAN-GP's paper. Call it again to go on with an interrupted one."""
     from .. import backend
-    from ..gan import grid as table
-    from ..gan import grid_page
+    from ..gan.tables import grid_page
 
     out = out or Path(f"grid-{size}")
-    figures = table.run(size, out, jobs, seeds, _show, backend.device(device), steps)
+    figures = grid_page.run(size, out, jobs, seeds, _show, backend.device(device), steps)
     click.echo(grid_page.text(figures))
     click.echo(f"written: {out / 'grid.md'}, {out / 'grid.png'}")
     return figures
@@ -70,7 +69,7 @@ def modes(out, samples, seeds, jobs, steps, device) -> dict:
     """How many of the 1,000 modes of stacked digits each method holds, with a critic of a quarter of the generator's
     size (Lin et al. 2018), beside published figures. Call it again to go on with an interrupted one."""
     from .. import backend
-    from ..gan import thousand
+    from ..gan.tables import thousand
 
     figures = thousand.run(out, jobs, seeds, _show, backend.device(device), steps, samples)
     click.echo(thousand.text(figures))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minigan.gan import cells, grid, grid_page, image_cells, thousand
+from minigan.gan.tables import cells, grid, grid_page, image_cells, thousand
 
 REAL = {"classes": 10, "present": 10, "confident": 0.96, "realistic": 0.84}
 GOOD = {**REAL, "diverged": None, "steps": 9}
@@ -115,8 +115,6 @@ def two_by_two(monkeypatch) -> None:
     """A grid of two rows and two columns, judged without a judge."""
     monkeypatch.setattr(grid, "ROWS", {"DCGAN": "dcgan", "WGAN-GP": "wgan-gp"})
     monkeypatch.setattr(grid, "COLUMNS", {"baseline": {"network": "dcgan"}, "tanh": {"network": "tanh"}})
-    monkeypatch.setattr(grid_page, "ROWS", grid.ROWS)
-    monkeypatch.setattr(grid_page, "COLUMNS", grid.COLUMNS)
     small = grid.Setting((2, 1), 1, 1, {"base": 1, "batch_size": 2, "size": 32, "latent": 2})
     monkeypatch.setitem(grid.SETTINGS, "quick", small)
     monkeypatch.setattr(
@@ -128,10 +126,10 @@ def two_by_two(monkeypatch) -> None:
 def test_a_grid_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     """Finished cells are read from their lines and trained no more; the page and the picture say what each cell is."""
     two_by_two(monkeypatch)
-    figures = grid.run("quick", tmp_path)
+    figures = grid_page.run("quick", tmp_path)
     trained = []
     monkeypatch.setattr(image_cells, "trained", lambda *a: trained.append(a))
-    assert grid.run("quick", tmp_path) == figures and not trained
+    assert grid_page.run("quick", tmp_path) == figures and not trained
     text = (tmp_path / "grid.md").read_text()
     assert text.count("yes: 10 of 10") == 2 and text.count("**no** (realistic)") == 3
     assert "Null models that meet the criterion: none" in text and "minigan grid --quick --seeds 11" in text
@@ -140,7 +138,7 @@ def test_a_grid_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     assert len(cells.lines(tmp_path / "cells.jsonl")) == 4 and not (tmp_path / "dcgan-dcgan-11").exists()
     assert json.loads((tmp_path / "grid.json").read_text())["claim"]["successes"]["DCGAN"] == ["tanh"]
     with pytest.raises(ValueError, match="unknown setting 'large'; known: quick, standard, full"):
-        grid.run("large", tmp_path)
+        grid_page.run("large", tmp_path)
 
 
 def test_a_stopped_cell_goes_on_bit_for_bit(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Cells of GANs of points (gan/cells.py): a run that is judged and written down as a file of its own.
+"""Cells of GANs of points (gan/tables/cells.py): a run that is judged and written down as a file of its own.
 
 A cell's file has a name that holds everything it depends on, and is written whole, so that an interrupted table goes on
 where it stopped.
@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from ..._files import atomic_write, parse_json
-from .. import cells
-from ..cells import difference, digest, interval
+from ..tables import cells
+from ..tables.cells import difference, digest, interval
 from ..train import TrainingError
 from .options import ToyOptions
 from .trainer import ToyTrainer

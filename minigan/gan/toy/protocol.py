@@ -27,7 +27,7 @@ import numpy as np
 
 from ... import checkpoint
 from ..._files import atomic_write
-from .. import cells
+from ..tables import cells
 from ..train import TrainingError
 from . import data as toydata
 from .cells import interval, side_by_side

@@ -23,8 +23,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from .. import checkpoint
-from ..backend import set_num_threads
+from ... import checkpoint
+from ...backend import set_num_threads
 
 Cell = TypeVar("Cell")
 NAMES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

@@ -17,24 +17,21 @@ null models go through the same criterion, and the table says which of them pass
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from .._files import atomic_write
-from ..backend import Generator
-from ..backend import device as check_device
+from ...backend import Generator
+from ..metrics import classifier, null_models
+from ..metrics.judging import judge_of
+from ..metrics.realism import realistic
+from ..metrics.report import CONFIDENT, PRESENT
+from ..options import CommonOptions
+from ..systems.table import options_for
+from ..train import METRIC_STREAM, Trainer
 from . import cells, image_cells
-from .metrics import classifier, null_models
-from .metrics.judging import judge_of
-from .metrics.realism import realistic
-from .metrics.report import CONFIDENT, PRESENT
-from .options import CommonOptions
-from .systems.table import options_for
-from .train import METRIC_STREAM, Trainer
 
 ROWS = {"DCGAN": "dcgan", "LSGAN": "lsgan", "WGAN, clipped": "wgan", "WGAN-GP": "wgan-gp"}
 """Title -> system."""
@@ -140,43 +137,6 @@ def beside(out: Path, data: str, size: int) -> dict[str, dict]:
     figures = {name: figures_of(images, data, size) for name, images in sets.items()}
     cells.append(path, key, figures)
     return figures
-
-
-def run(
-    size: str,
-    out: str | os.PathLike,
-    jobs: int = 1,
-    seeds: Sequence[int] | None = None,
-    show: Callable[[str], None] = lambda _: None,
-    device: str = "cpu",
-    steps: int | None = None,
-) -> dict:
-    """Every cell of a setting, resumed from `out`; the table as JSON-able figures. The page and the picture are made of
-    the cells that are done even where the run is stopped. Raises ValueError for an unknown setting or device."""
-    from . import grid_page
-
-    if size not in SETTINGS:
-        raise ValueError(f"grid: unknown setting {size!r}; known: {', '.join(SETTINGS)}")
-    check_device(device)
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    chosen = list(seeds or range(SEED, SEED + SETTINGS[size].seeds))
-    wanted = [options(size, row, column, seed, device, steps) for seed in chosen for column in COLUMNS for row in ROWS]
-    try:
-        with cells.side_by_side(out, jobs, show, cell, name_of, _brief) as trained:
-            trained(wanted)
-    finally:
-        figures = table(size, out, chosen, device, steps)
-        atomic_write(out / "grid.json", json.dumps(figures, indent=1))
-        atomic_write(out / "grid.md", grid_page.markdown(figures))
-        grid_page.save_matrix(out / "grid.png", figures, out)
-    return figures
-
-
-def _brief(figures: dict) -> str:
-    if figures["diverged"]:
-        return f"diverged at step {figures['steps'] + 1}"
-    return f"{figures['present']} classes, {figures['confident']:.0%} confident, {figures['realistic']:.0%} realistic"
 
 
 def table(size: str, out: Path, seeds: Sequence[int], device: str = "cpu", steps: int | None = None) -> dict:

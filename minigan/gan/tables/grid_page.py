@@ -1,15 +1,58 @@
-"""The page and the picture of the robustness grid (grid.py): a success table, and the samples of every cell."""
+"""The robustness grid (grid.py) as it is run, its page, a success table, and its picture, the samples of every cell."""
 
 from __future__ import annotations
 
 import io
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from .._files import atomic_write
-from ..viz import BLUE, INK, ORANGE
-from .grid import CLASSES, COLUMNS, ROWS, SAMPLES, SHARE
+from ..._files import atomic_write
+from ...backend import device as check_device
+from ...viz import BLUE, INK, ORANGE
+from . import cells, grid
+from .grid import CLASSES, SAMPLES, SHARE
+
+
+def run(
+    size: str,
+    out: str | os.PathLike,
+    jobs: int = 1,
+    seeds: Sequence[int] | None = None,
+    show: Callable[[str], None] = lambda _: None,
+    device: str = "cpu",
+    steps: int | None = None,
+) -> dict:
+    """Every cell of a setting, resumed from `out`; the table as JSON-able figures. The page and the picture are made of
+    the cells that are done even where the run is stopped. Raises ValueError for an unknown setting or device."""
+    if size not in grid.SETTINGS:
+        raise ValueError(f"grid: unknown setting {size!r}; known: {', '.join(grid.SETTINGS)}")
+    check_device(device)
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    chosen = list(seeds or range(grid.SEED, grid.SEED + grid.SETTINGS[size].seeds))
+    wanted = [
+        grid.options(size, row, column, seed, device, steps)
+        for seed in chosen
+        for column in grid.COLUMNS
+        for row in grid.ROWS
+    ]
+    try:
+        with cells.side_by_side(out, jobs, show, grid.cell, grid.name_of, _brief) as trained:
+            trained(wanted)
+    finally:
+        figures = grid.table(size, out, chosen, device, steps)
+        atomic_write(out / "grid.json", json.dumps(figures, indent=1))
+        atomic_write(out / "grid.md", markdown(figures))
+        save_matrix(out / "grid.png", figures, out)
+    return figures
+
+
+def _brief(figures: dict) -> str:
+    if figures["diverged"]:
+        return f"diverged at step {figures['steps'] + 1}"
+    return f"{figures['present']} classes, {figures['confident']:.0%} confident, {figures['realistic']:.0%} realistic"
 
 
 def _entry(figures: Mapping, row: str, column: str) -> Mapping:
@@ -27,8 +70,8 @@ def _text(run: Mapping) -> str:
 def text(figures: Mapping) -> str:
     """The table for a person at a terminal."""
     lines = []
-    for row in ROWS:
-        for column in COLUMNS:
+    for row in grid.ROWS:
+        for column in grid.COLUMNS:
             runs = _entry(figures, row, column)["runs"]
             shown = "; ".join(_text(run).replace("*", "") for run in runs) or "not done"
             lines.append(f"{row:<14} {column.replace(chr(10), ' '):<34} {shown}")
@@ -49,7 +92,7 @@ def _words(figures: Mapping) -> list[str]:
 def markdown(figures: Mapping, picture: str = "grid.png") -> str:
     """The page. picture: the path of the matrix beside it."""
     steps = sorted({e["steps"] for e in figures["entries"]})
-    titles = [column.replace("\n", " ") for column in COLUMNS]
+    titles = [column.replace("\n", " ") for column in grid.COLUMNS]
     lines = [
         "# The robustness grid",
         "",
@@ -67,8 +110,8 @@ def markdown(figures: Mapping, picture: str = "grid.png") -> str:
         "| | " + " | ".join(titles) + " |",
         "|" + "---|" * (len(titles) + 1),
     ]
-    for row in ROWS:
-        texts = ["<br>".join(map(_text, _entry(figures, row, column)["runs"])) or "-" for column in COLUMNS]
+    for row in grid.ROWS:
+        texts = ["<br>".join(map(_text, _entry(figures, row, column)["runs"])) or "-" for column in grid.COLUMNS]
         lines.append(f"| {row} | " + " | ".join(texts) + " |")
     lines += ["", *_words(figures), "", "| null model | verdict |", "|---|---|"]
     lines += [f"| {name} | {_text(row)} |" for name, row in figures["null_models"].items()]
@@ -80,11 +123,11 @@ def save_matrix(path: str | os.PathLike, figures: Mapping, folder: Path) -> None
     from matplotlib.figure import Figure
     from PIL import Image
 
-    figure = Figure(figsize=(1.55 * len(COLUMNS) + 1, 1.75 * len(ROWS) + 0.9), layout="constrained")
+    figure = Figure(figsize=(1.55 * len(grid.COLUMNS) + 1, 1.75 * len(grid.ROWS) + 0.9), layout="constrained")
     figure.suptitle(_title(figures), x=0.01, ha="left", color=INK, fontsize=11)
-    axes = figure.subplots(len(ROWS), len(COLUMNS))
-    for line, row in zip(axes, ROWS, strict=True):
-        for axis, column in zip(line, COLUMNS, strict=True):
+    axes = figure.subplots(len(grid.ROWS), len(grid.COLUMNS))
+    for line, row in zip(axes, grid.ROWS, strict=True):
+        for axis, column in zip(line, grid.COLUMNS, strict=True):
             runs = _entry(figures, row, column)["runs"]
             good = bool(runs) and not runs[0]["missed"]
             axis.set(xticks=[], yticks=[])
@@ -95,9 +138,9 @@ def save_matrix(path: str | os.PathLike, figures: Mapping, folder: Path) -> None
                     axis.imshow(image.convert("RGB"), interpolation="nearest")
             words = "succeeds" if good else ", ".join(runs[0]["missed"]) + " missed" if runs else "not done"
             axis.set_xlabel("diverged" if runs and runs[0].get("diverged") else words, fontsize=7, color=INK)
-            if row == next(iter(ROWS)):
+            if row == next(iter(grid.ROWS)):
                 axis.set_title(column, fontsize=8, color=INK)
-            if column == next(iter(COLUMNS)):
+            if column == next(iter(grid.COLUMNS)):
                 axis.set_ylabel(row, fontsize=9, color=INK)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=110)
@@ -106,4 +149,4 @@ def save_matrix(path: str | os.PathLike, figures: Mapping, folder: Path) -> None
 
 def _title(figures: Mapping) -> str:
     counts = ", ".join(f"{row} {len(done)}" for row, done in figures["claim"]["successes"].items())
-    return f"Columns of {len(COLUMNS)} in which each loss trains ({figures['setting']} setting): {counts}"
+    return f"Columns of {len(grid.COLUMNS)} in which each loss trains ({figures['setting']} setting): {counts}"

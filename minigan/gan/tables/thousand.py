@@ -16,15 +16,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from .._files import atomic_write
-from ..backend import Generator
-from ..backend import device as check_device
+from ..._files import atomic_write
+from ...backend import Generator
+from ...backend import device as check_device
+from ..metrics.judging import judge_of
+from ..metrics.modes import PUBLISHED, observe_modes
+from ..options import CommonOptions
+from ..systems.table import SYSTEMS, options_for
+from ..train import METRIC_STREAM, Trainer
 from . import cells, image_cells
-from .metrics.judging import judge_of
-from .metrics.modes import PUBLISHED, observe_modes
-from .options import CommonOptions
-from .systems.table import SYSTEMS, options_for
-from .train import METRIC_STREAM, Trainer
 
 SMALL = {"data": "stacked", "base": 16, "critic_base": 2}
 STEPS, SEEDS = 3000, (11, 12, 13)

@@ -14,11 +14,11 @@ from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
-from .. import data, viz
+from ... import data, viz
+from ..options import CommonOptions
+from ..systems.table import trainer_for
+from ..train import Trainer, TrainingError
 from . import cells
-from .options import CommonOptions
-from .systems.table import trainer_for
-from .train import Trainer, TrainingError
 
 SAVE_EVERY, SHOWN = 100, 16
 LINES = "cells.jsonl"
