@@ -328,6 +328,8 @@ KINDS: dict[str, Callable] = {
     "minigan data": data_set,
     "minigan classifier": options_only,
     "minigan scoreboard": options_only,
+    "minigan grid": options_only,
+    "minigan modes": options_only,
     "minigan results": options_only,
     "minigan bench": options_only,
     "minigan nightly": options_only,
