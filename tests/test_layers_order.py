@@ -22,9 +22,9 @@ FLOORS = [
     *("_files", "data", "checkpoint", "_storage", "_torch_names", "viz"),
     *("gan.losses", "gan.penalties", "gan.steps", "gan.tricks", "gan.augment", "gan.stopping"),
     *("gan.theory", "gan.networks", "gan.metrics"),
-    *("gan.options", "gan._state", "gan.players", "gan.train", "gan.systems", "gan._dry_run", "gan.records"),
-    *("gan._stopper", "gan.run", "gan.latents"),
-    *("gan.results", "gan.toy", "gan.compare", "lab"),
+    *("gan.options", "gan._state", "gan.players", "gan.train", "gan.systems", "gan._dry_run"),
+    *("gan.records", "gan._stopper", "gan.run", "gan.latents"),
+    *("gan.results", "gan.tables", "gan.toy", "gan.compare", "lab"),
     *("profiler", "export", "report", "watch", "testing", "gan.diagnosis", "bench", "docs", "cli"),
 ]
 FACES = {"", "gan", "assets", "_doors", "_starting", "__main__"}

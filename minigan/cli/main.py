@@ -19,7 +19,29 @@ import click
 
 from .. import __version__, _starting
 from .._terminal import printable
-from . import check, data, docs, draw, export, film, interpolate, judge, lab, nightly, ops, report, strip, toy, trace, train, translate, traverse, upscale, watch
+from . import (
+    check,
+    data,
+    docs,
+    draw,
+    export,
+    film,
+    grid,
+    interpolate,
+    judge,
+    lab,
+    nightly,
+    ops,
+    report,
+    strip,
+    toy,
+    trace,
+    train,
+    translate,
+    traverse,
+    upscale,
+    watch,
+)
 
 
 @contextmanager
@@ -85,5 +107,5 @@ def main() -> None:
     """Train, look at and check GANs built from scratch."""
 
 
-for commands in (train, judge, toy, check, trace, ops, docs, data, interpolate, draw, translate, traverse, upscale, film, report, export, nightly, strip, lab, watch):
+for commands in (train, judge, toy, check, trace, ops, docs, data, interpolate, draw, translate, traverse, upscale, film, report, export, nightly, strip, lab, watch, grid):
     commands.register(main, _command)

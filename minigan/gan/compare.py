@@ -29,8 +29,8 @@ from .metrics.judging import judge_of
 from .options import CommonOptions
 from .systems.switches import SWITCHES
 from .systems.table import options_for, trainer_for
+from .tables.cells import from_file, side_by_side
 from .toy import compare
-from .toy.cells import from_file, side_by_side
 from .toy.nulls import REALS, Figure
 from .train import METRIC_STREAM, TrainingError
 from .tricks import ImpossiblePair

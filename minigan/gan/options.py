@@ -123,6 +123,7 @@ class Options(CommonOptions):
         0.0, "Bound on every weight of the critic, applied after each of its steps; 0 for none.", OBJECTIVE, 0
     )
     spectral: bool = option(False, "Spectral norm on every layer of the critic.", OBJECTIVE)
+    critic_base: int = option(0, "The same of the critic alone; 0 for as many as base.", NETWORKS, 0, 4096)
     dropout: float = option(0.0, "Share of its inputs and units that an mlp critic drops in training.", NETWORKS, 0)
 
     def __post_init__(self) -> None:

@@ -399,7 +399,7 @@ def _restore(trainer: Trainer, saved: Checkpoint) -> None:
 def _clock(saved: Checkpoint) -> tuple[float, list[dict[str, float]]]:
     """(seconds of training so far, figures of each step since the last row of stats.jsonl). Raises CheckpointError."""
     seconds, rows = saved.state.get("seconds"), saved.state.get("tick", [])
-    whole = isinstance(rows, list) and all(isinstance(row, dict) and row for row in rows)
+    whole = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)  # of different names: a lazy penalty
     if not whole or not all(map(is_number, (seconds, *(v for row in rows for v in row.values())))) or seconds < 0:
         raise CheckpointError(f"{saved.path} does not say its 'seconds' and 'tick' in numbers")
     return seconds, rows

@@ -83,6 +83,7 @@ class Trainer:
     streams: ClassVar[Mapping[str, int]] = STREAMS
     dropout_stream: ClassVar[int] = 8
     split: str = "all"
+    constants: dict[str, Tensor] | None = None
 
     def __init__(self, options: CommonOptions, dataset: Dataset | Info) -> None:
         self.options: Any = options  # of the class that the system declares
@@ -224,7 +225,8 @@ class Trainer:
     def new_critic(self, row: Pair, **extra: Any) -> nn.Module:
         """The critic of a pair of networks, its weights not yet drawn. extra: rate and random of its dropout."""
         options = self.options
-        return row.critic(self.info.shape[-1], options.size, options.base, options.critic_norm, **extra)
+        width = options.critic_base or options.base
+        return row.critic(self.info.shape[-1], options.size, width, options.critic_norm, **extra)
 
     def optimiser_of(self, params: Iterable[nn.Parameter]) -> optim.Optimizer:
         """The optimiser that the options name."""
@@ -302,6 +304,16 @@ class Trainer:
         eps = rand(real.shape[0], 1, 1, 1, generator=self.random["eps"], dtype=self.dtype)
         value, norm = penalty(options.penalty)(critic, real, fake, eps)
         return objective + options.gp_weight * value, figures | {"penalty": value, "gradient_norm": norm}
+
+    def constant(self, name: str, value: Tensor) -> Tensor:
+        """A value that no gradient passes: as it is, or, where `constants` is a table, as it was when first asked for.
+
+        A loss that stops gradients has for its derivative that of the loss with the stopped values held. The
+        certificate, which moves weights and looks at the loss, holds them in that table.
+        """
+        if self.constants is None:
+            return value.detach()
+        return self.constants.setdefault(name, value.detach())
 
     def formulas(self) -> dict[str, str]:
         """Loss -> its formula, for the curves of a run."""

@@ -157,10 +157,9 @@ def on_a_run(words, world):
     system = "wgan-gp"
     if words[0] == "translate":
         system = "stargan" if "--set" in words else "cyclegan"
-    elif words[0] in ("traverse", "draw"):
-        system = {"traverse": "cgan", "draw": "text2image"}[words[0]]
-    elif words[0] in ("traverse", "upscale", "film"):
-        system = {"traverse": "cgan", "upscale": "srgan", "film": "nextframe"}[words[0]]
+    else:
+        systems = {"traverse": "cgan", "draw": "text2image", "upscale": "srgan", "film": "nextframe"}
+        system = systems.get(words[0], system)
     few = ["-n", "20"] if words[0] == "eval" else []  # the last one holds
     world.call(words[0], world.run_of(system), *words[2:], *few)
 
@@ -340,6 +339,8 @@ KINDS: dict[str, Callable] = {
     "minigan data": data_set,
     "minigan classifier": options_only,
     "minigan scoreboard": options_only,
+    "minigan grid": options_only,
+    "minigan modes": options_only,
     "minigan results": options_only,
     "minigan bench": options_only,
     "minigan nightly": options_only,

@@ -112,7 +112,7 @@ def dcgan_init_(module: nn.Module, generator: Generator) -> nn.Module:
     for m in module.modules():
         if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
             init.normal_(m.weight, 0.0, 0.02, generator)
-        elif isinstance(m, nn.BatchNorm2d):
+        elif isinstance(m, nn.BatchNorm2d) and m.weight is not None:
             init.normal_(m.weight, 1.0, 0.02, generator)
         if getattr(m, "bias", None) is not None:
             init.zeros_(m.bias)

@@ -46,6 +46,7 @@ class ClassOptions(Options):
     """A plain GAN's options, on DCGAN's networks."""
 
     network: ClassVar[str] = "dcgan"
+    critic_base: ClassVar[int] = 0
     dropout: ClassVar[float] = 0.0
 
 
@@ -82,8 +83,12 @@ class ConditionalTrainer(Trainer):
         options, self.classes = self.options, len(self.info.class_names)
         self.require_classes()
         self.batch["labels"] = zeros(options.batch_size, self.classes)
-        generator = DCGANGenerator(options.latent + self.classes, self.info.shape[-1], options.size, options.base)
-        return started(generator, self.make_critic(), options.spectral, self.random["init"])
+        return started(self.make_generator(), self.make_critic(), options.spectral, self.random["init"])
+
+    def make_generator(self) -> nn.Module:
+        """The generator of latents and labels, its weights not yet drawn."""
+        options = self.options
+        return DCGANGenerator(options.latent + self.classes, self.info.shape[-1], options.size, options.base)
 
     def require_classes(self) -> None:
         """Raises ValueError for a data set without classes."""

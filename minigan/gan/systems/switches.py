@@ -183,7 +183,8 @@ class SwitchTrainer(Trainer):
         """The critic, for as many images as it judges at once, with what looks at the whole batch."""
         options, tricks = self.options, self.tricks
         norm = options.critic_norm or ("virtual-batch-norm" in tricks and options.network != "mlp")
-        critic = row.critic(self.info.shape[-1] * options.pack, options.size, options.base, norm, **extra)
+        width = options.critic_base or options.base
+        critic = row.critic(self.info.shape[-1] * options.pack, options.size, width, norm, **extra)
         joint = {"minibatch", "pairwise"} & tricks.keys()
         return JointCritic(critic, "pairwise" in joint, self.random["init"]) if joint else critic
 

@@ -15,6 +15,7 @@ from . import (
     ali,
     conditional,
     cyclegan,
+    dvbpr,
     ebgan,
     infogan,
     lapgan,
@@ -25,6 +26,7 @@ from . import (
     stargan,
     text2image,
     vae,
+    vqgan,
 )
 from .system import System
 
@@ -35,6 +37,7 @@ SYSTEMS: dict[str, System] = {
         plain.DCGAN,
         conditional.CGAN,
         conditional.ACGAN,
+        dvbpr.DVBPR,
         infogan.INFOGAN,
         plain.GAN,
         plain.WGAN,
@@ -51,6 +54,7 @@ SYSTEMS: dict[str, System] = {
         lapgan.LAPGAN,
         srgan.SRGAN,
         nextframe.NEXTFRAME,
+        vqgan.VQGAN,
     )
 }
 
