@@ -10,7 +10,7 @@ from ...data.folder import parse
 from ..losses import nearest
 from ..options import CommonOptions
 from ..train import Trainer
-from . import ae, ali, conditional, cyclegan, ebgan, infogan, plain, stargan, vae
+from . import ae, ali, conditional, cyclegan, ebgan, infogan, plain, stargan, stylegan, vae
 from .system import System
 
 SYSTEMS: dict[str, System] = {
@@ -31,6 +31,7 @@ SYSTEMS: dict[str, System] = {
         ae.AE,
         vae.VAE,
         ali.ALI,
+        stylegan.STYLEGAN,
     )
 }
 

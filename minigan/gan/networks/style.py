@@ -1,0 +1,233 @@
+"""Style-based generator and its critic, a small version of StyleGAN2 (Karras et al. 2019; Karras et al. 2020).
+
+    w = f(z)                          mapping: z scaled to length sqrt(latent), then perceptron layers
+    x <- leaky(modulated conv(up(x), s_l(w_l)) + noise strength_l N(0, 1) + bias)                 layers l = 0, 1, ...
+    image <- up(image) + modulated 1x1 conv(x, w_l), undemodulated                                once a resolution
+    G(z) = tanh(image)
+
+Layer 0 starts from a learnt 4 x 4 input that is the same for all images. Then come two layers a resolution, the first
+of them behind a doubling (nearest neighbour), so 32 x 32 pixels have 7. A style w may be another one for each layer:
+coarse layers say how a face is built, fine ones its colours. Channels are base / 2 at the image's size and double with
+each halving, up to 4 base: for base 32 and 32 x 32 pixels 128, 64, 32, 16.
+
+The critic halves by 4 x 4 convolutions, as DCGAN's does; before its last layers each 4 x 4 image gets a channel that
+says how much the batch varies, `minibatch_deviation` (Karras et al. 2018, section 3). Left out of the papers' networks:
+blurs, residual blocks in the critic, learning rates equalised by the size of a layer.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ... import nn
+from ...autograd import Tensor
+from ...backend import Generator
+from ...creation import ones, rand, randn, zeros
+from ...functional import interpolate, leaky_relu, modulated_conv2d, rms_norm, tanh
+from ...nn import init
+from ...ops.basic import broadcast_to, where
+from ...ops.elementary import sqrt, square
+from ...ops.index import cat, stack
+from ...ops.reduce import mean
+from ...ops.shape import reshape, unsqueeze
+from .dcgan import levels_of
+
+SLOPE, GAIN = 0.2, math.sqrt(2)
+"""Of the leaky rectifiers, and what keeps the spread of what passes them (Karras et al. 2020, code)."""
+
+WIDEST, GROUP = 4, 4
+
+
+def widths_of(size: int, base: int, what: str) -> list[int]:
+    """Channels at 4, 8, ..., size pixels."""
+    return [min(WIDEST * base, max(1, base << k >> 1)) for k in range(levels_of(size, what), -1, -1)]
+
+
+class Mapping(nn.Module):
+    """Latents (N, latent) to styles (N, width) by `depth` layers; only the direction of a latent counts."""
+
+    def __init__(self, latent: int, width: int, depth: int) -> None:
+        super().__init__()
+        sizes = [latent, *[width] * depth]
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+
+    def forward(self, z: Tensor) -> Tensor:
+        w = rms_norm(z, z.shape[-1:], eps=1e-8)
+        for layer in self.layers:
+            w = leaky_relu(layer(w), SLOPE) * GAIN
+        return w
+
+
+class StyleLayer(nn.Module):
+    """(N, inputs, S, S) and styles (N, width) to (N, outputs, S, S), or (N, outputs, 2 S, 2 S) if `up`; side: of the
+    output.
+
+    In training each image's noise is drawn anew from `random`; in evaluation it is the buffer `noise`, the same for all
+    images, so that an image is a function of its latent.
+    """
+
+    noise: Tensor
+
+    def __init__(
+        self, inputs: int, outputs: int, width: int, side: int, up: bool, random: Generator | None = None
+    ) -> None:
+        super().__init__()
+        self.up, self.side, self.random = up, side, random
+        self.style = nn.Linear(width, inputs)
+        self.weight = nn.Parameter(zeros(outputs, inputs, 3, 3))
+        self.bias = nn.Parameter(zeros(outputs))
+        self.strength = nn.Parameter(zeros(1))
+        self.register_buffer("noise", zeros(1, 1, side, side))
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        x = interpolate(x, scale_factor=2) if self.up else x
+        y = modulated_conv2d(x, self.weight, self.style(w), padding=1)
+        noise = self.noise
+        if self.training:
+            noise = randn(x.shape[0], 1, self.side, self.side, generator=self.random, dtype=x.dtype)
+        return leaky_relu(y + self.strength * noise + reshape(self.bias, (1, -1, 1, 1)), SLOPE) * GAIN
+
+
+class ToImage(nn.Module):
+    """(N, inputs, S, S) and styles (N, width) to a part of the image, (N, channels, S, S)."""
+
+    def __init__(self, inputs: int, channels: int, width: int) -> None:
+        super().__init__()
+        self.style = nn.Linear(width, inputs)
+        self.weight = nn.Parameter(zeros(channels, inputs, 1, 1))
+        self.bias = nn.Parameter(zeros(channels))
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        return modulated_conv2d(x, self.weight, self.style(w), self.bias, demodulate=False)
+
+
+class StyleGenerator(nn.Module):
+    """Latents to images (N, channels, size, size) in (-1, 1). Raises ValueError for a size that does not halve to 4.
+
+    depth: layers of the mapping. random: of the noise in training, the default generator if None.
+    """
+
+    def __init__(
+        self,
+        latent: int = 64,
+        channels: int = 3,
+        size: int = 32,
+        base: int = 32,
+        depth: int = 3,
+        random: Generator | None = None,
+    ) -> None:
+        super().__init__()
+        widths = widths_of(size, base, "StyleGenerator")
+        self.latent, self.width = latent, latent
+        self.mapping = Mapping(latent, self.width, depth)
+        self.start = nn.Parameter(zeros(1, widths[0], 4, 4))
+        layers = [StyleLayer(widths[0], widths[0], self.width, 4, False, random)]
+        for k, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False), 1):
+            layers.append(StyleLayer(inputs, outputs, self.width, 4 << k, True, random))
+            layers.append(StyleLayer(outputs, outputs, self.width, 4 << k, False, random))
+        self.layers = nn.ModuleList(layers)
+        self.to_image = nn.ModuleList(ToImage(inputs, channels, self.width) for inputs in widths)
+
+    def styles(self, z: Tensor) -> Tensor:
+        """The styles (N, layers, width) for latents z (N, latent), one for all layers, or (N, layers, latent)."""
+        count = len(self.layers)
+        if z.shape[1:] not in ((self.latent,), (count, self.latent)):
+            raise ValueError(
+                f"StyleGenerator: z must be (N, {self.latent}), or (N, {count}, {self.latent}) with a latent a layer, got"
+                f" {z.shape}"
+            )
+        w = self.mapping(z)
+        return w if z.ndim == 3 else broadcast_to(unsqueeze(w, 1), (z.shape[0], count, self.width))
+
+    def synthesis(self, w: Tensor) -> Tensor:
+        """Images for styles w (N, layers, width)."""
+        x = broadcast_to(self.start, (w.shape[0], *self.start.shape[1:]))
+        image = None
+        for number, layer in enumerate(self.layers):
+            x = layer(x, w[:, number])
+            if number % 2 == 0:  # the last layer of its resolution
+                part = self.to_image[number // 2](x, w[:, number])
+                image = part if image is None else interpolate(image, scale_factor=2) + part
+        return tanh(image)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Images for latents z (N, latent), or (N, layers, latent) with one for each layer."""
+        return self.synthesis(self.styles(z))
+
+
+class Truncated(nn.Module):
+    """A style-based generator whose styles are drawn towards a centre (width,):  w <- centre + psi (w - centre).
+
+    psi 1 leaves them; at 0 all images are the centre's (Karras et al. 2019, appendix B).
+    """
+
+    def __init__(self, generator: StyleGenerator, centre: Tensor, psi: float) -> None:
+        super().__init__()
+        self.generator, self.psi = generator, psi
+        self.register_buffer("centre", centre)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.generator.synthesis(self.centre + self.psi * (self.generator.styles(z) - self.centre))
+
+
+def crossed(first: Tensor, second: Tensor, at: Tensor, layers: int, share: float) -> Tensor:
+    """Styles (N, layers, width): `first` (N, width) up to a random layer and `second` after it, in `share` of the rows;
+    `first` in all layers of the others.
+
+    at: (N,) uniform on [0, 1), one number a sample for both choices. Layer 0 is always the first's.
+    """
+    place = Tensor(np.arange(layers, dtype=at.dtype)).to(at.device)
+    keep = unsqueeze(place, 0) <= unsqueeze(at, 1) * ((layers - 1) / share)
+    return where(unsqueeze(keep, 2), unsqueeze(first, 1), unsqueeze(second, 1))
+
+
+def minibatch_deviation(x: Tensor, group: int = GROUP) -> Tensor:
+    """x (N, C, H, W) with one more channel: the standard deviation over a group of samples, a mean over C, H and W.
+
+    Rows i, i + N/g, i + 2 N/g, ... are a group, g the largest divisor of N that is at most `group`.
+    """
+    n, channels, height, width = x.shape
+    size = max(g for g in range(1, group + 1) if n % g == 0)
+    groups = reshape(x, (size, n // size, channels, height, width))
+    deviation = sqrt(mean(square(groups - mean(groups, 0, keepdim=True)), 0) + 1e-8)
+    each = reshape(mean(deviation, (1, 2, 3)), (1, n // size, 1, 1, 1))
+    return cat([x, reshape(broadcast_to(each, (size, n // size, 1, height, width)), (n, 1, height, width))], 1)
+
+
+class StyleCritic(nn.Module):
+    """Images (N, channels, size, size) to one raw number each, (N,), which depends on its batch by one channel."""
+
+    def __init__(self, channels: int = 3, size: int = 32, base: int = 32) -> None:
+        super().__init__()
+        widths = [channels, *(min(WIDEST * base, base << k) for k in range(levels_of(size, "StyleCritic")))]
+        layers = []
+        for inputs, outputs in zip(widths, widths[1:], strict=False):
+            layers += [nn.Conv2d(inputs, outputs, 4, 2, 1), nn.LeakyReLU(SLOPE)]
+        self.halving = nn.Sequential(*layers)
+        top = widths[-1]
+        self.end = nn.Sequential(nn.Conv2d(top + 1, top, 3, 1, 1), nn.LeakyReLU(SLOPE), nn.Conv2d(top, 1, 4, 1, 0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One number per image of x (N, C, H, W)."""
+        return reshape(self.end(minibatch_deviation(self.halving(x))), (x.shape[0],))
+
+
+def style_init_(module: nn.Module, generator: Generator) -> nn.Module:
+    """Weights normal with variance 1 / fan_in, in the critic 2 / ((1 + 0.2^2) fan_in); the learnt 4 x 4 input and the
+    noise of evaluation standard normal; styles start at 1, all other biases and the noise's strengths at 0. Returns the
+    module."""
+    for m in module.modules():
+        if isinstance(m, (nn.Conv2d, nn.Linear, StyleLayer, ToImage)):
+            slope = {"a": SLOPE, "nonlinearity": "leaky_relu"} if isinstance(m, nn.Conv2d) else {"nonlinearity": "linear"}
+            init.kaiming_normal_(m.weight, **slope, generator=generator)
+            init.zeros_(m.bias)
+        if isinstance(m, StyleLayer):
+            m.noise.assign(generator.normal(m.noise.shape))
+        elif isinstance(m, StyleGenerator):
+            init.normal_(m.start, generator=generator)
+    for m in module.modules():
+        if isinstance(m, (StyleLayer, ToImage)):
+            init.ones_(m.style.bias)
+    return module
