@@ -1,9 +1,9 @@
-"""Machine room, ops: convolution whose filters each sample scales for itself (StyleGAN2, Karras et al. 2020, section 2.2).
+"""Machine room, ops: convolution whose filters each sample scales for itself (Karras et al. 2020, section 2.2).
 
 Sample n scales input channel c of the filters by its style s[n,c]; demodulation divides each filter by its length, so
 that what comes out has the spread that came in:
 
-    w'[n,o,c,k] = s[n,c] w[o,c,k],    w''[n,o,c,k] = d[n,o] w'[n,o,c,k],    d[n,o] = (sum over c, k of w'^2 + eps)^(-1/2)
+    w'[n,o,c,k] = s[n,c] w[o,c,k],    w''[n,o,c,k] = d[n,o] w'[n,o,c,k],    d = (sum over c, k of w'^2 + eps)^(-1/2)
 
 (eqs. 1 and 3). Neither s nor d depends on the pixel, so they may as well scale what goes in and what comes out:
 

@@ -1,12 +1,12 @@
 """Style-based generator and its critic, a small version of StyleGAN2 (Karras et al. 2019; Karras et al. 2020).
 
     w = f(z)                          mapping: z scaled to length sqrt(latent), then perceptron layers
-    x <- leaky(modulated conv(up(x), s_l(w_l)) + noise strength_l N(0, 1) + bias)                 layers l = 0, 1, ...
+    x <- leaky(up(modulated conv(x, s_l(w_l))) + noise strength_l N(0, 1) + bias)                 layers l = 0, 1, ...
     image <- up(image) + modulated 1x1 conv(x, w_l), undemodulated                                once a resolution
     G(z) = tanh(image)
 
 Layer 0 starts from a learnt 4 x 4 input that is the same for all images. Then come two layers a resolution, the first
-of them behind a doubling (nearest neighbour), so 32 x 32 pixels have 7. A style w may be another one for each layer:
+of them with a doubling (nearest neighbour), so 32 x 32 pixels have 7. A style w may be another one for each layer:
 coarse layers say how a face is built, fine ones its colours. Channels are base / 2 at the image's size and double with
 each halving, up to 4 base: for base 32 and 32 x 32 pixels 128, 64, 32, 16.
 
@@ -17,32 +17,39 @@ blurs, residual blocks in the critic, learning rates equalised by the size of a 
 
 from __future__ import annotations
 
-import math
+from itertools import pairwise
 
 import numpy as np
 
 from ... import nn
 from ...autograd import Tensor
 from ...backend import Generator
-from ...creation import ones, rand, randn, zeros
-from ...functional import interpolate, leaky_relu, modulated_conv2d, rms_norm, tanh
+from ...creation import randn, zeros
+from ...functional import leaky_relu, modulated_conv2d, rms_norm, tanh
 from ...nn import init
 from ...ops.basic import broadcast_to, where
 from ...ops.elementary import sqrt, square
-from ...ops.index import cat, stack
+from ...ops.index import cat
 from ...ops.reduce import mean
-from ...ops.shape import reshape, unsqueeze
+from ...ops.shape import permute, reshape, unsqueeze
 from .dcgan import levels_of
 
-SLOPE, GAIN = 0.2, math.sqrt(2)
-"""Of the leaky rectifiers, and what keeps the spread of what passes them (Karras et al. 2020, code)."""
-
-WIDEST, GROUP = 4, 4
+SLOPE, WIDEST, GROUP = 0.2, 4, 4
+"""Of the leaky rectifiers; the most channels, as a multiple of `base`; samples whose deviation is taken together."""
 
 
 def widths_of(size: int, base: int, what: str) -> list[int]:
     """Channels at 4, 8, ..., size pixels."""
     return [min(WIDEST * base, max(1, base << k >> 1)) for k in range(levels_of(size, what), -1, -1)]
+
+
+def doubled(x: Tensor) -> Tensor:
+    """(N, C, H, W) to (N, C, 2 H, 2 W), each pixel a block of 2 x 2: nearest neighbour, whose gradient is a sum of
+    blocks."""
+    n, channels, height, width = x.shape
+    pixels = reshape(permute(x, 0, 2, 3, 1), (n, height, 1, width, 1, channels))  # as an image lies in memory
+    blocks = broadcast_to(pixels, (n, height, 2, width, 2, channels))
+    return permute(reshape(blocks, (n, 2 * height, 2 * width, channels)), 0, 3, 1, 2)
 
 
 class Mapping(nn.Module):
@@ -51,12 +58,12 @@ class Mapping(nn.Module):
     def __init__(self, latent: int, width: int, depth: int) -> None:
         super().__init__()
         sizes = [latent, *[width] * depth]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
 
     def forward(self, z: Tensor) -> Tensor:
         w = rms_norm(z, z.shape[-1:], eps=1e-8)
         for layer in self.layers:
-            w = leaky_relu(layer(w), SLOPE) * GAIN
+            w = leaky_relu(layer(w), SLOPE)
         return w
 
 
@@ -82,12 +89,12 @@ class StyleLayer(nn.Module):
         self.register_buffer("noise", zeros(1, 1, side, side))
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        x = interpolate(x, scale_factor=2) if self.up else x
         y = modulated_conv2d(x, self.weight, self.style(w), padding=1)
+        y = doubled(y) if self.up else y
         noise = self.noise
         if self.training:
-            noise = randn(x.shape[0], 1, self.side, self.side, generator=self.random, dtype=x.dtype)
-        return leaky_relu(y + self.strength * noise + reshape(self.bias, (1, -1, 1, 1)), SLOPE) * GAIN
+            noise = randn(y.shape[0], 1, self.side, self.side, generator=self.random, dtype=y.dtype)
+        return leaky_relu(y + self.strength * noise + reshape(self.bias, (1, -1, 1, 1)), SLOPE)
 
 
 class ToImage(nn.Module):
@@ -124,7 +131,7 @@ class StyleGenerator(nn.Module):
         self.mapping = Mapping(latent, self.width, depth)
         self.start = nn.Parameter(zeros(1, widths[0], 4, 4))
         layers = [StyleLayer(widths[0], widths[0], self.width, 4, False, random)]
-        for k, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False), 1):
+        for k, (inputs, outputs) in enumerate(pairwise(widths), 1):
             layers.append(StyleLayer(inputs, outputs, self.width, 4 << k, True, random))
             layers.append(StyleLayer(outputs, outputs, self.width, 4 << k, False, random))
         self.layers = nn.ModuleList(layers)
@@ -135,8 +142,8 @@ class StyleGenerator(nn.Module):
         count = len(self.layers)
         if z.shape[1:] not in ((self.latent,), (count, self.latent)):
             raise ValueError(
-                f"StyleGenerator: z must be (N, {self.latent}), or (N, {count}, {self.latent}) with a latent a layer, got"
-                f" {z.shape}"
+                f"StyleGenerator: z must be (N, {self.latent}), or (N, {count}, {self.latent}) with one for each layer,"
+                f" got {z.shape}"
             )
         w = self.mapping(z)
         return w if z.ndim == 3 else broadcast_to(unsqueeze(w, 1), (z.shape[0], count, self.width))
@@ -149,7 +156,7 @@ class StyleGenerator(nn.Module):
             x = layer(x, w[:, number])
             if number % 2 == 0:  # the last layer of its resolution
                 part = self.to_image[number // 2](x, w[:, number])
-                image = part if image is None else interpolate(image, scale_factor=2) + part
+                image = part if image is None else doubled(image) + part
         return tanh(image)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -203,7 +210,7 @@ class StyleCritic(nn.Module):
         super().__init__()
         widths = [channels, *(min(WIDEST * base, base << k) for k in range(levels_of(size, "StyleCritic")))]
         layers = []
-        for inputs, outputs in zip(widths, widths[1:], strict=False):
+        for inputs, outputs in pairwise(widths):
             layers += [nn.Conv2d(inputs, outputs, 4, 2, 1), nn.LeakyReLU(SLOPE)]
         self.halving = nn.Sequential(*layers)
         top = widths[-1]
@@ -215,13 +222,15 @@ class StyleCritic(nn.Module):
 
 
 def style_init_(module: nn.Module, generator: Generator) -> nn.Module:
-    """Weights normal with variance 1 / fan_in, in the critic 2 / ((1 + 0.2^2) fan_in); the learnt 4 x 4 input and the
-    noise of evaluation standard normal; styles start at 1, all other biases and the noise's strengths at 0. Returns the
-    module."""
+    """Weights normal with variance 1 / fan_in, where a rectifier follows and no demodulation 2 / ((1 + 0.2^2) fan_in);
+    the learnt 4 x 4 input and the noise of evaluation standard normal; styles start at 1, all other biases and the
+    strengths of noise at 0. Returns the module."""
     for m in module.modules():
         if isinstance(m, (nn.Conv2d, nn.Linear, StyleLayer, ToImage)):
-            slope = {"a": SLOPE, "nonlinearity": "leaky_relu"} if isinstance(m, nn.Conv2d) else {"nonlinearity": "linear"}
-            init.kaiming_normal_(m.weight, **slope, generator=generator)
+            rectified = isinstance(m, nn.Conv2d) or (isinstance(module, StyleGenerator) and m in module.mapping.layers)
+            init.kaiming_normal_(
+                m.weight, SLOPE, nonlinearity="leaky_relu" if rectified else "linear", generator=generator
+            )
             init.zeros_(m.bias)
         if isinstance(m, StyleLayer):
             m.noise.assign(generator.normal(m.noise.shape))

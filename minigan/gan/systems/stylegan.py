@@ -19,7 +19,6 @@ The centre is the mean of the averaged generator's styles of 4,096 latents that 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -75,10 +74,9 @@ class StyleTrainer(Trainer):
     @on_device
     def _assemble(self) -> None:
         super()._assemble()
-        self.plain = {
-            id(self.players["critic"]): self._player(self.optim_d, lambda: self.plain_critic_loss()[:2], "d_weight_gradient"),
-            id(self.players["generator"]): self._player(self.optim_g, lambda: self.plain_generator_loss(), "g_weight_gradient"),
-        }
+        critic = self._player(self.optim_d, lambda: self.plain_critic_loss()[:2], "d_weight_gradient")
+        generator = self._player(self.optim_g, lambda: self.plain_generator_loss(), "g_weight_gradient")
+        self.plain = {"critic": critic, "generator": generator}
 
     def build(self) -> tuple[nn.Module, nn.Module]:
         options, channels = self.options, self.info.shape[-1]
@@ -93,10 +91,11 @@ class StyleTrainer(Trainer):
 
     def half_steps(self) -> list[HalfStep]:
         """The schedule of one step; every `lazy`-th step's players minimise their penalties, too."""
-        steps = super().half_steps()
+        steps, plain = super().half_steps(), self.plain
         if self.steps_done % self.options.lazy == 0:
             return steps
-        return [replace(half_step, player=self.plain[id(half_step.player)]) for half_step in steps]
+        of = {id(player): plain[name] for name, player in self.players.items()}
+        return [replace(half_step, player=of[id(half_step.player)]) for half_step in steps]
 
     @on_device
     def step(self) -> dict[str, float]:
@@ -110,6 +109,10 @@ class StyleTrainer(Trainer):
                 last.assign(np.array([before + FORGETTING * (figures[name] - before)]))
             else:
                 last.assign(np.array([figures[name]]))
+        if "penalty" in self.memory:
+            figures.setdefault("d_objective", figures["d_loss"])
+        if "path_length" in self.memory:
+            figures.setdefault("g_objective", figures["g_loss"])
         return figures
 
     def mixed(self, stream: str) -> Tensor:
@@ -159,7 +162,7 @@ class StyleTrainer(Trainer):
         layers = len(self.generator.layers)
         styles = broadcast_to(unsqueeze(w, 1), (w.shape[0], layers, w.shape[1]))
         images = self.generator.synthesis(styles)
-        y = randn(*images.shape, generator=self.random["path"], dtype=self.dtype) / math.sqrt(math.prod(images.shape[2:]))
+        y = randn(*images.shape, generator=self.random["path"], dtype=self.dtype) / self.options.size
         (slope,) = grad(sum(images * y), styles, create_graph=True)
         return sqrt(mean(sum(square(slope), 2), 1) + 1e-8)
 
@@ -195,7 +198,7 @@ STYLEGAN = System(
         beta1=0.0,
         beta2=0.99,
         average=0.999,
-        steps=3000,
+        steps=2500,
     ),
     "a latent becomes a style, which scales every convolution; noise for what is left to chance",
     "Karras et al. 2019, 2020",
