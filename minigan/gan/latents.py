@@ -9,6 +9,8 @@ Walks along codes, classes, or directions of the latents:
     cgan, acgan     each row one latent, each column one class
     infogan         each row one latent, each column one category; then each row one category, each column one value of
                     a continuous code, with the latent shared (Chen et al. 2016, figure 2)
+    stylegan        a grid a resolution: each row's latent in the layers up to it, each column's in the finer ones
+                    (Karras et al. 2019, figure 3)
 
 On the sphere, since a standard normal z of many dimensions has norm close to sqrt(d): the generator has seen no other.
 """
@@ -25,6 +27,7 @@ from ..autograd import Tensor
 from ..backend import Generator
 from .systems.conditional import ConditionalTrainer
 from .systems.infogan import InfoTrainer
+from .systems.stylegan import StyleTrainer
 from .systems.table import system
 from .train import TRAVERSE_STREAM, Trainer
 from .tricks import slerp
@@ -60,7 +63,8 @@ def largest_step(images: np.ndarray, columns: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Walk:
-    """A grid of inputs, row by row: what they show, the inputs (rows * columns, width), and how many columns."""
+    """A grid of inputs, row by row: what they show, the inputs (rows * columns, width), or (rows * columns, layers,
+    width) with one for each layer, and how many columns."""
 
     title: str
     inputs: np.ndarray
@@ -101,6 +105,18 @@ def _(trainer: InfoTrainer, rows: int, columns: int, random: Generator) -> list[
         inputs[:, first + count :] = 0
         inputs[:, first + count + k] = np.tile(np.linspace(-1, 1, columns), count)
         grids.append(Walk(f"each row one category, continuous code {k + 1} from -1 to 1", inputs, columns))
+    return grids
+
+
+@walks.register
+def _(trainer: StyleTrainer, rows: int, columns: int, random: Generator) -> list[Walk]:
+    z, layers = trainer.inputs(max(rows, columns), random).numpy(), len(trainer.generator.layers)
+    coarse, fine = z[:rows].repeat(columns, 0), np.tile(z[:columns], (rows, 1))
+    grids = []
+    for cut in range(1, layers, 2):  # behind the last layer of 4, 8, ... pixels
+        inputs = np.stack([coarse if layer < cut else fine for layer in range(layers)], 1)
+        title = f"each row's styles up to {4 << cut // 2} pixels with each column's above; unmixed on the diagonal"
+        grids.append(Walk(title, inputs, columns))
     return grids
 
 

@@ -22,12 +22,14 @@ and those of any order follow from the ops that it is composed of.
 
 from __future__ import annotations
 
+from minigan.kernels.geometry import ConvGeometry
+
 from ..autograd import Tensor
-from .conv import conv2d
+from .conv import Conv
 from .elementary import rsqrt, square
 from .matmul import matmul, same_dtype
 from .reduce import sum
-from .shape import Pair, check_4d, reshape, transpose
+from .shape import Pair, check_4d, pair_of, reshape, transpose
 
 
 def modulated_conv2d(
@@ -36,7 +38,7 @@ def modulated_conv2d(
     style: Tensor,
     bias: Tensor | None = None,
     stride: Pair = 1,
-    padding: Pair | str = 0,
+    padding: Pair = 0,
     demodulate: bool = True,
     eps: float = 1e-8,
 ) -> Tensor:
@@ -60,7 +62,14 @@ def modulated_conv2d(
         raise ValueError(f"{op}: bias has shape {bias.shape}, expected {weight.shape[:1]} (weight {weight.shape})")
     if not eps >= 0:
         raise ValueError(f"{op}: eps must not be negative, got {eps}")
-    y = conv2d(input * reshape(style, (*style.shape, 1, 1)), weight, None, stride, padding)
+    settings = pair_of(op, "stride", stride, 1), pair_of(op, "padding", padding, 0)
+    geometry = ConvGeometry(input.shape, weight.shape, *settings, (1, 1), 1)
+    if min(geometry.y_shape[2:]) < 1:
+        raise ValueError(
+            f"{op}: the kernel {weight.shape[2:]} is larger than the padded input (input {input.shape}, padding"
+            f" {padding}, weight {weight.shape})"
+        )
+    y = Conv(geometry)(input * reshape(style, (*style.shape, 1, 1)), weight)
     if demodulate:
         squares = sum(square(weight), (2, 3))
         d = rsqrt(matmul(square(style), transpose(squares, 0, 1)) + eps)

@@ -12,7 +12,7 @@ each halving, up to 4 base: for base 32 and 32 x 32 pixels 128, 64, 32, 16.
 
 The critic halves by 4 x 4 convolutions, as DCGAN's does; before its last layers each 4 x 4 image gets a channel that
 says how much the batch varies, `minibatch_deviation` (Karras et al. 2018, section 3). Left out of the papers' networks:
-blurs, residual blocks in the critic, learning rates equalised by the size of a layer.
+blurs, residual blocks in the critic, learning rates equalised by the size of a layer, and groups of 4 for the deviation.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from ...ops.reduce import mean
 from ...ops.shape import permute, reshape, unsqueeze
 from .dcgan import levels_of
 
-SLOPE, WIDEST, GROUP = 0.2, 4, 4
-"""Of the leaky rectifiers; the most channels, as a multiple of `base`; samples whose deviation is taken together."""
+SLOPE, WIDEST = 0.2, 4
+"""Of the leaky rectifiers; the most channels, as a multiple of `base`."""
 
 
 def widths_of(size: int, base: int, what: str) -> list[int]:
@@ -190,17 +190,12 @@ def crossed(first: Tensor, second: Tensor, at: Tensor, layers: int, share: float
     return where(unsqueeze(keep, 2), unsqueeze(first, 1), unsqueeze(second, 1))
 
 
-def minibatch_deviation(x: Tensor, group: int = GROUP) -> Tensor:
-    """x (N, C, H, W) with one more channel: the standard deviation over a group of samples, a mean over C, H and W.
-
-    Rows i, i + N/g, i + 2 N/g, ... are a group, g the largest divisor of N that is at most `group`.
-    """
-    n, channels, height, width = x.shape
-    size = max(g for g in range(1, group + 1) if n % g == 0)
-    groups = reshape(x, (size, n // size, channels, height, width))
-    deviation = sqrt(mean(square(groups - mean(groups, 0, keepdim=True)), 0) + 1e-8)
-    each = reshape(mean(deviation, (1, 2, 3)), (1, n // size, 1, 1, 1))
-    return cat([x, reshape(broadcast_to(each, (size, n // size, 1, height, width)), (n, 1, height, width))], 1)
+def minibatch_deviation(x: Tensor) -> Tensor:
+    """x (N, C, H, W) with one more channel, of one number: the standard deviation over the N samples, a mean over C, H
+    and W."""
+    n, _, height, width = x.shape
+    deviation = sqrt(mean(square(x - mean(x, 0, keepdim=True)), 0, keepdim=True) + 1e-8)
+    return cat([x, broadcast_to(mean(deviation, (1, 2, 3), keepdim=True), (n, 1, height, width))], 1)
 
 
 class StyleCritic(nn.Module):
