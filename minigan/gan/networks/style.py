@@ -12,7 +12,7 @@ each halving, up to 4 base: for base 32 and 32 x 32 pixels 128, 64, 32, 16.
 
 The critic halves by 4 x 4 convolutions, as DCGAN's does; before its last layers each 4 x 4 image gets a channel that
 says how much the batch varies, `minibatch_deviation` (Karras et al. 2018, section 3). Left out of the papers' networks:
-blurs, residual blocks in the critic, learning rates equalised by the size of a layer, and groups of 4 for the deviation.
+blurs, residual blocks in the critic, learning rates equalised by the size of a layer, the deviation's groups of 4.
 """
 
 from __future__ import annotations

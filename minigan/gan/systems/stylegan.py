@@ -198,7 +198,7 @@ STYLEGAN = System(
         beta1=0.0,
         beta2=0.99,
         average=0.999,
-        steps=2500,
+        steps=2000,
     ),
     "a latent becomes a style, which scales every convolution; noise for what is left to chance",
     "Karras et al. 2019, 2020",
