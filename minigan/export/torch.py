@@ -16,7 +16,7 @@ import numpy as np
 from .. import nn
 from .._files import atomic_write
 from ..backend import host
-from .forward import Call, Forward, forward, sizes
+from .forward import Call, Forward, forward, per_row, sizes
 
 LAYERS = {
     *("Linear", "Conv2d", "ConvTranspose2d", "BatchNorm1d", "BatchNorm2d", "LayerNorm", "Embedding", "Identity"),
@@ -154,8 +154,9 @@ class _Writer:
         if id(two) in self.names:
             path, _, name = self.names[id(two)].rpartition(".")
             return f"{_attribute(self.network, path) if path else 'self'}.{name}"
-        if two.size == 1:
-            return repr(two.item())
+        if two.size == 1 and pair[1].size == 1:
+            factor = per_row(pair)
+            return repr(two.item()) if factor is None else f"({factor!r} * {self.rows})"
         size = sizes(pair)
         row = two[tuple(slice(0, 1) if n < 0 else slice(None) for n in size)]
         if not np.array_equal(np.broadcast_to(row, two.shape), two):
@@ -167,10 +168,22 @@ class _Writer:
         self.places[id(two)] = f"self.{name}" + (f".expand({shape})" if min(size) < 0 else "")
         return self.places[id(two)]
 
+    def _expanded(self, call: Call) -> str:
+        """The shape of a broadcast: -1 for an axis that stays, the number of rows for one that becomes theirs."""
+        before, after = sizes(call.inputs[0]), sizes(call.outputs[0])
+        before = [1] * (len(after) - len(before)) + before
+        words = (
+            "-1" if m == n < 0 else f"{-n} * {self.rows}" if n < 0 else str(n)
+            for m, n in zip(before, after, strict=True)
+        )
+        return ", ".join(words)
+
     def expression(self, call: Call) -> str:
         """What a call computes, in PyTorch."""
         name = call.op.name
         places = [self.place(pair) for pair in call.inputs]
+        if name == "broadcast_to":
+            return f"{places[0]}.expand({self._expanded(call)})"
         if name in BINARY and len(places) == 2:
             return f"{places[0]} {BINARY[name]} {places[1]}"
         if name in UNARY:
@@ -235,7 +248,6 @@ EXPRESSIONS: dict[str, Callable[[Call, list[str], Any], str]] = {
     "one_hot": lambda call, x, op: f"nn.functional.one_hot({x[0]}, {op.classes})",
     "cast": lambda call, x, op: f"{x[0]}.to(torch.{op.dtype})",
     "reshape": lambda call, x, op: f"{x[0]}.reshape({_shape(call)})",
-    "broadcast_to": lambda call, x, op: f"{x[0]}.expand({_shape(call)})",
     "permute": lambda call, x, op: f"{x[0]}.permute({', '.join(map(str, op.axes))})",
     "sum": lambda call, x, op: f"{x[0]}.sum({tuple(op.axes)})",
     "amax": lambda call, x, op: f"{x[0]}.amax({tuple(op.axes)})",
