@@ -34,9 +34,7 @@ def _truncate(trainer, truncation: float | None) -> None:
         from ..gan.systems.table import SYSTEMS
 
         names = ", ".join(name for name, row in SYSTEMS.items() if hasattr(row.trainer, "truncation"))
-        raise ValueError(
-            f"{trainer.options.system} has no styles to truncate; leave out --truncation (it is for: {names})"
-        )
+        raise ValueError(f"{trainer.options.system} has no styles; leave out --truncation, which is for: {names}")
     trainer.truncation = truncation
 
 

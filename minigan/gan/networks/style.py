@@ -12,7 +12,8 @@ each halving, up to 4 base: for base 32 and 32 x 32 pixels 128, 64, 32, 16.
 
 The critic halves by 4 x 4 convolutions, as DCGAN's does; before its last layers each 4 x 4 image gets a channel that
 says how much the batch varies, `minibatch_deviation` (Karras et al. 2018, section 3). Left out of the papers' networks:
-blurs, residual blocks in the critic, learning rates equalised by the size of a layer, the deviation's groups of 4.
+blurs, residual blocks in the critic, learning rates equalised by the size of a layer, gains that make up for what a
+rectifier takes, the deviation's groups of 4.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from itertools import pairwise
 import numpy as np
 
 from ... import nn
-from ...autograd import Tensor
-from ...backend import Generator
+from ...autograd import Tensor, array_of
+from ...backend import Generator, on
 from ...creation import randn, zeros
 from ...functional import leaky_relu, modulated_conv2d, rms_norm, tanh
 from ...nn import init
@@ -185,7 +186,7 @@ def crossed(first: Tensor, second: Tensor, at: Tensor, layers: int, share: float
 
     at: (N,) uniform on [0, 1), one number a sample for both choices. Layer 0 is always the first's.
     """
-    place = Tensor(np.arange(layers, dtype=at.dtype)).to(at.device)
+    place = Tensor(on(array_of(at), np.arange(layers, dtype=at.dtype)))
     keep = unsqueeze(place, 0) <= unsqueeze(at, 1) * ((layers - 1) / share)
     return where(unsqueeze(keep, 2), unsqueeze(first, 1), unsqueeze(second, 1))
 
