@@ -1206,6 +1206,59 @@ ROWS += (  # tricks of points, their null models, verdicts, the protocol
      'plain = values["plain"]',
      "plain = runs"),
 )
+# stylegan: (what is wrong, function of minigan.gan, test below tests/gan that notices, text as it is, as it is not)
+STYLES = (
+    ("demodulation is left out", "networks.style:StyleLayer.forward",
+     "networks/test_style::test_demodulation_takes_the_size_of_styles_and_weights_out",
+     "padding=1)", "padding=1, demodulate=False)"),
+    ("layer l has the style of layer l + 1", "networks.style:StyleGenerator.synthesis",
+     "networks/test_style::test_a_layer_reads_its_own_style",
+     "x = layer(x, w[:, number])", "x = layer(x, w[:, min(number + 1, w.shape[1] - 1)])"),
+    ("a part of the image has the style of the layer before", "networks.style:StyleGenerator.synthesis",
+     "networks/test_style::test_the_image_of_a_resolution_has_the_style_of_its_last_layer",
+     "[number // 2](x, w[:, number])", "[number // 2](x, w[:, number - 1])"),
+    ("one strength of noise for all layers", "networks.style:StyleGenerator.__init__",
+     "networks/test_style::test_each_layer_has_a_noise_strength_of_its_own",
+     "self.layers = nn.ModuleList(layers)\n",
+     "self.layers = nn.ModuleList(layers)\n    for layer in layers:\n        layer.strength = layers[0].strength\n"),
+    ("training has the noise of evaluation", "networks.style:StyleLayer.forward",
+     "networks/test_style::test_noise_is_drawn_in_training_and_kept_in_evaluation", "if self.training:", "if False:"),
+    ("noise of a number for each channel", "networks.style:StyleLayer.forward",
+     "networks/test_style::test_noise_is_drawn_in_training_and_kept_in_evaluation",
+     "randn(y.shape[0], 1, ", "randn(y.shape[0], y.shape[1], "),
+    ("truncation goes to zero, not to the mean style", "networks.style:Truncated.forward",
+     "networks/test_style::test_truncation_goes_to_the_centre",
+     "self.centre + self.psi * (self.generator.styles(z) - self.centre)", "self.psi * self.generator.styles(z)"),
+    ("styles never cross", "networks.style:crossed", "networks/test_style::test_where_styles_cross",
+     "unsqueeze(second, 1)", "unsqueeze(first, 1)"),
+    ("styles may cross behind the last layer", "networks.style:crossed", "networks/test_style::test_where_styles_cross",
+     "(layers - 1)", "layers"),
+    ("the deviation is of squares, not from the mean", "networks.style:minibatch_deviation",
+     "networks/test_style::test_the_deviation_of_a_batch", "square(x - mean(x, 0, keepdim=True))", "square(x)"),
+    ("D's penalty comes every lazy steps, and counts once", "systems.stylegan:StyleTrainer.critic_loss",
+     "systems/test_stylegan::test_the_critic_s_objective", "self.options.lazy * ", ""),
+    ("G's penalty comes every lazy steps, and counts once", "systems.stylegan:StyleTrainer.generator_loss",
+     "systems/test_stylegan::test_the_generator_s_objective", "self.options.lazy * ", ""),
+    ("penalties come in all steps but every lazy-th", "systems.stylegan:StyleTrainer.half_steps",
+     "systems/test_stylegan::test_penalties_come_every_lazy_steps", "== 0", "!= 0"),
+    ("D sees samples of one latent each", "systems.stylegan:StyleTrainer.plain_critic_loss",
+     "systems/test_stylegan::test_the_critic_s_objective", 'self.generator.synthesis(self.mixed("latent_d"))',
+     'self.generator(self.inputs(self.options.batch_size, self.random["latent_d"]))'),
+    ("both latents of a crossing are of the players' stream", "systems.stylegan:StyleTrainer.mixed",
+     "systems/test_stylegan::test_the_generator_s_objective", "self.inputs(count, random)",
+     "self.inputs(count, self.random[stream])"),
+    ("a path's length is a sum over layers", "systems.stylegan:StyleTrainer.path_lengths",
+     "systems/test_stylegan::test_the_path_length_of_a_linear_generator", "mean(sum(", "sum(sum("),
+    ("a path's length grows with the image", "systems.stylegan:StyleTrainer.path_lengths",
+     "systems/test_stylegan::test_the_path_length_of_a_linear_generator", " / self.options.size", ""),
+    ("the mean path length is the last one", "systems.stylegan:StyleTrainer.step",
+     "systems/test_stylegan::test_the_running_mean_of_path_lengths_moves_by_a_hundredth", "FORGETTING * ", ""),
+    ("the centre is the generator's, not its average's", "systems.stylegan:StyleTrainer.centre",
+     "systems/test_stylegan::test_the_centre_is_the_mean_style_of_the_averaged_generator",
+     "self.average.module.mapping", "self.generator.mapping"),
+    ("truncation is not heard", "systems.stylegan:StyleTrainer.sample",
+     "systems/test_stylegan::test_truncated_samples_come_nearer_to_each_other", "self.truncation == 1", "True"),
+)
 # fmt: on
 
 
@@ -1218,6 +1271,7 @@ MUTANTS = [
     SourceMutant(f"minigan.gan.{where}", old, new, what, killed_by)
     for what, where, killed_by, old, new in (
         *ROWS,
+        *STYLES,
         *((what, where, _code_test(name), old, new) for what, where, name, old, new in CODES),
     )
 ]
