@@ -146,8 +146,8 @@ class StyleGenerator(nn.Module):
                 f"StyleGenerator: z must be (N, {self.latent}), or (N, {count}, {self.latent}) with one for each layer,"
                 f" got {z.shape}"
             )
-        w = self.mapping(z)
-        return w if z.ndim == 3 else broadcast_to(unsqueeze(w, 1), (z.shape[0], count, self.width))
+        w = reshape(self.mapping(reshape(z, (-1, self.latent))), (*z.shape[:-1], self.width))
+        return w if w.ndim == 3 else broadcast_to(unsqueeze(w, 1), (z.shape[0], count, self.width))
 
     def synthesis(self, w: Tensor) -> Tensor:
         """Images for styles w (N, layers, width)."""
@@ -181,8 +181,8 @@ class Truncated(nn.Module):
 
 
 def crossed(first: Tensor, second: Tensor, at: Tensor, layers: int, share: float) -> Tensor:
-    """Styles (N, layers, width): `first` (N, width) up to a random layer and `second` after it, in `share` of the rows;
-    `first` in all layers of the others.
+    """A latent for each layer (N, layers, latent): `first` (N, latent) up to a random layer and `second` after it, in
+    `share` of the rows; `first` in all layers of the others.
 
     at: (N,) uniform on [0, 1), one number a sample for both choices. Layer 0 is always the first's.
     """

@@ -116,19 +116,20 @@ class StyleTrainer(Trainer):
         return figures
 
     def mixed(self, stream: str) -> Tensor:
-        """Styles (batch_size, layers, width) of latents of the stream, a share of them crossed with others'."""
-        count, mixing, generator = self.options.batch_size, self.options.mixing, self.generator
-        layers, z = len(generator.layers), self.inputs(count, self.random[stream])
-        if not mixing:
-            return generator.styles(z)
-        random = self.random["mixing"]
-        other, at = self.inputs(count, random), rand(count, generator=random, dtype=self.dtype)
-        return crossed(generator.mapping(z), generator.mapping(other), at, layers, mixing)
+        """A batch of latents of the stream (batch_size, layers, latent), a share of them crossed with others; (N,
+        latent) without mixing."""
+        options, random = self.options, self.random["mixing"]
+        z = self.inputs(options.batch_size, self.random[stream])
+        if not options.mixing:
+            return z
+        other = self.inputs(options.batch_size, random)
+        at = rand(options.batch_size, generator=random, dtype=self.dtype)
+        return crossed(z, other, at, len(self.generator.layers), options.mixing)
 
     def plain_critic_loss(self) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """What the critic minimises without a penalty, figures, and the samples that it saw."""
         with no_grad():
-            fake = self.generator.synthesis(self.mixed("latent_d"))
+            fake = self.generator(self.mixed("latent_d"))
         d_real, d_fake = (self.loss.head(self.critic(images)) for images in (self.batch["real"], fake))
         objective = self.loss.discriminator(d_real, d_fake)
         return objective, {"d_loss": objective, **self.loss.figures(d_real, d_fake)}, fake
@@ -143,7 +144,7 @@ class StyleTrainer(Trainer):
 
     def plain_generator_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """What the generator minimises without a penalty, and figures."""
-        fake = self.generator.synthesis(self.mixed("latent_g"))
+        fake = self.generator(self.mixed("latent_g"))
         objective = self.adversarial(self.critic(fake), self.critic)
         return objective, {"g_loss": objective}
 

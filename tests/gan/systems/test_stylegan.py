@@ -31,12 +31,12 @@ def small(**changes):
 
 
 def mixed(t, number: int) -> mg.Tensor:
-    """The styles of the batch that a trainer draws first from its stream `number`."""
+    """The latents of the batch that a trainer draws first from its stream `number`."""
     z = mg.randn(3, 2, generator=stream(t, number), dtype=mg.float64)
     random = stream(t, 9)
     other = mg.randn(3, 2, generator=random, dtype=mg.float64)
     at = mg.rand(3, generator=random, dtype=mg.float64)
-    return crossed(t.generator.mapping(z), t.generator.mapping(other), at, LAYERS, t.options.mixing)
+    return crossed(z, other, at, LAYERS, t.options.mixing) if t.options.mixing else z
 
 
 @pytest.mark.parametrize("mixing", [0.9, 0.0])
@@ -45,10 +45,7 @@ def test_the_critic_s_objective(mixing):
     t = small(gp_weight=2.0, lazy=5, mixing=mixing)
     t.feed()
     real = t.batch["real"]
-    styles = mixed(t, STREAMS["latent_d"]) if mixing else None
-    if not mixing:
-        styles = t.generator.styles(mg.randn(3, 2, generator=stream(t, STREAMS["latent_d"]), dtype=mg.float64))
-    fake = t.generator.synthesis(styles.detach()).detach()
+    fake = t.generator(mixed(t, STREAMS["latent_d"])).detach()
     t.random["noise"].step = 0
     plain = mg.mean(mg.functional.softplus(-t.critic(real))) + mg.mean(mg.functional.softplus(t.critic(fake)))
     norms = gradient_norm(t.critic, at_reals(real, fake))
@@ -65,7 +62,7 @@ def test_the_generator_s_objective():
     """Non-saturating on fresh latents; with a weight, lazy times the path length's penalty around the running mean."""
     t = small(path_weight=0.5, lazy=4, gp_weight=0.0)
     t.memory["path_length"].assign(np.array([0.3]))
-    fake = t.generator.synthesis(mixed(t, STREAMS["latent_g"]))
+    fake = t.generator(mixed(t, STREAMS["latent_g"]))
     plain = mg.mean(mg.functional.softplus(-t.critic(fake)))
     random = stream(t, 11)
     lengths = lengths_by_hand(t, mg.randn(3, 2, generator=random, dtype=mg.float64), random)
