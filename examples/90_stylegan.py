@@ -94,7 +94,8 @@ def main(steps: int, pairs: int, out: str, seed: int, device: str) -> None:
     for cut in (1, 3, 5):
         mixed, shares = attributes.judge(judge, faces_of(cut, a, b), faces), []
         for k, name in enumerate(faces.info.attributes):
-            told = (of_a[:, k] != of_b[:, k]) & (mixed[:, k] >= 0)  # where A and B differ, and the judge reads the face
+            readable = np.minimum(np.minimum(of_a, of_b), mixed)[:, k] >= 0
+            told = readable & (of_a[:, k] != of_b[:, k])
             shares.append(f"{name} {np.mean(mixed[told, k] == of_a[told, k]):.0%}" if told.any() else f"{name} -")
         print(f"styles up to {4 << cut // 2} pixels of A, the others of B: as A in {', '.join(shares)}")
         title = f"rows: styles up to {4 << cut // 2} pixels; columns: the others"
@@ -103,8 +104,8 @@ def main(steps: int, pairs: int, out: str, seed: int, device: str) -> None:
         centre = best.mapping(mg.randn(4096, LATENT)).mean(0)
     for psi in (1.0, 0.7, 0.5, 0.0):
         images = generate(Truncated(best, centre, psi), a)
-        report = metrics.evaluate(images, judge, faces)
-        print(f"psi {psi}: precision {report.precision:.3f}, recall {report.recall:.3f}")
+        figures = metrics.examine(images, judge, faces, groups=attributes.groups(faces).values()).samples
+        print(f"psi {psi}: precision {figures.precision.value:.3f}, recall {figures.recall.value:.3f}")
         grids[f"truncation, psi {psi}"] = images[None, :10]
     viz.save_grids(out, grids, scale=2)
     print(f"picture: {out}")

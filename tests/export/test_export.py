@@ -105,6 +105,18 @@ def test_formulas(name):
     assert graphs.difference(model, network, [x[:1]]) < 1e-6
 
 
+def test_a_mean_over_rows_in_pytorch():
+    """A count of rows, and one row that all others get, follow the number of rows that come."""
+    torch = pytest.importorskip("torch")
+    x = np.random.default_rng(0).standard_normal((7, 6)).astype(np.float32)
+    network = Formula(lambda x: mg.cat([x, mg.broadcast_to((x * x).mean(0, keepdim=True), x.shape)], 1))
+    result, space = lines.rebuilt(network, [x], ["x"]), {}
+    exec(result.code, space)
+    for rows in (1, 7):
+        answer = space["Network"]()(torch.from_numpy(x[:rows]))
+        np.testing.assert_allclose(answer.numpy(), own(network, [x[:rows]])[0], rtol=1e-6)
+
+
 @pytest.mark.parametrize("geometry", [(4, 2, 1, 1, 1, 0), (3, 1, 0, 2, 1, 0), (3, 2, 1, 1, 2, 1), (5, 3, 2, 1, 1, 2)])
 def test_convolutions(geometry):
     """Strides, padding, dilation, groups, output_padding, sides of different length."""
