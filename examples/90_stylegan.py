@@ -95,8 +95,8 @@ def main(steps: int, pairs: int, out: str, seed: int, device: str) -> None:
         mixed, shares = attributes.judge(judge, faces_of(cut, a, b), faces), []
         for k, name in enumerate(faces.info.attributes):
             readable = np.minimum(np.minimum(of_a, of_b), mixed)[:, k] >= 0
-            told = readable & (of_a[:, k] != of_b[:, k])
-            shares.append(f"{name} {np.mean(mixed[told, k] == of_a[told, k]):.0%}" if told.any() else f"{name} -")
+            both = readable & (of_a[:, k] != of_b[:, k])
+            shares.append(f"{name} {np.mean(mixed[both, k] == of_a[both, k]):.0%}" if both.any() else f"{name} -")
         print(f"styles up to {4 << cut // 2} pixels of A, the others of B: as A in {', '.join(shares)}")
         title = f"rows: styles up to {4 << cut // 2} pixels; columns: the others"
         grids[title] = faces_of(cut, a[rows], b[columns]).reshape(4, 10, 3, SIZE, SIZE)
@@ -105,7 +105,8 @@ def main(steps: int, pairs: int, out: str, seed: int, device: str) -> None:
     for psi in (1.0, 0.7, 0.5, 0.0):
         images = generate(Truncated(best, centre, psi), a)
         figures = metrics.examine(images, judge, faces, groups=attributes.groups(faces).values()).samples
-        print(f"psi {psi}: precision {figures.precision.value:.3f}, recall {figures.recall.value:.3f}")
+        three = (figures.precision.value, figures.recall.value, figures.coverage.value)
+        print("psi {}: precision {:.3f}, recall {:.3f}, coverage {:.3f}".format(psi, *three))
         grids[f"truncation, psi {psi}"] = images[None, :10]
     viz.save_grids(out, grids, scale=2)
     print(f"picture: {out}")
