@@ -107,5 +107,27 @@ def main() -> None:
     """Train, look at and check GANs built from scratch."""
 
 
-for commands in (train, judge, toy, check, trace, ops, docs, data, interpolate, draw, translate, traverse, upscale, film, report, export, nightly, strip, lab, watch, grid):
+for commands in (
+    train,
+    judge,
+    toy,
+    check,
+    trace,
+    ops,
+    docs,
+    data,
+    interpolate,
+    draw,
+    translate,
+    traverse,
+    upscale,
+    film,
+    report,
+    export,
+    nightly,
+    strip,
+    lab,
+    watch,
+    grid,
+):
     commands.register(main, _command)

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import nn
 from ..autograd import array_of
-from ..backend import Generator
+from ..backend import Generator, host
 from ..data import Dataset
 from ..gan.metrics import attributes, classifier
 from ..gan.systems.lapgan import PyramidTrainer
@@ -47,7 +47,10 @@ def parts(trainer: Trainer) -> dict[str, Part]:
         root, *rest = path.split(".")
         network = trainer.average.module if root == "generator" else trainer.networks()[root]
         network = network.get_submodule(".".join(rest)) if rest else network
-        table[path] = Part(network.eval(), tuple(x[:COUNT] for x in arguments), _names(path, arguments))
+        names = _names(path, arguments)
+        if names == ("latents",):  # as samples have them
+            arguments = (host(trainer.inputs(COUNT, Generator(trainer.options.seed, PREVIEW_STREAM)).data),)
+        table[path] = Part(network.eval(), tuple(x[:COUNT] for x in arguments), names)
     if (judge := _judge(trainer)) is not None:
         shape = (COUNT, trainer.info.shape[-1], classifier.SIZE, classifier.SIZE)
         images = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)

@@ -10,6 +10,8 @@ Walks along codes, classes, or directions of the latents:
     text2image      each row one caption, each column one latent
     infogan         each row one latent, each column one category; then each row one category, each column one value of
                     a continuous code, with the latent shared (Chen et al. 2016, figure 2)
+    stylegan        a grid a resolution: each row's latent in the layers up to it, each column's in the finer ones
+                    (Karras et al. 2019, figure 3)
 
 On the sphere, since a standard normal z of many dimensions has norm close to sqrt(d): the generator has seen no other.
 """
@@ -27,6 +29,7 @@ from ..backend import Generator
 from .systems.conditional import ConditionalTrainer
 from .systems.infogan import InfoTrainer
 from .systems.lapgan import PyramidTrainer
+from .systems.stylegan import StyleTrainer
 from .systems.table import system
 from .systems.text2image import SHOWN, TextTrainer
 from .train import TRAVERSE_STREAM, Trainer
@@ -63,7 +66,8 @@ def largest_step(images: np.ndarray, columns: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Walk:
-    """A grid of inputs, row by row: what they show, the inputs (rows * columns, width), and how many columns."""
+    """A grid of inputs, row by row: what they show, the inputs (rows * columns, width), or (rows * columns, layers,
+    width) with one for each layer, and how many columns."""
 
     title: str
     inputs: np.ndarray
@@ -118,6 +122,18 @@ def _(trainer: TextTrainer, rows: int, columns: int, random: Generator) -> list[
     inputs, latent = trainer.asking(texts, random).numpy(), trainer.options.latent
     inputs[:, :latent] = np.tile(inputs[:columns, :latent], (rows, 1))
     return [Walk("each row one caption, each column one latent", inputs, columns)]
+
+
+@walks.register
+def _(trainer: StyleTrainer, rows: int, columns: int, random: Generator) -> list[Walk]:
+    z, layers = trainer.inputs(max(rows, columns), random).numpy(), len(trainer.generator.layers)
+    coarse, fine = z[:rows].repeat(columns, 0), np.tile(z[:columns], (rows, 1))
+    grids = []
+    for cut in range(1, layers, 2):  # behind the last layer of 4, 8, ... pixels
+        inputs = np.stack([coarse if layer < cut else fine for layer in range(layers)], 1)
+        title = f"each row's styles up to {4 << cut // 2} pixels with each column's above; unmixed on the diagonal"
+        grids.append(Walk(title, inputs, columns))
+    return grids
 
 
 def traverse(trainer: Trainer, rows: int = 8, columns: int = 10, seed: int = 0) -> dict[str, np.ndarray]:

@@ -26,6 +26,7 @@ SHOWS = {
     "67_paired_bound": "openmoji to twemoji, trained on 816 pairs: L1 to 204 held-out pairs .*, identity map 0.4830",
     "60_conditional_gan": "% of 1000 samples agree with their label, by a classifier that is right on 98.8%",
     "61_acgan": "% of 1000 samples agree with their label, .* D itself says",
+    "90_stylegan": "up to 8 pixels of A, the others of B: as A in glasses (.|\n)*psi 0.0: precision [\\d.]+, recall",
     "62_infogan": "bound .* of log 10 = 2.303; digits of the categories: (.|\n)*purity .*% of 1000 samples",
 }
 
@@ -93,7 +94,7 @@ def test_the_penalty_of_the_example_is_the_library_s():
     assert abs(ours.item() - theirs.item()) < 1e-5
 
 
-@pytest.mark.parametrize("name", [n for n in EXAMPLES if n[:2] in ("27", "40", "41") or "60" <= n < "70"])
+@pytest.mark.parametrize("name", [n for n in EXAMPLES if n[:2] in ("27", "40", "41") or "60" <= n < "70" or n >= "90"])
 def test_every_example_runs_and_draws(name, tmp_path):
     """In a quick setting, with `--device cpu` where it trains: a picture that is not blank, and what SHOWS names. Those
     from 70 on are run by test_examples_plain.py, the rest below 60 by test_printed.py."""

@@ -24,6 +24,7 @@ from . import (
     r3gan,
     srgan,
     stargan,
+    stylegan,
     text2image,
     vae,
     vqgan,
@@ -55,6 +56,7 @@ SYSTEMS: dict[str, System] = {
         srgan.SRGAN,
         nextframe.NEXTFRAME,
         vqgan.VQGAN,
+        stylegan.STYLEGAN,
     )
 }
 
