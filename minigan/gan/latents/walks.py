@@ -21,13 +21,13 @@ from functools import singledispatch
 
 import numpy as np
 
-from ..autograd import Tensor
-from ..backend import Generator
-from .systems.conditional import ConditionalTrainer
-from .systems.infogan import InfoTrainer
-from .systems.table import system
-from .train import TRAVERSE_STREAM, Trainer
-from .tricks import slerp
+from ...autograd import Tensor
+from ...backend import Generator
+from ..systems.conditional import ConditionalTrainer
+from ..systems.infogan import InfoTrainer
+from ..systems.table import system
+from ..train import TRAVERSE_STREAM, Trainer
+from ..tricks import slerp
 
 
 def between(pairs: np.ndarray, latent: int, columns: int) -> np.ndarray:
