@@ -17,8 +17,10 @@ from .edit import Paint, read_paint
 from .factors import factors_of
 from .search import chain, denoiser
 from .space import Space, space_of
+from .standing import Scale
 from .targets import Reader, Target, target
 from .walks import Walk, between, largest_step, traverse, walks
 
-__all__ = ["Paint", "Reader", "Space", "Target", "Walk", "ascend", "between", "chain", "denoiser", "expression"]
-__all__ += ["factors_of", "largest_step", "random_search", "read_paint", "space_of", "target", "traverse", "walks"]
+__all__ = ["Paint", "Reader", "Scale", "Space", "Target", "Walk", "ascend", "between", "chain", "denoiser"]
+__all__ += ["expression", "factors_of", "largest_step", "random_search", "read_paint", "space_of", "target"]
+__all__ += ["traverse", "walks"]

@@ -6,8 +6,10 @@ m: how much was painted on each pixel, in [0, 1]; c: the colours; both squares a
 it is ascent (ascent.py) with minus the squares as its score. A photo's z is found first in the same way, m being 0,
 from its code where the system has an encoder, else from the nearest of some draws.
 
-An edit counts by its error inside the mask, beside that of pasting (0, and nothing else fits it) and of the image as
-it was; by how much changed outside; and by whether the result is still near real images. Null model: random search.
+One z in some twenty is caught on its way, so each edit begins twice, from z and from the best of as many draws, and
+the better end counts. It counts by its error inside the paint, beside that of pasting (0, and nothing else fits it) and
+of the image as it was; by how much changed outside; and by whether the result is still near real images. Null model:
+random search, the best of those draws.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...autograd import Tensor
+from ...autograd import Tensor, no_grad
 from ...backend import Generator
 from ...ops.elementary import square
 from ...ops.reduce import sum
@@ -204,7 +206,8 @@ def study(
     score = paint.score(originals, strength, keep)
     found = random_search(space, start, score, lambda n: draws(trainer, n, random), steps)
     ends = [ascend(space, x, score, steps, rate, weight) for x in (start, found)]
-    scores = [score(space.generator(Tensor(x))).data for x in ends]
+    with no_grad():
+        scores = [score(space.generator(Tensor(x))).data for x in ends]
     edits = np.where((scores[0] >= scores[1])[:, None], *ends)
     images = {
         "edit": trainer.sample(Tensor(edits)),

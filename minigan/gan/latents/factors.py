@@ -13,14 +13,18 @@ where there is one factor alone, four are measured beside it, in five steps each
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import singledispatch
+from pathlib import Path
 
 import numpy as np
 
+from ..._files import atomic_write
 from ...autograd import Tensor
 from ...backend import Generator
+from ...viz import BLUE, FAINT, INK, ORANGE, picture_format
 from ..metrics.classifier import prepared
 from ..metrics.entanglement import Entanglement, entanglement, of_ends, rotated
 from ..systems.conditional import ConditionalTrainer
@@ -48,10 +52,17 @@ class Factors:
         for kind, e in self.kinds.items():
             low, high = e.interval
             rows.append(
-                f"{kind:<9}{e.factors:6.2f} [{low:.2f}, {high:.2f}] of {len(self.names)} factors; each way moves"
+                f"{kind:<9}{e.factors:6.2f} [{low:.2f}, {high:.2f}] of {len(self.names)} factors; each latent moves"
                 f" {e.changes.sum(1).mean():.2f}, most often {self.names[int(e.changes.sum(0).argmax())]}"
             )
+        for name, number, changes in zip(self.codes, *self._of_codes(), strict=True):
+            most = self.names[int(changes.argmax())] if changes.any() else "nothing"
+            rows.append(f"  {name}: {number:.2f} factors, most often {most}, in {changes.max():.0%}")
         return rows
+
+    def _of_codes(self) -> tuple[np.ndarray, np.ndarray]:
+        codes = self.kinds.get("codes")
+        return (codes.per_latent, codes.changes) if codes else (np.empty(0), np.empty((0, 0)))
 
     def as_dict(self) -> dict:
         """Ready for JSON."""
@@ -146,3 +157,36 @@ def factors_of(
         pairs: Pairs = [tuple(values(trainer.sample(Tensor(x))) for x in ends) for ends in ways.values()]
         kinds["codes"] = of_ends(pairs, count)
     return Factors(kinds, list(ways), names)
+
+
+def draw(path: Path, runs: Mapping[str, Factors], most: int = 12) -> None:
+    """A picture of several runs: how many factors a latent moves, with intervals, and of each run which latents move
+    which factors, the codes first, then the latents that move most."""
+    from matplotlib.figure import Figure
+
+    count = len(runs)
+    figure = Figure(figsize=(max(7.0, 3.4 * count), 7.6), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=(1, 1.4))
+    axis, colours = top.subplots(), {"latents": BLUE, "codes": ORANGE, "rotated": FAINT}
+    for k, result in enumerate(runs.values()):
+        for j, (kind, e) in enumerate(result.kinds.items()):
+            spread = [[e.factors - e.interval[0]], [e.interval[1] - e.factors]]
+            label = kind if kind not in axis.get_legend_handles_labels()[1] else None
+            axis.bar(k + 0.27 * j, e.factors, 0.24, yerr=spread, color=colours[kind], ecolor=INK, label=label)
+    axis.set_xticks(np.arange(count) + 0.27, [name.replace(": ", "\n") for name in runs], fontsize=8)
+    axis.set(ylabel="factors that one latent moves", title="Factors that one latent moves: 1 where it has its own")
+    axis.legend(frameon=False, fontsize=8)
+    axis.spines[["top", "right"]].set_visible(False)
+    for panel, (name, result) in zip(np.atleast_1d(bottom.subplots(1, count)), runs.items(), strict=True):
+        e = result.kinds["latents"]
+        order = np.argsort(-e.changes.sum(1), kind="stable")[: most - len(result.codes)]
+        rows = e.changes[order]
+        if result.codes:
+            rows = np.concatenate([result.kinds["codes"].changes, rows])
+        panel.imshow(rows, vmin=0, vmax=1, cmap="Blues", aspect="auto")
+        panel.set_yticks(range(len(rows)), [*result.codes, *(f"z{j + 1}" for j in order)], fontsize=7)
+        panel.set_xticks(range(len(result.names)), result.names, rotation=60, ha="right", fontsize=7)
+        panel.set_title(f"{name.split(',')[0]}: how often each moves", fontsize=9)
+    with io.BytesIO() as file:
+        figure.savefig(file, dpi=110, format=picture_format(path).lower())
+        atomic_write(path, file.getvalue())

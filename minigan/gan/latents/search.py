@@ -49,13 +49,18 @@ class Denoiser(nn.Module):
 
 
 def denoiser(
-    draws: Callable[[int], np.ndarray], sigma: float, random: Generator, steps: int = 1000, batch: int = 128
+    fresh: Callable[[int], np.ndarray],
+    sigma: np.ndarray | float,
+    random: Generator,
+    steps: int = 1000,
+    batch: int = 128,
 ) -> Denoiser:
-    """R, by steps of Adam, the rate falling from 3e-3 to 0, on E |R(z + sigma eps) - z|^2 over z of draws(N) (N, d)."""
-    model = Denoiser(draws(2).shape[1], random)
+    """R, by steps of Adam, the rate falling from 3e-3 to 0, on E |R(z + sigma eps) - z|^2 over z of fresh(N) (N, d).
+    sigma: one number, or one a latent (d,)."""
+    model = Denoiser(fresh(2).shape[1], random)
     optimiser = Adam(model.parameters(), 3e-3)
     for step in range(steps):
-        z = draws(batch)
+        z = fresh(batch)
         noisy = z + sigma * host(random.normal(z.shape))
         optimiser.param_groups[0]["lr"] = 3e-3 * (1 - step / steps)
         loss = mse_loss(model(tensor(noisy.astype(np.float32))), tensor(z.astype(np.float32)))
@@ -75,31 +80,33 @@ def chain(
     sigma: float = 0.3,
     step: float = 0.1,
     weight: float = 1.0,
+    width: np.ndarray | float = 1.0,
     watch: Callable[[int, np.ndarray], None] = lambda step, z: None,
 ) -> np.ndarray:
     """Inputs (N, width) at the ends of N chains from inputs (N, width), of which each goes its own way.
 
-    score: images (N, C, S, S) to ln C_y (N,). denoise: R. weight: w. watch(t, z) is told each z (N, d). Raises
+    score: images (N, C, S, S) to ln C_y (N,). denoise: R, learnt with noise of deviation sigma * width. weight: w.
+    width: the unit (d,) of each latent, in which sigma and step are told. watch(t, z) is told each z (N, d). Raises
     ValueError as `ascend` does.
     """
     z = inputs[:, : space.latent].copy()
     for t in range(steps):
         here = Parameter(z)
-        push = weight * step / 2 * slope_of(space, here, inputs, score).data
+        push = weight * step / 2 * width**2 * slope_of(space, here, inputs, score).data
         with no_grad():
             prior = denoise(here).data - z
-        noise = np.sqrt(step) * host(random.normal(z.shape))
+        noise = np.sqrt(step) * width * host(random.normal(z.shape))
         z = space.project((z + step / (2 * sigma**2) * prior + push + noise).astype(z.dtype))
         watch(t + 1, z)
     return np.concatenate([z, inputs[:, space.latent :]], 1)
 
 
 def codes_of(trainer: Trainer, random: Generator) -> Callable[[int], np.ndarray]:
-    """What the prior is learnt on, draws(N) (N, d): codes of training images, or what the system draws."""
+    """What the prior is learnt on, N to (N, d): codes of training images, or what the system draws."""
     latent = trainer.options.latent
     if not hasattr(trainer, "encode"):
         return lambda count: draws(trainer, count, random)[:, :latent]
-    codes = trainer.encode(prepared(trainer.dataset, trainer.dataset.train, trainer.options.size))
+    codes = trainer.encode(prepared(trainer.dataset, trainer.dataset.train, trainer.options.size), random)
     return lambda count: codes[(random.uniform((count,)) * len(codes)).astype(np.int64)]
 
 
@@ -116,8 +123,8 @@ def study(
     scale: Scale | None = None,
     show: int = 10,
 ) -> Study:
-    """Chains from draws of a trained system that ask for a target, beside ascent from the same draws over as many
-    steps, the same chains without the condition, and real images.
+    """Chains of a trained system that ask for a target, beside ascent from the same latents over as many steps, the
+    same chains without the condition, and real images.
 
     The first fifth of each is left out, and of the rest every so many steps' images count. Coverage is that of each
     chain alone, so it says whether a chain visits more than one place. Raises ValueError where fewer than two images
@@ -129,8 +136,10 @@ def study(
                          " take more steps, or more often")  # fmt: skip
     space, random = space_of(trainer), Generator(seed, SAMPLE_STREAM)
     scale = scale or Scale(aim, trainer.options.size)
-    start = draws(trainer, chains, random)
-    denoise = denoiser(codes_of(trainer, random), sigma, random)
+    start, fresh = draws(trainer, chains, random), codes_of(trainer, random)
+    start[:, : space.latent] = fresh(chains)
+    width = fresh(1000).std(0)
+    denoise = denoiser(fresh, sigma * width, random)
 
     def visited(walk: Callable) -> np.ndarray:
         """The inputs (chains, visits, width) on a walk."""
@@ -140,7 +149,7 @@ def study(
         behind = np.repeat(start[:, None, space.latent :], len(visits), 1)
         return np.concatenate([z, behind], 2).astype(start.dtype)
 
-    settings = {"random": random, "steps": steps, "sigma": sigma, "step": step}
+    settings = {"random": random, "steps": steps, "sigma": sigma, "step": step, "width": width}
     inputs = {
         "chains": visited(lambda w: chain(space, start, aim.score, denoise, weight=weight, watch=w, **settings)),
         "ascent": visited(lambda w: ascend(space, start, aim.score, steps, watch=w)),
