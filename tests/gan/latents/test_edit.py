@@ -82,7 +82,7 @@ def test_an_edit_is_followed_as_far_as_the_rest_allows():
         return drawn(mg.cat([z[:, :1], z[:, :1], z[:, 1:]], 1))
 
     t, signs = world(latent=2, formula=twice)
-    result = study(t, block(1.0), count=6, steps=200, weight=0.0, reader=signs)
+    result = study(t, block(1.0), count=6, steps=120, weight=0.0, reader=signs)
     start = t.inputs(6, Generator(0, 6)).numpy()
     a = start[:, 0]
     np.testing.assert_allclose(result.images[:, 0, 0, 0], (1 + a / 63) / (1 + 1 / 63), atol=0.02)
@@ -101,7 +101,7 @@ def test_photos_are_found_among_the_samples():
     for encode in (None, lambda images: np.zeros((len(images), 3))):
         if encode:
             t.encode = encode
-        z = inverted(t, photo, 200, 0.05, 100.0, Generator(0, 6))
+        z = inverted(t, photo, 120, 0.05, 100.0, Generator(0, 6))
         np.testing.assert_allclose(z[0], [0.7, -0.4, 0.2], atol=0.03)
-    result = study(t, block(1.0), photo, steps=60, reader=signs)
+    result = study(t, block(1.0), photo, steps=20, reader=signs)
     assert result.rows["edit"].images == 1 and "through its latents" in result.rows
