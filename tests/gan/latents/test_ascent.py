@@ -142,8 +142,8 @@ def test_the_space_of_a_system():
     """The law of its option, how many latents it has; one that translates images has none."""
     t, _ = world("lsgan", 3, latents="uniform")
     assert (space_of(t).latent, space_of(t).law) == (3, "uniform")
-    with pytest.raises(ValueError, match="stargan has no latents"):
-        space_of(SimpleNamespace(options=SimpleNamespace(system="stargan")))
+    with pytest.raises(ValueError, match="cyclegan has no latents"):
+        space_of(SimpleNamespace(options=SimpleNamespace(system="cyclegan")))
 
 
 def test_a_study_climbs_beyond_random_search_and_the_start():

@@ -44,7 +44,7 @@ def test_each_command_draws_and_tells(here):
         result = invoke(*words, "-o", f"{key}.png", "--json")
         assert result.exit_code == 0, result.output
         figures = json.loads(result.stdout.splitlines()[-1])
-        assert figures["step"] == 0 and list(figures["rows"])[0] == key and figures["out"] == f"{key}.png"
+        assert figures["step"] == 0 and next(iter(figures["rows"])) == key and figures["out"] == f"{key}.png"
         with Image.open(f"{key}.png") as image:
             assert image.width > 60
 
