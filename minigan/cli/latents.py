@@ -113,7 +113,9 @@ def arithmetic(run, text, count, out, seed, scale, split, judge, place, strength
 
 @of_a_run(100, "Latents to begin from.")
 @click.option("--toward", multiple=True, required=True, help=TOWARD)
-@click.option("--steps", default=100, show_default=True, type=STEPS, help="Steps of the ascent.")
+@click.option(
+    "--steps", default=100, show_default=True, type=STEPS, help="Evaluations: half for draws, half for steps."
+)
 @click.option("--rate", default=0.05, show_default=True, type=RATE, help="Adam's learning rate.")
 @click.option("--prior", default=1.0, show_default=True, type=WEIGHT, help="Weight of the latents' prior; 0 for none.")
 def ascend(run, toward, count, out, seed, scale, split, judge, place, steps, rate, prior) -> dict:

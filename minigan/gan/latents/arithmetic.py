@@ -184,21 +184,21 @@ def study(
     rows = {name: scale.row(images[name], x[:, : space.latent]) for name, x in inputs.items()}
     if (real := scale.real(count)) is not None:
         rows["real images"] = scale.row(real)
-    kept = unchanged(scale.target.reader, images, {c.factor for c in aim.conditions})
+    rest = unchanged(scale.target.reader, images, {c.factor for c in aim.conditions})
     length, far = np.linalg.norm(start[:, : space.latent], axis=1).mean(), float(np.linalg.norm(vector))
     first = terms[0].text if terms[0].sign > 0 else "any kind"
     lines = [
         scale.line,
         f"asked for: {aim.text}; {len(start)} latents of {first} that lack it, |z| = {length:.2f}, moved by {far:.2f}",
     ]
-    if kept["arithmetic"]:
-        lines += [f"{name} keeps " + ", ".join(f"{k} {s:.0%}" for k, s in kept[name].items()) for name in kept]
+    if rest["arithmetic"]:
+        lines += [f"{name} keeps " + ", ".join(f"{k} {s:.0%}" for k, s in rest[name].items()) for name in rest]
     grids = {
         f"{first}, as it was": images["where it began"][None, :show],
         text: images["arithmetic"][None, :show],
         "a random vector of the same length": images["random vector"][None, :show],
     }
-    figures = {"asked": list(asked(terms)), "length": far, "kept": kept}
+    figures = {"asked": list(asked(terms)), "length": far, "kept": rest}
     return Study(rows, grids, tuple(lines), figures)
 
 

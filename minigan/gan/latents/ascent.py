@@ -105,23 +105,28 @@ def study(
     scale: Scale | None = None,
     show: int = 10,
 ) -> Study:
-    """Ascent from `count` draws of a trained system beside those draws, random search with as many evaluations, and
-    real images. scale: the judge of the rows, by default the target's own. show: images of a picture's row."""
+    """`count` ascents in a trained system, each from the best of steps / 2 draws and for the other half of the steps,
+    beside random search with as many evaluations, the draws it replaces, and real images. scale: the judge of the rows, by default the target's own. show: images of a picture's row."""
     space, random = space_of(trainer), Generator(seed, SAMPLE_STREAM)
     scale = scale or Scale(aim, trainer.options.size)
     start = draws(trainer, count, random)
+
+    def best_of(tries: int) -> np.ndarray:
+        return random_search(space, start, aim.score, lambda n: draws(trainer, n, random), tries)
+
+    half = steps // 2
     inputs = {
-        "ascent": ascend(space, start, aim.score, steps, rate, weight),
-        "random search": random_search(space, start, aim.score, lambda n: draws(trainer, n, random), steps),
-        "where it began": start,
+        "ascent": ascend(space, best_of(half) if half else start, aim.score, steps - half, rate, weight),
+        "random search": best_of(steps),
+        "any draws": start,
     }
     images = {name: trainer.sample(Tensor(x)) for name, x in inputs.items()}
     rows = {name: scale.row(images[name], x[:, : space.latent]) for name, x in inputs.items()}
     if (real := scale.real(count)) is not None:
         rows["real images"] = scale.row(real)
     titles = {
-        "where it began": "draws, where each ascent begins",
-        "ascent": f"{steps} steps towards {aim.text}",
+        "any draws": "any draws",
+        "ascent": f"the best of {half} draws, and {steps - half} steps towards {aim.text}",
         "random search": f"the best of {steps} draws",
     }
     return Study(rows, {title: images[name][None, :show] for name, title in titles.items()}, (scale.line,))

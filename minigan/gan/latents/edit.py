@@ -204,14 +204,14 @@ def study(
     else:
         start, originals = inverted(trainer, photos, steps, rate, strength, random), photos
     score = paint.score(originals, strength, keep)
-    found = random_search(space, start, score, lambda n: draws(trainer, n, random), steps)
-    ends = [ascend(space, x, score, steps, rate, weight) for x in (start, found)]
+    best = random_search(space, start, score, lambda n: draws(trainer, n, random), steps)
+    ends = [ascend(space, x, score, steps, rate, weight) for x in (start, best)]
     with no_grad():
         scores = [score(space.generator(Tensor(x))).data for x in ends]
     edits = np.where((scores[0] >= scores[1])[:, None], *ends)
     images = {
         "edit": trainer.sample(Tensor(edits)),
-        "random search": trainer.sample(Tensor(found)),
+        "random search": trainer.sample(Tensor(best)),
         "pasted": paint.pasted(originals),
         "as it was": originals,
     }
