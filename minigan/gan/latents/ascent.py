@@ -4,7 +4,8 @@
 
 S is any score of images that tensors carry a gradient of: ln p(hat | x) of a judge, or a user's own function. p is the
 prior of the latents (space.py): without it z leaves the places that the generator was trained on. Null model: random
-search, the best of as many draws from the prior.
+search, the best of as many draws from the prior. `study` spends half of its evaluations on draws to begin from: another
+judge then reads what was asked for in twice as many images, since the way is short and fools the first judge less.
 
 An edit by hand is the same ascent: its score is how near the image comes to the colours that were painted (edit.py).
 """
@@ -106,7 +107,10 @@ def study(
     show: int = 10,
 ) -> Study:
     """`count` ascents in a trained system, each from the best of steps / 2 draws and for the other half of the steps,
-    beside random search with as many evaluations, the draws it replaces, and real images. scale: the judge of the rows, by default the target's own. show: images of a picture's row."""
+    beside random search with as many evaluations, draws of any kind, and real images.
+
+    scale: the judge of the rows, by default the target's own. show: images of a picture's row.
+    """
     space, random = space_of(trainer), Generator(seed, SAMPLE_STREAM)
     scale = scale or Scale(aim, trainer.options.size)
     start = draws(trainer, count, random)
