@@ -20,6 +20,7 @@ import click
 from .. import __version__, _starting
 from .._terminal import printable
 from . import (
+    HEAD,
     check,
     data,
     docs,
@@ -30,9 +31,11 @@ from . import (
     interpolate,
     judge,
     lab,
+    latents,
     nightly,
     ops,
     report,
+    s4,
     strip,
     toy,
     trace,
@@ -120,8 +123,11 @@ for commands in (
     draw,
     translate,
     traverse,
+    HEAD,
     upscale,
     film,
+    latents,
+    s4,
     report,
     export,
     nightly,

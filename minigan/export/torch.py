@@ -272,10 +272,6 @@ EXPRESSIONS: dict[str, Callable[[Call, list[str], Any], str]] = {
     "sum": lambda call, x, op: f"{x[0]}.sum({tuple(op.axes)})",
     "amax": lambda call, x, op: f"{x[0]}.amax({tuple(op.axes)})",
     "clip": lambda call, x, op: f"{x[0]}.clip({op.low}, {op.high})",
-    "conv2d": lambda call, x, op: (
-        f"nn.functional.conv2d({', '.join(x)}, stride={op.geometry.stride}, padding={op.geometry.padding},"
-        f" dilation={op.geometry.dilation}, groups={op.geometry.groups})"
-    ),
     "cat": lambda call, x, op: f"torch.cat([{', '.join(x)}], {op.axis})",
     "softmax": lambda call, x, op: f"{x[0]}.softmax({op.axis})",
     "log_softmax": lambda call, x, op: f"{x[0]}.log_softmax({op.axis})",

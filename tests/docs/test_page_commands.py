@@ -318,6 +318,11 @@ def literal(words, world):
     """Of the shell or of Python: nothing of minigan's to try."""
 
 
+def parsed(words: list[str], world) -> None:
+    """The words and options are the command's; what it does on a run is tried in tests/gan/latents."""
+    main.commands[words[0]].make_context(words[0], list(words[1:]))
+
+
 KINDS: dict[str, Callable] = {
     "minigan train": dry_training,
     "minigan sample": on_a_run,
@@ -327,6 +332,11 @@ KINDS: dict[str, Callable] = {
     "minigan strip": on_a_run,
     "minigan watch": on_a_run,
     "minigan compare": on_two_runs,
+    "minigan arithmetic": parsed,
+    "minigan ascend": parsed,
+    "minigan search": parsed,
+    "minigan edit": parsed,
+    "minigan entanglement": parsed,
     "minigan report": on_a_run,
     "minigan export": exported,
     "minigan graph": looked_into,

@@ -24,16 +24,16 @@ from functools import singledispatch
 
 import numpy as np
 
-from ..autograd import Tensor
-from ..backend import Generator
-from .systems.conditional import ConditionalTrainer
-from .systems.infogan import InfoTrainer
-from .systems.lapgan import PyramidTrainer
-from .systems.stylegan import StyleTrainer
-from .systems.table import system
-from .systems.text2image import SHOWN, TextTrainer
-from .train import TRAVERSE_STREAM, Trainer
-from .tricks import slerp
+from ...autograd import Tensor
+from ...backend import Generator
+from ..systems.conditional import ConditionalTrainer
+from ..systems.infogan import InfoTrainer
+from ..systems.lapgan import PyramidTrainer
+from ..systems.stylegan import StyleTrainer
+from ..systems.table import system
+from ..systems.text2image import SHOWN, TextTrainer
+from ..train import TRAVERSE_STREAM, Trainer
+from ..tricks import slerp
 
 
 def between(pairs: np.ndarray, latent: int, columns: int) -> np.ndarray:
