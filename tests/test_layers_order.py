@@ -23,7 +23,7 @@ FLOORS = [
     *("gan.losses", "gan.penalties", "gan.steps", "gan.tricks", "gan.theory", "gan.networks", "gan.metrics"),
     *("gan.options", "gan._state", "gan.train", "gan.systems", "gan._dry_run", "gan.records", "gan.run", "gan.latents"),
     *("gan.results", "gan.toy", "lab"),
-    *("profiler", "export", "report", "testing", "gan.diagnosis", "bench", "docs", "cli"),
+    *("profiler", "export", "report", "testing", "gan.diagnosis", "learn", "bench", "docs", "cli"),
 ]
 FACES = {"", "gan", "assets", "_doors", "_starting", "__main__"}
 """What may import from any floor, or imports nothing: the faces of the packages, data, old names, declarations for

@@ -27,6 +27,7 @@ from . import (
     interpolate,
     judge,
     lab,
+    learn,
     nightly,
     ops,
     report,
@@ -119,5 +120,6 @@ for commands in (
     nightly,
     strip,
     lab,
+    learn,
 ):
     commands.register(main, _command)

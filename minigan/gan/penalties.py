@@ -72,10 +72,12 @@ def _alike(x: np.ndarray, fake: np.ndarray, eps: np.ndarray) -> tuple[np.ndarray
 def gradient_norm(critic: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """||grad_x f(x)||_2 per sample, shape (N,), recorded, so that it can be differentiated again. x is a leaf that
     requires a gradient."""
+    # learn: gradient-norm begin
     (slope,) = grad(sum(critic(x)), x, create_graph=True)
     if slope is None:  # a critic that ignores its input has slope zero
         return Tensor(on(array_of(x), np.zeros(x.shape[0], x.dtype)))
     return safe_norm(slope, tuple(range(1, x.ndim)))
+    # learn: gradient-norm end
 
 
 def gradient_penalty(
@@ -86,8 +88,10 @@ def gradient_penalty(
 
     real, fake: (N, ...) of one shape; eps: (N, 1, ...) uniform on [0, 1).
     """
+    # learn: gradient-penalty begin
     norms = gradient_norm(critic, interpolate(real, fake, eps))
     return mean(square(norms - 1)), mean(norms)
+    # learn: gradient-penalty end
 
 
 def at_reals(real: Tensor, fake: Tensor, eps: Tensor | None = None) -> Tensor:

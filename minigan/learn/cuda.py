@@ -1,0 +1,46 @@
+"""The grader of kernels in CUDA C: cudasim's check mode, in two orders of threads, and NumPy's numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..cudasim import KernelError, Module
+from . import checks
+
+ORDERS = ("forward", "random")
+
+
+def launch(
+    text: str,
+    kernel: str,
+    grid: tuple[int, ...],
+    block: tuple[int, ...],
+    inputs: dict[str, Any],
+    results: dict[str, Any],
+    thought: str = "",
+    tolerance: float = 1e-5,
+) -> Iterator[str]:
+    """Launch a kernel with the inputs by position, every load and store checked, and compare the results, which are
+    expected arrays by the inputs' names."""
+    for order in ORDERS:
+        arrays = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in inputs.items()}
+        try:
+            module = Module(text, check=True, order=order)
+            if kernel not in module.kernels:
+                yield f"there is no kernel {kernel} any more: the grader calls it by this name"
+                return
+            module.get_function(kernel)(grid, block, tuple(arrays.values()))
+        except (KernelError, ValueError, TypeError) as error:
+            yield from (f"{line}{checks.and_(thought)}" for line in str(error).splitlines()[:2])
+            return
+        wrong = [
+            f
+            for name, b in results.items()
+            for f in checks.equal(f"{kernel}: {name}", arrays[name], b, thought, tolerance)
+        ]
+        if wrong:
+            yield from wrong
+            return
