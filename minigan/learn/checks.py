@@ -21,9 +21,9 @@ def equal(what: str, value: Any, expected: Any, thought: str = "", tolerance: fl
     """Arrays, Tensors or numbers: one shape, and |a - b| <= tolerance * max(1, |b|) in every element."""
     a, b = array(value), array(expected)
     if a is None:
-        yield f"{what} is {_said(value)}, expected numbers of shape {b.shape}{and_(thought)}"
+        yield f"{what}: {_said(value)}, expected numbers of shape {b.shape}{and_(thought)}"
     elif a.shape != b.shape:
-        yield f"{what} has shape {a.shape}, expected {b.shape}{and_(thought)}"
+        yield f"{what}: shape {a.shape}, expected {b.shape}{and_(thought)}"
     elif a.size:
         with np.errstate(invalid="ignore", over="ignore"):
             gap = np.where(a == b, 0.0, np.abs(a - b) / np.maximum(1.0, np.abs(b)))
@@ -31,7 +31,7 @@ def equal(what: str, value: Any, expected: Any, thought: str = "", tolerance: fl
         if gap.max() > tolerance:
             at = tuple(int(i) for i in np.unravel_index(gap.argmax(), gap.shape))
             place = f" at element {at}" if at else ""
-            yield f"{what}{place} is {a[at]:.8g}, expected {b[at]:.8g}{and_(thought)}"
+            yield f"{what}{place}: {a[at]:.8g}, expected {b[at]:.8g}{and_(thought)}"
 
 
 def derivatives(

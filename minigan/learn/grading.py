@@ -60,7 +60,7 @@ def _form(exercise: Exercise, text: str, file: str) -> str:
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip().startswith(("...", "//")) and line.strip().endswith(GAP):
             return f"{file}, line {number}: the lines between the marks are still to be written"
-    absent = [mark for mark in exercise.marks or () if mark not in text]
+    absent = [mark for mark in exercise.marks or () if text.count(mark) < exercise.solution.count(mark)]
     if absent:
         return (
             f"{file}: the mark '{absent[0]}' is gone; put it back around your lines, or take the skeleton again by"

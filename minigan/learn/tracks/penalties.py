@@ -38,30 +38,6 @@ def norm_at_zero(m: Any) -> Iterator[str]:
     yield from derivatives("safe_norm away from 0", lambda a: m.safe_norm(a, 1), numbers(3, 2), upto=2)
 
 
-def through_a_step(m: Any) -> Iterator[str]:
-    w, lr = numbers(3), 0.1
-    a = numbers(3, 3, seed=1)
-    h = a @ a.T
-
-    def inner(t: Any) -> Any:
-        return ((t @ tensor(h)) * t).sum() / 2
-
-    def outer(t: Any) -> Any:
-        return (t**3).sum()
-
-    t = leaf(w)
-    value = m.after_one_step(inner, outer, t, lr)
-    moved = w - lr * h @ w
-    yield from equal("the outer loss after a step", value, (moved**3).sum())
-    yield from true(value.requires_grad, "the value has no graph: the inner gradient must be recorded (create_graph)")
-    if value.requires_grad:
-        (g,) = grad(value, t)
-        expected = (np.eye(3) - lr * h).T @ (3 * moved**2)
-        yield from equal(
-            "its gradient by the old weights", g, expected, "(I - lr H) stands in it: is the step recorded?", 1e-8
-        )
-
-
 def gradient_norm(m: Any) -> Iterator[str]:
     a, x = numbers(4, 6), numbers(4, 2, 3, seed=1)
     a[2] = 0.0
@@ -138,6 +114,49 @@ def mixed(m: Any) -> Iterator[str]:
     yield from true(
         layer.weight.grad is None, "the gradient lies in layer.weight.grad, too: grad returns it and leaves .grad alone"
     )
+
+
+def interpolate(m: Any) -> Iterator[str]:
+    real, fake, eps = numbers(4, 2, 3), numbers(4, 2, 3, seed=1), np.array([0.0, 1.0, 0.25, 0.5]).reshape(4, 1, 1)
+    x = m.points(leaf(real), leaf(fake), tensor(eps))
+    yield from equal("the points", x, eps * real + (1 - eps) * fake, "eps weighs the reals")
+    yield from true(
+        x.requires_grad and x.is_leaf,
+        "the points are no leaf that asks for a gradient: detach them from G, then requires_grad_()",
+    )
+    eps = m.epsilon(leaf(real))
+    yield from true(
+        eps.shape == (4, 1, 1),
+        f"eps has shape {eps.shape}, expected (4, 1, 1): one number a sample, for any number of axes",
+    )
+    yield from true(len(set(eps.data.ravel().tolist())) == 4, "all samples get one eps")
+    many = np.concatenate([m.epsilon(leaf(numbers(500, 1))).data.ravel() for _ in range(2)])
+    yield from true(
+        0 <= many.min() < 0.05 and 0.95 < many.max() <= 1 and abs(many.mean() - 0.5) < 0.1,
+        "eps is not uniform on [0, 1)",
+    )
+
+
+def gradient_penalty(m: Any) -> Iterator[str]:
+    a = numbers(3, seed=2) * 2
+    real, fake, eps = numbers(4, 3), numbers(4, 3, seed=1), numbers(4, 1) * 0 + 0.5
+    w = leaf(a)
+    value, norm = m.gradient_penalty(lambda t: (t * w).sum(1), tensor(real), tensor(fake), tensor(eps))
+    yield from equal(
+        "the penalty of a linear critic", value, (np.linalg.norm(a) - 1) ** 2, "(|w| - 1)^2 wherever the points are"
+    )
+    yield from equal("the mean norm", norm, np.linalg.norm(a))
+    yield from true(value.requires_grad, "the penalty has no graph")
+    points = (real + fake) / 2
+    norms = np.linalg.norm(2 * points, axis=1)
+    value, norm = m.gradient_penalty(lambda t: (t * t).sum(1) + (w * 0).sum(), tensor(real), tensor(fake), tensor(eps))
+    yield from equal(
+        "the penalty of |x|^2",
+        value,
+        ((norms - 1) ** 2).mean(),
+        "the mean over samples of (norm - 1)^2, at the points between",
+    )
+    yield from equal("the mean norm of |x|^2", norm, norms.mean())
 
 
 EXERCISES = [
@@ -287,35 +306,63 @@ def slope_gradient(layer, x):
         ),
     ),
     track(
-        "through-a-step",
-        text="""What does a generator see that looks one step ahead?
+        "points-between",
+        text="""Where does WGAN-GP look at the critic's slope?
 
-An unrolled GAN lets the critic take a step and asks how that step depends on the generator. In small: weights w take
-one step down an inner loss, w' = w - lr grad inner(w), and an outer loss is taken at w'. Its gradient by w passes
-through the step:
-
-    d outer(w') / dw = (I - lr H) grad outer(w'),    H the Hessian of the inner loss.
-
-Return outer(w') so that the engine finds this by itself.""",
-        source='''from minigan import grad
+On lines between a real and a sample: x_hat = eps real + (1 - eps) fake, with one uniform eps for each pair. Write
+epsilon(real), of shape (N, 1, ...) with as many axes as real, and points(real, fake, eps): a new leaf that asks for a
+gradient, and through which nothing reaches G. rand(*shape) draws uniform numbers.""",
+        source="""from minigan import rand
 
 
-def after_one_step(inner, outer, w, lr):
-    """outer(w - lr grad inner(w)), with its whole graph."""
-    # learn: through-a-step begin
-    (slope,) = grad(inner(w), w, create_graph=True)
-    return outer(w - lr * slope)
-    # learn: through-a-step end
-''',
+def epsilon(real):
+    \"\"\"One uniform number a sample, (N, 1, ...) beside real (N, ...).\"\"\"
+    # learn: points-between begin
+    return rand(real.shape[0], *[1] * (real.ndim - 1))
+    # learn: points-between end
+
+
+def points(real, fake, eps):
+    \"\"\"The points between, a leaf.\"\"\"
+    # learn: points-between begin
+    return (eps * real + (1 - eps) * fake).detach().requires_grad_()
+    # learn: points-between end
+""",
         hints=(
-            "The step is an ordinary expression of Tensors: no optimiser, which would change w in place.",
-            "create_graph=True, or the slope is a constant.",
+            "A tuple of ones: (1,) * (real.ndim - 1).",
+            ".detach().requires_grad_() makes a leaf of what was computed.",
         ),
-        grader=through_a_step,
+        grader=interpolate,
         mutants=(
-            ("the step is a constant", "lr * slope", "lr * slope.detach()"),
-            ("uphill", "w - lr", "w + lr"),
-            ("w itself is a constant", "outer(w - lr", "outer(w.detach() - lr"),
+            ("one eps for the batch", "rand(real.shape[0], *[1] * (real.ndim - 1))", "rand(*[1] * real.ndim)"),
+            ("an eps a pixel", "rand(real.shape[0], *[1] * (real.ndim - 1))", "rand(*real.shape)"),
+            ("no leaf", ".detach().requires_grad_()", ""),
+            ("eps weighs the fakes", "eps * real + (1 - eps) * fake", "eps * fake + (1 - eps) * real"),
+        ),
+    ),
+    track(
+        "gradient-penalty",
+        text="""What is WGAN-GP's penalty?
+
+    E (||grad f(x_hat)|| - 1)^2,    x_hat = eps real + (1 - eps) fake    (Gulrajani et al. 2017, eq. 3).
+
+This is gradient_penalty of minigan/gan/penalties.py; interpolate(real, fake, eps) and gradient_norm(critic, x), shape
+(N,), stand beside it. Return two scalars: the penalty without its weight, and the mean norm, to be printed.""",
+        source=source("gan/penalties.py", "gradient_penalty"),
+        hints=(
+            "norms = gradient_norm(critic, interpolate(real, fake, eps))",
+            "mean(square(norms - 1)): first the square of each, then the mean.",
+        ),
+        grader=gradient_penalty,
+        mutants=(
+            ("the square of the mean", "mean(square(norms - 1))", "square(mean(norms) - 1)"),
+            ("around 0", "square(norms - 1)", "square(norms)"),
+            ("at the reals", "interpolate(real, fake, eps)", "real.detach().requires_grad_()"),
+            (
+                "the penalty is a number",
+                "norms = gradient_norm(critic, interpolate(real, fake, eps))",
+                "norms = gradient_norm(critic, interpolate(real, fake, eps)).detach()",
+            ),
         ),
     ),
 ]

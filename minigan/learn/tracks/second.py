@@ -96,6 +96,30 @@ def hessian_product(m: Any) -> Iterator[str]:
     yield from equal("H v", got, hessian @ v, "H v is the gradient of <grad f, v>", 1e-8)
 
 
+def through_a_step(m: Any) -> Iterator[str]:
+    w, lr = numbers(3), 0.1
+    a = numbers(3, 3, seed=1)
+    h = a @ a.T
+
+    def inner(t: Any) -> Any:
+        return ((t @ tensor(h)) * t).sum() / 2
+
+    def outer(t: Any) -> Any:
+        return (t**3).sum()
+
+    t = leaf(w)
+    value = m.after_one_step(inner, outer, t, lr)
+    moved = w - lr * h @ w
+    yield from equal("the outer loss after a step", value, (moved**3).sum())
+    yield from true(value.requires_grad, "the value has no graph: the inner gradient must be recorded (create_graph)")
+    if value.requires_grad:
+        (g,) = grad(value, t)
+        expected = (np.eye(3) - lr * h).T @ (3 * moved**2)
+        yield from equal(
+            "its gradient by the old weights", g, expected, "(I - lr H) stands in it: is the step recorded?", 1e-8
+        )
+
+
 OP = '''import numpy as np
 
 from minigan import Op
@@ -227,8 +251,9 @@ in Tensor ops, everything computed anew:
 
     dx = w r (g - <g> - h <g h>),    dw = M <g h> = sum of g h,    db = sum of g.
 
-_standardise(x, axes, eps) gives h and r; _channel(t, x) lines up one number a channel with x; _projection(g, h, axes) is
-the bracket; _axes(x) are all axes but the channels'. The grader compares the second derivative with the engine's.""",
+_standardise(x, axes, eps) gives h and r, _projection(g, h, axes) is the bracket, _channel(t, x) lines up one number a
+channel with x, and _axes(x) are all axes but the channels'. The grader compares the second derivative with the
+engine's.""",
         source=source("ops/norm.py", "BatchNormGrad"),
         hints=(
             "h, r = _standardise(x, _axes(x), self.eps): both are Tensors that remember x.",
@@ -266,6 +291,38 @@ def hessian_product(f, x, v):
             ("the gradient times v", "return product", "return slope * v"),
             ("v is forgotten", "(slope * v).sum()", "slope.sum()"),
             ("half of it", "return product", "return product / 2"),
+        ),
+    ),
+    track(
+        "through-a-step",
+        text="""What does a generator see that looks one step ahead?
+
+An unrolled GAN lets the critic take a step and asks how that step depends on the generator. In small: weights w take
+one step down an inner loss, w' = w - lr grad inner(w), and an outer loss is taken at w'. Its gradient by w passes
+through the step:
+
+    d outer(w') / dw = (I - lr H) grad outer(w'),    H the Hessian of the inner loss.
+
+Return outer(w') so that the engine finds this by itself.""",
+        source='''from minigan import grad
+
+
+def after_one_step(inner, outer, w, lr):
+    """outer(w - lr grad inner(w)), with its whole graph."""
+    # learn: through-a-step begin
+    (slope,) = grad(inner(w), w, create_graph=True)
+    return outer(w - lr * slope)
+    # learn: through-a-step end
+''',
+        hints=(
+            "The step is an ordinary expression of Tensors: no optimiser, which would change w in place.",
+            "create_graph=True, or the slope is a constant.",
+        ),
+        grader=through_a_step,
+        mutants=(
+            ("the step is a constant", "lr * slope", "lr * slope.detach()"),
+            ("uphill", "w - lr", "w + lr"),
+            ("w itself is a constant", "outer(w - lr", "outer(w.detach() - lr"),
         ),
     ),
 ]
