@@ -9,8 +9,20 @@ import numpy as np
 
 from ..cudasim import KernelError, Module
 from . import checks
+from .sources import PACKAGE
 
+KERNELS = PACKAGE / "kernels"
 ORDERS = ("forward", "random")
+
+
+def floats(*shape: int, seed: int = 0) -> np.ndarray:
+    """Normal numbers in float32."""
+    return checks.numbers(*shape, seed=seed).astype(np.float32)
+
+
+def empty(*shape: int) -> np.ndarray:
+    """An output that nobody has written yet."""
+    return np.full(shape, np.float32(-77))
 
 
 def launch(
@@ -28,7 +40,7 @@ def launch(
     for order in ORDERS:
         arrays = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in inputs.items()}
         try:
-            module = Module(text, check=True, order=order)
+            module = Module(text, [f"-I{KERNELS}"], check=True, order=order)
             if kernel not in module.kernels:
                 yield f"there is no kernel {kernel} any more: the grader calls it by this name"
                 return

@@ -24,8 +24,11 @@ from . import table
 from .exercise import Exercise
 from .grading import grade
 
-SECONDS = 20.0
+SECONDS = 40.0
 """Of the clock, for one grade."""
+
+WORK = 15
+"""Seconds of processor time for one grade: other processes cannot use them up."""
 
 OUTPUT = 200_000
 """Bytes that a file may print before it is stopped."""
@@ -95,6 +98,8 @@ def _findings(answer: str, status: int, path: Path) -> tuple[str, ...]:
     try:
         return tuple(json.loads(answer))
     except ValueError:
+        if status == -signal.SIGXCPU:
+            return (f"{path.name} was not done after {WORK} s of work, and was stopped: does a loop never end?",)
         how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
         return (f"{path.name} ended the process before the grader was done ({how}); take out what ends it",)
 
@@ -139,6 +144,7 @@ def _main(track: str, name: str, path: str, handle: str) -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CPU, (WORK, WORK + 1))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     exercise = table.track(track)[name]
     text = Path(path).read_bytes().decode("utf-8", errors="replace")

@@ -55,6 +55,7 @@ def _part(text: str, path: str, names: tuple[str, ...]) -> str:
             alias = next(a for a in node.names if (a.asname or a.name) == name)
             base = package[: len(package) + 1 - node.level] if node.level else []
             module = ".".join([*base, *([node.module] if node.module else [])])
+            module = "numba" if name == "njit" else module  # the project's own keeps what it compiles, here for nothing
             header.append(f"from {module} import {ast.unparse(alias)}")
         else:
             header.append(f"from {'.'.join([*package, Path(path).stem])} import {name}")

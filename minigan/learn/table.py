@@ -16,8 +16,10 @@ TRACKS = {
     "divergences": "distances between distributions",
     "training": "the training loop",
     "steps": "optimisers and games",
-    "loops": "kernels in Numba",
-    "cuda": "kernels in CUDA C",
+    "loops": "kernels in Numba: indices, sums, races",
+    "nests": "kernels in Numba: the loop nests of a convolution",
+    "threads": "kernels in CUDA C: which thread owns what",
+    "shared": "kernels in CUDA C: shared memory and barriers",
     "bugs": "find the bug",
     "reading": "predict, then run",
 }

@@ -21,7 +21,10 @@ class Watched:
 
     def __init__(self, array: np.ndarray, name: str, race: Race, elements: np.ndarray | None = None) -> None:
         self.array, self.name, self.race = array, name, race
-        self.elements = np.arange(array.size).reshape(array.shape) if elements is None else elements
+        if elements is None:
+            race.shapes[name] = array.shape
+            elements = np.arange(array.size).reshape(array.shape)
+        self.elements = elements
         self.shape, self.ndim, self.size, self.dtype = array.shape, array.ndim, array.size, array.dtype
 
     def __len__(self) -> int:
@@ -63,6 +66,7 @@ class Race:
 
     def __init__(self) -> None:
         self.iteration: int | None = None
+        self.shapes: dict[str, tuple[int, ...]] = {}
         self.writers: dict[tuple[str, int], int | None] = {}
         self.readers: dict[tuple[str, int], int | None] = {}
         self.finding = ""
@@ -74,10 +78,10 @@ class Race:
         for table in (self.writers, self.readers) if writes else (self.writers,):
             if not self.finding and table.get(key, me) != me:
                 verb = "writes" if writes else "reads"
+                place = [int(i) for i in np.unravel_index(key[1], self.shapes[name])]
                 self.finding = (
-                    f"a race: iteration {me} of prange {verb} element {key[1]} of {name} (counted through the array),"
-                    f" which iteration {table[key]} {'writes' if table is self.writers else 'reads'}, and the two"
-                    " may run at once"
+                    f"a race: iteration {me} of prange {verb} {name}{place}, which iteration {table[key]}"
+                    f" {'writes' if table is self.writers else 'reads'}, and the two may run at once"
                 )
         (self.writers if writes else self.readers)[key] = me
 

@@ -96,7 +96,8 @@ def schedule(m: Any) -> Iterator[str]:
     calls = " ".join(f"{name}({'' if b is None else b})" for name, b in log)
     yield from true(
         log == expected,
-        f"2 steps with 3 critic steps each call: {calls or 'nothing'}; expected a new batch for each critic step, three before each generator step",
+        f"2 steps of 3 critic steps call: {calls or 'nothing'}; expected three critic steps, each on a new batch,"
+        " before each generator step",
     )
     yield from true(next(batches) == 6, "more batches are taken than used")
 
@@ -110,7 +111,7 @@ def epochs(m: Any) -> Iterator[str]:
         flat = np.concatenate([np.atleast_1d(b) for b in part])
         yield from true(
             len(flat) == 9,
-            f"the {name} epoch's three batches hold {len(flat)} samples, expected 9: the last one, too few for a batch, is left out",
+            f"the {name} epoch's three batches hold {len(flat)} samples, expected 9: the last one is left out",
         )
         yield from true(
             len(set(flat.tolist())) == len(flat), f"a sample comes twice in the {name} epoch: {flat.tolist()}"
