@@ -20,7 +20,8 @@ TRACKS = {
     "nests": "kernels in Numba: the loop nests of a convolution",
     "threads": "kernels in CUDA C: which thread owns what",
     "shared": "kernels in CUDA C: shared memory and barriers",
-    "bugs": "find the bug",
+    "points": "find the bug: a WGAN-GP of points",
+    "images": "find the bug: a GAN of small images",
     "reading": "predict, then run",
 }
 """Name -> what it is about. A track's name is its folder in the learner's folder."""

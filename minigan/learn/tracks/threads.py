@@ -125,8 +125,8 @@ y = x where x > 0, else slope x.""",
         text="""How do 32 lanes add without shared memory?
 
 __shfl_down_sync(mask, v, k) gives a lane the v of the lane k above it. After v += ... by 16, 8, 4, 2, 1 lane 0 has the
-sum of all. The mask 0xffffffff says that all 32 lanes come. Each warp owns a row of x (rows, columns): lane l first adds
-columns l, l + 32, ... to v. A warp without a row must not touch memory. Write the sum of each row to y.""",
+sum of all. The mask 0xffffffff says that all 32 lanes come. Each warp owns a row of x (rows, columns): lane l first
+adds columns l, l + 32, ... to v. A warp without a row must not touch memory. Write the sum of each row to y.""",
         source="""extern "C" __global__ void row_sums(const float* x, float* y, int rows, int columns) {
     const int lane = threadIdx.x % 32, row = (blockIdx.x * blockDim.x + threadIdx.x) / 32;
     float v = 0;
@@ -156,8 +156,9 @@ columns l, l + 32, ... to v. A warp without a row must not touch memory. Write t
         text="""Which window, tap and channel is element i?
 
 The twin of the loops in the exercise im2col: here a thread owns elements i, i + T, ... of columns
-(N, OY, OX, KY, KX, C), a line in memory, and must find its indices from i alone, by division and rest, the last index first. iy = oy stride_y -
-padding_y + ky dilation_y, ix likewise. Write the lines that say what c, kx, ky, window, ox, oy, iy, ix and inside are.""",
+(N, OY, OX, KY, KX, C), a line in memory, and must find its indices from i alone, by division and rest, the last index
+first. iy = oy stride_y - padding_y + ky dilation_y, ix likewise. Write the lines that say what c, kx, ky, window, ox,
+oy, iy, ix and inside are.""",
         source=source("kernels/im2col.cu", between=("const int c = ", "const bool inside")),
         hints=(
             "c = i % C; kx = i / C % KX; ky = i / C / KX % KY; window = i / C / KX / KY.",
