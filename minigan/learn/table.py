@@ -22,7 +22,8 @@ TRACKS = {
     "shared": "kernels in CUDA C: shared memory and barriers",
     "points": "find the bug: a WGAN-GP of points",
     "images": "find the bug: a GAN of small images",
-    "reading": "predict, then run",
+    "shapes": "predict the shape, then run",
+    "reading": "predict the number, then run",
 }
 """Name -> what it is about. A track's name is its folder in the learner's folder."""
 
