@@ -83,11 +83,12 @@ def watch(name, folder) -> dict:
         echo(f"watching {path}; Ctrl-C ends it")
         while True:
             stamp = _stamp(path)
-            if stamp not in (None, seen):  # an editor may take the file away for a moment
+            time.sleep(0.1)
+            if stamp not in (None, seen) and stamp == _stamp(path):  # an editor may be in the middle of its save
                 seen = stamp
                 if _grade(own, row, say_next=False)["passed"]:
                     break
-            time.sleep(0.2)
+            time.sleep(0.1)
         row = _at_hand(own, None)
     return _done()
 

@@ -1,7 +1,7 @@
 """Grade a text in this process: read it, run it, let the exercise's grader look at what it defines.
 
 What comes back is what is wrong, a line each, the first three; nothing where all is right. Whatever the text does, the
-line says so: it does not parse, it raises, it ends the program, it changes minigan's or NumPy's own functions.
+line says so: it does not parse, it raises, it ends the program.
 """
 
 from __future__ import annotations
@@ -47,13 +47,18 @@ def grade(exercise: Exercise, text: str, file: str = "") -> list[str]:
         return [form]
     if exercise.is_cuda:
         return _shown(exercise.grader(text), file)
+    return _shown(_run(exercise, text, file), file)
+
+
+def grade_guarded(exercise: Exercise, text: str, file: str = "") -> list[str]:
+    """As `grade`; and a text that changes what minigan or NumPy are is told so, whatever its grade is then worth."""
     before = _own_functions()
-    findings = _shown(_run(exercise, text, file), file)
+    findings = grade(exercise, text, file)
     after = _own_functions()
     moved = sorted(name for name, value in before.items() if after.get(name) is not value)
-    if moved:
-        return [f"{file} changes {moved[0]}, which is not part of the exercise: leave it as it is"]
-    return findings
+    if not moved:
+        return findings
+    return [f"{file or exercise.file_name} changes {moved[0]}, which is not part of the exercise: leave it as it is"]
 
 
 def _form(exercise: Exercise, text: str, file: str) -> str:
@@ -112,13 +117,13 @@ def _told(error: BaseException, file: str) -> str:
 
 
 def _own_functions() -> dict[str, Any]:
-    """Every function and class of minigan and NumPy, and the methods of minigan's classes, by name."""
+    """Every function, class and constant of minigan and NumPy, and the methods of minigan's classes, by name."""
     table: dict[str, Any] = {}
     for place, module in list(sys.modules.items()):
         if place.split(".")[0] not in ("minigan", "numpy", "math") or module is None:
             continue
         for name, value in list(vars(module).items()):
-            if callable(value):
+            if callable(value) or (name.isupper() and isinstance(value, float | int | str | tuple)):
                 table[f"{place}.{name}"] = value
                 code = getattr(value, "__code__", None)
                 if code is not None:

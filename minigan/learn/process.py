@@ -22,19 +22,20 @@ from pathlib import Path
 
 from . import table
 from .exercise import Exercise
-from .grading import grade
+from .grading import grade_guarded
 
 SECONDS = 40.0
 """Of the clock, for one grade."""
 
-WORK = 15
+WORK = 10
 """Seconds of processor time for one grade: other processes cannot use them up."""
 
 OUTPUT = 200_000
 """Bytes that a file may print before it is stopped."""
 
 SHOWN = 2_000
-"""Characters of them that are shown."""
+LINES = 20
+"""Characters and lines of them that are shown."""
 
 MEMORY = 8 * 2**30
 """Bytes of address space, where the system can say so."""
@@ -66,7 +67,7 @@ def grade_file(exercise: Exercise, path: Path, seconds: float = SECONDS) -> Grad
         process = subprocess.Popen(
             [sys.executable, "-m", "minigan.learn.process", *words],
             cwd=folder,
-            env=_environment(),
+            env={**_environment(), "TMPDIR": folder},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -135,8 +136,9 @@ class _Output:
                 return
 
     def text(self) -> str:
-        text = self.head.decode(errors="replace").strip()
-        return text if len(text) <= SHOWN and self.size <= 4 * SHOWN else text[:SHOWN] + "\n[and more]"
+        whole = self.head.decode(errors="replace").strip()
+        text = "\n".join(whole[:SHOWN].splitlines()[:LINES])
+        return text if len(text) == len(whole) and self.size == len(self.head) else text + "\n[and more]"
 
 
 def _main(track: str, name: str, path: str, handle: str) -> None:
@@ -149,7 +151,7 @@ def _main(track: str, name: str, path: str, handle: str) -> None:
     exercise = table.track(track)[name]
     text = Path(path).read_bytes().decode("utf-8", errors="replace")
     sys.addaudithook(_guard(Path(path).name))
-    findings = grade(exercise, text, Path(path).name)
+    findings = grade_guarded(exercise, text, Path(path).name)
     sys.stdout.flush()
     os.write(int(handle), json.dumps(findings).encode())
     os._exit(0)
@@ -164,11 +166,10 @@ def _guard(file: str):
     machine."""
     from minigan.kernels.load import cache_folder
 
-    temporary = [Path(tempfile.gettempdir()).resolve()]
+    here = Path.cwd().resolve()
+    temporary = [here, Path("/dev")]
     with suppress(OSError):
         temporary.append(cache_folder().parent.resolve())
-    temporary.append(Path("/dev"))
-    here = Path.cwd()
 
     def hook(event: str, arguments: tuple) -> None:
         if event in _OUTSIDE:

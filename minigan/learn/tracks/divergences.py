@@ -149,7 +149,10 @@ def wasserstein(a, b):
     return np.abs(np.sort(a) - np.sort(b)).mean()
     # learn: earth-mover end
 ''',
-        hints=("np.sort both.",),
+        hints=(
+            "No two ways may cross: uncrossed they are shorter together.",
+            "np.sort both.",
+        ),
         grader=earth,
         mutants=(
             ("not sorted", "np.sort(a) - np.sort(b)", "a - b"),
@@ -242,7 +245,10 @@ def coverage(p, threshold):
     return len(np.unique(p.argmax(1)[confident])), confident.mean()
     # learn: coverage end
 """,
-        hints=("p.max(1) > threshold is an array of truth values; it can index p.argmax(1).",),
+        hints=(
+            "First the samples that count, then their classes.",
+            "p.max(1) > threshold is an array of truth values; it can index p.argmax(1).",
+        ),
         grader=modes,
         mutants=(
             ("every sample has a class", "p.argmax(1)[confident]", "p.argmax(1)"),

@@ -221,7 +221,7 @@ class MatMul(Op):
             "The shapes leave one way: (m, k) can only be (m, n) times (n, k).",
             "da = g b^T and db = a^T g; Tensors have transpose(0, 1) and @.",
         ),
-        grader=op_of("MatMul", lambda m: m.MatMul(), lambda a, b: a @ b, numbers(2, 3), numbers(3, 2)),
+        grader=op_of("MatMul", lambda m: m.MatMul(), lambda a, b: a @ b, numbers(1, 3), numbers(3, 2)),
         mutants=(
             ("b is not transposed", "g @ b.transpose(0, 1)", "(b @ g).transpose(0, 1) * 0 + (b @ g).sum()"),
             ("db has the wrong sign", "a.transpose(0, 1) @ g if", "-(a.transpose(0, 1) @ g) if"),

@@ -146,7 +146,10 @@ def matmul(a, b, y):
             y[i, j] = total
             # learn: matmul-loops end
 ''',
-        hints=("total = 0.0; a loop over k; y[i, j] = total.",),
+        hints=(
+            "The sum over k is of a[i, k] times b[k, j].",
+            "total = 0.0; a loop over k; y[i, j] = total.",
+        ),
         grader=matmul,
         mutants=(
             ("y is not set to 0", "y[i, j] = total", "y[i, j] += total"),
@@ -178,7 +181,10 @@ def total(x):
     # learn: blocked-sum end
     return whole
 ''',
-        hints=("range(0, n, 64) gives the starts; min(start + 64, n) the ends.",),
+        hints=(
+            "Two loops: over the starts of blocks, and inside of one.",
+            "range(0, n, 64) gives the starts; min(start + 64, n) the ends.",
+        ),
         grader=blocked_sum,
         mutants=(
             ("one long sum", "            part += x[i]\n        whole += part\n", "            whole += x[i]\n"),
@@ -206,7 +212,10 @@ def column_sums(x, out):
         out[c] = total
     # learn: column-sums end
 ''',
-        hints=("prange over c outside, range over r inside.",),
+        hints=(
+            "Which loop's iterations write different places?",
+            "prange over c outside, range over r inside.",
+        ),
         grader=column_sums,
         mutants=(
             (
@@ -302,7 +311,10 @@ def max_pool(x, y):
                     y[n, oy, ox, c] = best
                     # learn: max-pool end
 ''',
-        hints=("Begin with the first of the four, not with 0.",),
+        hints=(
+            "The four pixels are (2 oy + ky, 2 ox + kx) for ky, kx = 0, 1.",
+            "Begin with the first of the four, not with 0.",
+        ),
         grader=max_pool,
         mutants=(
             ("it begins at 0", "best = x[n, 2 * oy, 2 * ox, c]", "best = 0.0"),

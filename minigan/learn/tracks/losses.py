@@ -305,7 +305,10 @@ side costs, too: so every sample has a slope.""",
 The critic maximises that, so it minimises the negative; G minimises what it can move of it. Raw outputs, no sigmoid, no
 logarithm. Minus D's loss is then an estimate of the distance.""",
         source=two_losses("wasserstein", "fake.mean() - real.mean()", "-fake.mean()"),
-        hints=("D: E f(Gz) - E f(x). G: -E f(Gz).",),
+        hints=(
+            "Which of the two means does the critic want high?",
+            "D: E f(Gz) - E f(x). G: -E f(Gz).",
+        ),
         grader=pair(
             lambda r, f: f.mean() - r.mean(),
             lambda f: -f.mean(),
@@ -344,7 +347,10 @@ def generator(fake, real):
     return softplus(real - fake).mean()
     # learn: relativistic end
 ''',
-        hints=("-ln sigmoid(a) = softplus(-a).",),
+        hints=(
+            "D wants f(x) - f(Gz) high; a loss is low where its player is content.",
+            "-ln sigmoid(a) = softplus(-a).",
+        ),
         grader=relativistic,
         mutants=(
             ("D's sign", "softplus(fake - real)", "softplus(real - fake)"),
@@ -371,7 +377,10 @@ def smoothed(real, fake, s):
     return (s * softplus(-real) + (1 - s) * softplus(real)).mean() + softplus(fake).mean()
     # learn: smoothing end
 ''',
-        hints=("It is binary-cross-entropy with y = s on reals, y = 0 on fakes.",),
+        hints=(
+            "Write the two labels of a real, s and 1 - s, as weights of two softplus.",
+            "It is binary-cross-entropy with y = s on reals, y = 0 on fakes.",
+        ),
         grader=smoothing,
         mutants=(
             ("no smoothing", "s * softplus(-real) + (1 - s) * softplus(real)", "softplus(-real)"),

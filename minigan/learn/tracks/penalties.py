@@ -297,7 +297,10 @@ def slope_gradient(layer, x):
     return grad((s * s).sum(), layer.weight)[0]
     # learn: slope-gradient end
 ''',
-        hints=("Two calls of grad: by x, recorded, then by layer.weight.",),
+        hints=(
+            "The first gradient must remember how it was computed.",
+            "Two calls of grad: by x, recorded, then by layer.weight.",
+        ),
         grader=mixed,
         mutants=(
             ("the bend is not seen", "(s * s)", "(s * s.detach())"),

@@ -161,7 +161,10 @@ def run():
 """,
             'answers = ["larger", "same", "smaller"]',
         ),
-        hints=("The exercise eigenvalues says how the distance grows a step: (1.005)^100 is 1.65.",),
+        hints=(
+            "Multiply the distance's growth of a step by itself a hundred times.",
+            "The exercise eigenvalues says how the distance grows a step: (1.005)^100 is 1.65.",
+        ),
         grader=predicted("answers", lambda m: m.run(), "think of the eigenvalues' sizes"),
         mutants=(
             ("together", '"larger", "same"', '"same", "same"'),

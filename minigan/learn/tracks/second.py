@@ -285,7 +285,10 @@ def hessian_product(f, x, v):
     return product
     # learn: hessian-product end
 ''',
-        hints=("First the gradient, recorded; then its inner product with v; then the gradient of that.",),
+        hints=(
+            "A Hessian is the Jacobian of a gradient; times v it is the gradient of a number.",
+            "First the gradient, recorded; then its inner product with v; then the gradient of that.",
+        ),
         grader=hessian_product,
         mutants=(
             ("the gradient times v", "return product", "return slope * v"),

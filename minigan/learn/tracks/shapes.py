@@ -106,7 +106,10 @@ def shapes_of():
 """,
             "shapes = [(4, 5, 3), (5, 3), (5, 3)]",
         ),
-        hints=("(4, 1, 3) against (5, 1): write them one below the other, right sides aligned.",),
+        hints=(
+            "Missing axes are added in front.",
+            "(4, 1, 3) against (5, 1): write them one below the other, right sides aligned.",
+        ),
         grader=predicted("shapes", lambda m: m.shapes_of(), "align the shapes at the right"),
         mutants=(
             ("aligned at the left", "[(4, 5, 3)", "[(5, 1, 3)"),
@@ -138,7 +141,10 @@ def critic():
 """,
             "count = 384 + 16 + 146 + 33",
         ),
-        hints=("8 3 4 4, no bias; 2 8; 2 8 3 3 + 2; 32 + 1.",),
+        hints=(
+            "Go layer by layer; activations have none.",
+            "8 3 4 4, no bias; 2 8; 2 8 3 3 + 2; 32 + 1.",
+        ),
         grader=predicted(
             "count",
             lambda m: sum(p.data.size for p in m.critic().parameters()),

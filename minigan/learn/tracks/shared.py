@@ -260,7 +260,10 @@ stride loop.""",
     // learn: shared-histogram end
 }
 """,
-        hints=("Clear, wait, count, wait, add: two barriers.",),
+        hints=(
+            "Who owns bins[t]? Threads 0 to 9, at the start and at the end.",
+            "Clear, wait, count, wait, add: two barriers.",
+        ),
         grader=shared_histogram,
         mutants=(
             ("a plain sum in shared memory", "atomicAdd(&bins[labels[i]], 1)", "bins[labels[i]] += 1"),

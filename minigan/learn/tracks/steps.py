@@ -131,7 +131,10 @@ place, as optimisers do (p -= ..., not p = p - ...).""",
     p -= lr * b
     # learn: momentum end
 ''',
-        hints=("b *= mu; b += g; then p.",),
+        hints=(
+            "b is a running sum; p follows b, not g.",
+            "b *= mu; b += g; then p.",
+        ),
         grader=momentum,
         mutants=(
             ("p moves by g", "p -= lr * b", "p -= lr * g"),
@@ -198,7 +201,10 @@ def clipped_step(p, g, lr, c):
     np.clip(p, -c, c, out=p)
     # learn: clipping end
 ''',
-        hints=("np.clip(p, -c, c, out=p) works in place.",),
+        hints=(
+            "After the step, so that no weight is ever outside.",
+            "np.clip(p, -c, c, out=p) works in place.",
+        ),
         grader=clipping,
         mutants=(
             (

@@ -260,7 +260,10 @@ generator() make the steps, batches is an iterator.""",
         generator()
     # learn: schedule end
 ''',
-        hints=("Two loops, one inside the other; next(batches) for each critic step.",),
+        hints=(
+            "Count: in 2 steps with n = 3 there are six batches.",
+            "Two loops, one inside the other; next(batches) for each critic step.",
+        ),
         grader=schedule,
         mutants=(
             (
