@@ -56,7 +56,7 @@ def conv_input_loops(m: Any) -> Iterator[str]:
 def conv_op(m: Any, name: str, shapes: tuple, transposed: bool) -> Iterator[str]:
     from minigan.kernels.geometry import ConvGeometry
 
-    geometry = ConvGeometry((2, 4, 4, 3), (4, 2, 3, 2), (2, 1), (1, 0), (1, 1), 2)
+    geometry = ConvGeometry((2, 2, 3, 2), (2, 1, 2, 2), (2, 1), (1, 0), (1, 1), 2)
     op = getattr(m, name)(geometry)
     inputs = [
         numbers(*(geometry.x_shape if s == "x" else geometry.w_shape if s == "w" else geometry.y_shape)) for s in shapes
