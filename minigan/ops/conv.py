@@ -145,8 +145,8 @@ class ConvWeight(ConvOp):
         x, g = node.inputs
         # learn: conv-weight begin
         return ConvInput(self.geometry)(g, v) if need[0] else None, Conv(self.geometry)(x, v) if need[1] else None
-
         # learn: conv-weight end
+
     def reference(self, x, g):
         x, g = Pad(self.padding(), 0)(x), self.grouped(g, 1)
         taps = [einsum("nhcyx,nhoyx->hoc", self.grouped(Index(key)(x), 1), g) for _, _, key in self.taps()]

@@ -298,6 +298,17 @@ def extra_of_pip(words, world):
     assert what in (".", "minigan") and (extra is None or extra in PROJECT["project"]["optional-dependencies"])
 
 
+def exercise(words, world):
+    """`minigan learn`: in a folder of its own; the exercise that `reset` names is begun first. `watch` does not end."""
+    folder = ["--dir", str(world.folder / "learn")]
+    if "watch" in words:
+        world.call("learn", "watch", "--help")
+        return
+    if "reset" in words:
+        world.call("learn", words[-1], *folder)
+    world.call(*words, *folder)
+
+
 def site(words, world):
     """`mkdocs`: its configuration is there. The site is built by hand, with the docs extra."""
     assert words[0] in ("build", "serve") and (ROOT / words[words.index("-f") + 1]).is_file()
@@ -335,6 +346,7 @@ KINDS: dict[str, Callable] = {
     "minigan doctor": diagnosis,
     "minigan cudasim": simulation,
     "minigan lab": as_it_is,
+    "minigan learn": exercise,
     "minigan docs": as_it_is,
     "minigan list": as_it_is,
     "minigan systems": as_it_is,
