@@ -81,7 +81,9 @@ def _joined(header: list[str]) -> str:
         head, _, name = line.partition(" import ")
         table.setdefault(head, []).extend([name] if name else [])
     rows = [f"{head} import {', '.join(names)}" if names else head for head, names in table.items()]
-    return "".join(f"{row}\n" for row in sorted(rows, key=lambda row: ("minigan" in row, row)))
+    own = sorted(row for row in rows if "minigan" in row)
+    others = sorted((row for row in rows if "minigan" not in row), key=lambda row: (row.startswith("from"), row))
+    return "\n\n".join("\n".join(part) for part in (others, own) if part) + "\n"
 
 
 def _bound(node: ast.stmt) -> list[str]:

@@ -173,8 +173,8 @@ def steps(m: Any) -> Iterator[str]:
     calls: list[Any] = []
 
     def critic_loss(f: Any, g: Any, real: Any) -> Tensor:
-        calls.append(real.data.copy())
-        return sum(p.sum() for p in f.parameters())
+        calls.append(all(p.requires_grad for p in f.parameters()))
+        return sum(p.sum() for p in f.parameters()) if calls[-1] else leaf(0.0)
 
     def generator_loss(f: Any, g: Any) -> Tensor:
         calls.append((weights(f), [p.requires_grad for p in f.parameters()]))
@@ -193,6 +193,7 @@ def steps(m: Any) -> Iterator[str]:
                 f"step {step} asks for {kinds.count(False)} losses of the critic and {kinds.count(True)} of the"
                 " generator; expected 3 and 1, in this order",
             )
+            yield from true(all(calls), f"step {step}: the critic is frozen in its own steps")
             yield from true(
                 moved(before[0], calls[-1][0]), f"step {step}: the critic's weights did not move in its own steps"
             )
@@ -205,10 +206,6 @@ def steps(m: Any) -> Iterator[str]:
                 moved(before[2], weights(t.average.module)), f"step {step}: the averaged generator did not move"
             )
             yield from true(not any(calls[-1][1]), f"step {step}: the critic is not frozen in the generator's step")
-            yield from true(
-                all(p.requires_grad for p in t.f.parameters()),
-                f"step {step}: the critic is frozen at the end of the step",
-            )
             for name, module in (("critic", t.f), ("generator", t.g)):
                 for p in module.parameters():
                     if p.grad is not None:
@@ -247,7 +244,7 @@ FAULTS = {
 def bug(name: str, symptoms: str, *hints: str) -> Exercise:
     """The exercise of a fault. Its mutants are the other faults: a repair must not break what was right."""
     title, _, rest = symptoms.partition("\n\n")
-    text = f"{title}\n\n{rest}\n\n{ASK}"
+    text = f"{title}\n\n{rest.strip()}\n\n{ASK}"
     _, right, wrong = FAULTS[name]
     others = tuple(row for other, row in FAULTS.items() if other != name)
     return Exercise(name, "points", text, PROGRAM, hints, whole, others, ((right, wrong),))
