@@ -25,7 +25,7 @@ FLOORS = [
     *("gan.options", "gan._state", "gan.players", "gan.train", "gan.systems", "gan._dry_run"),
     *("gan.records", "gan._stopper", "gan.run", "gan.latents"),
     *("gan.results", "gan.tables", "gan.toy", "gan.compare", "lab"),
-    *("profiler", "export", "report", "watch", "testing", "gan.diagnosis", "bench", "docs", "cli"),
+    *("profiler", "export", "report", "watch", "testing", "gan.diagnosis", "learn", "bench", "docs", "cli"),
 ]
 FACES = {"", "gan", "assets", "_doors", "_starting", "__main__"}
 """What may import from any floor, or imports nothing: the faces of the packages, data, old names, declarations for

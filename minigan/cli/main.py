@@ -32,6 +32,7 @@ from . import (
     judge,
     lab,
     latents,
+    learn,
     nightly,
     ops,
     report,
@@ -135,5 +136,6 @@ for commands in (
     lab,
     watch,
     grid,
+    learn,
 ):
     commands.register(main, _command)

@@ -84,19 +84,20 @@ def slope_of(outputs: Tensor, x: Tensor) -> Tensor | None:
 def gradient_norm(critic: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """||grad_x f(x)||_2 per sample, shape (N,), recorded, so that it can be differentiated again. x is a leaf that
     requires a gradient."""
-    slope = slope_of(critic(x), x)
-    return _flat(x) if slope is None else safe_norm(slope, tuple(range(1, x.ndim)))
+    # learn: gradient-norm begin
+    (slope,) = grad(sum(critic(x)), x, create_graph=True)
+    if slope is None:  # a critic that ignores its input has slope zero
+        return Tensor(on(array_of(x), np.zeros(x.shape[0], x.dtype)))
+    return safe_norm(slope, tuple(range(1, x.ndim)))
+    # learn: gradient-norm end
 
 
 def squared_slopes(outputs: Tensor, x: Tensor) -> Tensor:
     """||grad_x f(x)||_2^2 per sample, shape (N,), recorded, for outputs f(x) recorded from x (N, ...)."""
     slope = slope_of(outputs, x)
-    return _flat(x) if slope is None else sum(slope * slope, tuple(range(1, x.ndim)))
-
-
-def _flat(x: Tensor) -> Tensor:
-    """Of a critic that ignores its input."""
-    return Tensor(on(array_of(x), np.zeros(x.shape[0], x.dtype)))
+    if slope is None:
+        return Tensor(on(array_of(x), np.zeros(x.shape[0], x.dtype)))
+    return sum(slope * slope, tuple(range(1, x.ndim)))
 
 
 def gradient_penalty(
@@ -107,8 +108,10 @@ def gradient_penalty(
 
     real, fake: (N, ...) of one shape; eps: (N, 1, ...) uniform on [0, 1).
     """
+    # learn: gradient-penalty begin
     norms = gradient_norm(critic, interpolate(real, fake, eps))
     return mean(square(norms - 1)), mean(norms)
+    # learn: gradient-penalty end
 
 
 def at_reals(real: Tensor, fake: Tensor, eps: Tensor | None = None) -> Tensor:

@@ -304,6 +304,17 @@ def extra_of_pip(words, world):
     assert what in (".", "minigan") and (extra is None or extra in PROJECT["project"]["optional-dependencies"])
 
 
+def exercise(words, world):
+    """`minigan learn`: in a folder of its own; the exercise that `reset` names is begun first. `watch` does not end."""
+    folder = ["--dir", str(world.folder / "learn")]
+    if "watch" in words:
+        world.call("learn", "watch", "--help")
+        return
+    if "reset" in words:
+        world.call("learn", words[-1], *folder)
+    world.call(*words, *folder)
+
+
 def site(words, world):
     """`mkdocs`: its configuration is there. The site is built by hand, with the docs extra."""
     assert words[0] in ("build", "serve") and (ROOT / words[words.index("-f") + 1]).is_file()
@@ -318,9 +329,9 @@ def literal(words, world):
     """Of the shell or of Python: nothing of minigan's to try."""
 
 
-def parsed(words: list[str], world) -> None:
+def only_parsed(words: list[str], world) -> None:
     """The words and options are the command's; what it does on a run is tried in tests/gan/latents."""
-    main.commands[words[0]].make_context(words[0], list(words[1:]))
+    parsed(list(words))
 
 
 KINDS: dict[str, Callable] = {
@@ -332,11 +343,11 @@ KINDS: dict[str, Callable] = {
     "minigan strip": on_a_run,
     "minigan watch": on_a_run,
     "minigan compare": on_two_runs,
-    "minigan arithmetic": parsed,
-    "minigan ascend": parsed,
-    "minigan search": parsed,
-    "minigan edit": parsed,
-    "minigan entanglement": parsed,
+    "minigan arithmetic": only_parsed,
+    "minigan ascend": only_parsed,
+    "minigan search": only_parsed,
+    "minigan edit": only_parsed,
+    "minigan entanglement": only_parsed,
     "minigan report": on_a_run,
     "minigan export": exported,
     "minigan graph": looked_into,
@@ -358,6 +369,7 @@ KINDS: dict[str, Callable] = {
     "minigan doctor": diagnosis,
     "minigan cudasim": simulation,
     "minigan lab": as_it_is,
+    "minigan learn": exercise,
     "minigan docs": as_it_is,
     "minigan list": as_it_is,
     "minigan systems": as_it_is,
