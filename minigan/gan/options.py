@@ -60,6 +60,9 @@ class CommonOptions:
     data: str = option("digits", "Data set (see: minigan data list).", RUN)
     steps: int = option(1000, "Total number of generator steps, also with --resume.", RUN, 0, MANY)
     batch_size: int = option(64, "Images per step.", RUN, 1, 1 << 20)
+    parts: int = option(
+        1, "Parts of a batch whose gradients are computed apart and added in order; ranks share them.", RUN, 1, 4096
+    )
     seed: int = option(0, "The same seed gives the same run, bit for bit.", RUN, 0, 2**64 - 1)
     device: str = option("cpu", "Where to compute.", RUN, choices=DEVICES)
     capture: bool = option(True, "Replay recorded steps, or run them op by op.", RUN)
@@ -86,6 +89,8 @@ class CommonOptions:
                 raise ValueError(f"{row.name} must be at least {least}, got {value}")
             if most is not None and not value <= most:
                 raise ValueError(f"{row.name} must be at most {most:,}, got {value!r:.40}")
+        if self.batch_size % self.parts:
+            raise ValueError(f"a batch of {self.batch_size} has no {self.parts} equal parts; take parts that divide it")
         if not 0 < self.lr < float("inf"):
             raise ValueError(f"lr must be positive and finite, got {self.lr}")
         for row in fields(self):

@@ -74,13 +74,6 @@ def _alike(x: np.ndarray, fake: np.ndarray, eps: np.ndarray) -> tuple[np.ndarray
     return tuple(a if a.dtype == dtype else a.astype(dtype) for a in (x, fake, eps.reshape(-1)))
 
 
-def slope_of(outputs: Tensor, x: Tensor) -> Tensor | None:
-    """grad_x f(x) of each sample, of x's shape (N, ...), recorded, so that it can be differentiated again; None where
-    the outputs f(x) do not depend on x."""
-    (slope,) = grad(sum(outputs), x, create_graph=True)
-    return slope
-
-
 def gradient_norm(critic: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """||grad_x f(x)||_2 per sample, shape (N,), recorded, so that it can be differentiated again. x is a leaf that
     requires a gradient."""
@@ -94,7 +87,7 @@ def gradient_norm(critic: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
 def squared_slopes(outputs: Tensor, x: Tensor) -> Tensor:
     """||grad_x f(x)||_2^2 per sample, shape (N,), recorded, for outputs f(x) recorded from x (N, ...)."""
-    slope = slope_of(outputs, x)
+    (slope,) = grad(sum(outputs), x, create_graph=True)
     if slope is None:
         return Tensor(on(array_of(x), np.zeros(x.shape[0], x.dtype)))
     return sum(slope * slope, tuple(range(1, x.ndim)))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from .. import optim
 from ..autograd import Tensor
+from ..nn import Parameter
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,16 @@ class Player:
     gradients: Callable[[], dict[str, Tensor]]
     bound: float = 0.0
 
+    @property
+    def params(self) -> list[Parameter]:
+        """The weights that move."""
+        return list(self.optimiser.param_groups[0]["params"])
+
     def move(self) -> None:
         """Change the weights by their gradients, and keep them within the bound, where there is one."""
         self.optimiser.step()
         if self.bound:
-            optim.clip_weights_(self.optimiser.param_groups[0]["params"], self.bound)
+            optim.clip_weights_(self.params, self.bound)
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,11 @@ class Both:
 
     players: tuple[Player, ...]
     gradients: Callable[[], dict[str, Tensor]]
+
+    @property
+    def params(self) -> list[Parameter]:
+        """The weights of both."""
+        return [p for player in self.players for p in player.params]
 
     def move(self) -> None:
         """Change the weights of both."""

@@ -30,10 +30,11 @@ from ._stopper import Stopper
 from .metrics.classifier import prepared
 from .metrics.judging import Observation
 from .options import CommonOptions
+from .parts import RankFailure
 from .records import is_number, list_runs, norms_of, read_stats, stats_of
 from .stopping import is_time
 from .systems.table import options_from, trainer_for
-from .train import METRIC_STREAM, SAMPLE_STREAM, Stopped, Trainer
+from .train import METRIC_STREAM, SAMPLE_STREAM, Stopped, Trainer, TrainingError
 
 __all__ = [
     "SAMPLE_STREAM",
@@ -48,6 +49,8 @@ __all__ = [
 BAR = "{n_fmt}/{total_fmt}{postfix} |{bar:10}| {elapsed}<{remaining}, {rate_fmt}"
 """The bar of a run: a narrow terminal cuts it at its end, and shows the losses."""
 LOOKS = "held_out.jsonl"
+ENOUGH = 1 << 10
+"""Where a stop rule ends a run, in the place of a signal."""
 TICK, FIRST, SNAP, KEEP, PREVIEWS, METRIC_SAMPLES = 25, 100, 250, 3, 64, 5000
 
 
@@ -173,20 +176,31 @@ class Run:
 
     def _train(self) -> dict:
         with self._progress():
-            with Stopper() as stopper:
-                start = time.monotonic() - self.seconds
-                self._open()
-                while self.trainer.steps_done < self.options.steps and stopper.number is None and not self.done:
-                    self.rows.append(self.trainer.step())
+            try:
+                number = self._steps()
+            except RankFailure as error:
+                self._save()
+                where = f"saved at step {self.trainer.steps_done}; go on with: minigan train --resume {self.folder}"
+                raise TrainingError(f"{error}; {where}") from error
+            if number not in (None, ENOUGH):
+                self._save()
+                self.say(f"stopped at step {self.trainer.steps_done}; go on with: minigan train --resume {self.folder}")
+                raise Stopped(number)
+            return self._close()
+
+    def _steps(self) -> int | None:
+        """Train until the steps are done, a signal comes, which is returned, or the stop rule says ENOUGH. Raises
+        RankFailure."""
+        number, trainer = None, self.trainer
+        with Stopper() as stopper, trainer.parts.together():
+            start = time.monotonic() - self.seconds
+            self._open()
+            while trainer.steps_done < self.options.steps and number is None:
+                if (number := trainer.parts.stop(ENOUGH if self.done else stopper.number)) is None:
+                    self.rows.append(trainer.step())
                     self.seconds = time.monotonic() - start
                     self._tick()
-                if stopper.number is not None:
-                    self._save()
-                    self.say(
-                        f"stopped at step {self.trainer.steps_done}; go on with: minigan train --resume {self.folder}"
-                    )
-                    raise Stopped(stopper.number)
-            return self._close()
+        return number
 
     def say(self, text: str) -> None:
         """A line for the terminal and log.txt."""

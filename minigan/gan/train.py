@@ -15,31 +15,29 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import wraps
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import nn, optim
-from ..autograd import Tensor, detect_anomaly, grad, no_grad
+from ..autograd import Tensor, grad, no_grad
 from ..backend import Generator, device, float32, float64, host
 from ..capture import capture
 from ..creation import rand, randn, zeros
 from ..data import Dataset, Info, Loader
-from ..ops.basic import cast
-from ..ops.index import stack
 from ._state import TrainingState, count_of
 from .losses import loss
 from .metrics.judging import Observation, judge_of, observe_attributes, observe_classes
 from .networks.dcgan import glorot_init_
 from .networks.table import Pair, pair
 from .options import CommonOptions
+from .parts import Parts, RankFailure, numbers
 from .penalties import penalty
-from .players import Both, HalfStep, Player
+from .players import HalfStep, Player
 from .tricks import spectral_norm_
 
-Key = TypeVar("Key")
 STREAMS: Mapping[str, int] = {"init": 1, "latent_d": 2, "latent_g": 3, "eps": 4}
 """The random streams of training, a number each, so that how often one is drawn from leaves the others as they were."""
 
@@ -86,7 +84,9 @@ class Trainer:
     constants: dict[str, Tensor] | None = None
 
     def __init__(self, options: CommonOptions, dataset: Dataset | Info) -> None:
-        self.options: Any = options  # of the class that the system declares
+        self.asked = options
+        self.options: Any = replace(options, batch_size=options.batch_size // options.parts, parts=1)  # of one part
+        self.parts = Parts(options.parts)
         self.dataset: Any = dataset
         self.steps_done = 0
         self.dtype: np.dtype = float32
@@ -113,6 +113,11 @@ class Trainer:
             norm = "d_weight_gradient"
             self.players["critic"] = self._player(self.optim_d, lambda: self.critic_loss(), norm, options.clip)
         self.average = optim.WeightAverage(self.generator, options.average)
+        if self.memory and self.parts.count > 1:
+            raise ValueError(
+                f"{options.system} keeps samples from step to step ({', '.join(self.memory)}), which parts of a batch"
+                " cannot share; take --parts 1"
+            )
         self._state = TrainingState(
             networks=self.trained(),
             optimisers=optimisers,
@@ -149,8 +154,13 @@ class Trainer:
         """
         if not self.steps_done:
             self.begin()
-        self.anneal()
-        figures = self._look_after_each() if device(self.options.device).is_host else self._look_once()
+        mark = self._state.mark(weights=True) if self.parts.ranks.size > 1 else None
+        one_by_one = self.parts.count > 1 or device(self.options.device).is_host
+        try:
+            figures = self._look_after_each() if one_by_one else self._look_once()
+        except RankFailure:  # in the middle of a step, of which nothing may stay
+            self._state.roll_back(mark)
+            raise
         self.average.update(self.generator)
         self.steps_done += 1
         return figures
@@ -171,15 +181,14 @@ class Trainer:
         """The half-steps, each one's figures looked at before its optimiser acts."""
         figures: dict[str, float] = {}
         for half_step in self.half_steps():
-            mark, player = self._state.mark(), half_step.player
-            half_step.feed()
-            values = _numbers(player.gradients())
+            mark = self._state.mark()
+            values = self.parts.gradients(self, half_step)
             if not np.isfinite(list(values.values())).all():
                 self._state.roll_back(mark)
-                culprit = _culprit(player)  # draws the half-step's random numbers again
+                culprit = self.parts.culprit(self, half_step)  # draws the half-step's random numbers again
                 self._state.roll_back(mark)
                 raise TrainingError(f"step {self.steps_done + 1}, {half_step.name}: {culprit}")
-            player.move()
+            half_step.player.move()
             figures |= {name: value for name, value in values.items() if name != "objective"}
         return figures
 
@@ -194,7 +203,7 @@ class Trainer:
             half_step.feed()
             tensors |= {(number, name): value for name, value in half_step.player.gradients().items()}
             half_step.player.move()
-        values = _numbers(tensors)
+        values = numbers(tensors)
         if np.isfinite(list(values.values())).all():
             return {name: value for (_, name), value in values.items() if name != "objective"}
         self._state.roll_back(mark)
@@ -372,6 +381,14 @@ class Trainer:
 
     # What a restart needs.
 
+    def counters(self) -> dict:
+        """Where the random streams and the data stand."""
+        return self._state.counters()
+
+    def set_counters(self, counters: Mapping) -> None:
+        """Put the random streams and the data where `counters` says."""
+        self._state.set_counters(counters)
+
     def trained(self) -> dict[str, nn.Module]:
         """The generator and, where there is one, the critic."""
         return {"generator": self.generator} | ({} if self.critic is None else {"critic": self.critic})
@@ -383,7 +400,7 @@ class Trainer:
     def state(self) -> tuple[dict[str, np.ndarray], dict]:
         """(arrays, JSON-able rest): everything `restore` needs."""
         arrays, rest = self._state.save()
-        return arrays, {"options": asdict(self.options), "steps_done": self.steps_done, **rest}
+        return arrays, {"options": asdict(self.asked), "steps_done": self.steps_done, **rest}
 
     def restore(self, arrays: dict[str, np.ndarray], rest: dict) -> None:
         """Continue from `state()`. Raises an ordinary exception, ValueError or KeyError most often, if it belongs to
@@ -403,21 +420,3 @@ def generate(generator: nn.Module, z: Tensor, batch: int = 100) -> np.ndarray:
         images = [host(generator(Tensor(z.data[i : i + batch])).data) for i in range(0, len(z), batch)]
     generator.train(was_training)
     return np.concatenate(images)
-
-
-def _culprit(player: Player | Both) -> str:
-    """Run a half-step again, op by op, on the unchanged weights, random numbers and data: the first op that leaves the
-    finite numbers."""
-    try:
-        with detect_anomaly():
-            player.gradients()
-    except FloatingPointError as error:
-        return str(error)
-    return "the loss or a gradient is not finite, but every op is when run again"
-
-
-def _numbers(tensors: dict[Key, Tensor]) -> dict[Key, float]:
-    """The values of tensors of no axes, fetched as one array: a device is waited for once."""
-    with no_grad():
-        values = host(stack([cast(t, float64) for t in tensors.values()]).data)
-    return dict(zip(tensors, values.tolist(), strict=True))

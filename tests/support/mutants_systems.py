@@ -1282,7 +1282,7 @@ ROWS += (  # tricks of points, their null models, verdicts, the protocol
      "penalties:squared_slopes", "systems/test_r3gan::test_the_curvature_at_slope_zero",
      "sum(slope * slope, tuple(range(1, x.ndim)))", "square(safe_norm(slope, tuple(range(1, x.ndim))))"),
     ("the slope is a number that no weight feels",
-     "penalties:slope_of", "systems/test_r3gan::test_the_critic_s_objective",
+     "penalties:squared_slopes", "systems/test_r3gan::test_the_critic_s_objective",
      "create_graph=True", "create_graph=False"),
     ("each real image is paired with another's sample",
      "systems.plain:TrickTrainer.critic_objective", "systems/test_r3gan::test_the_critic_s_objective",
