@@ -154,7 +154,7 @@ class Trainer:
         """
         if not self.steps_done:
             self.begin()
-        mark = self._state.mark(weights=True) if self.parts.ranks.size > 1 else None
+        mark = self._state.mark(weights=self.parts.ranks.size > 1)
         one_by_one = self.parts.count > 1 or device(self.options.device).is_host
         try:
             figures = self._look_after_each() if one_by_one else self._look_once()
