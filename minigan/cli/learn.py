@@ -187,13 +187,17 @@ def progress(folder) -> dict:
 
 
 def _folder(path: Path | None) -> Folder:
-    """The folder asked for; else the present one, where it is one, else ./minigan-learn."""
+    """The folder asked for; else the present one, where it holds states of exercises, else ./minigan-learn."""
+    from ..learn import table
     from ..learn.folder import Folder
 
-    if path is None:
-        here = Folder(Path())
-        return here if here.rows() else Folder(HOME)
-    return Folder(path)
+    if path is not None:
+        return Folder(path)
+    here = Folder(Path())
+    try:
+        return here if here.rows().keys() & table.exercises().keys() else Folder(HOME)
+    except ValueError:  # a file of that name that is no text is somebody else's
+        return Folder(HOME)
 
 
 def _at_hand(own: Folder, name: str | None) -> Exercise | None:

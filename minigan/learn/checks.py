@@ -61,6 +61,21 @@ def as_torch(what: str, fn: Callable, torch_fn: Callable, *inputs: Any, upto: in
         yield f"{error}; that is PyTorch's number"
 
 
+def only_needed(what: str, op: Any, *inputs: Any, zero: tuple[int, ...] = ()) -> Iterator[str]:
+    """The op's vjp gives the gradient that need asks for, and None for all others. zero: inputs whose gradient is None
+    always."""
+    y = op(*map(leaf, inputs))
+    for i in range(len(inputs)):
+        gradients = op.vjp(y.node, [k == i for k in range(len(inputs))], leaf(numbers(*y.shape)))
+        for k, g in enumerate(gradients):
+            if (k == i and k not in zero) == (g is None):
+                where = (
+                    "is None, though need asks for it" if g is None else "is computed, though nobody asks: look at need"
+                )
+                yield f"{what}: with need for input {i} alone the gradient of input {k} {where}"
+                return
+
+
 def true(condition: Any, finding: str) -> Iterator[str]:
     """The finding, where the condition does not hold."""
     if not condition:

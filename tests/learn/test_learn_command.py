@@ -144,6 +144,13 @@ def test_inside_the_folder_it_is_the_folder(monkeypatch):
     assert not Path("minigan-learn").exists()
 
 
+@pytest.mark.parametrize("text", [b"todo passed\nmilk\n", b"\xff\xfe"])
+def test_somebody_else_s_progress_is_not_touched(text, here):
+    Path("progress.txt").write_bytes(text)
+    run("tanh")
+    assert Path("progress.txt").read_bytes() == text and Path("minigan-learn/progress.txt").exists()
+
+
 def test_watch_grades_each_save_and_goes_on(monkeypatch):
     """Saves come from another thread; the loop ends when the last exercise is passed."""
     names = ("tanh", "leaky-relu")

@@ -80,6 +80,12 @@ def modes(m: Any) -> Iterator[str]:
     )
     uniform = np.full((3, 4), 0.25)
     yield from equal("modes, confident of samples that nobody knows", m.coverage(uniform, 0.9), [0, 0.0])
+    yield from equal(
+        "modes, confident at the threshold itself",
+        m.coverage(np.array([[0.75, 0.25]]), 0.75),
+        [0, 0.0],
+        "above, not at",
+    )
     sharp = np.eye(3)[[0, 1, 2, 2]]
     yield from equal("modes, confident of sharp ones", m.coverage(sharp, 0.9), [3, 1.0])
 

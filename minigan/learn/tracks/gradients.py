@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ... import functional as F
-from ..checks import as_torch, derivatives, equal, leaf, numbers
+from ..checks import as_torch, derivatives, equal, leaf, numbers, only_needed
 from ..exercise import Exercise
 from ..sources import source
 
@@ -26,6 +26,8 @@ def scalar_rules(m: Any) -> Iterator[str]:
         "the gradient of x^3", [g.data for g in m.grad(x**3, [x])], [1.47], "the slope of x^p is p x^(p-1)"
     )
     yield from equal("the slope of x^1 at 0", [g.data for g in m.grad(m.Value(0.0) ** 1, [x])], [0.0])
+    at = m.Value(0.0)
+    yield from equal("the slope of x^0 at 0", [g.data for g in m.grad(at**0, [at])], [0.0], "for p = 0 the slope is 0")
     yield from equal("the gradient of tanh y", [g.data for g in m.grad(y.tanh(), [y])], [1 - np.tanh(-1.3) ** 2])
     (g,) = m.grad(x**3 * x.tanh(), [x])
     (h,) = m.grad(g, [x])
@@ -64,6 +66,7 @@ def sum_to(m: Any) -> Iterator[str]:
     cases = [
         ((2, 3), (4, 2, 3)),
         ((1, 3), (2, 3)),
+        ((2, 1), (1, 2, 4)),
         ((2, 1), (5, 2, 4)),
         ((), (2, 2)),
         ((1,), (1,)),
@@ -101,6 +104,8 @@ def op_of(name: str, make: Any, reference: Any, *inputs: Any, upto: int = 3, tor
 
     def grader(m: Any) -> Iterator[str]:
         yield from derivatives(name, make(m), *inputs, upto=upto, reference=reference)
+        if len(inputs) > 1:
+            yield from only_needed(name, make(m), *inputs)
         if torch is not None:
             yield from as_torch(name, make(m), torch, *inputs)
 

@@ -77,12 +77,12 @@ def column_sums(m: Any) -> Iterator[str]:
 
 
 def max_pool(m: Any) -> Iterator[str]:
-    x = -np.abs(numbers(2, 5, 4, 2)) - 1
-    y = np.stack([[x[:, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2].max((1, 2)) for j in range(2)] for i in range(2)])
+    x = -np.abs(numbers(2, 7, 6, 2)) - 1
+    y = np.stack([[x[:, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2].max((1, 2)) for j in range(3)] for i in range(3)])
     yield from loops(
         m,
         "max_pool",
-        {"x": x, "y": np.full((2, 2, 2, 2), NAN)},
+        {"x": x, "y": np.full((2, 3, 3, 2), NAN)},
         {"y": y.transpose(2, 0, 1, 3)},
         "the largest of 2 x 2 may be negative; an odd last row is left out",
     )

@@ -90,6 +90,8 @@ def softmax_entropy(m: Any) -> Iterator[str]:
         np.isfinite(loss) and np.isfinite(gradient).all(),
         "for logits near 1000 the loss or its gradient is not finite; take each row's largest logit away before exp",
     )
+    far, _ = m.cross_entropy(np.array([[1000.0, -1000.0]]), np.array([0]))
+    yield from equal("the loss for logits of 1000 and -1000", far, 0.0, "it is the largest that is taken away")
     yield from equal("the loss for logits near 1000", loss, _entropy(z, labels), tolerance=1e-6)
 
 

@@ -17,11 +17,11 @@ track = partial(Exercise, track="nests")
 NAN = float("nan")
 
 
-def geometry() -> tuple[Any, ...]:
-    """x (N, H, W, G, C), w (KY, KX, G, C, O), y's shape, stride, padding, dilation; y is computed tap by tap."""
-    x, w, stride, padding, dilation = numbers(2, 5, 4, 2, 2), numbers(3, 2, 2, 2, 3), (2, 1), (2, 1), (1, 2)
-    y_shape = (2, (5 + 4 - 3) // 2 + 1, 4 + 2 - 3 + 1, 2, 3)
-    return x, w, y_shape, stride, padding, dilation
+def geometry(stride: tuple = (2, 1), padding: tuple = (2, 1)) -> tuple[Any, ...]:
+    """x (N, H, W, G, C), w (KY, KX, G, C, O), y's shape, stride, padding, dilation."""
+    x, w, dilation = numbers(2, 6, 4, 2, 2), numbers(3, 2, 2, 2, 3), (1, 2)
+    out = [(n + 2 * p - 3) // s + 1 for n, p, s in zip((6, 4), padding, stride, strict=True)]  # both see 3 pixels
+    return x, w, (2, *out, 2, 3), stride, padding, dilation
 
 
 def taps(
@@ -46,27 +46,28 @@ def conv_rows(m: Any) -> Iterator[str]:
 
 
 def input_rows(m: Any) -> Iterator[str]:
-    x, w, y_shape, stride, padding, dilation = geometry()
-    g, bias = numbers(*y_shape, seed=3), numbers(2, 2, seed=2)
-    expected = np.zeros(x.shape) + bias
-    for n, oy, ox, iy, ix, ky, kx in taps(x.shape, y_shape, w.shape, stride, padding, dilation):
-        expected[n, iy, ix] += np.einsum("go,gco->gc", g[n, oy, ox], w[ky, kx])
-    inputs = {
-        "g": g,
-        "w": w.transpose(0, 1, 2, 4, 3).copy(),
-        "bias": bias,
-        "mask": np.empty((0, 4, 4, 2, 2)),
-        "slope": 1.0,
-    }
-    inputs |= {"dx": np.full(x.shape, NAN), "stride": stride, "padding": padding, "dilation": dilation}
-    inputs |= {"first": 0, "last": x.shape[0] * x.shape[1]}
-    yield from loops(
-        m,
-        "input_rows",
-        inputs,
-        {"dx": expected},
-        "an output oy reads this pixel only where oy stride = iy + padding - ky dilation",
-    )
+    for strides in (((2, 1), (2, 1)), ((2, 3), (0, 2))):
+        x, w, y_shape, stride, padding, dilation = geometry(*strides)
+        g, bias = numbers(*y_shape, seed=3), numbers(2, 2, seed=2)
+        expected = np.zeros(x.shape) + bias
+        for n, oy, ox, iy, ix, ky, kx in taps(x.shape, y_shape, w.shape, stride, padding, dilation):
+            expected[n, iy, ix] += np.einsum("go,gco->gc", g[n, oy, ox], w[ky, kx])
+        inputs = {
+            "g": g,
+            "w": w.transpose(0, 1, 2, 4, 3).copy(),
+            "bias": bias,
+            "mask": np.empty((0, 4, 4, 2, 2)),
+            "slope": 1.0,
+        }
+        inputs |= {"dx": np.full(x.shape, NAN), "stride": stride, "padding": padding, "dilation": dilation}
+        inputs |= {"first": 0, "last": x.shape[0] * x.shape[1]}
+        yield from loops(
+            m,
+            "input_rows",
+            inputs,
+            {"dx": expected},
+            "an output oy reads this pixel only where oy stride = iy + padding - ky dilation",
+        )
 
 
 def weight_rows(m: Any) -> Iterator[str]:
@@ -82,12 +83,12 @@ def weight_rows(m: Any) -> Iterator[str]:
 
 def im2col(m: Any) -> Iterator[str]:
     x = numbers(2, 4, 3, 2)
-    sizes = (3, 2, 2, 2, 1, 2, 1, 1, 1, 1)  # OY OX KY KX, stride, padding, dilation
-    expected = np.zeros((2 * 3 * 2, 2 * 2 * 2))
-    for n, oy, ox, ky, kx in np.ndindex(2, 3, 2, 2, 2):
-        iy, ix = oy - 1 + ky, ox * 2 - 1 + kx
+    sizes = (5, 4, 2, 2, 1, 1, 1, 1, 1, 1)  # OY OX KY KX, stride, padding, dilation
+    expected = np.zeros((2 * 5 * 4, 2 * 2 * 2))
+    for n, oy, ox, ky, kx in np.ndindex(2, 5, 4, 2, 2):
+        iy, ix = oy - 1 + ky, ox - 1 + kx
         if 0 <= iy < 4 and 0 <= ix < 3:
-            expected[(n * 3 + oy) * 2 + ox, (ky * 2 + kx) * 2 :][:2] = x[n, iy, ix]
+            expected[(n * 5 + oy) * 4 + ox, (ky * 2 + kx) * 2 :][:2] = x[n, iy, ix]
     names = (
         "out_y",
         "out_x",

@@ -11,7 +11,7 @@ import numpy as np
 from ... import functional as F
 from ...autograd import grad
 from ...creation import tensor
-from ..checks import derivatives, equal, leaf, numbers, true
+from ..checks import derivatives, equal, leaf, numbers, only_needed, true
 from ..exercise import Exercise
 from ..sources import source
 
@@ -40,6 +40,7 @@ def tanh_grad(m: Any) -> Iterator[str]:
     y, g = np.array([[0.3, -0.6], [0.9, 0.1]]), numbers(2, 2)
     op = m.TanhGrad()
     yield from derivatives("TanhGrad", op, y, g, upto=3, reference=op.reference)
+    yield from only_needed("TanhGrad", op, y, g)
 
 
 def leaky_grad(m: Any) -> Iterator[str]:
@@ -53,6 +54,7 @@ def leaky_grad(m: Any) -> Iterator[str]:
         "the derivative by x is 0 wherever it exists: say so by None, and the engine skips that way; zeros would be"
         " carried through the whole critic",
     )
+    yield from only_needed("LeakyReluGrad(0.2)", op, x, g, zero=(0,))
 
 
 def conv_weight(m: Any) -> Iterator[str]:
@@ -60,7 +62,9 @@ def conv_weight(m: Any) -> Iterator[str]:
 
     geometry = ConvGeometry((2, 2, 4, 3), (2, 2, 3, 2), (2, 1), (1, 0), (1, 1), 1)
     op = m.ConvWeight(geometry)
-    yield from derivatives("ConvWeight", op, numbers(2, 2, 4, 3), numbers(*geometry.y_shape), reference=op.reference)
+    inputs = numbers(2, 2, 4, 3), numbers(*geometry.y_shape)
+    yield from derivatives("ConvWeight", op, *inputs, reference=op.reference)
+    yield from only_needed("ConvWeight", op, *inputs)
 
 
 def batch_norm_grad(m: Any) -> Iterator[str]:

@@ -110,6 +110,7 @@ def eigenvalues(m: Any) -> Iterator[str]:
             1.0,
             "x moves first, and y answers to the new x: the determinant is 1",
         )
+    yield from equal("alternating steps of 3: the largest size", m.growth_in_turn(3.0), (7 + np.sqrt(45)) / 2)
     a = m.matrix_in_turn(0.5)
     yield from equal("the matrix of a step in turn, lr 0.5", a, [[1, -0.5], [0.5, 0.75]], "y <- y + lr (x - lr y)")
 

@@ -103,23 +103,19 @@ def schedule(m: Any) -> Iterator[str]:
 
 
 def epochs(m: Any) -> Iterator[str]:
-    data = np.arange(10)
-    stream = m.batches(data, 3, np.random.default_rng(0))
-    first = [next(stream) for _ in range(3)]
-    second = [next(stream) for _ in range(3)]
-    for name, part in (("first", first), ("second", second)):
-        flat = np.concatenate([np.atleast_1d(b) for b in part])
-        yield from true(
-            len(flat) == 9,
-            f"the {name} epoch's three batches hold {len(flat)} samples, expected 9: the last one is left out",
-        )
-        yield from true(
-            len(set(flat.tolist())) == len(flat), f"a sample comes twice in the {name} epoch: {flat.tolist()}"
-        )
-    orders = [np.concatenate(part).tolist() for part in (first, second)]
-    yield from true(orders[0] != orders[1], "both epochs have one order: draw a new one for each")
-    yield from true(sorted(orders[0]) != orders[0], "the samples come in their own order: shuffle them")
-    yield from equal("the data afterwards", data, np.arange(10), "permute the indices, not the data")
+    for count in (11, 9):
+        data = np.arange(count)
+        stream = m.batches(data, 3, np.random.default_rng(0))
+        orders = [np.concatenate([np.atleast_1d(next(stream)) for _ in range(3)]).tolist() for _ in range(2)]
+        for name, order in zip(("first", "second"), orders, strict=True):
+            whole = len(order) == 9 == len(set(order))
+            yield from true(
+                whole,
+                f"{count} samples in threes: the {name} three batches are {order}; expected nine samples, none twice",
+            )
+        yield from true(orders[0] != orders[1], "both epochs have one order: draw a new one for each")
+        yield from true(sorted(orders[0]) != orders[0], "the samples come in their own order: shuffle them")
+        yield from equal("the data afterwards", data, np.arange(count), "permute the indices, not the data")
 
 
 def weight_average(m: Any) -> Iterator[str]:
