@@ -85,9 +85,10 @@ def main(steps: int, size: int, base: int, out: str, seed: int, device: str) -> 
         images = g(mg.cat([mg.randn(len(asked), LATENT), mg.tensor(asked)], 1)).to("cpu").numpy()
     spread = images.reshape(4, classes, -1).std(0).mean()
     between = images.reshape(4, classes, -1).mean(0).std(0).mean()
-    viz.save_grid(out, images, columns=classes, scale=1 if size > 32 else 2)
+    whole = np.concatenate([real.to("cpu").numpy()[:classes], images])
+    viz.save_grid(out, whole, columns=classes, scale=1 if size > 32 else 2)
     print(f"pixels differ by {spread:.3f} between letters of one class, by {between:.3f} between classes")
-    print(f"four letters of each class in {out}")
+    print(f"a row of real letters, then four of each class, in {out}")
 
 
 if __name__ == "__main__":

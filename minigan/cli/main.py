@@ -20,7 +20,6 @@ import click
 from .. import __version__, _starting
 from .._terminal import printable
 from . import (
-    HEAD,
     check,
     data,
     docs,
@@ -36,7 +35,6 @@ from . import (
     nightly,
     ops,
     report,
-    s4,
     strip,
     toy,
     trace,
@@ -124,11 +122,9 @@ for commands in (
     draw,
     translate,
     traverse,
-    HEAD,
     upscale,
     film,
     latents,
-    s4,
     report,
     export,
     nightly,

@@ -24,7 +24,6 @@ from ..ops.index import stack
 
 if TYPE_CHECKING:
     from .players import HalfStep
-    from .train import Trainer
 
 APART = 1 << 20
 """Between the numbers of a stream in one part and in the next; a system's own streams have far smaller ones."""
@@ -106,7 +105,7 @@ class Parts:
         each = self.count // self.ranks.size
         return range(self.ranks.rank * each, (self.ranks.rank + 1) * each)
 
-    def gradients(self, trainer: Trainer, half_step: HalfStep) -> dict[str, float]:
+    def gradients(self, trainer: Any, half_step: HalfStep) -> dict[str, float]:
         """Feed the batch and put the gradient of what the player minimises into the .grad of its parameters; returns
         the figures."""
         if self.count == 1:
@@ -137,7 +136,7 @@ class Parts:
         figures = dict(zip(figures, values.tolist(), strict=True))
         return figures | {name: length for name in figures if name.endswith("_weight_gradient")}
 
-    def culprit(self, trainer: Trainer, half_step: HalfStep) -> str:
+    def culprit(self, trainer: Any, half_step: HalfStep) -> str:
         """Run a half-step again, op by op, on the unchanged weights, random numbers and data: the first op that leaves
         the finite numbers."""
         start, messages = trainer.counters(), []
@@ -166,7 +165,7 @@ class Parts:
             self.ranks.fail(str(error) or type(error).__name__)
             raise
 
-    def _feed(self, trainer: Trainer, half_step: HalfStep, start: Mapping, part: int) -> None:
+    def _feed(self, trainer: Any, half_step: HalfStep, start: Mapping, part: int) -> None:
         """The batch and the random numbers of a part, where the half-step began at the counters `start`. What an
         earlier half-step of this step fed, a later one finds again."""
         trainer.set_counters(_shifted(start, part))

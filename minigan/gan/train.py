@@ -154,6 +154,7 @@ class Trainer:
         """
         if not self.steps_done:
             self.begin()
+        self.anneal()
         mark = self._state.mark(weights=self.parts.ranks.size > 1)
         one_by_one = self.parts.count > 1 or device(self.options.device).is_host
         try:

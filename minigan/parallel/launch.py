@@ -28,10 +28,10 @@ def inside() -> bool:
 def mpiexec() -> str:
     """The `mpiexec` beside this Python, or on the path. Raises FileNotFoundError without it or without mpi4py."""
     beside = Path(sys.executable).with_name("mpiexec")
-    found = str(beside) if beside.is_file() else shutil.which("mpiexec")
-    if found is None or find_spec("mpi4py") is None:
+    program = str(beside) if beside.is_file() else shutil.which("mpiexec")
+    if program is None or find_spec("mpi4py") is None:
         raise FileNotFoundError(NEEDED)
-    return found
+    return program
 
 
 def launch(count: int, arguments: Sequence[str]) -> int:

@@ -67,7 +67,7 @@ class MpiRanks:
     def tell(self, what: Any) -> Any:
         """What rank 0 says, on every rank. Raises RankFailure where rank 0 could not say it: there `what` is an
         exception."""
-        told = self.comm.bcast(what, 0)
-        if isinstance(told, BaseException):
-            raise RankFailure(str(told))
-        return told
+        message = self.comm.bcast(what, 0)
+        if isinstance(message, BaseException):
+            raise RankFailure(str(message))
+        return message

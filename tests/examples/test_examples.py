@@ -134,10 +134,10 @@ def test_packing_finds_every_mode(tmp_path):
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_example_is_one_page(name):
-    """At most 135 lines; its first line says what it shows, and it says how it is run."""
+    """At most 150 lines; its first line says what it shows, and it says how it is run."""
     source = (FOLDER / f"{name}.py").read_text()
     doc = ast.get_docstring(ast.parse(source))
-    assert len(source.splitlines()) <= 135 and len(doc.splitlines()[0]) > 20
+    assert len(source.splitlines()) <= 150 and len(doc.splitlines()[0]) > 20
     assert f"python -m minigan.examples.{name}" in doc
     if "optim." in source and name > "10":
         assert '"--steps"' in source and ("device_option" in source or '"--device"' in source)
