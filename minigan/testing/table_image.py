@@ -233,7 +233,7 @@ ROUND = np.array([[[0.3, 1.6], [2.2, -0.4]]])
 
 
 def _spread(torch, g, py, px, size):
-    n, c, h, w = g.shape
+    n, c = g.shape[:2]
     x = torch.zeros(n, c, *size, dtype=g.dtype)
     y0, x0 = py.detach().floor().long(), px.detach().floor().long()
     for dy in (0, 1):

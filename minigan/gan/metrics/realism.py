@@ -117,7 +117,7 @@ def realistic_class(
     for number in np.unique(labels):
         train = dataset.train[train_labels == number]
         held_out, others = dataset.held_out[held_labels == number], dataset.held_out[held_labels != number]
-        count = min((labels == number).sum(), len(train), len(held_out))
+        count = min(int((labels == number).sum()), len(train), len(held_out))
         if count < FEW or len(others) < FEW:
             continue
         samples, whole = shrunk(images[labels == number][:count]), prepared(dataset, train)

@@ -1,5 +1,7 @@
 """Paint from a PNG, and the samples that follow it."""
 
+import sys
+
 import numpy as np
 import pytest
 from latent_worlds import SIDE, drawn, world
@@ -91,6 +93,14 @@ def test_an_edit_is_followed_as_far_as_the_rest_allows():
     assert rows["pasted"].inside.value == 0 == rows["as it was"].outside.value and rows["edit"].precision is None
     assert rows["edit"].inside.value < 0.01 < rows["as it was"].inside.value
     assert rows["edit"].outside.value < rows["random search"].outside.value
+
+
+def test_the_better_end_counts(monkeypatch):
+    """Where nothing climbs, the ends are where it began and the best draw, and the edit is the latter."""
+    monkeypatch.setattr(sys.modules[study.__module__], "ascend", lambda space, x, *rest: x)
+    t, signs = world()
+    rows = study(t, block(1.0), count=6, steps=50, weight=0.0, reader=signs).rows
+    assert rows["edit"].inside.value == rows["random search"].inside.value < rows["as it was"].inside.value
 
 
 def test_photos_are_found_among_the_samples():

@@ -90,9 +90,12 @@ def test_the_score_of_a_condition_is_the_judge_s_probability():
     np.testing.assert_allclose(ours.data, np.log(p[:, 7]), rtol=1e-4, atol=1e-5)
     avatars = data.load("avatars")
     reader, x = Reader(avatars), classifier.prepared(avatars, avatars.held_out[:4], 16)
+    noise = np.random.default_rng(0).uniform(-1, 1, x.shape).astype(np.float32)
+    x = np.concatenate([x, noise])  # of which the guard says that they are not readable
     model, seen = reader.attributes, Tensor(classifier.shrunk(x))
     logits = model(seen).data[:, attributes.groups(avatars)["hat"]].astype(np.float64)
     readable = model.guard(seen).data[:, 2].astype(np.float64)
+    assert readable[4:].min() < 0
     expected = logits[:, 1] - np.logaddexp(*logits.T) - np.logaddexp(0, -readable)
     ours = reader.log_probability(Tensor(x), [reader.condition("hat=yes")])
     np.testing.assert_allclose(ours.data, expected, rtol=1e-3, atol=1e-4)
