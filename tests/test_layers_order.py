@@ -41,7 +41,7 @@ type checkers, `python -m`."""
 
 # Loaded when first needed, so that `import minigan` stays quick and runs without them.
 LAZY = {"numba", "scipy", "matplotlib", "PIL", "click", "tqdm", "safetensors", "torch", "hypothesis"}
-LAZY |= {"onnx", "onnxruntime", "tensorboardX"}
+LAZY |= {"onnx", "onnxruntime", "tensorboardX", "markdown"}
 HEAVY_ALLOWED = {"cli": {"click"}, "testing.strategies": {"hypothesis"}, "bench.in_torch": {"torch"}}
 
 

@@ -39,7 +39,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, **_) -> str:
     """Links to files outside this folder lead to where the site has them."""
-    return re.sub(r"\]\(\.\./\.\./(?=[\w/.-]+\))", "](", markdown)
+    return re.sub(r"\]\(((?:\.\./)?)\.\./\.\./(?=[\w/.-]+\))", r"](\1", markdown)
 
 
 class Docstrings(Extension):
