@@ -107,7 +107,8 @@ def _with_outputs(text: str, name: str) -> str:
             return block[0]
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            exec(compile(code, name, "exec"), names)
+            above = "\n" * text.count("\n", 0, block.start(3))  # so that an error names the line of the chapter
+            exec(compile(above + code, f"{name}.md", "exec"), names)
         source = block[0].removesuffix(output or "")
         return f"{source}\n\n```text\n{printed.getvalue()}```" if printed.getvalue() else source
 
