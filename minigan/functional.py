@@ -32,6 +32,7 @@ from .ops.losses import (
     smooth_l1_loss,
 )
 from .ops.matmul import linear, matmul
+from .ops.modulate import modulated_conv2d
 from .ops.naming import named
 from .ops.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from .ops.reduce import amax, log_softmax, safe_norm, softmax
@@ -82,6 +83,7 @@ __all__ = [
     "logsigmoid",
     "max_pool2d",
     "maxout",
+    "modulated_conv2d",
     "mse_loss",
     "normalize",
     "one_hot",

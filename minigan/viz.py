@@ -335,10 +335,11 @@ def running_mean(value: np.ndarray, reach: int) -> np.ndarray:
 
 
 def _sheet_rows(dataset: Dataset, columns: int) -> dict[str, np.ndarray]:
-    """Row label -> the indices of its images, spread evenly over the file."""
-    rows = {}
+    """Row label -> the indices of its images, spread evenly over the file; of very many classes some."""
+    rows, names = {}, dataset.class_names
     if dataset.labels is not None:
-        for value, name in enumerate(dataset.class_names):
+        for value in _spread(np.arange(len(names)), SHEET_ROWS):
+            name = names[value]
             rows[name] = _spread(np.flatnonzero(dataset.labels == value), columns)
     for column, (name, values) in enumerate((dataset.info.attributes or {}).items()):
         numbers = dataset.attributes[:, column]
@@ -346,6 +347,10 @@ def _sheet_rows(dataset: Dataset, columns: int) -> dict[str, np.ndarray]:
         picks = {v: _spread(np.flatnonzero(numbers == v), columns) for v in set(order)}
         rows[name] = np.array([picks[v][k] for k, v in enumerate(order) if k < len(picks[v])])
     return {name: index for name, index in rows.items() if len(index)}
+
+
+SHEET_ROWS = 40
+"""Most rows of classes on a sheet of a data set."""
 
 
 def _spread(index: np.ndarray, count: int) -> np.ndarray:

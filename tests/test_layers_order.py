@@ -20,20 +20,12 @@ FLOORS = [
     *("_derivatives", "_recompute", "nn", "optim"),
     "capture",
     *("_files", "data", "checkpoint", "_storage", "_torch_names", "viz"),
-    *("gan.losses", "gan.penalties", "gan.steps", "gan.tricks", "gan.theory", "gan.networks", "gan.metrics"),
-    *(
-        "gan.options",
-        "gan._state",
-        "gan.train",
-        "gan.systems",
-        "gan._dry_run",
-        "gan.records",
-        "gan._stopper",
-        "gan.run",
-        "gan.latents",
-    ),
-    *("gan.results", "gan.toy", "lab"),
-    *("profiler", "export", "report", "watch", "testing", "gan.diagnosis", "bench", "docs", "cli"),
+    *("gan.losses", "gan.penalties", "gan.steps", "gan.tricks", "gan.augment", "gan.stopping"),
+    *("gan.theory", "gan.networks", "gan.metrics"),
+    *("gan.options", "gan._state", "gan.players", "gan.parts", "gan.train", "gan.systems", "gan._dry_run"),
+    *("gan.records", "gan._stopper", "gan.run", "parallel", "gan.latents"),
+    *("gan.results", "gan.tables", "gan.toy", "gan.compare", "lab"),
+    *("profiler", "export", "report", "watch", "testing", "gan.diagnosis", "learn", "bench", "docs", "cli"),
 ]
 FACES = {"", "gan", "assets", "_doors", "_starting", "__main__"}
 """What may import from any floor, or imports nothing: the faces of the packages, data, old names, declarations for
@@ -41,7 +33,7 @@ type checkers, `python -m`."""
 
 # Loaded when first needed, so that `import minigan` stays quick and runs without them.
 LAZY = {"numba", "scipy", "matplotlib", "PIL", "click", "tqdm", "safetensors", "torch", "hypothesis"}
-LAZY |= {"onnx", "onnxruntime", "tensorboardX", "markdown"}
+LAZY |= {"onnx", "onnxruntime", "tensorboardX", "mpi4py", "markdown"}
 HEAVY_ALLOWED = {"cli": {"click"}, "testing.strategies": {"hypothesis"}, "bench.in_torch": {"torch"}}
 
 

@@ -39,7 +39,8 @@ def interpolate(run, out, rows, columns, seed, scale, place, device) -> dict:
     trainer, checkpoint = load_trainer(run, device=backend.device(device), with_data=False, place=place)
     options = trainer.options
     if "latent" not in system(options.system).takes or hasattr(trainer, "translate_as"):
-        raise ValueError(f"{options.system} translates images and has no latents; see: minigan translate")
+        reason = f"; see: {trainer.usage}" if hasattr(trainer, "usage") else ": its codes are entries of a table"
+        raise ValueError(f"{options.system} has no latents to go between{reason}")
     inputs = trainer.inputs(2 * rows, backend.Generator(seed, SAMPLE_STREAM))
     points = latents.between(backend.host(inputs.data), options.latent, columns)
     images = trainer.sample(Tensor(points))

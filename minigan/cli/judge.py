@@ -19,6 +19,25 @@ def register(main: click.Group, command: Callable) -> None:
     command(main, "results", "Train every system at its defaults; write the results page.")(results)
 
 
+_truncation = click.option(
+    "--truncation",
+    type=click.FloatRange(0, 1),
+    help="Of a style-based generator: how far styles are left from their mean, 1 as they are, 0 all alike.",
+)
+
+
+def _truncate(trainer, truncation: float | None) -> None:
+    """Draw the trainer's samples truncated. Raises ValueError for a system without styles."""
+    if truncation is None:
+        return
+    if not hasattr(trainer, "truncation"):
+        from ..gan.systems.table import SYSTEMS
+
+        names = ", ".join(name for name, row in SYSTEMS.items() if hasattr(row.trainer, "truncation"))
+        raise ValueError(f"{trainer.options.system} has no styles; leave out --truncation, which is for: {names}")
+    trainer.truncation = truncation
+
+
 @click.option(
     "--runs", default="runs", show_default=True, type=click.Path(path_type=Path), help="Folder of run folders."
 )
@@ -43,14 +62,16 @@ def list_(runs) -> list:
 @click.option("-o", "--out", type=Picture(), help=f"{PICTURE} By default a new sheet.png in the run's folder.")
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of the latents.")
 @click.option("--scale", default=2, show_default=True, type=SCALE, help="Pixels per pixel.")
+@_truncation
 @click.option("--data", "place", help=DATA)
 @click.option("--device", default="cpu", show_default=True, help=DEVICES)
-def sample(run, count, out, seed, scale, place, device) -> dict:
+def sample(run, count, out, seed, scale, truncation, place, device) -> dict:
     """Draw images from a trained generator. RUN is a run folder, a checkpoint file, or latest."""
     from .. import backend, viz
     from ..gan.run import SAMPLE_STREAM, load_trainer
 
     trainer, checkpoint = load_trainer(run, device=backend.device(device), with_data=False, place=place)
+    _truncate(trainer, truncation)
     out = out or free(checkpoint.path.parent, "sheet.png")
     viz.save_grid(out, trainer.draw(count, backend.Generator(seed, SAMPLE_STREAM)), scale=scale)
     echo(f"{count} images from step {checkpoint.step} of {checkpoint.path.parent} in {out}")
@@ -69,9 +90,10 @@ def sample(run, count, out, seed, scale, place, device) -> dict:
     type=click.Choice(["validation", "test", "all"]),
     help="Held-out images to judge by: validation to choose settings, test to report figures.",
 )
+@_truncation
 @click.option("--data", "place", help=DATA)
 @click.option("--device", default="cpu", show_default=True, help=f"{DEVICES} Samples are judged on the CPU.")
-def evaluate(run, count, seed, split, place, device) -> dict:
+def evaluate(run, count, seed, split, truncation, place, device) -> dict:
     """Score a trained generator's samples: images with the shipped classifier, points by their modes. RUN is a run
     folder (of train or toy), a checkpoint file, or latest."""
     from .. import backend
@@ -82,12 +104,15 @@ def evaluate(run, count, seed, split, place, device) -> dict:
 
         if split != "test":
             raise ValueError(f"a run of points has no held-out images; leave out --split {split}")
+        if truncation is not None:
+            raise ValueError("a run of points has no styles; leave out --truncation")
         figures = toyrun.evaluate(run, count or 2500, seed)
         echo(toyrun.line(figures))
         return figures
     from ..gan.run import SAMPLE_STREAM, append_metric, load_trainer
 
     trainer, checkpoint = load_trainer(run, device=where, place=place)
+    _truncate(trainer, truncation)
     observation = trainer.observe_on(split, count or 5000, backend.Generator(seed, SAMPLE_STREAM))
     append_metric(checkpoint.path.parent, checkpoint.step, observation)
     part = "all held-out images" if split == "all" else f"the {split} half of the held-out images"

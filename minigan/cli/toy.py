@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -56,6 +57,7 @@ def toy(name, system, trick, published, out, **options) -> dict:
 @click.option("--standard", "size", flag_value="standard", default=True, help="Within an hour (the default).")
 @click.option("--full", "size", flag_value="full", help="Every loss, the published settings, overnight.")
 @click.option("--tricks", "size", flag_value="tricks", help="Every trick beside the plain run: a verdict each.")
+@click.option("--images", "size", flag_value="images", help="The same on images of digits.")
 @click.option("--protocol", "size", flag_value="protocol", help="The published experiment, 50,000 updates a cell.")
 @click.option("--steps", type=STEPS, help="Generator steps a cell.")
 @click.option("--seeds", type=SOME, help="Seeds a pair.")
@@ -63,8 +65,8 @@ def toy(name, system, trick, published, out, **options) -> dict:
 @click.option("--jobs", default=2, show_default=True, type=SOME, help="Cells at a time, a process each.")
 @click.option("--out", type=FOLDER, help="Folder of the cells; scoreboard-SETTING by default.")
 def scoreboard(size, steps, seeds, device, jobs, out) -> dict:
-    """Losses x tricks on the ring, the best pairs on the grid; or every trick beside the plain run; or the published
-    experiment. Call it again to go on with an interrupted one."""
+    """Losses x tricks on the ring, the best pairs on the grid; or every trick beside the plain run, of points or of
+    images; or the published experiment. Call it again to go on with an interrupted one."""
     from .. import backend
     from ..gan.toy import scoreboard as board
 
@@ -74,10 +76,11 @@ def scoreboard(size, steps, seeds, device, jobs, out) -> dict:
     def show(line: str) -> None:
         click.echo(line, err=True)
 
-    if size in ("tricks", "protocol"):
+    if size in ("tricks", "images", "protocol"):
+        from ..gan import compare as images
         from ..gan.toy import compare, protocol
 
-        which = compare if size == "tricks" else protocol
+        which: Any = {"tricks": compare, "images": images, "protocol": protocol}[size]
         changes = {"device": device} | ({} if steps is None else {"steps": steps})
         some = range(which.SEEDS[0], which.SEEDS[0] + (seeds or len(which.SEEDS)))
         figures = which.run(out, seeds=some, jobs=jobs, show=show, **changes)

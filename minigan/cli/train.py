@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import Field, fields
+from functools import partial
 from importlib.util import find_spec
 
 import click
@@ -39,6 +41,8 @@ def _system_options(function: Callable) -> Callable:
     kinds = {"int": int, "float": float, "str": str}
     for option in reversed(_all_options().values()):
         settings = {} if option.type == "bool" else {"type": kinds[option.type]}
+        if option.metadata["bare"] is not None:
+            settings |= {"is_flag": False, "flag_value": option.metadata["bare"]}
         declaration = _declaration(option.name, option.type)
         function = click.option(declaration, default=None, help=option.metadata["help"], **settings)(function)
     return function
@@ -54,6 +58,7 @@ class TrainCommand(click.Command):
         except click.UsageError:
             values = {}
         name = values.get("system")
+        ctx.meta["arguments"] = ["train", *args]
         ctx.meta["system"] = name if isinstance(name, str) else DEFAULT
         return super().parse_args(ctx, args)
 
@@ -111,7 +116,13 @@ class TrainCommand(click.Command):
     type=click.Choice(("tensorboard",)),
     help="Event files in the run's folder, too; see: tensorboard --logdir.",
 )
-def train(system, out, resume, dry_run, fast_dev_run, report, log, **options) -> dict:
+@click.option(
+    "--ranks",
+    type=click.IntRange(1, 4096),
+    help="Processes that share the parts of each batch (MPI); 4 parts by default.",
+)
+@click.option("--fast-sum", is_flag=True, help="Add gradients in MPI's own order: quicker, other bits for other ranks.")
+def train(system, out, resume, dry_run, fast_dev_run, report, log, ranks, fast_sum, **options) -> dict:
     """Train a GAN: SYSTEM is wgan-gp (the default) or another of `minigan systems`. Each has options of its own: see
     minigan train SYSTEM --help."""
     from ..gan import _dry_run
@@ -132,16 +143,19 @@ def train(system, out, resume, dry_run, fast_dev_run, report, log, **options) ->
                 "--resume takes all options but --steps from the run itself, and --data says where its folder lies now;"
                 f" leave out: {', '.join(surplus)}"
             )
-        run = Run.resume(resume, steps=changes.get("steps"), place=changes.get("data"))
+        new_run = partial(Run.resume, resume, steps=changes.get("steps"), place=changes.get("data"))
     else:
         if fast_dev_run:
             changes = {"steps": 2, "batch_size": 8} | changes
+        if ranks:
+            changes = {"parts": 4 if 4 % ranks == 0 else ranks} | changes
         config = options_for(system or DEFAULT, **changes)
         if dry_run:
             figures = _dry_run.dry_run(config)
             click.echo(_dry_run.text(config, figures))
             return figures
-        run = Run.create(config, out)
+        new_run = partial(Run.create, config, out)
+    run = new_run() if ranks in (None, 1) else _first_of(ranks, fast_sum, new_run)
     if log:
         from ..export.tensorboard import EventFiles
 
@@ -153,6 +167,28 @@ def train(system, out, resume, dry_run, fast_dev_run, report, log, **options) ->
         except (ValueError, ArithmeticError) as error:  # the run is done all the same
             echo(f"no report.html: {error}")
     return figures
+
+
+def _first_of(count: int, fast: bool, new_run: Callable):
+    """On the first of `count` ranks, the run that they share. Where there are no ranks yet, they are started, with this
+    command's own words; they, and all ranks but the first, end in click's Exit."""
+    from ..gan.train import TrainingError
+    from ..parallel import launch
+
+    if not launch.inside():
+        raise click.exceptions.Exit(launch.launch(count, click.get_current_context().meta["arguments"]))
+    from ..gan.parts import RankFailure
+    from ..parallel.follow import follow, lead
+    from ..parallel.mpi import MpiRanks
+
+    ranks = MpiRanks(fast=fast)
+    if ranks.size != count:
+        raise ValueError(f"--ranks {count}, but this is one of {ranks.size} processes that mpiexec or srun started")
+    if not ranks.rank:
+        return lead(ranks, new_run)
+    with suppress(RankFailure, TrainingError):  # the first rank says it, and gives the exit status
+        follow(ranks)
+    raise click.exceptions.Exit(0)
 
 
 REPORTED = 200

@@ -25,6 +25,7 @@ from . import sources
 from .folder import Spec, absolute, moved, parse, shown
 from .sets import DATASETS, EMBEDDED, Info, unknown
 from .sources import ASSETS
+from .stacked import stacks
 
 __all__ = ["ASSETS", "DATASETS", "EMBEDDED", "Dataset", "Info", "Loader"]
 __all__ += ["absolute", "info", "load", "moved", "shown", "slug", "split"]
@@ -157,6 +158,10 @@ def load(name: str, path: str | os.PathLike | None = None, size: int | None = No
     """
     folder = parse(name)
     row = _info(name, folder, size)
+    if row.kind == "stacked":
+        if path is not None:
+            raise ValueError(f"data set {name!r} is made of the digits in the package; leave out path {path}")
+        return _stacked(row, load("digits"))
     if folder is not None:
         if path is not None:
             raise ValueError(f"data set {name!r} names its own folder; leave out path {path}")
@@ -176,6 +181,18 @@ def load(name: str, path: str | os.PathLike | None = None, size: int | None = No
         train, held_out = np.flatnonzero(~raw.held_out), np.flatnonzero(raw.held_out)
     row = replace(row, count=count, shape=images.shape[1:], held_out=len(held_out), **(raw.changes or {}))
     return Dataset(row, images, raw.labels, raw.attributes, train, held_out, raw.pairs, raw.notes, raw.where)
+
+
+def _stacked(row: Info, digits: Dataset) -> Dataset:
+    """Stacks of digits (stacked.py), those of training digits first: no image of a held-out digit is trained on."""
+    train, held_out = (stacks(rows, k) for k, rows in enumerate((digits.train, digits.held_out)))
+    places, count = np.concatenate([train, held_out]), len(train)
+    images = np.concatenate([digits.images[channel] for channel in places.T], axis=3)
+    assert digits.labels is not None  # digits have classes
+    labels = digits.labels[places] @ np.array([100, 10, 1])
+    parts = np.arange(count), np.arange(count, len(places))
+    row = replace(row, count=len(places), held_out=len(held_out))
+    return Dataset(row, images, labels, None, *parts, where=digits.where)
 
 
 def split(count: int, held_out: int, labels: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:

@@ -156,6 +156,17 @@ _ROWS = (
         kind="glyphs",
     ),
     Info(
+        name="stacked",
+        description="three of the digits stacked as the channels of one image; its class is the number they spell",
+        licence="CC BY-SA 3.0, Yann LeCun and Corinna Cortes",
+        count=40_000,
+        shape=(28, 28, 3),
+        held_out=4_000,
+        background=0,
+        class_names=tuple(f"{k:03d}" for k in range(1000)),
+        kind="stacked",
+    ),
+    Info(
         name="mnist",
         description="handwritten digits; the published test split is held out",
         licence="CC BY-SA 3.0, Yann LeCun and Corinna Cortes",
@@ -285,7 +296,7 @@ _ROWS = (
     ),
 )
 DATASETS: dict[str, Info] = {row.name: row for row in _ROWS}
-EMBEDDED = ("digits", "avatars", "emoji", "glyphs")
+EMBEDDED = ("digits", "avatars", "emoji", "glyphs", "stacked")
 
 
 def unknown(name: object) -> ValueError:

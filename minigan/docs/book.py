@@ -20,6 +20,8 @@ from pathlib import Path
 PACKAGE = Path(str(files("minigan")))
 FOLDER = PACKAGE / "docs" / "book"
 QUOTATION = re.compile(r"^<!-- source: (\S+) (.+?) -->\n```(\w+)\n.*?^```$", re.DOTALL | re.MULTILINE)
+LEARN = re.compile(r"^ *(?:#|//) learn: .*\n", re.MULTILINE)
+"""The marks in the sources from which the exercises of `minigan learn` are cut."""
 FENCE = re.compile(
     r"(<!-- source: [^\n]*\n)?^```(\w*)\n(.*?)^```$(\n\n```text\n(?:.*?\n)??```$)?", re.DOTALL | re.MULTILINE
 )
@@ -46,7 +48,7 @@ def quotation(path: str, names: list[str]) -> str:
     """The definitions called `names` in the file `path`: functions, classes, constants, CUDA functions.
 
     Class.method stands below the first line of its class, Class.__doc__ is the class's docstring. Raises LookupError
-    if there is no such name.
+    if there is no such name. The marks of exercises are left out.
     """
     root = PACKAGE if (PACKAGE / path).exists() else PACKAGE.parent
     source = (root / path).read_text(encoding="utf-8")
@@ -62,7 +64,7 @@ def quotation(path: str, names: list[str]) -> str:
         if owner and member != "__doc__" and owner != open_class:
             parts.insert(-1, "    ...\n\n")
         open_class = owner
-    return "".join(parts)
+    return LEARN.sub("", "".join(parts))
 
 
 def _quoted(mark: re.Match) -> str:

@@ -98,3 +98,14 @@ def resolved(two: int, three: int) -> int:
     if two * ROWS[1] == three * ROWS[0]:
         return -(three - two)
     raise ValueError(f"export: an axis of size {two} for two rows and {three} for three is neither fixed nor the rows'")
+
+
+def per_row(pair: tuple[np.ndarray, np.ndarray]) -> float | None:
+    """What one number is, divided by the number of rows, where it is in proportion to that, as the count of a mean over
+    rows; None where it is the same for any number of rows. Raises ValueError for any other."""
+    two, three = pair
+    if np.array_equal(two, three):
+        return None
+    if two.size == 1 and two.shape == three.shape and (two * ROWS[1] == three * ROWS[0]).all():
+        return two.item() / ROWS[0]
+    raise ValueError("a constant of it depends on the number of rows")

@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import nn
 from ..ops.index import ARRAY
-from .forward import Call, Forward, forward, sizes
+from .forward import Call, Forward, forward, per_row, sizes
 
 OPSET = 18
 ROWS = "rows"
@@ -127,9 +127,11 @@ class _Graph:
         two, three = pair
         if id(two) in self.places:
             return self.places[id(two)]
-        if two.shape == three.shape:
-            if not np.array_equal(two, three):
-                raise ValueError("a constant of it depends on the number of rows")
+        if two.shape == three.shape and (factor := per_row(pair)) is not None:
+            rows = self.node("Cast", [self.rows()], to=self.helper.np_dtype_to_tensor_dtype(two.dtype))
+            count = self.node("Mul", [rows, self.constant(np.array([factor], two.dtype))])
+            name = self.node("Reshape", [count, self.whole(two.shape)])
+        elif two.shape == three.shape:
             name = self.constant(two, self.passed.names.get(id(two), ""))
         else:
             axes = [k for k, n in enumerate(sizes(pair)) if n < 0]
@@ -140,16 +142,20 @@ class _Graph:
         self.places[id(two)] = name
         return name
 
+    def rows(self) -> str:
+        """The number of rows as a value of the graph, of shape (1,)."""
+        if ROWS not in self.places.values():
+            self.nodes.append(self.helper.make_node("Shape", [self.first], [ROWS], ROWS, start=0, end=1))
+            self.places[-1] = ROWS
+        return ROWS
+
     def shape(self, values: Sequence[int]) -> str:
         """A shape as a value of the graph, k times the number of rows in place of -k."""
         if all(n >= 0 for n in values):
             return self.whole(values)
-        if ROWS not in self.places.values():
-            layer, self.layer = self.layer, ""
-            self.nodes.append(self.helper.make_node("Shape", [self.first], [ROWS], ROWS, start=0, end=1))
-            self.places[-1], self.layer = ROWS, layer
+        rows = self.rows()
         pieces = [
-            self.whole([n]) if n >= 0 else ROWS if n == -1 else self.node("Mul", [ROWS, self.whole([-n])])
+            self.whole([n]) if n >= 0 else rows if n == -1 else self.node("Mul", [rows, self.whole([-n])])
             for n in values
         ]
         return self.node("Concat", pieces, axis=0) if len(pieces) > 1 else pieces[0]
@@ -250,6 +256,10 @@ def _index(graph: _Graph, call: Call, places: list[str]) -> str:
     return graph.node("Squeeze", [value, graph.whole(gone)]) if gone else value
 
 
+def _lookup(graph: _Graph, call: Call, places: list[str]) -> str:
+    return graph.node("Gather", places, axis=0)
+
+
 def _convolution(graph: _Graph, call: Call, places: list[str]) -> str:
     geometry: Any = call.op.geometry  # type: ignore[attr-defined]
     (top, left) = geometry.padding
@@ -326,6 +336,7 @@ OPS: dict[str, Writer] = {
     "log_softmax": _axis("LogSoftmax"),
     "cat": _axis("Concat"),
     "index": _index,
+    "embedding": _lookup,
     "pad": _pad,
     "mirror": _mirror,
     "conv2d": _convolution,

@@ -10,9 +10,11 @@ import numpy as np
 
 from .. import nn
 from ..autograd import array_of
+from ..backend import Generator, host
 from ..data import Dataset
 from ..gan.metrics import attributes, classifier
-from ..gan.train import Trainer
+from ..gan.systems.lapgan import PyramidTrainer
+from ..gan.train import PREVIEW_STREAM, Trainer
 
 COUNT = 3
 """Rows of the inputs of a part: enough to find the batch axis."""
@@ -37,12 +39,18 @@ def parts(trainer: Trainer) -> dict[str, Part]:
                 for path, module in _outer(name, network.eval()):
                     stack.callback(module.register_forward_pre_hook(_noting(calls, path)).remove)
         _run(trainer)
+    if isinstance(trainer, PyramidTrainer):  # whose levels are trained apart, and drawn with as one
+        inputs = trainer.inputs(COUNT, Generator(trainer.options.seed, PREVIEW_STREAM))
+        calls = {"generator": (np.array(array_of(inputs)),), **calls}
     table = {}
     for path, arguments in calls.items():
         root, *rest = path.split(".")
         network = trainer.average.module if root == "generator" else trainer.networks()[root]
         network = network.get_submodule(".".join(rest)) if rest else network
-        table[path] = Part(network.eval(), tuple(x[:COUNT] for x in arguments), _names(path, arguments))
+        names = _names(path, arguments)
+        if names == ("latents",):  # as samples have them
+            arguments = (host(trainer.inputs(COUNT, Generator(trainer.options.seed, PREVIEW_STREAM)).data),)
+        table[path] = Part(network.eval(), tuple(x[:COUNT] for x in arguments), names)
     if (judge := _judge(trainer)) is not None:
         shape = (COUNT, trainer.info.shape[-1], classifier.SIZE, classifier.SIZE)
         images = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)

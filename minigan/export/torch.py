@@ -16,13 +16,16 @@ import numpy as np
 from .. import nn
 from .._files import atomic_write
 from ..backend import host
-from .forward import Call, Forward, forward, sizes
+from .forward import Call, Forward, forward, per_row, sizes
 
 LAYERS = {
     *("Linear", "Conv2d", "ConvTranspose2d", "BatchNorm1d", "BatchNorm2d", "LayerNorm", "Embedding", "Identity"),
     *("LeakyReLU", "ReLU", "Tanh", "Sigmoid", "Softplus", "Flatten", "Dropout", "Dropout2d", "PixelShuffle", "GELU"),
 }
 """Layers that PyTorch has by the same name, with the same weights and the same arguments."""
+
+WRITTEN_OUT = {"GRUCell"}
+"""The same, but what they compute is written out, op by op: they take more than one input."""
 
 METHODS = {
     *(
@@ -82,6 +85,7 @@ def rebuilt(network: nn.Module, inputs: Sequence[np.ndarray], names: Sequence[st
         for child, module in children.items()
         if not is_sequence
     ]
+    built += [f"self.{name} = nn.Parameter({zeros})" for name, zeros in _own_weights(network).items()]
     start = f"super().__init__({writer.listed(children, '', 8)})" if is_sequence else "super().__init__()"
     lines = [
         "import torch",
@@ -114,11 +118,12 @@ class _Writer:
         self.buffers: list[str] = []
         self.ranks: dict[str, int] = {}
         self.modules = {f"{type(network).__name__}.{path}": path for path, _ in network.named_modules() if path}
-        layers = {path for path, module in network.named_modules() if type(module).__name__ in LAYERS}
+        layers = {path for path, module in network.named_modules() if type(module).__name__ in LAYERS | WRITTEN_OUT}
+        weights = dict(network.named_parameters())
         self.state = {
             name: np.ascontiguousarray(host(value))
             for name, value in network.state_dict().items()
-            if name.rpartition(".")[0] in layers and not name.endswith(SPECTRAL)
+            if (name in weights or name.rpartition(".")[0] in layers) and not name.endswith(SPECTRAL)
         }
 
     def add(self, call: Call) -> None:
@@ -154,7 +159,10 @@ class _Writer:
         if id(two) in self.names:
             path, _, name = self.names[id(two)].rpartition(".")
             return f"{_attribute(self.network, path) if path else 'self'}.{name}"
-        if two.size == 1:
+        factor = per_row(pair) if two.shape == pair[1].shape else None
+        if factor is not None:
+            return f"({factor!r} * {self.rows})"
+        if two.size == 1 and two.ndim < 2:
             return repr(two.item())
         size = sizes(pair)
         row = two[tuple(slice(0, 1) if n < 0 else slice(None) for n in size)]
@@ -167,10 +175,22 @@ class _Writer:
         self.places[id(two)] = f"self.{name}" + (f".expand({shape})" if min(size) < 0 else "")
         return self.places[id(two)]
 
+    def _expanded(self, call: Call) -> str:
+        """The shape of a broadcast: -1 for an axis that stays, the number of rows for one that becomes theirs."""
+        before, after = sizes(call.inputs[0]), sizes(call.outputs[0])
+        before = [1] * (len(after) - len(before)) + before
+        words = (
+            "-1" if m == n < 0 else f"{-n} * {self.rows}" if n < 0 else str(n)
+            for m, n in zip(before, after, strict=True)
+        )
+        return ", ".join(words)
+
     def expression(self, call: Call) -> str:
         """What a call computes, in PyTorch."""
         name = call.op.name
         places = [self.place(pair) for pair in call.inputs]
+        if name == "broadcast_to":
+            return f"{places[0]}.expand({self._expanded(call)})"
         if name in BINARY and len(places) == 2:
             return f"{places[0]} {BINARY[name]} {places[1]}"
         if name in UNARY:
@@ -184,22 +204,22 @@ class _Writer:
         """The expression that makes a module of PyTorch with the same names inside. A part without weights that is no
         layer of PyTorch's is left to the lines of `forward`."""
         kind, children = type(module).__name__, dict(module.named_children())
-        if kind in LAYERS:
+        if kind in LAYERS | WRITTEN_OUT:
             expression = repr(module)
             if self.ranks.get(path) == 2:
                 expression = expression.replace("BatchNorm2d", "BatchNorm1d")
             return f"nn.{expression}"
-        if any("." not in name for name, _ in module.named_parameters()):
-            raise ValueError(f"export weights: {kind} at {path} has weights of its own and is no layer of PyTorch's")
-        if not children:
+        weights = _own_weights(module)
+        if not children and not weights:
             return "nn.Identity()"
-        if _is_counted(children):
+        if _is_counted(children) and not weights:
             return f"nn.Sequential({self.listed(children, path, indent)})"
-        rows = [
-            f"{' ' * (indent + 4)}{name!r}: {self.constructor(child, f'{path}.{name}', indent + 4)},"
-            for name, child in children.items()
-        ]
-        return "\n".join(["nn.ModuleDict({", *rows, f"{' ' * indent}}})"])
+        entries = weights | {
+            name: self.constructor(child, f"{path}.{name}", indent + 4) for name, child in children.items()
+        }
+        rows = [f"{' ' * (indent + 4)}{name!r}: {entry}," for name, entry in entries.items()]
+        kind = "ParameterDict" if weights else "ModuleDict"  # the former holds modules, too
+        return "\n".join([f"nn.{kind}({{", *rows, f"{' ' * indent}}})"])
 
     def listed(self, children: dict[str, nn.Module], path: str, indent: int) -> str:
         """The constructors of numbered parts, a line each."""
@@ -230,15 +250,28 @@ def _key(key: object) -> str:
     return ", ".join(words)
 
 
+def _own_weights(module: nn.Module) -> dict[str, str]:
+    """A module's weights that are of none of its parts: name -> zeros of the shape."""
+    return {name: f"torch.zeros({p.shape})" for name, p in module.named_parameters() if "." not in name}
+
+
+def _convolution(call: Call, x: list[str], op: Any) -> str:
+    geo = op.geometry
+    bias = x[2] if len(x) > 2 else None
+    settings = f"{tuple(geo.stride)}, {tuple(geo.padding)}, {tuple(geo.dilation)}, {geo.groups}"
+    return f"nn.functional.conv2d({x[0]}, {x[1]}, {bias}, {settings})"
+
+
 EXPRESSIONS: dict[str, Callable[[Call, list[str], Any], str]] = {
     "argmax": lambda call, x, op: f"{x[0]}.argmax({op.axis}, {op.keepdim})",
+    "conv2d": _convolution,
     "one_hot": lambda call, x, op: f"nn.functional.one_hot({x[0]}, {op.classes})",
     "cast": lambda call, x, op: f"{x[0]}.to(torch.{op.dtype})",
     "reshape": lambda call, x, op: f"{x[0]}.reshape({_shape(call)})",
-    "broadcast_to": lambda call, x, op: f"{x[0]}.expand({_shape(call)})",
     "permute": lambda call, x, op: f"{x[0]}.permute({', '.join(map(str, op.axes))})",
     "sum": lambda call, x, op: f"{x[0]}.sum({tuple(op.axes)})",
     "amax": lambda call, x, op: f"{x[0]}.amax({tuple(op.axes)})",
+    "clip": lambda call, x, op: f"{x[0]}.clip({op.low}, {op.high})",
     "cat": lambda call, x, op: f"torch.cat([{', '.join(x)}], {op.axis})",
     "softmax": lambda call, x, op: f"{x[0]}.softmax({op.axis})",
     "log_softmax": lambda call, x, op: f"{x[0]}.log_softmax({op.axis})",

@@ -55,7 +55,7 @@ class TrainingState:
                 arrays |= {f"{name}.{i}.{k}": host(v) for k, v in entry.items() if not isinstance(v, int)}
             counts[name] = {str(i): {k: v for k, v in e.items() if isinstance(v, int)} for i, e in entries.items()}
         return arrays, {
-            "counters": self._counters(),
+            "counters": self.counters(),
             "optimisers": counts,
             "average_updates": self.average.updates,
         }
@@ -82,7 +82,7 @@ class TrainingState:
             count_of(saved, "step")
         if self.loader is not None:
             _check_counts(rest["counters"]["loader"])
-        self._set_counters(rest["counters"])
+        self.set_counters(rest["counters"])
         self._compare(arrays, rest)
 
     def _compare(self, arrays: Mapping[str, np.ndarray], rest: Mapping) -> None:
@@ -100,9 +100,9 @@ class TrainingState:
         """Where the training stands, for `roll_back`; with copies of all weights and moments if `weights`."""
         memory = {name: t.data.copy() for name, t in self.memory.items()}
         if not weights:
-            return Mark(self._counters(), memory, None, None)
+            return Mark(self.counters(), memory, None, None)
         arrays = [t.data.copy() for t in self._tensors()]
-        return Mark(self._counters(), memory, arrays, [o.remember() for o in self.optimisers.values()])
+        return Mark(self.counters(), memory, arrays, [o.remember() for o in self.optimisers.values()])
 
     def roll_back(self, mark: Mark) -> None:
         """Go back to where `mark` was made."""
@@ -111,7 +111,7 @@ class TrainingState:
                 t.assign(Tensor(array))
             for optimiser, moments in zip(self.optimisers.values(), mark.moments, strict=True):
                 optimiser.go_back(moments)
-        self._set_counters(mark.counters)
+        self.set_counters(mark.counters)
         for name, array in mark.memory.items():
             self.memory[name].assign(Tensor(array))
 
@@ -121,11 +121,13 @@ class TrainingState:
     def _tensors(self) -> list[Tensor]:
         return [t for module in self.networks.values() for t in (*module.parameters(), *module.buffers())]
 
-    def _counters(self) -> dict:
+    def counters(self) -> dict:
+        """Where the random streams and the data stand."""
         streams = {name: stream.state_dict() for name, stream in self.random.items()}
         return streams if self.loader is None else {"loader": self.loader.state_dict(), **streams}
 
-    def _set_counters(self, counters: Mapping) -> None:
+    def set_counters(self, counters: Mapping) -> None:
+        """Put the random streams and the data where `counters` says."""
         if self.loader is not None:
             self.loader.load_state_dict(counters["loader"])
         for name, stream in self.random.items():

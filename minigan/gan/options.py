@@ -38,11 +38,17 @@ def check_kinds(options: object, prefix: str = "") -> None:
 
 
 def option(
-    default, text: str, group: str, least: int | None = None, most: int | None = None, choices: Sequence[str] = ()
+    default,
+    text: str,
+    group: str,
+    least: int | None = None,
+    most: int | None = None,
+    choices: Sequence[str] = (),
+    bare: str | None = None,
 ):
-    """A field with its help text, its group, its least and greatest value, and the values it can have where they are
-    few."""
-    limits = {"least": least, "most": most, "choices": tuple(choices)}
+    """A field with its help text, its group, its least and greatest value, the values it can have where they are few,
+    and the value that it has on the command line where none is written behind it."""
+    limits = {"least": least, "most": most, "choices": tuple(choices), "bare": bare}
     return field(default=default, metadata={"help": text, "group": group, **limits})
 
 
@@ -54,6 +60,9 @@ class CommonOptions:
     data: str = option("digits", "Data set (see: minigan data list).", RUN)
     steps: int = option(1000, "Total number of generator steps, also with --resume.", RUN, 0, MANY)
     batch_size: int = option(64, "Images per step.", RUN, 1, 1 << 20)
+    parts: int = option(
+        1, "Parts of a batch whose gradients are computed apart and added in order; ranks share them.", RUN, 1, 4096
+    )
     seed: int = option(0, "The same seed gives the same run, bit for bit.", RUN, 0, 2**64 - 1)
     device: str = option("cpu", "Where to compute.", RUN, choices=DEVICES)
     capture: bool = option(True, "Replay recorded steps, or run them op by op.", RUN)
@@ -80,6 +89,8 @@ class CommonOptions:
                 raise ValueError(f"{row.name} must be at least {least}, got {value}")
             if most is not None and not value <= most:
                 raise ValueError(f"{row.name} must be at most {most:,}, got {value!r:.40}")
+        if self.batch_size % self.parts:
+            raise ValueError(f"a batch of {self.batch_size} has no {self.parts} equal parts; take parts that divide it")
         if not 0 < self.lr < float("inf"):
             raise ValueError(f"lr must be positive and finite, got {self.lr}")
         for row in fields(self):
@@ -108,12 +119,16 @@ class Options(CommonOptions):
     critic_norm: bool = option(False, "Batch norm in the critic.", NETWORKS)
     latent: int = option(100, "Size of the latent vector.", NETWORKS, 1, 65_536)
     network: str = option(
-        "dcgan", "Both networks: convolutions, residual blocks, or perceptrons.", NETWORKS, choices=PAIRS
+        "dcgan",
+        "Both networks: convolutions, with max pooling in D, residual blocks, or perceptrons.",
+        NETWORKS,
+        choices=PAIRS,
     )
     clip: float = option(
         0.0, "Bound on every weight of the critic, applied after each of its steps; 0 for none.", OBJECTIVE, 0
     )
     spectral: bool = option(False, "Spectral norm on every layer of the critic.", OBJECTIVE)
+    critic_base: int = option(0, "The same of the critic alone; 0 for as many as base.", NETWORKS, 0, 4096)
     dropout: float = option(0.0, "Share of its inputs and units that an mlp critic drops in training.", NETWORKS, 0)
 
     def __post_init__(self) -> None:
@@ -130,8 +145,12 @@ class Options(CommonOptions):
             raise ValueError(f"dropout must be below 1, got {self.dropout}")
         if self.dropout and not pair(self.network).dropout:
             raise ValueError(f"network {self.network!r} has no dropout; leave dropout 0, or take network mlp")
+        check(self.loss, self.active())
+
+    def active(self) -> list[str]:
+        """The names in gan/tricks.py of what is on."""
         tricks = {self.penalty: self.gp_weight, "clip": self.clip, "spectral": self.spectral}
-        check(self.loss, [trick for trick, on in tricks.items() if on])
+        return [trick for trick, on in (tricks | {"batch-norm": self.critic_norm}).items() if on]
 
     def idle(self) -> dict[str, str]:
         reasons = {} if self.gp_weight else {"penalty": "gp_weight is 0"}

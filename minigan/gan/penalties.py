@@ -5,6 +5,9 @@
 (Gulrajani et al. 2017, eq. 3) and its relatives, in the table PENALTIES: at which points the slope is taken, a function
 of (real, fake, eps), and what of it is penalised. The norm runs over ALL axes but the batch. A penalty's gradient with
 respect to the critic's weights differentiates grad_x f, itself computed by a backward pass: d/dw of d/dx.
+
+A penalty that pulls towards slope 0 is the sum of squares itself, never the square of a root: the two are equal, but
+the root's derivatives at slope 0 are defined as zero, so the square's curvature there would be 0 instead of 2.
 """
 
 from __future__ import annotations
@@ -19,9 +22,11 @@ from minigan import kernels
 from ..autograd import Op, Tensor, array_of, grad, no_grad
 from ..backend import on
 from ..functional import relu
-from ..ops.elementary import square
+from ..ops.basic import eq, where
+from ..ops.elementary import sqrt, square
+from ..ops.index import cat
 from ..ops.reduce import mean, safe_norm, sum
-from .losses import nearest
+from .losses import identity, nearest
 
 
 def interpolate(real: Tensor, fake: Tensor, eps: Tensor | None) -> Tensor:
@@ -72,10 +77,20 @@ def _alike(x: np.ndarray, fake: np.ndarray, eps: np.ndarray) -> tuple[np.ndarray
 def gradient_norm(critic: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """||grad_x f(x)||_2 per sample, shape (N,), recorded, so that it can be differentiated again. x is a leaf that
     requires a gradient."""
+    # learn: gradient-norm begin
     (slope,) = grad(sum(critic(x)), x, create_graph=True)
     if slope is None:  # a critic that ignores its input has slope zero
         return Tensor(on(array_of(x), np.zeros(x.shape[0], x.dtype)))
     return safe_norm(slope, tuple(range(1, x.ndim)))
+    # learn: gradient-norm end
+
+
+def squared_slopes(outputs: Tensor, x: Tensor) -> Tensor:
+    """||grad_x f(x)||_2^2 per sample, shape (N,), recorded, for outputs f(x) recorded from x (N, ...)."""
+    (slope,) = grad(sum(outputs), x, create_graph=True)
+    if slope is None:
+        return Tensor(on(array_of(x), np.zeros(x.shape[0], x.dtype)))
+    return sum(slope * slope, tuple(range(1, x.ndim)))
 
 
 def gradient_penalty(
@@ -86,8 +101,10 @@ def gradient_penalty(
 
     real, fake: (N, ...) of one shape; eps: (N, 1, ...) uniform on [0, 1).
     """
+    # learn: gradient-penalty begin
     norms = gradient_norm(critic, interpolate(real, fake, eps))
     return mean(square(norms - 1)), mean(norms)
+    # learn: gradient-penalty end
 
 
 def at_reals(real: Tensor, fake: Tensor, eps: Tensor | None = None) -> Tensor:
@@ -100,12 +117,21 @@ def at_fakes(real: Tensor, fake: Tensor, eps: Tensor | None = None) -> Tensor:
     return fake.detach().requires_grad_()
 
 
+def at_both(real: Tensor, fake: Tensor, eps: Tensor | None = None) -> Tensor:
+    """The reals and the samples behind them (2N, ...), a new leaf that requires a gradient: one batch, one backward."""
+    with no_grad():
+        points = cat([real, fake])
+    return points.requires_grad_()
+
+
 @dataclass(frozen=True)
 class Penalty:
     """One row of PENALTIES.
 
-    points(real, fake, eps): where the slope is taken, a new leaf (N, ...). of: what is penalised, given the norms (N,).
-    weight: the usual lambda.
+    points(real, fake, eps): where the slope is taken, a new leaf (N, ...), (2N, ...) at reals and samples both.
+    of: what is penalised at each point, given the squared norms of the slopes there. weight: the usual lambda.
+    shared: "real", "fake": of which batches the points are the images themselves, in this order, so that the loss's own
+        outputs there serve the penalty too (`of_outputs`); none for points between them.
     """
 
     name: str
@@ -114,6 +140,7 @@ class Penalty:
     weight: float
     formula: str
     paper: str
+    shared: tuple[str, ...] = ()
 
     def __call__(
         self, critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, eps: Tensor | None = None
@@ -123,20 +150,32 @@ class Penalty:
         real, fake: (N, ...) of one shape; eps: (N, 1, ...) uniform on [0, 1), needed at interpolates only, where its
         absence is a ValueError.
         """
-        norms = gradient_norm(critic, self.points(real, fake, eps))
-        return mean(self.of(norms)), mean(norms)
+        x = self.points(real, fake, eps)
+        return self.of_outputs(critic(x), x)
+
+    def of_outputs(self, outputs: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The same for a critic's outputs recorded from `points` x: a loss that reads those very outputs shares their
+        forward pass with the penalty."""
+        squares = squared_slopes(outputs, x)
+        return mean(self.of(squares)), mean(sqrt(squares.detach()))
 
 
-def _half_square(norms: Tensor) -> Tensor:
-    return square(norms) / 2
+def _norm(squares: Tensor) -> Tensor:
+    """The root, its derivatives zero at zero, as safe_norm's are."""
+    zero = eq(squares, 0)
+    return where(zero, 0.0, sqrt(where(zero, 1.0, squares)))
 
 
-def _above_one(norms: Tensor) -> Tensor:
-    return square(relu(norms - 1))
+def _half(squares: Tensor) -> Tensor:
+    return squares / 2
 
 
-def _from_one(norms: Tensor) -> Tensor:
-    return square(norms - 1)
+def _above_one(squares: Tensor) -> Tensor:
+    return square(relu(_norm(squares) - 1))
+
+
+def _from_one(squares: Tensor) -> Tensor:
+    return square(_norm(squares) - 1)
 
 
 PENALTIES: dict[str, Penalty] = {
@@ -148,9 +187,18 @@ PENALTIES: dict[str, Penalty] = {
         Penalty(
             "one-sided", interpolate, _above_one, 10.0, "E max(0, ||grad f(x_hat)|| - 1)^2", "Petzka et al. 2018, eq. 8"
         ),
-        Penalty("zero-centred", interpolate, square, 10.0, "E ||grad f(x_hat)||^2", "Thanh-Tung et al. 2019, eq. 7"),
-        Penalty("r1", at_reals, _half_square, 10.0, "1/2 E ||grad f(x)||^2", "Mescheder et al. 2018, eq. 9"),
-        Penalty("r2", at_fakes, _half_square, 10.0, "1/2 E ||grad f(Gz)||^2", "Mescheder et al. 2018, eq. 10"),
+        Penalty("zero-centred", interpolate, identity, 10.0, "E ||grad f(x_hat)||^2", "Thanh-Tung et al. 2019, eq. 7"),
+        Penalty("r1", at_reals, _half, 10.0, "1/2 E ||grad f(x)||^2", "Mescheder et al. 2018, eq. 9", ("real",)),
+        Penalty("r2", at_fakes, _half, 10.0, "1/2 E ||grad f(Gz)||^2", "Mescheder et al. 2018, eq. 10", ("fake",)),
+        Penalty(  # two halves, each a mean over N, are the mean over all 2N
+            "r1+r2",
+            at_both,
+            identity,
+            1.0,
+            "1/2 E ||grad f(x)||^2 + 1/2 E ||grad f(Gz)||^2",
+            "Huang et al. 2024 (R3GAN), eq. 3 and 4",
+            ("real", "fake"),
+        ),
     )
 }
 

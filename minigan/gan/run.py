@@ -21,7 +21,7 @@ from typing import Protocol
 import numpy as np
 
 from .. import checkpoint, data, nn, viz
-from .._files import append_line, atomic_write
+from .._files import append_line, atomic_write, parse_json
 from .._terminal import printable
 from ..backend import Generator, device
 from ..checkpoint import Checkpoint, CheckpointError
@@ -30,9 +30,11 @@ from ._stopper import Stopper
 from .metrics.classifier import prepared
 from .metrics.judging import Observation
 from .options import CommonOptions
+from .parts import RankFailure
 from .records import is_number, list_runs, norms_of, read_stats, stats_of
+from .stopping import is_time
 from .systems.table import options_from, trainer_for
-from .train import METRIC_STREAM, SAMPLE_STREAM, Stopped, Trainer
+from .train import METRIC_STREAM, SAMPLE_STREAM, Stopped, Trainer, TrainingError
 
 __all__ = [
     "SAMPLE_STREAM",
@@ -46,6 +48,9 @@ __all__ = [
 ]
 BAR = "{n_fmt}/{total_fmt}{postfix} |{bar:10}| {elapsed}<{remaining}, {rate_fmt}"
 """The bar of a run: a narrow terminal cuts it at its end, and shows the losses."""
+LOOKS = "held_out.jsonl"
+ENOUGH = 1 << 10
+"""Where a stop rule ends a run, in the place of a signal."""
 TICK, FIRST, SNAP, KEEP, PREVIEWS, METRIC_SAMPLES = 25, 100, 250, 3, 64, 5000
 
 
@@ -88,6 +93,9 @@ class Run:
             )
         self.bar = None
         self.listeners: list[Listener] = []
+        self.patience = getattr(options, "stop_when", 0)
+        self.looks: list[float] = []
+        self.done = False
 
     @classmethod
     def create(
@@ -127,6 +135,7 @@ class Run:
                 checkpoint.set_aside(path)
         run._write_json("training_options.json", asdict(run.options))
         run._settle_stats(saved.step)
+        run._settle_looks(saved.step)
         return run
 
     def _settle_stats(self, step: int) -> None:
@@ -140,6 +149,15 @@ class Run:
         before = [row for row in rows if row["step"] <= step]
         if strange or len(before) < len(rows):
             atomic_write(path, "".join(json.dumps(row) + "\n" for row in before))
+
+    def _settle_looks(self, step: int) -> None:
+        """Take up the looks at the held-out distance up to where the run goes on."""
+        if not self.patience or not (self.folder / LOOKS).exists():
+            return
+        lines = [line for line in (self.folder / LOOKS).read_text().splitlines() if parse_json(line)["step"] <= step]
+        atomic_write(self.folder / LOOKS, "".join(line + "\n" for line in lines))
+        self.looks = [parse_json(line)["frechet"] for line in lines]
+        self.done = is_time(self.looks, self.patience)
 
     def train(self) -> dict:
         """Train to options.steps and close the run; returns the final figures. Raises Stopped after SIGINT or SIGTERM,
@@ -158,20 +176,31 @@ class Run:
 
     def _train(self) -> dict:
         with self._progress():
-            with Stopper() as stopper:
-                start = time.monotonic() - self.seconds
-                self._open()
-                while self.trainer.steps_done < self.options.steps and stopper.number is None:
-                    self.rows.append(self.trainer.step())
+            try:
+                number = self._steps()
+            except RankFailure as error:
+                self._save()
+                where = f"saved at step {self.trainer.steps_done}; go on with: minigan train --resume {self.folder}"
+                raise TrainingError(f"{error}; {where}") from error
+            if number not in (None, ENOUGH):
+                self._save()
+                self.say(f"stopped at step {self.trainer.steps_done}; go on with: minigan train --resume {self.folder}")
+                raise Stopped(number)
+            return self._close()
+
+    def _steps(self) -> int | None:
+        """Train until the steps are done, a signal comes, which is returned, or the stop rule says ENOUGH. Raises
+        RankFailure."""
+        number, trainer = None, self.trainer
+        with Stopper() as stopper, trainer.parts.together():
+            start = time.monotonic() - self.seconds
+            self._open()
+            while trainer.steps_done < self.options.steps and number is None:
+                if (number := trainer.parts.stop(ENOUGH if self.done else stopper.number)) is None:
+                    self.rows.append(trainer.step())
                     self.seconds = time.monotonic() - start
                     self._tick()
-                if stopper.number is not None:
-                    self._save()
-                    self.say(
-                        f"stopped at step {self.trainer.steps_done}; go on with: minigan train --resume {self.folder}"
-                    )
-                    raise Stopped(stopper.number)
-            return self._close()
+        return number
 
     def say(self, text: str) -> None:
         """A line for the terminal and log.txt."""
@@ -250,7 +279,8 @@ class Run:
             self._save_fakes(f"fakes{step:06d}.png")
 
     def _log(self) -> None:
-        mean = {k: float(np.mean([r[k] for r in self.rows if k in r])) for k in self.rows[-1]}
+        names = dict.fromkeys(k for row in self.rows for k in row)  # a lazy penalty is not in every step
+        mean = {k: float(np.mean([r[k] for r in self.rows if k in r])) for k in names}
         row = {
             "step": self.trainer.steps_done,
             "seconds": round(self.seconds, 3),
@@ -270,7 +300,19 @@ class Run:
         step = self.trainer.steps_done
         self._save_fakes(f"fakes{step:06d}.png")
         append_line(self.folder / "norms.jsonl", json.dumps({"step": step, **norms_of(self.trainer.networks())}))
+        if self.patience:
+            self._look()
         self._save()
+
+    def _look(self) -> None:
+        """A row of held_out.jsonl; whether to stop."""
+        step, row = self.trainer.steps_done, self._sampler().look()
+        append_line(self.folder / LOOKS, json.dumps({"step": step, **row}))
+        self.looks.append(row["frechet"])
+        self.say(f"held-out distance {row['frechet']:.2f}; nearer to a training image {row['memorised']:.1%}")
+        self.done = is_time(self.looks, self.patience)
+        if self.done:
+            self.say(f"stopping: no smaller held-out distance in {self.patience} looks")
 
     def _save(self) -> None:
         arrays, state = self.trainer.state()
@@ -371,7 +413,7 @@ def _restore(trainer: Trainer, saved: Checkpoint) -> None:
 def _clock(saved: Checkpoint) -> tuple[float, list[dict[str, float]]]:
     """(seconds of training so far, figures of each step since the last row of stats.jsonl). Raises CheckpointError."""
     seconds, rows = saved.state.get("seconds"), saved.state.get("tick", [])
-    whole = isinstance(rows, list) and all(isinstance(row, dict) and row.keys() == rows[0].keys() for row in rows)
+    whole = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)  # of different names: a lazy penalty
     if not whole or not all(map(is_number, (seconds, *(v for row in rows for v in row.values())))) or seconds < 0:
         raise CheckpointError(f"{saved.path} does not say its 'seconds' and 'tick' in numbers")
     return seconds, rows

@@ -13,11 +13,11 @@ spirals outwards.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import TypeVar
 
 from ..autograd import Tensor, grad, no_grad
-from ..creation import zeros_like
+from ..creation import ones_like, zeros, zeros_like
 from ..ops.elementary import square
 from ..ops.reduce import sum
 from ..optim import Adam, Optimizer
@@ -70,14 +70,13 @@ def consensus(losses: Sequence[Tensor], players: Sequence[Sequence[Tensor]]) -> 
     return total / 2
 
 
-def lookahead_step(optimisers: Sequence[Optimizer], gradients: Callable[[], T], rates: Sequence[float]) -> T:
-    """One extragradient step: every player moves by its rate to a predicted point, the gradient is taken there, and
-    each optimiser then steps from the old point along it. Returns what the second call of `gradients` returns.
+def look_ahead(players: Sequence[Sequence[Tensor]], gradients: Callable[[], T], rates: Sequence[float | Tensor]) -> T:
+    """Put the gradient at a predicted point into every .grad, and leave the parameters as they were: extragradient
+    without its step. Returns what the second call of `gradients` returns.
 
     gradients: computes all players' .grad at the present parameters; it is called twice and must use the same samples
-    both times. rates: the step to the predicted point, one per optimiser.
+    both times. rates: of the step against its own gradient that leads each player to the predicted point.
     """
-    players = [[p for group in o.param_groups for p in group["params"]] for o in optimisers]
     gradients()
     with no_grad():
         old = [[p.clone() for p in params] for params in players]
@@ -89,6 +88,15 @@ def lookahead_step(optimisers: Sequence[Optimizer], gradients: Callable[[], T], 
     for params, values in zip(players, old, strict=True):
         for p, value in zip(params, values, strict=True):
             p.assign(value)
+    return figures
+
+
+def lookahead_step(optimisers: Sequence[Optimizer], gradients: Callable[[], T], rates: Sequence[float | Tensor]) -> T:
+    """One extragradient step: the gradient is taken where `look_ahead` leads, and each optimiser then steps along it
+    from the old point. Returns what the second call of `gradients` returns."""
+    figures = look_ahead(
+        [[p for group in o.param_groups for p in group["params"]] for o in optimisers], gradients, rates
+    )
     for optimiser in optimisers:
         optimiser.step()
     return figures
@@ -97,22 +105,32 @@ def lookahead_step(optimisers: Sequence[Optimizer], gradients: Callable[[], T], 
 class Optimistic:
     """Turns the gradients in .grad into 2 g_t - g_{t-1}; call `apply` before each of any optimiser's steps.
 
-    The first step has no past and uses g_t.
+    The first step has no past and uses g_t. memory: where the past is kept, tensors by name: each gradient under
+    `name` and its number, and under `name` whether there is one. A captured step can change them, and a checkpoint
+    holds them.
     """
 
-    def __init__(self, params: Sequence[Tensor]) -> None:
-        self.params, self.past = list(params), None
+    def __init__(
+        self, params: Sequence[Tensor], memory: MutableMapping[str, Tensor] | None = None, name: str = "past"
+    ) -> None:
+        self.params, self.name = list(params), name
+        self.memory: MutableMapping[str, Tensor] = {} if memory is None else memory
+        self.memory[name] = zeros(1, dtype=self.params[0].dtype)
+        for k, p in enumerate(self.params):
+            self.memory[f"{name}.{k}"] = zeros_like(p).detach()
 
     def apply(self) -> None:
         """Replace every .grad. Raises ValueError if a parameter has none."""
         missing = [i for i, p in enumerate(self.params) if p.grad is None]
         if missing:
             raise ValueError(f"Optimistic: parameters {missing} have no gradient; call it after the backward pass")
-        present = [p.grad for p in self.params]
-        if self.past is not None:
-            for p, g, before in zip(self.params, present, self.past, strict=True):
-                p.grad = 2 * g - before
-        self.past = present
+        known = self.memory[self.name]
+        with no_grad():
+            for k, p in enumerate(self.params):
+                past, g = self.memory[f"{self.name}.{k}"], p.grad
+                p.grad = g + known * (g - past)
+                past.assign(g)
+            known.assign(ones_like(known))
 
 
 def unroll(params: Params, objective: Callable[[Params], Tensor], steps: int, lr: float) -> dict[str, Tensor]:

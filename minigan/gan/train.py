@@ -14,31 +14,30 @@ metrics/judging.py; folders, terminals and clocks are run.py's.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import wraps
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import nn, optim
-from ..autograd import Tensor, detect_anomaly, grad, no_grad
+from ..autograd import Tensor, grad, no_grad
 from ..backend import Generator, device, float32, float64, host
 from ..capture import capture
 from ..creation import rand, randn, zeros
 from ..data import Dataset, Info, Loader
-from ..ops.basic import cast
-from ..ops.index import stack
 from ._state import TrainingState, count_of
 from .losses import loss
 from .metrics.judging import Observation, judge_of, observe_attributes, observe_classes
 from .networks.dcgan import glorot_init_
-from .networks.table import pair
+from .networks.table import Pair, pair
 from .options import CommonOptions
+from .parts import Parts, RankFailure, numbers
 from .penalties import penalty
+from .players import HalfStep, Player
 from .tricks import spectral_norm_
 
-Key = TypeVar("Key")
 STREAMS: Mapping[str, int] = {"init": 1, "latent_d": 2, "latent_g": 3, "eps": 4}
 """The random streams of training, a number each, so that how often one is drawn from leaves the others as they were."""
 
@@ -56,34 +55,6 @@ class Stopped(Exception):
     def __init__(self, number: int) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}")
         self.code = 128 + number
-
-
-@dataclass(frozen=True)
-class Player:
-    """One of the two networks as it trains.
-
-    gradients(): puts the gradient of what the player minimises into the .grad of its parameters, and returns figures,
-    tensors of no axes, "objective" first. bound: on every weight, after each step; 0 for none.
-    """
-
-    optimiser: optim.Optimizer
-    gradients: Callable[[], dict[str, Tensor]]
-    bound: float = 0.0
-
-    def move(self) -> None:
-        """Change the weights by their gradients, and keep them within the bound, where there is one."""
-        self.optimiser.step()
-        if self.bound:
-            optim.clip_weights_(self.optimiser.param_groups[0]["params"], self.bound)
-
-
-@dataclass(frozen=True)
-class HalfStep:
-    """One move of one player. name: in an error. feed: what fills the batch before it."""
-
-    name: str
-    player: Player
-    feed: Callable[[], None]
 
 
 def on_device(method: Callable) -> Callable:
@@ -110,9 +81,12 @@ class Trainer:
     streams: ClassVar[Mapping[str, int]] = STREAMS
     dropout_stream: ClassVar[int] = 8
     split: str = "all"
+    constants: dict[str, Tensor] | None = None
 
     def __init__(self, options: CommonOptions, dataset: Dataset | Info) -> None:
-        self.options: Any = options  # of the class that the system declares
+        self.asked = options
+        self.options: Any = replace(options, batch_size=options.batch_size // options.parts, parts=1)  # of one part
+        self.parts = Parts(options.parts)
         self.dataset: Any = dataset
         self.steps_done = 0
         self.dtype: np.dtype = float32
@@ -139,6 +113,11 @@ class Trainer:
             norm = "d_weight_gradient"
             self.players["critic"] = self._player(self.optim_d, lambda: self.critic_loss(), norm, options.clip)
         self.average = optim.WeightAverage(self.generator, options.average)
+        if self.memory and self.parts.count > 1:
+            raise ValueError(
+                f"{options.system} keeps samples from step to step ({', '.join(self.memory)}), which parts of a batch"
+                " cannot share; take --parts 1"
+            )
         self._state = TrainingState(
             networks=self.trained(),
             optimisers=optimisers,
@@ -158,6 +137,7 @@ class Trainer:
             slopes = grad(objective, params)
             for p, g in zip(params, slopes, strict=True):
                 p.grad = g
+            self.correct(params)
             if figures.get(f"{norm[0]}_loss", objective) is not objective:  # there are further terms
                 figures = {**figures, f"{norm[0]}_objective": objective}
             return {"objective": objective, **figures, norm: optim.grad_norm(slopes)}
@@ -175,7 +155,13 @@ class Trainer:
         if not self.steps_done:
             self.begin()
         self.anneal()
-        figures = self._look_after_each() if device(self.options.device).is_host else self._look_once()
+        mark = self._state.mark(weights=self.parts.ranks.size > 1)
+        one_by_one = self.parts.count > 1 or device(self.options.device).is_host
+        try:
+            figures = self._look_after_each() if one_by_one else self._look_once()
+        except RankFailure:  # in the middle of a step, of which nothing may stay
+            self._state.roll_back(mark)
+            raise
         self.average.update(self.generator)
         self.steps_done += 1
         return figures
@@ -196,15 +182,14 @@ class Trainer:
         """The half-steps, each one's figures looked at before its optimiser acts."""
         figures: dict[str, float] = {}
         for half_step in self.half_steps():
-            mark, player = self._state.mark(), half_step.player
-            half_step.feed()
-            values = _numbers(player.gradients())
+            mark = self._state.mark()
+            values = self.parts.gradients(self, half_step)
             if not np.isfinite(list(values.values())).all():
                 self._state.roll_back(mark)
-                culprit = _culprit(player)  # draws the half-step's random numbers again
+                culprit = self.parts.culprit(self, half_step)  # draws the half-step's random numbers again
                 self._state.roll_back(mark)
                 raise TrainingError(f"step {self.steps_done + 1}, {half_step.name}: {culprit}")
-            player.move()
+            half_step.player.move()
             figures |= {name: value for name, value in values.items() if name != "objective"}
         return figures
 
@@ -219,7 +204,7 @@ class Trainer:
             half_step.feed()
             tensors |= {(number, name): value for name, value in half_step.player.gradients().items()}
             half_step.player.move()
-        values = _numbers(tensors)
+        values = numbers(tensors)
         if np.isfinite(list(values.values())).all():
             return {name: value for (_, name), value in values.items() if name != "objective"}
         self._state.roll_back(mark)
@@ -240,12 +225,18 @@ class Trainer:
             self.random["dropout"] = Generator(options.seed, self.dropout_stream)
             extra = {"rate": options.dropout, "random": self.random["dropout"]}
         generator = row.generator(options.latent, channels, options.size, options.base)
-        critic = row.critic(channels, options.size, options.base, options.critic_norm, **extra)
+        critic = self.new_critic(row, **extra)
         random = self.random["init"]
         row.init_(generator, random)
         if options.spectral:
             return generator, spectral_norm_(glorot_init_(critic, random), random)
         return generator, row.init_(critic, random)
+
+    def new_critic(self, row: Pair, **extra: Any) -> nn.Module:
+        """The critic of a pair of networks, its weights not yet drawn. extra: rate and random of its dropout."""
+        options = self.options
+        width = options.critic_base or options.base
+        return row.critic(self.info.shape[-1], options.size, width, options.critic_norm, **extra)
 
     def optimiser_of(self, params: Iterable[nn.Parameter]) -> optim.Optimizer:
         """The optimiser that the options name."""
@@ -259,6 +250,9 @@ class Trainer:
 
     def anneal(self) -> None:
         """What changes with the number of steps, before each: rates, weights; nothing by default."""
+
+    def correct(self, params: Sequence[nn.Parameter]) -> None:
+        """Change the .grad of a player's parameters before its optimiser reads it; nothing by default."""
 
     def feed(self) -> None:
         """Put the next real images into `batch`, before each critic step."""
@@ -276,6 +270,10 @@ class Trainer:
         """What the critic minimises on the batch in `real`, and figures to report."""
         with no_grad():
             fake = self.generator(self.inputs(self.options.batch_size, self.random["latent_d"]))
+        return self.critic_objective(fake)
+
+    def critic_objective(self, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The same for samples (N, C, S, S), and as many reals in the batch."""
         real, fake = self.seen(self.batch["real"]), self.seen(fake)
         d_real, d_fake = (self.loss.head(self.critic(images)) for images in (real, fake))
         objective = self.loss.discriminator(d_real, d_fake)
@@ -284,8 +282,11 @@ class Trainer:
 
     def generator_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """What the generator minimises on fresh latents, and figures to report."""
-        fake = self.seen(self.generator(self.inputs(self.options.batch_size, self.random["latent_g"])))
-        objective = self.adversarial(self.critic(fake), self.critic)
+        return self.generator_objective(self.generator(self.inputs(self.options.batch_size, self.random["latent_g"])))
+
+    def generator_objective(self, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The same for samples (N, C, S, S)."""
+        objective = self.adversarial(self.critic(self.seen(fake)), self.critic)
         return objective, {"g_loss": objective}
 
     def adversarial(self, d_fake: Tensor, critic: Callable[[Tensor], Tensor]) -> Tensor:
@@ -294,7 +295,7 @@ class Trainer:
         if not self.loss.relativistic:
             return self.loss.generator(self.loss.head(d_fake))
         with no_grad():
-            d_real = critic(self.batch["real"])
+            d_real = critic(self.seen(self.batch["real"]))
         return self.loss.generator(self.loss.head(d_fake), self.loss.head(d_real))
 
     def with_penalty(
@@ -313,6 +314,16 @@ class Trainer:
         eps = rand(real.shape[0], 1, 1, 1, generator=self.random["eps"], dtype=self.dtype)
         value, norm = penalty(options.penalty)(critic, real, fake, eps)
         return objective + options.gp_weight * value, figures | {"penalty": value, "gradient_norm": norm}
+
+    def constant(self, name: str, value: Tensor) -> Tensor:
+        """A value that no gradient passes: as it is, or, where `constants` is a table, as it was when first asked for.
+
+        A loss that stops gradients has for its derivative that of the loss with the stopped values held. The
+        certificate, which moves weights and looks at the loss, holds them in that table.
+        """
+        if self.constants is None:
+            return value.detach()
+        return self.constants.setdefault(name, value.detach())
 
     def formulas(self) -> dict[str, str]:
         """Loss -> its formula, for the curves of a run."""
@@ -371,6 +382,14 @@ class Trainer:
 
     # What a restart needs.
 
+    def counters(self) -> dict:
+        """Where the random streams and the data stand."""
+        return self._state.counters()
+
+    def set_counters(self, counters: Mapping) -> None:
+        """Put the random streams and the data where `counters` says."""
+        self._state.set_counters(counters)
+
     def trained(self) -> dict[str, nn.Module]:
         """The generator and, where there is one, the critic."""
         return {"generator": self.generator} | ({} if self.critic is None else {"critic": self.critic})
@@ -382,7 +401,7 @@ class Trainer:
     def state(self) -> tuple[dict[str, np.ndarray], dict]:
         """(arrays, JSON-able rest): everything `restore` needs."""
         arrays, rest = self._state.save()
-        return arrays, {"options": asdict(self.options), "steps_done": self.steps_done, **rest}
+        return arrays, {"options": asdict(self.asked), "steps_done": self.steps_done, **rest}
 
     def restore(self, arrays: dict[str, np.ndarray], rest: dict) -> None:
         """Continue from `state()`. Raises an ordinary exception, ValueError or KeyError most often, if it belongs to
@@ -402,21 +421,3 @@ def generate(generator: nn.Module, z: Tensor, batch: int = 100) -> np.ndarray:
         images = [host(generator(Tensor(z.data[i : i + batch])).data) for i in range(0, len(z), batch)]
     generator.train(was_training)
     return np.concatenate(images)
-
-
-def _culprit(player: Player) -> str:
-    """Run a half-step again, op by op, on the unchanged weights, random numbers and data: the first op that leaves the
-    finite numbers."""
-    try:
-        with detect_anomaly():
-            player.gradients()
-    except FloatingPointError as error:
-        return str(error)
-    return "the loss or a gradient is not finite, but every op is when run again"
-
-
-def _numbers(tensors: dict[Key, Tensor]) -> dict[Key, float]:
-    """The values of tensors of no axes, fetched as one array: a device is waited for once."""
-    with no_grad():
-        values = host(stack([cast(t, float64) for t in tensors.values()]).data)
-    return dict(zip(tensors, values.tolist(), strict=True))

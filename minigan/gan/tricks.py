@@ -33,6 +33,7 @@ TRICKS = {
     "zero-centred": "gradient penalty, norm 0 at interpolates (gan.penalties)",
     "r1": "gradient penalty, norm 0 at reals (gan.penalties)",
     "r2": "gradient penalty, norm 0 at fakes (gan.penalties)",
+    "r1+r2": "gradient penalty, norm 0 at reals and at fakes (gan.penalties)",
     "clip": "weight clipping (optim.clip_weights_)",
     "spectral": "spectral norm of every layer of the critic",
     "batch-norm": "batch norm in the critic",
@@ -56,7 +57,7 @@ class ImpossiblePair(ValueError):
     """A trick and a loss, or two tricks, that do not go together; the message says why."""
 
 
-SLOPES = ("two-sided", "one-sided", "zero-centred", "r1", "r2")
+SLOPES = ("two-sided", "one-sided", "zero-centred", "r1", "r2", "r1+r2")
 _TIED = "ties the samples of a batch together, so there is no slope per sample to penalise"
 _LABEL = "has no label to change: it takes scores, not probabilities"
 _BOUND = "bounds a divergence from reals to fakes; with samples swapped it bounds that of two mixtures instead"
@@ -201,13 +202,20 @@ class VirtualReference(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The network's output for x."""
+        return self._referred(self.network, x)
+
+    def features(self, x: Tensor) -> Tensor:
+        """The features of a critic for x, as its own method of that name gives them."""
+        return self._referred(self.network.features, x)
+
+    def _referred(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         layers = [m for m in self.network.modules() if isinstance(m, VirtualBatchNorm)]
         for layer in layers:
             layer.collecting = True
-        self.network(self.reference)
+        function(self.reference)
         for layer in layers:
             layer.collecting = False
-        outputs = self.network(x)
+        outputs = function(x)
         for layer in layers:
             layer.reference = None
         return outputs

@@ -44,6 +44,7 @@ from .layers import (
 )
 from .losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, KLDivLoss, L1Loss, MSELoss, SmoothL1Loss
 from .module import Module, Parameter, functional_call, substituted
+from .recurrent import GRUCell
 from .spectral import spectral_norm
 from .weight_norm import weight_norm
 
@@ -68,6 +69,7 @@ __all__ = [
     "Flatten",
     "Fold",
     "GELU",
+    "GRUCell",
     "GroupNorm",
     "Identity",
     "InstanceNorm2d",

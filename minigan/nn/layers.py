@@ -237,6 +237,10 @@ class Embedding(Layer):
         """Its mode and padding row."""
         return self.training, self.padding_idx
 
+    def extra_repr(self) -> str:
+        rows, features = self.weight.shape
+        return f"{rows}, {features}" + ("" if self.padding_idx is None else f", padding_idx={self.padding_idx}")
+
 
 class Dropout(Layer):
     """Zeroes elements with probability p in training."""

@@ -61,7 +61,9 @@ class LeakyReluGrad(Op):
         kernels.act.leaky_relu_grad(*inputs, self.slope, outputs[0], work=work)
 
     def vjp(self, node, need, h):
+        # learn: leaky-relu-grad begin
         return None, LeakyReluGrad(self.slope)(node.inputs[0], h) if need[1] else None
+        # learn: leaky-relu-grad end
 
     def reference(self, x, g):
         return where(x > 0, g, g * self.slope)
@@ -100,8 +102,10 @@ class TanhGrad(Op):
         kernels.act.tanh_grad(*inputs, outputs[0], work=work)
 
     def vjp(self, node, need, h):
+        # learn: tanh-grad begin
         y, g = node.inputs
         return h * g * y * -2.0 if need[0] else None, TanhGrad()(y, h) if need[1] else None
+        # learn: tanh-grad end
 
     def reference(self, y, g):
         return g * (1 - y * y)
@@ -119,8 +123,10 @@ class Sigmoid(Floating):
         return xp.where(x >= 0, 1, e).astype(x.dtype) / (1 + e)
 
     def vjp(self, node, need, g):
+        # learn: sigmoid begin
         y = node.output()
         return (g * (y * (1 - y)),)
+        # learn: sigmoid end
 
 
 class Softplus(Op):
@@ -138,8 +144,10 @@ class Softplus(Op):
         return xp.where(z > self.threshold, x, y).astype(x.dtype)
 
     def vjp(self, node, need, g):
+        # learn: softplus begin
         z = node.inputs[0] * self.beta
         return (where(z > self.threshold, g, g * sigmoid(z)),)
+        # learn: softplus end
 
 
 sigmoid, _tanh = Sigmoid(), Tanh()

@@ -47,8 +47,10 @@ class SumTo(Op):
         lead = x.ndim - len(self.shape)
         if lead < 0 or any(s not in (1, n) for s, n in zip(self.shape, x.shape[lead:], strict=True)):
             raise ValueError(f"sum_to: {x.shape} cannot be summed to {self.shape}")
+        # learn: sum-to begin
         along = (lead + i for i, size in enumerate(self.shape) if size == 1 and x.shape[lead + i] != 1)
         return (*range(lead), *along)
+        # learn: sum-to end
 
     def vjp(self, node, need, g):
         return (broadcast_to(g, node.inputs[0].shape),)

@@ -76,9 +76,11 @@ class Conv(ConvOp):
 
     def vjp(self, node, need, g):
         x, w, *b = node.inputs
+        # learn: conv begin
         dx = ConvInput(self.geometry)(g, w) if need[0] else None
         dw = ConvWeight(self.geometry)(x, g) if need[1] else None
         return (dx, dw, sum(g, (0, 2, 3)) if need[2] else None) if b else (dx, dw)
+        # learn: conv end
 
     def reference(self, x, w, b=None):
         x, w = Pad(self.padding(), 0)(x), self.grouped(w, 0)
@@ -107,9 +109,11 @@ class ConvInput(ConvOp):
 
     def vjp(self, node, need, h):
         g, w, *b = node.inputs
+        # learn: conv-transpose begin
         dg = Conv(self.geometry)(h, w) if need[0] else None
         dw = ConvWeight(self.geometry)(h, g) if need[1] else None
         return (dg, dw, sum(h, (0, 2, 3)) if need[2] else None) if b else (dg, dw)
+        # learn: conv-transpose end
 
     def reference(self, g, w, b=None):
         geo, pads = self.geometry, self.padding()
@@ -139,7 +143,9 @@ class ConvWeight(ConvOp):
 
     def vjp(self, node, need, v):
         x, g = node.inputs
+        # learn: conv-weight begin
         return ConvInput(self.geometry)(g, v) if need[0] else None, Conv(self.geometry)(x, v) if need[1] else None
+        # learn: conv-weight end
 
     def reference(self, x, g):
         x, g = Pad(self.padding(), 0)(x), self.grouped(g, 1)

@@ -121,9 +121,11 @@ class BatchNormGrad(Op):
         return tuple(next(grads) if n else None for n in need)
 
     def reference(self, x, w, g):
+        # learn: batch-norm-grad begin
         h, r = _standardise(x, _axes(x), self.eps)
         dx = _channel(w, x) * r * _projection(g, h, _axes(x))
         return dx, sum(g * h, _axes(x)), sum(g, _axes(x))
+        # learn: batch-norm-grad end
 
 
 class BatchNormGradGrad(Op):

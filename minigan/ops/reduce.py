@@ -348,8 +348,10 @@ def safe_norm(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     there, and what comes out is masked (the "double where").
     """
     squares = sum(input * input, dim, keepdim)
+    # learn: norm-at-zero begin
     zero = eq(squares, 0)
     return where(zero, 0.0, sqrt(where(zero, 1.0, squares)))
+    # learn: norm-at-zero end
 
 
 def norm(input: Tensor, p: float = 2, dim: Dim = None, keepdim: bool = False) -> Tensor:

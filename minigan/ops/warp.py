@@ -1,8 +1,8 @@
 """Machine room, ops: images read at the points of a grid; affine_grid and grid_sample (Jaderberg et al. 2015).
 
 A grid holds a point (x, y) for every output pixel, with -1 and 1 at the image's edges. grid_sample reads the image
-there, by `Index` and products with weights that are differentiable in the point; so derivatives of any order, in the
-image and in the grid, are those of these.
+there. Reading between pixels is linear in the image: `Sample` and its adjoint `Spread` are each other's derivative in
+it, a kernel each. In the points, their derivatives are those of the composition that `Sample.reference` states.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..autograd import Tensor, array_of
+from minigan import kernels
+
+from ..autograd import Op, Tensor, array_of, enable_grad, grad
 from ..backend import int64, on
 from .basic import cast, isnan, where
 from .elementary import clip, floor, round
@@ -70,15 +72,9 @@ def grid_sample(
         _within(_pixels(grid[..., i], n, bool(align_corners)), n, padding_mode, bool(align_corners))
         for i, n in ((1, input.shape[2]), (0, input.shape[3]))
     ]
-    frame = Pad(((0, 0), (0, 0), (1, 2), (1, 2)), 0)(input)  # what reads outside, reads zeros
     if mode == "nearest":
-        return _read(frame, *map(round, points))
-    y, x = points
-    top, left = floor(y), floor(x)
-    down, right = (unsqueeze(part, 1) for part in (y - top, x - left))
-    upper = _read(frame, top, left) * (1 - right) + _read(frame, top, left + 1) * right
-    lower = _read(frame, top + 1, left) * (1 - right) + _read(frame, top + 1, left + 1) * right
-    return upper * (1 - down) + lower * down
+        return _read(_framed(input), *map(round, points))
+    return Sample()(input, *points)
 
 
 def _pixels(at: Tensor, n: int, align_corners: bool) -> Tensor:
@@ -104,9 +100,74 @@ def _within(at: Tensor, n: int, padding_mode: str, align_corners: bool) -> Tenso
     return where(at <= 0, 0.0, where(at >= n - 1, n - 1.0, at))
 
 
+def _framed(images: Tensor) -> Tensor:
+    """With a frame of zeros: what reads outside, reads them."""
+    return Pad(((0, 0), (0, 0), (1, 2), (1, 2)), 0)(images)
+
+
 def _read(frame: Tensor, y: Tensor, x: Tensor) -> Tensor:
     """The pixels (N, C, OY, OX) at the whole numbers y and x (N, OY, OX), of images with a frame of one pixel."""
     rows, columns = (cast(at + 1, int64) for at in (y, x))
     images = np.arange(frame.shape[0]).reshape(-1, 1, 1)
     key = (ARRAY, slice(None), ARRAY, ARRAY)
     return permute(Index(key)(frame, Tensor(on(array_of(frame), images)), rows, columns), 0, 3, 1, 2)
+
+
+class Sample(Op):
+    """y = x read between the four pixels around each point (py, px), in pixels; zeros lie outside
+    dL/dx = Spread(g)
+    dL/dpy, dL/dpx: those of the reference, which holds for points from -1 to the image's size
+
+    x (N, C, H, W), py and px (N, OY, OX) of one dtype -> (N, C, OY, OX)
+    """
+
+    name = "sample"
+
+    def forward(self, x, py, px):
+        return kernels.warp.sample(x, py, px)
+
+    def prepare(self, work, inputs, outputs):
+        kernels.warp.sample(*inputs, out=outputs[0], work=work)
+
+    def reference(self, x, py, px):
+        frame, top, left = _framed(x), floor(py), floor(px)
+        down, right = (unsqueeze(part, 1) for part in (py - top, px - left))
+        upper = _read(frame, top, left) * (1 - right) + _read(frame, top, left + 1) * right
+        lower = _read(frame, top + 1, left) * (1 - right) + _read(frame, top + 1, left + 1) * right
+        return upper * (1 - down) + lower * down
+
+    def vjp(self, node, need, g):
+        x, py, px = node.inputs
+        points = super().vjp(node, (False, *need[1:]), g)[1:] if any(need[1:]) else (None, None)
+        return (Spread(x.shape[2:])(g, py, px) if need[0] else None, *points)
+
+
+class Spread(Op):
+    """x = each g, added to the four pixels around its point (py, px) as `Sample` weighs them; the adjoint
+    dL/dg = Sample(cotangent)
+    dL/dpy, dL/dpx: those of the reference
+
+    g (N, C, OY, OX), py and px (N, OY, OX) of one dtype -> (N, C, H, W); size: (H, W).
+    """
+
+    name = "spread"
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.size = size
+
+    def forward(self, g, py, px):
+        return kernels.warp.spread(g, py, px, self.size)
+
+    def prepare(self, work, inputs, outputs):
+        kernels.warp.spread(*inputs, self.size, out=outputs[0], work=work)
+
+    def reference(self, g, py, px):
+        blank = Tensor(on(array_of(g), np.zeros((*g.shape[:2], *self.size), g.dtype))).requires_grad_()
+        with enable_grad():
+            (spread,) = grad(Sample().reference(blank, py, px), blank, g, create_graph=True)
+        return spread
+
+    def vjp(self, node, need, cotangent):
+        _, py, px = node.inputs
+        points = super().vjp(node, (False, *need[1:]), cotangent)[1:] if any(need[1:]) else (None, None)
+        return (Sample()(cotangent, py, px) if need[0] else None, *points)

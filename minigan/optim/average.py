@@ -32,7 +32,9 @@ class WeightAverage:
             average.assign(b)
 
     def _move(self, count: int, *arrays: np.ndarray) -> None:
+        # learn: weight-average begin
         self.updates += 1
         factor = min(self.decay, (1 + self.updates) / (10 + self.updates))
         for average, p in zip(arrays[:count], arrays[count:], strict=True):
             average += (p - average) * p.dtype.type(1 - factor)
+        # learn: weight-average end

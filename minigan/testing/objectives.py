@@ -209,6 +209,7 @@ def _tiny(name: str, seed: int, attempt: int, changes: dict) -> Trainer:
     for module in trainer.trained().values():
         _drawn(module, rng)
     trainer.double()
+    trainer.constants = {}
     trainer.anneal()
     trainer.feed()
     for layer in (layer for network in trainer.trained().values() for layer in network.modules()):

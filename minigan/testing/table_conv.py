@@ -1,4 +1,4 @@
-"""The op table, images: convolution in its three forms, pooling, resampling."""
+"""The op table, images: convolution in its three forms and modulated, pooling, resampling."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from minigan.kernels.geometry import ConvGeometry
 
 from ..autograd import tensor as make
 from ..ops import conv as ops_conv
+from ..ops import modulate as ops_modulate
+from ..ops import reduce as ops_reduce
 from ..ops import resample as ops_resample
 from .opcase import DISTINCT, BadCall, OpCase, call
 
@@ -185,6 +187,69 @@ CONVOLUTIONS = (
 )
 
 
+def _filters_of_samples(x, weight, style, bias=None, stride=1, padding=0, demodulate=True, eps=1e-8):
+    """`modulated_conv2d` as its paper states it: every sample is a group of one convolution with filters of its own."""
+    (n, c, height, width), outs = x.shape, weight.shape[0]
+    filters = weight.reshape(1, *weight.shape) * style.reshape(n, 1, c, 1, 1)
+    if demodulate:
+        filters = filters / (ops_reduce.sum(filters * filters, (2, 3, 4), keepdim=True) + eps).sqrt()
+    filters = filters.reshape(n * outs, c, *weight.shape[2:])
+    y = ops_conv.conv2d(x.reshape(1, n * c, height, width), filters, None, stride, padding, groups=n)
+    y = y.reshape(n, outs, *y.shape[2:])
+    return y if bias is None else y + bias.reshape(1, outs, 1, 1)
+
+
+def _torch_filters_of_samples(torch, x, weight, style, bias=None, stride=1, padding=0, demodulate=True, eps=1e-8):
+    """The same in PyTorch, a sample at a time."""
+    filters = weight[None] * style[:, None, :, None, None]
+    if demodulate:
+        filters = filters / (filters.pow(2).sum((2, 3, 4), keepdim=True) + eps).sqrt()
+    each = [torch.nn.functional.conv2d(x[i : i + 1], filters[i], bias, stride, padding) for i in range(len(x))]
+    return torch.cat(each) if each else torch.nn.functional.conv2d(x, weight, bias, stride, padding)
+
+
+def _refused(message: str, *arguments, exception: type[Exception] = ValueError, **settings) -> BadCall:
+    return BadCall(
+        lambda: ops_modulate.modulated_conv2d(*arguments, **settings), exception, f"modulated_conv2d: {message}"
+    )
+
+
+MODULATION = (
+    OpCase(
+        "modulated_conv2d",
+        ops_modulate.modulated_conv2d,
+        (
+            call((2, 2, 3, 4), (3, 2, 3, 2), (2, 2), (3,), padding=1),
+            call((3, 2, 4, 4), (2, 2, 1, 1), (3, 2), demodulate=False),
+            call((2, 3, 5, 4), (2, 3, 3, 3), (2, 3), stride=2, padding=(1, 0), eps=0.5),
+            call((1, 1, 3, 3), (1, 1, 3, 3), (1, 1), padding=1),
+        ),
+        _torch_filters_of_samples,
+        _filters_of_samples,
+        edge=(
+            call((0, 2, 3, 4), (3, 2, 2, 2), (0, 2), (3,)),
+            call((1, 1, 1, 1), (1, 1, 1, 1), (1, 1)),
+        ),
+        error_inputs=(
+            _refused(r"input must be \(N, C, H, W\)", _image(3, 4, 5), make(FILTER), _image(1, 3)),
+            _refused(r"input has 3 channels, weight expects 4 \(input", make(IMAGE), _image(2, 4, 3, 3), _image(1, 3)),
+            _refused(r"style has shape \(1, 2\), expected \(1, 3\) for input", make(IMAGE), make(FILTER), _image(1, 2)),
+            _refused(r"bias has shape \(3,\), expected \(2,\)", make(IMAGE), make(FILTER), _image(1, 3), _image(3)),
+            _refused("eps must not be negative, got -1", make(IMAGE), make(FILTER), _image(1, 3), eps=-1.0),
+            _refused(
+                "operands must share one floating dtype",
+                make(IMAGE),
+                make(FILTER),
+                _image(1, 3, dtype=np.float64),
+                exception=TypeError,
+            ),
+            _refused("stride must be an integer", make(IMAGE), make(FILTER), _image(1, 3), stride=0),
+            _refused(r"the kernel \(3, 2\)", _image(1, 3, 2, 2), make(FILTER), _image(1, 3)),
+        ),
+    ),
+)
+
+
 def _no_ceil(op: str) -> BadCall:
     return BadCall(
         lambda: getattr(ops_resample, op)(make(IMAGE), 2, ceil_mode=True),
@@ -319,4 +384,4 @@ RESAMPLING = (
     ),
 )
 
-CASES = (*CONVOLUTIONS, *POOLING, *RESAMPLING)
+CASES = (*CONVOLUTIONS, *MODULATION, *POOLING, *RESAMPLING)

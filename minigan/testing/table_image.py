@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..autograd import tensor as make
+from ..gan import augment
 from ..ops import conv as ops_conv
 from ..ops import resample as ops_resample
 from ..ops import unfold as ops_unfold
@@ -227,4 +228,82 @@ WARPS = (
     ),
 )
 
-CASES = (*ROWS, *WINDOWS, *WARPS)
+ROUND = np.array([[[0.3, 1.6], [2.2, -0.4]]])
+"""Points (1, 2, 2) between the pixels, one outside."""
+
+
+def _spread(torch, g, py, px, size):
+    n, c, h, w = g.shape
+    x = torch.zeros(n, c, *size, dtype=g.dtype)
+    y0, x0 = py.detach().floor().long(), px.detach().floor().long()
+    for dy in (0, 1):
+        for dx in (0, 1):
+            y, column = y0 + dy, x0 + dx
+            weight = (1 - (py - y).abs()) * (1 - (px - column).abs())
+            inside = (y >= 0) & (y < size[0]) & (column >= 0) & (column < size[1])
+            place = (y.clamp(0, size[0] - 1) * size[1] + column.clamp(0, size[1] - 1)).reshape(n, 1, -1)
+            add = torch.where(inside, weight, torch.zeros((), dtype=g.dtype))[:, None] * g
+            x = x.reshape(n, c, -1).scatter_add(2, place.expand(n, c, -1), add.reshape(n, c, -1)).reshape(n, c, *size)
+    return x
+
+
+NUMBERS = np.array([[0.13, 0.72, 0.41], [0.88, 0.35, 0.57]])
+
+
+def _colour(torch, x, numbers):
+    brightness, saturation, contrast = numbers.reshape(-1, 3, 1, 1, 1).unbind(1)
+    x = x + brightness - 0.5
+    if x.shape[1] > 1:
+        x = (x - x.mean(1, keepdim=True)) * 2 * saturation + x.mean(1, keepdim=True)
+    middle = x.mean((1, 2, 3), keepdim=True)
+    return (x - middle) * (contrast + 0.5) + middle
+
+
+def _translation(torch, x, numbers):
+    shift = ((numbers - 0.5) / 2).reshape(-1, 2, 1)
+    theta = torch.cat([torch.eye(2, dtype=x.dtype).expand(len(x), 2, 2), shift], 2)
+    grid = torch.nn.functional.affine_grid(theta, x.shape, align_corners=False)
+    return torch.nn.functional.grid_sample(x, grid, align_corners=False)
+
+
+def _cutout(torch, x, numbers):
+    sizes = zip(x.shape[2:], numbers.T, strict=True)
+    rows, columns = (((torch.arange(n) + 0.5) / n - u[:, None]).abs() < 0.25 for n, u in sizes)
+    return x * ~(rows[:, None, :, None] & columns[:, None, None, :])
+
+
+AUGMENTATIONS = (
+    OpCase(
+        "augment.colour",
+        augment.colour,
+        (call((2, 3, 2, 3), (2, 3)), call((2, 1, 2, 2), numbers=NUMBERS)),
+        _colour,
+    ),
+    OpCase(
+        "augment.translation",
+        augment.translation,
+        (call((2, 2, 5, 4), numbers=NUMBERS[:, :2]), call((2, 1, 8, 8), NUMBERS[:, 1:])),
+        _translation,
+        torch_order=1,  # PyTorch has no second derivative of grid_sample
+    ),
+    OpCase(
+        "augment.cutout",
+        augment.cutout,
+        (call((2, 2, 5, 4), numbers=NUMBERS[:, :2]),),
+        _cutout,
+        error_inputs=(BadCall(lambda: augment.augmentations("color"), ValueError, "unknown augmentation 'color'"),),
+    ),
+)
+"""What D is shown (gan/augment.py): to third order, so that a penalty on the slope at the images passes through."""
+
+ADJOINT = (
+    OpCase(
+        "spread",
+        lambda g, py, px, size: ops_warp.Spread(size)(g, py, px),
+        (call((1, 2, 2, 2), ROUND, ROUND.transpose(0, 2, 1) + 0.25, size=(3, 4)),),
+        _spread,
+    ),
+)
+"""The adjoint of reading between pixels, which grid_sample's rules call."""
+
+CASES = (*ROWS, *WINDOWS, *WARPS, *AUGMENTATIONS, *ADJOINT)

@@ -161,7 +161,7 @@ def test_help_of_a_system(name):
     output = run("train", "--out", "wgan", name, "--help").output
     flags = set(re.findall(r"^  --([a-z0-9-]+)", output, re.M))
     own = {option.replace("_", "-") for option in row.takes}
-    assert flags == own | {"json", "out", "resume", "fast-dev-run", "report", "log"}
+    assert flags == own | {"json", "out", "resume", "fast-dev-run", "report", "log", "ranks", "fast-sum"}
     groups = {f.metadata["group"] for f in fields(row.options) if "help" in f.metadata}
     assert all(f"\n{group}:\n" in output for group in groups)
     letters = "".join(output.split())

@@ -25,6 +25,12 @@ def call(*words: str):
     return CliRunner().invoke(main, ["docs", *words], catch_exceptions=False, env={"COLUMNS": "100"})
 
 
+def unmarked(definition) -> str:
+    """The source as Python has it, without the marks of exercises."""
+    lines = inspect.getsource(definition).splitlines(keepends=True)
+    return "".join(line for line in lines if not line.lstrip().startswith("# learn: "))
+
+
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_a_chapter_is_up_to_date(name, tmp_path, monkeypatch):
     """Its quotations and its outputs; `python -m minigan.docs.book` mends a chapter that is not."""
@@ -86,14 +92,15 @@ def test_an_unknown_chapter_is_one_clear_error():
 
 def test_quotations_are_the_source_s():
     """Functions and classes as inspect has them; a method below its class's first line; C to its closing brace."""
-    assert book.quotation("minigan/ops/basic.py", ["sum_to"]) == inspect.getsource(sum_to)
-    assert book.quotation("minigan/ops/act.py", ["LeakyRelu"]) == inspect.getsource(LeakyRelu)
+    assert book.quotation("minigan/ops/basic.py", ["sum_to"]) == unmarked(sum_to)
+    assert book.quotation("minigan/ops/act.py", ["LeakyRelu"]) == unmarked(LeakyRelu)
+    assert "learn:" not in book.quotation("minigan/ops/basic.py", ["SumTo"])
     method = book.quotation("minigan/ops/act.py", ["LeakyRelu.vjp"])
-    assert method == "class LeakyRelu(Op):\n    ...\n\n" + inspect.getsource(LeakyRelu.vjp)
+    assert method == "class LeakyRelu(Op):\n    ...\n\n" + unmarked(LeakyRelu.vjp)
     kernel = book.quotation("kernels/conv.cu", ["forward_rows_kernel"])
     assert kernel.startswith('extern "C" __global__ void\nforward_rows_kernel(') and kernel.endswith("\n}\n")
     example = import_module("minigan.examples.00_scalar_engine")
-    assert book.quotation("examples/00_scalar_engine.py", ["grad"]) == inspect.getsource(example.grad)
+    assert book.quotation("examples/00_scalar_engine.py", ["grad"]) == unmarked(example.grad)
     for path in ("minigan/ops/act.py", "kernels/conv.cu"):
         with pytest.raises(LookupError, match=f"{path} defines no Nothing"):
             book.quotation(path, ["Nothing"])

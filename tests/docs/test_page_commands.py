@@ -157,8 +157,9 @@ def on_a_run(words, world):
     system = "wgan-gp"
     if words[0] == "translate":
         system = "stargan" if "--set" in words else "cyclegan"
-    elif words[0] == "traverse":
-        system = "cgan"
+    else:
+        systems = {"traverse": "cgan", "draw": "text2image", "upscale": "srgan", "film": "nextframe"}
+        system = systems.get(words[0], system)
     few = ["-n", "20"] if words[0] == "eval" else []  # the last one holds
     world.call(words[0], world.run_of(system), *words[2:], *few)
 
@@ -303,6 +304,17 @@ def extra_of_pip(words, world):
     assert what in (".", "minigan") and (extra is None or extra in PROJECT["project"]["optional-dependencies"])
 
 
+def exercise(words, world):
+    """`minigan learn`: in a folder of its own; the exercise that `reset` names is begun first. `watch` does not end."""
+    folder = ["--dir", str(world.folder / "learn")]
+    if "watch" in words:
+        world.call("learn", "watch", "--help")
+        return
+    if "reset" in words:
+        world.call("learn", words[-1], *folder)
+    world.call(*words, *folder)
+
+
 def site(words, world):
     """`mkdocs`: its configuration is there. The site is built by hand, with the docs extra."""
     assert words[0] in ("build", "serve") and (ROOT / words[words.index("-f") + 1]).is_file()
@@ -324,6 +336,11 @@ def literal(words, world):
     """Of the shell or of Python: nothing of minigan's to try."""
 
 
+def only_parsed(words: list[str], world) -> None:
+    """The words and options are the command's; what it does on a run is tried in tests/gan/latents."""
+    parsed(list(words))
+
+
 KINDS: dict[str, Callable] = {
     "minigan train": dry_training,
     "minigan sample": on_a_run,
@@ -333,15 +350,25 @@ KINDS: dict[str, Callable] = {
     "minigan strip": on_a_run,
     "minigan watch": on_a_run,
     "minigan compare": on_two_runs,
+    "minigan arithmetic": only_parsed,
+    "minigan ascend": only_parsed,
+    "minigan search": only_parsed,
+    "minigan edit": only_parsed,
+    "minigan entanglement": only_parsed,
     "minigan report": on_a_run,
     "minigan export": exported,
     "minigan graph": looked_into,
     "minigan trace": looked_into,
     "minigan translate": on_a_run,
+    "minigan draw": on_a_run,
+    "minigan upscale": on_a_run,
+    "minigan film": on_a_run,
     "minigan toy": toy_points,
     "minigan data": data_set,
     "minigan classifier": options_only,
     "minigan scoreboard": options_only,
+    "minigan grid": options_only,
+    "minigan modes": options_only,
     "minigan results": options_only,
     "minigan bench": options_only,
     "minigan nightly": options_only,
@@ -349,6 +376,7 @@ KINDS: dict[str, Callable] = {
     "minigan doctor": diagnosis,
     "minigan cudasim": simulation,
     "minigan lab": as_it_is,
+    "minigan learn": exercise,
     "minigan docs": documentation,
     "minigan list": as_it_is,
     "minigan systems": as_it_is,

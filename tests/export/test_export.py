@@ -46,7 +46,7 @@ def own(network, arrays):
     return [y.numpy() for y in (result if isinstance(result, (tuple, list)) else (result,))]
 
 
-QUICK = {"infogan", "gan", "hinge", "stargan"}
+QUICK = {"infogan", "gan", "hinge", "stargan", "text2image"}
 """Between them they have every kind of layer and of op."""
 
 
@@ -85,6 +85,7 @@ FORMULAS = {
     "one column": lambda x: x[:, -1],
     "where": lambda x: mg.where(x > 0, x, -2 * x),
     "a constant of each row": lambda x: x + mg.full((len(x), 1), 3.0),
+    "a mean over rows": lambda x: x - x.mean(0, keepdim=True) / mg.tensor(float(len(x))),
     "two new axes": lambda x: x.reshape(-1, 2, 3).permute(0, 2, 1) @ mg.ones(2, 4),
     "rsqrt, exp, log": lambda x: (x.exp() + 1).rsqrt() + (x.abs() + 1).log(),
     "softplus, sigmoid, tanh": lambda x: mg.functional.softplus(x) * x.sigmoid() + x.tanh(),
@@ -102,6 +103,18 @@ def test_formulas(name):
     model = graphs.exported(network, [x], ["x"])
     assert graphs.difference(model, network, [x]) < 1e-6
     assert graphs.difference(model, network, [x[:1]]) < 1e-6
+
+
+def test_a_mean_over_rows_in_pytorch():
+    """A count of rows, and one row that all others get, follow the number of rows that come."""
+    torch = pytest.importorskip("torch")
+    x = np.random.default_rng(0).standard_normal((7, 6)).astype(np.float32)
+    network = Formula(lambda x: mg.cat([x, mg.broadcast_to((x * x).mean(0, keepdim=True), x.shape)], 1))
+    result, space = lines.rebuilt(network, [x], ["x"]), {}
+    exec(result.code, space)
+    for rows in (1, 7):
+        answer = space["Network"]()(torch.from_numpy(x[:rows]))
+        np.testing.assert_allclose(answer.numpy(), own(network, [x[:rows]])[0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("geometry", [(4, 2, 1, 1, 1, 0), (3, 1, 0, 2, 1, 0), (3, 2, 1, 1, 2, 1), (5, 3, 2, 1, 1, 2)])
@@ -124,6 +137,7 @@ def test_convolutions(geometry):
         (lambda x: x.cumsum(1), "cumsum in Formula cannot be expressed: there is no rule"),
         (lambda x: x[1:], "index in Formula cannot be expressed: an index along the rows"),
         (lambda x: x * mg.arange(len(x)).reshape(-1, 1), "a constant of it depends on the number of rows"),
+        (lambda x: x * float(len(x) ** 2), "a constant of it depends on the number of rows"),
         (lambda x: mg.cat([x, x[:1]], 0), "neither fixed nor the rows'|an index along the rows"),
         (lambda x: x + 1 if len(x) == 2 else x * 2, "other ops for another number of rows"),
     ],

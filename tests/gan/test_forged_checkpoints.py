@@ -71,7 +71,8 @@ def forgeries(record: dict) -> Iterator[tuple[str, dict]]:
         old = record
         for key in path:
             old = old[key]
-        if path[-1] not in (*FREE, 0) and "options" not in path[:-1]:  # an option of a later version has its default
+        figure = "tick" in path[:-1] and path[-1] != "step"  # a lazy penalty is not in every row
+        if path[-1] not in (*FREE, 0) and "options" not in path[:-1] and not figure:  # options have defaults
             yield f"no {name}", forge(record, path, lambda inner, key: inner.pop(key))
         for value in VALUES:
             number = type(value) in (int, float) and (0 if "tick" not in path else -1) <= value < 1e300

@@ -61,7 +61,8 @@ def test_bad_input_is_named(shape, latent, columns, told):
 def test_interpolate_draws_every_system_with_latents(name, tmp_path, monkeypatch):
     """After one step: a row a pair; the same seed gives the same picture, another seed another."""
     monkeypatch.chdir(tmp_path)
-    small = {"steps": 0, "batch_size": 4, "base": 2, "latent": 4}
+    base = 64 if name == "dvbpr" else 2  # narrow, its eight layers of weights near 0 give grey at the start
+    small = {"steps": 0, "batch_size": 4, "base": base, "latent": 4}
     run = Run.create(options_for(name, **small))
     run._snapshot()
     made = []
@@ -85,4 +86,4 @@ def test_interpolate_refuses_systems_without_latents(name, tmp_path, monkeypatch
     run = Run.create(options_for(name, steps=0, base=2))
     run._snapshot()
     result = CliRunner().invoke(main, ["interpolate", "latest"])
-    assert result.exit_code == 2 and f"{name} translates images and has no latents" in result.output
+    assert result.exit_code == 2 and f"{name} has no latents to go between" in result.output

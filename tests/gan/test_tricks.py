@@ -41,8 +41,9 @@ def test_penalties_of_a_quadratic_critic(name, rng):
     row = penalty(name)
     value, norm = row(lambda x: (x * x).sum((1, 2)) * a / 2, real, fake, eps)
     mixed = eps.data * real.data + (1 - eps.data) * fake.data
-    at = {"r1": real.data, "r2": fake.data}.get(name, mixed)
-    n = np.linalg.norm(at.reshape(6, -1), axis=1)
+    both = np.concatenate([real.data, fake.data])
+    at = {"r1": real.data, "r2": fake.data, "r1+r2": both}.get(name, mixed)
+    n = np.linalg.norm(at.reshape(len(at), -1), axis=1)
     s = 1.3 * n
     value_by_hand, slope = {
         "two-sided": ((s - 1) ** 2, 2 * (s - 1) * n),
@@ -50,6 +51,7 @@ def test_penalties_of_a_quadratic_critic(name, rng):
         "zero-centred": (s**2, 2 * s * n),
         "r1": (s**2 / 2, s * n),
         "r2": (s**2 / 2, s * n),
+        "r1+r2": (s**2, 2 * s * n),  # half the mean over reals and half that over samples are the mean over both
     }[name]
     assert norm.item() == pytest.approx(s.mean(), rel=1e-12)
     assert value.item() == pytest.approx(value_by_hand.mean(), rel=1e-12)
@@ -65,13 +67,15 @@ def test_penalties_of_a_network_equal_torch(name, rng, torch):
     real, fake, eps = rng.standard_normal((7, 2)), rng.standard_normal((7, 2)), rng.random((7, 1))
     row = penalty(name)
     value, _ = row(lambda x: ours(x)[:, 0], mg.tensor(real), mg.tensor(fake), mg.tensor(eps))
-    at = {"r1": real, "r2": fake}.get(name, eps * real + (1 - eps) * fake)
+    both = np.concatenate([real, fake])
+    at = {"r1": real, "r2": fake, "r1+r2": both}.get(name, eps * real + (1 - eps) * fake)
     x = torch.tensor(at, requires_grad=True)
     (g,) = torch.autograd.grad(theirs(x).sum(), x, create_graph=True)
     n = g.norm(dim=1)
     one = torch.clamp(n - 1, min=0)
     expected = {
         "two-sided": (n - 1) ** 2, "one-sided": one**2, "zero-centred": n**2, "r1": n**2 / 2, "r2": n**2 / 2,
+        "r1+r2": n**2,
     }[name].mean()  # fmt: skip
     assert value.item() == pytest.approx(expected.item(), rel=1e-12)
     weights = [p for n, p in ours.named_parameters() if not n.endswith("2.bias")]

@@ -38,6 +38,7 @@ CASES = [
     ("f-kl", "zero-centred", ("feature-matching",), "ring"),
     ("non-saturating", "r1", ("consensus",), "grid"),
     ("relativistic", "none", ("lookahead", "batch-norm"), "ring"),
+    ("relativistic", "r1+r2", (), "ring"),
     ("least-squares", "two-sided", ("virtual-batch-norm",), "spiral"),
 ]
 

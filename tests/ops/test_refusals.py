@@ -62,6 +62,7 @@ CALLS = {
     **dict.fromkeys(("moveaxis", "movedim", "swapaxes", "swapdims"), (X, 0, 1)), "select": (X, 1, 0),
     "conv2d": (IMAGE, KERNEL, floats(4), 1, 1, 1, 1), "conv_transpose2d": (IMAGE, KERNEL, floats(4), 1, 1, 0, 1, 1),
     "conv1d": (LINE, ROW, floats(4), 1, 1, 1, 1), "conv_transpose1d": (LINE, ROW, floats(4), 1, 1, 0, 1, 1),
+    "modulated_conv2d": (IMAGE, KERNEL, floats(1, 4), floats(4), 1, 1, True, 1e-8),
     "linear": (X, SQUARE, VECTOR), "avg_pool2d": (IMAGE, 2, 2, 0), "max_pool2d": (IMAGE, 2, 2, 0, 1),
     "adaptive_avg_pool2d": (IMAGE, (2, 3)), "interpolate": (IMAGE, (3, 5), None, "bilinear", False),
     "pixel_shuffle": (IMAGE, 2), "pixel_unshuffle": (IMAGE, 2), "unfold": (IMAGE, 2, 1, 0, 1),

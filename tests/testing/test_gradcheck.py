@@ -439,8 +439,8 @@ def test_a_certificate_of_any_loss_penalty_and_network(changes):
 
 
 def test_an_unknown_model():
-    with pytest.raises(ValueError, match="unknown system 'stylegan'"):
-        certificate.certify_model("stylegan")
+    with pytest.raises(ValueError, match="unknown system 'biggan'"):
+        certificate.certify_model("biggan")
 
 
 def test_rows_print_themselves():

@@ -29,15 +29,15 @@ def diagnose_run(folder: Path) -> tuple[list[Finding], list[str]]:
         raise ValueError(
             f"doctor: {folder} has no figures yet (stats.jsonl is missing or empty); train it for 25 steps"
         )
-    findings = [*of_course(rows), *_raised(folder)]
+    findings = [*of_course(rows, options.get("penalty", "two-sided")), *_raised(folder)]
     if len(rows) >= FEW and not any(f.name == "not-finite" for f in findings):  # a new generator draws one grey image
         with suppress(Exception):  # no checkpoint yet, or of another version: the course is all there is
             findings += of_samples(*_samples(folder))
     return findings, [f"{options.get('system', 'a run')}, {rows[-1]['step']} steps, {len(rows)} rows of figures"]
 
 
-def of_course(rows: list[dict]) -> Iterator[Finding]:
-    """Findings from the course of the figures."""
+def of_course(rows: list[dict], penalty: str = "two-sided") -> Iterator[Finding]:
+    """Findings from the course of the figures; `penalty` is the run's row of PENALTIES."""
     last = rows[-max(FEW, len(rows) // 4) :]
     step = int(rows[-1]["step"])
 
@@ -64,7 +64,7 @@ def of_course(rows: list[dict]) -> Iterator[Finding]:
             f"D says {np.median(real):.4f} to reals and {np.median(fake):.2g} to fakes in the last {len(real)} rows"
         )
         yield Finding("critic-saturated", evidence)
-    slopes = column("gradient_norm", last)
+    slopes = column("gradient_norm", last) if penalty == "two-sided" else np.empty(0)  # others pull elsewhere
     if len(slopes) and (np.median(slopes) > 3 or np.median(slopes) < 0.2) and len(column("penalty")):
         evidence = (
             f"the mean slope of the critic is {np.median(slopes):.3g} in the last {len(slopes)} rows; it is held to 1"

@@ -19,14 +19,15 @@ import numpy as np
 from ... import checkpoint, nn, optim
 from ...autograd import Tensor, no_grad, tensor
 from ...backend import Generator
-from ...data import ASSETS, Dataset, Loader, absolute, resize, slug, to_unit
+from ...data import ASSETS, DATASETS, Dataset, Loader, absolute, resize, slug, to_unit
 from ...data.folder import PREFIX
 from ...data.sources import cache_folder
 from ...functional import cross_entropy, dropout, leaky_relu
 from ...nn import init
+from ...ops.index import cat
 
 Module = TypeVar("Module", bound=nn.Module)
-SIZE = 32
+SIZE, STACKED = 32, "stacked"
 STREAM = 101
 
 
@@ -58,6 +59,37 @@ class Classifier(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits (N, classes)."""
         return self.last(dropout(self.features(x), 0.3, self.training, self.random))
+
+
+class ChannelClassifier(nn.Module):
+    """A classifier of grey images for stacks (N, C, 32, 32) of C of them: each channel is judged by itself.
+
+    The classes are those of the channels together, K^C of them in the order of their digits; the probability of one is
+    the product of its channels', so its logit is their sum.
+    """
+
+    def __init__(self, each: Classifier, channels: int = 3) -> None:
+        super().__init__()
+        self.each, self.channels = each, channels
+
+    def features(self, x: Tensor) -> Tensor:
+        """(N, C F): those of the channels side by side."""
+        if x.shape[1] != self.channels:
+            raise ValueError(f"ChannelClassifier: images have {x.shape[1]} channels, expected {self.channels}")
+        return cat([self.each.features(x[:, c : c + 1]) for c in range(self.channels)], 1)
+
+    def last(self, features: Tensor) -> Tensor:
+        """Logits (N, K^C) of features."""
+        width = features.shape[1] // self.channels
+        parts = [self.each.last(features[:, c * width : (c + 1) * width]) for c in range(self.channels)]
+        total = parts[0]
+        for part in parts[1:]:
+            total = (total.unsqueeze(2) + part.unsqueeze(1)).flatten(1)
+        return total
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (N, K^C)."""
+        return self.last(self.features(x))
 
 
 def train(
@@ -156,8 +188,18 @@ def load(data: str, folder: Path | None = None) -> tuple[Classifier, dict]:
     """(classifier, what was saved about it) for a data set: the one in `folder`, else the shipped one, else the one
     that `minigan classifier` trained here.
 
-    Raises ValueError if there is none for this data set, CheckpointError if the file is damaged.
+    That of `stacked` is the digits' on each channel; a stack is right where all its channels are, which are drawn
+    independently. Raises ValueError if there is none for this data set, CheckpointError if the file is damaged.
     """
+    if data == STACKED:
+        each, record = load("digits", folder)
+        names, accuracy = DATASETS[STACKED].class_names, record["held_out_accuracy"] ** 3
+        return ChannelClassifier(each).eval(), record | {
+            "data": data,
+            "classes": list(names),
+            "channels": 3,
+            "held_out_accuracy": accuracy,
+        }
     if folder is None:
         shipped = ASSETS / f"classifier-{slug(data)}"
         folder = shipped if shipped.is_dir() else kept(data)

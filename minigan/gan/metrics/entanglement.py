@@ -12,7 +12,7 @@ behind a random rotation of its latents, which leaves its images' distribution a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,25 +44,36 @@ def entanglement(
     z = np.asarray(z)
     if z.ndim != 2 or len(z) < 2:
         raise ValueError(f"entanglement: needs base latents (N, L) with N at least 2, got {z.shape}")
-    different = []
+    pairs = []
     for j in range(z.shape[1]):
         ends = []
         for side in (-reach, reach):
             moved = z.copy()
             moved[:, j] = side
             ends.append(np.asarray(attributes_of(images_of(moved))))
-        if ends[0].ndim != 2 or len(ends[0]) != len(z):
-            raise ValueError(f"entanglement: attributes must be (N, K) for N = {len(z)} images, got {ends[0].shape}")
-        different.append(ends[0] != ends[1])
+        pairs.append(ends)
+    return of_ends(pairs, len(z), resamples)
+
+
+def of_ends(pairs: Sequence[Sequence[np.ndarray]], count: int, resamples: int = 200) -> Entanglement:
+    """The same from the attributes (count, K) of images at both ends of each latent's way, L pairs of them, for codes
+    that do not go from -reach to reach. Raises ValueError likewise."""
+    different = []
+    for first, last in pairs:
+        if first.ndim != 2 or len(first) != count or first.shape != last.shape:
+            raise ValueError(f"entanglement: attributes must be (N, K) for N = {count} images, got {first.shape}")
+        different.append(first != last)
     moves = np.array(different, float)  # (L, N, K)
     changes = moves.mean(1)
     if not changes.any():
         raise ValueError("entanglement: no latent moves any attribute; take a larger reach, or another generator")
     random = np.random.default_rng(0)
-    draws = [moves[:, random.integers(len(z), size=len(z))].mean(1) for _ in range(resamples)]
+    draws = [moves[:, random.integers(count, size=count)].mean(1) for _ in range(resamples)]
     spread = [_mean_factors(c) for c in draws if c.any()]
-    low, high = np.quantile(spread, (0.025, 0.975))
-    return Entanglement(_mean_factors(changes), (float(low), float(high)), _factors(changes), changes)
+    low, middle, high = np.quantile(spread, (0.025, 0.5, 0.975))
+    value = _mean_factors(changes)
+    # Base latents drawn again are fewer different ones, which lowers the number: the interval keeps its width alone.
+    return Entanglement(value, (float(value - middle + low), float(value - middle + high)), _factors(changes), changes)
 
 
 def _factors(changes: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...data import Dataset, Info
-from . import attributes, classifier, null_models, report
+from . import attributes, classifier, modes, null_models, report
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,11 @@ def observe_classes(
         {"held_out_accuracy": judge.accuracy, **scores.as_dict()},
         [f"{scores.line()}; the judge is right on {judge.accuracy:.1%} of the held-out images"],
     )
-    if details:
+    if len(dataset.class_names) > modes.MANY:
+        figures, lines = modes.observe_modes(images, judge.model, dataset, seed, details)
+        observation.figures.update(figures)
+        observation.lines[:0] = lines
+    elif details:
         shares = zip(dataset.class_names, scores.histogram, strict=True)
         observation.lines.append("shares: " + "  ".join(f"{name} {share:.1%}" for name, share in shares))
     if details and min(len(images), len(dataset.held_out)) < 10:

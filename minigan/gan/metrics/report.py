@@ -2,7 +2,8 @@
 
 With p(y|x) its probabilities and p(y) their mean over the samples:
     confident share    of samples whose largest p(y|x) exceeds 0.9
-    class histogram    share of samples per class, by largest p(y|x); a class is present above 0.5 %
+    class histogram    share of samples per class, by largest p(y|x); a class is present above 0.5 %, and of 200 classes
+                       or more with one sample
     classifier score   exp E KL(p(y|x) || p(y)), between 1 and the number of classes: the inception score's form
                        (Salimans et al. 2016)
     distances          of the 64 features before the last layer: Frechet, kernel, precision and recall, density and
@@ -112,7 +113,7 @@ def evaluate(
         samples=len(images),
         classes=classes,
         confident=_confident(probabilities),
-        present=int((histogram > PRESENT).sum()),
+        present=_present(histogram),
         histogram=[round(float(h), 6) for h in histogram],
         largest_class=float(histogram.max()),
         score=classifier_score(probabilities),
@@ -190,7 +191,7 @@ def _measured(
         score = bootstrap(
             lambda rows: classifier_score(probabilities[rows]), count, classifier_score(probabilities), seed=seed
         )
-        present = float((_histogram(probabilities) > PRESENT).sum())
+        present = float(_present(_histogram(probabilities)))
         classes = {"present": Interval(present, present, present), "score": score}
     return Details(
         samples=count,
@@ -242,6 +243,11 @@ def inside_classes(
 def _histogram(probabilities: np.ndarray) -> np.ndarray:
     """The share of samples of each class, by largest probability."""
     return np.bincount(probabilities.argmax(1), minlength=probabilities.shape[1]) / len(probabilities)
+
+
+def _present(histogram: np.ndarray) -> int:
+    """How many classes are present; a share that each of very many cannot have is not asked of them."""
+    return int((histogram > (PRESENT if PRESENT * len(histogram) < 1 else 0)).sum())
 
 
 def _judged(model: Classifier, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

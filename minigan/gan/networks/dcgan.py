@@ -73,6 +73,38 @@ class DCGANCritic(nn.Module):
         """One number per image of x (N, C, H, W)."""
         return self.main(x).reshape(x.shape[0])
 
+    @property
+    def last(self) -> nn.Module:
+        """The layer that makes the number."""
+        return self.main[-1]
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the last layer takes for images (N, C, H, W): (N, F), F the size of its weight."""
+        for layer in list(self.main)[:-1]:
+            x = layer(x)
+        return x.reshape(x.shape[0], -1)
+
+    def score(self, features: Tensor) -> Tensor:
+        """What the last layer makes of features (N, F): (N,)."""
+        count = features.shape[0]
+        return self.last(features.reshape(count, *self.last.weight.shape[1:])).reshape(count)
+
+
+class PoolingCritic(DCGANCritic):
+    """The same widths without what keeps gradients dense: 3x3 convolutions, ReLU, the maximum of each 2x2 pixels. For
+    images (N, channels, size, size)."""
+
+    def __init__(self, channels: int = 1, size: int = 32, base: int = 64, norm: bool = False) -> None:
+        nn.Module.__init__(self)
+        layers: list[nn.Module] = []
+        width = channels
+        for k in range(levels_of(size, "PoolingCritic")):
+            layers += [nn.Conv2d(width, base << k, 3, 1, 1, bias=not norm or not k)]
+            width = base << k
+            layers += [nn.BatchNorm2d(width)] if norm and k else []
+            layers += [nn.ReLU(), nn.MaxPool2d(2)]
+        self.main = nn.Sequential(*layers, nn.Conv2d(width, 1, 4, 1, 0))
+
 
 def dcgan_init_(module: nn.Module, generator: Generator) -> nn.Module:
     """DCGAN's start: convolutions normal(0, 0.02), batch-norm weights normal(1, 0.02), all biases zero. Returns the
@@ -80,7 +112,7 @@ def dcgan_init_(module: nn.Module, generator: Generator) -> nn.Module:
     for m in module.modules():
         if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
             init.normal_(m.weight, 0.0, 0.02, generator)
-        elif isinstance(m, nn.BatchNorm2d):
+        elif isinstance(m, nn.BatchNorm2d) and m.weight is not None:
             init.normal_(m.weight, 1.0, 0.02, generator)
         if getattr(m, "bias", None) is not None:
             init.zeros_(m.bias)

@@ -37,9 +37,15 @@ def started(generator: nn.Module, critic: nn.Module, spectral: bool, random: Gen
     return generator, spectral_norm_(critic, random) if spectral else critic
 
 
-def _check(what: str, y: Tensor, x: Tensor, classes: int) -> None:
+def check_labels(what: str, y: Tensor, x: Tensor, classes: int) -> None:
+    """Raises ValueError, naming `what`, unless y is a row of `classes` numbers for each image of x."""
     if y.shape != (x.shape[0], classes):
         raise ValueError(f"{what}: labels must be one-hot ({x.shape[0]}, {classes}), got {y.shape}")
+
+
+def planes(y: Tensor, x: Tensor) -> Tensor:
+    """Labels y (N, K) as K constant planes of the height and width of x (N, C, H, W)."""
+    return y.reshape(*y.shape, 1, 1) * ones(1, 1, *x.shape[2:], dtype=y.dtype)
 
 
 class ConcatCritic(nn.Module):
@@ -53,9 +59,8 @@ class ConcatCritic(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """One number per pair of an image and a label."""
-        _check("ConcatCritic", y, x, self.classes)
-        planes = y.reshape(*y.shape, 1, 1) * ones(1, 1, *x.shape[2:], dtype=y.dtype)
-        return self.critic(cat([x, planes], 1))
+        check_labels("ConcatCritic", y, x, self.classes)
+        return self.critic(cat([x, planes(y, x)], 1))
 
 
 class ProjectionCritic(nn.Module):
@@ -70,7 +75,7 @@ class ProjectionCritic(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """One number per pair of an image and a label."""
-        _check("ProjectionCritic", y, x, self.classes)
+        check_labels("ProjectionCritic", y, x, self.classes)
         phi = self.body(x)
         return self.score(phi).reshape(x.shape[0]) + sum(y * self.project(sum(phi, (2, 3))), 1)
 

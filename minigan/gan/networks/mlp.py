@@ -72,10 +72,18 @@ class PerceptronCritic(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """One number per image of x (N, C, H, W)."""
+        return self.score(self.features(x))
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the last layer takes for images (N, C, H, W): (N, F)."""
         x = x.reshape(x.shape[0], -1)
         for layer in self.hidden:
             x = layer(self._dropped(x))
-        return self.last(self._dropped(x)).reshape(x.shape[0])
+        return x
+
+    def score(self, features: Tensor) -> Tensor:
+        """What the last layer makes of features (N, F): (N,)."""
+        return self.last(self._dropped(features)).reshape(features.shape[0])
 
     def _dropped(self, x: Tensor) -> Tensor:
         return dropout(x, self.rate, self.training, self.random) if self.rate else x

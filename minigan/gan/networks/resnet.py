@@ -99,7 +99,20 @@ class ResidualCritic(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """One number per image of x (N, C, H, W)."""
-        return self.end(mean(relu(self.blocks(x)), (2, 3))).reshape(x.shape[0])
+        return self.score(self.features(x))
+
+    @property
+    def last(self) -> nn.Module:
+        """The layer that makes the number."""
+        return self.end
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the last layer takes for images (N, C, H, W): (N, F)."""
+        return mean(relu(self.blocks(x)), (2, 3))
+
+    def score(self, features: Tensor) -> Tensor:
+        """What the last layer makes of features (N, F): (N,)."""
+        return self.end(features).reshape(features.shape[0])
 
 
 def residual_init_(module: nn.Module, generator: Generator) -> nn.Module:

@@ -28,6 +28,7 @@ from ..losses import nearest
 from ..metrics import classifier
 from ..metrics.distances import share_interval
 from ..metrics.judging import Observation, judge_of, observe_classes
+from ..metrics.realism import realistic_class
 from ..networks import heads
 from ..networks.dcgan import DCGANGenerator
 from ..networks.heads import started
@@ -45,6 +46,7 @@ class ClassOptions(Options):
     """A plain GAN's options, on DCGAN's networks."""
 
     network: ClassVar[str] = "dcgan"
+    critic_base: ClassVar[int] = 0
     dropout: ClassVar[float] = 0.0
 
 
@@ -79,14 +81,22 @@ class ConditionalTrainer(Trainer):
 
     def build(self) -> tuple[nn.Module, nn.Module]:
         options, self.classes = self.options, len(self.info.class_names)
+        self.require_classes()
+        self.batch["labels"] = zeros(options.batch_size, self.classes)
+        return started(self.make_generator(), self.make_critic(), options.spectral, self.random["init"])
+
+    def make_generator(self) -> nn.Module:
+        """The generator of latents and labels, its weights not yet drawn."""
+        options = self.options
+        return DCGANGenerator(options.latent + self.classes, self.info.shape[-1], options.size, options.base)
+
+    def require_classes(self) -> None:
+        """Raises ValueError for a data set without classes."""
         if self.classes < 2:
             raise ValueError(
-                f"{options.system}: data set {self.info.name!r} has no classes to tell apart; take one that has"
+                f"{self.options.system}: data set {self.info.name!r} has no classes to tell apart; take one that has"
                 " (see: minigan data list), or a folder with a sub-folder for each class"
             )
-        self.batch["labels"] = zeros(options.batch_size, self.classes)
-        generator = DCGANGenerator(options.latent + self.classes, self.info.shape[-1], options.size, options.base)
-        return started(generator, self.make_critic(), options.spectral, self.random["init"])
 
     def make_critic(self) -> nn.Module:
         """The critic, its weights not yet drawn."""
@@ -134,7 +144,8 @@ class ConditionalTrainer(Trainer):
         return super().preview(squared(count, self.classes))
 
     def observe(self, count: int, random: Generator, details: bool = False) -> Observation:
-        """The plain figures, and how often the independent classifier sees the class that was asked for."""
+        """The plain figures, how often the independent classifier sees the class that was asked for, and how often a
+        sample looks like a real image of it."""
         judge = judge_of(self.options.data, self.info)
         images = self.draw(count, random)
         observation = observe_classes(images, judge, self.yardstick, self.options.seed, details)
@@ -147,10 +158,13 @@ class ConditionalTrainer(Trainer):
             f" judge, which agrees with {judge.accuracy:.1%} of the held-out images' labels"
         )
         worst = min(each, key=each.get)
-        observation.lines[:0] = [line, f"least for {worst}: {each[worst]:.1%}"]
+        realism = realistic_class(images, labels, judge.model, self.yardstick)
+        observation.lines[:0] = [line, *([realism.line()] if realism else []), f"least for {worst}: {each[worst]:.1%}"]
         observation.figures.update(
             {"agreement": share._asdict(), "agreement_by_class": each, "chance": 1 / self.classes}
         )
+        if realism:
+            observation.figures["asked"] = realism.as_dict()
         return observation
 
 

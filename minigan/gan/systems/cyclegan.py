@@ -102,7 +102,7 @@ class CycleGAN(TranslationTrainer):
     """`cyclegan`: both translators are one player, both critics the other."""
 
     streams: ClassVar = {"init": 1, "pool": 8, "flip": 9}
-    usage = "RUN IMAGE... --to DOMAIN"
+    usage = "minigan translate RUN IMAGE... --to DOMAIN"
 
     def domains(self) -> tuple[str, str]:
         """(A, B): a class name each, or attribute values as in "bold=no,italic=no". Raises ValueError for a set

@@ -54,6 +54,7 @@ class EnergyOptions(Options):
     clip: ClassVar[float] = 0.0
     spectral: ClassVar[bool] = False
     dropout: ClassVar[float] = 0.0
+    critic_base: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -41,6 +41,7 @@ from ...ops.reduce import sum
 from ..metrics import classifier
 from ..metrics.distances import share_interval
 from ..metrics.judging import Observation, judge_of, observe_classes
+from ..metrics.realism import realistic_class
 from ..networks.dcgan import DCGANGenerator
 from ..networks.heads import CodeCritic, started
 from ..options import NETWORKS, OBJECTIVE, option
@@ -48,7 +49,7 @@ from ..train import STREAMS, Trainer, on_device
 from . import alike
 from .conditional import DEFAULTS, ClassOptions, squared
 from .partition import partition
-from .system import STANDING, Result, System
+from .system import ASKED, STANDING, Result, System
 
 FINER = 3
 """Finer clusters for each value of the categorical code."""
@@ -247,7 +248,8 @@ class InfoTrainer(Trainer):
         return super().preview(squared(count, self.options.categories))
 
     def observe(self, count: int, random: Generator, details: bool = False) -> Observation:
-        """The plain figures; what the independent classifier sees for each category; what Q reads from the samples."""
+        """The plain figures; what the independent classifier sees for each category; how often a sample looks like a
+        real image of its category's largest class; what Q reads from the samples."""
         judge = judge_of(self.options.data, self.info)
         inputs, images = self.draw_coded(count, random)
         observation = observe_classes(images, judge, self.yardstick, self.options.seed, details)
@@ -276,6 +278,10 @@ class InfoTrainer(Trainer):
             fits = [float(np.corrcoef(a, b)[0, 1]) for a, b in zip(codes.T, means.T, strict=True)]
             lines.insert(2, "correlation of each continuous code with Q's mean: " + ", ".join(f"{r:.3f}" for r in fits))
             figures["correlation"] = fits
+        realism = realistic_class(images, table.argmax(1)[category], judge.model, self.yardstick)
+        if realism:
+            figures["asked"] = realism.as_dict()
+            lines.insert(1, realism.line())
         return Observation(observation.figures | figures, lines + observation.lines)
 
 
@@ -299,8 +305,9 @@ INFOGAN = System(
     results=(
         Result(
             "purity ↑ {purity:.1%} (by chance {chance[purity]:.1%}), one to one ↑ {matched:.1%} (by chance"
-            " {chance[matched]:.1%}); bound {bound:.3f} of {entropy:.3f};"
-            " " + STANDING + "; judge right on {held_out_accuracy:.1%}"
+            " {chance[matched]:.1%}); bound {bound:.3f} of {entropy:.3f}; "
+            + f"{ASKED}; {STANDING}; judge right on "
+            + "{held_out_accuracy:.1%}"
         ),
     ),
 )

@@ -1,13 +1,19 @@
 """The plain systems: one generator, one critic, a loss of the table. What differs is options.
 
 Beside those of every plain GAN (gan/options.py) they have tricks on what both players are shown (gan/tricks.py), all
-off by default: the distribution of the latents, labels, noise on the critic's inputs, a rate of its own for the critic.
+off by default: the distribution of the latents, labels, noise on the critic's inputs, a rate of its own for the critic,
+augmentation of all that the critic sees (gan/augment.py). A share of the training images can stand for all of them.
+Further tricks go by name (systems/switches.py).
+
+Where the penalty's slopes are taken at the images themselves (R1, R2, or both), the loss and the penalty read the same
+outputs: one forward pass of the critic serves both, and the slope is that at the image before it is augmented. A lazy
+penalty acts in one critic step of k, with k times its weight (Karras et al. 2020b, appendix B).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -16,21 +22,41 @@ from ... import nn, optim
 from ...autograd import Tensor
 from ...backend import Generator
 from ...creation import randn, zeros
+from ...data import Dataset, Loader
+from ..augment import AUGMENTATIONS, augmentations, augmented
 from ..losses import nearest
-from ..options import NETWORKS, OBJECTIVE, OPTIMISATION, Options, option
-from ..train import Trainer
+from ..metrics.classifier import prepared
+from ..metrics.memorisation import memorisation
+from ..options import NETWORKS, OBJECTIVE, OPTIMISATION, RUN, option
+from ..penalties import penalty
+from ..train import METRIC_STREAM
 from ..tricks import LABELS, LATENTS, decayed, labelled
+from .switches import SwitchOptions, SwitchTrainer
 from .system import CLASSES, NEIGHBOURS, Result, System
 
 
 @dataclass(frozen=True)
-class TrickOptions(Options):
+class TrickOptions(SwitchOptions):
     """The options of a plain system."""
 
     latents: str = option("normal", "Distribution of the latents.", NETWORKS, choices=tuple(LATENTS))
     labels: str = option("exact", "What D is told of reals and samples.", OBJECTIVE, choices=LABELS)
     noise: float = option(0.0, "Noise on D's inputs at the start, falling to 0 at the last step.", OBJECTIVE, 0)
     rate_ratio: float = option(1.0, "D's learning rate as a multiple of G's.", OPTIMISATION)
+    augment: str = option(
+        "", f"Augmentations of all that D sees, parted by commas, of: {', '.join(AUGMENTATIONS)}.", OBJECTIVE
+    )
+    penalty_every: int = option(
+        1, "Critic steps per step with the gradient penalty, which then weighs as much more.", OBJECTIVE, 1, 10_000
+    )
+    share: float = option(1.0, "Share of the training images to train on, every class alike.", RUN, 0, 1)
+    stop_when: int = option(
+        0,
+        "Looks every 250 steps without a smaller held-out distance, to stop after; 0 for never.",
+        RUN,
+        0,
+        10_000,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -40,17 +66,56 @@ class TrickOptions(Options):
         labelled(self.labels, self.loss)
         if not 0 < self.rate_ratio <= 1000:
             raise ValueError(f"rate_ratio must be above 0 and at most 1000, got {self.rate_ratio}")
+        augmentations(self.augment)
+        if not self.share:
+            raise ValueError("share must be above 0: there is nothing to train on")
+
+    def idle(self) -> dict[str, str]:
+        return super().idle() | ({} if self.gp_weight else {"penalty_every": "gp_weight is 0"})
 
 
-class TrickTrainer(Trainer):
+def some_of(dataset: Dataset, share: float) -> Dataset:
+    """The data set with a share of its training images, at least one: evenly spaced, counted class by class."""
+    rows = dataset.train
+    order = rows if dataset.labels is None else rows[np.argsort(dataset.labels[rows], kind="stable")]
+    count = max(1, round(share * len(rows)))
+    return replace(dataset, train=np.sort(order[np.arange(count) * len(rows) // count]))
+
+
+class TrickTrainer(SwitchTrainer):
     """A plain GAN with the tricks of its options."""
 
     trick_stream: ClassVar[int] = 9
+    augment_stream: ClassVar[int] = 11
+    penalised: bool = True
+
+    def load(self) -> Loader:
+        options = self.options
+        return Loader(self.part, options.batch_size, options.seed, size=options.size)
+
+    @property
+    def part(self) -> Dataset:
+        """The data set with the training images that are trained on."""
+        share = self.options.share
+        return self.dataset if share == 1 else some_of(self.dataset, share)
+
+    def look(self, count: int = 1000) -> dict[str, float]:
+        """For a stop rule (gan/stopping.py): the Frechet distance of `count` samples to the validation half of the
+        held-out images, and the share of samples that are nearer to a training image than to one of these. Raises
+        ValueError where there is no judge for the data set."""
+        distance = self.observe_on("validation", count, Generator(self.options.seed, METRIC_STREAM), False).figures
+        images = self.draw(count, Generator(self.options.seed, METRIC_STREAM))
+        half, part, size = self.dataset.half("validation"), self.part, self.options.size
+        near = memorisation(images, prepared(part, part.train, size), prepared(half, half.held_out, size))
+        return {"frechet": distance["frechet"], "memorised": near.share}
 
     def build(self) -> tuple[nn.Module, nn.Module]:
         options = self.options
         if options.noise or options.labels != "exact":
             self.random["trick"] = Generator(options.seed, self.trick_stream)
+        self.rows = augmentations(options.augment)
+        if self.rows:
+            self.random["augment"] = Generator(options.seed, self.augment_stream)
         self.loss = labelled(options.labels, options.loss, self.random.get("trick"))
         self.sigma = zeros(1)
         return super().build()
@@ -73,9 +138,55 @@ class TrickTrainer(Trainer):
 
     def seen(self, images: Tensor) -> Tensor:
         """Images as the critic is shown them."""
-        if not self.options.noise:
-            return images
-        return images + self.sigma * randn(*images.shape, generator=self.random["trick"], dtype=self.dtype)
+        if self.rows:
+            images = augmented(images, self.rows, self.random["augment"])
+        if self.options.noise:
+            images = images + self.sigma * randn(*images.shape, generator=self.random["trick"], dtype=self.dtype)
+        return super().seen(images)
+
+    def feed(self) -> None:
+        super().feed()
+        self.penalised = (self.loader.step - 1) % self.options.penalty_every == 0
+
+    def weight(self) -> float | Tensor:
+        """The penalty's weight lambda."""
+        return self.options.gp_weight
+
+    def critic_objective(self, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        options, row = self.options, penalty(self.options.penalty)
+        if not (options.gp_weight and self.penalised and row.shared) or options.together:
+            return super().critic_objective(fake)
+        batches = {"real": self.batch["real"], "fake": fake}
+        points = row.points(batches["real"], fake)
+        at_points = self.critic(self.seen(points))
+        count = at_points.shape[0] // len(row.shared)
+        outputs = {name: at_points[i * count : (i + 1) * count] for i, name in enumerate(row.shared)}
+        for name in batches.keys() - outputs.keys():
+            outputs[name] = self.critic(self.seen(batches[name]))
+        d_real, d_fake = self.loss.head(outputs["real"]), self.loss.head(outputs["fake"])
+        objective = self.loss.discriminator(d_real, d_fake)
+        figures = {"d_loss": objective, **self.loss.figures(d_real, d_fake)}
+        value, norm = row.of_outputs(at_points, points)
+        return self.penalty_added(objective, value), figures | {"penalty": value, "gradient_norm": norm}
+
+    def with_penalty(
+        self,
+        objective: Tensor,
+        figures: dict[str, Tensor],
+        critic: Callable[[Tensor], Tensor],
+        real: Tensor,
+        fake: Tensor,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        if not self.penalised:
+            return objective, figures
+        whole, more = super().with_penalty(objective, figures, critic, real, fake)
+        if self.options.penalty_every > 1 and "penalty" in more:
+            whole = self.penalty_added(objective, more["penalty"])
+        return whole, more
+
+    def penalty_added(self, objective: Tensor, value: Tensor) -> Tensor:
+        """The objective with the penalty by its weight, times the critic steps that it stands for."""
+        return objective + self.weight() * self.options.penalty_every * value
 
 
 ADAM = {"beta1": 0.5, "beta2": 0.999}

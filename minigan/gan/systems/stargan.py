@@ -102,7 +102,7 @@ class StarGAN(TranslationTrainer):
     """`stargan`."""
 
     streams: ClassVar = {"init": 1, "latent_d": 2, "latent_g": 3, "eps": 4, "target": 8}
-    usage = "RUN IMAGE... --set attribute=value"
+    usage = "minigan translate RUN IMAGE... --set attribute=value"
 
     def columns(self) -> dict[str, int]:
         """Attribute -> its column in the data set, in the order of the condition. Raises ValueError for a set without

@@ -25,8 +25,17 @@ NEIGHBOURS = (
     "precision ↑ {precision:.3f} (real {details[real][precision][value]:.3f}), recall ↑ {recall:.3f} (real"
     " {details[real][recall][value]:.3f}); " + STANDING + "; judge right on {held_out_accuracy:.1%} of attributes"
 )
+ASKED = (
+    "like real ones of their class ↑ {asked[realistic][value]:.1%} (real {asked[held_out][realistic]:.1%}, another"
+    " class {asked[another_class][realistic]:.1%}), of which they cover ↑ {asked[covered][value]:.1%} (real"
+    " {asked[held_out][covered]:.1%}, class mean {asked[class_mean][covered]:.1%})"
+)
 AGREEMENT = (
-    "{agreement[value]:.1%} agree with their label (↑, {chance:.1%} by chance); " + STANDING + "; judge right on"
+    "{agreement[value]:.1%} agree with their label (↑, {chance:.1%} by chance); "
+    + ASKED
+    + "; "
+    + STANDING
+    + "; judge right on"
     " {held_out_accuracy:.1%}"
 )
 

@@ -10,7 +10,25 @@ from ...data.folder import parse
 from ..losses import nearest
 from ..options import CommonOptions
 from ..train import Trainer
-from . import ae, ali, conditional, cyclegan, ebgan, infogan, plain, stargan, vae
+from . import (
+    ae,
+    ali,
+    conditional,
+    cyclegan,
+    dvbpr,
+    ebgan,
+    infogan,
+    lapgan,
+    nextframe,
+    plain,
+    r3gan,
+    srgan,
+    stargan,
+    stylegan,
+    text2image,
+    vae,
+    vqgan,
+)
 from .system import System
 
 SYSTEMS: dict[str, System] = {
@@ -20,6 +38,7 @@ SYSTEMS: dict[str, System] = {
         plain.DCGAN,
         conditional.CGAN,
         conditional.ACGAN,
+        dvbpr.DVBPR,
         infogan.INFOGAN,
         plain.GAN,
         plain.WGAN,
@@ -31,6 +50,13 @@ SYSTEMS: dict[str, System] = {
         ae.AE,
         vae.VAE,
         ali.ALI,
+        r3gan.R3GAN,
+        text2image.TEXT2IMAGE,
+        lapgan.LAPGAN,
+        srgan.SRGAN,
+        nextframe.NEXTFRAME,
+        vqgan.VQGAN,
+        stylegan.STYLEGAN,
     )
 }
 

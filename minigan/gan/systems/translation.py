@@ -11,19 +11,21 @@ from ..train import Trainer
 
 
 class TranslationTrainer(Trainer):
-    """The base of `cyclegan` and `stargan`: the learning rate falls to zero over the second half of the steps, and they
-    are judged on the test half of the held-out images where nobody says otherwise."""
+    """The base of the systems that make images of images: the learning rate falls to zero over the second half of the
+    steps, and they are judged on the test half of the held-out images where nobody says otherwise. usage: the command
+    that puts a trained one to work."""
 
     split = "test"
+    usage = "minigan translate RUN IMAGE..."
 
     def anneal(self) -> None:
         left = 1 - self.steps_done / max(self.options.steps, 1)
-        for optimiser in (self.optim_g, self.optim_d):
-            optimiser.param_groups[0]["lr"] = self.options.lr * max(min(1, 2 * left), 0)
+        for player in self.players.values():
+            player.optimiser.param_groups[0]["lr"] = self.options.lr * max(min(1, 2 * left), 0)
 
     def draw(self, count: int, random: Generator) -> np.ndarray:
         """A translator has no samples without images: raises ValueError, which says what to do instead."""
-        raise ValueError(f"{self.options.system} makes images of images: use minigan translate {self.usage}")
+        raise ValueError(f"{self.options.system} makes images of images: use {self.usage}")
 
 
 def translated(network: nn.Module, images: np.ndarray, *conditions: np.ndarray, batch: int = 100) -> np.ndarray:

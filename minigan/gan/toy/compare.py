@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,24 @@ from ..._files import atomic_write
 from ..tricks import ImpossiblePair
 from . import data as toydata
 from .cells import cell, difference, interval, side_by_side
-from .nulls import DECIDING, FIGURES, REALS, null_scores
+from .nulls import DECIDING, FIGURES, REALS, Figure, null_scores
 from .options import ToyOptions, options_for
 from .tricks import TRICKS
 
 SEEDS = (11, 12, 13)
 BUDGET = {"steps": 3000, "batch_size": 64, "width": 64, "depth": 3, "lr_d": 1e-3, "lr_g": 1e-3}
 """Chosen on seeds 0 to 2, which are not reported."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Of a table: the figures, and the keys of those that decide."""
+
+    figures: Mapping[str, Figure]
+    deciding: tuple[str, ...]
+
+
+POINTS = Columns(FIGURES, DECIDING)
 
 
 def options(trick: str, seed: int, data: str = "ring", loss: str = "non-saturating", **changes) -> ToyOptions:
@@ -75,18 +87,20 @@ def run(
     return record
 
 
-def compared(values: dict[str, list[dict]]) -> list[dict]:
+def compared(values: dict[str, list[dict]], columns: Columns = POINTS) -> list[dict]:
     """A row a trick, from trick -> the figures of each seed: means and half widths of each figure, the interval of its
-    difference to plain, and the verdict on the two that decide."""
+    difference to plain, and the verdict on those that decide."""
     rows = []
     for name, runs in values.items():
         row: dict = {"trick": name, "diverged": sum(f["diverged"] is not None for f in runs)}
-        for key in FIGURES:
+        for key in columns.figures:
             row[key] = interval([f[key] for f in runs]) if all(f.get(key) is not None for f in runs) else None
         if name != "plain":
             plain = values["plain"]
-            row["differences"] = {key: _difference(key, runs, plain) for key in FIGURES}
-            row["verdict"] = {key: verdict(row["differences"][key], FIGURES[key].better) for key in DECIDING}
+            row["differences"] = {key: _difference(key, runs, plain) for key in columns.figures}
+            row["verdict"] = {
+                key: verdict(row["differences"][key], columns.figures[key].better) for key in columns.deciding
+            }
         rows.append(row)
     return rows
 
@@ -105,44 +119,48 @@ def verdict(ends: Sequence[float] | None, better: int) -> str:
     return "helps" if better * ends[0] > 0 else "hurts"
 
 
-def text(record: dict) -> str:
+def text(record: dict, columns: Columns = POINTS) -> str:
     """The comparison for a person."""
-    return "\n".join(" ".join(f"{cell:<{width}}" for cell, width in zip(row, WIDTHS, strict=True)).rstrip()
-                     for row in _table(record))  # fmt: skip
+    rows = table(record, columns)
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
-WIDTHS = (20, 10, 10, 16, 14, 14, 14, 40, 40)
-
-
-def _table(record: dict) -> list[list[str]]:
+def table(record: dict, columns: Columns = POINTS) -> list[list[str]]:
     """Rows of cells: titles, the runs, real data and the null models."""
-    arrows = {1: "↑", -1: "↓"}
+    arrows, figures, deciding = {1: "↑", -1: "↓"}, columns.figures, columns.deciding
     rows = [
         [
             "trick",
-            *(f"{f.title} {arrows[f.better]}" for f in FIGURES.values()),
-            *(f"against plain, {FIGURES[key].title}" for key in DECIDING),
+            *(f"{f.title} {arrows[f.better]}" for f in figures.values()),
+            *(f"against plain, {figures[key].title}" for key in deciding),
         ]
     ]
     for row in record["rows"]:
-        shown = [_pm(row[key], column.digits) for key, column in FIGURES.items()]
-        words = [_words(row, key) if "verdict" in row else "" for key in DECIDING]
+        shown = [_pm(row[key], column.digits) for key, column in figures.items()]
+        words = [_words(row, key, figures[key].digits) if "verdict" in row else "" for key in deciding]
         if row["diverged"]:
             words[0] += f", {row['diverged']} diverged"
         rows.append([row["trick"], *shown, *words])
     for name, reason in record["refused"].items():
-        rows.append([name, *[""] * len(FIGURES), f"refused: {reason}", ""])
-    for name, figures in record["null_models"].items():
+        rows.append([name, *[""] * len(figures), f"refused: {reason}", *[""] * (len(deciding) - 1)])
+    for name, values in record["null_models"].items():
         shown = [
-            _pm((figures[key], None) if figures.get(key) is not None else None, c.digits) for key, c in FIGURES.items()
+            _pm((values[key], None) if values.get(key) is not None else None, c.digits) for key, c in figures.items()
         ]
-        rows.append([name, *shown, "the ceiling" if name == REALS else "null model", ""])
+        rows.append([name, *shown, "the ceiling" if name == REALS else "null model", *[""] * (len(deciding) - 1)])
     return rows
 
 
-def _words(row: dict, key: str) -> str:
+def page(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table in Markdown, titles first."""
+    head, *rest = ("| " + " | ".join(row) + " |" for row in rows)
+    return [head, "|" + "---|" * len(rows[0]), *rest]
+
+
+def _words(row: dict, key: str, digits: int) -> str:
     ends = row["differences"][key]
-    return row["verdict"][key] + (f" ({ends[0]:+.3f} to {ends[1]:+.3f})" if ends else "")
+    return row["verdict"][key] + (f" ({ends[0]:+.{digits}f} to {ends[1]:+.{digits}f})" if ends else "")
 
 
 def _pm(value: Sequence | None, digits: int) -> str:
@@ -154,7 +172,6 @@ def _pm(value: Sequence | None, digits: int) -> str:
 def markdown(record: dict) -> str:
     """The page: what was run, every row, what the null models and real data get, what each trick does."""
     budget = ", ".join(f"{key} {value}" for key, value in record["budget"].items())
-    head, *rows = _table(record)
     count = toydata.SAMPLES
     lines = [
         "# Tricks against the plain run",
@@ -168,10 +185,8 @@ def markdown(record: dict) -> str:
         " Welch's 95 % interval of the difference leaves out zero; of so many, about three do by chance. A trick's own"
         " numbers are its defaults, not tuned.",
         "",
-        "| " + " | ".join(head) + " |",
-        "|" + "---|" * len(head),
+        *page(table(record)),
     ]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
-    lines += ["", "| trick | what it changes |", "|---|---|"]
-    lines += [f"| {row['trick']} | {TRICKS[row['trick']].what} |" for row in record["rows"] if row["trick"] != "plain"]
+    changes = [[row["trick"], TRICKS[row["trick"]].what] for row in record["rows"] if row["trick"] != "plain"]
+    lines += ["", *page([["trick", "what it changes"], *changes])]
     return "\n".join(lines) + "\n"

@@ -18,7 +18,6 @@ import json
 import os
 import shutil
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -28,9 +27,10 @@ import numpy as np
 
 from ... import checkpoint
 from ..._files import atomic_write
+from ..tables import cells
 from ..train import TrainingError
 from . import data as toydata
-from .cells import digest, interval, side_by_side
+from .cells import interval, side_by_side
 from .nulls import FIGURES, null_scores
 from .options import ToyOptions, options_for, published
 from .trainer import ToyTrainer
@@ -78,21 +78,15 @@ def train(options: ToyOptions, folder: Path) -> dict:
     """The figures of one run, which goes on from the state in `folder`, where there is one. ms_per_step: of processor
     time, in this process."""
     trainer = ToyTrainer(options)
-    with suppress(checkpoint.CheckpointError), warnings.catch_warnings(action="ignore"):
-        saved = checkpoint.latest(folder)
-        if ToyOptions(**saved.state["options"]) == options:
-            trainer.state().restore(saved.arrays, saved.state)
-            trainer.steps_done = saved.step
+    if (state := cells.saved(folder, asdict(options))) is not None:
+        trainer.state().restore(state.arrays, state.state)
+        trainer.steps_done = state.step
     folder.mkdir(parents=True, exist_ok=True)
     start, first, diverged = time.process_time(), trainer.steps_done, None
     try:
         for step in trainer.train(SAVE_EVERY):
             arrays, rest = trainer.state().save()
-            path = checkpoint.save(folder, step, arrays, {"options": asdict(options), **rest})
-            for old in checkpoint.paths(folder):
-                if old != path:
-                    old.unlink()
-                    old.with_suffix(".safetensors").unlink(missing_ok=True)
+            cells.save(folder, step, arrays, {"options": asdict(options), **rest})
     except TrainingError as error:
         diverged = str(error)
     figures = trainer.figures() | {"diverged": diverged}
@@ -110,23 +104,18 @@ def cell(options: ToyOptions, folder: Path) -> dict:
             return record["figures"]
     state = folder / name_of(options)
     figures = train(options, state)
-    with path.open("a") as file:  # one write, so that cells of other processes come before or after it
-        file.write(json.dumps({"options": asdict(options), "figures": figures, "sha256": digest(figures)}) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    cells.append(path, asdict(options), figures)
     shutil.rmtree(state)
     return figures
 
 
 def lines(path: Path) -> list[dict]:
-    """The cells in a file of lines; lines that are damaged are passed over."""
-    cells = []
-    for text in path.read_text().splitlines() if path.exists() else ():
-        with suppress(ValueError, KeyError, TypeError):
-            record = json.loads(text)
-            if record["sha256"] == digest(record["figures"]):
-                cells.append(record | {"options": asdict(ToyOptions(**record["options"]))})
-    return cells
+    """The cells in a file of lines; lines that are damaged, or of other options, are passed over."""
+    known = []
+    for record in cells.lines(path):
+        with suppress(ValueError, TypeError):
+            known.append(record | {"options": asdict(ToyOptions(**record["options"]))})
+    return known
 
 
 def run(
@@ -142,8 +131,8 @@ def run(
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     try:
-        with side_by_side(out, jobs, show, cell) as cells:
-            cells([options(*row, steps, device) for row in order(seeds)])
+        with side_by_side(out, jobs, show, cell) as trained:
+            trained([options(*row, steps, device) for row in order(seeds)])
     finally:
         figures = table(out, seeds, steps, device)
         atomic_write(out / "protocol.json", json.dumps(figures, indent=1))

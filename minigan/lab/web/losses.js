@@ -7,7 +7,7 @@
    D = sigmoid(t):  ln D = -softplus(-t)  and  ln(1 - D) = -softplus(t), finite for every t. */
 
 const Losses = (() => {
-  const { add, sub, mul, neg, exp, square, tanh, softplus, relu, atMost, mean, sum, norms } = Engine;
+  const { add, sub, mul, neg, exp, square, tanh, softplus, relu, sqrt, atMost, mean, sum, norms } = Engine;
   const { detach, leaf, tensor, grad } = Engine;
   const LN2 = Math.log(2),
     EXP_LIMIT = 30;
@@ -101,17 +101,21 @@ const Losses = (() => {
     };
   }
 
-  /* The points of a penalty, a new leaf: between reals and fakes (eps (N, 1), one a pair), at reals, at fakes. */
+  /* The points of a penalty, a new leaf: between reals and fakes (eps (N, 1), one a pair), at reals, at fakes, at both. */
   const at = (x) => leaf(x.data, x.rows, x.cols);
+  const stacked = (a, b) => tensor(Float64Array.of(...a.data, ...b.data), a.rows + b.rows, a.cols);
   const between = (real, fake, eps) => at(Engine.noGrad(() => add(fake, mul(eps, sub(real, fake)))));
 
-  const fromOne = (n) => square(sub(n, 1));
+  const squaredNorms = (x) => Engine.sumTo(square(x), x.rows, 1);
+  /* Of the squared norms of the slopes: where the slope is pulled to 0, no root is taken, whose derivatives end at 0. */
+  const fromOne = (s) => square(sub(sqrt(s), 1));
   const PENALTIES = {
     "two-sided": { points: between, of: fromOne },
-    "one-sided": { points: between, of: (n) => square(relu(sub(n, 1))) },
-    "zero-centred": { points: between, of: square },
-    r1: { points: (real) => at(real), of: (n) => half(square(n)) },
-    r2: { points: (real, fake) => at(fake), of: (n) => half(square(n)) },
+    "one-sided": { points: between, of: (s) => square(relu(sub(sqrt(s), 1))) },
+    "zero-centred": { points: between, of: identity },
+    r1: { points: (real) => at(real), of: half },
+    r2: { points: (real, fake) => at(fake), of: half },
+    "r1+r2": { points: (real, fake) => at(stacked(real, fake)), of: identity },
   };
 
   /* [penalty without its weight, mean norm of the slope]. Its gradient in the critic's weights differentiates the
@@ -120,8 +124,8 @@ const Losses = (() => {
     const { points, of } = PENALTIES[name];
     const x = points(detach(real), detach(fake), eps);
     const [slope] = grad(sum(judged(x)), [x], true);
-    const n = slope ? norms(slope) : tensor(new Float64Array(x.rows), x.rows, 1);
-    return [mean(of(n)), mean(n)];
+    const s = slope ? squaredNorms(slope) : tensor(new Float64Array(x.rows), x.rows, 1);
+    return [mean(of(s)), mean(sqrt(detach(s)))];
   }
 
   /* ||E f(x) - E f(Gz)||^2 over features (N, F) (Salimans et al. 2016, eq. 1); reals give no gradient. */

@@ -68,6 +68,9 @@ def world(system: str, seed: int):
     special = {
         "cyclegan": ({"size": 16, "batch_size": 2}, worlds.WORLD),
         "stargan": ({"attributes": "hat,smile"}, worlds.FACES),
+        "text2image": ({"size": 16, "code": 4}, worlds.CAPTIONED),
+        "lapgan": ({"size": 16}, worlds.WORLD),
+        "nextframe": ({"size": 16}, worlds.WORLD),
     }
     changes, dataset = special.get(system, ({}, worlds.WORLD))
     return worlds.trainer(system, dataset, seed=seed, **changes)
@@ -94,7 +97,7 @@ def test_no_system_has_a_fault(system, seed):
     [
         *("03_wgan_gp", "04_dcgan", "60_conditional_gan", "61_acgan", "62_infogan", "65_cyclegan", "66_stargan"),
         *("67_paired_bound", "70_gan_mlp", "71_lsgan", "72_hinge_spectral", "73_ebgan", "74_residual_wgan_gp"),
-        "75_colour_dcgan",
+        *("75_colour_dcgan", "93_lapgan", "94_super_resolution", "95_next_frame"),
     ],
 )
 def test_no_example_has_a_fault(name):
@@ -168,6 +171,12 @@ GOOD = {"g_weight_gradient": [0.3] * 8, "d_weight_gradient": [0.5] * 8, "d_loss"
 def test_the_course_of_a_run(change, name):
     found = [f.name for f in of_course(rows(**GOOD | change))]
     assert found == ([name] if name else []), found
+
+
+def test_slopes_that_are_pulled_to_zero_are_not_held_to_one():
+    course = rows(gradient_norm=[0.05] * 8, penalty=[0.002] * 8)
+    assert [f.name for f in of_course(course)] == ["penalty-not-held"]
+    assert not [*of_course(course, "r1+r2")]
 
 
 def test_samples_that_are_one_image(rng):

@@ -31,6 +31,73 @@ def test_short_features_are_near_to_nothing_real(monkeypatch):
     assert not realism.directions(np.zeros((2, 1, 1, 4)), None).any()
 
 
+CLASSES = np.arange(120) % 3
+SHADES = np.random.default_rng(4).standard_normal((120, 1, 1, 4)) + 7 * np.eye(4)[CLASSES][:, None, None]
+"""Images of three classes, of 4 pixels, which are their own features."""
+
+
+def shades(monkeypatch):
+    """The data set of these images, half of them held out, and a judge that sees the pixels."""
+    monkeypatch.setattr(realism, "prepared", lambda dataset, rows: SHADES[rows])
+    monkeypatch.setattr(realism, "shrunk", lambda images: images)
+    monkeypatch.setattr(realism, "judge", lambda _, images: [(images.reshape(len(images), 4), None)])
+    return SimpleNamespace(train=np.arange(60), held_out=np.arange(60, 120), labels=CLASSES)
+
+
+def test_samples_are_compared_with_the_class_that_was_asked_for(monkeypatch):
+    """Class 0 is drawn as it should be, class 1 as class 2, class 2 not at all: by hand, class by class. A class with
+    fewer than ten samples is left out."""
+    world = shades(monkeypatch)
+    labels = np.repeat([0, 1, 2], [30, 15, 9])
+    drawn = np.concatenate([SHADES[60::3], SHADES[60:90:3], SHADES[62:107:3], -SHADES[:9]])
+    seen = realism.realistic_class(drawn, labels, None, world)
+
+    def shares(x, real):
+        x, real = (y.reshape(len(y), 4) / np.linalg.norm(y, axis=3)[:, 0] for y in (x, real))
+        return distances.precision_recall(x, real)[0], distances.density_coverage(x, real)[1]
+
+    table = []
+    for number, count in ((0, 20), (1, 15)):
+        train, held = (np.flatnonzero(CLASSES[part] == number) + part.start for part in (slice(0, 60), slice(60, 120)))
+        other = np.flatnonzero(CLASSES[60:] != number) + 60
+        some = np.linspace(0, 19, count).round().astype(int)
+        asked = drawn[labels == number][:count]
+        near = SHADES[train][np.square(asked[:, None] - SHADES[train][None]).sum((2, 3, 4)).argmin(1)]
+        mean = np.repeat(SHADES[train].mean(0, keepdims=True), 10, 0)
+        away = SHADES[other[np.linspace(0, 39, count).round().astype(int)]]
+        sets = (asked, SHADES[held][:count], near, mean, away)
+        table.append([count * np.array(shares(x, SHADES[train][some])) for x in sets])
+    samples, *others = np.sum(table, 0) / 35
+    assert seen.count == 35 and (seen.realistic.value, seen.covered.value) == pytest.approx(tuple(samples))
+    for name, pair in zip(("held_out", "copies", "class_mean", "another_class"), others, strict=True):
+        assert getattr(seen, name) == pytest.approx(tuple(pair)), name
+    assert table[0][0][0] > 15 and table[1][0][0] == 0 and seen.another_class.realistic < 0.1
+    assert seen.class_mean.realistic == 1 and seen.class_mean.covered < 0.9 * seen.held_out.covered
+    assert "another class" not in seen.winners and seen.as_dict()["winners"] == seen.winners
+
+
+def test_the_mean_of_a_class_and_another_class_are_no_better_than_themselves(monkeypatch):
+    """What was asked for beats both; each null model in its place loses to itself, by the figure that tells it."""
+    world, held = shades(monkeypatch), CLASSES[60:]
+    right = realism.realistic_class(SHADES[60:], held, None, world)
+    assert right.realistic.value == pytest.approx(right.held_out.realistic) and not right.winners
+    assert "red" not in right.line()
+    means = np.stack([SHADES[:60][CLASSES[:60] == number].mean(0) for number in held])
+    seen = realism.realistic_class(means, held, None, world)
+    assert (
+        seen.realistic.value == 1 and seen.winners == ["class mean"] and "red: no better than class mean" in seen.line()
+    )
+    wrong = realism.realistic_class(SHADES[60:], (held + 1) % 3, None, world)
+    assert wrong.realistic.value < 0.1 and wrong.winners == ["class mean", "another class"]
+
+
+def test_classes_of_few_images_have_no_realism(monkeypatch):
+    world = shades(monkeypatch)
+    assert realism.realistic_class(SHADES[:27], CLASSES[:27], None, world) is None
+    with pytest.raises(ValueError, match="2 images have 3 labels"):
+        realism.realistic_class(SHADES[:2], CLASSES[:3], None, world)
+
+
 def test_gradient_energy_of_a_ramp_and_of_a_checkerboard():
     ramp = np.broadcast_to(np.arange(6) * 0.5, (2, 1, 6, 6))
     board = (np.indices((6, 6)).sum(0) % 2 * 2.0 - 1)[None, None]

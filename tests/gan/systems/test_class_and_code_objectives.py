@@ -5,11 +5,14 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from worlds import close, gradient_of, penalty_by_hand, stream, trainer
+from worlds import WORLD, close, gradient_of, penalty_by_hand, stream, trainer
 
 import minigan as mg
 from minigan.functional import cross_entropy
+from minigan.gan.metrics.distances import Interval
 from minigan.gan.metrics.judging import Judge, Observation
+from minigan.gan.metrics.realism import ClassRealism, Standing
+from minigan.gan.results import winners
 from minigan.gan.systems import alike, conditional, ebgan, infogan
 from minigan.gan.train import STREAMS
 
@@ -89,6 +92,34 @@ def test_agreement_is_of_the_asked_class_with_the_judge_s():
     figures = observed(trainer("cgan"), 9, draw=lambda *_: pictures(drawn)).figures
     assert figures["agreement"]["value"] == pytest.approx(4 / 9)
     assert figures["agreement_by_class"] == {"dark": 1.0, "grey": pytest.approx(1 / 3), "light": 0.0}
+
+    assert "asked" not in figures  # too few of a class
+
+
+@pytest.mark.parametrize(
+    ("system", "module", "labels"),
+    [("cgan", conditional, [0, 1, 2] * 3), ("acgan", conditional, [0, 1, 2] * 3), ("infogan", infogan, [2, 0, 0] * 3)],
+)
+def test_realism_is_of_the_class_that_was_asked_for(system, module, labels):
+    """Of the label, and of what a category's samples mostly are; beside held-out images of the half."""
+    calls, drawn = [], [2, 0, 0, 2, 0, 1, 2, 0, 0]
+    others = [Standing(0.8, 0.9), Standing(1.0, 0.9), Standing(1.0, 0.45), Standing(0.1, 0.1)]
+    seen = ClassRealism(9, *[Interval(0.5, 0.4, 0.6)] * 2, *others)
+    t = trainer(system, **(CODES | {"continuous": 0} if system == "infogan" else {}))
+    t.split = "test"
+    replaced = {"draw": lambda *_: pictures(drawn)}
+    if system == "infogan":
+        replaced = {
+            "draw_coded": lambda *_: (np.zeros((9, 5)), pictures(drawn)),
+            "read": lambda images: (np.log(np.full((9, 3), 1 / 3)), np.zeros((9, 0))),
+        }
+    with patch.object(module, "realistic_class", lambda *arguments: calls.append(arguments) or seen):
+        observation = observed(t, 9, module, **replaced)
+    images, asked, model, dataset = calls[0]
+    assert np.array_equal(asked, labels) and np.array_equal(images, pictures(drawn)) and model is None
+    assert np.array_equal(dataset.held_out, WORLD.half("test").held_out)
+    assert observation.figures["asked"]["winners"] == ["class mean"] and winners(observation.figures) == ["class mean"]
+    assert observation.lines[1] == seen.line()
 
 
 # Codes.

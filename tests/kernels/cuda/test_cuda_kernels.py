@@ -13,7 +13,7 @@ from minigan.kernels.cuda import random as cuda_random
 from minigan.kernels.geometry import ConvGeometry
 
 pytestmark = pytest.mark.usefixtures("few_blocks")
-FILES = ("act", "bias", "conv", "im2col", "layernorm", "mix", "norm", "optim", "pool", "random", "reduce")
+FILES = ("act", "bias", "conv", "im2col", "layernorm", "mix", "norm", "optim", "pool", "random", "reduce", "warp")
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-10}
 DTYPES = pytest.mark.parametrize("dtype", TOLERANCE, ids=lambda d: d.__name__)
 GEOMETRIES = {
@@ -283,6 +283,30 @@ def test_max_pooling(xp, rng):
     assert (
         kernels.pool.max_pool_index(x, *settings) == kernels.pool.max_pool_index(xp.asarray(x), *settings).get()
     ).all()
+
+
+@DTYPES
+def test_images_read_between_pixels(xp, rng, dtype):
+    """sample and spread at points inside, on edges, outside and nowhere; adjoint to each other; with a place for
+    them, and samples in any memory."""
+    x, g = rng.standard_normal((3, 2, 5, 4)).astype(dtype), rng.standard_normal((3, 2, 3, 7)).astype(dtype)
+    py, px = rng.uniform(-2, 6, (3, 3, 7)).astype(dtype), rng.uniform(-2, 5, (3, 3, 7)).astype(dtype)
+    py[0, 0], px[0, 0] = (-1, 0, 4, 5, 2, np.nan, np.inf), (0, 3, 4, 1, -1, 1, 1)
+    weights = np.maximum(0, 1 - np.abs(py[..., None] - np.arange(5)))[..., :, None]
+    weights = np.nan_to_num(weights) * np.maximum(0, 1 - np.abs(px[..., None] - np.arange(4)))[..., None, :]
+    y, back = kernels.warp.sample(x, py, px), kernels.warp.spread(g, py, px, (5, 4))
+    assert np.abs(y - np.einsum("nopyx,ncyx->ncop", weights, x)).max() <= 8 * TOLERANCE[dtype]
+    assert np.abs(back - np.einsum("nopyx,ncop->ncyx", weights, g)).max() <= 8 * TOLERANCE[dtype]
+    points = xp.asarray(py), xp.asarray(px)
+    same(y, kernels.warp.sample(_channels_last(xp, x), *points), TOLERANCE[dtype])
+    same(back, kernels.warp.spread(xp.asarray(g), *points, (5, 4)), TOLERANCE[dtype])
+    theirs, ours = xp.empty(y.shape, dtype), np.empty_like(y)
+    kernels.warp.sample(xp.asarray(x), *points, theirs)
+    same(kernels.warp.sample(x, py, px, ours), theirs, TOLERANCE[dtype])
+    with pytest.raises(ValueError, match=r"sample: py and px must be .* of shape \(3, 3, 7\)"):
+        kernels.warp.sample(x, py, px[:1])
+    with pytest.raises(ValueError, match=r"spread: py and px must be .* of shape \(3, 3, 7\)"):
+        kernels.warp.spread(g, py[:1], px, (5, 4))
 
 
 # Kernels that are one more form of a loop: the loop they are a form of.

@@ -7,8 +7,11 @@ Walks along codes, classes, or directions of the latents:
 
     any latents     z turns on its sphere towards a random u of the same norm, at right angles:  cos(t) z + sin(t) u
     cgan, acgan     each row one latent, each column one class
+    text2image      each row one caption, each column one latent
     infogan         each row one latent, each column one category; then each row one category, each column one value of
                     a continuous code, with the latent shared (Chen et al. 2016, figure 2)
+    stylegan        a grid a resolution: each row's latent in the layers up to it, each column's in the finer ones
+                    (Karras et al. 2019, figure 3)
 
 On the sphere, since a standard normal z of many dimensions has norm close to sqrt(d): the generator has seen no other.
 """
@@ -21,13 +24,16 @@ from functools import singledispatch
 
 import numpy as np
 
-from ..autograd import Tensor
-from ..backend import Generator
-from .systems.conditional import ConditionalTrainer
-from .systems.infogan import InfoTrainer
-from .systems.table import system
-from .train import TRAVERSE_STREAM, Trainer
-from .tricks import slerp
+from ...autograd import Tensor
+from ...backend import Generator
+from ..systems.conditional import ConditionalTrainer
+from ..systems.infogan import InfoTrainer
+from ..systems.lapgan import PyramidTrainer
+from ..systems.stylegan import StyleTrainer
+from ..systems.table import system
+from ..systems.text2image import SHOWN, TextTrainer
+from ..train import TRAVERSE_STREAM, Trainer
+from ..tricks import slerp
 
 
 def between(pairs: np.ndarray, latent: int, columns: int) -> np.ndarray:
@@ -60,7 +66,8 @@ def largest_step(images: np.ndarray, columns: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Walk:
-    """A grid of inputs, row by row: what they show, the inputs (rows * columns, width), and how many columns."""
+    """A grid of inputs, row by row: what they show, the inputs (rows * columns, width), or (rows * columns, layers,
+    width) with one for each layer, and how many columns."""
 
     title: str
     inputs: np.ndarray
@@ -88,6 +95,11 @@ def _(trainer: ConditionalTrainer, rows: int, columns: int, random: Generator) -
 
 
 @walks.register
+def _(trainer: PyramidTrainer, rows: int, columns: int, random: Generator) -> list[Walk]:
+    return walks.dispatch(ConditionalTrainer if trainer.classes else Trainer)(trainer, rows, columns, random)
+
+
+@walks.register
 def _(trainer: InfoTrainer, rows: int, columns: int, random: Generator) -> list[Walk]:
     options = trainer.options
     count, first = options.categories, options.latent
@@ -104,6 +116,26 @@ def _(trainer: InfoTrainer, rows: int, columns: int, random: Generator) -> list[
     return grids
 
 
+@walks.register
+def _(trainer: TextTrainer, rows: int, columns: int, random: Generator) -> list[Walk]:
+    texts = [text for text in np.resize(SHOWN, rows).tolist() for _ in range(columns)]
+    inputs, latent = trainer.asking(texts, random).numpy(), trainer.options.latent
+    inputs[:, :latent] = np.tile(inputs[:columns, :latent], (rows, 1))
+    return [Walk("each row one caption, each column one latent", inputs, columns)]
+
+
+@walks.register
+def _(trainer: StyleTrainer, rows: int, columns: int, random: Generator) -> list[Walk]:
+    z, layers = trainer.inputs(max(rows, columns), random).numpy(), len(trainer.generator.layers)
+    coarse, fine = z[:rows].repeat(columns, 0), np.tile(z[:columns], (rows, 1))
+    grids = []
+    for cut in range(1, layers, 2):  # behind the last layer of 4, 8, ... pixels
+        inputs = np.stack([coarse if layer < cut else fine for layer in range(layers)], 1)
+        title = f"each row's styles up to {4 << cut // 2} pixels with each column's above; unmixed on the diagonal"
+        grids.append(Walk(title, inputs, columns))
+    return grids
+
+
 def traverse(trainer: Trainer, rows: int = 8, columns: int = 10, seed: int = 0) -> dict[str, np.ndarray]:
     """Title -> images (rows, columns, C, H, W) in (-1, 1) along each walk of a trained system.
 
@@ -113,7 +145,7 @@ def traverse(trainer: Trainer, rows: int = 8, columns: int = 10, seed: int = 0) 
         raise ValueError(f"traverse: needs at least 1 row and 2 columns, got {rows} and {columns}")
     name = trainer.options.system
     if "latent" not in system(name).takes:
-        raise ValueError(f"{name} translates images, so there are no latents to walk through; see: minigan translate")
+        raise ValueError(f"{name} translates images, so there are no latents to walk through; see: {trainer.usage}")
     grids = {}
     for walk in walks(trainer, rows, columns, Generator(seed, TRAVERSE_STREAM)):
         images = trainer.sample(Tensor(walk.inputs.astype(trainer.dtype)))

@@ -1,0 +1,182 @@
+"""`minigan modes`: the modes of stacked digits that each method holds (Lin et al. 2018, table 4; Metz et al. 2017).
+
+    data       `stacked`: 1,000 classes, three digits each
+    networks   DCGAN's; G of 64, 32, 16 filters, D of 2, 4, 8: a quarter of the 8, 16, 32 of the published critic
+    judged     by the digits' classifier on each channel: modes, modes of confident samples, reverse KL
+
+A method is a system with options. One that asks for an option or a system of another version is named and left out.
+Cells are kept as lines, and go on where they were stopped (image_cells.py).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from ..._files import atomic_write
+from ...backend import Generator
+from ...backend import device as check_device
+from ..metrics.judging import judge_of
+from ..metrics.modes import PUBLISHED, observe_modes
+from ..options import CommonOptions
+from ..systems.table import SYSTEMS, options_for
+from ..train import METRIC_STREAM, Trainer
+from . import cells, image_cells
+
+SMALL = {"data": "stacked", "base": 16, "critic_base": 2}
+STEPS, SEEDS = 3000, (11, 12, 13)
+
+METHODS: dict[str, tuple[str, dict]] = {
+    "DCGAN": ("dcgan", {}),
+    "LSGAN": ("lsgan", {}),
+    "WGAN-GP": ("wgan-gp", {"steps": 1000}),
+    "PacDCGAN2": ("dcgan", {"pack": 2}),
+    "PacDCGAN3": ("dcgan", {"pack": 3}),
+    "PacDCGAN4": ("dcgan", {"pack": 4}),
+    "unrolled, 5 steps": ("dcgan", {"unroll": 5}),
+    "minibatch discrimination": ("dcgan", {"minibatch": True}),
+    "recipe of today": ("r3gan", {}),
+}
+"""Name -> (system, options beside `SMALL`)."""
+
+
+def known(method: str) -> bool:
+    """Whether this version has the system and all options of a method."""
+    name, changes = METHODS[method]
+    return name in SYSTEMS and changes.keys() <= SYSTEMS[name].takes
+
+
+def options(method: str, seed: int, device: str = "cpu", steps: int | None = None) -> CommonOptions:
+    """The options of one cell."""
+    name, changes = METHODS[method]
+    small = {key: value for key, value in SMALL.items() if key in SYSTEMS[name].takes}
+    settings = {"steps": STEPS, **small, **changes, "seed": seed, "device": device}
+    return options_for(name, **(settings if steps is None else settings | {"steps": steps}))
+
+
+def name_of(options: CommonOptions) -> str:
+    """What a cell's files are called, as dcgan-pack2-11."""
+    changes = next(
+        c
+        for method, (name, c) in reversed(METHODS.items())
+        if name == options.system
+        and known(method)
+        and all(k == "steps" or getattr(options, k) == v for k, v in c.items())
+    )
+    parts = [f"{k}{'' if v is True else v}" for k, v in changes.items() if k != "steps"]
+    return "-".join([options.system, *parts, str(options.seed)])
+
+
+class _Judged:
+    """What is judged of a cell's trainer: so many samples. An object, so that a process of its own can take it."""
+
+    def __init__(self, samples: int) -> None:
+        self.samples = samples
+
+    def __call__(self, options: CommonOptions, out: Path) -> dict:
+        return image_cells.cell(options, out / f"{self.samples}", name_of(options), self._figures)
+
+    def _figures(self, trainer: Trainer) -> dict:
+        images = trainer.draw(self.samples, Generator(trainer.options.seed, METRIC_STREAM))
+        model = judge_of(trainer.options.data, trainer.info).model
+        return observe_modes(images, model, trainer.dataset)[0]["modes"]
+
+
+def run(
+    out: str | os.PathLike,
+    jobs: int = 1,
+    seeds: Sequence[int] | None = None,
+    show: Callable[[str], None] = lambda _: None,
+    device: str = "cpu",
+    steps: int | None = None,
+    samples: int = 25_600,
+) -> dict:
+    """Every method that this version knows, seed by seed, resumed from `out`; the table as JSON-able figures. The page
+    is made of the cells that are done even where the run is stopped. Raises ValueError for an unknown device."""
+    check_device(device)
+    out, seeds = Path(out), list(seeds or SEEDS)
+    (out / f"{samples}").mkdir(parents=True, exist_ok=True)
+    wanted = [options(method, seed, device, steps) for seed in seeds for method in METHODS if known(method)]
+    try:
+        with cells.side_by_side(out, jobs, show, _Judged(samples), name_of, _brief) as trained:
+            trained(wanted)
+    finally:
+        figures = table(out, seeds, device, steps, samples)
+        atomic_write(out / "modes.json", json.dumps(figures, indent=1))
+        atomic_write(out / "modes.md", markdown(figures))
+    return figures
+
+
+def _brief(figures: dict) -> str:
+    return f"{figures['modes']} modes, {figures['sure']} of them sure, reverse KL {figures['reverse_kl']:.2f}"
+
+
+def table(out: Path, seeds: Sequence[int], device: str, steps: int | None, samples: int) -> dict:
+    """What the folder's lines say: for each method the mean and interval over the seeds that are done."""
+    done = {json.dumps(c["options"]): c["figures"] for c in cells.lines(out / f"{samples}" / image_cells.LINES)}
+    rows = {}
+    for method in METHODS:
+        if not known(method):
+            rows[method] = {"done": 0, "absent": True, "published": PUBLISHED.get(method)}
+            continue
+        wanted = [options(method, seed, device, steps) for seed in seeds]
+        runs = [done[key] for o in wanted if (key := json.dumps(asdict(o))) in done]
+        row = {"done": len(runs), "steps": wanted[0].steps, "published": PUBLISHED.get(method)}
+        row |= {key: cells.interval([run[key] for run in runs]) if runs else None for key in FIGURES}
+        rows[method] = row | {"diverged": sum(run["diverged"] is not None for run in runs)}
+    real = next(iter(done.values()))["real"] if done else None
+    return {"samples": samples, "seeds": list(seeds), "rows": rows, "real": real}
+
+
+FIGURES = {"modes": ("modes ↑", 1), "sure": ("sure ↑", 1), "reverse_kl": ("reverse KL ↓", 2)}
+"""Key -> title, digits."""
+
+
+def _lines(figures: Mapping) -> list[list[str]]:
+    rows = []
+    for method, row in figures["rows"].items():
+        if row.get("absent"):
+            cell = ["this version has no such option", *[""] * (len(FIGURES) - 1)]
+        elif not row["done"]:
+            cell = ["not done", *[""] * (len(FIGURES) - 1)]
+        else:
+            cell = [_pm(row[key], digits) for key, (_, digits) in FIGURES.items()]
+        published = "" if row["published"] is None else f"{row['published']}"
+        rows.append([method, f"{row['done']}", *cell, published])
+    if (real := figures["real"]) is not None:
+        rows.append(["real classes", "", f"{real['modes']['value']:.1f}", "", f"{real['reverse_kl']['value']:.2f}", ""])
+    return rows
+
+
+def _pm(value: Sequence, digits: int) -> str:
+    return f"{value[0]:.{digits}f}" + ("" if value[1] is None else f"+-{value[1]:.{digits}f}")
+
+
+TITLES = ("method", "seeds", *(title for title, _ in FIGURES.values()), "modes, published")
+
+
+def text(figures: Mapping) -> str:
+    """The table for a person."""
+    widths = (26, 7, 34, 14, 16, 18)
+    rows = [TITLES, *_lines(figures)]
+    return "\n".join("".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def markdown(figures: Mapping) -> str:
+    """The page."""
+    lines = [
+        "# A thousand modes",
+        "",
+        f"`minigan modes`: stacked digits, {figures['samples']:,} samples a cell, seeds"
+        f" {', '.join(map(str, figures['seeds']))}; mean and half width of Student's 95 % interval. Of as many draws of"
+        " the real classes, each image right, the last row holds so many. Published by Lin et al. 2018, whose runs are"
+        " longer.",
+        "",
+        "| " + " | ".join(TITLES) + " |",
+        "|" + "---|" * len(TITLES),
+        *("| " + " | ".join(row) + " |" for row in _lines(figures)),
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,49 @@
+"""The first rank of a training makes its run and writes; the others are told of it and follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .. import checkpoint, data
+from ..gan._stopper import Stopper
+from ..gan.run import Run, load_trainer
+from ..gan.systems.table import options_from, trainer_for
+from ..gan.train import Trainer
+from .mpi import MpiRanks
+
+
+def lead(ranks: MpiRanks, new_run: Callable[[], Run]) -> Run:
+    """On rank 0: the run that `new_run` makes or resumes, which the other ranks are told of. What it raises ends them,
+    too."""
+    try:
+        run = new_run()
+        run.trainer.parts.share(ranks)
+    except BaseException as error:
+        if ranks.size > 1:
+            ranks.comm.bcast(error, 0)
+        raise
+    if ranks.size > 1:
+        saved = checkpoint.paths(run.folder)
+        options = run.trainer.state()[1]["options"] | {"steps": run.options.steps}
+        ranks.tell((options, str(saved[0]) if saved else None))
+    return run
+
+
+def follow(ranks: MpiRanks) -> None:
+    """On the other ranks: train what rank 0 tells, in step with it. Raises RankFailure, TrainingError, and what goes
+    wrong here, of which the others are told."""
+    options, path = ranks.tell(None)
+    trainer, steps = _trainer(options, path), options["steps"]
+    trainer.parts.share(ranks)
+    with Stopper() as stopper, trainer.parts.together():
+        while trainer.steps_done < steps and trainer.parts.stop(stopper.number) is None:
+            trainer.step()
+
+
+def _trainer(record: dict, path: str | None) -> Trainer:
+    """The trainer of a run that begins, or goes on from a checkpoint."""
+    if path is not None:
+        trainer, _ = load_trainer(path, device=record["device"])
+        return trainer
+    options = options_from(record)
+    return trainer_for(options, data.load(options.data, size=options.size))

@@ -1,0 +1,74 @@
+"""Start the ranks of a training by `mpiexec`, in which this command is called again, once a rank."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+RANK_VARIABLES = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MPI_LOCALRANKID", "SLURM_PROCID")
+"""What mpiexec and srun tell a rank."""
+NEEDED = '--ranks needs the package mpi4py and an mpiexec: pip install "minigan[mpi]"'
+BANNER = "=" * 20
+OF_MPIEXEC = ("[mpiexec@", "[proxy:", "Press Ctrl-C again", "Abort(")
+KILLED = {signal.SIGILL, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGKILL, signal.SIGSEGV}
+"""Signals that end a rank without a word; mpiexec gives their number as its status."""
+
+
+def inside() -> bool:
+    """Whether this process was started as a rank, by mpiexec or srun."""
+    return any(name in os.environ for name in RANK_VARIABLES)
+
+
+def mpiexec() -> str:
+    """The `mpiexec` beside this Python, or on the path. Raises FileNotFoundError without it or without mpi4py."""
+    beside = Path(sys.executable).with_name("mpiexec")
+    program = str(beside) if beside.is_file() else shutil.which("mpiexec")
+    if program is None or find_spec("mpi4py") is None:
+        raise FileNotFoundError(NEEDED)
+    return program
+
+
+def launch(count: int, arguments: Sequence[str]) -> int:
+    """Run `minigan` with these arguments on `count` ranks, each with its share of the processor's threads; the exit
+    status of the first rank that ended with another than 0. SIGINT and SIGTERM are passed on. Raises ChildProcessError
+    where a rank was killed."""
+    environment = dict(os.environ)
+    if "NUMBA_NUM_THREADS" not in environment:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        environment["NUMBA_NUM_THREADS"] = str(max(1, cores // count))
+    command = [mpiexec(), "-n", str(count), sys.executable, "-m", "mpi4py", "-m", "minigan", *arguments]
+    job = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    before = {n: signal.signal(n, lambda number, _: job.send_signal(number)) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for line in of_ranks(job.stdout or ()):
+            sys.stdout.write(line)
+            sys.stdout.flush()
+        status = job.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if job.poll() is None:
+            job.kill()
+    if status in KILLED:
+        name = signal.Signals(status).name
+        raise ChildProcessError(f"a rank was ended by {name}, and all others with it; go on with: --resume and the run")
+    return status
+
+
+def of_ranks(lines: Iterable[str]) -> Iterator[str]:
+    """The lines that ranks wrote, without what mpiexec says of their ends."""
+    for line in lines:
+        if line.startswith(BANNER):
+            break
+        if line.strip() and not line.startswith(OF_MPIEXEC):
+            yield line
+    for _ in lines:  # the banner's own: a status, which the caller has
+        pass

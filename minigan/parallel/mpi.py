@@ -1,0 +1,73 @@
+"""The ranks of an MPI job, for `minigan.gan.parts`.
+
+A sum is taken along a chain: rank 0 sends the sum of its vectors to rank 1, which adds its own one after the other, and
+so on; the last one gives the whole sum to all. Its terms are added in one order, whatever the number of ranks. The fast
+sum leaves the order to MPI's Allreduce, whose bits depend on that number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..gan.parts import RankFailure
+
+FAILED = 1 << 20
+"""Agreed on where a rank has failed; signals have far smaller numbers."""
+
+
+class MpiRanks:
+    """The processes of MPI.COMM_WORLD, or of `comm`. fast: sums in MPI's own order. Raises ImportError without the
+    package mpi4py."""
+
+    def __init__(self, comm: Any = None, fast: bool = False) -> None:
+        if comm is None:
+            from mpi4py import MPI
+
+            comm = MPI.COMM_WORLD
+        self.comm, self.fast = comm, fast
+        self.rank, self.size = comm.Get_rank(), comm.Get_size()
+
+    def ordered_sum(self, vectors: Sequence[np.ndarray]) -> np.ndarray:
+        """The sum of all vectors of all ranks, which is the same on every rank."""
+        if self.fast:
+            total = np.sum(vectors, axis=0)
+            self.comm.Allreduce(total.copy(), total)
+            return total
+        total = vectors[0].copy()
+        if self.rank:
+            self.comm.Recv(total, self.rank - 1)
+            total += vectors[0]
+        for vector in vectors[1:]:
+            total += vector
+        if self.rank < self.size - 1:
+            self.comm.Send(total, self.rank + 1)
+        self.comm.Bcast(total, self.size - 1)
+        return total
+
+    def agree(self, number: int) -> int:
+        """The greatest of the ranks' numbers. Raises RankFailure, with its message, where one has failed."""
+        numbers = self.comm.allgather(number)
+        if max(numbers) >= FAILED:
+            raise RankFailure(self.first([""]))
+        return max(numbers)
+
+    def fail(self, message: str) -> None:
+        """Tell the others, where they next agree, that this rank ends, and why."""
+        self.comm.allgather(FAILED)
+        self.first([f"rank {self.rank} of {self.size}: {message}"])
+
+    def first(self, messages: Sequence[str]) -> str:
+        """The first of all ranks' messages that says something."""
+        every = [message for own in self.comm.allgather(list(messages)) for message in own]
+        return next((message for message in every if message), "")
+
+    def tell(self, what: Any) -> Any:
+        """What rank 0 says, on every rank. Raises RankFailure where rank 0 could not say it: there `what` is an
+        exception."""
+        message = self.comm.bcast(what, 0)
+        if isinstance(message, BaseException):
+            raise RankFailure(str(message))
+        return message

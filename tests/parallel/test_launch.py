@@ -1,0 +1,97 @@
+"""`minigan train --ranks N` under a real mpiexec; what it says of a rank that was killed; what of it is passed on."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from click.testing import CliRunner
+from safetensors.numpy import load_file
+
+from minigan.cli import main
+from minigan.parallel import launch
+
+try:
+    launch.mpiexec()
+    MPI = ""
+except FileNotFoundError as error:
+    MPI = str(error)
+needs_mpi = pytest.mark.skipif(bool(MPI), reason=f"no MPI here: {MPI}")
+SMALL = ["--batch-size", "8", "--base", "2", "--latent", "4", "--no-report"]
+
+
+def minigan(*words, cwd, wait=True):
+    environment = {k: v for k, v in os.environ.items() if k not in launch.RANK_VARIABLES}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "minigan", *words],
+        cwd=cwd,
+        env=environment | {"NUMBA_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return (process.communicate(timeout=300)[0], process.returncode) if wait else process
+
+
+@needs_mpi
+def test_two_ranks_are_one_process_and_go_on_as_one(tmp_path):
+    """All arrays of four steps: on one process; on two ranks; two steps on two ranks, two more on one."""
+    for name, steps, ranks in (("one", "4", "1"), ("two", "4", "2"), ("half", "2", "2")):
+        text, status = minigan(
+            "train", "dcgan", "--steps", steps, "--ranks", ranks, "--out", name, *SMALL, cwd=tmp_path
+        )
+        assert status == 0, text
+    text, status = minigan("train", "--resume", "half", "--steps", "4", "--no-report", cwd=tmp_path)
+    assert status == 0, text
+    arrays = [load_file(tmp_path / name / "checkpoint-000004.safetensors") for name in ("one", "two", "half")]
+    for other in arrays[1:]:
+        assert [k for k in arrays[0] if arrays[0][k].tobytes() != other[k].tobytes()] == []
+
+
+@needs_mpi
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_signals_end_all_ranks(number, tmp_path):
+    """SIGTERM and Ctrl-C: a checkpoint, one line more, the usual status. A rank that is killed: one line, no orphan."""
+    process = minigan(
+        "train", "dcgan", "--steps", "100000", "--ranks", "2", "--out", "r", *SMALL, cwd=tmp_path, wait=False
+    )
+    log = tmp_path / "r" / "stats.jsonl"
+    for _ in range(600):
+        if log.exists():
+            break
+        time.sleep(0.2)
+    ranks = subprocess.run(
+        ["pgrep", "-f", "mpi4py -m minigan train dcgan --steps 100000"], capture_output=True, text=True
+    )
+    numbers = [int(n) for n in ranks.stdout.split()]
+    os.kill(numbers[-1], number) if number == signal.SIGKILL else process.send_signal(number)
+    text, _ = process.communicate(timeout=60)
+    if number == signal.SIGKILL:
+        assert process.returncode == 1 and "a rank was ended by SIGKILL" in text.splitlines()[-1]
+    else:
+        assert process.returncode == 128 + number and "go on with: minigan train --resume r" in text.splitlines()[-1]
+        assert list((tmp_path / "r").glob("checkpoint-*.json"))
+    time.sleep(1)
+    assert not any(os.path.exists(f"/proc/{n}") for n in numbers)
+
+
+def test_what_mpiexec_says_of_itself_is_left_out():
+    lines = ["step 1\n", "[mpiexec@host] Sending Ctrl-C\n", "\n", "step 2\n", "=" * 80 + "\n", "= BAD TERMINATION\n"]
+    assert list(launch.of_ranks(iter(lines))) == ["step 1\n", "step 2\n"]
+
+
+def test_without_mpi_one_line_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(launch, "find_spec", lambda name: None)
+    result = CliRunner().invoke(main, ["train", "--steps", "2", "--ranks", "2", *SMALL])
+    assert result.exit_code == 1 and 'pip install "minigan[mpi]"' in result.output.splitlines()[-1]
+
+
+def test_a_batch_that_ranks_cannot_share_is_refused_before_they_start(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(launch, "launch", lambda *a: pytest.fail("started"))
+    result = CliRunner().invoke(main, ["train", "--steps", "2", "--ranks", "3", *SMALL])
+    assert result.exit_code == 2 and "no 3 equal parts" in result.output.splitlines()[-1]
