@@ -47,7 +47,9 @@ def docs(page, html=None) -> list | dict:
         from minigan.gan.losses import nearest
 
         raise nearest("page", page, rows)
-    text = "\n".join(layout(rows[name].read_text(encoding="utf-8"), _width()))
+    from minigan.docs.book import with_sources
+
+    text = "\n".join(layout(with_sources(rows[name].read_text(encoding="utf-8")), _width()))
     if sys.stdout.isatty() and text.count("\n") + 2 > shutil.get_terminal_size((WIDEST, 24)).lines:
         click.echo_via_pager(text)
     else:

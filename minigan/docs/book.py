@@ -26,11 +26,12 @@ FENCE = re.compile(
     r"(<!-- source: [^\n]*\n)?^```(\w*)\n(.*?)^```$(\n\n```text\n(?:.*?\n)??```$)?", re.DOTALL | re.MULTILINE
 )
 STYLE = """
-body { font: 11pt/1.5 Georgia, serif; max-width: 46em; margin: 2em auto; padding: 0 1em; color: #1b1b22; }
+body { font: 11pt/1.5 Georgia, serif; max-width: 52em; margin: 2em auto; padding: 0 1em; color: #1b1b22; }
 h1 { page-break-before: always; } h1, h2 { font-family: sans-serif; line-height: 1.2; }
-pre { font-size: 9pt; line-height: 1.35; background: #f5f5f7; padding: .7em 1em; overflow-x: auto;
+pre { font-size: 7.5pt; line-height: 1.35; background: #f5f5f7; padding: .7em 1em; overflow-x: auto;
 white-space: pre-wrap; page-break-inside: avoid; } img { max-width: 100%; } table { border-collapse: collapse; }
-td, th { border: 1px solid #c8c8d0; padding: .2em .6em; text-align: left; } @media print { body { margin: 0; } }
+td, th { border: 1px solid #c8c8d0; padding: .2em .6em; text-align: left; }
+pre:has(.language-text) { border-left: 3px solid #117a5d; } @media print { body { margin: 0; } }
 """
 
 
@@ -53,17 +54,17 @@ def quotation(path: str, names: list[str]) -> str:
     root = PACKAGE if (PACKAGE / path).exists() else PACKAGE.parent
     source = (root / path).read_text(encoding="utf-8")
     find = _python if path.endswith(".py") else _c
-    parts, open_class = [], None
+    parts, open_class, after_doc = [], None, False
     for name in names:
         owner, _, member = name.rpartition(".")
         if owner and owner != open_class:
             parts.append(("\n\n" if parts else "") + find(source, owner, path).split(":\n")[0] + ":\n")
         elif parts:
-            parts.append("\n" if owner else "\n\n")
+            parts.append("\n\n" if not owner else "\n    ...\n\n" if after_doc else "\n")
         parts.append(find(source, name, path) + "\n")
         if owner and member != "__doc__" and owner != open_class:
             parts.insert(-1, "    ...\n\n")
-        open_class = owner
+        open_class, after_doc = owner, member == "__doc__"
     return LEARN.sub("", "".join(parts))
 
 
@@ -117,6 +118,11 @@ def _with_outputs(text: str, name: str) -> str:
     return FENCE.sub(run, text)
 
 
+def with_sources(text: str) -> str:
+    """The text with a line above each quotation that says which file it is from, in place of the mark."""
+    return re.sub(r"^<!-- source: (\S+) .*-->$", r"From `\1`:\n", text, flags=re.MULTILINE)
+
+
 def printable() -> str:
     """The whole book as one page of HTML that needs no other file: pictures inside, links between chapters kept.
 
@@ -131,7 +137,9 @@ def printable() -> str:
     pages["glossary"] = PACKAGE / "docs" / "glossary.md"
     bodies = []
     for name, path in pages.items():
-        text = re.sub(r"\]\((?:[\w./-]*/)?([\w-]+)\.md(?:#[\w-]*)?\)", r"](#\1)", path.read_text(encoding="utf-8"))
+        text = re.sub(
+            r"\]\((?:[\w./-]*/)?([\w-]+)\.md(?:#[\w-]*)?\)", r"](#\1)", with_sources(path.read_text(encoding="utf-8"))
+        )
         text = re.sub(
             r"\[([^]]*)\]\(#([\w-]+)\)", lambda m: m[0] if m[2] in pages else f"{m[1]} (`minigan docs {m[2]}`)", text
         )

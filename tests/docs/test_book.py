@@ -75,7 +75,7 @@ def test_the_contents_name_every_chapter_in_order():
 def test_a_chapter_is_shown_by_its_number(word):
     result = call(word)
     assert result.output.startswith("1. A scalar that remembers\n===") and "](" not in result.output
-    assert "source:" not in result.output
+    assert "source:" not in result.output and "From `examples/00_scalar_engine.py`:\n" in result.output
     assert json.loads(call(word, "--json").output.splitlines()[-1])["name"] == "book/01-one-number"
 
 
@@ -127,6 +127,7 @@ def test_the_book_on_one_page(tmp_path):
     targets = re.findall(r'(?:src|href)="(.*?)"', page)
     outside = [t for t in targets if not t.startswith(("data:image/", "#"))]
     assert outside == [] and not set(re.findall(r'href="#(.*?)"', page)) - set(re.findall(r'id="(.*?)"', page))
+    assert "<p>From <code>minigan/ops/norm.py</code>:</p>" in page
     prose = re.sub(r"<pre>.*?</pre>|<code>.*?</code>|<!--.*?-->", "", page, flags=re.DOTALL)
     assert not re.search(r"[*`]", prose.split("</head>")[1]), "a mark of Markdown that does not do what it was to do"
 
