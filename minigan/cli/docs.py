@@ -1,4 +1,4 @@
-"""`minigan docs`: the pages of minigan/docs, listed, or one of them laid out for the terminal."""
+"""`minigan docs`: the pages of minigan/docs, listed, or one of them laid out for the terminal; the book to print."""
 
 from __future__ import annotations
 
@@ -19,11 +19,17 @@ WIDEST, NARROWEST = 100, 40
 def register(main: click.Group, command: Callable) -> None:
     """Add the command; `command` makes a sub-command as minigan/cli/main.py does."""
     page = click.argument("page", required=False)
-    command(main, "docs", "Read the documentation: list the pages, or read one.")(page(docs))
+    html = click.option("--html", type=click.Path(dir_okay=False), help="Write the whole book to this file, to print.")
+    command(main, "docs", "Read the documentation: list the pages, or read one.")(page(html(docs)))
 
 
-def docs(page) -> list | dict:
-    """Read the documentation. Without PAGE: the list of pages, each with the question that it answers."""
+def docs(page, html=None) -> list | dict:
+    """Read the documentation. Without PAGE: the list of pages, each with the question that it answers.
+
+    `minigan docs book` lists the chapters of the book, `minigan docs book/4` shows one.
+    """
+    if html is not None:
+        return _printed(Path(html))
     rows = pages()
     if page is None:
         questions = {name: question(path.read_text(encoding="utf-8")) for name, path in rows.items()}
@@ -34,11 +40,16 @@ def docs(page) -> list | dict:
         click.echo("read one by: minigan docs NAME")
         return [{"name": name, "question": text} for name, text in questions.items()]
     name = page.removesuffix(".md").lower()
+    if name.startswith("book/"):
+        rows = _chapters()
+        name = next((key for key in rows if name in (key, key[: len("book/00")], f"book/{int(key[5:7])}")), name)
     if name not in rows:
         from minigan.gan.losses import nearest
 
         raise nearest("page", page, rows)
-    text = "\n".join(layout(rows[name].read_text(encoding="utf-8"), _width()))
+    from minigan.docs.book import with_sources
+
+    text = "\n".join(layout(with_sources(rows[name].read_text(encoding="utf-8")), _width()))
     if sys.stdout.isatty() and text.count("\n") + 2 > shutil.get_terminal_size((WIDEST, 24)).lines:
         click.echo_via_pager(text)
     else:
@@ -51,6 +62,23 @@ def pages() -> dict[str, Path]:
     paths = {path.stem: path for path in sorted(FOLDER.glob("*.md"))}
     linked = re.findall(r"\]\(([\w-]+)\.md\)", paths["index"].read_text(encoding="utf-8"))
     return {name: paths[name] for name in dict.fromkeys(["index", *linked, *paths]) if name in paths}
+
+
+def _chapters() -> dict[str, Path]:
+    from minigan.docs.book import chapters
+
+    return {f"book/{path.stem}": path for path in chapters().values()}
+
+
+def _printed(path: Path) -> dict:
+    from minigan.docs.book import printable
+
+    try:
+        path.write_text(printable(), encoding="utf-8")
+    except (ImportError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"the book: {path}; print it from a browser")
+    return {"path": str(path)}
 
 
 def question(text: str) -> str:
@@ -114,14 +142,15 @@ def _blocks(lines: list[str]) -> Iterator[tuple[str, list[str]]]:
 def _plain(text: str) -> str:
     """Text without Markdown's marks: a link to a page names the command that reads it, a picture its file."""
     text = re.sub(r"!\[([^]]*)\]\((?:\.\./)*([^)]*)\)", r"[picture: \1, \2]", text)
-    text = re.sub(r"\[([^]]*)\]\(([\w-]+)\.md(?:#[\w-]*)?\)", _page_link, text)
+    text = re.sub(r"\[([^]]*)\]\((?:\.\./)?((?:book/)?[\w-]+)\.md(?:#[\w-]*)?\)", _page_link, text)
     text = re.sub(r"\[([^]]*)\]\((?:\.\./)*([^)]*)\)", r"\1 (\2)", text)
     text = re.sub(r"\*\*([^*]+)\*\*", r"\1", text)
     return re.sub(r"(?<![\w*`])\*([^*\s](?:[^*]*[^*\s])?)\*(?![\w*])", r"\1", text)
 
 
 def _page_link(link: re.Match) -> str:
-    command = f"`minigan docs {link[2]}`"
+    chapter = re.fullmatch(r"(?:book/)?(\d\d)-[\w-]+", link[2])
+    command = f"`minigan docs book/{int(chapter[1])}`" if chapter else f"`minigan docs {link[2]}`"
     return command if link[1] == link[2] else f"{link[1]} ({command})"
 
 

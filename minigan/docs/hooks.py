@@ -38,8 +38,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, **_) -> str:
-    """Links to files outside this folder lead to where the site has them."""
-    return re.sub(r"\]\(\.\./\.\./(?=[\w/.-]+\))", "](", markdown)
+    """Links to files outside this folder lead to where the site has them; above a quotation stands its file."""
+    markdown = re.sub(r"^<!-- source: (\S+) .*-->$", r"From `\1`:\n", markdown, flags=re.MULTILINE)
+    return re.sub(r"\]\(((?:\.\./)?)\.\./\.\./(?=[\w/.-]+\))", r"](\1", markdown)
 
 
 class Docstrings(Extension):

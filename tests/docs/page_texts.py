@@ -9,8 +9,10 @@ import minigan
 ROOT = Path(minigan.__file__).parents[1]
 FOLDER = ROOT / "minigan" / "docs"
 FILES = {path.stem: path for path in [ROOT / "README.md", *sorted(FOLDER.glob("*.md"))]}
+CHAPTERS = {f"book/{path.stem}": path for path in sorted((FOLDER / "book").glob("*.md"))}
+FILES |= CHAPTERS
 TEXTS = {name: path.read_text(encoding="utf-8") for name, path in FILES.items()}
-PAGES = sorted(FILES.keys() - {"README"})
+PAGES = sorted(FILES.keys() - CHAPTERS.keys() - {"README"})
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FENCE = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
 

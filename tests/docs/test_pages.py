@@ -17,7 +17,7 @@ from minigan import cudasim
 from minigan.cli import main
 
 
-@pytest.mark.parametrize("name", [name for name, text in TEXTS.items() if "```python" in text])
+@pytest.mark.parametrize("name", [name for name in ("README", *PAGES) if "```python" in TEXTS[name]])
 def test_python_blocks_run(name, tmp_path, monkeypatch, capsys):
     """The Python of a page runs from top to bottom, as a reader would type it."""
     monkeypatch.chdir(tmp_path)
