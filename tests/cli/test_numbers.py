@@ -14,6 +14,7 @@ from minigan.gan.systems.table import SYSTEMS, options_for
 from minigan.gan.tables import grid_page, thousand
 from minigan.gan.toy import options_for as toy_options_for
 from minigan.gan.toy import scoreboard
+from minigan.testing import nightly
 
 VALUES = [
     "0",
@@ -50,7 +51,7 @@ NUMERIC = [
 
 
 def system_for(name: str) -> str:
-    return next(row.name for row in SYSTEMS.values() if name in row.takes)
+    return next((row.name for row in SYSTEMS.values() if name in row.takes), "wgan-gp")
 
 
 @pytest.mark.parametrize(
@@ -58,8 +59,8 @@ def system_for(name: str) -> str:
 )
 def test_absurd_numbers_are_answered(path, command, option, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for long in (scoreboard, grid_page, thousand):
-        monkeypatch.setattr(long, "run", lambda *_, **__: (_ for _ in ()).throw(ValueError("not here")))
+    for place, name in ((scoreboard, "run"), (grid_page, "run"), (thousand, "run"), (nightly, "parts")):
+        monkeypatch.setattr(place, name, lambda *_, **__: (_ for _ in ()).throw(ValueError("not here")))
     arguments = ["absent.x" for p in command.params if isinstance(p, click.Argument) and p.required]
     if path == ("train",):
         arguments = [system_for(option.name), "--data", "absent", "--dry-run"]
