@@ -82,6 +82,7 @@ def test_a_row_of_the_op_table_is_public(op):
 
 
 INTERNAL = {
+    "spread",
     *("batch_norm_grad", "batch_norm_grad_grad", "conv_input", "conv_weight", "index_add"),
     *("leaky_relu_grad", "pow_slope", "standardise_grad", "tanh_grad", "unmirror"),
 }

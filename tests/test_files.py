@@ -119,10 +119,10 @@ def test_every_command_refuses_before_it_does_anything(tmp_path, monkeypatch, pa
         (tmp_path / "x.png").write_text("a file, not a folder")
     else:
         os.mkfifo(tmp_path / "pipe.png")
-        for link in ("x.png", "x.svg"):
+        for link in ("x.png", "x.svg", "x.gif"):
             (tmp_path / link).symlink_to("pipe.png")
     before = {p.name: p.lstat().st_mode for p in tmp_path.iterdir()}
-    command, name = dict(commands(main))[path], "x.svg" if path == ("graph",) else "x.png"
+    command, name = dict(commands(main))[path], {"graph": "x.svg", "film": "x.gif"}.get(path[0], "x.png")
     arguments = ["x" for p in command.params if isinstance(p, click.Argument) for _ in range(p.required)]
     result = CliRunner().invoke(main, [*path, *arguments, option.opts[-1], name])
     assert result.exit_code == (2 if option.type is FOLDER else 1), result.output

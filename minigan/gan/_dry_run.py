@@ -9,7 +9,6 @@ import time
 from dataclasses import asdict, fields
 
 from .. import data
-from ..autograd import no_grad
 from ..nn.summary import summary
 from .options import GROUPS, CommonOptions
 from .systems.table import system, trainer_for
@@ -21,8 +20,7 @@ def dry_run(options: CommonOptions) -> dict:
     "parameters"; "seconds_per_step" and "peak_memory_mib", measured on three steps here."""
     trainer = trainer_for(options, data.load(options.data, size=options.size))
     networks = trainer.trained()
-    with no_grad():
-        layers = {name: summary(network, trainer.generator_loss) for name, network in networks.items()}
+    layers = {name: summary(network, trainer.generator_loss) for name, network in networks.items()}
     return {
         "options": asdict(options),
         "networks": {name: [asdict(row) for row in rows] for name, rows in layers.items()},

@@ -159,7 +159,7 @@ def on_a_run(words, world):
         system = "stargan" if "--set" in words else "cyclegan"
     else:
         systems = {"traverse": "cgan", "draw": "text2image", "upscale": "srgan", "film": "nextframe"}
-        system = systems.get(words[0], system)
+        system = "stylegan" if "--truncation" in words else systems.get(words[0], system)
     few = ["-n", "20"] if words[0] == "eval" else []  # the last one holds
     world.call(words[0], world.run_of(system), *words[2:], *few)
 

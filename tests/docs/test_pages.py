@@ -136,7 +136,7 @@ def test_an_unknown_page_is_answered_with_the_nearest():
     assert result.output.count("Error") == 1
 
 
-@pytest.mark.parametrize("lines", [10, 500])
+@pytest.mark.parametrize("lines", [10, 1000])
 def test_a_terminal_gets_bold_headings_and_a_pager_where_the_page_is_longer(lines, monkeypatch, capsys):
     calls = []
     monkeypatch.setenv("COLUMNS", "80")
