@@ -109,6 +109,7 @@ def _place(cls: type[Op]) -> tuple[str, int]:
 def _orders(cls: type[Op]) -> tuple[tuple[tuple[str, ...], ...], str]:
     """(the kernels of each order, what comes after the last)."""
     kernels, level, rest = [], frozenset({cls}), "composite"
+    before: set[frozenset[type[Op]]] = set()
     while True:
         runs = tuple(sorted({kernel for op in level for kernel in _kernels(op)}))
         if not runs:
@@ -118,7 +119,8 @@ def _orders(cls: type[Op]) -> tuple[tuple[tuple[str, ...], ...], str]:
             rest = "reference"
             break
         onward = frozenset(op for c in level for op in _derivative_ops(c))
-        if onward == level:
+        before.add(level)
+        if onward in before:  # at once, or in turn, as an op and its adjoint
             rest = "the same"
             break
         level = onward

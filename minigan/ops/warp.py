@@ -116,7 +116,10 @@ def _read(frame: Tensor, y: Tensor, x: Tensor) -> Tensor:
 class Sample(Op):
     """y = x read between the four pixels around each point (py, px), in pixels; zeros lie outside
     dL/dx = Spread(g)
-    dL/dpy, dL/dpx: those of the reference, which holds for points from -1 to the image's size
+    dL/dpy = sum over channels of g dy/dpy
+    dL/dpx = sum over channels of g dy/dpx
+
+    The slopes by points are those of the reference, which holds for points from -1 to the image's size.
 
     x (N, C, H, W), py and px (N, OY, OX) of one dtype -> (N, C, OY, OX)
     """
@@ -145,7 +148,8 @@ class Sample(Op):
 class Spread(Op):
     """x = each g, added to the four pixels around its point (py, px) as `Sample` weighs them; the adjoint
     dL/dg = Sample(cotangent)
-    dL/dpy, dL/dpx: those of the reference
+    dL/dpy = sum over channels and pixels of cotangent dx/dpy
+    dL/dpx = sum over channels and pixels of cotangent dx/dpx
 
     g (N, C, OY, OX), py and px (N, OY, OX) of one dtype -> (N, C, H, W); size: (H, W).
     """
