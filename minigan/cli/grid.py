@@ -12,7 +12,7 @@ from .options import DEVICES, FOLDER, SOME, STEPS
 
 def register(main: click.Group, command: Callable) -> None:
     """Add the commands; `command` makes a sub-command as minigan/cli/main.py does."""
-    command(main, "grid", "Four losses on seven pairs of networks: which trains?")(grid)
+    command(main, "grid", "Say which of four losses train on seven pairs of networks.")(grid)
     command(main, "modes", "How many of 1,000 modes of stacked digits are held.")(modes)
 
 

@@ -30,6 +30,8 @@ def test_in_every_command(path, command, monkeypatch):
 
     monkeypatch.setattr(command, "callback", interrupted)
     arguments = [__file__ for p in command.params if isinstance(p, click.Argument) and p.required]
+    for option in (p for p in command.params if isinstance(p, click.Option) and p.required):
+        arguments += [option.opts[-1], __file__]
     result = CliRunner().invoke(main, [*path, *arguments])
     assert (result.exit_code, result.output) == (130, "stopped by Ctrl-C\n")
 
