@@ -17,6 +17,9 @@ from ..nn.module import Module
 from ._state import count_of
 
 OPTIONS = "training_options.json"
+LOOKS = "held_out.jsonl"
+TICK = 25
+"""Steps from one row of stats.jsonl to the next."""
 
 
 def read_stats(folder: Path) -> list[dict]:
@@ -45,6 +48,17 @@ def read_norms(folder: Path) -> list[dict]:
         except (ValueError, KeyError, TypeError):
             continue
     return [rows[step] for step in sorted(rows)]
+
+
+def read_looks(folder: Path) -> list[dict]:
+    """The rows of held_out.jsonl, the looks of a stop rule, in order; lines that are no rows are left out."""
+    rows = []
+    for line in _lines(folder / LOOKS):
+        with suppress(ValueError, LookupError, TypeError):
+            row = parse_json(line)
+            if count_of(row, "step") and is_number(row["frechet"]):
+                rows.append(row)
+    return rows
 
 
 def stats_of(path: Path) -> tuple[list[dict], list[int]]:

@@ -21,7 +21,7 @@ from typing import Protocol
 import numpy as np
 
 from .. import checkpoint, data, nn, viz
-from .._files import append_line, atomic_write, parse_json
+from .._files import append_line, atomic_write
 from .._terminal import printable
 from ..backend import Generator, device
 from ..checkpoint import Checkpoint, CheckpointError
@@ -31,7 +31,7 @@ from .metrics.classifier import prepared
 from .metrics.judging import Observation
 from .options import CommonOptions
 from .parts import RankFailure
-from .records import is_number, list_runs, norms_of, read_stats, stats_of
+from .records import LOOKS, TICK, is_number, list_runs, norms_of, read_looks, read_stats, stats_of
 from .stopping import is_time
 from .systems.table import options_from, trainer_for
 from .train import METRIC_STREAM, SAMPLE_STREAM, Stopped, Trainer, TrainingError
@@ -48,10 +48,9 @@ __all__ = [
 ]
 BAR = "{n_fmt}/{total_fmt}{postfix} |{bar:10}| {elapsed}<{remaining}, {rate_fmt}"
 """The bar of a run: a narrow terminal cuts it at its end, and shows the losses."""
-LOOKS = "held_out.jsonl"
 ENOUGH = 1 << 10
 """Where a stop rule ends a run, in the place of a signal."""
-TICK, FIRST, SNAP, KEEP, PREVIEWS, METRIC_SAMPLES = 25, 100, 250, 3, 64, 5000
+FIRST, SNAP, KEEP, PREVIEWS, METRIC_SAMPLES = 100, 250, 3, 64, 5000
 
 
 class Listener(Protocol):
@@ -152,12 +151,11 @@ class Run:
 
     def _settle_looks(self, step: int) -> None:
         """Take up the looks at the held-out distance up to where the run goes on."""
-        if not self.patience or not (self.folder / LOOKS).exists():
-            return
-        lines = [line for line in (self.folder / LOOKS).read_text().splitlines() if parse_json(line)["step"] <= step]
-        atomic_write(self.folder / LOOKS, "".join(line + "\n" for line in lines))
-        self.looks = [parse_json(line)["frechet"] for line in lines]
-        self.done = is_time(self.looks, self.patience)
+        if self.patience:
+            rows = [row for row in read_looks(self.folder) if row["step"] <= step]
+            atomic_write(self.folder / LOOKS, "".join(json.dumps(row) + "\n" for row in rows))
+            self.looks = [row["frechet"] for row in rows]
+            self.done = is_time(self.looks, self.patience)
 
     def train(self) -> dict:
         """Train to options.steps and close the run; returns the final figures. Raises Stopped after SIGINT or SIGTERM,
@@ -191,15 +189,16 @@ class Run:
     def _steps(self) -> int | None:
         """Train until the steps are done, a signal comes, which is returned, or the stop rule says ENOUGH. Raises
         RankFailure."""
-        number, trainer = None, self.trainer
+        trainer = self.trainer
         with Stopper() as stopper, trainer.parts.together():
             start = time.monotonic() - self.seconds
             self._open()
+            number = trainer.parts.stop(ENOUGH if self.done else stopper.number)
             while trainer.steps_done < self.options.steps and number is None:
-                if (number := trainer.parts.stop(ENOUGH if self.done else stopper.number)) is None:
-                    self.rows.append(trainer.step())
-                    self.seconds = time.monotonic() - start
-                    self._tick()
+                self.rows.append(trainer.step())
+                self.seconds = time.monotonic() - start
+                self._tick()
+                number = trainer.parts.stop(ENOUGH if self.done else stopper.number)
         return number
 
     def say(self, text: str) -> None:

@@ -84,7 +84,7 @@ class Trainer:
     constants: dict[str, Tensor] | None = None
 
     def __init__(self, options: CommonOptions, dataset: Dataset | Info) -> None:
-        self.asked = options
+        self.run_options = options
         self.options: Any = replace(options, batch_size=options.batch_size // options.parts, parts=1)  # of one part
         self.parts = Parts(options.parts)
         self.dataset: Any = dataset
@@ -115,8 +115,8 @@ class Trainer:
         self.average = optim.WeightAverage(self.generator, options.average)
         if self.memory and self.parts.count > 1:
             raise ValueError(
-                f"{options.system} keeps samples from step to step ({', '.join(self.memory)}), which parts of a batch"
-                " cannot share; take --parts 1"
+                f"{options.system} keeps {', '.join(self.memory)} from step to step, which parts of a batch cannot"
+                " share; take --parts 1"
             )
         self._state = TrainingState(
             networks=self.trained(),
@@ -401,7 +401,7 @@ class Trainer:
     def state(self) -> tuple[dict[str, np.ndarray], dict]:
         """(arrays, JSON-able rest): everything `restore` needs."""
         arrays, rest = self._state.save()
-        return arrays, {"options": asdict(self.asked), "steps_done": self.steps_done, **rest}
+        return arrays, {"options": asdict(self.run_options), "steps_done": self.steps_done, **rest}
 
     def restore(self, arrays: dict[str, np.ndarray], rest: dict) -> None:
         """Continue from `state()`. Raises an ordinary exception, ValueError or KeyError most often, if it belongs to

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from .. import checkpoint, data
 from ..gan._stopper import Stopper
-from ..gan.run import Run, load_trainer
+from ..gan.parts import RankFailure
+from ..gan.run import Run
 from ..gan.systems.table import options_from, trainer_for
 from ..gan.train import Trainer
 from .mpi import MpiRanks
@@ -20,7 +22,8 @@ def lead(ranks: MpiRanks, new_run: Callable[[], Run]) -> Run:
         run.trainer.parts.share(ranks)
     except BaseException as error:
         if ranks.size > 1:
-            ranks.comm.bcast(error, 0)
+            with suppress(RankFailure):
+                ranks.tell(RankFailure(str(error)))
         raise
     if ranks.size > 1:
         saved = checkpoint.paths(run.folder)
@@ -36,14 +39,17 @@ def follow(ranks: MpiRanks) -> None:
     trainer, steps = _trainer(options, path), options["steps"]
     trainer.parts.share(ranks)
     with Stopper() as stopper, trainer.parts.together():
-        while trainer.steps_done < steps and trainer.parts.stop(stopper.number) is None:
+        number = trainer.parts.stop(stopper.number)
+        while trainer.steps_done < steps and number is None:
             trainer.step()
+            number = trainer.parts.stop(stopper.number)
 
 
 def _trainer(record: dict, path: str | None) -> Trainer:
     """The trainer of a run that begins, or goes on from a checkpoint."""
-    if path is not None:
-        trainer, _ = load_trainer(path, device=record["device"])
-        return trainer
     options = options_from(record)
-    return trainer_for(options, data.load(options.data, size=options.size))
+    trainer = trainer_for(options, data.load(options.data, size=options.size))
+    if path is not None:
+        saved = checkpoint.load(path)
+        trainer.restore(saved.arrays, saved.state)
+    return trainer

@@ -17,8 +17,8 @@ from ..viz import INK, PANELS, picture_format, run_frames, running_mean
 COLOURS = ("#2a6fbb", "#d9721e", "#2b8a5b", "#9a3fa0", "#7a6a1f", "#c0304a", "#3a8fa3", "#6b6b74")
 """One a run, told apart by colour-blind people in this order; from the ninth on they come again, dashed."""
 LINES = ("solid", (0, (5, 2)), (0, (1, 1)))
-UNTOLD = {"seed"} | {"system", "data", "steps"}
-"""Options that stand first whether they differ or not."""
+ALWAYS = {"system", "data", "steps", "seed"}
+"""Options that are shown whether they differ or not."""
 
 
 def table(folders: Sequence[Path]) -> list[tuple[str, ...]]:
@@ -30,7 +30,7 @@ def table(folders: Sequence[Path]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("run", *(folder.name for folder in folders))]
     for name in _names(options):
         values = [_text(o.get(name)) for o in options]
-        if name in UNTOLD or len(set(values)) > 1:
+        if name in ALWAYS or len(set(values)) > 1:
             rows.append((name, *values))
     rows.append(("steps done", *(_text(s[-1]["step"] if s else 0) for s in stats)))
     rows.append(("seconds", *(_text(s[-1].get("seconds") if s else None) for s in stats)))

@@ -12,7 +12,7 @@ import numpy as np
 
 from .._files import parse_json
 from ..gan._state import count_of
-from ..gan.records import OPTIONS, read_stats
+from ..gan.records import OPTIONS, TICK, read_stats
 from ..viz import grid_cells, image_grid, run_frames
 from .chart import chart
 from .pixels import picture
@@ -97,7 +97,7 @@ def _progress(run: Snapshot) -> str:
     if run.ended:
         return text + ", done"
     text += f", about {_clock(rate * (run.steps - run.step))} left"
-    quiet = max(10.0, 4 * 25 * rate)
+    quiet = max(10.0, 4 * TICK * rate)
     return text + (f"; silent for {_clock(run.silent)}: stopped?" if run.silent > quiet else "")
 
 

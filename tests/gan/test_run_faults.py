@@ -74,6 +74,14 @@ def test_the_rows_of_a_stopped_run_are_those_of_a_whole_one(tmp_path, stop_after
     assert [row["step"] for row in whole] == [4, 8, 10]
 
 
+def test_a_signal_in_the_last_step_stops_too(tmp_path, stop_after):
+    """Whoever asks for an end does not wait until the run is judged."""
+    stop_after(10)
+    with pytest.raises(Stopped):
+        Run.create(tiny(10), tmp_path / "run").train()
+    assert checkpoint.latest(tmp_path / "run").step == 10
+
+
 def test_a_killed_run_writes_no_row_twice(tmp_path, monkeypatch, stop_after, whole):
     """Killed after step 8, with the checkpoint of step 6: the rows after it come again, and stand there once."""
     folder = tmp_path / "run"

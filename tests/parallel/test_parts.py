@@ -136,6 +136,16 @@ def test_ranks_have_the_bits_of_one_process(system):
             assert [k for k in alone if alone[k] != shared[k]] == []
 
 
+@pytest.mark.parametrize("captured", [False, True])
+def test_a_lazy_penalty_is_of_whole_steps(captured):
+    """In every third critic step all parts have it, in the others none: as with one part."""
+    penalised = {}
+    for parts in (1, 4):
+        t = trainer("r3gan", parts=parts, penalty_every=3, capture=captured)
+        penalised[parts] = ["penalty" in t.step() for _ in range(7)]
+    assert penalised[4] == penalised[1] == [True, False, False, True, False, False, True]
+
+
 def test_a_captured_run_in_parts_is_the_eager_one():
     arrays = []
     for captured in (False, True):
@@ -200,7 +210,7 @@ def test_a_signal_on_one_rank_stops_all():
     ("settings", "says"),
     [
         ({"parts": 3}, "a batch of 8 has no 3 equal parts"),
-        ({"system": "cyclegan", "batch_size": 4, "parts": 2}, "keeps samples from step to step"),
+        ({"system": "cyclegan", "batch_size": 4, "parts": 2}, "keeps pool_a, pool_b from step to step"),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(settings, says):

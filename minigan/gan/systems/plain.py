@@ -146,7 +146,8 @@ class TrickTrainer(SwitchTrainer):
 
     def feed(self) -> None:
         super().feed()
-        self.penalised = (self.loader.step - 1) % self.options.penalty_every == 0
+        number = (self.loader.step - 1) // self.parts.count  # of the critic step: the same in all parts of a batch
+        self.penalised = number % self.options.penalty_every == 0
 
     def weight(self) -> float | Tensor:
         """The penalty's weight lambda."""

@@ -283,6 +283,8 @@ def test_the_stop_rule(tmp_path, monkeypatch):
     small = {"base": 1, "batch_size": 2, "latent": 2, "capture": False, "size": 32}
     first = run.Run.create(options_for("r3gan", steps=2, stop_when=2, **small), tmp_path / "run")
     first.train()
+    with open(tmp_path / "run" / "held_out.jsonl", "a") as file:
+        file.write('{"step": 2, "frech')  # the machine went down
     again = run.Run.resume(str(tmp_path / "run"), steps=9)
     assert again.looks == [3.0, 2.0] and not again.done
     again.train()
