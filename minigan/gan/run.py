@@ -13,27 +13,26 @@ import os
 import re
 import sys
 import time
-from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from .. import checkpoint, data, nn, viz
+from .. import checkpoint, data, viz
 from .._files import append_line, atomic_write
 from .._terminal import printable
 from ..backend import Generator, device
 from ..checkpoint import Checkpoint, CheckpointError
-from ..data.folder import parse
 from ._stopper import Stopper
 from .metrics.classifier import prepared
 from .metrics.judging import Observation
 from .options import CommonOptions
 from .parts import RankFailure
-from .records import LOOKS, TICK, is_number, list_runs, norms_of, read_looks, read_stats, stats_of
+from .records import LOOKS, TICK, list_runs, norms_of, read_looks, read_stats, stats_of
+from .restart import clock, dataset_of, load_generator, load_trainer, options_of, restore, with_place
 from .stopping import is_time
-from .systems.table import options_from, trainer_for
+from .systems.table import trainer_for
 from .train import METRIC_STREAM, SAMPLE_STREAM, Stopped, Trainer, TrainingError
 
 __all__ = [
@@ -44,6 +43,7 @@ __all__ = [
     "list_runs",
     "load_generator",
     "load_trainer",
+    "options_of",
     "read_stats",
 ]
 BAR = "{n_fmt}/{total_fmt}{postfix} |{bar:10}| {elapsed}<{remaining}, {rate_fmt}"
@@ -77,13 +77,13 @@ class Run:
 
     def __init__(self, folder: Path, options: CommonOptions, saved: Checkpoint | None = None) -> None:
         self.folder, self.options = folder, options
-        self.dataset = data.load(options.data, size=options.size) if saved is None else _dataset_of(options)
+        self.dataset = data.load(options.data, size=options.size) if saved is None else dataset_of(options)
         self.trainer = trainer_for(options, self.dataset)
         self.seconds = 0.0
         self.rows: list[dict[str, float]] = []
         if saved is not None:
-            _restore(self.trainer, saved)
-            self.seconds, self.rows = _clock(saved)
+            restore(self.trainer, saved)
+            self.seconds, self.rows = clock(saved)
         self.digest = self.dataset.digest()
         if saved is not None and saved.state.get("data_digest", self.digest) != self.digest:
             raise CheckpointError(
@@ -122,7 +122,7 @@ class Run:
         of images lies now. Raises CheckpointError, ValueError.
         """
         saved = checkpoint.resolve(spec, root)
-        options = _with_place(options_of(saved), place)
+        options = with_place(options_of(saved), place)
         run = cls(saved.path.parent, options if steps is None else replace(options, steps=steps), saved)
         if run.options.steps < saved.step:
             raise ValueError(
@@ -353,75 +353,6 @@ class Run:
 
     def _write_json(self, name: str, content: dict) -> None:
         atomic_write(self.folder / name, json.dumps(content, indent=1) + "\n")
-
-
-def options_of(saved: Checkpoint) -> CommonOptions:
-    """The options a checkpoint's run was made with. Raises CheckpointError for options this version does not know."""
-    try:
-        return options_from(saved.state["options"])
-    except (TypeError, KeyError, ValueError) as error:
-        raise CheckpointError(f"{saved.path} was written by another version of minigan: {error}") from error
-
-
-def load_trainer(
-    spec: str,
-    root: str | os.PathLike = "runs",
-    device: str = "cpu",
-    with_data: bool = True,
-    place: str | os.PathLike | None = None,
-) -> tuple[Trainer, Checkpoint]:
-    """The whole system of a run (latest, a folder or a checkpoint file), on a device, and its checkpoint.
-
-    with_data: False where its data set need not be read: the trainer can then sample but not train or be judged. A
-    system of classes reads it all the same where they are known from the images only. place: where the run's folder of
-    images lies now. Raises CheckpointError, ValueError.
-    """
-    saved = checkpoint.resolve(spec, root)
-    options = replace(_with_place(options_of(saved), place), device=device)
-    trainer = None
-    if not with_data:
-        with suppress(ValueError):  # what the data set's row does not tell, the data set does
-            trainer = trainer_for(options, data.info(options.data, options.size))
-    trainer = trainer or trainer_for(options, _dataset_of(options))
-    _restore(trainer, saved)
-    return trainer, saved
-
-
-def _with_place(options: CommonOptions, place: str | os.PathLike | None) -> CommonOptions:
-    return options if place is None else replace(options, data=data.moved(options.data, place))
-
-
-def _dataset_of(options: CommonOptions) -> data.Dataset:
-    """The images that a run was trained on. Raises ValueError, with the way out where their folder is gone."""
-    folder = parse(options.data)
-    if folder is not None and not folder.path.is_dir():
-        raise ValueError(f"{folder.path}, which the run was trained on, is no folder now; say by --data where it lies")
-    return data.load(options.data, size=options.size)
-
-
-def _restore(trainer: Trainer, saved: Checkpoint) -> None:
-    """The trainer as the checkpoint says, whose bytes are right, but may be of anybody. Raises CheckpointError."""
-    try:
-        trainer.restore(saved.arrays, saved.state)
-        if trainer.steps_done != saved.step:
-            raise ValueError(f"its state is of step {trainer.steps_done}, not {saved.step}")
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{saved.path} does not fit the networks its options describe: {error}") from error
-
-
-def _clock(saved: Checkpoint) -> tuple[float, list[dict[str, float]]]:
-    """(seconds of training so far, figures of each step since the last row of stats.jsonl). Raises CheckpointError."""
-    seconds, rows = saved.state.get("seconds"), saved.state.get("tick", [])
-    whole = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)  # of different names: a lazy penalty
-    if not whole or not all(map(is_number, (seconds, *(v for row in rows for v in row.values())))) or seconds < 0:
-        raise CheckpointError(f"{saved.path} does not say its 'seconds' and 'tick' in numbers")
-    return seconds, rows
-
-
-def load_generator(spec: str, root: str | os.PathLike = "runs") -> tuple[nn.Module, CommonOptions, Checkpoint]:
-    """The averaged generator of a run in evaluation mode, its options, and the checkpoint. Raises CheckpointError."""
-    trainer, saved = load_trainer(spec, root, with_data=False)
-    return trainer.average.module.eval(), trainer.options, saved
 
 
 def append_metric(folder: Path, step: int, observation: Observation) -> None:

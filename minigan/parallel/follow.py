@@ -8,6 +8,7 @@ from contextlib import suppress
 from .. import checkpoint, data
 from ..gan._stopper import Stopper
 from ..gan.parts import RankFailure
+from ..gan.restart import restore
 from ..gan.run import Run
 from ..gan.systems.table import options_from, trainer_for
 from ..gan.train import Trainer
@@ -50,6 +51,5 @@ def _trainer(record: dict, path: str | None) -> Trainer:
     options = options_from(record)
     trainer = trainer_for(options, data.load(options.data, size=options.size))
     if path is not None:
-        saved = checkpoint.load(path)
-        trainer.restore(saved.arrays, saved.state)
+        restore(trainer, checkpoint.load(path))
     return trainer
