@@ -39,14 +39,16 @@ def launch(
     expected arrays by the inputs' names."""
     for order in ORDERS:
         arrays = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in inputs.items()}
+        advice = ""  # not where it does not compile
         try:
             module = Module(text, [f"-I{KERNELS}"], check=True, order=order)
             if kernel not in module.kernels:
                 yield f"there is no kernel {kernel} any more: the grader calls it by this name"
                 return
+            advice = checks.and_(thought)
             module.get_function(kernel)(grid, block, tuple(arrays.values()))
         except (KernelError, ValueError, TypeError) as error:
-            yield from (f"{line}{checks.and_(thought)}" for line in str(error).splitlines()[:2])
+            yield from (f"{line}{advice}" for line in str(error).splitlines()[:2])
             return
         wrong = [
             f

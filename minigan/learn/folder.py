@@ -1,6 +1,7 @@
 """The learner's folder: a file an exercise, in a folder a track, and beside them `progress.txt`, a line an exercise.
 
-A line is a name and its state: `tanh passed`, `softplus skipped`, `conv open`. Behind it stand, where there are any,
+A line is a name and its state: `tanh passed`, `softplus skipped`, `conv open`, or `cube new`, of which a hint was asked
+before it was begun. Behind it stand, where there are any,
 the hints that were shown and whether the answer was asked for: `conv open hints=2 answer=1`. The last open line is the
 exercise at hand. A file is written when its exercise begins and never again, but by `reset`, which keeps a copy.
 """
@@ -112,7 +113,7 @@ class Folder:
         return copy
 
 
-_LINE = re.compile(r"([a-z][a-z0-9-]*)(?:\s+(open|passed|skipped))?((?:\s+\w+=\d+)*)")
+_LINE = re.compile(r"([a-z][a-z0-9-]*)(?:\s+(new|open|passed|skipped))?((?:\s+\w+=\d+)*)")
 
 
 def _of(line: str, name: str) -> bool:

@@ -157,7 +157,9 @@ def _main(track: str, name: str, path: str, handle: str) -> None:
     os._exit(0)
 
 
-_CHANGES = {"os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "os.link", "os.symlink", "shutil.rmtree"}
+_CHANGES = {"os.remove": 1, "os.rmdir": 1, "os.mkdir": 1, "os.truncate": 1, "shutil.rmtree": 1}
+_CHANGES |= {"os.rename": 2, "os.link": 2, "os.symlink": 2}
+"""Event -> how many of its arguments are places: a file is moved from one to another."""
 _OUTSIDE = {"os.system", "os.exec", "socket.connect"}
 
 
@@ -176,15 +178,17 @@ def _guard(file: str):
             raise PermissionError(f"{file} calls {event}: an exercise needs nothing outside it")
         if event == "open":
             place, mode, flags = arguments
-            if isinstance(place, int) or not (set(mode or "") & set("wax+") or (flags or 0) & _WRITE):
+            if not (set(mode or "") & set("wax+") or (flags or 0) & _WRITE):
                 return
-        elif event in _CHANGES:
-            place = arguments[0]
+            places = [place]
         else:
-            return
-        target = (here / os.fsdecode(place)).resolve()
-        if not any(target.is_relative_to(folder) for folder in temporary):
-            raise PermissionError(f"an exercise writes no files, and {target} is one: {event} was refused")
+            places = arguments[: _CHANGES.get(event, 0)]
+        for place in places:
+            if isinstance(place, int):  # a file that is open already
+                continue
+            target = (here / os.fsdecode(place)).resolve()
+            if not any(target.is_relative_to(folder) for folder in temporary):
+                raise PermissionError(f"an exercise writes no files, and {target} is one: {event} was refused")
 
     return hook
 

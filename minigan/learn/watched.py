@@ -11,13 +11,17 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from . import checks
 
+_READS = ("sum", "prod", "mean", "max", "min", "argmax", "argmin", "dot", "copy")
+"""Methods of arrays that read all elements."""
 
-class Watched:
+
+class Watched(NDArrayOperatorsMixin):
     """An array for code that Python runs: an index out of range is an error, a negative one too; who touched which
-    element is kept."""
+    element is kept. Rows, arithmetic, NumPy's functions and sums read and write all elements of what they are given."""
 
     def __init__(self, array: np.ndarray, name: str, race: Race, elements: np.ndarray | None = None) -> None:
         self.array, self.name, self.race = array, name, race
@@ -44,6 +48,31 @@ class Watched:
             self.race.touch(self.name, element, True)
         self.array[index] = value.array if isinstance(value, Watched) else value
 
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        for element in self.elements.ravel():
+            self.race.touch(self.name, element, False)
+        return np.array(self.array, dtype)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: tuple = (), **options: Any) -> Any:
+        arrays = [np.asarray(x) if isinstance(x, Watched) else x for x in inputs]
+        value = getattr(ufunc, method)(*arrays, **options)
+        if not out:
+            return value
+        out[0][...] = value
+        return out[0]
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _READS:
+            return getattr(np.asarray(self), name)
+        raise AttributeError(f"an array has no .{name} here; take its elements and rows by index")
+
+    def fill(self, value: Any) -> None:
+        """Write the value into every element."""
+        self[...] = value
+
     def _look(self, index: Any, verb: str) -> None:
         for axis, i in enumerate(index if isinstance(index, tuple) else (index,)):
             if isinstance(i, int | np.integer) and not 0 <= i < self.shape[axis]:
@@ -62,10 +91,12 @@ class Outside(Exception):
 
 
 class Race:
-    """Which iteration of a prange touched which element. `finding`: the first two that may meet, or nothing."""
+    """Which iteration of a prange first touched which element. `finding`: the first two that may meet, or nothing.
+    parallel: whether a prange ran."""
 
     def __init__(self) -> None:
         self.iteration: int | None = None
+        self.parallel = False
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.writers: dict[tuple[str, int], int | None] = {}
         self.readers: dict[tuple[str, int], int | None] = {}
@@ -83,10 +114,14 @@ class Race:
                     f"a race: iteration {me} of prange {verb} {name}{place}, which iteration {table[key]}"
                     f" {'writes' if table is self.writers else 'reads'}, and the two may run at once"
                 )
-        (self.writers if writes else self.readers)[key] = me
+        (self.writers if writes else self.readers).setdefault(key, me)
 
     def prange(self, *bounds: int) -> Iterator[int]:
-        """In the place of Numba's."""
+        """In the place of Numba's, which runs one inside of another as a range."""
+        if self.iteration is not None:
+            yield from range(*bounds)
+            return
+        self.parallel = True
         self.writers.clear(), self.readers.clear()
         for i in range(*bounds):
             self.iteration = i
@@ -127,7 +162,9 @@ def loops(
         )
     )
     yield from wrong
-    if not wrong and compiles:
+    if not wrong and _asks_for_threads(getattr(names, function)) and not race.parallel:
+        yield f"{function}: no loop of it is a prange, so that one thread does all"
+    elif not wrong and compiles:
         plain = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in inputs.items()}
         answer = _compiled(getattr(names, function), plain)
         if isinstance(answer, str):
@@ -138,6 +175,11 @@ def loops(
 
 compiles = True
 """Whether what is right by Python is also compiled; tests of many mutants need not."""
+
+
+def _asks_for_threads(function: Any) -> bool:
+    """Whether it is under @njit(parallel=True)."""
+    return bool(getattr(function, "targetoptions", {}).get("parallel"))
 
 
 def _results(what: str, answer: Any, arrays: dict, results: dict, thought: str, tolerance: float) -> Iterator[str]:

@@ -129,6 +129,17 @@ def test_a_table_keeps_its_columns():
     ]
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_no_sentence_stands_twice_on_a_page(name):
+    """As it does where two authors' versions of a paragraph were joined."""
+    sentences = re.split(r"(?<=[.!?]) ", " ".join(prose(TEXTS[name]).split()))
+    assert {s for s in sentences if len(s) > 40 and sentences.count(s) > 1} == set()
+
+
+def test_a_term_of_the_glossary_is_a_paragraph():
+    assert not re.search(r"[^\n]\n\*\*[A-Z]", TEXTS["glossary"])
+
+
 def test_an_unknown_page_is_answered_with_the_nearest():
     result = call("sytems")
     assert result.exit_code == 2

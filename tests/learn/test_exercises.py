@@ -118,6 +118,14 @@ def test_a_kernel_is_graded_by_the_simulator(name):
     assert e.file_name in graded(e, e.mutant(0))[0]
 
 
+def test_what_does_not_compile_gets_no_advice():
+    """A kernel that lacks a semicolon is told so, and not which threads have nothing to do."""
+    e = EXERCISES["index-guard"]
+    (finding,) = graded(e, e.solution.replace("threadIdx.x;", "threadIdx.x"))
+    assert "expected" in finding and "which have nothing to do" not in finding
+    assert "which have nothing to do" in graded(e, e.mutant(0))[0]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CUDA)
 def test_every_kernel_in_cuda(name):

@@ -82,6 +82,15 @@ def test_hints_come_one_by_one_and_after_success_too():
     assert TANH.hints[0] in run("hint", "tanh")
 
 
+def test_help_before_an_exercise_is_begun_is_remembered():
+    """One line of progress.txt, which does not begin the exercise."""
+    first = TANH.hints[0]
+    assert first in run("hint", "tanh") and first not in run("hint", "tanh")
+    assert "1 - y * y" not in run("answer", "tanh") and "1 - y * y" in run("answer", "tanh")
+    assert Path("minigan-learn/progress.txt").read_text() == "tanh new hints=2 answer=2\n"
+    assert "scalar-rules" in run()
+
+
 def test_an_answer_is_shown_when_it_is_asked_for_twice():
     run("tanh")
     assert "1 - y * y" not in run("answer")

@@ -30,6 +30,11 @@ def test_the_process_says_what_the_grader_says(file):
 def test_nothing_outside_is_changed(file):
     """Each line is refused; what remains of the file is right, and passes."""
     attempts = ["open(FILE + '.txt', 'w')", "open(FILE, 'a')", "os.remove(FILE)", "os.rename(FILE, FILE + 'x')"]
+    attempts += [
+        "os.replace(open('new', 'w').name, FILE)",
+        "os.symlink('new', FILE + 's')",
+        "os.link('new', FILE + 'l')",
+    ]
     attempts += ["shutil.rmtree(os.path.dirname(FILE))", "os.mkdir(FILE + 'd')", "os.system('true')"]
     attempts += ["socket.create_connection(('127.0.0.1', 9))"]
     lines = "".join(f"try:\n    {a}\nexcept PermissionError:\n    print('refused')\n" for a in attempts)

@@ -136,6 +136,8 @@ again. The grader looks at values, at gradients, and at the second derivative of
         hints=(
             "In __mul__, b may be a plain number: value(b) makes a Value of it.",
             "return Value(a.data * b.data, (a, b), lambda y, g: (g * b, g * a)): a tuple, one cotangent an input.",
+            "__pow__ has one input, for p is a plain number. Its rule returns (g * p * a ** (p - 1),), and (g * p,)"
+            " where p is 0 or 1: a ** (p - 1) cannot be computed, or differentiated, at a = 0 there.",
             "tanh has one input, so its rule returns (g * (1 - y * y),): y is the result, and it is a Value.",
         ),
         grader=scalar_rules,

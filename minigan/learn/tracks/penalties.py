@@ -202,7 +202,7 @@ sum(x, dim, keepdim), eq(a, b), where(c, a, b) and sqrt are at hand.""",
 One gradient of the sum of all outputs gives every sample's slope at once, since no sample acts on another's output.
 Record it (create_graph), so that a penalty can be trained. The norm runs over all axes but the first. A critic that
 ignores its input gets a slope of None: return zeros there. This is gradient_norm of minigan/gan/penalties.py;
-grad(y, x, ...), sum, safe_norm(t, dims) are at hand.""",
+grad(y, x, ...), which returns a tuple with one gradient an input, sum and safe_norm(t, dims) are at hand.""",
         source=source("gan/penalties.py", "gradient_norm"),
         hints=(
             "(slope,) = grad(sum(critic(x)), x, create_graph=True)",

@@ -13,7 +13,7 @@ track = partial(Exercise, track="shapes")
 EXERCISES = [
     track(
         "conv-shape",
-        text="""Which shape leaves a convolution?
+        text="""What shape does a convolution give?
 
 Along each axis of n pixels, with kernel k, stride s and padding p, a convolution gives floor((n + 2 p - k) / s) + 1.
 Predict the shapes of a, b and c, as a list of three tuples, by paper and pencil:
