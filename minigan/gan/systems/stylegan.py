@@ -53,6 +53,7 @@ class StyleOptions(Options):
     path_weight: float = option(0.0, "Weight of the path length's penalty on the generator.", OBJECTIVE, 0)
 
     network: ClassVar[str] = "style"
+    critic_base: ClassVar[int] = 0
     optimizer: ClassVar[str] = "adam"
     critic_norm: ClassVar[bool] = False
     clip: ClassVar[float] = 0.0

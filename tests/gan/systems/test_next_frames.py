@@ -251,6 +251,7 @@ def test_film_as_typed(tmp_path, monkeypatch):
         ({"objective": "adversary"}, "did you mean 'adversarial'"),
         ({"objects": 3}, "objects must be at most 2"),
         ({"objective": "mse", "adversarial": 1.0}, "option 'adversarial' means nothing here"),
+        ({"objective": "mse", "n_generator": 2}, "option 'n_generator' means nothing here: there is no critic"),
     ],
 )
 def test_wrong_options_are_named(changes, told):

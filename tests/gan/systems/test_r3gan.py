@@ -132,6 +132,21 @@ def test_rates_and_weight_fall_along_half_a_cosine():
     assert along_cosine(0.1, 9, 4) == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize("changes", [{"penalty": "zero-centred"}, {"trick": "simultaneous"}, {"trick": "unrolled=1"}])
+def test_the_weight_falls_wherever_the_slope_is_taken(changes):
+    """Between images, where players step together, and in the steps that G looks through."""
+    t = trainer("r3gan", gp_weight=8.0, final_weight=0.25, **changes)
+    t.steps_done = t.options.steps
+    t.feed(), t.anneal()
+    objective, figures = t.critic_loss()
+    close(objective, figures["d_loss"] + 2 * figures["penalty"])
+    value = mg.ones(()).double()
+    _, more = t.with_penalty(value, {}, t.critic, t.batch["real"], t.batch["real"])
+    close(t.penalty_added(value, more["penalty"]), value + 2 * more["penalty"])
+    with pytest.raises(ValueError, match="option 'final_weight' means nothing here: gp_weight is 0"):
+        options_for("r3gan", gp_weight=0.0, final_weight=0.5)
+
+
 def test_networks_start_as_their_shortcuts_and_judge_alone():
     """Blocks change nothing at the start; an image's score is its own, whatever else is in the batch."""
     random = Generator(0, 1)

@@ -16,6 +16,7 @@ from minigan.functional import softplus
 from minigan.gan import latents
 from minigan.gan.metrics import attributes, claims, classifier
 from minigan.gan.networks.captioned import CaptionEncoder
+from minigan.gan.penalties import PENALTIES
 from minigan.gan.run import Run
 from minigan.gan.systems import options_for, trainer_for
 from minigan.gan.systems.text2image import SHOWN, wrong_partners
@@ -101,6 +102,13 @@ def test_the_wrong_image_is_another_even_where_none_is_wrong():
         partners = wrong_partners(["short hair", "smiling", "no beard"], facts, np.array(order))
         assert partners[0] in (1, 2) and partners[1] in (1, 2) and partners[2] != 2
     assert wrong_partners(["no beard"] * 3, facts, np.array([0, 1, 2])).tolist() == [1, 2, 0]
+
+
+def test_every_penalty_reads_the_caption():
+    for name in PENALTIES:
+        t = world(penalty=name)
+        t.feed()
+        assert t.critic_loss()[1]["penalty"].item() > 0
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5])

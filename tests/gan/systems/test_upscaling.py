@@ -221,6 +221,7 @@ def test_pairs_are_block_means_and_observe_sets_them_beside_null_models(monkeypa
         ({"scale": 32}, "images of size 32 are 1 pixels wide at scale 32"),
         ({"objective": "mse", "content": 1.0}, "option 'content' means nothing here"),
         ({"adversarial": 0.0, "n_critic": 2}, "option 'n_critic' means nothing here: there is no critic"),
+        ({"objective": "mse", "n_generator": 2}, "option 'n_generator' means nothing here: there is no critic"),
     ],
 )
 def test_wrong_options_are_named(changes, told):

@@ -7,6 +7,7 @@ from worlds import WORLD, close, gradient_of, trainer
 import minigan as mg
 from minigan import nn
 from minigan.gan.networks.quantiser import QuantisedCodec, quantiser_init_
+from minigan.gan.systems import options_for
 
 SMALL = {"size": 8, "width": 2, "entries": 5, "critic_start": 2}
 
@@ -137,6 +138,11 @@ def test_the_critic_starts_late():
         assert t.started.numpy()[0] == (step == 2)
     alone = made(adversarial="none")
     assert [half.name for half in alone.half_steps()] == ["generator step"]
+    for changes in ({}, {"adversarial": "none"}):
+        first, second = made(**changes, n_generator=2).half_steps()
+        assert first.name == "generator step 1 of 2" and first.player is second.player and first.feed != second.feed
+    with pytest.raises(ValueError, match="option 'n_critic' means nothing here: adversarial is none"):
+        options_for("vqgan", adversarial="none", n_critic=2)
 
 
 def test_without_a_say_the_critic_changes_nothing():
