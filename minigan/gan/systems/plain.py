@@ -26,7 +26,9 @@ from ...creation import randn, zeros
 from ...data import Dataset, Loader
 from ..augment import AUGMENTATIONS, augmentations, augmented
 from ..losses import nearest
+from ..metrics import attributes
 from ..metrics.classifier import prepared
+from ..metrics.judging import judge_of
 from ..metrics.memorisation import memorisation
 from ..options import NETWORKS, OBJECTIVE, OPTIMISATION, RUN, option
 from ..penalties import penalty
@@ -91,8 +93,21 @@ class TrickTrainer(SwitchTrainer):
     penalised: bool = True
 
     def load(self) -> Loader:
+        """The batches of real images. Raises ValueError where a stop rule has no judge to go by."""
         options = self.options
+        if options.stop_when:
+            self.require_judge()
         return Loader(self.part, options.batch_size, options.seed, size=options.size)
+
+    def require_judge(self) -> None:
+        """Raises ValueError where `observe` would find no judge."""
+        try:
+            if self.dataset.labels is None and self.dataset.attributes is not None:
+                attributes.load_for(self.dataset)
+            else:
+                judge_of(self.options.data, self.info)
+        except ValueError as error:
+            raise ValueError(f"stop_when: {error}") from error
 
     @property
     def part(self) -> Dataset:

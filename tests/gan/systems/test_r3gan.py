@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from worlds import WORLD, Formula, close, gradient_of, stream, trainer
+from worlds import FACES, WORLD, Formula, close, gradient_of, stream, trainer
 
 import minigan as mg
 from minigan import nn
@@ -303,6 +303,13 @@ def test_the_stop_rule(tmp_path, monkeypatch):
     again.train()
     assert again.trainer.steps_done == 4 and again.done
     assert run.Run.resume(str(tmp_path / "run"), steps=9).done
+
+
+@pytest.mark.parametrize("world", [WORLD, FACES], ids=["classes", "attributes"])
+def test_a_stop_rule_without_a_judge_is_refused_at_once(world):
+    """Not at the first look, which is 250 steps away."""
+    with pytest.raises(ValueError, match=r"stop_when: (the classifier knows|no classifier of the attributes)"):
+        trainer("dcgan", world, stop_when=1)
 
 
 def test_a_look_tells_copies(monkeypatch):
