@@ -5,8 +5,9 @@
     analysis    x_0 = x,  x_{k+1} = d(x_k),  h_k = x_k - u(x_{k+1})                  (the paper's eq. 2)
     synthesis   x_k = u(x_{k+1}) + h_k                                  (eq. 3): exact, whatever d and u are
 
-Both d and u are products with one matrix an axis: with U (2 n, n) the bilinear matrix, u(x) = U x U^T and
-d(x) = U^T x U / 4, so d is u's adjoint over 4. A row of U^T / 2 is the binomial 1 3 3 1 over 8, an edge pixel standing for those outside.
+Both d and u are products with one matrix an axis: with U (2 n, n) the bilinear matrix, u(x) = U x U^T and d(x) = U^T
+x U / 4, so d is u's adjoint over 4. A row of U^T / 2 is the binomial 1 3 3 1 over 8, an edge pixel standing for those
+outside.
 
 A generator of one level draws the residual h from noise, seeing l = u(x_{k+1}). Its critic is shown l beside l + h: it
 judges whether an image is a likely sharpening of that l, not only a likely image.
