@@ -353,6 +353,15 @@ def test_what_cannot_be_is_refused_with_the_reason():
     assert switches_of(" packing=4, leaky ,") == {"packing": 4.0, "leaky": None} and not switches_of("")
 
 
+def test_noise_falls_to_nothing_at_the_last_step():
+    t, ones, spreads = tricked("", noise=0.4, steps=4), mg.ones(N, 1, 8, 8).double(), []
+    for done in range(5):
+        t.steps_done = done
+        t.anneal()
+        spreads.append((t.seen(ones) - ones).numpy().std())
+    np.testing.assert_allclose(spreads, [0.4, 0.3, 0.2, 0.1, 0], rtol=0.15)
+
+
 def test_a_plain_run_is_what_it_was():
     """No trick: no stream, no memory and no layer of a trick's."""
     t = trainer("dcgan")

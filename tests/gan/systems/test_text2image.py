@@ -145,6 +145,15 @@ def test_the_generator_s_objective():
     assert all(np.abs(g.numpy()).max() > 0 for g in gradients), "also of the encoder"
 
 
+def test_rates_fall_in_the_second_half():
+    t, rates = world(steps=4, lr=0.1), []
+    for done in range(5):
+        t.steps_done = done
+        t.anneal()
+        rates.append([o.param_groups[0]["lr"] for o in (t.optim_g, t.optim_d)])
+    np.testing.assert_allclose(rates, [[0.1] * 2, [0.1] * 2, [0.1] * 2, [0.05] * 2, [0] * 2])
+
+
 def test_the_generator_reads_its_caption():
     t = world()
     z = RNG.standard_normal((1, 2)).repeat(2, 0)

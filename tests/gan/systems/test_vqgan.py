@@ -125,6 +125,14 @@ def test_adaptive_gradients_are_of_one_length():
         assert lengths[0] == pytest.approx(lengths[1], rel=1e-3)
 
 
+def test_a_critic_without_slopes_is_weighed_by_a_bound():
+    """lambda at most 10,000, where the adversarial gradient is next to nothing."""
+    t = made(critic_start=0)
+    back = t.passed_on(t.batch["real"])[0]
+    error, adversarial = mg.square(back - t.batch["real"]).mean(), -t.critic(back).mean()
+    assert t.balance(1e6 * error, 1e-9 * adversarial).item() == 1e4
+
+
 def test_the_critic_starts_late():
     """Before `critic_start` steps it stands still and has no say; afterwards both players move."""
     t = made()
