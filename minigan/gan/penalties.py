@@ -148,10 +148,11 @@ class Penalty:
         """(the penalty without its weight, the mean norm of the slope), both scalars.
 
         real, fake: (N, ...) of one shape; eps: (N, 1, ...) uniform on [0, 1), needed at interpolates only, where its
-        absence is a ValueError.
+        absence is a ValueError. The critic is asked about N points at a time, so that it may go by a condition of each.
         """
-        x = self.points(real, fake, eps)
-        return self.of_outputs(critic(x), x)
+        x, count = self.points(real, fake, eps), real.shape[0]
+        outputs = critic(x) if len(x) == count else cat([critic(x[:count]), critic(x[count:])])
+        return self.of_outputs(outputs, x)
 
     def of_outputs(self, outputs: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """The same for a critic's outputs recorded from `points` x: a loss that reads those very outputs shares their

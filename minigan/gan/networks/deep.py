@@ -30,15 +30,15 @@ class Bottleneck(nn.Module):
         sizes = (inputs, inner, inner)
         self.norms = nn.ModuleList(nn.BatchNorm2d(n) if norm else nn.Identity() for n in sizes)
         self.reduce, self.middle = nn.Conv2d(inputs, inner, 1), nn.Conv2d(inner, inner, 3, 1, 1)
-        self.expand = nn.Conv2d(inner, outputs, 1)
+        self.expand, self.relu = nn.Conv2d(inner, outputs, 1), nn.ReLU()
         self.shortcut = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """x, scaled, plus 0.3 of what the three convolutions make of it."""
-        inner = self.reduce(relu(self.norms[0](x)))
+        inner = self.reduce(self.relu(self.norms[0](x)))
         if self.scale == 2:
             inner, x = (interpolate(part, scale_factor=2) for part in (inner, x))
-        inner = self.expand(relu(self.norms[2](self.middle(relu(self.norms[1](inner))))))
+        inner = self.expand(self.relu(self.norms[2](self.middle(self.relu(self.norms[1](inner))))))
         if self.scale == -2:
             inner, x = (avg_pool2d(part, 2) for part in (inner, x))
         return self.shortcut(x) + SHARE * inner
@@ -96,4 +96,17 @@ class DeepCritic(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """One number per image of x (N, C, H, W)."""
-        return self.end(mean(relu(self.blocks(self.start(x))), (2, 3))).reshape(x.shape[0])
+        return self.score(self.features(x))
+
+    @property
+    def last(self) -> nn.Module:
+        """The layer that makes the number."""
+        return self.end
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the last layer takes for images (N, C, H, W): (N, F)."""
+        return mean(relu(self.blocks(self.start(x))), (2, 3))
+
+    def score(self, features: Tensor) -> Tensor:
+        """What the last layer makes of features (N, F): (N,)."""
+        return self.end(features).reshape(features.shape[0])

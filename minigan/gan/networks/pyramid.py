@@ -3,19 +3,20 @@
     down d(x)   blur by (1 3 3 1) / 8 along both axes, keep every other pixel        (N, C, S, S) -> (N, C, S/2, S/2)
     up u(x)     bilinear                                                             (N, C, S, S) -> (N, C, 2 S, 2 S)
     analysis    x_0 = x,  x_{k+1} = d(x_k),  h_k = x_k - u(x_{k+1})                  (the paper's eq. 2)
-    synthesis   x_k = u(x_{k+1}) + h_k                                               (eq. 3): exact, whatever d and u
-    are
+    synthesis   x_k = u(x_{k+1}) + h_k                                  (eq. 3): exact, whatever d and u are
 
-Both are products with one matrix an axis: with U (2 n, n) the bilinear matrix, u(x) = U x U^T and d(x) = U^T x U / 4,
-so d is u's adjoint over 4. A row of U^T / 2 is the binomial 1 3 3 1 over 8, an edge pixel standing for those outside.
+Both d and u are products with one matrix an axis: with U (2 n, n) the bilinear matrix, u(x) = U x U^T and d(x) = U^T
+x U / 4, so d is u's adjoint over 4. A row of U^T / 2 is the binomial 1 3 3 1 over 8, an edge pixel standing for those
+outside.
 
 A generator of one level draws the residual h from noise, seeing l = u(x_{k+1}). Its critic is shown l beside l + h: it
 judges whether an image is a likely sharpening of that l, not only a likely image.
 
-    level 8     z, label -> 2 b x 4 x 4 -> b x 8 x 8 -> C x 8 x 8, tanh                    convolutions, batch norm,
-    ReLU level S     l, noise plane, label plane -> b x S x S -> 2 b x S/2 x S/2 -> b x S x S -> h critic      l, l + h,
-    label plane -> b x S/2 x S/2 -> 2 b x S/4 x S/4 -> ... x 4 x 4 -> 1
+    level 8     z, label -> 2 b x 4 x 4 -> b x 8 x 8 -> C x 8 x 8, tanh
+    level S     l, noise plane, label plane -> b x S x S -> 2 b x S/2 x S/2 -> b x S x S -> h
+    critic      l, l + h, label plane -> b x S/2 x S/2 -> 2 b x S/4 x S/4 -> ... x 4 x 4 -> 1
 
+Between the layers stand batch norm and ReLU, leaky in a critic.
 b is option `base` at the finest level and twice as many at each coarser one, which so costs no less.
 """
 

@@ -110,8 +110,20 @@ class R3Critic(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """One number per image of x (N, C, H, W)."""
-        x = leaky_relu(self.blocks(self.start(x)), SLOPE)
-        return self.end(x.reshape(x.shape[0], -1)).reshape(x.shape[0])
+        return self.score(self.features(x))
+
+    @property
+    def last(self) -> nn.Module:
+        """The layer that makes the number."""
+        return self.end
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the last layer takes for images (N, C, H, W): (N, F)."""
+        return leaky_relu(self.blocks(self.start(x)), SLOPE).reshape(x.shape[0], -1)
+
+    def score(self, features: Tensor) -> Tensor:
+        """What the last layer makes of features (N, F): (N,)."""
+        return self.end(features).reshape(features.shape[0])
 
 
 def r3gan_init_(module: nn.Module, generator: Generator) -> nn.Module:

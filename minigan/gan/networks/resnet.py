@@ -40,12 +40,12 @@ class UpBlock(nn.Module):
         super().__init__()
         self.norm1, self.conv1 = nn.BatchNorm2d(inputs), nn.Conv2d(inputs, outputs, 3, 1, 1)
         self.norm2, self.conv2 = nn.BatchNorm2d(outputs), nn.Conv2d(outputs, outputs, 3, 1, 1)
-        self.shortcut = nn.Conv2d(inputs, outputs, 1)
+        self.shortcut, self.relu = nn.Conv2d(inputs, outputs, 1), nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
         """x, doubled, plus what the two convolutions make of it."""
-        inner = interpolate(relu(self.norm1(x)), scale_factor=2)
-        inner = self.conv2(relu(self.norm2(self.conv1(inner))))
+        inner = interpolate(self.relu(self.norm1(x)), scale_factor=2)
+        inner = self.conv2(self.relu(self.norm2(self.conv1(inner))))
         return interpolate(self.shortcut(x), scale_factor=2) + inner
 
 

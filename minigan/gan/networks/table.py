@@ -29,13 +29,14 @@ from .variants import FourLayerGenerator, VariantCritic, VariantGenerator, varia
 @dataclass(frozen=True)
 class Pair:
     """One row. generator(latent, channels, size, base), critic(channels, size, base, norm), and their start; dropout:
-    whether the critic takes rate and random too."""
+    whether the critic takes rate and random too; norm: whether it can have batch norm."""
 
     name: str
     generator: Callable[..., nn.Module]
     critic: Callable[..., nn.Module]
     init_: Callable[[nn.Module, Generator], nn.Module]
     dropout: bool = False
+    norm: bool = True
 
 
 def _with(activation: str, network: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
@@ -48,8 +49,8 @@ PAIRS: dict[str, Pair] = {
         Pair("dcgan", DCGANGenerator, DCGANCritic, dcgan_init_),
         Pair("pooling", DCGANGenerator, PoolingCritic, dcgan_init_),
         Pair("resnet", ResidualGenerator, ResidualCritic, residual_init_),
-        Pair("mlp", PerceptronGenerator, PerceptronCritic, perceptron_init_, dropout=True),
-        Pair("r3gan", R3Generator, R3Critic, r3gan_init_),
+        Pair("mlp", PerceptronGenerator, PerceptronCritic, perceptron_init_, dropout=True, norm=False),
+        Pair("r3gan", R3Generator, R3Critic, r3gan_init_, norm=False),
         Pair("constant", partial(VariantGenerator, norm=False, constant=True), VariantCritic, variant_init_),
         Pair("mlp-generator", FourLayerGenerator, VariantCritic, variant_init_),
         Pair("bare", partial(VariantGenerator, norm=False), VariantCritic, variant_init_),

@@ -20,7 +20,7 @@ from ...autograd import Tensor
 from ...backend import Generator
 from ...functional import sigmoid, tanh
 from ...nn import init
-from .dcgan import levels_of
+from .dcgan import DCGANCritic, levels_of
 
 HIDDEN_LAYERS, UNITS = 3, 16
 GAIN = 0.2
@@ -75,21 +75,17 @@ class VariantGenerator(nn.Module):
         return self.main(z.reshape(z.shape[0], self.latent, 1, 1))
 
 
-class VariantCritic(nn.Module):
+class VariantCritic(DCGANCritic):
     """Images (N, channels, size, size) to one raw number each (N,), as DCGANCritic with another activation."""
 
     def __init__(
         self, channels: int = 1, size: int = 32, base: int = 32, norm: bool = False, activation: str = "leaky"
     ) -> None:
-        super().__init__()
+        nn.Module.__init__(self)
         layers = _stage(nn.Conv2d, channels, base, 2, False, activation)
         for k in range(levels_of(size, "VariantCritic") - 1):
             layers += _stage(nn.Conv2d, base << k, base << (k + 1), 2, norm, activation)
         self.main = nn.Sequential(*layers, nn.Conv2d(base << (levels_of(size, "VariantCritic") - 1), 1, 4, 1, 0))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """One number per image of x (N, C, H, W)."""
-        return self.main(x).reshape(x.shape[0])
 
 
 class FourLayerGenerator(nn.Module):

@@ -145,6 +145,7 @@ class PyramidTrainer(ConditionalTrainer):
         network.train(was_training)
         return [np.concatenate(level) for level in zip(*parts, strict=True)]
 
+    @on_device
     def preview(self, count: int) -> np.ndarray:
         """A square of some `count` images, whose columns are in turn every level's, coarse to fine, of one sample."""
         levels = len(self.sizes)

@@ -63,7 +63,8 @@ class FrameOptions(CommonOptions):
     def idle(self) -> dict[str, str]:
         if self.objective == "adversarial":
             return {}
-        return {"n_critic": "there is no critic", "adversarial": "the objective is the squared error alone"}
+        alone = dict.fromkeys(("n_critic", "n_generator"), "there is no critic")
+        return alone | {"adversarial": "the objective is the squared error alone"}
 
 
 class FrameTrainer(TranslationTrainer):

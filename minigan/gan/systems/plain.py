@@ -6,8 +6,9 @@ augmentation of all that the critic sees (gan/augment.py). A share of the traini
 Further tricks go by name (systems/switches.py).
 
 Where the penalty's slopes are taken at the images themselves (R1, R2, or both), the loss and the penalty read the same
-outputs: one forward pass of the critic serves both, and the slope is that at the image before it is augmented. A lazy
-penalty acts in one critic step of k, with k times its weight (Karras et al. 2020b, appendix B).
+outputs: one forward pass of the critic serves both, and the slope is that at the image before it is augmented. Players
+that step together share no pass: there D's loss may depend on G by the samples. A lazy penalty acts in one critic step
+of k, with k times its weight (Karras et al. 2020b, appendix B).
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from ...creation import randn, zeros
 from ...data import Dataset, Loader
 from ..augment import AUGMENTATIONS, augmentations, augmented
 from ..losses import nearest
+from ..metrics import attributes
 from ..metrics.classifier import prepared
+from ..metrics.judging import judge_of
 from ..metrics.memorisation import memorisation
 from ..options import NETWORKS, OBJECTIVE, OPTIMISATION, RUN, option
 from ..penalties import penalty
@@ -90,8 +93,21 @@ class TrickTrainer(SwitchTrainer):
     penalised: bool = True
 
     def load(self) -> Loader:
+        """The batches of real images. Raises ValueError where a stop rule has no judge to go by."""
         options = self.options
+        if options.stop_when:
+            self.require_judge()
         return Loader(self.part, options.batch_size, options.seed, size=options.size)
+
+    def require_judge(self) -> None:
+        """Raises ValueError where `observe` would find no judge."""
+        try:
+            if self.dataset.labels is None and self.dataset.attributes is not None:
+                attributes.load_for(self.dataset)
+            else:
+                judge_of(self.options.data, self.info)
+        except ValueError as error:
+            raise ValueError(f"stop_when: {error}") from error
 
     @property
     def part(self) -> Dataset:
@@ -155,15 +171,15 @@ class TrickTrainer(SwitchTrainer):
 
     def critic_objective(self, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         options, row = self.options, penalty(self.options.penalty)
-        if not (options.gp_weight and self.penalised and row.shared) or options.together:
+        if not (options.gp_weight and self.penalised and row.shared):
             return super().critic_objective(fake)
         batches = {"real": self.batch["real"], "fake": fake}
-        points = row.points(batches["real"], fake)
-        at_points = self.critic(self.seen(points))
+        points = row.points(self.packs(batches["real"]), self.packs(fake))
+        at_points = self.critic(self.seen(points.reshape(-1, *fake.shape[1:])))
         count = at_points.shape[0] // len(row.shared)
-        outputs = {name: at_points[i * count : (i + 1) * count] for i, name in enumerate(row.shared)}
-        for name in batches.keys() - outputs.keys():
-            outputs[name] = self.critic(self.seen(batches[name]))
+        shared = () if options.together else row.shared  # whose loss may be differentiated by way of the samples
+        outputs = {name: at_points[i * count : (i + 1) * count] for i, name in enumerate(shared)}
+        outputs |= {name: self.critic(self.seen(x)) for name, x in batches.items() if name not in outputs}
         d_real, d_fake = self.loss.head(outputs["real"]), self.loss.head(outputs["fake"])
         objective = self.loss.discriminator(d_real, d_fake)
         figures = {"d_loss": objective, **self.loss.figures(d_real, d_fake)}
@@ -180,10 +196,8 @@ class TrickTrainer(SwitchTrainer):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         if not self.penalised:
             return objective, figures
-        whole, more = super().with_penalty(objective, figures, critic, real, fake)
-        if self.options.penalty_every > 1 and "penalty" in more:
-            whole = self.penalty_added(objective, more["penalty"])
-        return whole, more
+        _, more = super().with_penalty(objective, figures, critic, real, fake)
+        return (self.penalty_added(objective, more["penalty"]) if "penalty" in more else objective), more
 
     def penalty_added(self, objective: Tensor, value: Tensor) -> Tensor:
         """The objective with the penalty by its weight, times the critic steps that it stands for."""

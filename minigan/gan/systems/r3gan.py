@@ -34,6 +34,9 @@ class R3Options(TrickOptions):
     final_rate: float = option(0.1, "What is left of both learning rates at the last step.", OPTIMISATION, 0, 1)
     final_weight: float = option(0.1, "What is left of gp_weight at the last step.", OPTIMISATION, 0, 1)
 
+    def idle(self) -> dict[str, str]:
+        return super().idle() | ({} if self.gp_weight else {"final_weight": "gp_weight is 0"})
+
 
 def along_cosine(final: float, done: int, steps: int) -> float:
     """1 at the first of `steps`, `final` after the last, between them half a cosine."""

@@ -79,7 +79,7 @@ class UpscaleOptions(CommonOptions):
         return self.objective == "perceptual" and self.adversarial > 0
 
     def idle(self) -> dict[str, str]:
-        reasons = {} if self.critic else {"n_critic": "there is no critic"}
+        reasons = {} if self.critic else dict.fromkeys(("n_critic", "n_generator"), "there is no critic")
         if self.objective == "mse":
             reasons |= dict.fromkeys(("content", "adversarial"), "the objective is the squared error alone")
         return reasons

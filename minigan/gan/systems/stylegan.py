@@ -34,7 +34,8 @@ from ...ops.reduce import mean, sum
 from ...ops.shape import unsqueeze
 from ..networks.style import StyleCritic, StyleGenerator, Truncated, crossed, style_init_
 from ..options import NETWORKS, OBJECTIVE, Options, option
-from ..train import STREAMS, HalfStep, Trainer, generate, on_device
+from ..players import HalfStep
+from ..train import STREAMS, Trainer, generate, on_device
 from .system import NEIGHBOURS, Result, System
 
 CENTRE, FORGETTING = 4096, 0.01
@@ -53,6 +54,7 @@ class StyleOptions(Options):
     path_weight: float = option(0.0, "Weight of the path length's penalty on the generator.", OBJECTIVE, 0)
 
     network: ClassVar[str] = "style"
+    critic_base: ClassVar[int] = 0
     optimizer: ClassVar[str] = "adam"
     critic_norm: ClassVar[bool] = False
     clip: ClassVar[float] = 0.0
@@ -99,7 +101,8 @@ class StyleTrainer(Trainer):
 
     @on_device
     def step(self) -> dict[str, float]:
-        """As every system's; the mean path length moves, and a step without penalties reports the last ones."""
+        """As every system's; the mean path length moves, and a step without penalties reports the last ones, and that
+        mean."""
         figures = super().step()
         for name, last in self.memory.items():
             if name not in figures:

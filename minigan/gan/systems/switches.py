@@ -120,12 +120,18 @@ class SwitchOptions(Options):
         super().__post_init__()
         tricks = switches(self.trick)
         check(self.loss, [*self.active(), *(name for trick in tricks for name in SWITCHES[trick].names)])
-        if self.batch_size % self.pack:
+        each = self.batch_size // self.parts
+        if each % self.pack:
+            parts = f" in {self.parts} parts" if self.parts > 1 else ""
             raise ValueError(
-                f"packing={self.pack} needs a batch that it divides, got batch_size {self.batch_size}; take"
-                f" {-(-self.batch_size // self.pack) * self.pack}"
+                f"packing={self.pack} needs a batch that it divides, got batch_size {self.batch_size}{parts}; take"
+                f" {-(-each // self.pack) * self.pack * self.parts}"
             )
-        if self.batch_size // self.pack < 2 and {"minibatch", "pairwise"} & tricks.keys():
+        if "optimistic" in tricks and self.parts > 1:
+            raise ValueError(
+                "trick optimistic keeps the last gradients, which parts of a batch cannot share; take --parts 1"
+            )
+        if each // self.pack < 2 and {"minibatch", "pairwise"} & tricks.keys():
             raise ValueError(f"trick {self.trick}: D looks at the others of its batch, and there are none")
         if self.together and (self.n_critic, self.n_generator) != (1, 1):
             raise ValueError(
@@ -167,11 +173,11 @@ class SwitchTrainer(Trainer):
     def build(self) -> tuple[nn.Module, nn.Module]:
         self._optimistic: dict[int, Optimistic] = {}
         generator, critic = super().build()
-        if "leaky" in self.tricks:
-            _replace_(generator, nn.ReLU, lambda layer: nn.LeakyReLU(0.2))
+        network, size = self.options.network, self.options.size
+        if "leaky" in self.tricks and not _replace_(generator, nn.ReLU, lambda layer: nn.LeakyReLU(0.2)):
+            raise ValueError(f"trick leaky stands where a ReLU would, and a generator of network {network} has none")
         if "virtual-batch-norm" in self.tricks:
             if not _replace_(critic, nn.BatchNorm2d, _virtual):
-                network, size = self.options.network, self.options.size
                 raise ValueError(
                     f"trick virtual-batch-norm stands where batch norm would, and a critic of network {network} and"
                     f" size {size} has no place for it"
@@ -182,7 +188,7 @@ class SwitchTrainer(Trainer):
     def new_critic(self, row: Pair, **extra: Any) -> nn.Module:
         """The critic, for as many images as it judges at once, with what looks at the whole batch."""
         options, tricks = self.options, self.tricks
-        norm = options.critic_norm or ("virtual-batch-norm" in tricks and options.network != "mlp")
+        norm = options.critic_norm or ("virtual-batch-norm" in tricks and row.norm)
         width = options.critic_base or options.base
         critic = row.critic(self.info.shape[-1] * options.pack, options.size, width, norm, **extra)
         joint = {"minibatch", "pairwise"} & tricks.keys()
@@ -202,6 +208,10 @@ class SwitchTrainer(Trainer):
         """Images (N, C, S, S) in the critic's scale, packed (N / m, m C, S, S)."""
         if "unscaled" in self.tricks:
             images = 127.5 * (images + 1)
+        return self.packs(images)
+
+    def packs(self, images: Tensor) -> Tensor:
+        """Images (N, C, S, S) as D judges them together (N / m, m C, S, S)."""
         return pack(images, self.options.pack) if self.options.pack > 1 else images
 
     # What G minimises.
@@ -222,7 +232,8 @@ class SwitchTrainer(Trainer):
         return bool({"feature-matching", "feature-covariance"} & self.tricks.keys())
 
     def _unrolled(self, fake: Tensor) -> Tensor:
-        """G's loss under the critic that k gradient steps on D's objective would lead to; they stay in the graph."""
+        """G's loss under the critic that k gradient steps on D's objective would lead to; they stay in the graph. A
+        penalty's slopes are taken at the images as D sees them."""
         real = self.seen(self.batch["real"])
 
         def judged(weights: dict[str, Tensor], images: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ Option `adversarial`: `none` is the plain autoencoder, `fixed` has lambda = 1, `
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -36,6 +36,7 @@ from ..networks.dcgan import dcgan_init_
 from ..networks.quantiser import SIDE, QuantisedCodec, quantiser_init_
 from ..networks.translators import PatchCritic
 from ..options import MANY, NETWORKS, OBJECTIVE, CommonOptions, option
+from ..players import HalfStep
 from .ae import CodeTrainer
 from .system import Result, System
 
@@ -63,7 +64,7 @@ class QuantisedOptions(CommonOptions):
 
     def idle(self) -> dict[str, str]:
         reason = "adversarial is none, so there is no critic's loss"
-        names = ("weight", "critic_start")
+        names = ("weight", "critic_start", "n_critic")
         return super().idle() | (dict.fromkeys(names, reason) if self.adversarial == "none" else {})
 
 
@@ -81,13 +82,13 @@ class QuantisedTrainer(CodeTrainer):
         self.started = ones(1)
         return quantiser_init_(network, random), dcgan_init_(critic, random)
 
-    def half_steps(self) -> list:
-        """Before the critic starts, and where it has no say, the autoencoder's move alone."""
+    def half_steps(self) -> list[HalfStep]:
+        """Before the critic starts, and where it has no say, the autoencoder's moves alone."""
         steps = super().half_steps()
         if self.options.adversarial != "none" and self.steps_done >= self.options.critic_start:
             return steps
-        name, generator = steps[-1].name, steps[-1].player
-        return [type(steps[-1])(name, generator, self.feed)]
+        first, *others = steps[self.options.n_critic :]
+        return [replace(first, feed=self.feed), *others]
 
     def anneal(self) -> None:
         self.started.assign(np.full(1, float(self.steps_done >= self.options.critic_start), np.float32))

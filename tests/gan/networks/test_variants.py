@@ -16,6 +16,18 @@ def kinds(network) -> set[type]:
     return {type(m) for m in network.modules()}
 
 
+@pytest.mark.parametrize("scale", [-2, 1, 2])
+def test_a_scaled_block_takes_means_or_repeats_pixels(scale):
+    """Of the block that adds nothing, with the identity for a shortcut."""
+    block = Bottleneck(2, 2, scale).double()
+    for p in block.expand.parameters():
+        p.assign(p * 0)
+    x = np.random.default_rng(0).standard_normal((1, 2, 4, 4))
+    means = x.reshape(1, 2, 2, 2, 2, 2).mean((3, 5))
+    expected = {-2: means, 1: x, 2: x.repeat(2, 2).repeat(2, 3)}[scale]
+    np.testing.assert_allclose(block(mg.tensor(x)).detach().numpy(), expected)
+
+
 @pytest.mark.parametrize("name", COLUMNS)
 def test_images_and_numbers_have_their_shapes(name):
     row = PAIRS[name]

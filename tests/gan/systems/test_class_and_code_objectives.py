@@ -37,6 +37,18 @@ def test_labels_are_those_of_the_images():
 
 
 @pytest.mark.parametrize("condition", ["concat", "projection"])
+def test_slopes_at_reals_and_samples_are_those_of_their_own_labels(condition):
+    t = trainer("cgan", condition=condition, gp_weight=3.0, critic_norm=False, penalty="r1+r2")
+    t.feed()
+    real, labels = t.batch["real"], t.batch["labels"]
+    fake = conditioned(t, stream(t, D_STREAM), [labels]).detach()
+    for p in t.critic.parameters():
+        p.assign(20 * p.detach())
+    expected = sum(penalty_by_hand("r1", lambda x: t.critic(x, labels), x, x, None) for x in (real, fake))
+    close(t.critic_loss()[1]["penalty"], expected)
+
+
+@pytest.mark.parametrize("condition", ["concat", "projection"])
 def test_both_players_of_cgan_see_the_label(condition):
     """D(x, y), D(G(z, y), y) with the batch's labels, the penalty's D included; G's latents are its own stream's."""
     t = trainer("cgan", condition=condition, gp_weight=3.0, critic_norm=False)

@@ -245,12 +245,31 @@ def test_film_as_typed(tmp_path, monkeypatch):
         assert result.exit_code == 2 and told in " ".join(result.output.split()), (words, result.output)
 
 
+def test_the_critic_has_a_say_from_a_third_of_the_steps_on_and_rates_fall_in_the_second_half():
+    t, rows = small(steps=6, adversarial=0.5, lr=0.1), []
+    for done in range(7):
+        t.steps_done = done
+        t.anneal()
+        rows.append((t.batch["weight"].item(), *(p.optimiser.param_groups[0]["lr"] for p in t.players.values())))
+    assert [row[0] for row in rows] == [0, 0, 0.5, 0.5, 0.5, 0.5, 0.5]
+    falling = 0.1 * np.array([1, 1, 1, 1, 2 / 3, 1 / 3, 0])
+    np.testing.assert_allclose([row[1:] for row in rows], np.stack([falling, falling], 1), atol=1e-15)
+
+
+def test_clips_that_are_judged_move_as_none_that_was_trained_on():
+    t = small()
+    _, judged = t.clips(t.dataset.train, 3)
+    for step in range(5):
+        assert not np.array_equal(judged.velocities, t.loader.batch(step).velocities)
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
         ({"objective": "adversary"}, "did you mean 'adversarial'"),
         ({"objects": 3}, "objects must be at most 2"),
         ({"objective": "mse", "adversarial": 1.0}, "option 'adversarial' means nothing here"),
+        ({"objective": "mse", "n_generator": 2}, "option 'n_generator' means nothing here: there is no critic"),
     ],
 )
 def test_wrong_options_are_named(changes, told):

@@ -1,5 +1,7 @@
 """What every level of lapgan minimises, by hand, with critics that are formulas; its inputs, stages and pictures."""
 
+import shutil
+
 import numpy as np
 import pytest
 from worlds import WORLD, Formula, close, gradient_of, stream, trainer
@@ -86,6 +88,12 @@ def test_a_preview_has_each_sample_s_levels_side_by_side():
     inputs = t.inputs(8, Generator(5, 5))
     np.testing.assert_allclose(pairs[:, 1], t.sample(inputs), rtol=1e-12)
     assert not np.array_equal(pairs[:, 1], pairs[:, 0])
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="the simulator compiles kernels with g++")
+def test_a_preview_is_drawn_on_the_run_s_device():
+    images = {name: small(device=name).preview(16) for name in ("cpu", "cudasim")}
+    np.testing.assert_allclose(images["cudasim"], images["cpu"], rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from worlds import WORLD, Formula, close, gradient_of, stream, trainer
+from worlds import FACES, WORLD, Formula, close, gradient_of, stream, trainer
 
 import minigan as mg
 from minigan import nn
@@ -130,6 +130,21 @@ def test_rates_and_weight_fall_along_half_a_cosine():
     np.testing.assert_allclose([s[1] for s in seen], [0.2 * m for m in middle], rtol=1e-6)
     assert [seen[0][2], seen[2][2], seen[4][2]] == pytest.approx([8.0, 5.0, 2.0])
     assert along_cosine(0.1, 9, 4) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("changes", [{"penalty": "zero-centred"}, {"trick": "simultaneous"}, {"trick": "unrolled=1"}])
+def test_the_weight_falls_wherever_the_slope_is_taken(changes):
+    """Between images, where players step together, and in the steps that G looks through."""
+    t = trainer("r3gan", gp_weight=8.0, final_weight=0.25, **changes)
+    t.steps_done = t.options.steps
+    t.feed(), t.anneal()
+    objective, figures = t.critic_loss()
+    close(objective, figures["d_loss"] + 2 * figures["penalty"])
+    value = mg.ones(()).double()
+    _, more = t.with_penalty(value, {}, t.critic, t.batch["real"], t.batch["real"])
+    close(t.penalty_added(value, more["penalty"]), value + 2 * more["penalty"])
+    with pytest.raises(ValueError, match="option 'final_weight' means nothing here: gp_weight is 0"):
+        options_for("r3gan", gp_weight=0.0, final_weight=0.5)
 
 
 def test_networks_start_as_their_shortcuts_and_judge_alone():
@@ -290,6 +305,13 @@ def test_the_stop_rule(tmp_path, monkeypatch):
     again.train()
     assert again.trainer.steps_done == 4 and again.done
     assert run.Run.resume(str(tmp_path / "run"), steps=9).done
+
+
+@pytest.mark.parametrize("world", [WORLD, FACES], ids=["classes", "attributes"])
+def test_a_stop_rule_without_a_judge_is_refused_at_once(world):
+    """Not at the first look, which is 250 steps away."""
+    with pytest.raises(ValueError, match=r"stop_when: (the classifier knows|no classifier of the attributes)"):
+        trainer("dcgan", world, stop_when=1)
 
 
 def test_a_look_tells_copies(monkeypatch):

@@ -208,5 +208,7 @@ def test_idle_options_are_refused():
     with pytest.raises(ValueError, match="'lazy' means nothing here: gp_weight and path_weight are 0"):
         options_for("stylegan", gp_weight=0.0, lazy=4)
     assert options_for("stylegan", gp_weight=0.0, path_weight=2.0, lazy=4).lazy == 4
+    with pytest.raises(ValueError, match="stylegan has no option 'critic_base'"):
+        options_for("stylegan", critic_base=8)
     with pytest.raises(ValueError, match=r"mixing must be at most 1, got 1\.5"):
         options_for("stylegan", mixing=1.5)

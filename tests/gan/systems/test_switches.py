@@ -8,6 +8,7 @@ from worlds import INFO, WORLD, close, gradient_of, penalty_by_hand, stream, tra
 import minigan as mg
 from minigan import nn
 from minigan.gan._dry_run import dry_run, text
+from minigan.gan.networks.table import PAIRS
 from minigan.gan.systems import options_for, trainer_for
 from minigan.gan.systems.switches import SWITCHES, UNROLL_RATE
 from minigan.gan.systems.switches import switches as switches_of
@@ -52,7 +53,22 @@ def test_packs_are_of_neighbours_in_the_batch_and_of_one_side():
         close(t.generator_loss()[0], t.loss.generator(t.critic(fake), t.critic(real)))
 
 
-@pytest.mark.parametrize("network", ["dcgan", "pooling", "resnet", "mlp"])
+@pytest.mark.parametrize("moves", ["", ",simultaneous"])
+def test_slopes_at_the_images_themselves_are_of_packs_too(moves):
+    """R1 and R2 of r3gan: 1/2 E ||grad f||^2 over packs, where the loss's own outputs serve and where they do not."""
+    t = trainer("r3gan", batch_size=N, trick=f"packing=2{moves}", lr=0.05)
+    t.feed(), t.anneal()
+    for half_step in t.half_steps():
+        half_step.player.gradients(), half_step.player.move()
+    with mg.no_grad():
+        fake = fakes(t, "latent_d")
+    packs = [x.reshape(2, 2, 8, 8) for x in (t.batch["real"], fake)]
+    expected = sum(penalty_by_hand("r1", t.critic, x, x, None) for x in packs)
+    close(t.critic_objective(fake)[1]["penalty"], expected)
+    assert expected.item() > 1e-3
+
+
+@pytest.mark.parametrize("network", PAIRS)
 @pytest.mark.parametrize("trick", ["minibatch", "pairwise"])
 def test_the_last_layer_takes_features_and_nearness_to_batch_mates(network, trick):
     t = tricked(trick, network=network)
@@ -109,6 +125,18 @@ def test_the_scale_that_d_sees_and_the_slopes_of_g():
     assert kinds[1] == [nn.LeakyReLU if kind is nn.ReLU else kind for kind in kinds[0]] != kinds[0]
     assert all("0.2" in repr(m) for m in leaky.generator.modules() if isinstance(m, nn.LeakyReLU))
     assert all(np.array_equal(a, b) for a, b in zip(weights(plain.generator), weights(leaky.generator), strict=True))
+
+
+@pytest.mark.parametrize("network", ["dcgan", "resnet", "mlp", "resnet101"])
+def test_no_rectifier_of_g_is_left_out(network, monkeypatch):
+    """With the identity in their place, and in tanh's, G is affine: in evaluation G(z) + G(-z) = 2 G(0)."""
+    for kind in (nn.LeakyReLU, nn.Tanh):
+        monkeypatch.setattr(kind, "forward", lambda self, x: x)
+    generator = tricked("leaky", network=network).generator.eval()
+    z = mg.randn(2, 2, dtype=mg.float64)
+    plus, minus, middle = (generator(x) for x in (z, -z, 0 * z))
+    close(plus + minus, 2 * middle)
+    assert abs((plus - middle).detach().numpy()).max() > 1e-6
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.5])
@@ -312,10 +340,26 @@ def test_what_cannot_be_is_refused_with_the_reason():
     ):
         with pytest.raises(error, match=words):
             options_for("dcgan", **{"critic_norm": False} | changes)
-    for system, size in (("gan", 32), ("dcgan", 8)):
+    for system, changes in (("gan", {"size": 32}), ("dcgan", {"size": 8}), ("r3gan", {"size": 16})):
         with pytest.raises(ValueError, match="stands where batch norm would"):
-            tricked("virtual-batch-norm", system, size=size)
+            tricked("virtual-batch-norm", system, **changes)
+    for network in ("r3gan", "gated", "tanh"):
+        with pytest.raises(ValueError, match=f"leaky stands where a ReLU would, and a generator of network {network}"):
+            tricked("leaky", network=network)
+    with pytest.raises(ValueError, match="got batch_size 8 in 4 parts; take 16"):
+        options_for("dcgan", critic_norm=False, trick="packing=4", batch_size=8, parts=4)
+    with pytest.raises(ValueError, match="trick optimistic keeps the last gradients, which parts of a batch cannot"):
+        options_for("dcgan", trick="optimistic", parts=2)
     assert switches_of(" packing=4, leaky ,") == {"packing": 4.0, "leaky": None} and not switches_of("")
+
+
+def test_noise_falls_to_nothing_at_the_last_step():
+    t, ones, spreads = tricked("", noise=0.4, steps=4), mg.ones(N, 1, 8, 8).double(), []
+    for done in range(5):
+        t.steps_done = done
+        t.anneal()
+        spreads.append((t.seen(ones) - ones).numpy().std())
+    np.testing.assert_allclose(spreads, [0.4, 0.3, 0.2, 0.1, 0], rtol=0.15)
 
 
 def test_a_plain_run_is_what_it_was():

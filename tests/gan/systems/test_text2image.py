@@ -16,6 +16,7 @@ from minigan.functional import softplus
 from minigan.gan import latents
 from minigan.gan.metrics import attributes, claims, classifier
 from minigan.gan.networks.captioned import CaptionEncoder
+from minigan.gan.penalties import PENALTIES
 from minigan.gan.run import Run
 from minigan.gan.systems import options_for, trainer_for
 from minigan.gan.systems.text2image import SHOWN, wrong_partners
@@ -103,6 +104,13 @@ def test_the_wrong_image_is_another_even_where_none_is_wrong():
     assert wrong_partners(["no beard"] * 3, facts, np.array([0, 1, 2])).tolist() == [1, 2, 0]
 
 
+def test_every_penalty_reads_the_caption():
+    for name in PENALTIES:
+        t = world(penalty=name)
+        t.feed()
+        assert t.critic_loss()[1]["penalty"].item() > 0
+
+
 @pytest.mark.parametrize("weight", [0.0, 0.5])
 def test_the_critic_s_objective(weight):
     """Three kinds of pairs: generated, real with its caption, real with a wrong one; and the penalty at the real."""
@@ -135,6 +143,15 @@ def test_the_generator_s_objective():
     close(objective, softplus(score[1] - score[0]).mean())
     gradients = mg.grad(objective, list(t.generator.parameters()))
     assert all(np.abs(g.numpy()).max() > 0 for g in gradients), "also of the encoder"
+
+
+def test_rates_fall_in_the_second_half():
+    t, rates = world(steps=4, lr=0.1), []
+    for done in range(5):
+        t.steps_done = done
+        t.anneal()
+        rates.append([o.param_groups[0]["lr"] for o in (t.optim_g, t.optim_d)])
+    np.testing.assert_allclose(rates, [[0.1] * 2, [0.1] * 2, [0.1] * 2, [0.05] * 2, [0] * 2])
 
 
 def test_the_generator_reads_its_caption():

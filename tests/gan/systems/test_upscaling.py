@@ -166,6 +166,13 @@ def test_pictures_of_every_kind_are_read(mode, tmp_path):
         assert image.size == (9, 6)
 
 
+def test_the_camera_s_turn_is_applied(tmp_path):
+    image, turn = Image.fromarray(RNG.integers(0, 256, (6, 9, 3), np.uint8)), Image.Exif()
+    turn[0x0112] = 6  # to be turned by a quarter, clockwise
+    image.save(tmp_path / "x.png", exif=turn)
+    np.testing.assert_array_equal(read_picture(tmp_path / "x.png").colours, np.rot90(np.asarray(image), -1))
+
+
 def test_upscale_as_typed(tmp_path, monkeypatch):
     """A picture of any shape in, `scale` times as large out; what is no image, and what is no such run, in one line."""
     monkeypatch.chdir(tmp_path)
@@ -221,6 +228,7 @@ def test_pairs_are_block_means_and_observe_sets_them_beside_null_models(monkeypa
         ({"scale": 32}, "images of size 32 are 1 pixels wide at scale 32"),
         ({"objective": "mse", "content": 1.0}, "option 'content' means nothing here"),
         ({"adversarial": 0.0, "n_critic": 2}, "option 'n_critic' means nothing here: there is no critic"),
+        ({"objective": "mse", "n_generator": 2}, "option 'n_generator' means nothing here: there is no critic"),
     ],
 )
 def test_wrong_options_are_named(changes, told):

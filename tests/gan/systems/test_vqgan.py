@@ -7,6 +7,7 @@ from worlds import WORLD, close, gradient_of, trainer
 import minigan as mg
 from minigan import nn
 from minigan.gan.networks.quantiser import QuantisedCodec, quantiser_init_
+from minigan.gan.systems import options_for
 
 SMALL = {"size": 8, "width": 2, "entries": 5, "critic_start": 2}
 
@@ -124,6 +125,14 @@ def test_adaptive_gradients_are_of_one_length():
         assert lengths[0] == pytest.approx(lengths[1], rel=1e-3)
 
 
+def test_a_critic_without_slopes_is_weighed_by_a_bound():
+    """lambda at most 10,000, where the adversarial gradient is next to nothing."""
+    t = made(critic_start=0)
+    back = t.passed_on(t.batch["real"])[0]
+    error, adversarial = mg.square(back - t.batch["real"]).mean(), -t.critic(back).mean()
+    assert t.balance(1e6 * error, 1e-9 * adversarial).item() == 1e4
+
+
 def test_the_critic_starts_late():
     """Before `critic_start` steps it stands still and has no say; afterwards both players move."""
     t = made()
@@ -137,6 +146,11 @@ def test_the_critic_starts_late():
         assert t.started.numpy()[0] == (step == 2)
     alone = made(adversarial="none")
     assert [half.name for half in alone.half_steps()] == ["generator step"]
+    for changes in ({}, {"adversarial": "none"}):
+        first, second = made(**changes, n_generator=2).half_steps()
+        assert first.name == "generator step 1 of 2" and first.player is second.player and first.feed != second.feed
+    with pytest.raises(ValueError, match="option 'n_critic' means nothing here: adversarial is none"):
+        options_for("vqgan", adversarial="none", n_critic=2)
 
 
 def test_without_a_say_the_critic_changes_nothing():
