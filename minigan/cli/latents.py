@@ -9,10 +9,22 @@ import click
 
 from .options import DATA, PICTURE, SCALE, SEED, Picture, echo, free
 
+
+class Number(click.FloatRange):
+    """A number in a range. "nan", which lies beyond no end of it, is refused, too."""
+
+    def convert(self, value, param, ctx):
+        """The number."""
+        number = super().convert(value, param, ctx)
+        if number != number:
+            self.fail(f"{value} is no number", param, ctx)
+        return number
+
+
 COUNT = click.IntRange(2, 10_000)
 STEPS = click.IntRange(1, 100_000)
-RATE = click.FloatRange(0, 10, min_open=True)
-WEIGHT = click.FloatRange(0, 1e6)
+RATE = Number(0, 10, min_open=True)
+WEIGHT = Number(0, 1e6)
 TOWARD = "What to ask for: hat=yes, class=7, or your own file.py:function, images to scores. Several are summed."
 
 
@@ -94,7 +106,7 @@ def shown(study, checkpoint, out: Path | None, name: str, scale: int) -> dict:
 
 @of_a_run(100, "Latents of the first term to move.")
 @click.argument("text", metavar="EXPRESSION")
-@click.option("--strength", default=1.0, show_default=True, type=click.FloatRange(-100, 100), help="Factor of the sum.")
+@click.option("--strength", default=1.0, show_default=True, type=Number(-100, 100), help="Factor of the sum.")
 @click.option(
     "--groups",
     type=click.Choice(["samples", "images"]),
@@ -192,13 +204,17 @@ def entanglement(runs, count, reach, out, seed, place) -> dict:
     """Count how many attributes one latent of each RUN moves, beside random directions, and compare the runs."""
     from ..gan.latents.factors import draw, factors_of
 
-    figures, names, folder = {}, {}, None
+    figures, names, seen, folder = {}, {}, set(), None
     for run in runs:
         trainer, checkpoint, _, other = opened(run, "all", None, place)
         folder = folder or checkpoint.path.parent
-        name = f"{trainer.options.system}, {trainer.options.data}: {checkpoint.path.parent.name}"
-        if name in names:
+        if checkpoint.path.resolve() in seen:
             raise ValueError(f"{run} is named twice")
+        seen.add(checkpoint.path.resolve())
+        kind = f"{trainer.options.system}, {trainer.options.data}"
+        name = f"{kind}: {checkpoint.path.parent.name}"
+        if name in names:  # another run of this name, or step of this run
+            name = f"{kind}: {checkpoint.path.with_suffix('')}"
         names[name] = factors_of(trainer, count, reach, seed, other)
         echo(f"{name}, step {checkpoint.step}")
         for line in names[name].lines():

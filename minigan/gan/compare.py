@@ -1,6 +1,6 @@
 """`minigan scoreboard --images`: every trick beside the plain run that it is a switch of, on images of digits.
 
-All train with the same networks, budget and seeds, at a budget where the judge is sure of 60 % of the plain run's
+All train with the same networks, budget and seeds, at a budget where the judge is sure of two thirds of the plain run's
 samples, so that there is something to gain and something to lose. The verdicts rest on the confident share, which is
 quality alone, and on the Frechet distance, in which quality and diversity come together: a trick helps or hurts where
 Welch's 95 % interval of the difference of the means leaves out zero. Of some sixty such verdicts three are expected to

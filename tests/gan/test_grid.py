@@ -109,6 +109,7 @@ def test_the_claim(good, verdict):
     assert said["verdict"].startswith(verdict)
     assert len(said["successes"]["DCGAN"]) == sum(good("DCGAN", k) for k in range(7))
     assert grid.claim([e | {"runs": []} for e in entries(good)])["verdict"].startswith("open")
+    assert grid.claim(entries(good), seeds=2)["verdict"].startswith("open")  # one of two seeds is done
 
 
 def two_by_two(monkeypatch) -> None:
@@ -186,4 +187,8 @@ def test_modes_table(tmp_path):
     assert figures["rows"]["DCGAN"]["done"] == 2 and figures["rows"]["DCGAN"]["modes"][0] == 150
     page = thousand.markdown(figures)
     assert "| DCGAN | 2 | 150.0+-635.3 | 50.0+-0.0 | 2.50+-0.00 | 30.6 |" in page
+    assert "diverged" not in page
+    lost = {"modes": 1, "sure": 0, "reverse_kl": 6.0, "diverged": "step 3: the loss is nan", "real": real}
+    cells.append(tmp_path / "500" / "cells.jsonl", vars(thousand.options("WGAN-GP", 11)), lost)
+    assert "| WGAN-GP | 1 | 1.0, 1 diverged |" in thousand.markdown(thousand.table(tmp_path, [11], "cpu", None, 500))
     assert "| LSGAN | 0 | not done |" in page and "| real classes |  | 999.9 |" in page

@@ -2,7 +2,7 @@
 
     latents   each number of z from -2 to 2, the others as they were (gan/metrics/entanglement.py)
     codes     infogan: the category to the next one, each continuous code from -1 to 1
-              cgan, acgan: the class to the next one
+              cgan, acgan, lapgan by class: the class to the next one
     rotated   the null model: random directions of z instead of its numbers
 
 Factors are the data set's attributes and classes, read by their judges. Digits have no attribute but their class; so
@@ -29,6 +29,7 @@ from ..metrics.classifier import prepared
 from ..metrics.entanglement import Entanglement, entanglement, of_ends, rotated
 from ..systems.conditional import ConditionalTrainer
 from ..systems.infogan import InfoTrainer
+from ..systems.lapgan import PyramidTrainer
 from ..train import TRAVERSE_STREAM, Trainer
 from .space import draws, space_of
 from .targets import Reader
@@ -116,6 +117,11 @@ def _(trainer: ConditionalTrainer, inputs: np.ndarray) -> dict[str, tuple[np.nda
 
 
 @codes.register
+def _(trainer: PyramidTrainer, inputs: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    return codes.dispatch(ConditionalTrainer if trainer.classes else Trainer)(trainer, inputs)
+
+
+@codes.register
 def _(trainer: InfoTrainer, inputs: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     options = trainer.options
     ways = {"category": (inputs, _next(inputs, options.latent, options.categories))}
@@ -175,7 +181,7 @@ def draw(path: Path, runs: Mapping[str, Factors], most: int = 12) -> None:
             axis.bar(k + 0.27 * j, e.factors, 0.24, yerr=spread, color=colours[kind], ecolor=INK, label=label)
     axis.set_xticks(np.arange(count) + 0.27, [name.replace(": ", "\n") for name in runs], fontsize=8)
     axis.set(ylabel="factors that one latent moves", title="Factors that one latent moves: 1 where it has its own")
-    axis.legend(frameon=False, fontsize=8)
+    axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     axis.spines[["top", "right"]].set_visible(False)
     for panel, (name, result) in zip(np.atleast_1d(bottom.subplots(1, count)), runs.items(), strict=True):
         e = result.kinds["latents"]

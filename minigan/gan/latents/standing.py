@@ -126,8 +126,8 @@ class Scale:
         precision = coverage = None
         if self.features is not None:
             near = self.near(flat).reshape(len(self.features), *shape)
-            precision, coverage = spread(near.any(0).mean(1)), spread(near.any(2).mean(0))
-        reached = None if reached is None else spread(reached.reshape(shape).mean(1))
+            precision, coverage = share(near.any(0).mean(1)), share(near.any(2).mean(0))
+        reached = None if reached is None else share(reached.reshape(shape).mean(1))
         score = spread(self.target.values(flat).reshape(shape).mean(1))
         return Row(len(flat), score, reached, precision, coverage, length_of(z))
 
@@ -144,6 +144,12 @@ def spread(values: np.ndarray) -> Interval:
     mean = float(np.mean(values))
     half = 1.96 * float(np.std(values, ddof=1)) / np.sqrt(len(values)) if len(values) > 1 else 0.0
     return Interval(mean, float(mean - half), float(mean + half))
+
+
+def share(values: np.ndarray) -> Interval:
+    """The same of shares (N,), of which no interval leaves [0, 1]."""
+    mean, low, high = spread(values)
+    return Interval(mean, max(low, 0.0), min(high, 1.0))
 
 
 def length_of(z: np.ndarray | None) -> float | None:

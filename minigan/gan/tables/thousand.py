@@ -144,6 +144,7 @@ def _lines(figures: Mapping) -> list[list[str]]:
             cell = ["not done", *[""] * (len(FIGURES) - 1)]
         else:
             cell = [_pm(row[key], digits) for key, (_, digits) in FIGURES.items()]
+            cell[0] += f", {row['diverged']} diverged" if row["diverged"] else ""
         published = "" if row["published"] is None else f"{row['published']}"
         rows.append([method, f"{row['done']}", *cell, published])
     if (real := figures["real"]) is not None:

@@ -1,6 +1,7 @@
 """The commands of latents on runs of several systems: figures as JSON, a picture, and errors of one line."""
 
 import json
+import shutil
 
 import pytest
 from click.testing import CliRunner
@@ -60,6 +61,9 @@ def test_each_command_draws_and_tells(here):
         (["edit", "latest", "none.png", "--mask", "paint.png"], "there is no file none.png"),
         (["search", "latest", "--toward", "class=7", "--judge", "nowhere"], "--judge nowhere: no such folder"),
         (["entanglement", "latest", "latest"], "is named twice"),
+        (["ascend", "latest", "--toward", "class=7", "--prior", "nan"], "'--prior': nan is no number"),
+        (["search", "latest", "--toward", "class=7", "--sigma", "nan"], "'--sigma': nan is no number"),
+        (["arithmetic", "latest", "7 - 7 + 4", "--strength", "nan"], "'--strength': nan is no number"),
     ],
 )
 def test_what_does_not_fit_is_one_line(here, monkeypatch, words, told):
@@ -70,6 +74,24 @@ def test_what_does_not_fit_is_one_line(here, monkeypatch, words, told):
     result = invoke(*words)
     assert result.exit_code == 2 and told in result.output, result.output
     assert "Traceback" not in result.output
+
+
+def test_runs_of_one_name_are_told_apart(here, monkeypatch):
+    """Two steps of a run, and a run of that name elsewhere: three rows, none of which is named twice."""
+    import minigan.gan.latents.factors as module
+
+    result = type("F", (), {"lines": lambda self: [], "as_dict": lambda self: {}})()
+    monkeypatch.setattr(module, "factors_of", lambda *_: result)
+    monkeypatch.setattr(module, "draw", lambda *_: None)
+    run = run_of("cgan")
+    folder = run.folder
+    first = next(folder.glob("checkpoint-*.json"))
+    shutil.copytree(folder, here / "elsewhere" / folder.name)
+    run.trainer.steps_done = 1
+    run._snapshot()
+    done = invoke("entanglement", folder, first, here / "elsewhere" / folder.name, "--json")
+    assert done.exit_code == 0, done.output
+    assert len(json.loads(done.stdout.splitlines()[-1])["runs"]) == 3
 
 
 def test_a_run_without_latents_is_refused(here):

@@ -1,5 +1,7 @@
 """How many factors one latent moves: of a generator that is its latents, of codes, and of measured digits."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from latent_worlds import Signs, world
@@ -43,11 +45,11 @@ def test_codes_move_alone():
         low, high = ways[f"code {k + 1}"]
         others = [c for c in range(x.shape[1]) if c != 5 + k]
         assert (low[:, 5 + k] == -1).all() and (high[:, 5 + k] == 1).all() and (low[:, others] == x[:, others]).all()
-    t = trainer("cgan")
-    x = t.inputs(4, mg.backend.Generator(0, 1)).numpy()
-    low, high = codes(t, x)["class"]
-    assert (high[:, 2:].argmax(1) == (low[:, 2:].argmax(1) + 1) % 3).all() and (high[:, :2] == x[:, :2]).all()
-    assert codes(trainer("dcgan"), x) == {}
+    for t in (trainer("cgan"), trainer("lapgan", condition="class")):
+        x = t.inputs(4, mg.backend.Generator(0, 1)).numpy()
+        low, high = codes(t, x)["class"]
+        assert (high[:, 2:].argmax(1) == (low[:, 2:].argmax(1) + 1) % 3).all() and (high[:, :2] == x[:, :2]).all()
+    assert codes(trainer("dcgan"), x) == codes(trainer("lapgan"), x) == {}
 
 
 def test_codes_are_counted_beside_latents():
@@ -90,6 +92,21 @@ def test_the_picture_of_several_runs(tmp_path):
     draw(tmp_path / "a.png", {"dcgan, faces: one": result, "dcgan, faces: two": result})
     with Image.open(tmp_path / "a.png") as image:
         assert image.width > 500 and len(image.convert("RGB").getcolors(1 << 24)) > 20
+
+
+def test_the_legend_covers_no_bar(tmp_path, monkeypatch):
+    """A run with codes last, whose bars are as high as any: the legend stands beside the axes."""
+    from matplotlib.figure import Figure
+
+    t, _ = world("infogan", 2, lambda z: _rows(mg.cat([z[:, :2], 2 * z[:, 2:3] - 1], 1)), categories=2, continuous=0)
+    figures, save = [], Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: (figures.append(self), save(self, *a, **k)))
+    result = factors_of(t, 10, reader=Signs(FACES))
+    result = replace(result, kinds=dict.fromkeys(result.kinds, result.kinds["latents"]), codes=["one", "two"])
+    draw(tmp_path / "a.png", {f"infogan, faces: {name}": result for name in ("one", "two", "three")})
+    axis = figures[0].axes[0]
+    legend = axis.get_legend().get_window_extent()
+    assert len(axis.patches) == 9 and not any(legend.overlaps(bar.get_window_extent()) for bar in axis.patches)
 
 
 def test_what_moves_nothing_is_named():

@@ -159,6 +159,14 @@ def test_groups_have_the_coverage_of_each(monkeypatch):
     assert row.coverage.value == pytest.approx(np.mean(each)) and row.images == 4 and row.precision.value == 1
 
 
+def test_intervals_of_shares_stay_within_them(monkeypatch):
+    """Of two groups, one of which reaches all and the other half, the interval over groups ends at 1."""
+    images = _line([9, 29, 9, 140]).reshape(2, 2, 1, 8, 8)
+    row = scale(monkeypatch)("hat=yes").groups(images)
+    assert row.precision.value == 0.75 and row.precision.low >= 0 and row.precision.high == 1
+    assert row.coverage.low >= 0
+
+
 def test_spread_of_one_and_of_many():
     assert tuple(spread(np.array([-3.0]))) == (-3, -3, -3)
     mean, low, high = spread(np.array([-1.0, 1.0] * 50))
