@@ -17,6 +17,7 @@ from ..nn.module import Module
 from ._state import count_of
 
 OPTIONS = "training_options.json"
+LOOKS = "held_out.jsonl"
 
 
 def read_stats(folder: Path) -> list[dict]:
@@ -47,6 +48,16 @@ def read_norms(folder: Path) -> list[dict]:
     return [rows[step] for step in sorted(rows)]
 
 
+def read_looks(folder: Path) -> list[float]:
+    """The distances of held_out.jsonl, one a look, which the stop rule goes by. Lines that are no rows are left out."""
+    distances = []
+    for line in _lines(folder / LOOKS):
+        with suppress(ValueError, TypeError, LookupError):
+            if is_number(distance := parse_json(line)["frechet"]):
+                distances.append(distance)
+    return distances
+
+
 def stats_of(path: Path) -> tuple[list[dict], list[int]]:
     """(rows, numbers of the lines that are none)."""
     rows, strange = {}, []
@@ -59,7 +70,9 @@ def stats_of(path: Path) -> tuple[list[dict], list[int]]:
         except (ValueError, TypeError, LookupError):
             strange.append(number)
             continue
-        rows = {s: r for s, r in rows.items() if s < step} | {step: row}
+        while rows and next(reversed(rows)) >= step:
+            rows.popitem()
+        rows[step] = row
     return list(rows.values()), strange
 
 
