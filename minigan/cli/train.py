@@ -135,9 +135,12 @@ def train(system, out, resume, dry_run, fast_dev_run, report, log, ranks, fast_s
         raise click.ClickException(
             '--log tensorboard needs the package tensorboardX: pip install "minigan[tensorboard]"'
         )
+    if fast_sum and not ranks:
+        raise ValueError("--fast-sum is for gradients of several ranks: add --ranks, or leave it out")
     if resume:
         own = {"steps", "data"}
-        surplus = [system] * (system is not None) + sorted(changes.keys() - own) + ["out"] * (out is not None)
+        further = {"out": out, "dry_run": dry_run, "fast_dev_run": fast_dev_run}
+        surplus = [system] * (system is not None) + sorted(changes.keys() - own) + [k for k, v in further.items() if v]
         if surplus:
             raise ValueError(
                 "--resume takes all options but --steps from the run itself, and --data says where its folder lies now;"

@@ -60,8 +60,8 @@ def compare(runs, out) -> dict:
     from ..gan.records import run_folder
     from ..report.compare import draw, table
 
-    folders = [run_folder(run) for run in runs]
-    if len({folder.resolve() for folder in folders}) < 2:
+    folders = list({folder.resolve(): folder for folder in map(run_folder, runs)}.values())
+    if len(folders) < 2:
         raise ValueError("compare: name at least two run folders")
     rows = table(folders)
     width = max(len(row[0]) for row in rows)

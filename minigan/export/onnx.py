@@ -227,7 +227,7 @@ def _mirror(graph: _Graph, call: Call, places: list[str]) -> str:
 
 
 def _index(graph: _Graph, call: Call, places: list[str]) -> str:
-    """Slices, whole numbers, and one array that picks along an axis."""
+    """Slices, whole numbers, and one array that picks along an axis, or constant arrays along neighbouring axes."""
     op: Any = call.op
     shape = sizes(call.inputs[0])
     key = list(op.key if isinstance(op.key, tuple) else (op.key,))
@@ -235,10 +235,12 @@ def _index(graph: _Graph, call: Call, places: list[str]) -> str:
         place = key.index(Ellipsis)
         key[place : place + 1] = [slice(None)] * (len(shape) - sum(k is not None for k in key) + 1)
     if ARRAY in key:
-        axis = key.index(ARRAY)
-        if key != [slice(None)] * axis + [ARRAY]:
+        axis, count = key.index(ARRAY), key.count(ARRAY)
+        if key != [slice(None)] * axis + [ARRAY] * count + [slice(None)] * (len(key) - axis - count):
             raise ValueError("an index array beside other indices")
-        return graph.node("Gather", places, axis=axis)
+        if count == 1:
+            return graph.node("Gather", places, axis=axis)
+        return _gathered(graph, call, places, axis, count)
     if any(k is None for k in key):
         raise ValueError("a new axis in an index")
     value, gone = places[0], []
@@ -254,6 +256,19 @@ def _index(graph: _Graph, call: Call, places: list[str]) -> str:
         if not isinstance(k, slice):
             gone.append(axis)
     return graph.node("Squeeze", [value, graph.whole(gone)]) if gone else value
+
+
+def _gathered(graph: _Graph, call: Call, places: list[str], axis: int, count: int) -> str:
+    """What `count` constant arrays, broadcast, pick along as many axes from `axis` on: along one, to which these are
+    joined."""
+    shape = sizes(call.inputs[0])
+    picked = shape[axis : axis + count]
+    if min(picked) < 0 or any(place not in graph.constants for place in places[1:]):
+        raise ValueError("several index arrays that depend on the inputs or the rows")
+    arrays = np.broadcast_arrays(*(two for two, _ in call.inputs[1:]))
+    flat = np.ravel_multi_index([a % n for a, n in zip(arrays, picked, strict=True)], picked)
+    joined = graph.shape([*shape[:axis], int(np.prod(picked)), *shape[axis + count :]])
+    return graph.node("Gather", [graph.node("Reshape", [places[0], joined]), graph.constant(flat)], axis=axis)
 
 
 def _lookup(graph: _Graph, call: Call, places: list[str]) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from .. import nn
 from .._files import atomic_write
 from ..backend import host
+from ..ops.index import ARRAY
 from .forward import Call, Forward, forward, per_row, sizes
 
 LAYERS = {
@@ -169,7 +170,8 @@ class _Writer:
         if not np.array_equal(np.broadcast_to(row, two.shape), two):
             raise ValueError("export weights: a constant between the layers depends on the number of rows")
         name = f"constant_{len(self.buffers) + 1}"
-        self.buffers.append(f"self.register_buffer({name!r}, torch.zeros({row.shape}))")
+        kind = "" if row.dtype.kind == "f" else f", dtype=torch.{row.dtype}"
+        self.buffers.append(f"self.register_buffer({name!r}, torch.zeros({row.shape}{kind}))")
         self.state[name] = np.ascontiguousarray(row)
         shape = ", ".join(str(n) if n >= 0 else f"{-n} * {self.rows}" for n in size)
         self.places[id(two)] = f"self.{name}" + (f".expand({shape})" if min(size) < 0 else "")
@@ -235,19 +237,28 @@ def _shape(call: Call) -> str:
     return ", ".join(str(max(n, -1)) for n in sizes(call.outputs[0]))
 
 
-def _key(key: object) -> str:
-    keys = key if isinstance(key, tuple) else (key,)
+def _index(call: Call, x: list[str], op: Any) -> str:
+    """Slices, whole numbers, and index arrays; an array of one number stays one, as it keeps the axis."""
+    keys = op.key if isinstance(op.key, tuple) else (op.key,)
+    arrays = (
+        f"[{place}]" if two.ndim and place.removeprefix("-").isdigit() else place
+        for place, (two, _) in zip(x[1:], call.inputs[1:], strict=True)
+    )
     words = []
     for k in keys:
-        if isinstance(k, slice):
+        if k is ARRAY:
+            words.append(next(arrays))
+        elif isinstance(k, slice):
             words.append(
                 ":".join("" if v is None else str(v) for v in (k.start, k.stop, *([k.step] if k.step else [])))
             )
         elif k is Ellipsis or isinstance(k, int):
             words.append("..." if k is Ellipsis else str(k))
         else:
-            raise ValueError("export weights: an index array has no line in PyTorch here")
-    return ", ".join(words)
+            raise ValueError("export weights: a new axis in an index has no line in PyTorch here")
+    if ARRAY in keys and any(isinstance(k, int) for k in keys):
+        raise ValueError("export weights: an index array beside whole numbers means another thing in PyTorch")
+    return f"{x[0]}[{', '.join(words)}]"
 
 
 def _own_weights(module: nn.Module) -> dict[str, str]:
@@ -275,7 +286,7 @@ EXPRESSIONS: dict[str, Callable[[Call, list[str], Any], str]] = {
     "cat": lambda call, x, op: f"torch.cat([{', '.join(x)}], {op.axis})",
     "softmax": lambda call, x, op: f"{x[0]}.softmax({op.axis})",
     "log_softmax": lambda call, x, op: f"{x[0]}.log_softmax({op.axis})",
-    "index": lambda call, x, op: f"{x[0]}[{_key(op.key)}]",
+    "index": _index,
     "leaky_relu": lambda call, x, op: f"nn.functional.leaky_relu({x[0]}, {op.slope})",
     "softplus": lambda call, x, op: f"nn.functional.softplus({x[0]})",
     "maximum": lambda call, x, op: f"torch.maximum({x[0]}, {x[1]})",

@@ -73,7 +73,9 @@ def stats_of(path: Path) -> tuple[list[dict], list[int]]:
         except (ValueError, TypeError, LookupError):
             strange.append(number)
             continue
-        rows = {s: r for s, r in rows.items() if s < step} | {step: row}
+        while rows and next(reversed(rows)) >= step:
+            rows.popitem()
+        rows[step] = row
     return list(rows.values()), strange
 
 

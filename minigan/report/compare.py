@@ -27,7 +27,7 @@ def table(folders: Sequence[Path]) -> list[tuple[str, ...]]:
     options = [_options(folder) for folder in folders]
     stats = [read_stats(folder) for folder in folders]
     figures = [metrics_of(folder) for folder in folders]
-    rows: list[tuple[str, ...]] = [("run", *(folder.name for folder in folders))]
+    rows: list[tuple[str, ...]] = [("run", *_labels(folders))]
     for name in _names(options):
         values = [_text(o.get(name)) for o in options]
         if name in ALWAYS or len(set(values)) > 1:
@@ -45,6 +45,7 @@ def draw(path: str | os.PathLike, folders: Sequence[Path]) -> None:
     from matplotlib.lines import Line2D
     from PIL import Image
 
+    labels = [label.replace("$", r"\$") for label in _labels(folders)]  # a name is no formula
     stats = {folder: read_stats(folder) for folder in folders}
     curves = [
         (panel, key, label)
@@ -68,23 +69,33 @@ def draw(path: str | os.PathLike, folders: Sequence[Path]) -> None:
         axis.set_ylabel(panel.ylabel, color=INK)
         axis.grid(color="#e6e6ea", linewidth=0.8)
         axis.spines[["top", "right"]].set_visible(False)
-    marks = [Line2D([], [], **_style(k), label=folder.name) for k, folder in enumerate(folders)]
-    top.legend(handles=marks, loc="outside upper left", ncols=4, fontsize=9, frameon=False)
+    marks = [Line2D([], [], **_style(k)) for k in range(len(folders))]
+    top.legend(marks, labels, loc="outside upper left", ncols=4, fontsize=9, frameon=False)
     axes[-1].set_xlabel("generator step", color=INK)
     cells = bottom.subplots(below, columns, squeeze=False).flat
     for axis in cells:
         axis.axis("off")
-    for axis, (folder, frame) in zip(bottom.axes, frames.items(), strict=False):
+    for axis, label, frame in zip(bottom.axes, labels, frames.values(), strict=False):
+        caption = frame[0] if frame else "no samples yet"
         if frame is not None:
-            with Image.open(frame[1]) as picture:
-                axis.imshow(np.asarray(picture.convert("RGB")), interpolation="nearest")
-        axis.set_title(f"{folder.name}\n{frame[0] if frame else 'no samples yet'}", fontsize=9, color=INK)
+            try:
+                with Image.open(frame[1]) as picture:
+                    axis.imshow(np.asarray(picture.convert("RGB")), interpolation="nearest")
+            except (OSError, ValueError):
+                caption = f"{frame[1].name} is damaged"
+        axis.set_title(f"{label}\n{caption}", fontsize=9, color=INK)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=100)
     if picture_format(path) != "PNG":
         whole, file = Image.open(file).convert("RGB"), io.BytesIO()
         whole.save(file, picture_format(path))
     atomic_write(path, file.getvalue())
+
+
+def _labels(folders: Sequence[Path]) -> list[str]:
+    """What the runs are called: by their folders' names, or by the paths where two have one name."""
+    names = [folder.resolve().name for folder in folders]
+    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
 
 
 def _style(k: int) -> dict[str, Any]:

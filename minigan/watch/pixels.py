@@ -68,7 +68,9 @@ def _attributes() -> set[str]:
         sys.stdout.write(ASK)
         sys.stdout.flush()
         while not answer.endswith("c") and select.select([number], [], [], ANSWER_BY)[0]:
-            answer += os.read(number, 64).decode("ascii", "replace")
+            if not (some := os.read(number, 64)):
+                break  # the terminal is gone
+            answer += some.decode("ascii", "replace")
     finally:
         termios.tcsetattr(number, termios.TCSADRAIN, before)
     return set(answer.removeprefix("\x1b[?").removesuffix("c").split(";"))

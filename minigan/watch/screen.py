@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from .._files import parse_json
+from .._terminal import printable
 from ..gan._state import count_of
-from ..gan.records import OPTIONS, TICK, read_stats
+from ..gan.records import OPTIONS, TICK, read_looks, read_stats
+from ..gan.stopping import is_time
 from ..viz import grid_cells, image_grid, run_frames
 from .chart import chart
 from .pixels import picture
@@ -33,13 +35,14 @@ SHOWN, LINES, CELL, PICTURE = 4, 5, 24, 14
 @dataclass(frozen=True)
 class Snapshot:
     """What a run's folder holds now. rows: of stats.jsonl. silent: seconds since the folder was last written to. frame:
-    caption and path of the newest sample grid, or None."""
+    caption and path of the newest sample grid, or None. stopped: whether the stop rule has ended the run."""
 
     folder: Path
     options: Mapping[str, object]
     rows: list[dict]
     silent: float
     frame: tuple[str, Path] | None
+    stopped: bool
 
     @property
     def steps(self) -> int:
@@ -51,7 +54,7 @@ class Snapshot:
 
     @property
     def ended(self) -> bool:
-        return self.step >= self.steps
+        return self.stopped or self.step >= self.steps
 
 
 def snapshot(folder: Path) -> Snapshot:
@@ -59,12 +62,14 @@ def snapshot(folder: Path) -> Snapshot:
     try:
         options = parse_json((folder / OPTIONS).read_text(encoding="utf-8"))
         count_of(options, "steps")
+        patience = count_of({"stop_when": 0} | options, "stop_when")
     except (ValueError, LookupError, TypeError) as error:
         raise ValueError(f"{folder / OPTIONS} is damaged: {error}") from error
     written = [path.stat().st_mtime for name in ("stats.jsonl", "log.txt") if (path := folder / name).exists()]
     frames = list(run_frames(folder).items())
     silent = max(0.0, time.time() - max(written, default=time.time()))
-    return Snapshot(folder, options, read_stats(folder), silent, frames[-1] if frames else None)
+    stopped = is_time([row["frechet"] for row in read_looks(folder)], patience)
+    return Snapshot(folder, options, read_stats(folder), silent, frames[-1] if frames else None, stopped)
 
 
 def screen(run: Snapshot, width: int, height: int, way: str) -> str:
@@ -85,7 +90,7 @@ def screen(run: Snapshot, width: int, height: int, way: str) -> str:
 
 
 def _title(run: Snapshot) -> str:
-    return f"{run.options.get('system')} on {run.options.get('data')}, {run.folder}"
+    return printable(f"{run.options.get('system')} on {run.options.get('data')}, {run.folder}")
 
 
 def _progress(run: Snapshot) -> str:
@@ -95,7 +100,7 @@ def _progress(run: Snapshot) -> str:
     rate = _rate(run.rows)
     text = f"step {run.step} of {run.steps}, {_clock(seconds)}, {1000 * rate:.1f} ms a step"
     if run.ended:
-        return text + ", done"
+        return text + (", ended by its stop rule" if run.step < run.steps else ", done")
     text += f", about {_clock(rate * (run.steps - run.step))} left"
     quiet = max(10.0, 4 * TICK * rate)
     return text + (f"; silent for {_clock(run.silent)}: stopped?" if run.silent > quiet else "")

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from worlds import Formula
 
 import minigan as mg
+from minigan import functional as F
 from minigan import nn
 from minigan.cli import main
 from minigan.data import load
@@ -46,7 +47,7 @@ def own(network, arrays):
     return [y.numpy() for y in (result if isinstance(result, (tuple, list)) else (result,))]
 
 
-QUICK = {"infogan", "gan", "hinge", "stargan", "text2image"}
+QUICK = {"infogan", "gan", "hinge", "r3gan", "stargan", "text2image"}
 """Between them they have every kind of layer and of op."""
 
 
@@ -91,6 +92,11 @@ FORMULAS = {
     "softplus, sigmoid, tanh": lambda x: mg.functional.softplus(x) * x.sigmoid() + x.tanh(),
     "the largest as one hot": lambda x: mg.functional.one_hot(x.argmax(1), 6).to(x.dtype) * x,
     "expand": lambda x: x.reshape(-1, 1, 6).expand(-1, 2, 6),
+    "an index array": lambda x: x[:, np.array([5, -1, 0])],
+    "an index array of one": lambda x: x[:, np.array([-2])],
+    "an index array before a slice": lambda x: x.reshape(-1, 2, 3)[:, np.array([[1, 0]]), :],
+    "two index arrays": lambda x: x.reshape(-1, 2, 3)[:, np.array([[1], [-1], [0]]), np.array([2, -1])],
+    "pixels twice": lambda x: F.interpolate(x.reshape(-1, 1, 2, 3), scale_factor=2),
 }
 
 
@@ -103,6 +109,18 @@ def test_formulas(name):
     model = graphs.exported(network, [x], ["x"])
     assert graphs.difference(model, network, [x]) < 1e-6
     assert graphs.difference(model, network, [x[:1]]) < 1e-6
+
+
+@pytest.mark.parametrize("name", [name for name in FORMULAS if "index" in name or "pixels" in name])
+def test_indices_in_pytorch(name):
+    torch = pytest.importorskip("torch")
+    x = np.random.default_rng(0).standard_normal((7, 6)).astype(np.float32)
+    network = Formula(FORMULAS[name])
+    result, space = lines.rebuilt(network, [x], ["x"]), {}
+    exec(result.code, space)
+    copy = space["Network"]()
+    copy.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in result.weights.items()})
+    np.testing.assert_array_equal(copy(torch.from_numpy(x)).numpy(), own(network, [x])[0])
 
 
 def test_a_mean_over_rows_in_pytorch():
@@ -136,6 +154,7 @@ def test_convolutions(geometry):
     [
         (lambda x: x.cumsum(1), "cumsum in Formula cannot be expressed: there is no rule"),
         (lambda x: x[1:], "index in Formula cannot be expressed: an index along the rows"),
+        (lambda x: x.reshape(-1, 2, 3)[:, np.array([1, 0]), 0], "an index array beside other indices"),
         (lambda x: x * mg.arange(len(x)).reshape(-1, 1), "a constant of it depends on the number of rows"),
         (lambda x: x * float(len(x) ** 2), "a constant of it depends on the number of rows"),
         (lambda x: mg.cat([x, x[:1]], 0), "neither fixed nor the rows'|an index along the rows"),

@@ -216,6 +216,22 @@ def test_a_run_that_has_ended_is_done(tmp_path):
     assert ", done" in text and "left" not in text
 
 
+def test_a_run_that_its_stop_rule_ended_has_ended(tmp_path):
+    """Before the last of its steps: two looks in a row without a smaller held-out distance."""
+    folder = run_folder(tmp_path / "run", rows(3), stop_when=2)
+    for number, distance in enumerate((9.0, 4.0, 5.0, 4.5)):
+        assert not snapshot(folder).ended
+        with open(folder / "held_out.jsonl", "a") as file:
+            file.write(json.dumps({"step": 25 * number, "frechet": distance}) + "\n")
+    assert snapshot(folder).ended and "ended by its stop rule" in screen(snapshot(folder), 100, 40, "none")
+
+
+def test_what_strangers_wrote_gives_the_terminal_no_commands(tmp_path):
+    """A run's folder may come from anywhere."""
+    folder = run_folder(tmp_path / "run", rows(1), system="\x1b[2Jwgan")
+    assert "\x1b" not in screen(snapshot(folder), 100, 40, "characters")
+
+
 @pytest.mark.parametrize("size", [(20, 10), (60, 24), (100, 40), (300, 100)])
 def test_a_screen_fits(size, tmp_path):
     """Into the terminal's width and height, pictures of characters and all."""
@@ -281,6 +297,52 @@ def test_compared_runs_are_told_apart(tmp_path, monkeypatch):
     result = call("compare", a, b)
     assert result.exit_code == 0 and Image.open("compare.png").format == "PNG"
     assert call("compare", a, b, "-o", "c.jpg").exit_code == 0 and Image.open("c.jpg").format == "JPEG"
+
+
+def test_compared_runs_whose_folders_have_one_name(tmp_path, monkeypatch):
+    """They are told apart by their paths; the current folder and one named twice are runs like others."""
+    monkeypatch.chdir(tmp_path)
+    folders = [run_folder(tmp_path / name / "run", rows(2)).relative_to(tmp_path) for name in "ab"]
+    assert compare.table(folders)[0] == ("run", "a/run", "b/run")
+    monkeypatch.chdir(folders[0])
+    other = run_folder(tmp_path / "c", rows(2))
+    result = call("compare", ".", other, other, "--json")
+    assert json.loads(result.output.splitlines()[-1])["rows"][0] == ["run", "run", "c"]
+
+
+@pytest.mark.parametrize("name", ["$x^$", "x"])
+def test_a_comparison_takes_any_name_and_a_damaged_picture(name, tmp_path):
+    """A name is no formula; a picture that cannot be read is left out, the curves stay."""
+    a, b = (run_folder(tmp_path / word, rows(2)) for word in ("a", name))
+    path = b / "fakes000050.png"
+    path.write_bytes(path.read_bytes()[:-200])
+    result = call("compare", a, b, "-o", tmp_path / "c.png")
+    assert result.exit_code == 0, result.output
+    assert Image.open(tmp_path / "c.png").format == "PNG"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--resume", "r", "--dry-run"], "leave out: dry_run"),
+        (["--resume", "r", "--fast-dev-run"], "leave out: fast_dev_run"),
+        (["--fast-sum", "--steps", "1"], "add --ranks"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(words, says):
+    """Above all --dry-run, which promises that nothing is trained."""
+    result = call("train", *words)
+    assert result.exit_code == 2 and says in result.output
+
+
+def test_many_rows_are_read_in_linear_time(tmp_path):
+    """Rows that go back to an earlier step replace what came after it; 30,000 are read within seconds."""
+    folder = run_folder(
+        tmp_path / "run", [{"step": k, "seconds": k / 9} for k in (*range(30_000), *range(20_000, 25_000))]
+    )
+    start = time.perf_counter()
+    assert [row["step"] for row in snapshot(folder).rows] == list(range(25_000))
+    assert time.perf_counter() - start < 10
 
 
 def events(folder):
