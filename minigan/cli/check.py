@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -122,6 +123,9 @@ def cudasim(file, kernel, grid, block, args, shared, defines, check, order, seed
 @click.option("--threads", default=2, show_default=True, type=SOME, help="Threads of every contestant.")
 @click.option("--ops", is_flag=True, help="Single ops; whole steps too only where WORKLOADS are named.")
 @click.option("--costs", is_flag=True, help="Batch and image sizes, import, first step, memory; likewise.")
+@click.option(
+    "--system", "systems", multiple=True, help="Kernel by kernel: a step of a system of minigan train, at its defaults."
+)
 @click.option("--quick", is_flag=True, help="One short burst each: does everything work?")
 @click.option("--accept-load", is_flag=True, help="Keep bursts that other processes disturbed.")
 @click.option("--list", "only_list", is_flag=True, help="List workloads and peers, and stop.")
@@ -132,7 +136,7 @@ def cudasim(file, kernel, grid, block, args, shared, defines, check, order, seed
     help="cuda: time its kernels against their roofline and PyTorch's; cudasim: see that each runs.",
 )
 @click.option("--out", default="bench", show_default=True, type=FOLDER, help="Folder of the results.")
-def bench(workloads, peers, rounds, threads, ops, costs, quick, accept_load, only_list, device, out) -> dict:
+def bench(workloads, peers, rounds, threads, ops, costs, systems, quick, accept_load, only_list, device, out) -> dict:
     """Time training steps against the frameworks that are installed. A WORKLOAD is one of --list."""
     from .. import backend
     from ..bench import report, run
@@ -147,11 +151,17 @@ def bench(workloads, peers, rounds, threads, ops, costs, quick, accept_load, onl
         return {"workloads": list(WORKLOADS), "contestants": list(run.CONTESTANTS), "missing": absent}
     where = backend.device(device)
     if not where.is_host:
-        if workloads or peers or ops or costs:
+        if workloads or peers or ops or costs or systems:
             raise ValueError(
-                f"bench --device {device} times single kernels: leave out WORKLOADS, --peers, --ops, --costs"
+                f"bench --device {device} times single kernels: leave out WORKLOADS, --peers, --ops, --costs, --system"
             )
         return _bench_device(where, quick, out)
+    if systems:
+        if workloads or peers or ops or costs:
+            raise ValueError(
+                "bench --system times steps of minigan alone: leave out WORKLOADS, --peers, --ops, --costs"
+            )
+        return _bench_systems(systems, 1 if quick else rounds, threads)
     names = run.contestants(peers)
     steps = [workload(name).name for name in workloads or (() if ops or costs else WORKLOADS)]
     length = {"rounds": 1, "seconds": 0.1} if quick else {"rounds": rounds}
@@ -189,6 +199,25 @@ def _bench_device(where, quick: bool, out: Path) -> dict:
     atomic_write(out / "bench-device.json", json.dumps(figures, indent=1))
     click.echo(device.text(figures))
     click.echo(f"written: {out / 'bench-device.json'}")
+    return figures
+
+
+def _bench_systems(names, rounds: int, threads: int) -> dict:
+    from .. import get_num_threads, set_num_threads
+    from ..bench import breakdown
+    from ..gan.systems.table import system
+
+    for name in names:
+        system(name)
+    before, figures = get_num_threads(), {}
+    set_num_threads(min(threads, os.cpu_count() or 1))
+    try:
+        for name in names:
+            figures[name] = breakdown.breakdown(name, rounds, _status)
+            _status("")
+            click.echo(breakdown.text(figures[name]))
+    finally:
+        set_num_threads(before)
     return figures
 
 

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...autograd import Tensor
+from ...autograd import Tensor, no_grad
 from ...backend import Generator
 from ...ops.elementary import log
 from ...ops.matmul import matmul
 from ...ops.reduce import sum
 from ...ops.shape import transpose
+from ...ops.warp import grid_sample
 
 TURN, SHEAR, SCALE, SHIFT = 0.26, 0.3, 0.2, 1 / 16
 """The largest moves: radians, a slope, the logarithm of a factor, a share of the side."""
@@ -79,11 +80,6 @@ def moved(images: np.ndarray, random: Generator) -> np.ndarray:
 def read_at(images: np.ndarray, at_x: np.ndarray, at_y: np.ndarray) -> np.ndarray:
     """Images (N, C, H, W) read at columns and rows (N, H, W), bilinear; beyond the edge the edge is repeated."""
     height, width = images.shape[2:]
-    each = (slice(None), None, None)
-    left, above = (np.clip(at, 0, size - 1) for at, size in ((at_x, width), (at_y, height)))
-    x0, y0 = (np.minimum(at.astype(np.int64), size - 2) for at, size in ((left, width), (above, height)))
-    fx, fy = (left - x0)[..., None], (above - y0)[..., None]
-    pixels, n_ = images.transpose(0, 2, 3, 1), np.arange(len(images))[each]
-    upper = (1 - fx) * pixels[n_, y0, x0] + fx * pixels[n_, y0, x0 + 1]
-    lower = (1 - fx) * pixels[n_, y0 + 1, x0] + fx * pixels[n_, y0 + 1, x0 + 1]
-    return ((1 - fy) * upper + fy * lower).astype(images.dtype).transpose(0, 3, 1, 2)
+    points = np.stack([2 * at_x / (width - 1) - 1, 2 * at_y / (height - 1) - 1], -1).astype(images.dtype)
+    with no_grad():
+        return grid_sample(Tensor(images), Tensor(points), padding_mode="border", align_corners=True).numpy()
