@@ -58,15 +58,19 @@ def toy(name, system, trick, published, out, **options) -> dict:
 @click.option("--full", "size", flag_value="full", help="Every loss, the published settings, overnight.")
 @click.option("--tricks", "size", flag_value="tricks", help="Every trick beside the plain run: a verdict each.")
 @click.option("--images", "size", flag_value="images", help="The same on images of digits.")
+@click.option("--systems", "size", flag_value="systems", help="Unconditional systems of images at equal time.")
 @click.option("--protocol", "size", flag_value="protocol", help="The published experiment, 50,000 updates a cell.")
 @click.option("--steps", type=STEPS, help="Generator steps a cell.")
+@click.option("--minutes", type=click.FloatRange(0, 10_000, min_open=True), help="With --systems: of each cell.  [2]")
+@click.option("--data", help="With --systems: data sets, parted by commas.  [digits,avatars,emoji]")
 @click.option("--seeds", type=SOME, help="Seeds a pair.")
 @click.option("--device", default="cpu", show_default=True, help=DEVICES)
 @click.option("--jobs", default=2, show_default=True, type=SOME, help="Cells at a time, a process each.")
 @click.option("--out", type=FOLDER, help="Folder of the cells; scoreboard-SETTING by default.")
-def scoreboard(size, steps, seeds, device, jobs, out) -> dict:
+def scoreboard(size, steps, minutes, data, seeds, device, jobs, out) -> dict:
     """Losses x tricks on the ring, the best pairs on the grid; or every trick beside the plain run, of points or of
-    images; or the published experiment. Call it again to go on with an interrupted one."""
+    images; or the systems of images beside each other; or the published experiment. Call it again to go on with an
+    interrupted one."""
     from .. import backend
     from ..gan.toy import scoreboard as board
 
@@ -76,6 +80,10 @@ def scoreboard(size, steps, seeds, device, jobs, out) -> dict:
     def show(line: str) -> None:
         click.echo(line, err=True)
 
+    if size == "systems":
+        return _systems(out, steps, minutes, data, seeds, device, jobs, show)
+    if minutes or data:
+        raise ValueError("scoreboard: --minutes and --data go with --systems")
     if size in ("tricks", "images", "protocol"):
         from ..gan import compare as images
         from ..gan.toy import compare, protocol
@@ -90,4 +98,23 @@ def scoreboard(size, steps, seeds, device, jobs, out) -> dict:
     figures = board.run(size, out, device, show, jobs, steps=steps, seeds=seeds)
     click.echo(board.text(figures))
     click.echo(f"written: {', '.join(str(out / f'scoreboard.{kind}') for kind in ('json', 'txt', 'md'))}")
+    return figures
+
+
+def _systems(out, steps, minutes, names, seeds, device, jobs, show) -> dict:
+    from ..gan.tables import equal_time
+
+    if steps or device != "cpu":
+        raise ValueError("scoreboard --systems gives each system the same time of the CPU: leave out --steps, --device")
+    count = seeds or len(equal_time.SEEDS)
+    figures = equal_time.run(
+        out,
+        names.split(",") if names else equal_time.DATA,
+        range(equal_time.SEEDS[0], equal_time.SEEDS[0] + count),
+        jobs,
+        show,
+        minutes or equal_time.MINUTES,
+    )
+    click.echo(equal_time.text(figures))
+    click.echo(f"written: {out / 'systems.md'}, {out / 'systems.png'}")
     return figures

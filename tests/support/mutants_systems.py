@@ -993,8 +993,8 @@ ROWS += (
      "latents/test_targets::test_precision_is_among_images_that_meet_the_target",
      "asked if len(asked) >= FEWEST else dataset.held_out", "dataset.held_out"),
     ("a chain has the coverage of all", "latents.standing:Scale.groups",
-     "latents/test_targets::test_groups_have_the_coverage_of_each", "spread(near.any(2).mean(0))",
-     "spread(near.any((1, 2)).astype(float))"),
+     "latents/test_targets::test_groups_have_the_coverage_of_each", "share(near.any(2).mean(0))",
+     "share(near.any((1, 2)).astype(float))"),
     ("one condition is enough", "latents.targets:Target.met",
      "latents/test_targets::test_conditions_are_summed_and_met_together", "np.all(", "np.any("),
     ("the guard is not asked", "latents.targets:Reader.log_probability",
@@ -1522,6 +1522,16 @@ ROWS += (  # tricks of points, their null models, verdicts, the protocol
     ("a residual counts whole",
      "networks.deep:Bottleneck.forward", "networks/test_variants::test_a_block_is_shortcut_plus_three_tenths",
      "SHARE * inner", "inner"),
+    ("compilation counts as training", "tables.equal_time:steps_within",
+     "test_equal_time::test_steps_fill_the_time", "for _ in range(WARM):", "for _ in range(1):"),
+    ("a longer run is the better one", "tables.equal_time:steps_within",
+     "test_equal_time::test_steps_fill_the_time", "/ PROBE)", ")"),
+    ("the worst comes first", "tables.equal_time:table",
+     "test_equal_time::test_the_smallest_distance_comes_first_and_a_null_model_that_wins_is_named",
+     'rows.sort(key=lambda row: cells', 'rows.sort(key=lambda row: -cells'),
+    ("only the first seed may lose", "tables.equal_time:table",
+     "test_equal_time::test_the_smallest_distance_comes_first_and_a_null_model_that_wins_is_named",
+     "for run in runs for winner", "for run in runs[:1] for winner"),
 )
 # stylegan: (what is wrong, function of minigan.gan, test below tests/gan that notices, text as it is, as it is not)
 STYLES = (
@@ -1612,10 +1622,10 @@ REALISM = (
      "systems/test_class_and_code_objectives::test_realism_is_of_the_class_that_was_asked_for",
      "judge.model, self.yardstick)\n    observation.lines", "judge.model, self.dataset)\n    observation.lines"),
 )
-S = "systems.switches:SwitchTrainer."
+S, TRICKS = "systems.switches:SwitchTrainer.", "systems/test_switches::test_"
 SWITCHED = (
     # (what is wrong, function, test of test_switches.py, text as it is, text as it is not)
-    ("packing is off", S + "shown", "packs_are_of_neighbours_in_the_batch_and_of_one_side",
+    ("packing is off", S + "packs", "packs_are_of_neighbours_in_the_batch_and_of_one_side",
      "self.options.pack > 1", "False"),
     ("packs along the height", "tricks:pack", "packs_are_of_neighbours_in_the_batch_and_of_one_side",
      "m * x.shape[1], *x.shape[2:]", "x.shape[1], m * x.shape[2], *x.shape[3:]"),
@@ -1707,16 +1717,6 @@ SWITCHED = (
 # fmt: on
 
 
-MUTANTS = [
-    SourceMutant(f"minigan.gan.{where}", old, new, what, killed_by)
-    for what, where, killed_by, old, new in (
-        *ROWS,
-        *REALISM,
-        *STYLES,
-        *((what, where, _code_test(name), old, new) for what, where, name, old, new in CODES),
-        *((what, where, f"systems/test_switches::test_{name}", old, new) for what, where, name, old, new in SWITCHED),
-    )
-] + FINER
 STACKED = SourceMutant(
     "minigan.data.stacked:stacks",
     "CHANNELS * turn + channel",
@@ -1730,7 +1730,11 @@ MUTANTS = [
         SourceMutant(f"minigan.gan.{where}", old, new, what, killed_by)
         for what, where, killed_by, old, new in (
             *ROWS,
+            *REALISM,
+            *STYLES,
             *((what, where, _code_test(name), old, new) for what, where, name, old, new in CODES),
+            *((what, where, f"{TRICKS}{name}", old, new) for what, where, name, old, new in SWITCHED),
         )
     ),
+    *FINER,
 ]

@@ -1,0 +1,79 @@
+"""Systems side by side: the same time for each, one judge for a data set, and a page that says who lost to what."""
+
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner
+
+from minigan.cli import main
+from minigan.gan.tables import equal_time
+
+
+@pytest.mark.parametrize(("each", "steps"), [(0.5, 240), (2.0, 60), (1000.0, 1)])
+def test_steps_fill_the_time(monkeypatch, each, steps):
+    """By a clock: first steps, which compile, are slow and do not count."""
+    now, done = [0.0], [0]
+
+    def step():
+        done[0] += 1
+        now[0] += each if done[0] > equal_time.WARM else 50 * each
+
+    monkeypatch.setattr(equal_time.time, "process_time", lambda: now[0])
+    assert equal_time.steps_within(SimpleNamespace(step=step), 120.0) == steps
+
+
+def outcome(frechet, winners=(), diverged=None, steps=100):
+    figures = {"frechet": frechet, "recall": 0.5, "coverage": 0.25}
+    real, noise = (figures | {"frechet": value} for value in (1.5, 300.0))
+    return {"steps": steps, "diverged": diverged, "real": real, "noise": noise, "winners": list(winners), **figures}
+
+
+def run(seed, *figures, **more):
+    return {"seed": seed, "sheet": "none.png", **outcome(*figures, **more)}
+
+
+def test_the_smallest_distance_comes_first_and_a_null_model_that_wins_is_named():
+    rows = [
+        {"data": "digits", "system": "dcgan", "runs": [run(11, 40.0), run(12, 60.0, winners=["noise"])]},
+        {"data": "digits", "system": "gan", "runs": [run(11, 30.0, diverged="step 8", steps=7)]},
+        {"data": "emoji", "system": "gan", "runs": [run(11, 10.0)]},
+    ]
+    record = {"minutes": 2.0, "rows": rows}
+    lines = equal_time.table(record, "digits")
+    assert [line[0] for line in lines] == ["gan", "dcgan", "real images", "noise of their spectrum"]
+    assert lines[0][1:4] == ["1", "7", "30.0"] and "diverged" in lines[0][-1] and "11 at step 8" in lines[0][-1]
+    assert lines[1][3].startswith("50.0+-127.1") and lines[1][-1] == "**no**: noise"
+    assert lines[2][3] == "1.5" and lines[3][3] == "300.0"
+    page = equal_time.markdown(record)
+    assert page.index("## digits") < page.index("## emoji") and "| gan | 1 | 100 | 10.0 |" in page
+    assert "dcgan" in equal_time.text(record)
+
+
+def test_a_cell_is_run_once(monkeypatch, tmp_path):
+    """And the cells of two budgets are two."""
+    asked = []
+    monkeypatch.setattr(equal_time, "check", lambda names: None)
+    monkeypatch.setattr(equal_time, "save_matrix", lambda *_: None)
+    monkeypatch.setattr(equal_time, "_figures", lambda one, folder: asked.append(one) or outcome(5.0))
+    arguments = {"names": ["digits"], "systems": ["gan", "vae"], "seeds": [11, 12]}
+    first = equal_time.run(tmp_path, **arguments, minutes=1.0)
+    assert equal_time.run(tmp_path, **arguments, minutes=1.0) == first and len(asked) == 4
+    assert [run["seed"] for run in first["rows"][0]["runs"]] == [11, 12]
+    equal_time.run(tmp_path, **arguments, minutes=3.0)
+    assert len(asked) == 8 and (tmp_path / "systems.md").exists()
+
+
+def test_a_data_set_without_a_judge_is_refused_first(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINIGAN_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(ValueError, match="minigan classifier emoji"):
+        equal_time.run(tmp_path / "out", ["digits", "emoji"])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--systems", "--steps", "9"], ["--systems", "--device", "cudasim"], ["--minutes", "2"], ["--data", "digits"]],
+)
+def test_options_that_would_do_nothing_are_refused(words):
+    result = CliRunner().invoke(main, ["scoreboard", *words])
+    assert result.exit_code == 2 and "--" in result.output.splitlines()[-1]
