@@ -261,12 +261,14 @@ def plot_curves(
     formulas: Mapping[str, str] | None = None,
     title: str = "",
     panels: Sequence[Panel] = PANELS,
+    bands: Mapping[str, tuple[Sequence, Sequence, Sequence]] | None = None,
 ) -> None:
     """Draw the curves of a run as a PNG, one panel above the other.
 
     stats      the rows of stats.jsonl: "step" and any of the keys that `panels` names
     formulas   "d_loss" and "g_loss" -> what each network minimises, sign and all; in the legend
     title      stands above all
+    bands      key -> (steps, low, high): where the curve of a normal run lies, shaded behind it
 
     Each curve is drawn faintly as measured and boldly as a running mean. Values that are missing
     or not finite leave a gap.
@@ -280,14 +282,20 @@ def plot_curves(
     figure.suptitle(title, x=0.01, ha="left", weight="bold", color=INK)
     axes = figure.subplots(len(visible), sharex=True, squeeze=False)[:, 0]
     for axis, panel in zip(axes, visible, strict=True):
-        _draw_panel(axis, panel, stats, formulas or {})
+        _draw_panel(axis, panel, stats, formulas or {}, bands or {})
     axes[-1].set_xlabel("generator step", color=INK)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=110)
     atomic_write(path, file.getvalue())
 
 
-def _draw_panel(axis: Axes, panel: Panel, stats: Sequence[Mapping[str, float]], formulas: Mapping[str, str]) -> None:
+def _draw_panel(
+    axis: Axes,
+    panel: Panel,
+    stats: Sequence[Mapping[str, float]],
+    formulas: Mapping[str, str],
+    bands: Mapping[str, tuple[Sequence, Sequence, Sequence]],
+) -> None:
     step = np.array([row["step"] for row in stats], float)
     for key, label, colour in panel.curves:
         value = np.array([row.get(key, np.nan) for row in stats], float)
@@ -303,6 +311,8 @@ def _draw_panel(axis: Axes, panel: Panel, stats: Sequence[Mapping[str, float]], 
             label = f"{label} minimises {formulas[key]}"
         mean = running_mean(value, max(1, len(value) // 40))
         dashes = (0, (1, 1)) if kind == "objective" else "solid"
+        if key in bands:
+            axis.fill_between(*bands[key], color=colour, alpha=0.13, linewidth=0, label="normal runs")
         axis.plot(step, value, color=colour, alpha=0.25, linewidth=0.8)
         axis.plot(step, mean, color=colour, linewidth=1.8, linestyle=dashes, label=label)
     if panel.target is not None:

@@ -1,4 +1,4 @@
-"""`minigan grid` and `minigan modes`: tables of systems, cell by cell, to be stopped and gone on with."""
+"""`minigan grid`, `modes` and `bands`: tables of systems, cell by cell, to be stopped and gone on with."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ def register(main: click.Group, command: Callable) -> None:
     """Add the commands; `command` makes a sub-command as minigan/cli/main.py does."""
     command(main, "grid", "Say which of four losses train on seven pairs of networks.")(grid)
     command(main, "modes", "How many of 1,000 modes of stacked digits are held.")(modes)
+    command(main, "bands", "Bands of normal runs, which a run is compared with.")(bands)
 
 
 def _seeds(context: click.Context, option: click.Parameter, text: str | None) -> list[int] | None:
@@ -74,4 +75,24 @@ def modes(out, samples, seeds, jobs, steps, device) -> dict:
     figures = thousand.run(out, jobs, seeds, _show, backend.device(device), steps, samples)
     click.echo(thousand.text(figures))
     click.echo(f"written: {out / 'modes.md'}")
+    return figures
+
+
+@click.argument("systems", nargs=-1)
+@click.option("--out", default="bands", show_default=True, type=FOLDER, help="Folder of the runs.")
+@click.option("--jobs", default=2, show_default=True, type=SOME, help="Runs at a time, a process each.")
+@click.option("--steps", default=250, show_default=True, type=click.IntRange(25, 10**9), help="Generator steps a run.")
+def bands(systems, out, jobs, steps) -> dict:
+    """Train five runs of all SYSTEMS of minigan train (or only the named ones) at their defaults, and write the band of
+    each curve to OUT/bands.json. Copied to minigan/assets, it is what minigan train compares runs with. Call it again
+    to go on with an interrupted one."""
+    from ..gan.systems.table import SYSTEMS, system
+    from ..gan.tables import normal_runs
+
+    figures = normal_runs.run(
+        out, [system(name).name for name in systems] or list(SYSTEMS), jobs=jobs, show=_show, steps=steps
+    )
+    for name, entry in figures.items():
+        click.echo(f"{name:<12} {', '.join(entry['curves'])}")
+    click.echo(f"written: {out / 'bands.json'}")
     return figures

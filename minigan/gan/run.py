@@ -24,6 +24,7 @@ from .._files import append_line, atomic_write
 from .._terminal import printable
 from ..backend import Generator, device
 from ..checkpoint import Checkpoint, CheckpointError
+from . import bands
 from ._stopper import Stopper
 from .metrics.classifier import prepared
 from .metrics.judging import Observation
@@ -327,9 +328,12 @@ class Run:
         stats = read_stats(self.folder)
         if stats:
             title = f"{self.options.system} on {self.options.data}"
-            viz.plot_curves(self.folder / "curves.png", stats, self.trainer.formulas(), title)
+            normal = {key: (band.steps, band.low, band.high) for key, band in bands.of(self.options)[0].items()}
+            viz.plot_curves(self.folder / "curves.png", stats, self.trainer.formulas(), title, bands=normal)
         viz.save_gif(self.folder / "training.gif", viz.run_frames(self.folder))
         figures = {"run": str(self.folder), "steps": self.trainer.steps_done, "seconds": round(self.seconds, 1)}
+        for line in bands.verdict(self.options, stats):
+            self.say(line)
         ending = f"reached step {figures['steps']} in {figures['seconds']:.0f} s"
         try:
             observation = self._sampler().observe(METRIC_SAMPLES, Generator(self.options.seed, METRIC_STREAM))
