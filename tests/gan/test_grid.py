@@ -1,7 +1,7 @@
 """The robustness grid and the table of modes: cells, the criterion, what is said of the claim, and what goes on."""
 
 import json
-from dataclasses import asdict
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -150,13 +150,44 @@ def test_a_stopped_cell_goes_on_bit_for_bit(tmp_path, monkeypatch):
     whole, _ = image_cells.trained(options, tmp_path / "a")
     short = grid.options("quick", "DCGAN", "baseline", 3, steps=2)
     image_cells.trained(short, tmp_path / "b")
-    assert cells.saved(tmp_path / "b", {"options": 1}) is None  # of other options
-    state = cells.saved(tmp_path / "b", asdict(short))
+    assert cells.saved(tmp_path / "b", options) is None
+    state = cells.saved(tmp_path / "b", short)
     monkeypatch.setattr(cells, "saved", lambda *_: state)
     resumed, figures = image_cells.trained(options, tmp_path / "c")
     assert figures["steps"] == 3
     for a, b in zip(whole.generator.parameters(), resumed.generator.parameters(), strict=True):
         np.testing.assert_array_equal(a.detach().numpy(), b.detach().numpy())
+
+
+@dataclass(frozen=True)
+class Earlier:
+    name: str
+    size: int = 8
+
+
+@dataclass(frozen=True)
+class Later(Earlier):
+    share: float = 0.5
+    kinds: tuple = ("a",)
+
+
+def test_cells_outlive_a_new_option(tmp_path):
+    """A cell of a version that lacked an option is one with its default, and of no other value; in files and lines."""
+    made = []
+
+    def figures_of(options):
+        made.append(options)
+        return {"x": len(made)}
+
+    first = cells.from_file(tmp_path, "a", Earlier("n"), figures_of)
+    assert cells.from_file(tmp_path, "a", Later("n"), figures_of) == first == {"x": 1}
+    for other in (Later("n", share=0.6), Later("n", size=9), Later("m"), Later("n", kinds=("b",))):
+        assert cells.from_file(tmp_path, "a", other, figures_of) == {"x": len(made)} != first
+        assert cells.from_file(tmp_path, "a", other, figures_of) == {"x": len(made)}
+    assert len(made) == 5
+    records = [{"options": {"name": "n", "size": 8}, "figures": {"y": k}} for k in range(2)]
+    assert cells.find(records, Later("n")) == {"y": 1} and cells.find(records, Later("n", share=0.6)) is None
+    assert cells.find([{"options": {"size": 8}, "figures": {}}], Later("n")) is None  # a name has no default
 
 
 def test_damaged_lines_are_passed_over(tmp_path):

@@ -16,7 +16,8 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields
+from glob import escape
 from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -37,18 +38,30 @@ def digest(figures: Mapping) -> str:
     return hashlib.sha256(json.dumps(figures).encode()).hexdigest()
 
 
+def same(record: Mapping, options: Any) -> bool:
+    """Whether a record's options are these, a dataclass's. One that a record of an earlier version lacks counts as its
+    default, with which everything is as it was before."""
+    defaults = {field.name: field.default for field in fields(options) if field.default is not MISSING}
+    texts = (json.dumps(dict(o), sort_keys=True, default=str) for o in (defaults | dict(record), asdict(options)))
+    return next(texts) == next(texts)
+
+
+def find(records: Sequence[Mapping], options: Any) -> dict | None:
+    """The figures of the last of the records that has these options; None where none has."""
+    return next((record["figures"] for record in reversed(records) if same(record["options"], options)), None)
+
+
 def from_file(folder: Path, name: str, options: Any, figures_of: Callable[[Any], dict]) -> dict:
     """The figures of a run of these options, a dataclass, from its file in the folder, whose name begins with `name`
-    and holds all that it depends on; or those of figures_of(options), and then the file is written whole."""
-    record = asdict(options)
-    key = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
-    path = folder / f"{name}-{key[:10]}.json"
-    if path.exists():
+    and which holds all that it depends on; or those of figures_of(options), and then the file is written whole."""
+    for path in sorted(folder.glob(f"{escape(name)}-*.json")):
         with suppress(OSError, ValueError, KeyError, TypeError):  # no cell of ours, or damaged: run it again
             saved = parse_json(path.read_text())
-            if saved["options"] == record and saved["sha256"] == digest(saved["figures"]):
+            if same(saved["options"], options) and saved["sha256"] == digest(saved["figures"]):
                 return saved["figures"]
-    figures = figures_of(options)
+    record, figures = asdict(options), figures_of(options)
+    key = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+    path = folder / f"{name}-{key[:10]}.json"
     atomic_write(path, json.dumps({"options": record, "figures": figures, "sha256": digest(figures)}, indent=1))
     return figures
 
@@ -73,11 +86,11 @@ def lines(path: Path) -> list[dict]:
     return cells
 
 
-def saved(folder: Path, key: Mapping) -> checkpoint.Checkpoint | None:
-    """The state that an unfinished cell was left in, if it was made with the same `key`."""
+def saved(folder: Path, options: Any) -> checkpoint.Checkpoint | None:
+    """The state that an unfinished cell was left in, if it was made with these options."""
     with suppress(checkpoint.CheckpointError, KeyError), warnings.catch_warnings(action="ignore"):
         state = checkpoint.latest(folder)
-        if state.state["options"] == key:
+        if same(state.state["options"], options):
             return state
     return None
 

@@ -16,9 +16,8 @@ null models go through the same criterion, and the table says which of them pass
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -144,12 +143,12 @@ def table(size: str, out: Path, seeds: Sequence[int], device: str = "cpu", steps
     first = options(size, "DCGAN", "baseline", seeds[0], device, steps)
     nulls = beside(out, first.data, first.size)
     real = nulls.pop("real images")
-    done = {json.dumps(line["options"]): line["figures"] for line in cells.lines(out / image_cells.LINES)}
+    lines = cells.lines(out / image_cells.LINES)
     entries = []
     for row in ROWS:
         for column in COLUMNS:
             wanted = [options(size, row, column, seed, device, steps) for seed in seeds]
-            runs = [(o, done[key]) for o in wanted if (key := json.dumps(asdict(o))) in done]
+            runs = [(o, figures) for o in wanted if (figures := cells.find(lines, o)) is not None]
             results = [f | {"name": name_of(o), "seed": o.seed, "missed": failures(f, real)} for o, f in runs]
             entries.append({"row": row, "column": column, "steps": wanted[0].steps, "runs": results})
     passed = [name for name, figures in nulls.items() if name != "copies" and not failures(figures, real)]

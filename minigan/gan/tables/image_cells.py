@@ -34,7 +34,7 @@ def trained(options: CommonOptions, folder: Path) -> tuple[Trainer, dict]:
     """The trainer of these options at their last step, from the state in `folder` where there is one; and "steps" that
     it reached, "diverged", None or why it went no further, and "ms_per_step" of processor time in this process."""
     trainer = trainer_for(options, dataset_of(options.data, options.size))
-    if (state := cells.saved(folder, asdict(options))) is not None:
+    if (state := cells.saved(folder, options)) is not None:
         trainer.restore(state.arrays, state.state)
     start, first, diverged = time.process_time(), trainer.steps_done, None
     try:
@@ -54,8 +54,7 @@ def trained(options: CommonOptions, folder: Path) -> tuple[Trainer, dict]:
 
 def finished(options: CommonOptions, out: Path) -> dict | None:
     """The figures of a cell that has a line, the last one if there are several."""
-    wanted = asdict(options)
-    return next((row["figures"] for row in reversed(cells.lines(out / LINES)) if row["options"] == wanted), None)
+    return cells.find(cells.lines(out / LINES), options)
 
 
 def cell(options: CommonOptions, out: Path, name: str, judged: Callable[[Trainer], dict]) -> dict:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from ..._files import atomic_write
@@ -116,18 +115,18 @@ def _brief(figures: dict) -> str:
 
 def table(out: Path, seeds: Sequence[int], device: str, steps: int | None, samples: int) -> dict:
     """What the folder's lines say: for each method the mean and interval over the seeds that are done."""
-    done = {json.dumps(c["options"]): c["figures"] for c in cells.lines(out / f"{samples}" / image_cells.LINES)}
+    lines = cells.lines(out / f"{samples}" / image_cells.LINES)
     rows = {}
     for method in METHODS:
         if not known(method):
             rows[method] = {"done": 0, "absent": True, "published": PUBLISHED.get(method)}
             continue
         wanted = [options(method, seed, device, steps) for seed in seeds]
-        runs = [done[key] for o in wanted if (key := json.dumps(asdict(o))) in done]
+        runs = [figures for o in wanted if (figures := cells.find(lines, o)) is not None]
         row = {"done": len(runs), "steps": wanted[0].steps, "published": PUBLISHED.get(method)}
         row |= {key: cells.interval([run[key] for run in runs]) if runs else None for key in FIGURES}
         rows[method] = row | {"diverged": sum(run["diverged"] is not None for run in runs)}
-    real = next(iter(done.values()))["real"] if done else None
+    real = lines[0]["figures"]["real"] if lines else None
     return {"samples": samples, "seeds": list(seeds), "rows": rows, "real": real}
 
 

@@ -19,7 +19,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -78,7 +77,7 @@ def train(options: ToyOptions, folder: Path) -> dict:
     """The figures of one run, which goes on from the state in `folder`, where there is one. ms_per_step: of processor
     time, in this process."""
     trainer = ToyTrainer(options)
-    if (state := cells.saved(folder, asdict(options))) is not None:
+    if (state := cells.saved(folder, options)) is not None:
         trainer.state().restore(state.arrays, state.state)
         trainer.steps_done = state.step
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,23 +98,14 @@ def train(options: ToyOptions, folder: Path) -> dict:
 def cell(options: ToyOptions, folder: Path) -> dict:
     """The figures of one cell, from its line or by training it to the end; then its state goes and its line stays."""
     path = folder / "cells.jsonl"
-    for record in lines(path):
-        if record["options"] == asdict(options):
-            return record["figures"]
+    figures = cells.find(cells.lines(path), options)
+    if figures is not None:
+        return figures
     state = folder / name_of(options)
     figures = train(options, state)
     cells.append(path, asdict(options), figures)
     shutil.rmtree(state)
     return figures
-
-
-def lines(path: Path) -> list[dict]:
-    """The cells in a file of lines; lines that are damaged, or of other options, are passed over."""
-    known = []
-    for record in cells.lines(path):
-        with suppress(ValueError, TypeError):
-            known.append(record | {"options": asdict(ToyOptions(**record["options"]))})
-    return known
 
 
 def run(
@@ -142,14 +132,16 @@ def run(
 
 def table(out: Path, seeds: Sequence[int] = SEEDS, steps: int = STEPS, device: str = "cpu") -> dict:
     """What the folder's lines say: a row for each set and method, from the seeds that are done."""
-    done = {json.dumps(record["options"]): record["figures"] for record in lines(out / "cells.jsonl")}
+    lines = cells.lines(out / "cells.jsonl")
     rows = []
     for data in ("ring", "grid"):
         for method in METHODS:
             wanted = [options(data, method, seed, steps, device) for seed in seeds]
-            runs = [done[key] for o in wanted if (key := json.dumps(asdict(o))) in done]
+            done = [cells.find(lines, o) for o in wanted]
+            runs = [figures for figures in done if figures is not None]
             row: dict = {"data": data, "method": method, "done": len(runs), "of": len(wanted)}
-            row["open"] = {name_of(o): _reached(out / name_of(o)) for o in wanted if json.dumps(asdict(o)) not in done}
+            still = [name_of(o) for o, figures in zip(wanted, done, strict=True) if figures is None]
+            row["open"] = {name: _reached(out / name) for name in still}
             values = {key: [f[key] for f in runs if f.get(key) is not None] for key in FIGURES}
             row |= {key: interval(some) if some else None for key, some in values.items()}
             row["values"], row["diverged"] = values, sum(f["diverged"] is not None for f in runs)

@@ -254,7 +254,7 @@ def test_the_protocol_s_lines_and_table(tmp_path, monkeypatch):
         return json.dumps({"options": options, "figures": figures, "sha256": cells.digest(figures) + "x" * spoil})
 
     (tmp_path / "cells.jsonl").write_text("\n".join([line(11, 6), line(12, 8), line(13, 1, spoil=True), "{", ""]))
-    assert len(protocol.lines(tmp_path / "cells.jsonl")) == 2
+    assert len(protocol.cells.lines(tmp_path / "cells.jsonl")) == 2
     figures = protocol.table(tmp_path)
     row = figures["rows"][0]
     assert (row["method"], row["done"], row["modes"][0]) == ("GAN", 2, 7.0) and list(row["open"]) == ["ring-GAN-13"]
