@@ -57,4 +57,6 @@ LAWS: list[tuple[str, Law]] = [
     ("46_smooth_evolution", closed.smooth_evolution()),
     ("47_never_sees_the_data", trained.never_sees_the_data(2, False)),
     ("47_never_sees_the_data", trained.never_sees_the_data(1000, True)),
+    ("48_overgeneralisation", trained.overgeneralisation(12, False)),
+    ("48_overgeneralisation", trained.overgeneralisation(3000, True)),
 ]

@@ -298,3 +298,35 @@ def diverging_rates(steps: int, slow: bool) -> Law:
         ("two draws of the data: W1 {}", "floor"),
     ]
     return Law(rows, law, ("--steps", str(steps)), slow)
+
+
+def overgeneralisation(steps: int, slow: bool) -> Law:
+    sigma, gap = 0.03, 2 * np.sin(np.pi / 8) - 6 * 0.03
+    across, along = np.meshgrid(*[np.linspace(-3 * sigma, 3 * sigma, 401)] * 2)
+    disc = across**2 + along**2 <= (3 * sigma) ** 2
+    deviation, cell = np.sqrt(0.5 + sigma**2), (6 * sigma / 400) ** 2
+    inside = 8 * (normal(1 + across, 0, deviation) * normal(along, 0, deviation) * disc).sum() * cell
+
+    def law(f: Figures) -> None:
+        """On the way between m modes a path of this slope strays for at least (m - 1) gaps; a trained one keeps all."""
+        least = (f["modes"] - 1).clip(0) * gap / f["slope"]
+        assert (np.abs(f["least"] - least) <= 0.01 * least + 2e-3).all() and (f["strays"] >= f["least"] - 1e-4).all()
+        assert not slow or (f["modes"][-1] >= 7 and f["strays"][-1] < 0.6)
+
+    paths = [
+        (
+            f"path of slope {s}: 8 of 8 modes, strays {{}}, at least {{}}",
+            near(7 * gap / s, 2e-4),
+            near(7 * gap / s, 1e-4),
+        )
+        for s in (10, 40, 160)
+    ]
+    text = "GAN, step {}: {{}} of 8 modes, slope {{}}, strays {{}}, at least {{}}"
+    looks = [(text.format(k * (steps // 6)), "modes", "slope", "strays", "least") for k in range(1, 7)]
+    rows: list[Row] = [
+        ("Gaussian of least KL(P, Q), the most likely one: 8 of 8 modes, strays {}", near(1 - inside, 3e-4)),
+        ("Gaussian of least KL(Q, P), on one mode: 1 of 8 modes, strays {}", near(np.exp(-4.5), 1e-4)),
+        *paths,
+        *looks,
+    ]
+    return Law(rows, law, ("--steps", str(steps)), slow)
