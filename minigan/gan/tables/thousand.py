@@ -4,8 +4,8 @@
     networks   DCGAN's; G of 64, 32, 16 filters, D of 2, 4, 8: a quarter of the 8, 16, 32 of the published critic
     judged     by the digits' classifier on each channel: modes, modes of confident samples, reverse KL
 
-A method is a system with options. One that asks for an option or a system of another version is named and left out.
-Cells are kept as lines, and go on where they were stopped (image_cells.py).
+A method is a system with options; packs of three have a batch that they divide. Cells are kept as lines, and go on
+where they were stopped (image_cells.py).
 """
 
 from __future__ import annotations
@@ -32,20 +32,14 @@ METHODS: dict[str, tuple[str, dict]] = {
     "DCGAN": ("dcgan", {}),
     "LSGAN": ("lsgan", {}),
     "WGAN-GP": ("wgan-gp", {"steps": 1000}),
-    "PacDCGAN2": ("dcgan", {"pack": 2}),
-    "PacDCGAN3": ("dcgan", {"pack": 3}),
-    "PacDCGAN4": ("dcgan", {"pack": 4}),
-    "unrolled, 5 steps": ("dcgan", {"unroll": 5}),
-    "minibatch discrimination": ("dcgan", {"minibatch": True}),
+    "PacDCGAN2": ("dcgan", {"trick": "packing=2"}),
+    "PacDCGAN3": ("dcgan", {"trick": "packing=3", "batch_size": 63}),
+    "PacDCGAN4": ("dcgan", {"trick": "packing=4"}),
+    "unrolled, 5 steps": ("dcgan", {"trick": "unrolled=5"}),
+    "minibatch discrimination": ("dcgan", {"trick": "minibatch"}),
     "recipe of today": ("r3gan", {}),
 }
 """Name -> (system, options beside `SMALL`)."""
-
-
-def known(method: str) -> bool:
-    """Whether this version has the system and all options of a method."""
-    name, changes = METHODS[method]
-    return name in SYSTEMS and changes.keys() <= SYSTEMS[name].takes
 
 
 def options(method: str, seed: int, device: str = "cpu", steps: int | None = None) -> CommonOptions:
@@ -57,16 +51,9 @@ def options(method: str, seed: int, device: str = "cpu", steps: int | None = Non
 
 
 def name_of(options: CommonOptions) -> str:
-    """What a cell's files are called, as dcgan-pack2-11."""
-    changes = next(
-        c
-        for method, (name, c) in reversed(METHODS.items())
-        if name == options.system
-        and known(method)
-        and all(k == "steps" or getattr(options, k) == v for k, v in c.items())
-    )
-    parts = [f"{k}{'' if v is True else v}" for k, v in changes.items() if k != "steps"]
-    return "-".join([options.system, *parts, str(options.seed)])
+    """What a cell's files are called, as dcgan-packing2-11."""
+    trick = getattr(options, "trick", "").replace("=", "")
+    return "-".join(filter(None, [options.system, trick, str(options.seed)]))
 
 
 class _Judged:
@@ -93,12 +80,12 @@ def run(
     steps: int | None = None,
     samples: int = 25_600,
 ) -> dict:
-    """Every method that this version knows, seed by seed, resumed from `out`; the table as JSON-able figures. The page
+    """Every method, seed by seed, resumed from `out`; the table as JSON-able figures. The page
     is made of the cells that are done even where the run is stopped. Raises ValueError for an unknown device."""
     check_device(device)
     out, seeds = Path(out), list(seeds or SEEDS)
     (out / f"{samples}").mkdir(parents=True, exist_ok=True)
-    wanted = [options(method, seed, device, steps) for seed in seeds for method in METHODS if known(method)]
+    wanted = [options(method, seed, device, steps) for seed in seeds for method in METHODS]
     try:
         with cells.side_by_side(out, jobs, show, _Judged(samples), name_of, _brief) as trained:
             trained(wanted)
@@ -118,9 +105,6 @@ def table(out: Path, seeds: Sequence[int], device: str, steps: int | None, sampl
     lines = cells.lines(out / f"{samples}" / image_cells.LINES)
     rows = {}
     for method in METHODS:
-        if not known(method):
-            rows[method] = {"done": 0, "absent": True, "published": PUBLISHED.get(method)}
-            continue
         wanted = [options(method, seed, device, steps) for seed in seeds]
         runs = [figures for o in wanted if (figures := cells.find(lines, o)) is not None]
         row = {"done": len(runs), "steps": wanted[0].steps, "published": PUBLISHED.get(method)}
@@ -137,9 +121,7 @@ FIGURES = {"modes": ("modes ↑", 1), "sure": ("sure ↑", 1), "reverse_kl": ("r
 def _lines(figures: Mapping) -> list[list[str]]:
     rows = []
     for method, row in figures["rows"].items():
-        if row.get("absent"):
-            cell = ["this version has no such option", *[""] * (len(FIGURES) - 1)]
-        elif not row["done"]:
+        if not row["done"]:
             cell = ["not done", *[""] * (len(FIGURES) - 1)]
         else:
             cell = [_pm(row[key], digits) for key, (_, digits) in FIGURES.items()]
