@@ -369,6 +369,7 @@ KINDS: dict[str, Callable] = {
     "minigan scoreboard": options_only,
     "minigan grid": options_only,
     "minigan modes": options_only,
+    "minigan bands": options_only,
     "minigan results": options_only,
     "minigan bench": options_only,
     "minigan nightly": options_only,
