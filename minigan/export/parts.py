@@ -48,8 +48,10 @@ def parts(trainer: Trainer) -> dict[str, Part]:
         network = trainer.average.module if root == "generator" else trainer.networks()[root]
         network = network.get_submodule(".".join(rest)) if rest else network
         names = _names(path, arguments)
-        if names == ("latents",):  # as samples have them
-            arguments = (host(trainer.inputs(COUNT, Generator(trainer.options.seed, PREVIEW_STREAM)).data),)
+        if names == ("latents",):
+            drawn = host(trainer.inputs(COUNT, Generator(trainer.options.seed, PREVIEW_STREAM)).data)
+            if drawn.shape[1:] == arguments[0].shape[1:]:  # as samples have them
+                arguments = (drawn,)
         table[path] = Part(network.eval(), tuple(x[:COUNT] for x in arguments), names)
     if (judge := _judge(trainer)) is not None:
         shape = (COUNT, trainer.info.shape[-1], classifier.SIZE, classifier.SIZE)

@@ -53,17 +53,21 @@ QUICK = {"infogan", "gan", "hinge", "r3gan", "stargan", "text2image"}
 
 @pytest.mark.parametrize("system", [s if s in QUICK else pytest.param(s, marks=pytest.mark.slow) for s in SYSTEMS])
 def test_every_part_agrees_with_other_tools(system):
-    """In onnxruntime and in PyTorch, rebuilt from the printed lines, to 1e-5 of the largest output."""
+    """In PyTorch, rebuilt from the printed lines, to 1e-5 of the largest output. In onnxruntime to 1e-6, or where float32
+    itself rounds by more, to twice that: the network's own distance from its float64 twin."""
     torch, _ = pytest.importorskip("torch"), pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")
-    table = parts(trainer(system))
-    assert {name.split(".")[0] for name in table} >= {"generator", "critic"}
+    t = trainer(system)
+    table = parts(t)
+    assert {name.split(".")[0] for name in table} >= {"generator", *(["critic"] if t.critic is not None else [])}
     for name, part in table.items():
         arrays = draw(part)
         model = graphs.exported(part.network, part.inputs, part.names, name)
         assert [slot.name for slot in model.graph.input] == list(part.names)
         assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "rows"
-        assert graphs.difference(model, part.network, arrays) < 1e-5, name
+        own_rounding = graphs.rounding(part.network, arrays)
+        assert graphs.difference(model, part.network, arrays) < max(1e-6, 2 * own_rounding), name
+        assert own_rounding < 2e-5, name
         result = lines.rebuilt(part.network, part.inputs, part.names)
         space: dict = {}
         exec(result.code, space)
