@@ -224,7 +224,7 @@ class PReLU(Layer):
         return F.prelu(x, self.weight)
 
     def extra_repr(self) -> str:
-        return f"num_parameters={self.weight.size}"
+        return f"num_parameters={len(self.weight)}"
 
 
 class Embedding(Layer):
