@@ -27,7 +27,7 @@ SAME = {
     **{"maximum": "Max", "minimum": "Min", "matmul": "MatMul", "where": "Where", "clone": "Identity", "eq": "Equal"},
     **{"lt": "Less", "le": "LessOrEqual", "gt": "Greater", "ge": "GreaterOrEqual"},
 }
-"""Ops that ONNX has by another name."""
+"""Ops that ONNX has by another name. It wants their inputs of one type."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,12 @@ def _write(graph: Graph, call: Call) -> list[str]:
     name = call.op.name
     places = [graph.place(pair) for pair in call.inputs]
     if name in SAME:
+        first = 1 if name == "where" else 0
+        kind = np.result_type(*(two.dtype for two, _ in call.inputs[first:]), call.outputs[0][0].dtype)
+        kind = call.outputs[0][0].dtype if call.outputs[0][0].dtype.kind != "b" else kind
+        for k in range(first, len(places)):
+            if call.inputs[k][0].dtype != kind:
+                places[k] = graph.node("Cast", [places[k]], to=kind)
         return [graph.node(SAME[name], places)]
     if name not in OPS:
         raise ValueError("there is no rule for it")
@@ -306,6 +312,15 @@ def _cast(graph: Graph, call: Call, places: list[str]) -> str:
     return graph.node("Cast", places[:1], to=call.outputs[0][0].dtype)
 
 
+def _logic(kind: str) -> Writer:
+    def write(graph: Graph, call: Call, places: list[str]) -> str:
+        if any(two.dtype != np.bool_ for two, _ in call.inputs):
+            raise ValueError("only truth values have a rule, not whole numbers")
+        return graph.node(kind, places)
+
+    return write
+
+
 def _place_of(kind: str) -> Writer:
     def write(graph: Graph, call: Call, places: list[str]) -> str:
         op: Any = call.op
@@ -321,6 +336,10 @@ def _one_hot(graph: Graph, call: Call, places: list[str]) -> str:
 
 
 OPS: dict[str, Writer] = {
+    "bitwise_and": _logic("And"),
+    "bitwise_or": _logic("Or"),
+    "bitwise_xor": _logic("Xor"),
+    "bitwise_not": _logic("Not"),
     "argmax": _place_of("ArgMax"),
     "argmin": _place_of("ArgMin"),
     "one_hot": _one_hot,

@@ -47,11 +47,20 @@ def program(network: nn.Module, inputs: Sequence[np.ndarray], names: Sequence[st
 def _plain(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings with the types of JSON."""
     return {
-        name: str(value) if isinstance(value, np.dtype) else list(map(int, value)) if isinstance(value, (tuple, list)) else value
+        name: str(value)
+        if isinstance(value, np.dtype)
+        else list(map(int, value))
+        if isinstance(value, (tuple, list))
+        else value
         for name, value in settings.items()
     }
 
 
 def script() -> str:
     """The interpreter."""
-    return (WEB / "forward.js").read_text(encoding="utf-8").removeprefix('"use strict";\n')
+    return text("forward.js")
+
+
+def text(name: str) -> str:
+    """A file of web/; the first script of a page says "use strict" for all."""
+    return (WEB / name).read_text(encoding="utf-8").removeprefix('"use strict";\n')
