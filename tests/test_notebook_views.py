@@ -115,7 +115,7 @@ def test_a_run(tmp_path):
     (folder / "stats.jsonl").write_text('{"step": 25, "d_loss": 1.5}\n')
     html = RunFolder(folder)._repr_html_()
     assert "<script>" not in html and ["d_loss", "1.5"] in rows(html) and ["steps", "100"] in rows(html)
-    picture = mg.viz.to_picture(np.zeros((2, 2), np.uint8))
+    picture = mg.viz.to_picture(np.zeros((2, 2, 1), np.uint8))
     picture.save(folder / "fakes000025.png")
     html = RunFolder(folder)._repr_html_()
     assert "samples at step 25" in html and 'src="data:image/png;base64,' in html and Tags(html)
