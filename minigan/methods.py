@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from . import _html
 from .autograd import Op, Tensor, array_of
 from .backend import FLOATS, float32, float64, to_device
 from .backend import device as check_device
@@ -198,6 +199,19 @@ def text(self: Tensor) -> str:
     return f"tensor({values}, dtype={self.dtype}{source})"
 
 
+def html_of(self: Tensor) -> str:
+    """Its shape, its dtype, the op that made it, its range, and its values or their corners: for notebooks."""
+    array = self._host_data()
+    source = f", made by {self.node.op.name}" if self.node else ", requires grad" if self._leaf_grad else ""
+    note = f"tensor of shape {self.shape}, {self.dtype}{source}"
+    if array.size > 1 and array.dtype.kind == "f":
+        finite = array[np.isfinite(array)]
+        note += f", from {finite.min():.4g} to {finite.max():.4g}" if finite.size else ""
+        note += f", {array.size - finite.size:,} not finite" if finite.size < array.size else ""
+    return _html.numbers(array, note)
+
+
+Tensor._repr_html_ = html_of
 Tensor.to, Tensor.type, Tensor.size, Tensor.stride = to, type_, size, stride
 Tensor.where = named(where, "where", __package__)
 Tensor.__deepcopy__, Tensor.__repr__ = deepcopy, text

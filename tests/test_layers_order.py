@@ -15,7 +15,19 @@ ROOT = Path(minigan.__file__).parent
 CHECKOUT = ROOT.parent
 
 FLOORS = [
-    *("kernels", "_terminal", "_user_code", "cudasim", "backend", "_cuda", "_modes", "_array", "_hooks", "autograd"),
+    *(
+        "kernels",
+        "_terminal",
+        "_html",
+        "_user_code",
+        "cudasim",
+        "backend",
+        "_cuda",
+        "_modes",
+        "_array",
+        "_hooks",
+        "autograd",
+    ),
     *("ops", "methods", "creation", "_inplace", "_numpy", "functional", "_linalg"),
     *("_derivatives", "_recompute", "nn", "optim"),
     "capture",

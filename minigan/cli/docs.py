@@ -20,16 +20,21 @@ def register(main: click.Group, command: Callable) -> None:
     """Add the command; `command` makes a sub-command as minigan/cli/main.py does."""
     page = click.argument("page", required=False)
     html = click.option("--html", type=click.Path(dir_okay=False), help="Write the whole book to this file, to print.")
-    command(main, "docs", "Read the documentation: list the pages, or read one.")(page(html(docs)))
+    folder = click.option("--notebooks", type=click.Path(file_okay=False), help="Write chapters as .ipynb into here.")
+    command(main, "docs", "Read the documentation: list the pages, or read one.")(page(html(folder(docs))))
 
 
-def docs(page, html=None) -> list | dict:
+def docs(page, html=None, notebooks=None) -> list | dict:
     """Read the documentation. Without PAGE: the list of pages, each with the question that it answers.
 
     `minigan docs book` lists the chapters of the book, `minigan docs book/4` shows one.
     """
+    if html is not None and notebooks is not None:
+        raise ValueError("docs: give --html or --notebooks, one at a time")
     if html is not None:
         return _printed(Path(html))
+    if notebooks is not None:
+        return _notebooks(Path(notebooks), page)
     rows = pages()
     if page is None:
         questions = {name: question(path.read_text(encoding="utf-8")) for name, path in rows.items()}
@@ -41,8 +46,7 @@ def docs(page, html=None) -> list | dict:
         return [{"name": name, "question": text} for name, text in questions.items()]
     name = page.removesuffix(".md").lower()
     if name.startswith("book/"):
-        rows = _chapters()
-        name = next((key for key in rows if name in (key, key[: len("book/00")], f"book/{int(key[5:7])}")), name)
+        rows, name = _chapters(), _chapter(name)
     if name not in rows:
         from minigan.gan.losses import nearest
 
@@ -68,6 +72,32 @@ def _chapters() -> dict[str, Path]:
     from minigan.docs.book import chapters
 
     return {f"book/{path.stem}": path for path in chapters().values()}
+
+
+def _chapter(name: str) -> str:
+    """A chapter by its number or its whole name."""
+    return next((key for key in _chapters() if name in (key, key[: len("book/00")], f"book/{int(key[5:7])}")), name)
+
+
+def _notebooks(folder: Path, page: str | None) -> dict:
+    """Write all chapters, or the one that PAGE names."""
+    from minigan.docs.notebooks import notebook
+
+    rows = _chapters()
+    if page not in (None, "book"):
+        name = _chapter(page.removesuffix(".md").lower())
+        if name not in rows:
+            from minigan.gan.losses import nearest
+
+            raise nearest("chapter", page, rows)
+        rows = {name: rows[name]}
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{path.stem}.ipynb" for path in rows.values()]
+    for path, source in zip(paths, rows.values(), strict=True):
+        path.write_text(notebook(source), encoding="utf-8")
+    count = f"{len(paths)} notebook{'s' * (len(paths) > 1)}"
+    click.echo(f'{count} in {folder}; to run: pip install "minigan[notebook]", then jupyter lab')
+    return {"paths": [str(path) for path in paths]}
 
 
 def _printed(path: Path) -> dict:

@@ -19,11 +19,12 @@ def register(main: click.Group, command: Callable) -> None:
     group = click.Group(
         "export",
         help="A network of a run for other tools. RUN is a run folder, a checkpoint file, or latest.",
-        short_help="Write a network as ONNX, or as weights that PyTorch loads.",
+        short_help="Write a network as ONNX, as weights for PyTorch, as a page.",
     )
     main.add_command(group)
     command(group, "onnx", "Write a network as an ONNX graph.")(onnx)
     command(group, "weights", "Write a network's weights for PyTorch.")(weights)
+    command(group, "page", "Write a web page that runs a generator.")(page)
 
 
 @_run
@@ -44,7 +45,11 @@ def onnx(run, out, part, place) -> dict:
     figures = {"out": str(out), "part": name, "nodes": len(model.graph.node), "inputs": list(chosen.names)}
     try:
         figures["difference"] = graphs.difference(model, chosen.network, chosen.inputs)
-        echo(f"onnxruntime differs by at most {figures['difference']:.1e} of the largest output")
+        figures["rounding"] = graphs.rounding(chosen.network, chosen.inputs)
+        echo(
+            f"onnxruntime differs by at most {figures['difference']:.1e} of the largest output; float32 itself rounds"
+            f" by {figures['rounding']:.1e}"
+        )
     except ImportError:
         echo("not compared: onnxruntime is not installed")
     return figures
@@ -71,6 +76,30 @@ def weights(run, out, part, place) -> dict:
     click.echo("from safetensors.torch import load_file\n")
     click.echo(f"network = Network()\nnetwork.load_state_dict(load_file({str(out)!r}))\nnetwork.eval()")
     return {"out": str(out), "part": name, "weights": {k: list(v.shape) for k, v in result.weights.items()}}
+
+
+@_run
+@click.option("-o", "--out", type=Destination(), help=".html to write. By default a new PART.html in the run's folder.")
+@click.option("--part", help="Which network: one that makes images. By default the generator, from latents.")
+@_place
+def page(run, out, part, place) -> dict:
+    """Write one HTML file that runs a generator of RUN in a browser, with sliders for the latents that move the image
+    most. It needs no network and no server."""
+    from ..export.controls import generator_of
+    from ..export.page import page as written
+    from ..gan.run import load_trainer
+
+    if out is not None and out.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"{out}: the page is written as .html, not as {out.suffix or 'a file without suffix'}")
+    trainer, checkpoint = load_trainer(run, place=place)
+    name, chosen = generator_of(trainer, part)
+    folder = checkpoint.path.parent
+    title = f"{trainer.options.system}, step {checkpoint.step}: {folder.name}"
+    data = written(trainer, name, chosen, title).encode()
+    out = out or free(folder, f"{name}.html")
+    _write(out, data)
+    echo(f"{name} of {run}: {out}, {len(data) / 2**20:.1f} MiB; open it in a browser")
+    return {"out": str(out), "part": name, "bytes": len(data)}
 
 
 def _chosen(run: str, part: str | None, place: str | None) -> tuple:

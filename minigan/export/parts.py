@@ -22,16 +22,17 @@ COUNT = 3
 
 @dataclass(frozen=True)
 class Part:
-    """network: in evaluation mode. inputs: an array of COUNT rows for each argument. names: of the arguments."""
+    """network: in evaluation mode. inputs: an array of rows for each argument. names: of the arguments."""
 
     network: nn.Module
     inputs: tuple[np.ndarray, ...]
     names: tuple[str, ...]
 
 
-def parts(trainer: Trainer) -> dict[str, Part]:
-    """Name -> part: the generator (the average of its weights, as samples are drawn), the critic, networks inside these
-    that are called by themselves (`generator.a`), and the classifier that judges, where there is one."""
+def parts(trainer: Trainer, count: int = COUNT) -> dict[str, Part]:
+    """Name -> part, with inputs of `count` rows, or as many as a batch has: the generator (the average of its weights,
+    as samples are drawn), the critic, networks inside these that are called by themselves (`generator.a`), and the
+    classifier that judges, where there is one."""
     calls: dict[str, tuple[np.ndarray, ...]] = {}
     with ExitStack() as stack:
         for name, network in trainer.networks().items():
@@ -40,7 +41,7 @@ def parts(trainer: Trainer) -> dict[str, Part]:
                     stack.callback(module.register_forward_pre_hook(_noting(calls, path)).remove)
         _run(trainer)
     if isinstance(trainer, PyramidTrainer):  # whose levels are trained apart, and drawn with as one
-        inputs = trainer.inputs(COUNT, Generator(trainer.options.seed, PREVIEW_STREAM))
+        inputs = trainer.inputs(count, Generator(trainer.options.seed, PREVIEW_STREAM))
         calls = {"generator": (np.array(array_of(inputs)),), **calls}
     table = {}
     for path, arguments in calls.items():
@@ -48,11 +49,13 @@ def parts(trainer: Trainer) -> dict[str, Part]:
         network = trainer.average.module if root == "generator" else trainer.networks()[root]
         network = network.get_submodule(".".join(rest)) if rest else network
         names = _names(path, arguments)
-        if names == ("latents",):  # as samples have them
-            arguments = (host(trainer.inputs(COUNT, Generator(trainer.options.seed, PREVIEW_STREAM)).data),)
-        table[path] = Part(network.eval(), tuple(x[:COUNT] for x in arguments), names)
+        if names == ("latents",):
+            drawn = host(trainer.inputs(count, Generator(trainer.options.seed, PREVIEW_STREAM)).data)
+            if drawn.shape[1:] == arguments[0].shape[1:]:  # as samples have them
+                arguments = (drawn,)
+        table[path] = Part(network.eval(), tuple(x[:count] for x in arguments), names)
     if (judge := _judge(trainer)) is not None:
-        shape = (COUNT, trainer.info.shape[-1], classifier.SIZE, classifier.SIZE)
+        shape = (count, trainer.info.shape[-1], classifier.SIZE, classifier.SIZE)
         images = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
         table["classifier"] = Part(judge, (images,), ("images",))
     return table

@@ -47,8 +47,8 @@ METHODS = {
 }
 """Names of parts that PyTorch's modules have for methods of their own."""
 
-SPECTRAL = ("_orig", "_u", "_v")
-"""Endings of the names that spectral norm gives; the file holds the weight that comes of them."""
+REPARAMETRISED = ("weight_orig", "weight_u", "weight_v", "weight_g")
+"""Endings of the names that spectral norm and weight norm give; the file holds the weight that comes of them."""
 
 BINARY = {"add": "+", "sub": "-", "mul": "*", "div": "/", "matmul": "@", "eq": "==", "gt": ">", "lt": "<"}
 UNARY = ("tanh", "sigmoid", "exp", "log", "sqrt", "rsqrt", "abs", "neg", "clone", "sin", "cos", "sign")
@@ -124,17 +124,18 @@ class _Writer:
         self.state = {
             name: np.ascontiguousarray(host(value))
             for name, value in network.state_dict().items()
-            if (name in weights or name.rpartition(".")[0] in layers) and not name.endswith(SPECTRAL)
+            if (name in weights or name.rpartition(".")[0] in layers) and not name.endswith(REPARAMETRISED)
         }
+        for path in layers:  # a weight that a norm computes
+            weight = getattr(network.get_submodule(path), "weight", None)
+            if weight is not None and f"{path}.weight" not in weights:
+                self.state[f"{path}.weight"] = np.ascontiguousarray(host(weight.data))
 
     def add(self, call: Call) -> None:
         """The line of a call; a layer of PyTorch's is one line for all its calls."""
         path = self.modules.get(call.layer, "")
         module = self.network.get_submodule(path) if path else None
         if module is not None and type(module).__name__ in LAYERS:
-            for pair in call.inputs[1:2]:  # a product's weight, which is computed under spectral norm
-                if call.op.name.startswith("conv") and id(pair[0]) not in self.names:
-                    self.state[f"{path}.weight"] = np.ascontiguousarray(pair[0])
             if path == self.layer:  # a further op of the layer: it computes what the line before is called
                 self._name(call)
                 return
@@ -275,6 +276,7 @@ def _convolution(call: Call, x: list[str], op: Any) -> str:
 
 EXPRESSIONS: dict[str, Callable[[Call, list[str], Any], str]] = {
     "argmax": lambda call, x, op: f"{x[0]}.argmax({op.axis}, {op.keepdim})",
+    "argmin": lambda call, x, op: f"{x[0]}.argmin({op.axis}, {op.keepdim})",
     "conv2d": _convolution,
     "one_hot": lambda call, x, op: f"nn.functional.one_hot({x[0]}, {op.classes})",
     "cast": lambda call, x, op: f"{x[0]}.to(torch.{op.dtype})",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import resource
 import sys
 import time
 from dataclasses import asdict, fields
 
 from .. import data
-from ..nn.summary import summary
+from ..nn.summary import short, summary
 from .options import GROUPS, CommonOptions
 from .systems.table import system, trainer_for
 from .train import Trainer
@@ -41,7 +40,7 @@ def text(options: CommonOptions, figures: dict) -> str:
     for name, layers in figures["networks"].items():
         lines += ["", f"{name}: {figures['parameters'][name]:,} parameters"]
         lines += [
-            f"  {_short(layer['layer']):<62} {'x'.join(map(str, layer['shape'])):>16} {layer['parameters']:>11,}"
+            f"  {short(layer['layer']):<62} {'x'.join(map(str, layer['shape'])):>16} {layer['parameters']:>11,}"
             for layer in layers
         ]
     seconds = figures["seconds_per_step"]
@@ -70,12 +69,6 @@ def _peak_memory() -> float:
     """MiB that this process has held at most."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB, on macOS bytes
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
-
-
-def _short(layer: str) -> str:
-    """A layer's repr, its pairs as 4x4, in at most 62 characters."""
-    line = re.sub(r"\((\d+), (\d+)\)", r"\1x\2", layer.replace("kernel_size=", ""))
-    return line if len(line) <= 62 else line[:59] + "..."
 
 
 def _duration(seconds: float) -> str:

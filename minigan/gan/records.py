@@ -5,21 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from .. import checkpoint
+from .. import _html, checkpoint
 from .._files import parse_json
 from ..autograd import array_of
 from ..backend import host
 from ..nn.module import Module
+from ..viz import run_frames
 from ._state import count_of
 
 OPTIONS = "training_options.json"
 LOOKS = "held_out.jsonl"
 TICK = 25
 """Steps from one row of stats.jsonl to the next."""
+MOST_BYTES = 2 << 20
+"""Of a picture in a notebook."""
 
 
 def read_stats(folder: Path) -> list[dict]:
@@ -95,6 +99,36 @@ def run_folder(spec: str | os.PathLike, root: str | os.PathLike = "runs") -> Pat
     if not folders:
         raise ValueError(f"no run in {root}; name its folder")
     return max(folders, key=lambda folder: max(path.stat().st_mtime for path in folder.iterdir()))
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run as its folder shows it, for notebooks: `RunFolder("latest")`.
+
+    folder: a run's folder, or latest, the one in runs/ that was written to last. Raises ValueError where there is none.
+    """
+
+    folder: str | os.PathLike = "latest"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", run_folder(self.folder))
+
+    def _repr_html_(self) -> str:
+        """Its options and newest figures as a table, and its newest samples."""
+        folder = Path(self.folder)
+        try:
+            facts = {name: value for name, value in _summary(folder).items() if value is not None}
+        except (OSError, ValueError, TypeError, LookupError) as error:
+            facts = {"problem": f"{OPTIONS} is damaged: {error}"}
+        stats = read_stats(folder)
+        figures = {name: value for name, value in (stats[-1] if stats else {}).items() if is_number(value)}
+        rows = [*facts.items(), *((n, f"{v:.4g}") for n, v in (figures | metrics_of(folder)).items() if n != "step")]
+        html = _html.table((), rows, folder.name)
+        frames = list(run_frames(folder).items())
+        if not frames or frames[-1][1].stat().st_size > MOST_BYTES:
+            return html
+        caption, path = frames[-1]
+        return html + _html.picture(path.read_bytes(), f"samples at {caption}")
 
 
 def list_runs(root: str | os.PathLike = "runs") -> list[dict]:

@@ -30,7 +30,7 @@ from .metrics.classifier import prepared
 from .metrics.judging import Observation
 from .options import CommonOptions
 from .parts import RankFailure
-from .records import LOOKS, TICK, list_runs, norms_of, read_looks, read_stats, stats_of
+from .records import LOOKS, TICK, RunFolder, list_runs, norms_of, read_looks, read_stats, stats_of
 from .restart import clock, dataset_of, load_generator, load_trainer, options_of, restore, with_place
 from .stopping import is_time
 from .systems.table import trainer_for
@@ -137,6 +137,9 @@ class Run:
         run._settle_stats(saved.step)
         run._settle_looks(saved.step)
         return run
+
+    def _repr_html_(self) -> str:
+        return RunFolder(self.folder)._repr_html_()
 
     def _settle_stats(self, step: int) -> None:
         """Keep the rows of stats.jsonl up to where the run goes on: later ones come again."""

@@ -54,14 +54,14 @@ def tables() -> dict:
 
 def engine() -> str:
     """The tables and the parts that compute, as one script."""
-    return "\n".join([f"const TABLES = {_json(tables())};", *map(_script, ENGINE)])
+    return "\n".join([f"const TABLES = {_json(tables())};", *map(script, ENGINE)])
 
 
 def page(version: str = "") -> str:
     """The whole page, which needs no other file and no network."""
     parts = {
         "STYLE": _text("page.css"),
-        "SCRIPT": "\n".join([engine(), *map(_script, FACE)]),
+        "SCRIPT": "\n".join([engine(), *map(script, FACE)]),
         "VERSION": version,
     }
     html = _text("page.html")
@@ -74,7 +74,7 @@ def _text(name: str) -> str:
     return (WEB / name).read_text(encoding="utf-8")
 
 
-def _script(name: str) -> str:
+def script(name: str) -> str:
     """A source; each says "use strict" for itself, and the first one says it for all."""
     text = _text(f"{name}.js").removeprefix('"use strict";\n')
     if "</script" in text.lower():

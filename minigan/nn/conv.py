@@ -67,9 +67,12 @@ class _ConvNd(Layer):
         return self.training, self.stride, self.padding, self.dilation, self.groups, self.padding_mode
 
     def extra_repr(self) -> str:
-        settings = ", ".join(f"{name}={getattr(self, name)}" for name in ("kernel_size", "stride", "padding", "groups"))
-        mode = "" if self.padding_mode == "zeros" else f", padding_mode={self.padding_mode}"
-        return f"{self.in_channels}, {self.out_channels}, {settings}, bias={self.bias is not None}{mode}"
+        names = ["kernel_size", "stride", "padding"]
+        names += [name for name in ("output_padding",) if any(getattr(self, name, ()))]
+        names += ["dilation"] if max(self.dilation) > 1 else []
+        names += ["groups", *(["padding_mode"] if self.padding_mode != "zeros" else [])]
+        settings = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+        return f"{self.in_channels}, {self.out_channels}, {settings}, bias={self.bias is not None}"
 
 
 def sizes_of(op: str, what: str, value: Pair, least: int, axes: int) -> tuple[int, ...]:

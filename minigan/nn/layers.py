@@ -86,7 +86,9 @@ class BatchNorm2d(Layer):
         return self.training, self.moves_statistics, self.momentum, self.eps
 
     def extra_repr(self) -> str:
-        return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"
+        absent = "" if self.weight is not None else ", affine=False"
+        absent += "" if self.running_mean is not None else ", track_running_stats=False"
+        return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}{absent}"
 
 
 def _count(batches: np.ndarray) -> None:
@@ -118,7 +120,7 @@ class InstanceNorm2d(Layer):
 
     def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = False) -> None:
         super().__init__()
-        self.eps = eps
+        self.num_features, self.eps = num_features, eps
         self.register_parameter("weight", Parameter(ones(num_features)) if affine else None)
         self.register_parameter("bias", Parameter(zeros(num_features)) if affine else None)
 
@@ -128,6 +130,9 @@ class InstanceNorm2d(Layer):
     def captured_state(self) -> tuple[object, ...]:
         """Its mode and eps."""
         return self.training, self.eps
+
+    def extra_repr(self) -> str:
+        return f"{self.num_features}, eps={self.eps}, affine={self.weight is not None}"
 
 
 class LayerNorm(Layer):
@@ -153,6 +158,9 @@ class LayerNorm(Layer):
         """Its mode, axes and eps."""
         return self.training, self.normalized_shape, self.eps
 
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.weight is not None}"
+
 
 class GroupNorm(Layer):
     """Normalisation of (N, C, ...) per sample and group of C / num_groups channels; see `functional.group_norm`."""
@@ -175,6 +183,9 @@ class GroupNorm(Layer):
         """Its mode, groups and eps."""
         return self.training, self.num_groups, self.eps
 
+    def extra_repr(self) -> str:
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.weight is not None}"
+
 
 class RMSNorm(Layer):
     """Division by the root of the mean square over the last axes; see `functional.rms_norm`."""
@@ -196,6 +207,9 @@ class RMSNorm(Layer):
         """Its mode, axes and eps."""
         return self.training, self.normalized_shape, self.eps
 
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.weight is not None}"
+
 
 class PReLU(Layer):
     """x where x > 0, else a trained weight times x: one for all, or one a channel (He et al. 2015)."""
@@ -208,6 +222,9 @@ class PReLU(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.prelu(x, self.weight)
+
+    def extra_repr(self) -> str:
+        return f"num_parameters={len(self.weight)}"
 
 
 class Embedding(Layer):
@@ -256,6 +273,9 @@ class Dropout(Layer):
         """Its mode, p and generator."""
         return self.training, self.p, self.generator
 
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
 
 class Flatten(Layer):
     """Axes start_dim..end_dim joined into one."""
@@ -270,6 +290,9 @@ class Flatten(Layer):
     def captured_state(self) -> tuple[object, ...]:
         """Its mode and axes."""
         return self.training, self.start_dim, self.end_dim
+
+    def extra_repr(self) -> str:
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
 
 
 class Unflatten(Layer):
@@ -286,6 +309,9 @@ class Unflatten(Layer):
     def captured_state(self) -> tuple[object, ...]:
         """Its mode, axis and sizes."""
         return self.training, self.dim, self.unflattened_size
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
 
 
 class _Function(Layer):
@@ -313,7 +339,7 @@ class _Function(Layer):
         return self.training, *self.settings.values()
 
     def extra_repr(self) -> str:
-        return ", ".join(f"{k}={v}" for k, v in self.settings.items())
+        return ", ".join(f"{k}={v!r}" for k, v in self.settings.items())
 
 
 def _layer(name: str, function: Callable[..., Tensor], **defaults: object) -> type[_Function]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from .. import _modes
+from .. import _html, _modes
 from ..autograd import Tensor, array_of
 from ..backend import FLOATS, device_modules, float32, float64, host, to_device
 from ..backend import device as check_device
@@ -346,6 +346,20 @@ class Module:
         inner = [f"  ({n}): " + repr(m).replace("\n", "\n  ") for n, m in self._modules.items()]
         head = f"{type(self).__name__}({self.extra_repr()}"
         return head + ("\n" + "\n".join(inner) + "\n)" if inner else ")")
+
+    def _repr_html_(self) -> str:
+        """Its layers, their weights and how many numbers they train, as a table for notebooks; `nn.summary` shows the
+        shapes of their outputs, too."""
+        rows = []
+        for name, module in self.named_modules():
+            own = {key: p for key, p in module._parameters.items() if p is not None}
+            if own or not module._modules:
+                shapes = ", ".join(f"{key} {tuple(p.shape)}" for key, p in own.items())
+                line = f"{type(module).__name__}({module.extra_repr()})"
+                rows.append((name, line, shapes, f"{sum(p.data.size for p in own.values()):,}"))
+        total = sum(p.data.size for p in self.parameters())
+        note = f"{type(self).__name__}: {total:,} parameters, {'training' if self.training else 'evaluation'} mode"
+        return _html.table(("name", "layer", "weights", "parameters"), rows, note)
 
 
 if TYPE_CHECKING:  # what calling a layer returns, for type checkers alone

@@ -1,11 +1,13 @@
-"""What the layers of a network make of their inputs: a table for people (`minigan train -n`)."""
+"""What the layers of a network make of their inputs: a table for people (`minigan summary`, `minigan train -n`)."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from .. import _html
 from ..autograd import Tensor
 from .module import Module
 
@@ -21,7 +23,34 @@ class LayerRow:
     parameters: int
 
 
-def summary(network: Module, call: Callable[[], object]) -> list[LayerRow]:
+class Summary(list[LayerRow]):
+    """Rows of layers; printed, or shown by a notebook, as a table with a line of totals."""
+
+    def __str__(self) -> str:
+        lines = [f"{row.name:<20} {short(row.layer):<62} {_size(row):>16} {row.parameters:>11,}" for row in self]
+        return "\n".join([*lines, f"{self.parameters:,} parameters"])
+
+    def _repr_html_(self) -> str:
+        rows = [(row.name, row.layer, row.shape, f"{row.parameters:,}") for row in self]
+        return _html.table(("name", "layer", "output", "parameters"), rows, f"{self.parameters:,} parameters")
+
+    @property
+    def parameters(self) -> int:
+        """Of all rows together."""
+        return sum(row.parameters for row in self)
+
+
+def _size(row: LayerRow) -> str:
+    return "x".join(map(str, row.shape)) or "one number"
+
+
+def short(layer: str) -> str:
+    """A layer's repr, its pairs as 4x4, in at most 62 characters."""
+    line = re.sub(r"\((\d+), (\d+)\)", r"\1x\2", layer.replace("kernel_size=", "").replace(", groups=1", ""))
+    return line if len(line) <= 62 else line[:59] + "..."
+
+
+def summary(network: Module, call: Callable[[], object]) -> Summary:
     """A row for each layer of `network` that works while `call()` runs, in the order of their first outputs.
 
     A layer is a module without modules inside it, or with parameters of its own.
@@ -48,4 +77,4 @@ def summary(network: Module, call: Callable[[], object]) -> list[LayerRow]:
     finally:
         for module in layers.values():
             del module.__dict__["forward"]
-    return list(rows.values())
+    return Summary(rows.values())

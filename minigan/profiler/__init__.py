@@ -10,6 +10,8 @@ debug.py     MINIGAN_DEBUG: rows printed while a program runs
 """
 
 from .debug import debug
+from .draw import svg
+from .graph import Graph, graph
 from .tape import Row, Tape
 
-__all__ = ["Row", "Tape", "debug"]
+__all__ = ["Graph", "Row", "Tape", "debug", "graph", "svg"]

@@ -12,6 +12,9 @@ from .tape import Tape
 WIDTH, GAP, LINE, TOP, LEFT, MOST = 236, 92, 15, 64, 26, 7
 """Pixels: of a box, between two columns, of a line of text, above and left of the grid; lines of ops in a box."""
 
+MOST_BOXES = 400
+"""Of a drawing in a notebook."""
+
 COLOURS = (("#0b5fa5", "#e3eefa"), ("#117a5d", "#dcf1ea"), ("#b3500b", "#fdebdc"), ("#7b3fa0", "#f1e6f7"))
 INK, FAINT = "#1b1f24", "#6a7280"
 
@@ -240,3 +243,13 @@ def page(graph: Graph, title: str) -> str:
             f"<th>from</th><th>to</th><th>FLOP</th><th>ms</th><th>kernels</th></tr>{cells}</table></div></details>"
         )
     return PAGE.format(title=_escaped(title), picture=svg(graph, title), parts="\n".join(parts))
+
+
+def _html_of(graph: Graph) -> str:
+    """For notebooks: the drawing, or a word where it would be too large for one."""
+    if len(graph.boxes) > MOST_BOXES:
+        return f"<div>{len(graph.boxes):,} boxes are too many for a notebook; minigan graph draws them to a file</div>"
+    return svg(graph, f"{len(graph.boxes)} boxes")
+
+
+Graph._repr_html_ = _html_of  # type: ignore[attr-defined]  # here, since a drawing imports the graph

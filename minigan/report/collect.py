@@ -14,6 +14,7 @@ from .. import viz
 from ..autograd import Tensor, no_grad
 from ..backend import Generator, host
 from ..checkpoint import Checkpoint
+from ..export import controls, program
 from ..export.parts import Part, parts
 from ..gan.metrics import classifier
 from ..gan.metrics.distances import squared_distances
@@ -52,7 +53,10 @@ def collect(trainer: Trainer, checkpoint: Checkpoint, own: Sequence[np.ndarray] 
         "gradients": _gradients(trainer, table, reals),
         "judge": _judge(trainer, images),
         "neighbours": _neighbours(trainer, images),
-        "sweep": _sweep(trainer, samples["inputs"]),
+        "sweep": (sweep := _sweep(trainer, samples)),
+        "generator": None
+        if sweep is None
+        else program.program(samples["part"].network, samples["inputs"], ["latents"]),
     }
 
 
@@ -85,7 +89,7 @@ def _frames(folder: Path) -> list[dict]:
 
 
 def _samples(trainer: Trainer, table: dict[str, Part]) -> dict:
-    """{"inputs": of the first network that makes images, "images": what it makes of them}."""
+    """{"part": the first network that makes images, "inputs": what it takes, "images": what it makes of them}."""
     for name, part in table.items():
         inputs = [x[:SAMPLES] for x in part.inputs]
         if part.names == ("latents",):
@@ -93,7 +97,7 @@ def _samples(trainer: Trainer, table: dict[str, Part]) -> dict:
         with no_grad():
             images = part.network(*map(Tensor, inputs))
         if name.split(".")[0] == "generator" and isinstance(images, Tensor) and images.ndim == 4:
-            return {"inputs": inputs, "images": np.clip(host(images.data), -1, 1)}
+            return {"part": part, "inputs": inputs, "images": np.clip(host(images.data), -1, 1)}
     raise ValueError(f"report: {trainer.options.system} has no network that makes images of one argument's shape")
 
 
@@ -213,21 +217,23 @@ def _neighbours(trainer: Trainer, images: np.ndarray) -> list[dict]:
     ]
 
 
-def _sweep(trainer: Trainer, inputs: list[np.ndarray]) -> dict | None:
+def _sweep(trainer: Trainer, samples: dict) -> dict | None:
     """A grid of samples over the two latents that move the images most, from -2 to 2; the others as in sample 1."""
+    inputs = samples["inputs"]
     if len(inputs) != 1 or inputs[0].ndim != 2 or "latent" not in system(trainer.options.system).takes:
         return None
     start, count = inputs[0][:1], min(trainer.options.latent, inputs[0].shape[1])
     if count < 2:
         return None
-    probes = np.repeat(start, 2 * count, 0)
-    probes[np.arange(count), np.arange(count)] = -1.5
-    probes[count + np.arange(count), np.arange(count)] = 1.5
-    images = trainer.sample(Tensor(probes))
-    moved = np.abs(images[:count] - images[count:]).reshape(count, -1).mean(1)
-    a, b = np.argsort(-moved, kind="stable")[:2]
+    a, b = controls.strongest(samples["part"], count, 2)
     values = np.linspace(-2, 2, SIDE)
     points = np.repeat(start, SIDE * SIDE, 0)
     points[:, a], points[:, b] = np.tile(values, SIDE), np.repeat(values, SIDE)
     sheet = viz.image_grid(trainer.sample(Tensor(points)), columns=SIDE, padding=0)
-    return {"latents": [int(a), int(b)], "values": values.tolist(), "side": SIDE, "picture": png(sheet, 2)}
+    return {
+        "latents": [a, b],
+        "values": values.tolist(),
+        "side": SIDE,
+        "picture": png(sheet, 2),
+        "start": start[0].tolist(),
+    }

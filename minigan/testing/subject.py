@@ -84,7 +84,11 @@ def subject(target: Any, inputs: Any = None) -> Subject:
     else:
         name = getattr(target, "name", None) if isinstance(target, Op) else getattr(target, "__name__", None)
         name, value = name or type(target).__name__, target
-    build, built = _builder(name, value)
+    make, built = _builder(name, value)
+
+    def build(value: Any) -> Any:
+        return _held(make(value))
+
     original = build(value)
     state = original.state_dict() if isinstance(original, Module) else None
 
@@ -100,6 +104,16 @@ def subject(target: Any, inputs: Any = None) -> Subject:
         return copy_of
 
     return Subject(name, fresh, anew, None if inputs is None else _calls(name, inputs), built)
+
+
+def _held(value: Any) -> Any:
+    """The value; the singular vectors of its layers under spectral norm stay as they are, since in training they follow
+    the weights from call to call, and the gradient takes them for constants."""
+    if isinstance(value, Module):
+        for layer in value.modules():
+            if "weight_orig" in layer._parameters and "weight_u" in layer._buffers:
+                layer.training = False
+    return value
 
 
 def _copy(value: Any) -> Any:

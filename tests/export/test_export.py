@@ -5,65 +5,36 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from exports import FORMULAS, QUICK, draw, own, trainer
 from worlds import Formula
 
 import minigan as mg
-from minigan import functional as F
 from minigan import nn
 from minigan.cli import main
-from minigan.data import load
 from minigan.export import onnx as graphs
 from minigan.export import torch as lines
 from minigan.export.forward import forward, resolved
 from minigan.export.parts import parts
-from minigan.gan.systems import SYSTEMS, options_for, trainer_for
-
-COUNT = 100
-
-
-def trainer(system):
-    """A small one, in float32, of random weights that are not at their start."""
-    options = options_for(system)
-    settings = {"base": 2, "batch_size": 4, "seed": 5, "blocks": 1, "capture": False}
-    settings = {name: value for name, value in settings.items() if name in SYSTEMS[system].takes}
-    options = options_for(system, **settings)
-    t = trainer_for(options, load(options.data, size=options.size))
-    rng = np.random.default_rng(0)
-    for network in t.networks().values():
-        for p in network.parameters():
-            p.data += rng.uniform(-0.1, 0.1, p.shape).astype(p.dtype)
-    return t
-
-
-def draw(part):
-    """COUNT rows for each argument of a part."""
-    rng = np.random.default_rng(1)
-    return [rng.uniform(-1, 1, (COUNT, *x.shape[1:])).astype(np.float32) for x in part.inputs]
-
-
-def own(network, arrays):
-    with mg.no_grad():
-        result = network(*map(mg.Tensor, arrays))
-    return [y.numpy() for y in (result if isinstance(result, (tuple, list)) else (result,))]
-
-
-QUICK = {"infogan", "gan", "hinge", "r3gan", "stargan", "text2image"}
-"""Between them they have every kind of layer and of op."""
+from minigan.gan.systems import SYSTEMS
 
 
 @pytest.mark.parametrize("system", [s if s in QUICK else pytest.param(s, marks=pytest.mark.slow) for s in SYSTEMS])
 def test_every_part_agrees_with_other_tools(system):
-    """In onnxruntime and in PyTorch, rebuilt from the printed lines, to 1e-5 of the largest output."""
+    """In PyTorch, rebuilt from the printed lines, to 1e-5 of the largest output. In onnxruntime to 1e-6, or where
+    float32 itself rounds by more, to twice that: the network's own distance from its float64 twin."""
     torch, _ = pytest.importorskip("torch"), pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")
-    table = parts(trainer(system))
-    assert {name.split(".")[0] for name in table} >= {"generator", "critic"}
+    t = trainer(system)
+    table = parts(t)
+    assert {name.split(".")[0] for name in table} >= {"generator", *(["critic"] if t.critic is not None else [])}
     for name, part in table.items():
         arrays = draw(part)
         model = graphs.exported(part.network, part.inputs, part.names, name)
         assert [slot.name for slot in model.graph.input] == list(part.names)
         assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "rows"
-        assert graphs.difference(model, part.network, arrays) < 1e-5, name
+        own_rounding = graphs.rounding(part.network, arrays)
+        assert graphs.difference(model, part.network, arrays) < max(1e-6, 2 * own_rounding), name
+        assert own_rounding < 2e-5, name
         result = lines.rebuilt(part.network, part.inputs, part.names)
         space: dict = {}
         exec(result.code, space)
@@ -74,30 +45,6 @@ def test_every_part_agrees_with_other_tools(system):
         answers = answer if isinstance(answer, tuple) else (answer,)
         for a, b in zip(own(part.network, arrays), answers, strict=True):
             np.testing.assert_allclose(b.numpy(), a, rtol=0, atol=1e-5 * np.abs(a).max(), err_msg=name)
-
-
-FORMULAS = {
-    "log_softmax": lambda x: x.log_softmax(1),
-    "extremes": lambda x: x.amax(1) - x.amin((1,)),
-    "a mean and a sum": lambda x: x.mean(1, keepdim=True) + x.sum((1,), keepdim=True),
-    "powers": lambda x: (x.abs() + 1) ** 0.5 + x**2 + x**3,
-    "clip": lambda x: x.clamp(-0.5, 0.25),
-    "slices": lambda x: mg.cat([x[:, 1:], x[:, :1], x[:, 2:3]], 1),
-    "one column": lambda x: x[:, -1],
-    "where": lambda x: mg.where(x > 0, x, -2 * x),
-    "a constant of each row": lambda x: x + mg.full((len(x), 1), 3.0),
-    "a mean over rows": lambda x: x - x.mean(0, keepdim=True) / mg.tensor(float(len(x))),
-    "two new axes": lambda x: x.reshape(-1, 2, 3).permute(0, 2, 1) @ mg.ones(2, 4),
-    "rsqrt, exp, log": lambda x: (x.exp() + 1).rsqrt() + (x.abs() + 1).log(),
-    "softplus, sigmoid, tanh": lambda x: mg.functional.softplus(x) * x.sigmoid() + x.tanh(),
-    "the largest as one hot": lambda x: mg.functional.one_hot(x.argmax(1), 6).to(x.dtype) * x,
-    "expand": lambda x: x.reshape(-1, 1, 6).expand(-1, 2, 6),
-    "an index array": lambda x: x[:, np.array([5, -1, 0])],
-    "an index array of one": lambda x: x[:, np.array([-2])],
-    "an index array before a slice": lambda x: x.reshape(-1, 2, 3)[:, np.array([[1, 0]]), :],
-    "two index arrays": lambda x: x.reshape(-1, 2, 3)[:, np.array([[1], [-1], [0]]), np.array([2, -1])],
-    "pixels twice": lambda x: F.interpolate(x.reshape(-1, 1, 2, 3), scale_factor=2),
-}
 
 
 @pytest.mark.parametrize("name", FORMULAS)
@@ -190,6 +137,9 @@ def test_export_by_command(tmp_path, monkeypatch):
     exec(result.output[: result.output.index('{"out"')], space)
     with torch.no_grad():
         assert space["network"](torch.zeros(2, 100)).shape == (2, 1, 32, 32)
+    result = run(main, ["export", "page", "r", "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.output.splitlines()[-1])["bytes"] == (tmp_path / "r" / "generator.html").stat().st_size
     pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
     result = run(main, ["export", "onnx", "r", "--part", "critic", "-o", "c.onnx", "--json"])
     assert result.exit_code == 0, result.output

@@ -277,3 +277,24 @@ def test_bad_sizes_are_refused():
     ):
         with pytest.raises(ValueError, match=match):
             make()
+
+
+LAYER_LINES = [
+    *("Linear(3, 4, bias=False)", "Conv2d(2, 4, 3, padding='same', padding_mode='reflect')", "GroupNorm(2, 4)"),
+    *("Conv2d(2, 4, 3, dilation=2, groups=2)", "ConvTranspose2d(2, 4, 3, 2, 1, 1, dilation=2)", "GELU('tanh')"),
+    *("BatchNorm2d(3, affine=False)", "BatchNorm2d(3, track_running_stats=False, momentum=None)", "Flatten(2)"),
+    *("LayerNorm((3, 4), 1e-3)", "LayerNorm(4, elementwise_affine=False)", "RMSNorm(4)", "Dropout(0.25)"),
+    *("InstanceNorm2d(4, affine=True)", "Embedding(4, 3, padding_idx=1)", "PReLU(3)", "Unflatten(1, (2, 3))"),
+    *("Softplus(2.0)", "LeakyReLU(0.3)", "PixelShuffle(2)", "GRUCell(3, 4, bias=False)", "Conv1d(2, 4, 3, 2)"),
+]
+
+
+@pytest.mark.parametrize("line", LAYER_LINES)
+def test_what_a_layer_prints_builds_it_again(line):
+    """Here, and in PyTorch with the same names and shapes of weights."""
+    torch = pytest.importorskip("torch")
+    layer = eval(f"nn.{line}")
+    assert repr(eval(f"nn.{layer!r}")) == repr(layer)
+    other = eval(f"nn.{layer!r}", {"nn": torch.nn}).state_dict()
+    assert {k: v.shape for k, v in layer.state_dict().items()} == {k: tuple(v.shape) for k, v in other.items()}
+    assert vars(eval(f"nn.{layer!r}")).keys() == vars(layer).keys()

@@ -17,6 +17,7 @@ import minigan as mg
 from minigan import nn
 from minigan.cli import main
 from minigan.gan.records import norms_of, read_norms
+from minigan.gan.run import load_trainer
 from minigan.report import page as page_of
 from minigan.report import walk
 
@@ -169,6 +170,33 @@ def test_a_page_that_would_be_too_large_is_refused(monkeypatch):
 def test_text_of_a_run_cannot_end_the_table():
     text = page_of({"system": "x", "step": 1, "run": "</script><b>"})
     assert text.count("</script>") == 2 and "&lt;/script&gt;&lt;b&gt;" in text
+
+
+def test_a_generator_that_does_not_fit_is_left_out(monkeypatch):
+    module = __import__("minigan.report.page", fromlist=["page"])
+    t = {"system": "x", "step": 1, "run": "r", "generator": {"floats": "A" * 50_000}}
+    assert "AAAA" in page_of(t)
+    monkeypatch.setattr(module, "LIMIT", len(page_of(t)) - 1)
+    assert "AAAA" not in page_of(t) and '"generator":null' in page_of(t)
+
+
+def test_between_the_points_of_the_grid(run, browser):
+    """The page's generator is the run's own, to 1e-4, and goes by quarters of a cell; without it, by whole cells."""
+    CliRunner().invoke(main, ["report", str(run / "wgan-gp"), "-o", str(run / "sweep.html")])
+    browser.open((run / "sweep.html").as_uri())
+    browser.js("sweep.at([3.25, 7.5])")
+    t = table(run / "sweep.html")
+    z = np.array([t["sweep"]["start"]], np.float32)
+    z[0, t["sweep"]["latents"]] = -2 + 3.25 / 2, -2 + 7.5 / 2
+    trainer, _ = load_trainer(str(run / "wgan-gp"))
+    image = np.array(browser.js("[...sweep.make().data]")).reshape(1, 32, 32)
+    np.testing.assert_allclose(image, trainer.sample(mg.Tensor(z))[0], rtol=0, atol=1e-4)
+    assert "made by the generator itself" in browser.js("document.getElementById('sweep-about').textContent")
+    (run / "grid.html").write_text(page_of({**t, "generator": None}))
+    browser.open((run / "grid.html").as_uri())
+    browser.js("document.getElementById('pad').focus()")
+    browser.key("ArrowRight")
+    assert "= 0.50, latent" in browser.js("document.getElementById('place').textContent")
 
 
 @pytest.mark.parametrize("width", [360, 1440])

@@ -373,3 +373,18 @@ class Exp(mg.Op):
 @right
 def quantity(x, alpha):
     return x.clamp(min=0) * alpha + x.clamp(max=0)
+
+
+@right
+class WithSpectralNorm(nn.Module):
+    """Its singular vectors follow the weights in training; the gradient takes them for constants."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.spectral_norm(nn.Linear(4, 3), generator=mg.Generator(0))
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+WithSpectralNorm_inputs = (np.linspace(-1, 1, 8).reshape(2, 4),)

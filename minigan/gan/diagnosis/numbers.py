@@ -53,13 +53,14 @@ def ranges(trace: Trace) -> Iterator[Finding]:
         if len(ends) != 1 or not (ends & RANGES.keys()):
             continue
         (end,) = ends
-        shape = calls[-1].output.shape[1:]
+        size = calls[-1].output[0].size  # its last layer may be followed by a reshape
         judged = [
             c
             for c in trace.of(Call)
             if trace.roles.get(c.network) == "critic" and not c.part and not c.rows.any() and c.inputs
         ]
-        reals = [c.inputs[0] for c in judged if c.inputs[0].shape[1:] == shape]
+        judged = [c for c in judged if c.inputs[0][0].size == size]
+        reals = [c.inputs[0] for c in judged]
         if not reals:
             continue
         low, high = RANGES[end]
@@ -71,8 +72,7 @@ def ranges(trace: Trace) -> Iterator[Finding]:
             evidence = (
                 f"reals lie in [{least:.3g}, {most:.3g}], {generator} ends in {end}, which gives [{low:g}, {high:g}]"
             )
-            place = next(c.place for c in judged if c.inputs[0].shape[1:] == shape)
-            yield Finding("data-range", evidence, place)
+            yield Finding("data-range", evidence, judged[0].place)
 
 
 def modes(trace: Trace) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 "use strict";
-// The page of a run: it draws what the table of numbers and pictures holds, and computes nothing of its own.
+// The page of a run: it draws what the table of numbers and pictures holds. Where the table holds the generator, it
+// runs it for the sweep of two latents.
 const T = JSON.parse(document.getElementById("data").textContent);
 const $ = id => document.getElementById(id);
 const COLOURS = ["#0b5fa5", "#b3500b", "#117a5d", "#7b3fa0", "#8a6d00", "#5b6770"];
@@ -141,10 +142,27 @@ function showJudge() {
 
 function showSweep() {
   const S = T.sweep;
-  if (!S) { $("sweep").hidden = true; return; }
-  $("sweep-about").textContent = `Latents ${S.latents[0]} and ${S.latents[1]}, the two that move the image most, from -2 to 2; the others stay as in sample 1. Move over the square, or use the arrow keys.`;
-  const sheet = new Image(), pad = $("pad"), context = pad.getContext("2d"), out = $("picture").getContext("2d");
-  let at = [S.side >> 1, S.side >> 1];
+  if (!S) { $("sweep").hidden = true; return null; }
+  const run = T.generator && Forward.load(T.generator), last = S.side - 1, [a, b] = S.latents;
+  $("sweep-about").textContent = `Latents ${a} and ${b}, the two that move the image most, from -2 to 2; the others stay as in sample 1. Move over the square, or use the arrow keys. ` +
+    (run ? "The image is made by the generator itself, in this page." : "The images were made beforehand: one for each cell.");
+  const sheet = new Image(), pad = $("pad"), context = pad.getContext("2d"), canvas = $("picture"), out = canvas.getContext("2d");
+  let at = [last / 2, last / 2]; // in cells, whole numbers where there is no generator
+  const value = k => -2 + 4 * k / last;
+  const make = () => { // the image at `at`
+    const z = Float32Array.from(S.start), [name] = T.generator.inputs.map(input => input.name);
+    [z[a], z[b]] = at.map(value);
+    return run({[name]: Forward.value(z, [1, z.length])})[0];
+  };
+  const paint = ({data, dims: [, channels, height, width]}) => {
+    const small = new OffscreenCanvas(width, height), context = small.getContext("2d"), image = context.createImageData(width, height);
+    for (let k = 0; k < width * height; k++) {
+      for (let c = 0; c < 3; c++) image.data[4 * k + c] = Math.round((Math.min(1, Math.max(-1, data[(channels > 1 ? c * width * height : 0) + k])) + 1) * 127.5);
+      image.data[4 * k + 3] = 255;
+    }
+    context.putImageData(image, 0, 0);
+    out.drawImage(small, 0, 0, canvas.width, canvas.height);
+  };
   const show = () => {
     const size = sheet.width / S.side, cell = pad.width / S.side;
     context.imageSmoothingEnabled = out.imageSmoothingEnabled = false;
@@ -152,17 +170,23 @@ function showSweep() {
     context.strokeStyle = "#ff9f1c";
     context.lineWidth = 3;
     context.strokeRect(at[0] * cell + 1, at[1] * cell + 1, cell - 2, cell - 2);
-    out.drawImage(sheet, at[0] * size, at[1] * size, size, size, 0, 0, 256, 256);
-    $("place").textContent = `latent ${S.latents[0]} = ${S.values[at[0]].toFixed(2)}, latent ${S.latents[1]} = ${S.values[at[1]].toFixed(2)}`;
+    if (run) paint(make());
+    else out.drawImage(sheet, at[0] * size, at[1] * size, size, size, 0, 0, canvas.width, canvas.height);
+    $("place").textContent = `latent ${a} = ${value(at[0]).toFixed(2)}, latent ${b} = ${value(at[1]).toFixed(2)}`;
   };
-  const clamp = v => Math.max(0, Math.min(S.side - 1, v));
-  pad.onpointermove = event => { const box = pad.getBoundingClientRect(); at = [clamp(Math.floor(S.side * (event.clientX - box.left) / box.width)), clamp(Math.floor(S.side * (event.clientY - box.top) / box.height))]; show(); };
+  const clamp = v => Math.max(0, Math.min(last, v));
+  pad.onpointermove = event => {
+    const box = pad.getBoundingClientRect(), cells = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height].map(v => S.side * v);
+    at = cells.map(v => clamp(run ? v - 0.5 : Math.floor(v)));
+    show();
+  };
   pad.onkeydown = event => {
-    const move = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}[event.key];
-    if (move) { at = [clamp(at[0] + move[0]), clamp(at[1] + move[1])]; show(); event.preventDefault(); }
+    const move = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}[event.key], step = run ? 0.25 : 1;
+    if (move) { at = [clamp(at[0] + step * move[0]), clamp(at[1] + step * move[1])]; show(); event.preventDefault(); }
   };
   sheet.onload = show;
   sheet.src = "data:image/png;base64," + S.picture;
+  return {make, at: place => { at = place; show(); }};
 }
 
 function showOptions() {
@@ -170,4 +194,5 @@ function showOptions() {
   $("table").replaceChildren(...Object.entries(T.options).map(([name, value]) => make("tr", {}, make("td", {}, name), make("td", {}, String(value)))));
 }
 
-for (const show of [showOptions, showTime, showWalk, showGradients, showWeights, showJudge, showSweep]) show();
+for (const show of [showOptions, showTime, showWalk, showGradients, showWeights, showJudge]) show();
+const sweep = showSweep(); // for tests

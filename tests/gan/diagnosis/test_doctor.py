@@ -224,3 +224,25 @@ def test_the_slopes_of_g_do_not_blur_those_of_d():
     trace.events += traced("D", real=np.full((4, 1), -0.25), fake=np.full((4, 1), 0.25))
     trace.events += traced("G", fake=np.full((4, 1), -125.0))
     assert not list(directions(trace))
+
+
+def test_the_range_of_a_generator_whose_output_is_reshaped():
+    """Its last layer is a tanh of vectors, which the step makes images of: reals in [0, 1] are still too narrow."""
+    generator = nn.Sequential(nn.Linear(4, 16), nn.Tanh())
+    critic = nn.Sequential(nn.Flatten(), nn.Linear(16, 1))
+    moves = {"g": optim.Adam(generator.parameters(), lr=1e-3), "d": optim.Adam(critic.parameters(), lr=1e-3)}
+    low = [0.0]
+
+    def step():
+        real = mg.tensor(np.random.default_rng(0).uniform(low[0], 1, (8, 1, 4, 4)).astype(np.float32))
+        fake = generator(mg.randn(8, 4)).reshape(-1, 1, 4, 4)
+        moves["d"].zero_grad()
+        (mg.functional.softplus(-critic(real)).mean() + mg.functional.softplus(critic(fake.detach())).mean()).backward()
+        moves["d"].step()
+        moves["g"].zero_grad()
+        mg.functional.softplus(-critic(fake)).mean().backward()
+        moves["g"].step()
+
+    assert "data-range" in diagnose(step).names
+    low[0] = -1.0
+    assert "data-range" not in diagnose(step).names
