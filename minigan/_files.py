@@ -17,6 +17,15 @@ KINDS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
 }
+MAY_PASS = {
+    *(errno.ENOSPC, errno.EDQUOT),  # a full disk, a full share of it
+    *(errno.EIO, errno.EROFS, errno.ENODEV, errno.ENXIO),  # a disk that fails, is read-only since, or was taken out
+    *(errno.ENOENT, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.ENOLCK),  # a network folder that went away
+    *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH, errno.ECONNRESET, errno.ECONNREFUSED),
+    *(errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.ENOMEM, errno.EMFILE, errno.ENFILE),  # a machine that has too much
+}
+"""Reasons why a disk refuses that may be gone in a while. Others stay until a person acts: no permission, no regular
+file, a file too large for its disk or for a limit."""
 SPACE = "free some space, or name another folder"
 FOLDER = "name a folder that exists and can be written"
 
@@ -31,7 +40,7 @@ def destination(path: str | os.PathLike) -> Path:
         mode = target.lstat().st_mode
     except FileNotFoundError:
         if not target.parent.is_dir():
-            raise _failure(path, "there is no such folder", FOLDER) from None
+            raise _failure(path, OSError(errno.ENOENT, "there is no such folder")) from None
         return target
     except OSError as error:
         raise _failure(path, error) from error
@@ -86,6 +95,11 @@ def append_line(path: str | os.PathLike, line: str) -> None:
         raise _failure(path, error) from error
 
 
+def may_pass(error: OSError) -> bool:
+    """Whether the reason of an error, of this module or of the system, may be gone in a while."""
+    return error.errno in MAY_PASS
+
+
 def parse_json(text: str | bytes) -> Any:
     """The value of a JSON text; ValueError for whatever is wrong with it, nesting without end too."""
     try:
@@ -106,7 +120,11 @@ def sync_folder(folder: Path) -> None:
 
 def _failure(path: str | os.PathLike, reason: OSError | str, way: str = "") -> OSError:
     """The error for what cannot be written; `way` is the way out, else it follows from the reason."""
+    number = None
     if isinstance(reason, OSError):
+        number = reason.errno
         way = SPACE if reason.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else FOLDER
         reason = reason.strerror or str(reason)
-    return OSError(f"cannot write {path}: {reason}; {way}")
+    error = OSError(f"cannot write {path}: {reason}; {way}")
+    error.errno = number
+    return error

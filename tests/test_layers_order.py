@@ -23,7 +23,17 @@ FLOORS = [
     *("gan.losses", "gan.penalties", "gan.steps", "gan.tricks", "gan.augment", "gan.stopping"),
     *("gan.theory", "gan.networks", "gan.metrics"),
     *("gan.options", "gan._state", "gan.players", "gan.parts", "gan.train", "gan.systems", "gan._dry_run"),
-    *("gan.records", "gan.restart", "gan._stopper", "gan.run", "parallel", "gan.latents"),
+    *(
+        "gan.records",
+        "gan.restart",
+        "gan._stopper",
+        "gan.status",
+        "gan.writing",
+        "gan.disk",
+        "gan.run",
+        "parallel",
+        "gan.latents",
+    ),
     *("gan.results", "gan.tables", "gan.toy", "gan.compare", "lab"),
     *("profiler", "export", "report", "watch", "testing", "gan.diagnosis", "learn", "bench", "docs", "cli"),
 ]
