@@ -95,6 +95,28 @@ def append_line(path: str | os.PathLike, line: str) -> None:
         raise _failure(path, error) from error
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of `atomic_write` that killed processes left in a folder, and of this one where the
+    disk refused to remove them."""
+    for path in folder.glob(".*.tmp"):
+        number = path.name.split(".")[-2]
+        if number.isdecimal() and (int(number) == os.getpid() or not runs(int(number))):
+            path.unlink(missing_ok=True)
+
+
+def runs(number: int) -> bool:
+    """Whether there is a process of that number which has not ended."""
+    try:
+        os.kill(number, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # another user's
+        return True
+    with suppress(OSError, IndexError):  # one that has ended, and was not waited for
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return True
+
+
 def may_pass(error: OSError) -> bool:
     """Whether the reason of an error, of this module or of the system, may be gone in a while."""
     return error.errno in MAY_PASS

@@ -35,7 +35,7 @@ FLOORS = [
         "gan.latents",
     ),
     *("gan.results", "gan.tables", "gan.toy", "gan.compare", "lab"),
-    *("profiler", "export", "report", "watch", "testing", "gan.diagnosis", "learn", "bench", "docs", "cli"),
+    *("profiler", "export", "report", "watch", "testing", "gan.diagnosis", "learn", "torture", "bench", "docs", "cli"),
 ]
 FACES = {"", "gan", "assets", "_doors", "_starting", "__main__"}
 """What may import from any floor, or imports nothing: the faces of the packages, data, old names, declarations for

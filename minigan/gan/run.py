@@ -23,7 +23,7 @@ from typing import Protocol
 import numpy as np
 
 from .. import checkpoint, data, viz
-from .._files import append_line, atomic_write
+from .._files import append_line, atomic_write, remove_leftovers
 from .._terminal import printable, progress_bar
 from ..backend import Generator, device
 from ..checkpoint import Checkpoint, CheckpointError
@@ -139,6 +139,7 @@ class Run:
                 f"{saved.path} is at step {saved.step}, beyond --steps {run.options.steps} (the total number of steps)"
             )
         checkpoint.settle(run.folder)
+        remove_leftovers(run.folder)
         for path in checkpoint.paths(run.folder):  # a run that goes back leaves its later checkpoints aside
             if checkpoint.step_of(path) > saved.step:
                 checkpoint.set_aside(path)

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
 
-from .._files import atomic_write, parse_json
+from .._files import atomic_write, parse_json, runs
 from ..checkpoint import STATUS, turn_of
 from .records import OPTIONS
 
@@ -60,7 +60,7 @@ class Status:
     @property
     def gone(self) -> bool:
         """Whether its process ended without a word, where that can be known."""
-        return self.here and not self.ended and not _runs(self.pid)
+        return self.here and not self.ended and not runs(self.pid)
 
     def silent(self) -> float:
         """Seconds since it was written: by the machine's own clock, or else by the wall clocks of both machines."""
@@ -111,16 +111,3 @@ def boot() -> str:
     with suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return ""
-
-
-def _runs(pid: int) -> bool:
-    """Whether there is a process of that number which has not ended."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # another user's
-        return True
-    with suppress(OSError, IndexError):  # one that ended, and was not waited for
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return True

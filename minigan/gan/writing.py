@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 
 from .. import data
-from .._files import append_line, atomic_write, may_pass
+from .._files import append_line, atomic_write, may_pass, remove_leftovers
 from .options import CommonOptions
 from .records import LOOKS, OPTIONS, lasting, read_looks, stats_of
 
@@ -68,7 +68,7 @@ class Writer:
             if not self._done(partial(self._put, *self.owed[0])):
                 return
             self.owed.popleft()
-        if self.checkpoint is None or self._done(self.checkpoint):
+        if (self.checkpoint is None or self._done(self.checkpoint)) and self._done(self._tidy):
             self.checkpoint, self.trouble, self.told = None, "", False
             lost = f"; {self.lost} pictures were too many to be kept" if self.lost else ""
             self.say(f"after {lasting(time.monotonic() - self.since)} the disk takes all again{lost}")
@@ -100,6 +100,9 @@ class Writer:
             self.trouble, self.next = str(error), time.monotonic() + RETRY
             return False
         return True
+
+    def _tidy(self) -> None:
+        remove_leftovers(self.folder)
 
     def _put(self, name: str, content: str | bytes) -> None:
         path = self.folder / name
