@@ -106,9 +106,36 @@ def _too_large(values: list) -> bool:
     return any(isinstance(v, int | float) and not isinstance(v, bool) and 1000 < abs(v) < 2**62 for v in flat)
 
 
-@line("op-calls", 100_000, "an op answers, or refuses in one line; its gradient likewise; its inputs are as before")
+@line(
+    "op-calls",
+    100_000,
+    "an op answers, or refuses in one line, in bounded memory; its gradient likewise; its inputs are as before",
+)
 def op_calls(folder: Path) -> Iterator[Case]:
     """Rows of the op table by turns. Numbers that only ask for very large arrays are left out."""
+    with _memory(3 << 30):
+        yield _op_calls()
+
+
+@contextmanager
+def _memory(more: int) -> Iterator[None]:
+    """At most so many bytes more than this process has now."""
+    import resource
+
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        yield
+        return
+    now = int(statm.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (now + more, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def _op_calls() -> Case:
     public = {**methods.PUBLIC, **{name: getattr(functional, name) for name in functional.__all__}}
     rows = [row for row in TABLE.values() if row.samples and _same(row, public.get(row.op))]
     require(len(rows) > len(TABLE) // 2, "the table's ops cannot be called by their public names")
@@ -140,7 +167,7 @@ def op_calls(folder: Path) -> Iterator[Case]:
         require(before == after, f"{row.name}({_text(inputs, settings)}): an input is another than before")
         return what
 
-    yield case
+    return case
 
 
 def _text(inputs: list, settings: dict) -> str:

@@ -8,7 +8,6 @@ import struct
 import subprocess
 import sys
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -18,32 +17,10 @@ from PIL import Image
 from minigan.data import archives
 from minigan.data.folder import FORMATS, decode
 from minigan.gan.toy import data as toydata
+from minigan.torture.files import npy, png, zip_of
 
 MIB = 1 << 20
 CLAIMED = 96 * MIB
-
-
-def png(width: int, height: int, raw: bytes, depth: int = 8, kind: int = 6) -> bytes:
-    """A PNG file of this claim whose pixels are `raw`, whatever their number."""
-    parts = {"IHDR": struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0), "IDAT": zlib.compress(raw)}
-    chunks = [(name.encode(), data) for name, data in (parts | {"IEND": b""}).items()]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks
-    )
-
-
-def zip_of(path, name: str, data: bytes, method: int, size: int | None = None) -> None:
-    """A zip of one entry, whose size is announced as `size`."""
-    with zipfile.ZipFile(path, "w", method) as archive:
-        archive.writestr(name, data)
-    if size is not None:
-        raw = path.read_bytes()
-        path.write_bytes(raw.replace(struct.pack("<I", len(data)), struct.pack("<I", size)))
-
-
-def npy(shape: object, dtype: str = "<f8", data: bytes = b"", fortran: bool = False) -> bytes:
-    header = f"{{'descr': {dtype!r}, 'fortran_order': {fortran}, 'shape': {shape}}}".ljust(117).encode() + b"\n"
-    return b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + data
 
 
 @pytest.fixture

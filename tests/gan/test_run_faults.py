@@ -168,8 +168,9 @@ def test_a_kill_between_the_two_renames_leaves_no_pending_file(tmp_path, monkeyp
     os.replace(path.with_suffix(".safetensors"), checkpoint._pending(path))
     (folder / "checkpoint-000001.safetensors").write_bytes(b"its JSON file was removed, then the process was killed")
     (folder / "checkpoint-best.safetensors").write_bytes(b"a user's own")
+    (folder / f".fakes000003.png.{2**22 + 1}.tmp").write_bytes(b"of a process that is no more")
     Run.resume(str(folder)).train()
-    names = {p.name for p in folder.iterdir() if "checkpoint" in p.name}
+    names = {p.name for p in folder.iterdir() if "checkpoint" in p.name or p.name.startswith(".")}
     assert names == {"checkpoint-000003.json", "checkpoint-000003.safetensors", "checkpoint-best.safetensors"}
 
 
