@@ -155,3 +155,21 @@ def test_a_large_image_of_few_bytes_is_refused_and_a_small_one_is_not():
     file = io.BytesIO()
     Image.new("1", (1000, 1000), 1).save(file, "PNG")
     assert decode(file.getvalue(), 8)[0].min() == 255
+
+
+def test_an_error_does_not_quote_a_whole_name(tmp_path):
+    """Of a member: up to 65,535 characters, which the library repeats in its own words."""
+    path = tmp_path / "long.npz"
+    name = "x" * 60_000
+    zip_of(path, f"{name}.npy", npy((2,), data=bytes(16)), zipfile.ZIP_STORED)
+    path.write_bytes(path.read_bytes().replace(b"PK\3\4", b"PK\3\5", 1))
+    for read in (lambda: list(archives.members(path, 1 << 20)), lambda: toydata.scatter(path)):
+        with pytest.raises(archives.ArchiveError) as told:
+            read()
+        assert len(str(told.value)) < 500
+    zip_of(path, f"{name}.npy", npy((2,), data=bytes(16)), zipfile.ZIP_STORED)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("b.npy", npy((2,), data=bytes(16)))
+    with pytest.raises(ValueError, match="keep one") as told:
+        toydata.scatter(path)
+    assert len(str(told.value)) < 500
