@@ -218,7 +218,7 @@ class _Capped(io.RawIOBase):
 def _judge_name(path: Path, name: str) -> None:
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if not parts or parts[0] == "/" or ".." in parts or PureWindowsPath(name).drive or "\0" in name:
-        raise ArchiveError(f"{path}: the name {name!r} leads out of the archive; the archive is not read")
+        raise ArchiveError(f"{path}: the name {name!r:.80} leads out of the archive; the archive is not read")
 
 
 def _judge_size(path: Path, size: int, count: int, most: int) -> None:

@@ -37,11 +37,12 @@ def _refused(newest: Path, before: checkpoint.Checkpoint) -> None:
         one_line(error, (CheckpointError,))
     else:
         require(False, "loaded without a word")
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as messages:
         warnings.simplefilter("always")
         taken = checkpoint.latest(newest.parent)
     require(
-        (taken.step == before.step and told) or not newest.exists(), "the one before it was not taken, with a warning"
+        (taken.step == before.step and messages) or not newest.exists(),
+        "the one before it was not taken, with a warning",
     )
     same = all(taken.arrays[name].tobytes() == array.tobytes() for name, array in before.arrays.items())
     require(same and taken.state == before.state, "another content than the checkpoint's before it")

@@ -111,15 +111,15 @@ def full_disk(folder: Path) -> Iterator[Case]:
             lasting = bool(rng.integers(5) == 0)
             number = int(rng.choice(REASONS + (LASTING if lasting else ())))
             disk = Disk(first, first + (10**9 if lasting else int(rng.integers(1, 60))), number)
-            told = ""
+            message = ""
             with disk.inside():
                 try:
                     Run.create(tiny(), run).train()
                 except OSError as error:
-                    told = one_line(error, (OSError,))
-            require(told or not lasting or first > after[-1], "a disk that refuses for good was not told")
-            require(not told or lasting or first <= after[0], f"a refusal that passes ended the run: {told}")
-            what = f"ended, then {go_on(run)}" if told else "survived"
+                    message = one_line(error, (OSError,))
+            require(message or not lasting or first > after[-1], "a disk that refuses for good was not told")
+            require(not message or lasting or first <= after[0], f"a refusal that passes ended the run: {message}")
+            what = f"ended, then {go_on(run)}" if message else "survived"
             compare(run, expected)
             shutil.rmtree(run)
             return what
@@ -155,8 +155,8 @@ def tmpfs(folder: Path) -> Iterator[Case]:
         def case(k, rng) -> str:
             if not here:
                 return f"{NOT_HERE}a file system of its own, which root may mount"
-            first, ballast = int(rng.integers(1, 9)), place / "ballast"
-            last = int(rng.integers(first + 1, 12))
+            first, ballast = int(rng.integers(1, 8)), place / "ballast"
+            last = int(rng.integers(first + 4, 12))  # a checkpoint comes between
 
             def act(step: int) -> None:
                 if step == first:

@@ -42,15 +42,15 @@ def threads(folder: Path) -> Iterator[Case]:
         options = options_for(name)
         dataset = data.load(options.data, size=options.size)
         dataset = replace(dataset, train=dataset.train[:: max(1, len(dataset.train) // 60)])
-        found: dict[str, str] = {}
+        digests: dict[str, str] = {}
         try:
             for number in THREADS:
                 load.set_num_threads(number)
                 for repeat in range(REPEATS):
-                    found.setdefault(digest(name, base, dataset), f"{number} threads, time {repeat + 1}")
+                    digests.setdefault(digest(name, base, dataset), f"{number} threads, time {repeat + 1}")
         finally:
             load.set_num_threads(before)
-        require(len(found) == 1, f"{name}, base {base}: other bits with {', '.join(list(found.values())[1:])}")
+        require(len(digests) == 1, f"{name}, base {base}: other bits with {', '.join(list(digests.values())[1:])}")
         return "the same bits"
 
     yield case

@@ -167,9 +167,9 @@ def resumes(folder: Path) -> Iterator[Case]:
         other.restore(taken.arrays, taken.state)
         while other.steps_done < MOST:
             other.step()
-        found = _state(other)
-        wrong = sorted(n for n in expected if found.get(n) != expected[n])
-        if wrong or found.keys() != expected.keys():
+        state = _state(other)
+        wrong = sorted(n for n in expected if state.get(n) != expected[n])
+        if wrong or state.keys() != expected.keys():
             raise Fault(f"{name}, {'captured' if capture else 'eager'}, from step {step}: other {', '.join(wrong[:4])}")
         return "captured" if capture else "eager"
 

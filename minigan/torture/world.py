@@ -67,9 +67,9 @@ def traces(folder: Path) -> dict:
 
 def compare(folder: Path, expected: dict) -> None:
     """Raises Fault unless the run's traces are the expected ones, and no leftover lies in its folder."""
-    found = traces(folder)
+    own = traces(folder)
     for what, value in expected.items():
-        require(found[what] == value, f"other {what} than a run without faults")
+        require(own[what] == value, f"other {what} than a run without faults")
     left = sorted(p.name for p in folder.iterdir() if p.name.startswith("."))
     require(not left, f"left behind: {', '.join(left[:5])}")
     half = [p.name for p in folder.glob("checkpoint-*.json") if not p.with_suffix(".safetensors").exists()]

@@ -14,7 +14,7 @@ STATM = Path("/proc/self/statm")
 pytestmark = pytest.mark.skipif(not STATM.exists(), reason="reads what a process holds from /proc")
 
 
-def held() -> tuple[int, int, float]:
+def holdings() -> tuple[int, int, float]:
     """(live tensors, open files, MiB of resident memory) of this process, with nothing collected."""
     tensors = sum(isinstance(thing, Tensor) for thing in gc.get_objects())
     return tensors, len(os.listdir("/proc/self/fd")), int(STATM.read_text().split()[1]) * PAGE / MB
@@ -28,10 +28,10 @@ def soak(capture: bool, warm_up: int, steps: int) -> tuple[int, int, float]:
     gc.collect()
     gc.disable()
     try:
-        before = held()
+        before = holdings()
         for _ in range(steps):
             trainer.step()
-        return tuple(b - a for a, b in zip(before, held(), strict=True))
+        return tuple(b - a for a, b in zip(before, holdings(), strict=True))
     finally:
         gc.enable()
 
