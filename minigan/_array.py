@@ -284,11 +284,11 @@ _constants: dict[tuple, Tensor] = {}
 def operand(kind: type[Tensor], value: ArrayLike, like: np.ndarray | None, op: str = "tensor") -> Tensor:
     """`value` as a `kind` (the class of Tensors). A number takes the device and the dtype of the array `like`, so that
     it does not promote float32; beside integers a float is float32. Raises TypeError, naming the op, for what is not
-    made of numbers."""
+    made of numbers, ValueError for a number that the dtype has not."""
     if like is None or not isinstance(value, (bool, int, float)):
         try:
             return kind(new_array(value))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise no_operand(op, error, value) from error
     key = value, type(value), like.dtype, type(like)
     if value and key in _constants:  # 0.0 and -0.0 are one key, but not one number
@@ -297,7 +297,11 @@ def operand(kind: type[Tensor], value: ArrayLike, like: np.ndarray | None, op: s
         dtype = like.dtype
     else:
         dtype = float32 if isinstance(value, float) else np.result_type(like.dtype, value)
-    constant = kind(on(like, np.asarray(value, dtype)))
+    try:
+        constant = kind(on(like, np.asarray(value, dtype)))
+    except OverflowError as error:
+        size = int(value).bit_length()
+        raise ValueError(f"{op}: a whole number of {size} bits is too large for {dtype}; take a smaller one") from error
     if value and len(_constants) < CONSTANTS:
         _constants[key] = constant
     return constant

@@ -17,6 +17,15 @@ KINDS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
 }
+MAY_PASS = {
+    *(errno.ENOSPC, errno.EDQUOT),  # a full disk, a full share of it
+    *(errno.EIO, errno.EROFS, errno.ENODEV, errno.ENXIO),  # a disk that fails, is read-only since, or was taken out
+    *(errno.ENOENT, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.ENOLCK),  # a network folder that went away
+    *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH, errno.ECONNRESET, errno.ECONNREFUSED),
+    *(errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.ENOMEM, errno.EMFILE, errno.ENFILE),  # a machine that has too much
+}
+"""Reasons why a disk refuses that may be gone in a while. Others stay until a person acts: no permission, no regular
+file, a file too large for its disk or for a limit."""
 SPACE = "free some space, or name another folder"
 FOLDER = "name a folder that exists and can be written"
 
@@ -31,7 +40,7 @@ def destination(path: str | os.PathLike) -> Path:
         mode = target.lstat().st_mode
     except FileNotFoundError:
         if not target.parent.is_dir():
-            raise _failure(path, "there is no such folder", FOLDER) from None
+            raise _failure(path, OSError(errno.ENOENT, "there is no such folder")) from None
         return target
     except OSError as error:
         raise _failure(path, error) from error
@@ -86,6 +95,33 @@ def append_line(path: str | os.PathLike, line: str) -> None:
         raise _failure(path, error) from error
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of `atomic_write` that killed processes left in a folder, and of this one where the
+    disk refused to remove them."""
+    for path in folder.glob(".*.tmp"):
+        number = path.name.split(".")[-2]
+        if number.isdecimal() and (int(number) == os.getpid() or not runs(int(number))):
+            path.unlink(missing_ok=True)
+
+
+def runs(number: int) -> bool:
+    """Whether there is a process of that number which has not ended."""
+    try:
+        os.kill(number, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # another user's
+        return True
+    with suppress(OSError, IndexError):  # one that has ended, and was not waited for
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return True
+
+
+def may_pass(error: OSError) -> bool:
+    """Whether the reason of an error, of this module or of the system, may be gone in a while."""
+    return error.errno in MAY_PASS
+
+
 def parse_json(text: str | bytes) -> Any:
     """The value of a JSON text; ValueError for whatever is wrong with it, nesting without end too."""
     try:
@@ -106,7 +142,11 @@ def sync_folder(folder: Path) -> None:
 
 def _failure(path: str | os.PathLike, reason: OSError | str, way: str = "") -> OSError:
     """The error for what cannot be written; `way` is the way out, else it follows from the reason."""
+    number = None
     if isinstance(reason, OSError):
+        number = reason.errno
         way = SPACE if reason.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else FOLDER
         reason = reason.strerror or str(reason)
-    return OSError(f"cannot write {path}: {reason}; {way}")
+    error = OSError(f"cannot write {path}: {reason}; {way}")
+    error.errno = number
+    return error

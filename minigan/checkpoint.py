@@ -34,6 +34,8 @@ import numpy as np
 from ._files import atomic_write, parse_json, sync_folder
 
 FORMAT = 1
+STATUS = "status.json"
+"""What a run does now: gan/status.py."""
 _NAME = re.compile(r"checkpoint-(\d{6,})\.json")
 
 
@@ -136,18 +138,29 @@ def latest(folder: str | os.PathLike) -> Checkpoint:
 def resolve(spec: str | os.PathLike, runs_root: str | os.PathLike = "runs") -> Checkpoint:
     """The checkpoint that `--resume SPEC` means: `latest`, a run folder, or a checkpoint file.
 
-    `latest` is the run folder in `runs_root` whose newest checkpoint was written last. A folder
-    stands for its newest whole checkpoint, a file for itself only.
+    `latest` is the run folder in `runs_root`, of those with a checkpoint, that was started or gone on with last; of
+    those that do not say (`turn_of`), the one whose newest checkpoint was written last. A folder stands for its newest
+    whole checkpoint, a file for itself only.
     """
     if str(spec) == "latest":
         runs = [checkpoints[0] for run in Path(runs_root).glob("*/") if (checkpoints := paths(run))]
         if not runs:
             raise CheckpointError(f"no run with a checkpoint in {runs_root}; name its folder")
-        return latest(max(runs, key=lambda path: (path.stat().st_mtime_ns, path)).parent)
+        return latest(max(runs, key=lambda path: (turn_of(path.parent), path.stat().st_mtime_ns, path)).parent)
     path = Path(spec)
     if not path.exists():
         raise CheckpointError(f"{path}: no such run folder or checkpoint file")
     return latest(path) if path.is_dir() else load(path)
+
+
+def turn_of(folder: Path) -> int:
+    """The number of a run among those beside it, in the order in which they were started or gone on with, by its
+    status.json: the wall clock, and so the times of files, may jump. 0 where it does not say."""
+    try:
+        turn = parse_json((folder / STATUS).read_text(encoding="utf-8"))["turn"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return 0
+    return turn if type(turn) is int and 0 < turn < 1 << 53 else 0
 
 
 def step_of(path: Path) -> int:

@@ -70,6 +70,11 @@ def save_grid(
     _save(path, to_picture(image_grid(images, columns, scale, padding)))
 
 
+def grid_png(images: np.ndarray, scale: int = 1) -> bytes:
+    """The PNG file that `save_grid` would write."""
+    return _encoded("PNG", to_picture(image_grid(images, scale=scale)))
+
+
 def save_grids(path: str | os.PathLike, grids: Mapping[str, np.ndarray], scale: int = 2) -> None:
     """Write grids one below the other, in the format of the ending: title -> images (rows, columns, C, H, W), floats in
     [-1, 1], or (rows, columns, H, W, C), uint8.
@@ -400,9 +405,13 @@ def picture_format(path: str | os.PathLike) -> str:
 
 
 def _save(path: str | os.PathLike, picture: Image) -> None:
-    kind, file = picture_format(path), io.BytesIO()
+    atomic_write(path, _encoded(picture_format(path), picture))
+
+
+def _encoded(kind: str, picture: Image) -> bytes:
+    file = io.BytesIO()
     picture.save(file, kind, **({"optimize": True} if kind == "PNG" else {"quality": 95}))
-    atomic_write(path, file.getvalue())
+    return file.getvalue()
 
 
 def _gif_frame(source: str | os.PathLike | np.ndarray, caption: str, width: int) -> Image:

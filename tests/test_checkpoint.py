@@ -1,6 +1,5 @@
 """A checkpoint is whole or it is refused: round trips, every flipped bit, every crash point."""
 
-import contextlib
 import errno
 import io
 import json
@@ -20,6 +19,7 @@ from hypothesis import strategies as st
 from minigan import checkpoint
 from minigan._files import atomic_write
 from minigan.checkpoint import CheckpointError, latest, load, resolve, save
+from minigan.torture.stops import at_call
 
 DTYPES = ["?", "u1", "i4", "i8", "f2", "f4", "f8", ">f4"]
 
@@ -274,28 +274,6 @@ def test_resolve_says_what_is_missing(tmp_path, monkeypatch, spec, message):
 
 
 # Crashes and full disks
-
-
-@contextlib.contextmanager
-def at_call(number: int, act):
-    """Call `act` instead of the `number`-th system call that changes or flushes a file.
-
-    Yields the list of calls made, which tells whether the point was reached.
-    """
-    calls = []
-    originals = {name: getattr(os, name) for name in ("fsync", "replace", "unlink")}
-
-    def watched(name):
-        def call(*args, **kwargs):
-            calls.append(name)
-            return act() if len(calls) == number else originals[name](*args, **kwargs)
-
-        return call
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name in originals:
-            patch.setattr(os, name, watched(name))
-        yield calls
 
 
 def crash_while(act, number: int) -> bool:

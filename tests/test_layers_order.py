@@ -35,9 +35,20 @@ FLOORS = [
     *("gan.losses", "gan.penalties", "gan.steps", "gan.tricks", "gan.augment", "gan.stopping"),
     *("gan.theory", "gan.networks", "gan.metrics"),
     *("gan.options", "gan._state", "gan.players", "gan.parts", "gan.train", "gan.systems", "gan._dry_run"),
-    *("gan.records", "gan.bands", "gan.restart", "gan._stopper", "gan.run", "parallel", "gan.latents"),
+    *(
+        "gan.records",
+        "gan.bands",
+        "gan.restart",
+        "gan._stopper",
+        "gan.status",
+        "gan.writing",
+        "gan.disk",
+        "gan.run",
+        "parallel",
+        "gan.latents",
+    ),
     *("gan.results", "gan.tables", "gan.toy", "gan.compare", "lab"),
-    *("profiler", "export", "report", "watch", "testing", "gan.diagnosis", "learn", "bench", "docs", "cli"),
+    *("profiler", "export", "report", "watch", "testing", "gan.diagnosis", "learn", "torture", "bench", "docs", "cli"),
 ]
 FACES = {"", "gan", "assets", "_doors", "_starting", "__main__"}
 """What may import from any floor, or imports nothing: the faces of the packages, data, old names, declarations for

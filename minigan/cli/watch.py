@@ -42,8 +42,9 @@ def watch(run, every, once, pictures) -> dict:
     folder = run_folder(run)
     once = once or not sys.stdout.isatty()
     way = graphics() if pictures == "auto" else pictures
+    now = None
     while True:
-        now = snapshot(folder)
+        now = snapshot(folder, now)
         size = shutil.get_terminal_size((100, 40))
         click.echo(("" if once else CLEAR) + screen(now, size.columns, size.lines, way), nl=False)
         if once or now.ended:

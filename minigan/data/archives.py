@@ -26,6 +26,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from .._terminal import printable
+
 MOST_MEMBERS = 100_000
 MOST_ARRAYS = 512 << 20  # bytes of all arrays of an .npz file
 LONGEST_HEADER = 1 << 17  # of an .npy file that is read
@@ -50,10 +52,15 @@ def contents(path: Path, most: int) -> bytes:
             raw.seek(0)
             data = (gzip.GzipFile(fileobj=raw) if is_gzip else raw).read(most + 1)
     except DAMAGE as error:
-        raise ArchiveError(f"{path} is damaged: {error}") from error
+        raise ArchiveError(f"{path} is damaged: {_reason(error)}") from error
     if len(data) > most:
         raise ArchiveError(f"{path} holds more than the {most:,} bytes expected at most; it is not decompressed")
     return data
+
+
+def _reason(error: Exception) -> str:
+    """What a library says, which may quote a whole header, in a part of a line."""
+    return printable(error)[:200]
 
 
 def check_digest(what: object, data: bytes | memoryview, expected: str, algorithm: str = "sha256") -> None:
@@ -101,7 +108,7 @@ def members(path: Path, most: int) -> Iterator[tuple[str, bytes]]:
     except ArchiveError:
         raise
     except DAMAGE as error:
-        raise ArchiveError(f"{path} is damaged or no archive: {error}") from error
+        raise ArchiveError(f"{path} is damaged or no archive: {_reason(error)}") from error
 
 
 def _of_zip(path: Path, most: int) -> Iterator[tuple[str, bytes]]:
@@ -111,7 +118,7 @@ def _of_zip(path: Path, most: int) -> Iterator[tuple[str, bytes]]:
         for entry in entries:
             _judge_name(path, entry.orig_filename)
             if stat.S_ISLNK(entry.external_attr >> 16):
-                raise ArchiveError(f"{path}: {entry.filename!r} is a link; the archive is not read")
+                raise ArchiveError(f"{path}: {entry.filename!r:.80} is a link; the archive is not read")
         for entry in entries:
             if not entry.is_dir():
                 yield entry.filename, bytes(_entry(path, archive, entry))
@@ -121,13 +128,15 @@ def _entry(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> byte
     """The bytes of one entry, a chunk at a time: a size that lies costs no memory."""
     if entry.compress_type not in PACKED:  # a chunk of bzip2 can hold a gigabyte
         method = entry.compress_type
-        raise ArchiveError(f"{path}: {entry.filename!r} is packed by method {method}; only deflate and lzma are read")
+        raise ArchiveError(
+            f"{path}: {entry.filename!r:.80} is packed by method {method}; only deflate and lzma are read"
+        )
     data = bytearray()
     with archive.open(entry) as file:
         while chunk := file.read(min(CHUNK, entry.file_size + 1 - len(data))):
             data += chunk
     if len(data) != entry.file_size:
-        raise ArchiveError(f"{path}: {entry.filename!r} holds {len(data):,} bytes, not {entry.file_size:,}")
+        raise ArchiveError(f"{path}: {entry.filename!r:.80} holds {len(data):,} bytes, not {entry.file_size:,}")
     return data
 
 
@@ -145,12 +154,12 @@ def arrays(path: Path, most: int = MOST_ARRAYS) -> dict[str, np.ndarray]:
             for entry in entries:
                 name = entry.filename.removesuffix(".npy")
                 if name == entry.filename or name in content or set(name) & set("/\\"):
-                    raise ArchiveError(f"{path}: its member {entry.filename!r} is no array that np.savez writes")
+                    raise ArchiveError(f"{path}: its member {entry.filename!r:.80} is no array that np.savez writes")
                 content[name] = _array(f"{path}: its array {name!r}", _entry(path, archive, entry))
     except ArchiveError:
         raise
     except DAMAGE as error:
-        raise ArchiveError(f"{path} is damaged or not an .npz file of plain arrays: {error}") from error
+        raise ArchiveError(f"{path} is damaged or not an .npz file of plain arrays: {_reason(error)}") from error
     return content
 
 
@@ -162,7 +171,7 @@ def _array(what: str, data: bytearray) -> np.ndarray:
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(file)
     except Exception as error:  # the header is Python text, and a hostile one can raise anything
-        raise ArchiveError(f"{what} has no header of an .npy file: {error}") from error
+        raise ArchiveError(f"{what} has no header of an .npy file: {_reason(error)}") from error
     if dtype.kind not in "biufSU" or dtype.itemsize == 0:
         raise ArchiveError(f"{what} is of dtype {dtype}; only plain arrays of numbers and text are read, never pickles")
     left = len(data) - file.tell()
@@ -186,7 +195,7 @@ def _of_tar(path: Path, most: int) -> Iterator[tuple[str, bytes]]:
                 if entry.isdir():
                     continue
                 if not entry.isreg():
-                    raise ArchiveError(f"{path}: {entry.name!r} is a link or a device; the archive is not read")
+                    raise ArchiveError(f"{path}: {entry.name!r:.80} is a link or a device; the archive is not read")
                 file = archive.extractfile(entry)
                 assert file is not None  # of a regular file it never is
                 yield entry.name, file.read()
@@ -209,7 +218,7 @@ class _Capped(io.RawIOBase):
 def _judge_name(path: Path, name: str) -> None:
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if not parts or parts[0] == "/" or ".." in parts or PureWindowsPath(name).drive or "\0" in name:
-        raise ArchiveError(f"{path}: the name {name!r} leads out of the archive; the archive is not read")
+        raise ArchiveError(f"{path}: the name {name!r:.80} leads out of the archive; the archive is not read")
 
 
 def _judge_size(path: Path, size: int, count: int, most: int) -> None:
@@ -275,5 +284,5 @@ def cifar_batch(what: object, data: bytes) -> tuple[np.ndarray, np.ndarray]:
         if len(labels) != len(images) or (labels.size and not 0 <= labels.min() <= labels.max() <= 9):
             raise ValueError(f"{len(labels)} labels for {len(images)} images")
     except Exception as error:  # a hostile pickle can raise anything
-        raise ArchiveError(f"{what} is not a batch of CIFAR-10: {error}") from error
+        raise ArchiveError(f"{what} is not a batch of CIFAR-10: {_reason(error)}") from error
     return np.ascontiguousarray(images.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)), labels

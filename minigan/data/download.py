@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
-from .._terminal import printable
+from .._terminal import printable, progress_bar
 
 CHUNK = 1 << 16
 LOWEST_RATE = 64  # bytes a second over `timeout` seconds; slower counts as stalled
@@ -176,14 +176,12 @@ def _store(
     response: http.client.HTTPResponse, part: Path, offset: int, total: int | None, most: int, timeout: float
 ) -> None:
     """Write the body at `offset`. Raises _Again when it ends early or crawls, _Never when it is too long."""
-    from tqdm import tqdm
-
     since, received = time.monotonic(), 0
     name = part.name.removeprefix(".").removesuffix(".part")
     hidden = not sys.stderr.isatty()
     with (
         open(part, "ab" if offset else "wb") as file,
-        tqdm(desc=name, total=total, initial=offset, unit="B", unit_scale=True, disable=hidden) as bar,
+        progress_bar(desc=name, total=total, initial=offset, unit="B", unit_scale=True, disable=hidden) as bar,
     ):
         while chunk := _received(response):
             offset += len(chunk)

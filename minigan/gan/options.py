@@ -63,6 +63,7 @@ class CommonOptions:
     parts: int = option(
         1, "Parts of a batch whose gradients are computed apart and added in order; ranks share them.", RUN, 1, 4096
     )
+    keep: int = option(3, "Newest checkpoints that stay, also with --resume; 0 for all.", RUN, 0, MANY)
     seed: int = option(0, "The same seed gives the same run, bit for bit.", RUN, 0, 2**64 - 1)
     device: str = option("cpu", "Where to compute.", RUN, choices=DEVICES)
     capture: bool = option(True, "Replay recorded steps, or run them op by op.", RUN)

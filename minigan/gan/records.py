@@ -88,8 +88,9 @@ def _lines(path: Path) -> list[str]:
 
 
 def run_folder(spec: str | os.PathLike, root: str | os.PathLike = "runs") -> Path:
-    """The run folder that `spec` means: itself, or `latest`, the one in `root` that was written to last. It may have no
-    checkpoint yet. Raises ValueError where there is none."""
+    """The run folder that `spec` means: itself, or `latest`, the one in `root` that was started or gone on with last,
+    or, of those that do not say, written to last. It may have no checkpoint yet. Raises ValueError where there is
+    none."""
     if str(spec) != "latest":
         folder = Path(spec)
         if not (folder / OPTIONS).is_file():
@@ -98,7 +99,7 @@ def run_folder(spec: str | os.PathLike, root: str | os.PathLike = "runs") -> Pat
     folders = [path.parent for path in Path(root).glob(f"*/{OPTIONS}")]
     if not folders:
         raise ValueError(f"no run in {root}; name its folder")
-    return max(folders, key=lambda folder: max(path.stat().st_mtime for path in folder.iterdir()))
+    return max(folders, key=lambda f: (checkpoint.turn_of(f), max(path.stat().st_mtime for path in f.iterdir())))
 
 
 @dataclass(frozen=True)
@@ -166,3 +167,10 @@ def metrics_of(folder: Path) -> dict[str, float]:
 def is_number(value: object) -> bool:
     """Whether a value of JSON is a finite number."""
     return type(value) in (int, float) and abs(value) < 1e300
+
+
+def lasting(seconds: float) -> str:
+    """A time in words."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -2,17 +2,20 @@
 
 runs/00000-wgan-gp-digits/   training_options.json   log.txt   stats.jsonl (a row a tick)   reals.png
     fakes_init.png fakes000100.png fakes000250.png ...  the same latents through the averaged generator, by step
-    checkpoint-000250.safetensors .json ...   the newest three (minigan/checkpoint.py)
+    checkpoint-000250.safetensors .json ...   the newest `keep` (minigan/checkpoint.py)
+    status.json   how it stands now (status.py)
     training.gif  curves.png  metric-classifier.jsonl
+
+What the disk refuses for a while is written later (writing.py).
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Protocol
@@ -20,21 +23,24 @@ from typing import Protocol
 import numpy as np
 
 from .. import checkpoint, data, viz
-from .._files import append_line, atomic_write
-from .._terminal import printable
+from .._files import append_line, atomic_write, remove_leftovers
+from .._terminal import printable, progress_bar
 from ..backend import Generator, device
 from ..checkpoint import Checkpoint, CheckpointError
 from . import bands
 from ._stopper import Stopper
+from .disk import forecast, free, size
 from .metrics.classifier import prepared
 from .metrics.judging import Observation
 from .options import CommonOptions
 from .parts import RankFailure
-from .records import LOOKS, TICK, RunFolder, list_runs, norms_of, read_looks, read_stats, stats_of
+from .records import LOOKS, TICK, RunFolder, list_runs, norms_of, read_stats
 from .restart import clock, dataset_of, load_generator, load_trainer, options_of, restore, with_place
+from .status import Heartbeat
 from .stopping import is_time
 from .systems.table import trainer_for
 from .train import METRIC_STREAM, SAMPLE_STREAM, Stopped, Trainer, TrainingError
+from .writing import LOG, STATS_DAMAGED, WAIT, Writer, new_folder, settle_looks, settle_stats
 
 __all__ = [
     "SAMPLE_STREAM",
@@ -51,7 +57,7 @@ BAR = "{n_fmt}/{total_fmt}{postfix} |{bar:10}| {elapsed}<{remaining}, {rate_fmt}
 """The bar of a run: a narrow terminal cuts it at its end, and shows the losses."""
 ENOUGH = 1 << 10
 """Where a stop rule ends a run, in the place of a signal."""
-FIRST, SNAP, KEEP, PREVIEWS, METRIC_SAMPLES = 100, 250, 3, 64, 5000
+FIRST, SNAP, PREVIEWS, METRIC_SAMPLES = 100, 250, 64, 5000
 
 
 class Listener(Protocol):
@@ -96,6 +102,9 @@ class Run:
         self.patience = getattr(options, "stop_when", 0)
         self.looks: list[float] = []
         self.done = False
+        self.writer = Writer(folder, self.say)
+        self.heart: Heartbeat | None = None
+        self.phase, self.saved = "starting", 0 if saved is None else saved.step
 
     @classmethod
     def create(
@@ -105,7 +114,7 @@ class Run:
         something."""
         options = replace(options, data=data.absolute(options.data))
         run = cls(Path(), options)  # what cannot be built must leave no folder behind
-        run.folder = _new_folder(options, out, Path(root))
+        run.folder = run.writer.folder = new_folder(options, out, Path(root))
         run._write_json("training_options.json", asdict(options))
         return run
 
@@ -116,61 +125,58 @@ class Run:
         root: str | os.PathLike = "runs",
         steps: int | None = None,
         place: str | os.PathLike | None = None,
+        keep: int | None = None,
     ) -> Run:
         """The run that `spec` (latest, a folder or a checkpoint file) names, at its newest whole checkpoint.
 
-        steps: a new total number of generator steps; the other options are the run's own. place: where the run's folder
-        of images lies now. Raises CheckpointError, ValueError.
+        steps: a new total number of generator steps; keep: a new number of checkpoints that stay; the other options are
+        the run's own. place: where the run's folder of images lies now. Raises CheckpointError, ValueError.
         """
         saved = checkpoint.resolve(spec, root)
-        options = with_place(options_of(saved), place)
-        run = cls(saved.path.parent, options if steps is None else replace(options, steps=steps), saved)
+        changes = {name: value for name, value in (("steps", steps), ("keep", keep)) if value is not None}
+        run = cls(saved.path.parent, replace(with_place(options_of(saved), place), **changes), saved)
         if run.options.steps < saved.step:
             raise ValueError(
                 f"{saved.path} is at step {saved.step}, beyond --steps {run.options.steps} (the total number of steps)"
             )
         checkpoint.settle(run.folder)
+        remove_leftovers(run.folder)
         for path in checkpoint.paths(run.folder):  # a run that goes back leaves its later checkpoints aside
             if checkpoint.step_of(path) > saved.step:
                 checkpoint.set_aside(path)
         run._write_json("training_options.json", asdict(run.options))
-        run._settle_stats(saved.step)
-        run._settle_looks(saved.step)
+        run._settle_rows(saved.step)
         return run
 
     def _repr_html_(self) -> str:
         return RunFolder(self.folder)._repr_html_()
 
-    def _settle_stats(self, step: int) -> None:
-        """Keep the rows of stats.jsonl up to where the run goes on: later ones come again."""
-        path = self.folder / "stats.jsonl"
-        rows, strange = stats_of(path)
+    def _settle_rows(self, step: int) -> None:
+        """Take up the rows of stats.jsonl and of the looks up to where the run goes on: later ones come again."""
+        strange = settle_stats(self.folder, step)
         if strange:
-            aside = path.with_name("stats-damaged.jsonl")
-            os.replace(path, aside)
-            self.say(f"lines {', '.join(map(str, strange[:9]))} of stats.jsonl are no rows of a run; see {aside}")
-        before = [row for row in rows if row["step"] <= step]
-        if strange or len(before) < len(rows):
-            atomic_write(path, "".join(json.dumps(row) + "\n" for row in before))
-
-    def _settle_looks(self, step: int) -> None:
-        """Take up the looks at the held-out distance up to where the run goes on."""
+            lines = ", ".join(map(str, strange[:9]))
+            self.say(f"lines {lines} of stats.jsonl are no rows of a run; see {self.folder / STATS_DAMAGED}")
         if self.patience:
-            rows = [row for row in read_looks(self.folder) if row["step"] <= step]
-            atomic_write(self.folder / LOOKS, "".join(json.dumps(row) + "\n" for row in rows))
-            self.looks = [row["frechet"] for row in rows]
+            self.looks = settle_looks(self.folder, step)
             self.done = is_time(self.looks, self.patience)
 
     def train(self) -> dict:
         """Train to options.steps and close the run; returns the final figures. Raises Stopped after SIGINT or SIGTERM,
-        TrainingError."""
+        TrainingError, OSError where the disk refuses and will not change its mind, or has not in time."""
         try:
-            return self._train()
+            figures = self._train()
+            self._beat("done")
+            return figures
         except BrokenPipeError:  # who read the lines has gone; nothing is amiss with the run
             raise
         except OSError as error:
+            self._beat("failed", str(error))
             if checkpoint.paths(self.folder):
                 raise OSError(f"{error}; then go on with: minigan train --resume {self.folder}") from error
+            raise
+        except BaseException as error:
+            self._beat("stopped" if isinstance(error, Stopped | KeyboardInterrupt) else "failed", str(error))
             raise
         finally:
             for listener in self.listeners:
@@ -181,11 +187,11 @@ class Run:
             try:
                 number = self._steps()
             except RankFailure as error:
-                self._save()
+                self._save_now()
                 where = f"saved at step {self.trainer.steps_done}; go on with: minigan train --resume {self.folder}"
                 raise TrainingError(f"{error}; {where}") from error
             if number not in (None, ENOUGH):
-                self._save()
+                self._save_now()
                 self.say(f"stopped at step {self.trainer.steps_done}; go on with: minigan train --resume {self.folder}")
                 raise Stopped(number)
             return self._close()
@@ -200,10 +206,19 @@ class Run:
             number = trainer.parts.stop(ENOUGH if self.done else stopper.number)
             while trainer.steps_done < self.options.steps and number is None:
                 self.rows.append(trainer.step())
+                self.writer.patient = True
                 self.seconds = time.monotonic() - start
                 self._tick()
+                self._beat("training")
                 number = trainer.parts.stop(ENOUGH if self.done else stopper.number)
         return number
+
+    def _beat(self, phase: str, trouble: str = "") -> None:
+        """Say in status.json how the run stands."""
+        if self.heart is None:
+            self.heart = Heartbeat(self.folder)
+        step, steps = self.trainer.steps_done, self.options.steps
+        self.heart.beat(phase, trouble or self.writer.trouble, step, steps, self.seconds, self.saved)
 
     def say(self, text: str) -> None:
         """A line for the terminal and log.txt."""
@@ -212,12 +227,10 @@ class Run:
             self.bar.write(text)
         else:
             print(text, flush=True)
-        append_line(self.folder / "log.txt", text)
+        self.writer.write(LOG, text)
 
     def _progress(self):
-        from tqdm import tqdm
-
-        self.bar = tqdm(
+        self.bar = progress_bar(
             total=self.options.steps,
             initial=self.trainer.steps_done,
             unit="step",
@@ -230,31 +243,47 @@ class Run:
 
     def _open(self) -> None:
         options = self.options
+        self._beat("starting")
         sizes = " and ".join(f"{name} {_count(module):,}" for name, module in self.trainer.trained().items())
         self.say(
             f"{options.system} on {options.data}: {sizes} parameters,"
             f" steps {self.trainer.steps_done} to {options.steps}, in {self.folder}"
         )
         notes = self.dataset.notes
-        for note in data.shown(notes, where=f"in {self.folder / 'log.txt'}"):
+        for note in data.shown(notes, where=f"in {self.folder / LOG}"):
             self.say(note)
         for note in notes[10:]:
-            append_line(self.folder / "log.txt", note)
+            self.writer.write(LOG, note)
         if self.trainer.steps_done >= options.steps:
             self.say("no step is left to train")
+        else:
+            self._foretell()
         if not (self.folder / "fakes_init.png").exists():
             reals = prepared(self.dataset, self.dataset.train[:PREVIEWS], self.options.size)
             viz.save_grid(self.folder / "reals.png", reals, scale=2)
             self._save_fakes("fakes_init.png")
+
+    def _foretell(self) -> None:
+        """How much will be written, before anything large is."""
+        steps, (height, width, channels) = self.options.steps, self.dataset.info.shape
+        side = max(self.options.size, height, width)
+        snaps = steps // SNAP + 2
+        sheet, stay = (PREVIEWS, side, side, channels), min(self.options.keep or snaps, snaps)
+        most, words = forecast(self.trainer, sheet, snaps + 2, steps // TICK + 1, stay)
+        line, room = f"the folder will hold {size(most)} at most: {words}, curves, an animation", free(self.folder)
+        if room is not None and room < most:
+            line += f". That is more than the {size(room)} free there: free some, or take fewer --steps or --keep 1"
+        self.say(line)
 
     def preview(self, count: int = PREVIEWS) -> np.ndarray:
         """Images (count, C, H, W) for the same inputs every time."""
         return self._sampler().preview(count)
 
     def _save_fakes(self, name: str) -> None:
-        viz.save_grid(self.folder / name, self.preview(), scale=2)
-        for listener in self.listeners:
-            listener.samples(self.trainer.steps_done, self.folder / name)
+        self.writer.write(name, viz.grid_png(self.preview(), scale=2))
+        if not self.writer.trouble:
+            for listener in self.listeners:
+                listener.samples(self.trainer.steps_done, self.folder / name)
 
     def _sampler(self) -> Trainer:
         """The trainer that draws pictures and is judged: the simulator would take minutes for it."""
@@ -280,6 +309,7 @@ class Run:
             self._snapshot()
         elif step == FIRST:
             self._save_fakes(f"fakes{step:06d}.png")
+        self.writer.settle()
 
     def _log(self) -> None:
         names = dict.fromkeys(k for row in self.rows for k in row)  # a lazy penalty is not in every step
@@ -289,7 +319,7 @@ class Run:
             "seconds": round(self.seconds, 3),
             **{k: round(v, 6) for k, v in mean.items()},
         }
-        append_line(self.folder / "stats.jsonl", json.dumps(row))
+        self.writer.write("stats.jsonl", json.dumps(row))
         for listener in self.listeners:
             listener.row(row)
         figures = "  ".join(f"{k} {v:.4g}" for k, v in mean.items())
@@ -297,12 +327,12 @@ class Run:
         if self.bar.disable:  # on a terminal the progress bar says it
             self.say(line)
         else:
-            append_line(self.folder / "log.txt", line)
+            self.writer.write(LOG, line)
 
     def _snapshot(self) -> None:
         step = self.trainer.steps_done
         self._save_fakes(f"fakes{step:06d}.png")
-        append_line(self.folder / "norms.jsonl", json.dumps({"step": step, **norms_of(self.trainer.networks())}))
+        self.writer.write("norms.jsonl", json.dumps({"step": step, **norms_of(self.trainer.networks())}))
         if self.patience:
             self._look()
         self._save()
@@ -310,7 +340,7 @@ class Run:
     def _look(self) -> None:
         """A row of held_out.jsonl; whether to stop."""
         step, row = self.trainer.steps_done, self._sampler().look()
-        append_line(self.folder / LOOKS, json.dumps({"step": step, **row}))
+        self.writer.write(LOOKS, json.dumps({"step": step, **row}))
         self.looks.append(row["frechet"])
         self.say(f"held-out distance {row['frechet']:.2f}; nearer to a training image {row['memorised']:.1%}")
         self.done = is_time(self.looks, self.patience)
@@ -318,22 +348,43 @@ class Run:
             self.say(f"stopping: no smaller held-out distance in {self.patience} looks")
 
     def _save(self) -> None:
+        """A checkpoint, and those before it that are too many gone. Where the disk refuses, later."""
+        self.writer.save(self._write_checkpoint)
+
+    def _save_now(self) -> None:
+        """The same, with all that is owed. Raises OSError where the disk refuses."""
+        self._save()
+        self.writer.require()
+
+    def _write_checkpoint(self) -> None:
         arrays, state = self.trainer.state()
         state = {**state, "seconds": self.seconds, "data_digest": self.digest, "tick": self.rows}
         checkpoint.save(self.folder, self.trainer.steps_done, arrays, state)
-        for old in checkpoint.paths(self.folder)[KEEP:]:
+        self.saved = self.trainer.steps_done
+        for old in checkpoint.paths(self.folder)[self.options.keep :] if self.options.keep else ():
             old.unlink()
             old.with_suffix(".safetensors").unlink(missing_ok=True)
 
+    def _patiently(self, act: Callable[[], object]) -> None:
+        """Do what writes into the folder, with all that is owed; the disk is waited for. Raises OSError in the end."""
+        self.writer.save(act)
+        self.writer.require(WAIT)
+
+    def _draw_curves(self, stats: list[dict]) -> None:
+        title = f"{self.options.system} on {self.options.data}"
+        normal = {key: (band.steps, band.low, band.high) for key, band in bands.of(self.options)[0].items()}
+        viz.plot_curves(self.folder / "curves.png", stats, self.trainer.formulas(), title, bands=normal)
+
     def _close(self) -> dict:
+        self.writer.patient = True
+        self._beat("judging")
         if not checkpoint.paths(self.folder):
             self._snapshot()
+        self.writer.require(WAIT)
         stats = read_stats(self.folder)
         if stats:
-            title = f"{self.options.system} on {self.options.data}"
-            normal = {key: (band.steps, band.low, band.high) for key, band in bands.of(self.options)[0].items()}
-            viz.plot_curves(self.folder / "curves.png", stats, self.trainer.formulas(), title, bands=normal)
-        viz.save_gif(self.folder / "training.gif", viz.run_frames(self.folder))
+            self._patiently(lambda: self._draw_curves(stats))
+        self._patiently(lambda: viz.save_gif(self.folder / "training.gif", viz.run_frames(self.folder)))
         figures = {"run": str(self.folder), "steps": self.trainer.steps_done, "seconds": round(self.seconds, 1)}
         for line in bands.verdict(self.options, stats):
             self.say(line)
@@ -345,7 +396,7 @@ class Run:
         except ValueError as error:
             self.say(f"{ending}; samples not scored: {error}")
             return figures
-        append_metric(self.folder, self.trainer.steps_done, observation)
+        self._patiently(lambda: append_metric(self.folder, self.trainer.steps_done, observation))
         for listener in self.listeners:
             listener.figures(self.trainer.steps_done, observation.figures)
         self.say(f"{ending}: {observation.lines[0]}")
@@ -365,24 +416,6 @@ class Run:
 def append_metric(folder: Path, step: int, observation: Observation) -> None:
     """A row of metric-classifier.jsonl."""
     append_line(folder / "metric-classifier.jsonl", json.dumps({"step": step, "results": observation.figures}))
-
-
-def _new_folder(options: CommonOptions, out: str | os.PathLike | None, root: Path) -> Path:
-    if out is not None:
-        folder = Path(out)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise ValueError(f"{folder} already holds something; name a new folder, or go on with --resume {folder}")
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-    root.mkdir(parents=True, exist_ok=True)
-    while True:
-        numbers = [int(m[1]) for p in root.iterdir() if (m := re.match(r"(\d{5})-", p.name))]
-        folder = root / f"{max(numbers, default=-1) + 1:05d}-{options.system}-{data.slug(options.data)}"
-        try:
-            folder.mkdir()
-        except FileExistsError:  # another process took the number
-            continue
-        return folder
 
 
 def _count(module) -> int:

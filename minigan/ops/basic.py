@@ -151,6 +151,8 @@ class Elementwise(Op):
     def forward(self, a, b=None):
         if b is None:
             return self.ufunc(a)
+        if self.ufunc.nin == 1:  # NumPy would write the result into b
+            raise TypeError("takes 1 argument, got 2")
         return self.ufunc(a, b) if a.dtype is b.dtype else self.ufunc(*alike(a, b))
 
     def prepare(self, work, inputs, outputs):

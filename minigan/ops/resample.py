@@ -92,11 +92,15 @@ def max_pool2d(
     return reshape(picked, windows.y_shape)
 
 
+MOST = 65_536
+"""Regions along an axis."""
+
+
 def adaptive_avg_pool2d(input: Tensor, output_size: int | tuple[int | None, int | None] | None) -> Tensor:
     """The means of output_size regions of input (N, C, H, W): row i is the mean of rows floor(i H / OY) to
     ceil((i + 1) H / OY).
 
-    output_size is one number or (OY, OX); None keeps the input's. Raises ValueError for sizes below 1.
+    output_size is one number or (OY, OX); None keeps the input's. Raises ValueError for sizes below 1 or above MOST.
     """
     op = "adaptive_avg_pool2d"
     check_4d(op, input)
@@ -106,6 +110,8 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | tuple[int | None, int 
     sizes = pair_of(
         op, "output_size", tuple(n if m is None else m for m, n in zip(sizes, input.shape[2:], strict=True)), 1
     )
+    if max(sizes) > MOST:
+        raise ValueError(f"{op}: output_size must be at most {MOST:,}, got {output_size!r}")
     for axis, count in zip((2, 3), sizes, strict=True):
         size, lead = input.shape[axis], (slice(None),) * axis
         if size < 1:

@@ -1,72 +1,22 @@
 """A file is whole and right under its name, or not there: against a server on 127.0.0.1 that truncates, stalls,
 redirects, corrupts, refuses and forgets."""
 
-import hashlib
-import http.server
-import re
 import resource
 import threading
 import time
 
 import pytest
 
-from minigan.data import archives
 from minigan.data.download import DownloadError, Patience, fetch
+from minigan.torture.web import DATA, redirect, right, serving
 
-DATA = bytes(range(256)) * 2000  # 512,000 bytes
-DIGEST = hashlib.sha256(DATA).hexdigest()
 QUICK = Patience(tries=3, timeout=0.4, pause=0.01)
-
-
-def right(path) -> None:
-    archives.check_file(path, DIGEST)
-
-
-class Server(http.server.ThreadingHTTPServer):
-    """Answers each path by a function of (handler, first byte asked for); keeps the requests."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.answers, self.requests = {}, []
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    def url(self, path: str, answer) -> str:
-        self.answers[f"/{path}"] = answer
-        return f"http://127.0.0.1:{self.server_port}/{path}"
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        span = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        self.first = int(span[1]) if span else 0
-        self.server.requests.append((self.path, self.first))
-        self.server.answers[self.path](self)
-
-    def log_message(self, *_) -> None:
-        pass
-
-    def reply(self, data: bytes, send: int | None = None, ranges: bool = True, tag: str = '"v1"') -> None:
-        """Serve `data` from the byte asked for, or only `send` bytes of it."""
-        version = self.headers.get("If-Range", tag)
-        first = self.first if ranges and version == tag else 0
-        body = data[first:]
-        self.send_response(206 if first else 200)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("ETag", tag)
-        if first:
-            self.send_header("Content-Range", f"bytes {first}-{len(data) - 1}/{len(data)}")
-        self.end_headers()
-        self.wfile.write(body if send is None else body[:send])
 
 
 @pytest.fixture
 def server():
-    server = Server()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with serving() as server:
+        yield server
 
 
 def get(tmp_path, *urls, most=1 << 20, patience=QUICK, check=right):
@@ -189,12 +139,6 @@ def test_every_mirrors_reason_is_told(tmp_path, server):
     )
     assert "absent: HTTP 404" in text and "corrupt:" in text and "sha256" in text and "refused" in text
     assert "--path" in text
-
-
-def redirect(h, target: str) -> None:
-    h.send_response(302)
-    h.send_header("Location", target)
-    h.end_headers()
 
 
 def test_redirects(tmp_path, server):

@@ -8,7 +8,6 @@ import struct
 import subprocess
 import sys
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -18,32 +17,10 @@ from PIL import Image
 from minigan.data import archives
 from minigan.data.folder import FORMATS, decode
 from minigan.gan.toy import data as toydata
+from minigan.torture.files import npy, png, zip_of
 
 MIB = 1 << 20
 CLAIMED = 96 * MIB
-
-
-def png(width: int, height: int, raw: bytes, depth: int = 8, kind: int = 6) -> bytes:
-    """A PNG file of this claim whose pixels are `raw`, whatever their number."""
-    parts = {"IHDR": struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0), "IDAT": zlib.compress(raw)}
-    chunks = [(name.encode(), data) for name, data in (parts | {"IEND": b""}).items()]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks
-    )
-
-
-def zip_of(path, name: str, data: bytes, method: int, size: int | None = None) -> None:
-    """A zip of one entry, whose size is announced as `size`."""
-    with zipfile.ZipFile(path, "w", method) as archive:
-        archive.writestr(name, data)
-    if size is not None:
-        raw = path.read_bytes()
-        path.write_bytes(raw.replace(struct.pack("<I", len(data)), struct.pack("<I", size)))
-
-
-def npy(shape: object, dtype: str = "<f8", data: bytes = b"", fortran: bool = False) -> bytes:
-    header = f"{{'descr': {dtype!r}, 'fortran_order': {fortran}, 'shape': {shape}}}".ljust(117).encode() + b"\n"
-    return b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + data
 
 
 @pytest.fixture
@@ -178,3 +155,21 @@ def test_a_large_image_of_few_bytes_is_refused_and_a_small_one_is_not():
     file = io.BytesIO()
     Image.new("1", (1000, 1000), 1).save(file, "PNG")
     assert decode(file.getvalue(), 8)[0].min() == 255
+
+
+def test_an_error_does_not_quote_a_whole_name(tmp_path):
+    """Of a member: up to 65,535 characters, which the library repeats in its own words."""
+    path = tmp_path / "long.npz"
+    name = "x" * 60_000
+    zip_of(path, f"{name}.npy", npy((2,), data=bytes(16)), zipfile.ZIP_STORED)
+    path.write_bytes(path.read_bytes().replace(b"PK\3\4", b"PK\3\5", 1))
+    for read in (lambda: list(archives.members(path, 1 << 20)), lambda: toydata.scatter(path)):
+        with pytest.raises(archives.ArchiveError) as told:
+            read()
+        assert len(str(told.value)) < 500
+    zip_of(path, f"{name}.npy", npy((2,), data=bytes(16)), zipfile.ZIP_STORED)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("b.npy", npy((2,), data=bytes(16)))
+    with pytest.raises(ValueError, match="keep one") as told:
+        toydata.scatter(path)
+    assert len(str(told.value)) < 500

@@ -373,6 +373,7 @@ KINDS: dict[str, Callable] = {
     "minigan results": options_only,
     "minigan bench": options_only,
     "minigan nightly": options_only,
+    "minigan torture": options_only,
     "minigan gradcheck": certificate,
     "minigan doctor": diagnosis,
     "minigan cudasim": simulation,

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from minigan import checkpoint
 from minigan.cli import main
 from minigan.gan import run as runs
+from minigan.gan import writing
 from minigan.gan.run import Run, Stopped, list_runs, read_stats
 from minigan.gan.systems.table import options_for
 from minigan.gan.train import Trainer
@@ -117,7 +118,7 @@ def test_a_longer_run_has_the_row_of_the_whole_tick(tmp_path, whole):
 def test_a_full_disk_names_the_file_and_how_to_go_on(tmp_path, monkeypatch, whole):
     """A limit on the size of files stands for a full disk: the second row of stats.jsonl does not fit."""
     folder = tmp_path / "run"
-    original = runs.append_line
+    original = writing.append_line
 
     def full(path, line):
         if path.name == "stats.jsonl" and '"step": 8' in line:
@@ -129,11 +130,11 @@ def test_a_full_disk_names_the_file_and_how_to_go_on(tmp_path, monkeypatch, whol
                 resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         original(path, line)
 
-    monkeypatch.setattr(runs, "append_line", full)
+    monkeypatch.setattr(writing, "append_line", full)
     words = rf"cannot write {folder}/stats.jsonl: .*; free some space, .*go on with: minigan train --resume {folder}"
     with pytest.raises(OSError, match=words):
         Run.create(tiny(10), folder).train()
-    monkeypatch.setattr(runs, "append_line", original)
+    monkeypatch.setattr(writing, "append_line", original)
     Run.resume(str(folder)).train()
     assert figures(folder) == whole
 
@@ -167,8 +168,9 @@ def test_a_kill_between_the_two_renames_leaves_no_pending_file(tmp_path, monkeyp
     os.replace(path.with_suffix(".safetensors"), checkpoint._pending(path))
     (folder / "checkpoint-000001.safetensors").write_bytes(b"its JSON file was removed, then the process was killed")
     (folder / "checkpoint-best.safetensors").write_bytes(b"a user's own")
+    (folder / f".fakes000003.png.{2**22 + 1}.tmp").write_bytes(b"of a process that is no more")
     Run.resume(str(folder)).train()
-    names = {p.name for p in folder.iterdir() if "checkpoint" in p.name}
+    names = {p.name for p in folder.iterdir() if "checkpoint" in p.name or p.name.startswith(".")}
     assert names == {"checkpoint-000003.json", "checkpoint-000003.safetensors", "checkpoint-best.safetensors"}
 
 

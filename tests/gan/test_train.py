@@ -143,6 +143,7 @@ def test_run_folder(tmp_path, monkeypatch, capsys):
     assert sorted(p.name for p in folder.iterdir()) == sorted(
         [
             "training_options.json",
+            "status.json",
             "log.txt",
             "stats.jsonl",
             "norms.jsonl",

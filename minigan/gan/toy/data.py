@@ -150,7 +150,9 @@ def scatter(path: str | Path) -> Points:
 def _read_npz(path: Path) -> np.ndarray:
     members = arrays(path, MOST_BYTES)
     if len(members) != 1 and "points" not in members:
-        raise ValueError(f"{path}: holds the arrays {', '.join(members) or 'none'}; keep one, or call it 'points'")
+        raise ValueError(
+            f"{path}: holds the arrays {', '.join(members)[:200] or 'none'}; keep one, or call it 'points'"
+        )
     array = members.get("points", next(iter(members.values()), None))
     if array.dtype.kind not in "fiu":
         raise ValueError(f"{path}: points must be numbers, got dtype {array.dtype}")
@@ -178,7 +180,7 @@ def _read_csv(path: Path) -> np.ndarray:
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not a text file ({error.reason} at byte {error.start})") from error
     except csv.Error as error:
-        raise ValueError(f"{path}: not a file of two columns of numbers ({error})") from error
+        raise ValueError(f"{path}: not a file of two columns of numbers ({str(error)[:200]})") from error
     return np.array(numbers, np.float64).reshape(-1, 2)
 
 

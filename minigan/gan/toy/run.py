@@ -22,6 +22,7 @@ import numpy as np
 
 from ... import viz
 from ..._files import atomic_write, parse_json
+from ..._terminal import progress_bar
 from ...checkpoint import CheckpointError
 from ..losses import loss
 from . import data as toydata
@@ -39,7 +40,6 @@ def run(options: ToyOptions, out: str | os.PathLike | None = None, quiet: bool =
     Raises ValueError where `out` holds something else than an earlier run, TrainingError when training diverges.
     """
     from safetensors.numpy import save
-    from tqdm import tqdm
 
     points = toydata.load(options.data)
     trainer = ToyTrainer(options, points)
@@ -50,7 +50,7 @@ def run(options: ToyOptions, out: str | os.PathLike | None = None, quiet: bool =
     every, snap = max(1, options.steps // LOOKS), max(1, options.steps // FRAMES)
     start, shares = time.perf_counter(), {}
     tty = sys.stderr.isatty()  # a file holds no bar
-    bar = tqdm(total=options.steps, unit="step", disable=quiet or not tty, dynamic_ncols=True, mininterval=0.5)
+    bar = progress_bar(total=options.steps, unit="step", disable=quiet or not tty, dynamic_ncols=True, mininterval=0.5)
     with bar:
         # A row keeps the scores of the last look, so that their curve is a staircase.
         for step in trainer.train(every, lambda step, values: history.append({"step": step, **values, **shares})):

@@ -1,0 +1,173 @@
+"""What a run writes while its disk fills up, or its network folder goes away, and comes back.
+
+A line, a picture or a checkpoint that is refused for a reason that may pass (`_files.MAY_PASS`) is owed. Training goes
+on, and every RETRY seconds what is owed is tried again: lines and pictures in their order, then the checkpoint, of the
+step that the run has come to by then, so that no checkpoint stands beside a folder that lacks rows from before it. Any
+other reason ends the run, and so does any at all before its first step.
+
+A folder that does not answer, rather than refuse, holds the training up until it does: the system waits, not this file.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from .. import data
+from .._files import append_line, atomic_write, may_pass, remove_leftovers
+from .options import CommonOptions
+from .records import LOOKS, OPTIONS, lasting, read_looks, stats_of
+
+LOG, LOG_BEFORE, LOG_BYTES = "log.txt", "log-before.txt", 4 << 20
+"""The log; where it goes, in place of an earlier one, when it has as many bytes."""
+STATS_DAMAGED = "stats-damaged.jsonl"
+RETRY, WAIT, OWED = 5.0, 3600.0, 64 << 20
+"""Seconds from one try to the next; seconds that a run waits for its disk at its end; bytes that it may owe."""
+
+
+class Writer:
+    """Writes into a run's folder. say: told when the disk begins to refuse, and when all is written again.
+
+    patient: whether a reason that may pass is waited out. trouble: that reason, in one line, or "". Raises OSError for
+    other reasons.
+    """
+
+    def __init__(self, folder: Path, say: Callable[[str], object]) -> None:
+        self.folder, self.say = folder, say
+        self.patient, self.trouble = False, ""
+        self.owed: deque[tuple[str, str | bytes]] = deque()
+        self.checkpoint: Callable[[], object] | None = None
+        self.lost, self.since, self.next, self.told = 0, 0.0, 0.0, False
+
+    def write(self, name: str, content: str | bytes) -> None:
+        """Add a line, a string, to the file of that name, or write its bytes whole."""
+        if self.trouble or not self._done(partial(self._put, name, content)):
+            self.owed.append((name, content))
+            while sum(len(c) for _, c in self.owed) > OWED and self._drop_a_picture():
+                self.lost += 1
+            self._tell()
+
+    def save(self, act: Callable[[], object]) -> None:
+        """Do what writes a checkpoint, now or when the disk takes it."""
+        if self.trouble or not self._done(act):
+            self.checkpoint = act
+            self._tell()
+
+    def settle(self) -> None:
+        """Try what is owed again, where it is time. Between two steps: a checkpoint is of a whole step."""
+        if not self.trouble or time.monotonic() < self.next:
+            return
+        while self.owed:
+            if not self._done(partial(self._put, *self.owed[0])):
+                return
+            self.owed.popleft()
+        if (self.checkpoint is None or self._done(self.checkpoint)) and self._done(self._tidy):
+            self.checkpoint, self.trouble, self.told = None, "", False
+            lost = f"; {self.lost} pictures were too many to be kept" if self.lost else ""
+            self.say(f"after {lasting(time.monotonic() - self.since)} the disk takes all again{lost}")
+
+    def require(self, seconds: float = 0.0) -> None:
+        """Write what is owed, within so many seconds. Raises OSError where the disk goes on refusing."""
+        end = time.monotonic() + seconds
+        if self.trouble and seconds:
+            self.say(f"waiting for the disk, at most {lasting(seconds)}")
+        while self.trouble:
+            self.next = 0.0
+            self.settle()
+            if self.trouble and time.monotonic() >= end:
+                raise OSError(self.trouble)
+            if self.trouble:
+                time.sleep(min(RETRY, seconds))
+
+    def _done(self, act: Callable[[], object]) -> bool:
+        """Whether it could be done. Raises OSError where it will not pass."""
+        try:
+            if not (self.folder / OPTIONS).exists():  # where a network folder was, an empty one may stand
+                raise _gone(self.folder)
+            act()
+        except OSError as error:
+            if not self.patient or not may_pass(error):
+                raise
+            if not self.trouble:
+                self.since = time.monotonic()
+            self.trouble, self.next = str(error), time.monotonic() + RETRY
+            return False
+        return True
+
+    def _tidy(self) -> None:
+        remove_leftovers(self.folder)
+
+    def _put(self, name: str, content: str | bytes) -> None:
+        path = self.folder / name
+        if isinstance(content, bytes):
+            return atomic_write(path, content)
+        append_line(path, content)
+        if name == LOG and path.stat().st_size > LOG_BYTES:
+            os.replace(path, path.with_name(LOG_BEFORE))
+
+    def _drop_a_picture(self) -> bool:
+        """Owe one picture less, the oldest. Lines are never dropped: the curves of a run are made of them."""
+        picture = next((debt for debt in self.owed if isinstance(debt[1], bytes)), None)
+        if picture is not None:
+            self.owed.remove(picture)
+        return picture is not None
+
+    def _tell(self) -> None:
+        if not self.told:
+            self.told = True
+            self.say(f"{self.trouble}. Training goes on; what is owed is written when the disk takes it")
+
+
+def new_folder(options: CommonOptions, out: str | os.PathLike | None, root: Path) -> Path:
+    """The folder of a new run: `out`, or the next number in `root`. Raises ValueError if `out` holds something."""
+    if out is not None:
+        folder = Path(out)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ValueError(f"{folder} already holds something; name a new folder, or go on with --resume {folder}")
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    root.mkdir(parents=True, exist_ok=True)
+    while True:
+        numbers = [int(m[1]) for p in root.iterdir() if (m := re.match(r"(\d{5})-", p.name))]
+        folder = root / f"{max(numbers, default=-1) + 1:05d}-{options.system}-{data.slug(options.data)}"
+        try:
+            folder.mkdir()
+        except FileExistsError:  # another process took the number
+            continue
+        return folder
+
+
+def settle_stats(folder: Path, step: int) -> list[int]:
+    """Keep the rows of stats.jsonl up to a step; returns the numbers of lines that are none, of which a copy stays."""
+    path = folder / "stats.jsonl"
+    rows, strange = stats_of(path)
+    if strange:
+        os.replace(path, path.with_name(STATS_DAMAGED))
+    before = [row for row in rows if row["step"] <= step]
+    if strange or len(before) < len(rows):
+        _rewrite(path, before)
+    return strange
+
+
+def settle_looks(folder: Path, step: int) -> list[float]:
+    """Keep the rows of held_out.jsonl up to a step; returns their distances."""
+    rows = [row for row in read_looks(folder) if row["step"] <= step]
+    _rewrite(folder / LOOKS, rows)
+    return [row["frechet"] for row in rows]
+
+
+def _rewrite(path: Path, rows: list[dict]) -> None:
+    atomic_write(path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _gone(folder: Path) -> OSError:
+    error = OSError(f"cannot write into {folder}: the run's folder, with its {OPTIONS}, is not there")
+    error.errno = errno.ENOENT
+    return error
