@@ -11,6 +11,9 @@ from importlib import import_module
 from types import ModuleType
 
 from minigan.kernels import forked  # noqa: F401 (now: before the first kernel, PyTorch may work and a child be forked)
+from minigan.kernels.memory import keep_freed
+
+keep_freed()
 
 # How long a waiting thread spins before it sleeps. For ever, as OpenMP would have it, is fast on an idle machine; but
 # when anything else wants a core, each parallel region loses a time slice, and a training step was seen to take 30

@@ -6,6 +6,7 @@ a backward pass over what was recorded before it can refuse (`stale`).
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self
@@ -29,6 +30,51 @@ class TensorError(ValueError, RuntimeError):
     values that there are not."""
 
 
+class Seal(list):
+    """The version of a tensor whose memory began as its own. Every door that hands out its array tells `lend`, so that
+    `state` can say whether the memory may have been written to without a count.
+
+    lent: how often the array was handed out; None once its memory is also somebody else's.
+    """
+
+    __slots__ = ("lent", "loans")
+
+    def __init__(self, count: int = 0) -> None:
+        super().__init__((count,))
+        self.lent: int | None = 0
+        self.loans: list[weakref.ref[Loan]] = []
+
+    def lend(self, array: np.ndarray) -> np.ndarray:
+        """The same memory as an array that keeps a Loan alive, as all views of it do."""
+        if self.lent is None:
+            return array
+        loan = Loan(array)
+        self.lent += 1
+        self.loans = [*(loan for loan in self.loans if loan() is not None), weakref.ref(loan)]
+        return np.asarray(loan)
+
+    def state(self) -> tuple[int, int] | None:
+        """What stays the same as long as nothing writes to the memory; None while somebody may, unseen."""
+        if self.lent is None or any(loan() is not None for loan in self.loans):
+            return None
+        return self[0], self.lent
+
+    __hash__ = object.__hash__  # type: ignore[assignment]  # one version is no other
+
+    def __reduce__(self) -> Any:
+        return Seal, (self[0],)
+
+
+class Loan:
+    """What stands between an array and the views of it that were handed out: the base of all of them, so that it lives
+    as long as one of them does."""
+
+    __slots__ = ("__array_struct__", "__weakref__")
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.__array_struct__ = array.__array_struct__
+
+
 class ArrayHolder:
     """An array with a count of its changes. version: a one-element list, shared with views of the same memory."""
 
@@ -47,10 +93,14 @@ class ArrayHolder:
             return recorder.data_read(self)
         return self._data
 
+    def _lent(self) -> np.ndarray:
+        """The array, for hands that may keep it and write to it."""
+        return lend(self, self._read())
+
     @property
     def data(self) -> np.ndarray:
         """The array, as `Values`: `w.data -= lr * g` and `w.data.clamp_(-c, c)` write into it."""
-        array = self._read()
+        array = self._lent()
         return array.view(Values) if type(array) is np.ndarray else array
 
     @data.setter
@@ -62,6 +112,8 @@ class ArrayHolder:
         if type(array) not in device_modules and not isinstance(array, np.ndarray):
             raise TypeError(f"data: the array of a tensor is a NumPy array, or one of its device, not {array!r}")
         self._data = array.view(np.ndarray) if isinstance(array, Values) else array
+        if type(self.version) is Seal:
+            self.version.lent = None
         self.changed()
 
     def changed(self) -> Self:
@@ -117,7 +169,7 @@ class ArrayHolder:
 
     def _host_data(self) -> np.ndarray:
         """The array on the CPU."""
-        array = self._read()
+        array = self._lent()
         return host(array) if type(array) in device_modules else array
 
 
@@ -143,6 +195,18 @@ class Values(np.ndarray):
 
     def __reduce__(self) -> Any:
         return self.view(np.ndarray).__reduce__()
+
+
+def sealed(t: Tensor) -> Tensor:
+    """A tensor whose array was made for it, and is nobody else's; see `Seal`."""
+    t.version = Seal()
+    return t
+
+
+def lend(t: ArrayHolder, array: np.ndarray) -> np.ndarray:
+    """The array of t as hands get it that may keep it, and may write to it without counting that."""
+    version = t.version
+    return version.lend(array) if type(version) is Seal and type(array) is np.ndarray else array
 
 
 array_of: Callable[[ArrayHolder], np.ndarray] = attrgetter("_data")
@@ -303,7 +367,7 @@ def operand(kind: type[Tensor], value: ArrayLike, like: np.ndarray | None, op: s
         size = int(value).bit_length()
         raise ValueError(f"{op}: a whole number of {size} bits is too large for {dtype}; take a smaller one") from error
     if value and len(_constants) < CONSTANTS:
-        _constants[key] = constant
+        _constants[key] = sealed(constant)
     return constant
 
 

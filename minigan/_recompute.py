@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import _modes
+from ._array import lend
 from ._modes import changes
 from .autograd import Op, Tensor, array_of, enable_grad, grad, is_grad_enabled
 from .backend import default_generator
@@ -112,9 +113,9 @@ def _as_before(random: dict, before: Changes) -> Iterator[None]:
     default_generator.load_state_dict(random)
     try:
         for t, array in before.values():
-            array_of(t)[...] = array
+            lend(t, array_of(t))[...] = array
         yield
     finally:
         default_generator.load_state_dict(state)
         for t, array in now:
-            array_of(t)[...] = array
+            lend(t, array_of(t))[...] = array

@@ -10,20 +10,20 @@ memory sets the pace. Tiles that fill the registers (32 of AVX-512, 16 of AVX2) 
 
 Where the operands lie (addresses and offsets in bytes):
 
-- C[r] at c + row_c[r], of which only the first `columns` floats are written. Rows may repeat: the last tile of a matrix
-  names the last row as often as it must.
-- start is the address of the bias, of which `columns` floats are read; or ZERO; or HELD to add to what C holds, where
-  a long sum is cut into blocks.
+- C[r] at c + row_c[r]. Rows may repeat: the last tile of a matrix names the last row as often as it must.
+- start is the address of the bias, or ZERO; or HELD to add to what C holds, where a long sum is cut into blocks.
 
 `stepped_tile` reads a list of its steps, pairs of int32 (in A, in B): A[r, k] at a + row_a[r] + in A, and the row of B
-at b + in B * step_b. With a table of rows and a list of steps a convolution is a matrix product without copying a
+at b + in B * step_b. Of C and of the bias it reads and writes the first `columns` floats of a row only. Where that is
+all of them, as in nearly every tile, it stores whole vectors: a masked store is slow on a processor with AVX2. With a table of rows and a list of steps a convolution is a matrix product without copying a
 window: a row is an output pixel, a step one input channel of one tap; and taps that meet no input are left out. Its
 slope and gate say what is stored: v where m > 0 and slope v elsewhere. m is v itself where gate is 0, and the number
 `gate` bytes after the place of v in C otherwise. So leaky-ReLU and its gradient cost no pass over memory of their own.
 For slope 0, 0 is stored where m <= 0, and v elsewhere; for slope 1, v.
 
 `tile` reads no list: its steps come in runs, A[r, t, k] at a + row_a[r] + run_a[t] + k * step_a for k < run_length[t],
-and B is packed: lanes * vectors floats a step, all steps of all runs one after the other from b on.
+and B is packed: lanes * vectors floats a step, all steps of all runs one after the other from b on. Its rows of C are
+whole vectors, and it has no bias.
 """
 
 from llvmlite import ir
@@ -80,14 +80,15 @@ class _Builder:
         """The floats of a vector that the mask names, zeros for the others."""
         return self.ir.call(self.masked_load, [pointer, _ALIGN, mask, self.zero])
 
-    def gated(self, value: ir.Value, gate: ir.Value, slope: ir.Value) -> ir.Value:
-        """value where gate > 0, slope * value elsewhere; for slope 0, 0 where gate <= 0."""
-        relu = self.ir.fcmp_ordered("==", slope, ir.Constant(_FLOAT, 0.0))
+    def is_zero(self, slope: ir.Value) -> ir.Value:
+        return self.ir.fcmp_ordered("==", slope, ir.Constant(_FLOAT, 0.0))
+
+    def gated(self, value: ir.Value, gate: ir.Value, slope: ir.Value | None) -> ir.Value:
+        """value where gate > 0, slope * value elsewhere; for None, a slope of 0, 0 where gate <= 0."""
+        if slope is None:
+            return self.ir.select(self.ir.fcmp_unordered(">", gate, self.zero), value, self.zero)
         scaled = self.ir.fmul(value, self.splat(slope, self.vector))
-        passes = self.ir.select(
-            relu, self.ir.fcmp_unordered(">", gate, self.zero), self.ir.fcmp_ordered(">", gate, self.zero)
-        )
-        return self.ir.select(passes, value, self.ir.select(relu, self.zero, scaled))
+        return self.ir.select(self.ir.fcmp_ordered(">", gate, self.zero), value, scaled)
 
     def splat(self, scalar: ir.Value, kind: ir.VectorType) -> ir.Value:
         hole = ir.Constant(kind, ir.Undefined)
@@ -103,14 +104,16 @@ class _Builder:
 
 
 class _Tile:
-    """What the tiles have in common: where their rows lie, how their sums start, and how they are stored."""
+    """What the tiles have in common: where their rows lie, how their sums start, and how they are stored.
 
-    def __init__(self, builder, lanes, vectors, rows, a, row_a, c, row_c, columns) -> None:
+    columns: how many floats of a row of C there are; None where all of them are there.
+    """
+
+    def __init__(self, builder, lanes, vectors, rows, a, row_a, c, row_c, columns=None) -> None:
         self.ir, self.make, self.lanes, self.columns = builder, _Builder(builder, lanes), lanes, columns
         self.rows, self.pieces = range(rows), range(vectors)
         self.a_rows = [builder.add(a, self.make.entry(row_a, _int(r))) for r in self.rows]
         self.c_rows = [builder.add(c, self.make.entry(row_c, _int(r))) for r in self.rows]
-        self.masks = [self.make.below(columns, j) for j in self.pieces]
 
     def cell(self, r: int, j: int) -> ir.Value:
         return self.make.at(self.c_rows[r], 4 * self.lanes * j)
@@ -124,6 +127,24 @@ class _Tile:
             for phi, value in zip(phi_row, value_row, strict=True):
                 phi.add_incoming(value, block)
 
+    def masks(self) -> list[ir.Value]:
+        """Which lanes of each piece of a row are columns of C."""
+        return [self.make.below(self.columns, j) for j in self.pieces]
+
+    def whole(self) -> ir.Value:
+        """Whether all are."""
+        return self.ir.icmp_signed(">=", self.columns, _int(self.lanes * len(self.pieces)))
+
+    def begin_whole(self, start: ir.Value, then: ir.Block) -> list[tuple[ir.Block, list]]:
+        """As `begin`, for whole rows of C and a start that is ZERO or HELD."""
+        builder, make = self.ir, self.make
+        from_zero, from_c = builder.block, builder.append_basic_block("start_from_c")
+        builder.cbranch(builder.icmp_signed("==", start, _int(HELD)), from_c, then)
+        builder.position_at_end(from_c)
+        sums = [[builder.load(self.cell(r, j), typ=make.vector, align=4) for j in self.pieces] for r in self.rows]
+        builder.branch(then)
+        return [(from_zero, [[make.zero for _ in self.pieces] for _ in self.rows]), (from_c, sums)]
+
     def begin(self, start: ir.Value, then: ir.Block) -> list[tuple[ir.Block, list]]:
         """Goes on to block `then`; returns the blocks it comes from with the first sums there."""
         builder, make = self.ir, self.make
@@ -136,7 +157,8 @@ class _Tile:
         bias = [make.load(make.at(place, 4 * self.lanes * j), make.below(filled, j)) for j in self.pieces]
         builder.branch(then)
         builder.position_at_end(from_c)
-        sums = [[make.load(self.cell(r, j), self.masks[j]) for j in self.pieces] for r in self.rows]
+        masks = self.masks()
+        sums = [[make.load(self.cell(r, j), masks[j]) for j in self.pieces] for r in self.rows]
         builder.branch(then)
         return [(from_bias, [bias for _ in self.rows]), (from_c, sums)]
 
@@ -148,50 +170,73 @@ class _Tile:
             new.append([self.ir.call(self.make.fma, [scalar, b_row[j], sums[r][j]]) for j in self.pieces])
         return new
 
-    def store(self, value_of) -> None:
+    def store(self, sums: list) -> None:
         for j in self.pieces:
             for r in self.rows:
-                self.ir.call(self.make.masked_store, [value_of(r, j), self.cell(r, j), _ALIGN, self.masks[j]])
+                self.ir.store(sums[r][j], self.cell(r, j), align=4)
 
     def finish(self, sums: list, slope: ir.Value, gate: ir.Value) -> None:
         """Stores what slope and gate make of the sums."""
         builder, make = self.ir, self.make
-        names = ("plain", "choose", "by_itself", "by_mask", "end")
-        plain, choose, by_itself, by_mask, end = map(builder.append_basic_block, names)
-        builder.cbranch(builder.fcmp_ordered("==", slope, ir.Constant(_FLOAT, 1.0)), plain, choose)
+        plain, (ready, every, some, end) = (
+            builder.block,
+            map(builder.append_basic_block, ("ready", "all", "some", "end")),
+        )
+        kinds = [builder.append_basic_block("gated") for _ in range(4)]
+        choose = builder.append_basic_block("choose")
+        builder.cbranch(builder.fcmp_ordered("==", slope, ir.Constant(_FLOAT, 1.0)), ready, choose)
         builder.position_at_end(choose)
-        builder.cbranch(builder.icmp_signed("==", gate, _int(0)), by_itself, by_mask)
-
-        def masked(r, j):
-            return make.load(make.beside(self.cell(r, j), gate), self.masks[j])
-
-        for block, value_of in (
-            (by_itself, lambda r, j: make.gated(sums[r][j], sums[r][j], slope)),
-            (by_mask, lambda r, j: make.gated(sums[r][j], masked(r, j), slope)),
-            (plain, lambda r, j: sums[r][j]),
-        ):
+        masked, zero = builder.icmp_signed("!=", gate, _int(0)), make.is_zero(slope)
+        kind = builder.add(builder.shl(builder.zext(masked, _INT64), _int(1)), builder.zext(zero, _INT64))
+        switch = builder.switch(kind, kinds[0])
+        candidates = [(plain, sums)]
+        for number, block in enumerate(kinds):
+            if number:
+                switch.add_case(_int(number), block)
             builder.position_at_end(block)
-            self.store(value_of)
-            builder.branch(end)
+            by = None if number % 2 else slope
+            gates, masks = sums, self.masks()
+            if number >= 2:
+                gates = [
+                    [make.load(make.beside(self.cell(r, j), gate), masks[j]) for j in self.pieces] for r in self.rows
+                ]
+            candidates.append(
+                (block, [[make.gated(sums[r][j], gates[r][j], by) for j in self.pieces] for r in self.rows])
+            )
+            builder.branch(ready)
+        builder.position_at_end(ready)
+        values = self.phis()
+        for block, numbers in candidates:
+            self.incoming(values, numbers, block)
+        builder.cbranch(self.whole(), every, some)
+        builder.position_at_end(every)
+        self.store(values)
+        builder.branch(end)
+        builder.position_at_end(some)
+        masks = self.masks()
+        for j in self.pieces:
+            for r in self.rows:
+                builder.call(make.masked_store, [values[r][j], self.cell(r, j), _ALIGN, masks[j]])
+        builder.branch(end)
         builder.position_at_end(end)
 
 
 @intrinsic(prefer_literal=True)
-def tile(typing, lanes, vectors, rows, a, row_a, run_a, run_length, runs, step_a, b, c, row_c, columns, start):
+def tile(typing, lanes, vectors, rows, a, row_a, run_a, run_length, runs, step_a, b, c, row_c, start):
     """One tile of a product whose rows of A are runs. The first three arguments are compile-time integers; the others
     int64: addresses, counts, byte steps.
 
     There is at least one run, and each has at least one step.
     """
     width, count, height = lanes.literal_value, vectors.literal_value, rows.literal_value
-    signature = types.void(lanes, vectors, rows, *[types.int64] * 11)
+    signature = types.void(lanes, vectors, rows, *[types.int64] * 10)
 
     def codegen(context, builder, signature, arguments):
-        a, row_a, run_a, run_length, runs, step_a, b, c, row_c, columns, start = arguments[3:]
-        this = _Tile(builder, width, count, height, a, row_a, c, row_c, columns)
+        a, row_a, run_a, run_length, runs, step_a, b, c, row_c, start = arguments[3:]
+        this = _Tile(builder, width, count, height, a, row_a, c, row_c)
         make = this.make
         run, step, run_end, store = map(builder.append_basic_block, ("run", "step", "run_end", "store"))
-        before = this.begin(start, run)
+        before = this.begin_whole(start, run)
 
         builder.position_at_end(run)
         t, run_b, run_sums = builder.phi(_INT64), builder.phi(_INT64), this.phis()
@@ -225,7 +270,7 @@ def tile(typing, lanes, vectors, rows, a, row_a, run_a, run_length, runs, step_a
         builder.cbranch(builder.icmp_signed("<", next_t, runs), run, store)
 
         builder.position_at_end(store)
-        this.store(lambda r, j: new_sums[r][j])
+        this.store(new_sums)
         return context.get_dummy_value()
 
     return signature, codegen

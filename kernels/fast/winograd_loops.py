@@ -126,8 +126,14 @@ def deliver(typing, lanes, source, bias, biased, slope, gate, filled, target):
         total = builder.fadd(make.vectors(source, 1)[0], start)
         mask, place, itself = make.below(filled, 0), make.at(target), builder.icmp_signed("==", gate, zero)
         beside = make.load(make.beside(place, gate), mask)
-        value = make.gated(total, builder.select(itself, total, beside), slope)
-        builder.call(make.masked_store, [value, place, ir.Constant(ir.IntType(32), 4), mask])
+        by = builder.select(itself, total, beside)
+        value = make.gated(total, by, slope)
+        value = builder.select(make.is_zero(slope), make.gated(total, by, None), value)
+        with builder.if_else(builder.icmp_signed(">=", filled, ir.Constant(ir.IntType(64), width))) as (every, some):
+            with every:
+                builder.store(value, place, align=4)
+            with some:
+                builder.call(make.masked_store, [value, place, ir.Constant(ir.IntType(32), 4), mask])
         return context.get_dummy_value()
 
     return signature, codegen

@@ -170,19 +170,19 @@ def _products(lanes: int):
                         for r in range(first_row, last_row, 6):
                             tile(
                                 lanes, wide, 6, a_at, a_table + 8 * r, runs_at, lengths_at, run_count, step_a,
-                                b_at, c_at, c_table + 8 * r, columns, start,
+                                b_at, c_at, c_table + 8 * r, start,
                             )  # fmt: skip
                     elif width == 2:
                         for r in range(first_row, last_row, 12):
                             tile(
                                 lanes, 2, 12, a_at, a_table + 8 * r, runs_at, lengths_at, run_count, step_a,
-                                b_at, c_at, c_table + 8 * r, columns, start,
+                                b_at, c_at, c_table + 8 * r, start,
                             )  # fmt: skip
                     else:
                         for r in range(first_row, last_row, 12):
                             tile(
                                 lanes, 1, 12, a_at, a_table + 8 * r, runs_at, lengths_at, run_count, step_a,
-                                b_at, c_at, c_table + 8 * r, columns, start,
+                                b_at, c_at, c_table + 8 * r, start,
                             )  # fmt: skip
 
     return drive

@@ -6,6 +6,8 @@
 | a product, convolution or batch norm, then leaky-ReLU| the activation applied to each number before it is stored    |
 | a product or convolution, then leaky-ReLU's gradient | the mask applied before it is stored                         |
 | leaky-ReLU's gradient, then batch norm's             | the mask applied as the cotangent is read                    |
+| channels times numbers, plus numbers (batch norm of  | one pass over the channels                                   |
+| running statistics), then leaky-ReLU                 |                                                              |
 | the sum of two gradients of one weight               | the second product added into the first one's memory         |
 
 Each asks that nobody else reads what lies between, and that nothing is changed in place between the two. Sums of
@@ -18,9 +20,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from minigan import kernels
+
 from ..autograd import Op
 from ..ops.act import LeakyRelu, LeakyReluGrad
-from ..ops.basic import Add
+from ..ops.basic import Add, Mul
 from ..ops.conv import Conv, ConvInput, ConvWeight
 from ..ops.matmul import MatMul
 from ..ops.norm import BatchNorm, BatchNormGrad
@@ -51,6 +55,19 @@ class Fused(Op):
         """This op with another extra input, or other settings."""
         extras = self.extras if extra is None else (*self.extras, extra)
         return Fused(self.op, self.count, extras, **{**self.settings, **settings})
+
+
+class ScaleShift(Op):
+    """y = x scale + shift, a number of each for every channel, and then leaky-ReLU."""
+
+    name = "scale_shift"
+
+    def prepare(self, work, inputs, outputs, slope=1.0):
+        (x, scale, shift), (y,) = inputs, outputs
+        if not kernels.bias.scale_shift(x, scale, shift, y, slope, work=work):
+            Mul().prepare(work, (x, scale), (y,))
+            Add().prepare(work, (y, shift), (y,))
+            LeakyRelu(slope).prepare(work, (y,), (y,))
 
 
 def _extensible(line) -> Fused:
@@ -102,9 +119,24 @@ def fused(lines: Sequence, results: Sequence) -> list:
 
 
 def _add(program: _Rewriter, i: int) -> None:
-    line = program.lines[i]
-    if not (_start_from_bias(program, i, *line.inputs) or _start_from_bias(program, i, *line.inputs[::-1])):
+    pairs = program.lines[i].inputs, program.lines[i].inputs[::-1]
+    rewrites = (_start_from_bias, _scale_and_shift)
+    if not any(rewrite(program, i, *pair) for rewrite in rewrites for pair in pairs):
         _accumulate(program, i)
+
+
+def _scale_and_shift(program: _Rewriter, i: int, product, shift) -> bool:
+    first, (y,) = program.producer_of(product, Mul), program.lines[i].outputs
+    if first is None or not program.quiet(first, i) or program.producer.get(shift.root, -1) > first:
+        return False
+    numbers = (1, *y.shape[1:2], 1, 1)
+    for x, scale in (program.lines[first].inputs, program.lines[first].inputs[::-1]):
+        same = x.dtype == scale.dtype == shift.dtype == y.dtype
+        if same and len(y.shape) == 4 and x.shape == y.shape and scale.shape == shift.shape == numbers:
+            program.replace(i, ScaleShift(), (x, scale, shift), (y,))
+            program.lines[first] = None
+            return True
+    return False
 
 
 def _start_from_bias(program: _Rewriter, i: int, product, bias) -> bool:
@@ -173,7 +205,7 @@ def _accumulate(program: _Rewriter, i: int) -> None:
 
 def _activate(program: _Rewriter, i: int) -> None:
     line = program.lines[i]
-    first = program.producer_of(line.inputs[0], Conv, ConvInput, MatMul, BatchNorm)
+    first = program.producer_of(line.inputs[0], Conv, ConvInput, MatMul, BatchNorm, ScaleShift)
     if first is None or not program.quiet(first, i):
         return
     producer = program.lines[first]

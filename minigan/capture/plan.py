@@ -7,7 +7,8 @@ From the record, a program (`program.py`), to the loops, in four passes:
    where the first one lies.
 3. Buffers. Each op is asked which loops it would call (`Op.prepare`), with arrays that have shapes but no numbers. What
    it wants for itself, and the values it computes, become buffers with a first and a last line. Views of other values
-   have none. Packed weights and the like are made once for all lines that ask, until the weights change.
+   have none. Packed weights and the like are made once for all lines that ask, until the weights change; and once for
+   all replays, where the step itself does not change them (`memo.py`).
 4. The arena. Two buffers may share memory unless their lives overlap: largest first, each takes the lowest place that
    is free for as long as it lives (Pisarchyk & Lee 2020, "greedy by size"). Then the ops are asked again, with arrays
    in the arena, and the loops they name are the plan. On a GPU, what a stream can capture becomes a CUDA graph
@@ -17,16 +18,19 @@ From the record, a program (`program.py`), to the loops, in four passes:
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
 from minigan.kernels.work import LINE, aligned, poisoned, poisons
 
+from .._array import Seal
 from ..autograd import Tensor, array_of
 from ..backend import namespace
 from .cuda_graph import graphed
 from .fusion import fused
+from .memo import Constants, Memo
 from .program import Effect, Instruction, Value
 
 
@@ -105,8 +109,14 @@ class _Requests:
     with its life. With the arena the same requests come again in the same order, and get their places.
     """
 
-    def __init__(self, memory: Callable, buffers: list[Buffer] | None = None, arena: np.ndarray | None = None) -> None:
-        self.memory = memory
+    def __init__(
+        self,
+        memory: Callable,
+        constants: Constants,
+        buffers: list[Buffer] | None = None,
+        arena: np.ndarray | None = None,
+    ) -> None:
+        self.memory, self.constants = memory, constants
         self.buffers, self.arena = [] if buffers is None else buffers, arena
         self.number, self.now, self.calls, self.lines, self.memo, self.alive = 0, 0, [], [], {}, []
 
@@ -147,11 +157,29 @@ class _Requests:
         if key not in self.memo:
             array, buffer = self._scratch(shape, np.dtype(np.float32))
             self.memo[key] = array, buffer, source
-            fill(array)
+            with self.constant(self.constants.of_array(source), [buffer]):
+                fill(array)
         array, buffer, _ = self.memo[key]
         if self.arena is None:
-            buffer.last = self.now
+            buffer.last = max(buffer.last, self.now)
         return array
+
+    @contextmanager
+    def constant(self, versions: frozenset[Seal] | None, buffers: Sequence[Buffer]) -> Iterator[None]:
+        """What is called within it becomes one call, which skips it while all these versions stand; and the buffers are
+        nobody else's. For None, all as ever."""
+        if versions is None:
+            yield
+            return
+        calls, lines = self.calls, self.lines
+        self.calls, self.lines = [], []
+        yield
+        memo = Memo(versions, self.calls)
+        self.calls, self.lines = calls, lines
+        if not (calls and isinstance(calls[-1][0], Memo) and calls[-1][0].joined(memo)):
+            self.call(memo)
+        for buffer in buffers:
+            buffer.first, buffer.last = 0, self.constants.end
 
     def written(self, array: np.ndarray) -> None:
         """Forget what was derived from memory that now changes."""
@@ -175,11 +203,11 @@ def _placed(program: Sequence[Instruction | Effect], results: Sequence[Value]) -
             last[value.root] = now
     for value in results:
         last[value.root] = len(program)
-    memory = _memory(program)
-    dry = _Requests(memory)
+    memory, constants = _memory(program), Constants(program, results)
+    dry = _Requests(memory, constants)
     _bind(program, last, dry)
     size = _assign(dry.buffers)
-    wet = _Requests(memory, dry.buffers, memory(size, np.uint8))
+    wet = _Requests(memory, constants, dry.buffers, memory(size, np.uint8))
     arrays = _bind(program, last, wet)
     for value in results:
         arrays.setdefault(value, value.array)
@@ -202,16 +230,21 @@ def _bind(program: Sequence[Instruction | Effect], last: dict[Value, int], work:
             views = line.op.forward(*inputs)
             arrays.update(zip(line.outputs, views if type(views) is tuple else (views,), strict=True))
             continue
+        buffers = []
         for value in line.outputs:
             if value in arrays or value.array is not None:
                 continue
             if line.into is not None:
                 arrays[value] = inputs[-1]
             else:
-                arrays[value] = value.laid_out(work.take(value.nbytes, last[value.root])[0])
-                work.poison(arrays[value])
+                memory, buffer = work.take(value.nbytes, last[value.root])
+                arrays[value] = value.laid_out(memory)
+                buffers.append(buffer)
         outputs = [arrays[value] for value in line.outputs]
-        line.op.prepare(work, inputs[: len(line.inputs)], outputs)
+        with work.constant(work.constants.of_line(line), buffers):
+            for _, array in zip(buffers, outputs, strict=False):
+                work.poison(array)
+            line.op.prepare(work, inputs[: len(line.inputs)], outputs)
     return arrays
 
 

@@ -16,10 +16,12 @@ from ..autograd import Op
 class Value:
     """An array of the step: its layout, and where it comes from.
 
-    array: for a leaf, the array itself, which keeps its place. source: for a view, the value whose memory it shares.
+    array: for a leaf, the array itself, which keeps its place. version: the count of the leaf's changes. source: for a
+    view, the value whose memory it shares.
     """
 
-    __slots__ = ("array", "dtype", "order", "shape", "source")
+    __slots__ = ("array", "dtype", "order", "shape", "source", "version")
+    version: list[int]
 
     def __init__(self, like: np.ndarray, source: Value | None = None) -> None:
         self.shape, self.dtype, self.source, self.array = like.shape, like.dtype, source, None

@@ -181,7 +181,7 @@ class Recording(_modes.Recorder):
         value = self._known(array)
         if value is None:
             value = self._new(array)
-            value.array = array
+            value.array, value.version = array, tensor.version
             if _ghosts.get(id(tensor)) is tensor:
                 raise refusal("a tensor that an earlier record of a step made is read, and a replay would not make it"
                               " anew; keep what lasts in a tensor made outside, and assign to it")  # fmt: skip
@@ -268,6 +268,7 @@ def capture(function: Callable) -> Captured:
     - New data goes in by copy: `tensor.assign(array)` outside of it.
     - Python side effects (print, append) happen when it is recorded only.
     - A .grad it leaves behind is overwritten by the next call.
+    - Packed weights and the like are kept from call to call, until something writes to the weights.
 
     Raises CaptureError for a function that reads a value (`if loss > 1`, `loss.item()`), a clock or a random number of
     Python or NumPy, for shapes that depend on values (`x[x > 0]`) and for results that cannot be built anew (a set, a

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from .. import functional as F
+from .._array import sealed
 from ..autograd import Tensor, in_place
 from ..backend import Generator, int64
 from ..creation import empty, full, ones, zeros
@@ -66,8 +67,8 @@ class BatchNorm2d(Layer):
         self.register_parameter("weight", Parameter(ones(num_features)) if affine else None)
         self.register_parameter("bias", Parameter(zeros(num_features)) if affine else None)
         tracked = track_running_stats
-        self.register_buffer("running_mean", zeros(num_features) if tracked else None)
-        self.register_buffer("running_var", ones(num_features) if tracked else None)
+        self.register_buffer("running_mean", sealed(zeros(num_features)) if tracked else None)
+        self.register_buffer("running_var", sealed(ones(num_features)) if tracked else None)
         self.register_buffer("num_batches_tracked", zeros(dtype=int64) if tracked else None)
 
     def forward(self, x: Tensor) -> Tensor:

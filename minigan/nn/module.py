@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from .. import _html, _modes
+from .._array import sealed
 from ..autograd import Tensor, array_of
 from ..backend import FLOATS, device_modules, float32, float64, host, to_device
 from ..backend import device as check_device
@@ -30,6 +31,7 @@ class Parameter(Tensor):
     def __init__(self, data: Tensor | ArrayLike, requires_grad: bool = True) -> None:
         array: Any = data.data if isinstance(data, Tensor) else data
         super().__init__(array.copy() if type(array) in device_modules else np.array(array))
+        sealed(self)
         self.requires_grad = requires_grad
 
 

@@ -260,3 +260,51 @@ def test_gradients_through_batched_products(dtype):
     agree(trained(lambda: (wide @ v).sum() + ((wide * 2) @ v).tanh().sum(), v), dtype)
     agree(trained(lambda: (F.relu(wide @ v + b) @ wide).sum() + (wide @ v).sum(), v, b), dtype)
     agree(trained(lambda: (F.leaky_relu(tall @ u, 0.2) @ tall).tanh().sum() + (tall @ u).sum(), u), dtype)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("shape", [(4, 3, 2, 5), (2, 16, 8, 8), (64, 16, 8, 8)])
+def test_a_number_for_each_channel(shape, dtype):
+    """A scale and a shift, as of batch norm with running statistics, give the bits that the two ops give."""
+    draw = Draws(dtype)
+    x, scale, shift, whole = draw(*shape), draw(1, shape[1], 1, 1), draw(1, shape[1], 1, 1), draw(*shape)
+    nhwc = mg.Tensor(np.ascontiguousarray(x.numpy().transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2))
+    w = draw(shape[1], shape[1], 1, 1)
+    fused = {
+        "as it lies": lambda slope: x * scale + shift,
+        "channels innermost": lambda slope: nhwc * scale + shift,
+        "the other way around": lambda slope: shift + scale * nhwc,
+        "leaky": lambda slope: F.leaky_relu(F.conv2d(x, w) * scale + shift, slope),
+        "of itself": lambda slope: F.leaky_relu(x * scale + scale, slope),
+    }
+    plain = {
+        "read twice": lambda slope: (lambda y: (y, y + shift))(nhwc * scale),
+        "no channels": lambda slope: x * whole + shift,
+        "one number": lambda slope: F.leaky_relu(x * scale[:, :1] + shift, slope),
+        "changed between": None,
+    }
+    for expected, cases in ((True, fused), (False, plain)):
+        for name, case in cases.items():
+            for slope in (0.0, 0.2, -0.5, 1.0):
+
+                def step(case=case, slope=slope, name=name):
+                    if name == "changed between":
+                        y = x * scale
+                        x.add_(1)
+                        return y + shift
+                    return case(slope)
+
+                with mg.no_grad():
+                    captured = capture(step)
+                    before = x.numpy().copy()
+                    result = captured()
+                    x.assign(before)
+                    again = step()
+                    x.assign(before)
+                for a, b in zip(*(r if isinstance(r, tuple) else (r,) for r in (result, again)), strict=True):
+                    if name == "leaky":  # its product may be summed in another order
+                        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-4, atol=1e-4)
+                    else:
+                        np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=name)
+                ops = [getattr(getattr(line, "op", None), "name", "") for line in captured.plans[-1].program]
+                assert ("scale_shift" in ops) == expected, name
