@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..gan.parts import RankFailure
+from ..gan.parts import RankFailure, in_order
 
 FAILED = 1 << 20
 """Agreed on where a rank has failed; signals have far smaller numbers."""
@@ -47,12 +47,21 @@ class MpiRanks:
         self.comm.Bcast(total, self.size - 1)
         return total
 
+    def total(self, vectors: Sequence[np.ndarray]) -> np.ndarray:
+        """The same sum of few numbers, in the middle of a pass: one exchange, which finds a failure, too."""
+        every = self.comm.allgather(list(vectors))
+        self._failures([n for n in every if isinstance(n, int)])
+        return in_order([vector for own in every for vector in own])
+
     def agree(self, number: int) -> int:
         """The greatest of the ranks' numbers. Raises RankFailure, with its message, where one has failed."""
         numbers = self.comm.allgather(number)
-        if max(numbers) >= FAILED:
-            raise RankFailure(self.first([""]))
+        self._failures([n for n in numbers if n >= FAILED])
         return max(numbers)
+
+    def _failures(self, numbers: Sequence[int]) -> None:
+        if numbers:
+            raise RankFailure(self.first([""]))
 
     def fail(self, message: str) -> None:
         """Tell the others, where they next agree, that this rank ends, and why."""

@@ -3,6 +3,7 @@ test that must notice them; test_system_mutants.py puts them in.
 """
 
 from mutants_finer import FINER
+from mutants_parts import PARTS
 from source_mutants import SourceMutant
 
 # fmt: off
@@ -1707,16 +1708,23 @@ SWITCHED = (
 # fmt: on
 
 
-MUTANTS = [
-    SourceMutant(f"minigan.gan.{where}", old, new, what, killed_by)
-    for what, where, killed_by, old, new in (
-        *ROWS,
-        *REALISM,
-        *STYLES,
-        *((what, where, _code_test(name), old, new) for what, where, name, old, new in CODES),
-        *((what, where, f"systems/test_switches::test_{name}", old, new) for what, where, name, old, new in SWITCHED),
-    )
-] + FINER
+MUTANTS = (
+    [
+        SourceMutant(f"minigan.gan.{where}", old, new, what, killed_by)
+        for what, where, killed_by, old, new in (
+            *ROWS,
+            *REALISM,
+            *STYLES,
+            *((what, where, _code_test(name), old, new) for what, where, name, old, new in CODES),
+            *(
+                (what, where, f"systems/test_switches::test_{name}", old, new)
+                for what, where, name, old, new in SWITCHED
+            ),
+        )
+    ]
+    + FINER
+    + PARTS
+)
 STACKED = SourceMutant(
     "minigan.data.stacked:stacks",
     "CHANNELS * turn + channel",
@@ -1724,13 +1732,4 @@ STACKED = SourceMutant(
     "the channels of a stack share one digit",
     "../data/test_stacked::test_each_digit_is_used_alike",
 )
-MUTANTS = [
-    STACKED,
-    *(
-        SourceMutant(f"minigan.gan.{where}", old, new, what, killed_by)
-        for what, where, killed_by, old, new in (
-            *ROWS,
-            *((what, where, _code_test(name), old, new) for what, where, name, old, new in CODES),
-        )
-    ),
-]
+MUTANTS.append(STACKED)
