@@ -122,8 +122,8 @@ class Trainer:
             norms = [layer for layer in layers if isinstance(layer, nn.BatchNorm2d)]
             if not norms:
                 raise ValueError(f"{options.system}: these networks have no batch norm to synchronise; leave it out")
-            for norm in norms:
-                norm.group = self.parts.group
+            for layer in norms:
+                layer.group = self.parts.group
         self._state = TrainingState(
             networks=self.trained(),
             optimisers=optimisers,
