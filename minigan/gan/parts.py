@@ -159,7 +159,7 @@ class Parts:
             t.assign(Tensor((host(was) + self.count * change.reshape(t.shape)).astype(t.dtype)))
         for player in half_step.player.players:
             trainer.correct(player.params)
-        length = float(np.sqrt(sum(float(a @ a) for a in arrays[: len(slopes)])))
+        length = float(np.sqrt(sum(float(np.sum(np.square(a))) for a in arrays[: len(slopes)])))
         figures = dict(zip(figures, values.tolist(), strict=True))
         return figures | {name: length for name in figures if name.endswith("_weight_gradient")}
 
