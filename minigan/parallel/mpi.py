@@ -1,8 +1,8 @@
 """The ranks of an MPI job, for `minigan.gan.parts`.
 
-A sum is taken along a chain: rank 0 sends the sum of its vectors to rank 1, which adds its own one after the other, and
-so on; the last one gives the whole sum to all. Its terms are added in one order, whatever the number of ranks. The fast
-sum leaves the order to MPI's Allreduce, whose bits depend on that number.
+A sum is taken by slices: each rank gets one slice of every rank's vectors, adds these in the order of ranks, and gives
+its sum to all (Alltoall, Allgather). The terms are added in one order, whatever the number of ranks, and each number is
+sent about twice, as in a ring. The fast sum leaves the order to MPI's Allreduce, whose bits depend on that number.
 """
 
 from __future__ import annotations
@@ -36,16 +36,17 @@ class MpiRanks:
             total = np.sum(vectors, axis=0)
             self.comm.Allreduce(total.copy(), total)
             return total
-        total = vectors[0].copy()
-        if self.rank:
-            self.comm.Recv(total, self.rank - 1)
-            total += vectors[0]
-        for vector in vectors[1:]:
-            total += vector
-        if self.rank < self.size - 1:
-            self.comm.Send(total, self.rank + 1)
-        self.comm.Bcast(total, self.size - 1)
-        return total
+        count, length = len(vectors), len(vectors[0])
+        width = -(-length // self.size)
+        slices = np.zeros((self.size, count, width))  # to rank k its slice of each vector, the last one's padded
+        for k, vector in enumerate(vectors):
+            whole = length // width
+            slices[:whole, k] = vector[: whole * width].reshape(whole, width)
+            slices[whole:, k].flat[: length - whole * width] = vector[whole * width :]
+        received, total = np.empty_like(slices), np.empty(self.size * width)
+        self.comm.Alltoall(slices, received)
+        self.comm.Allgather(in_order(received.reshape(self.size * count, width)), total)
+        return total[:length]
 
     def total(self, vectors: Sequence[np.ndarray]) -> np.ndarray:
         """The same sum of few numbers, in the middle of a pass: one exchange, which finds a failure, too."""
