@@ -24,7 +24,7 @@ FLOORS = [
     *("gan.theory", "gan.networks", "gan.metrics"),
     *("gan.options", "gan._state", "gan.players", "gan.parts", "gan.lockstep"),
     *("gan.train", "gan.systems", "gan._dry_run"),
-    *("gan.records", "gan.restart", "gan._stopper", "gan.run", "parallel", "gan.latents"),
+    *("gan.records", "gan.restart", "gan._stopper", "gan.run", "parallel", "scaling", "gan.latents"),
     *("gan.results", "gan.tables", "gan.toy", "gan.compare", "lab"),
     *("profiler", "export", "report", "watch", "testing", "gan.diagnosis", "learn", "bench", "docs", "cli"),
 ]

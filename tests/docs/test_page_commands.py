@@ -371,6 +371,7 @@ KINDS: dict[str, Callable] = {
     "minigan modes": options_only,
     "minigan results": options_only,
     "minigan bench": options_only,
+    "minigan scale": only_parsed,
     "minigan nightly": options_only,
     "minigan gradcheck": certificate,
     "minigan doctor": diagnosis,

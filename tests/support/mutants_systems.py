@@ -4,6 +4,7 @@ test that must notice them; test_system_mutants.py puts them in.
 
 from mutants_finer import FINER
 from mutants_parts import PARTS
+from mutants_scaling import SCALING
 from source_mutants import SourceMutant
 
 # fmt: off
@@ -1724,6 +1725,7 @@ MUTANTS = (
     ]
     + FINER
     + PARTS
+    + SCALING
 )
 STACKED = SourceMutant(
     "minigan.data.stacked:stacks",
