@@ -14,12 +14,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from ..autograd import Tensor, detect_anomaly, no_grad
-from ..backend import float64, host
+from ..backend import float64, host, namespace
 from ..ops.across import Group
 from ..ops.basic import cast
 from ..ops.index import stack
@@ -144,22 +145,24 @@ class Parts:
             self._feed(trainer, half_step, start, part)
             figures = numbers(half_step.player.gradients())
             slopes = [p.grad for p in params]
-            arrays = [*(host(g.data) for g in slopes if g is not None), *(host(t.data) for t in buffers)]
-            arrays += [host(t.data).astype(float64) - host(was) for t, was in zip(pools, old, strict=True)]
-            vectors.append(np.concatenate([*(a.astype(float64).ravel() for a in arrays), list(figures.values())]))
+            arrays = [*(g.data for g in slopes if g is not None), *(t.data for t in buffers)]
+            arrays += [t.data.astype(float64) - was for t, was in zip(pools, old, strict=True)]
+            xp = namespace(arrays[0])
+            lines = [a.astype(float64).ravel() for a in arrays]
+            vectors.append(xp.concatenate([*lines, xp.asarray(list(figures.values()))]))
         trainer.set_counters(_after(start, trainer.counters(), part, self.count))
         self.ranks.agree(0)
         mean = self.ranks.ordered_sum(vectors) / self.count
         slopes = [g for g in slopes if g is not None]
-        sizes = [math.prod(t.shape) for t in (*slopes, *buffers, *pools)]
-        *arrays, values = np.split(mean, np.cumsum(sizes))
+        ends = [0, *accumulate(math.prod(t.shape) for t in (*slopes, *buffers, *pools))]
+        arrays, values = [mean[start:end] for start, end in pairwise(ends)], host(mean[ends[-1] :])
         for t, array in zip((*slopes, *buffers), arrays, strict=False):
             t.assign(Tensor(array.reshape(t.shape).astype(t.dtype)))
         for t, was, change in zip(pools, old, arrays[len(slopes) + len(buffers) :], strict=True):
-            t.assign(Tensor((host(was) + self.count * change.reshape(t.shape)).astype(t.dtype)))
+            t.assign(Tensor((was + self.count * change.reshape(t.shape)).astype(t.dtype)))
         for player in half_step.player.players:
             trainer.correct(player.params)
-        length = float(np.sqrt(sum(float(np.sum(np.square(a))) for a in arrays[: len(slopes)])))
+        length = float(np.sqrt(sum(float(xp.sum(xp.square(a))) for a in arrays[: len(slopes)])))
         figures = dict(zip(figures, values.tolist(), strict=True))
         return figures | {name: length for name in figures if name.endswith("_weight_gradient")}
 

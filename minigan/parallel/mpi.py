@@ -12,10 +12,25 @@ from typing import Any
 
 import numpy as np
 
+from ..backend import host, namespace, on
 from ..gan.parts import RankFailure, in_order
 
 FAILED = 1 << 20
 """Agreed on where a rank has failed; signals have far smaller numbers."""
+
+
+def slices_of(vectors: Sequence[np.ndarray], size: int) -> np.ndarray:
+    """(size, vectors, width): for each rank its slice of each vector, of all but the end equally long, the end padded
+    with zeros."""
+    xp, length = namespace(vectors[0]), len(vectors[0])
+    width = -(-length // size)
+    whole, rest = divmod(length, width)
+    slices = xp.zeros((size, len(vectors), width))
+    for k, vector in enumerate(vectors):
+        slices[:whole, k] = vector[: whole * width].reshape(whole, width)
+        if rest:
+            slices[whole, k, :rest] = vector[whole * width :]
+    return slices
 
 
 class MpiRanks:
@@ -33,20 +48,14 @@ class MpiRanks:
     def ordered_sum(self, vectors: Sequence[np.ndarray]) -> np.ndarray:
         """The sum of all vectors of all ranks, which is the same on every rank."""
         if self.fast:
-            total = np.sum(vectors, axis=0)
+            total = host(in_order(vectors))
             self.comm.Allreduce(total.copy(), total)
-            return total
-        count, length = len(vectors), len(vectors[0])
-        width = -(-length // self.size)
-        slices = np.zeros((self.size, count, width))  # to rank k its slice of each vector, the last one's padded
-        for k, vector in enumerate(vectors):
-            whole = length // width
-            slices[:whole, k] = vector[: whole * width].reshape(whole, width)
-            slices[whole:, k].flat[: length - whole * width] = vector[whole * width :]
-        received, total = np.empty_like(slices), np.empty(self.size * width)
+            return on(vectors[0], total)
+        slices = slices_of([host(vector) for vector in vectors], self.size)
+        received, total = np.empty_like(slices), np.empty(slices[:, 0].size)
         self.comm.Alltoall(slices, received)
-        self.comm.Allgather(in_order(received.reshape(self.size * count, width)), total)
-        return total[:length]
+        self.comm.Allgather(in_order(received.reshape(-1, slices.shape[2])), total)
+        return on(vectors[0], total[: len(vectors[0])])
 
     def total(self, vectors: Sequence[np.ndarray]) -> np.ndarray:
         """The same sum of few numbers, in the middle of a pass: one exchange, which finds a failure, too."""

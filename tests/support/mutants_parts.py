@@ -3,6 +3,7 @@
 from source_mutants import SourceMutant
 
 LOCKSTEP = "../parallel/test_lockstep"
+NCCL, RANKS = "../cudasim/test_nccl", "../parallel/test_nccl_ranks"
 # fmt: off
 ROWS = (
     # (what is wrong, function of minigan, test that notices, text as it is, text as it is not)
@@ -30,6 +31,24 @@ ROWS = (
     ("a part that fails is not noticed", "gan.lockstep:Turns.meet",
      f"{LOCKSTEP}::test_a_part_that_fails_ends_the_step_of_all", "self.result = failure or combine(self.values)",
      "self.result = None"),
+    ("GPUs add in NCCL's order", "parallel.nccl:NcclRanks.ordered_sum",
+     f"{RANKS}::test_a_sum_has_the_order_of_the_parts", "in_order(received.reshape(-1, width))",
+     "in_order(received.reshape(-1, width)[::-1])"),
+    ("a rank keeps its own slices", "parallel.nccl:NcclRanks.ordered_sum",
+     f"{RANKS}::test_a_sum_has_the_order_of_the_parts", "all_to_all(slices, received)",
+     "all_gather(slices[0], received, slices[0].size)"),
+    ("collectives of other sizes meet", "cudasim.nccl:World.collectives", f"{NCCL}::test_a_mistake_is_named",
+     "(call.name, call.shape) != (calls[0].name, calls[0].shape)", "call.name != calls[0].name"),
+    ("a sum is anybody's at once", "cudasim.nccl:touched", f"{NCCL}::test_a_mistake_is_named",
+     "stream not in writing.seen", "False"),
+    ("an event is of every stream", "cudasim.standin:Event.record", f"{NCCL}::test_a_mistake_is_named",
+     "if w.stream == self._stream or self._stream in w.seen", ""),
+    ("a call reads its array when it runs", "cudasim.nccl:NCCLBackend._call",
+     f"{NCCL}::test_a_call_returns_before_the_others_are_there_and_reads_what_its_array_held", "source._a.copy()",
+     "source._a"),
+    ("the simulated sum is in the order of ranks", "cudasim.nccl:_reduced",
+     f"{NCCL}::test_a_sum_has_no_order_that_one_may_count_on",
+     "calls[-1].source.copy()\n    for call in calls[-2::-1]:", "calls[0].source.copy()\n    for call in calls[1:]:"),
 )
 # fmt: on
 
