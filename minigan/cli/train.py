@@ -186,6 +186,7 @@ def _first_of(count: int, fast: bool, new_run: Callable):
     from ..parallel.follow import follow, lead
     from ..parallel.mpi import MpiRanks
 
+    launch.take_own_gpu()
     ranks = MpiRanks(fast=fast)
     if ranks.size != count:
         raise ValueError(f"--ranks {count}, but this is one of {ranks.size} processes that mpiexec or srun started")

@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import inspect
 import numbers
+import threading
 from functools import partial
+from itertools import count
 from time import perf_counter
 from types import ModuleType, SimpleNamespace
 
@@ -25,6 +27,7 @@ import numpy as np
 
 from .cupy_names import FLAGS, FUNCTIONS, MAKERS, UFUNCS
 from .module import Module
+from .nccl import settled
 from .standin_array import array_class
 
 
@@ -42,6 +45,8 @@ class StandIn(ModuleType):
         super().__init__("cudasim:check" if check else "cudasim")
         self.check, self.order, self.syncs, self.launches = check, order, 0, 0
         self.capturing: list | None = None
+        self.writing: list = []  # what NCCL writes (see nccl.py)
+        self._streams, self._numbers = threading.local(), count(1)
         self.ndarray, self.RawKernel = array_class(self), RawKernel
         for name in UFUNCS:
             setattr(self, name, self._ufunc(getattr(np, name)))
@@ -52,10 +57,10 @@ class StandIn(ModuleType):
             getattr(self, name).at = partial(self._at, getattr(np, name))
         self.special = SimpleNamespace(erf=self._erf)
         self.cuda = SimpleNamespace(
-            Device=lambda i=0: SimpleNamespace(synchronize=self.waited),
+            Device=lambda i=0: SimpleNamespace(synchronize=self._synchronized),
             Event=lambda: Event(self),
             Stream=lambda non_blocking=False: Stream(self),
-            get_current_stream=lambda: SimpleNamespace(synchronize=self.waited),
+            get_current_stream=self._current_stream,
             get_elapsed_time=lambda start, stop: 1e3 * (stop.time - start.time),
             runtime=SimpleNamespace(getDeviceCount=lambda: 1),
         )
@@ -64,6 +69,15 @@ class StandIn(ModuleType):
         """The host waits for the device."""
         self.not_capturing("waiting for the device")
         self.syncs += 1
+
+    def _current_stream(self) -> Stream:
+        """The innermost stream that this thread is in; the null stream outside of all."""
+        entered = getattr(self._streams, "entered", None)
+        return entered[-1] if entered else Stream(self, null=True)
+
+    def _synchronized(self) -> None:
+        self.waited()
+        settled(self)
 
     def not_capturing(self, what: str) -> None:
         """RuntimeError while a stream is captured: what a graph cannot hold, or CuPy would not put into it."""
@@ -83,7 +97,7 @@ class StandIn(ModuleType):
             return type(result)(map(self.wrap, result))
         if isinstance(result, (np.ndarray, np.generic)):
             array = object.__new__(self.ndarray)
-            array._a = np.asarray(result)
+            array._memory = np.asarray(result)
             return array
         return result
 
@@ -259,29 +273,39 @@ class Event:
     """What xp.cuda.Event() gives: a point in time."""
 
     def __init__(self, xp: StandIn) -> None:
-        self._xp, self.time = xp, 0.0
+        self._xp, self.time, self._stream, self._before = xp, 0.0, 0, []
 
     def record(self, stream=None) -> None:
         self.time = perf_counter()
+        self._stream = (stream or self._xp.cuda.get_current_stream()).ptr
+        self._before = [w for w in self._xp.writing if w.stream == self._stream or self._stream in w.seen]
 
     def synchronize(self) -> None:
         self._xp.waited()
+        settled(self._xp, self._stream)
 
 
 class Stream:
-    """What xp.cuda.Stream() gives: a context in which its work may be captured."""
+    """What xp.cuda.Stream() gives: a context in which its work may be captured. All of it is done at once but for
+    NCCL's, which others must have waited for."""
 
-    def __init__(self, xp: StandIn) -> None:
-        self._xp = xp
+    def __init__(self, xp: StandIn, null: bool = False) -> None:
+        self._xp, self.ptr = xp, 0 if null else next(xp._numbers)
 
     def __enter__(self) -> Stream:
+        self._xp._streams.__dict__.setdefault("entered", []).append(self)
         return self
 
     def __exit__(self, *error) -> None:
-        pass
+        self._xp._streams.entered.pop()
 
     def synchronize(self) -> None:
         self._xp.waited()
+        settled(self._xp, self.ptr)
+
+    def wait_event(self, event: Event) -> None:
+        for writing in event._before:
+            writing.seen.add(self.ptr)
 
     def is_capturing(self) -> bool:
         return self._xp.capturing is not None
@@ -312,7 +336,9 @@ def differences(cupy: ModuleType) -> list[str]:
     """Where the stand-in has a name or an argument that the real module lacks."""
     differences = [f"cupy has no {n}" for n in (*UFUNCS, *FUNCTIONS, *MAKERS) if not hasattr(cupy, n)]
     members = [
-        n for n in vars(array_class(StandIn())) if n not in ("__slots__", "__module__", "__doc__", "__weakref__")
+        n
+        for n in vars(array_class(StandIn()))
+        if n not in ("__slots__", "__module__", "__doc__", "__weakref__", "_memory")
     ]
     differences += [f"cupy.ndarray has no {n}" for n in members if n != "_a" and not hasattr(cupy.ndarray, n)]
     there = {"cuda": cupy.cuda, "Stream": cupy.cuda.Stream, "Event": cupy.cuda.Event, "Graph": cupy.cuda.Graph}

@@ -12,6 +12,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 
 from .cupy_names import FLAGS, IN_PLACE, METHODS, OPERATORS, VIEWS, WAITS
+from .nccl import touched
 
 
 class Flags:
@@ -28,20 +29,27 @@ def array_class(xp: ModuleType) -> type:
     """The class of xp's arrays; xp is the stand-in, which wraps and unwraps them and counts waits."""
 
     class ndarray:
-        __slots__ = ("__weakref__", "_a")
+        __slots__ = ("__weakref__", "_memory")
         __hash__ = None
 
-        shape = property(lambda self: self._a.shape)
-        dtype = property(lambda self: self._a.dtype)
-        ndim = property(lambda self: self._a.ndim)
-        size = property(lambda self: self._a.size)
-        nbytes = property(lambda self: self._a.nbytes)
-        itemsize = property(lambda self: self._a.itemsize)
-        strides = property(lambda self: self._a.strides)
-        flags = property(lambda self: Flags(self._a.flags))
-        T = property(lambda self: xp.wrap(self._a.T))
-        base = property(lambda self: None if self._a.base is None else self)
-        data = property(lambda self: SimpleNamespace(ptr=self._a.__array_interface__["data"][0]))
+        @property
+        def _a(self):
+            """The memory, to be read or written now: by then NCCL must have written it."""
+            if xp.writing:
+                touched(xp, self._memory)
+            return self._memory
+
+        shape = property(lambda self: self._memory.shape)
+        dtype = property(lambda self: self._memory.dtype)
+        ndim = property(lambda self: self._memory.ndim)
+        size = property(lambda self: self._memory.size)
+        nbytes = property(lambda self: self._memory.nbytes)
+        itemsize = property(lambda self: self._memory.itemsize)
+        strides = property(lambda self: self._memory.strides)
+        flags = property(lambda self: Flags(self._memory.flags))
+        T = property(lambda self: xp.wrap(self._memory.T))
+        base = property(lambda self: None if self._memory.base is None else self)
+        data = property(lambda self: SimpleNamespace(ptr=self._memory.__array_interface__["data"][0]))
 
         def __array__(self, *args, **kwargs):
             raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`.")
@@ -65,7 +73,9 @@ def array_class(xp: ModuleType) -> type:
             return (self[i] for i in range(len(self)))
 
         def __getitem__(self, key):
-            return xp.wrap(self._a[xp.unwrap(key)])
+            keys = key if isinstance(key, tuple) else (key,)
+            view = not any(type(k) is ndarray or isinstance(k, (list, np.ndarray)) for k in keys)
+            return xp.wrap((self._memory if view else self._a)[xp.unwrap(key)])
 
         def __setitem__(self, key, value):
             xp.not_capturing("an assignment, which may allocate")
@@ -115,7 +125,8 @@ def array_class(xp: ModuleType) -> type:
             if name not in VIEWS:
                 xp.not_capturing(f"{name}, which may allocate")
             with np.errstate(all="ignore"):
-                return xp.wrap(getattr(self._a, name)(*xp.unwrap(args), **xp.unwrap(kwargs)))
+                memory = self._memory if name in VIEWS else self._a
+                return xp.wrap(getattr(memory, name)(*xp.unwrap(args), **xp.unwrap(kwargs)))
 
         return call
 

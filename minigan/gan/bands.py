@@ -24,7 +24,7 @@ from .records import TICK
 
 CONFIDENCE, NEIGHBOURS, IN_A_ROW = 0.99, 2, 3
 SHOWN = 4
-APART = {"seed", "steps", "device", "capture", "parts"}
+APART = {"seed", "steps", "device", "capture", "parts", "keep"}
 """Options that leave the curves what they are, but for chance."""
 
 

@@ -64,6 +64,7 @@ class CommonOptions:
         1, "Parts of a batch whose gradients are computed apart and added in order; ranks share them.", RUN, 1, 4096
     )
     keep: int = option(3, "Newest checkpoints that stay, also with --resume; 0 for all.", RUN, 0, MANY)
+    sync_norm: bool = option(False, "Batch norm by the statistics of all parts of a batch, not of each.", RUN)
     seed: int = option(0, "The same seed gives the same run, bit for bit.", RUN, 0, 2**64 - 1)
     device: str = option("cpu", "Where to compute.", RUN, choices=DEVICES)
     capture: bool = option(True, "Replay recorded steps, or run them op by op.", RUN)
@@ -106,7 +107,7 @@ class CommonOptions:
 
     def idle(self) -> dict[str, str]:
         """Options that another's value makes idle, with the reason."""
-        return {}
+        return {"sync_norm": "parts is 1"} if self.parts == 1 else {}
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class Options(CommonOptions):
         return [trick for trick, on in (tricks | {"batch-norm": self.critic_norm}).items() if on]
 
     def idle(self) -> dict[str, str]:
-        reasons = {} if self.gp_weight else {"penalty": "gp_weight is 0"}
+        reasons = super().idle() | ({} if self.gp_weight else {"penalty": "gp_weight is 0"})
         if self.optimizer != "adam":
             reasons |= dict.fromkeys(("beta1", "beta2"), "it is Adam's, and optimizer is not adam")
         return reasons

@@ -5,7 +5,8 @@
 The sum is taken in this order wherever its terms were computed. A run in P parts therefore has the same bits on one
 process, on 2 ranks or on P of them, and goes on with another number. In a part, part p draws from the streams of random
 numbers p * APART further on, and takes the p-th of the next P batches of images: nothing has to be sent but sums. What
-looks across a batch, batch norm above all, sees its part only; the buffers that it moves are averaged like gradients.
+looks across a batch sees its part only; the buffers that it moves are averaged like gradients. Batch norm alone can be
+told to look at all parts (`synchronised`), by sums on its way (ops/across.py).
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from ..autograd import Tensor, detect_anomaly, no_grad
-from ..backend import float64, host
+from ..backend import float64, host, namespace
+from ..ops.across import Group
 from ..ops.basic import cast
 from ..ops.index import stack
 
@@ -44,6 +47,10 @@ class Ranks(Protocol):
         """The sum of all vectors of all ranks, rank by rank, added one after the other; the same on every rank."""
         ...
 
+    def total(self, vectors: Sequence[np.ndarray]) -> np.ndarray:
+        """The same sum of few numbers, in the middle of a pass. Raises RankFailure where a rank has failed."""
+        ...
+
     def agree(self, number: int) -> int:
         """The greatest of the ranks' numbers. Raises RankFailure where one has failed."""
         ...
@@ -64,10 +71,11 @@ class OneProcess:
 
     def ordered_sum(self, vectors: Sequence[np.ndarray]) -> np.ndarray:
         """The vectors added one after the other."""
-        total = vectors[0].copy()
-        for vector in vectors[1:]:
-            total += vector
-        return total
+        return in_order(vectors)
+
+    def total(self, vectors: Sequence[np.ndarray]) -> np.ndarray:
+        """The same."""
+        return in_order(vectors)
 
     def agree(self, number: int) -> int:
         """The number itself."""
@@ -81,11 +89,23 @@ class OneProcess:
         return messages[0]
 
 
-class Parts:
-    """How a trainer's half-steps are computed: whole, or in `count` parts of which `ranks` gives this process some."""
+def in_order(vectors: Sequence[np.ndarray]) -> np.ndarray:
+    """The sum of vectors, added one after the other."""
+    total = vectors[0].copy()
+    for vector in vectors[1:]:
+        total += vector
+    return total
 
-    def __init__(self, count: int = 1, ranks: Ranks | None = None) -> None:
-        self.count = count
+
+class Parts:
+    """How a trainer's half-steps are computed: whole, or in `count` parts of which `ranks` gives this process some.
+
+    synchronised: batch norm's statistics are those of all parts. group: the parts as batch norm knows them.
+    """
+
+    def __init__(self, count: int = 1, ranks: Ranks | None = None, synchronised: bool = False) -> None:
+        self.count, self.synchronised = count, synchronised and count > 1
+        self.group = Group(count, lambda vector: self.ranks.total([vector]))
         self.ranks: Ranks = OneProcess()
         self._step, self._batches = -1, dict[int, dict[str, np.ndarray]]()
         self.share(ranks or self.ranks)
@@ -112,27 +132,37 @@ class Parts:
             half_step.feed()
             return numbers(half_step.player.gradients())
         params = half_step.player.params
+        self.group.begin()
+        pools = [trainer.memory[name] for name in trainer.pools]
+        old = [t.data.copy() for t in pools]
         every = [t for network in trainer.trained().values() for t in network.buffers()]  # counts, too
         buffers = [t for t in every if t.dtype.kind == "f"]
         before = [t.data.copy() for t in every]
         start, vectors, figures = trainer.counters(), [], {}
         for part in self.own:
-            for t, array in zip(every, before, strict=True):
+            for t, array in zip((*every, *pools), (*before, *old), strict=True):
                 t.assign(Tensor(array))
             self._feed(trainer, half_step, start, part)
             figures = numbers(half_step.player.gradients())
             slopes = [p.grad for p in params]
-            arrays = [*(host(g.data) for g in slopes if g is not None), *(host(t.data) for t in buffers)]
-            vectors.append(np.concatenate([*(a.astype(float64).ravel() for a in arrays), list(figures.values())]))
+            arrays = [*(g.data for g in slopes if g is not None), *(t.data for t in buffers)]
+            arrays += [t.data.astype(float64) - was for t, was in zip(pools, old, strict=True)]
+            xp = namespace(arrays[0])
+            lines = [a.astype(float64).ravel() for a in arrays]
+            vectors.append(xp.concatenate([*lines, xp.asarray(list(figures.values()))]))
         trainer.set_counters(_after(start, trainer.counters(), part, self.count))
         self.ranks.agree(0)
         mean = self.ranks.ordered_sum(vectors) / self.count
         slopes = [g for g in slopes if g is not None]
-        sizes = [math.prod(t.shape) for t in (*slopes, *buffers)]
-        *arrays, values = np.split(mean, np.cumsum(sizes))
-        for t, array in zip((*slopes, *buffers), arrays, strict=True):
+        ends = [0, *accumulate(math.prod(t.shape) for t in (*slopes, *buffers, *pools))]
+        arrays, values = [mean[start:end] for start, end in pairwise(ends)], host(mean[ends[-1] :])
+        for t, array in zip((*slopes, *buffers), arrays, strict=False):
             t.assign(Tensor(array.reshape(t.shape).astype(t.dtype)))
-        length = float(np.sqrt(sum(float(a @ a) for a in arrays[: len(slopes)])))
+        for t, was, change in zip(pools, old, arrays[len(slopes) + len(buffers) :], strict=True):
+            t.assign(Tensor((was + self.count * change.reshape(t.shape)).astype(t.dtype)))
+        for player in half_step.player.players:
+            trainer.correct(player.params)
+        length = float(np.sqrt(sum(float(xp.sum(xp.square(a))) for a in arrays[: len(slopes)])))
         figures = dict(zip(figures, values.tolist(), strict=True))
         return figures | {name: length for name in figures if name.endswith("_weight_gradient")}
 
@@ -144,7 +174,7 @@ class Parts:
             if self.count > 1:
                 self._feed(trainer, half_step, start, part)
             try:
-                with detect_anomaly():
+                with detect_anomaly(), self.group.again():
                     half_step.player.gradients()
             except FloatingPointError as error:
                 messages.append(str(error))

@@ -27,6 +27,11 @@ class Player:
     bound: float = 0.0
 
     @property
+    def players(self) -> tuple[Player, ...]:
+        """This one."""
+        return (self,)
+
+    @property
     def params(self) -> list[Parameter]:
         """The weights that move."""
         return list(self.optimiser.param_groups[0]["params"])

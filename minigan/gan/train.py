@@ -28,6 +28,7 @@ from ..capture import capture
 from ..creation import rand, randn, zeros
 from ..data import Dataset, Info, Loader
 from ._state import TrainingState, count_of
+from .lockstep import Lockstep, side_by_side
 from .losses import loss
 from .metrics.judging import Observation, judge_of, observe_attributes, observe_classes
 from .networks.dcgan import glorot_init_
@@ -75,18 +76,21 @@ class Trainer:
     dataset: what to train on. With only what is known of it (`data.info`), the trainer can sample but not train.
 
     batch: the tensors that `feed` fills and the losses read. memory: tensors that a system keeps between steps, saved
-        with the weights. dtype: of the random numbers. split: the held-out images that `observe` compares with.
+        with the weights. pools: names of those that a half-step changes, each part of a batch in rows of its own.
+        dtype: of the random numbers. split: the held-out images that `observe` compares with.
     """
 
     streams: ClassVar[Mapping[str, int]] = STREAMS
     dropout_stream: ClassVar[int] = 8
     split: str = "all"
     constants: dict[str, Tensor] | None = None
+    pools: tuple[str, ...] = ()
+    lockstep: Lockstep | None = None
 
     def __init__(self, options: CommonOptions, dataset: Dataset | Info) -> None:
         self.run_options = options
         self.options: Any = replace(options, batch_size=options.batch_size // options.parts, parts=1)  # of one part
-        self.parts = Parts(options.parts)
+        self.parts = Parts(options.parts, synchronised=options.sync_norm)
         self.dataset: Any = dataset
         self.steps_done = 0
         self.dtype: np.dtype = float32
@@ -113,11 +117,13 @@ class Trainer:
             norm = "d_weight_gradient"
             self.players["critic"] = self._player(self.optim_d, lambda: self.critic_loss(), norm, options.clip)
         self.average = optim.WeightAverage(self.generator, options.average)
-        if self.memory and self.parts.count > 1:
-            raise ValueError(
-                f"{options.system} keeps {', '.join(self.memory)} from step to step, which parts of a batch cannot"
-                " share; take --parts 1"
-            )
+        if self.parts.synchronised:
+            layers = [layer for network in self.trained().values() for layer in network.modules()]
+            norms = [layer for layer in layers if isinstance(layer, nn.BatchNorm2d)]
+            if not norms:
+                raise ValueError(f"{options.system}: these networks have no batch norm to synchronise; leave it out")
+            for layer in norms:
+                layer.group = self.parts.group
         self._state = TrainingState(
             networks=self.trained(),
             optimisers=optimisers,
@@ -130,14 +136,15 @@ class Trainer:
     def _player(self, optimiser: optim.Optimizer, objective_of: Callable, norm: str, bound: float = 0.0) -> Player:
         """A player who minimises what `objective_of()` returns first; the figures take in the norm of its gradient and,
         where it is more than the player's adversarial loss, what it minimises."""
-        params = optimiser.param_groups[0]["params"]
+        params, whole = optimiser.param_groups[0]["params"], self.parts.count == 1
 
         def gradients() -> dict[str, Tensor]:
             objective, figures = objective_of()
             slopes = grad(objective, params)
             for p, g in zip(params, slopes, strict=True):
                 p.grad = g
-            self.correct(params)
+            if whole:  # else when the parts' gradients are added
+                self.correct(params)
             if figures.get(f"{norm[0]}_loss", objective) is not objective:  # there are further terms
                 figures = {**figures, f"{norm[0]}_objective": objective}
             return {"objective": objective, **figures, norm: optim.grad_norm(slopes)}
@@ -147,6 +154,7 @@ class Trainer:
     # The loop.
 
     @on_device
+    @side_by_side
     def step(self) -> dict[str, float]:
         """One generator step with its critic steps; returns the last critic step's figures and the generator's.
 
@@ -373,7 +381,7 @@ class Trainer:
 
     def double(self) -> Trainer:
         """Weights, data and random numbers in float64 from here on, for comparisons; returns self."""
-        self.dtype = float64
+        self.dtype, self.lockstep = float64, None
         for module in self.networks().values():
             module.double()
         for table in (self.batch, self.memory):
@@ -406,6 +414,7 @@ class Trainer:
     def restore(self, arrays: dict[str, np.ndarray], rest: dict) -> None:
         """Continue from `state()`. Raises an ordinary exception, ValueError or KeyError most often, if it belongs to
         other networks or is nothing that `state` gives."""
+        self.lockstep = None
         self._state.restore(arrays, rest)
         self.steps_done = count_of(rest, "steps_done")
 

@@ -18,6 +18,7 @@ from .._array import sealed
 from ..autograd import Tensor, in_place
 from ..backend import Generator, int64
 from ..creation import empty, full, ones, zeros
+from ..ops.across import Group, batch_norm_across
 from ..ops.shape import flatten, reshape
 from . import init
 from .module import Layer, Module, Parameter
@@ -45,11 +46,12 @@ class BatchNorm2d(Layer):
     """Batch normalisation per channel of (N, C) or (N, C, ...); see `functional.batch_norm`.
 
     While `frozen_statistics(module)` is active, training mode still uses the batch's statistics but moves no running
-    ones.
+    ones. With a `group` (see ops/across.py) the batch is one part of it, and the statistics are all parts'.
     """
 
     weight: Parameter | None
     bias: Parameter | None
+    group: Group | None = None
     running_mean: Tensor | None
     running_var: Tensor | None
     num_batches_tracked: Tensor | None
@@ -80,11 +82,13 @@ class BatchNorm2d(Layer):
         momentum = self.momentum
         if momentum is None and moves:  # torch's meaning: the plain average over all batches so far
             momentum = 1 / self.num_batches_tracked.item()  # type: ignore[union-attr]  # so here
+        if self.group is not None and batch_statistics:
+            return batch_norm_across(x, running, self.weight, self.bias, momentum or 0.0, self.eps, self.group)
         return F.batch_norm(x, *running, self.weight, self.bias, batch_statistics, momentum or 0.0, self.eps)
 
     def captured_state(self) -> tuple[object, ...]:
         """Its mode, whether running statistics move, and its numbers."""
-        return self.training, self.moves_statistics, self.momentum, self.eps
+        return self.training, self.moves_statistics, self.momentum, self.eps, self.group
 
     def extra_repr(self) -> str:
         absent = "" if self.weight is not None else ", affine=False"

@@ -13,6 +13,7 @@ from ..gan.run import Run
 from ..gan.systems.table import options_from, trainer_for
 from ..gan.train import Trainer
 from .mpi import MpiRanks
+from .nccl import over
 
 
 def lead(ranks: MpiRanks, new_run: Callable[[], Run]) -> Run:
@@ -20,7 +21,7 @@ def lead(ranks: MpiRanks, new_run: Callable[[], Run]) -> Run:
     too."""
     try:
         run = new_run()
-        run.trainer.parts.share(ranks)
+        run.trainer.parts.share(ranks)  # or say that these ranks cannot
     except BaseException as error:
         if ranks.size > 1:
             with suppress(RankFailure):
@@ -30,6 +31,7 @@ def lead(ranks: MpiRanks, new_run: Callable[[], Run]) -> Run:
         saved = checkpoint.paths(run.folder)
         options = run.trainer.state()[1]["options"] | {"steps": run.options.steps}
         ranks.tell((options, str(saved[0]) if saved else None))
+        run.trainer.parts.share(over(ranks, run.options.device))
     return run
 
 
@@ -38,7 +40,7 @@ def follow(ranks: MpiRanks) -> None:
     wrong here, of which the others are told."""
     options, path = ranks.tell(None)
     trainer, steps = _trainer(options, path), options["steps"]
-    trainer.parts.share(ranks)
+    trainer.parts.share(over(ranks, trainer.options.device))
     with Stopper() as stopper, trainer.parts.together():
         number = trainer.parts.stop(stopper.number)
         while trainer.steps_done < steps and number is None:

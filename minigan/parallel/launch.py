@@ -13,6 +13,7 @@ from pathlib import Path
 
 RANK_VARIABLES = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MPI_LOCALRANKID", "SLURM_PROCID")
 """What mpiexec and srun tell a rank."""
+LOCAL_RANK_VARIABLES = ("MPI_LOCALRANKID", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID")
 NEEDED = '--ranks needs the package mpi4py and an mpiexec: pip install "minigan[mpi]"'
 BANNER = "=" * 20
 OF_MPIEXEC = ("[mpiexec@", "[proxy:", "Press Ctrl-C again", "Abort(")
@@ -23,6 +24,14 @@ KILLED = {signal.SIGILL, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SI
 def inside() -> bool:
     """Whether this process was started as a rank, by mpiexec or srun."""
     return any(name in os.environ for name in RANK_VARIABLES)
+
+
+def take_own_gpu() -> None:
+    """Let this rank see one of its machine's GPUs alone, by its number among the ranks there; before CuPy looks."""
+    local = next((os.environ[name] for name in LOCAL_RANK_VARIABLES if name in os.environ), None)
+    if local is not None:
+        visible = [gpu for gpu in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu]
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible[int(local) % len(visible)] if visible else local
 
 
 def mpiexec() -> str:

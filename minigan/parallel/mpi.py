@@ -1,8 +1,8 @@
 """The ranks of an MPI job, for `minigan.gan.parts`.
 
-A sum is taken along a chain: rank 0 sends the sum of its vectors to rank 1, which adds its own one after the other, and
-so on; the last one gives the whole sum to all. Its terms are added in one order, whatever the number of ranks. The fast
-sum leaves the order to MPI's Allreduce, whose bits depend on that number.
+A sum is taken by slices: each rank gets one slice of every rank's vectors, adds these in the order of ranks, and gives
+its sum to all (Alltoall, Allgather). The terms are added in one order, whatever the number of ranks, and each number is
+sent about twice, as in a ring. The fast sum leaves the order to MPI's Allreduce, whose bits depend on that number.
 """
 
 from __future__ import annotations
@@ -12,10 +12,25 @@ from typing import Any
 
 import numpy as np
 
-from ..gan.parts import RankFailure
+from ..backend import host, namespace, on
+from ..gan.parts import RankFailure, in_order
 
 FAILED = 1 << 20
 """Agreed on where a rank has failed; signals have far smaller numbers."""
+
+
+def slices_of(vectors: Sequence[np.ndarray], size: int) -> np.ndarray:
+    """(size, vectors, width): for each rank its slice of each vector, of all but the end equally long, the end padded
+    with zeros."""
+    xp, length = namespace(vectors[0]), len(vectors[0])
+    width = -(-length // size)
+    whole, rest = divmod(length, width)
+    slices = xp.zeros((size, len(vectors), width))
+    for k, vector in enumerate(vectors):
+        slices[:whole, k] = vector[: whole * width].reshape(whole, width)
+        if rest:
+            slices[whole, k, :rest] = vector[whole * width :]
+    return slices
 
 
 class MpiRanks:
@@ -33,26 +48,30 @@ class MpiRanks:
     def ordered_sum(self, vectors: Sequence[np.ndarray]) -> np.ndarray:
         """The sum of all vectors of all ranks, which is the same on every rank."""
         if self.fast:
-            total = np.sum(vectors, axis=0)
+            total = host(in_order(vectors))
             self.comm.Allreduce(total.copy(), total)
-            return total
-        total = vectors[0].copy()
-        if self.rank:
-            self.comm.Recv(total, self.rank - 1)
-            total += vectors[0]
-        for vector in vectors[1:]:
-            total += vector
-        if self.rank < self.size - 1:
-            self.comm.Send(total, self.rank + 1)
-        self.comm.Bcast(total, self.size - 1)
-        return total
+            return on(vectors[0], total)
+        slices = slices_of([host(vector) for vector in vectors], self.size)
+        received, total = np.empty_like(slices), np.empty(slices[:, 0].size)
+        self.comm.Alltoall(slices, received)
+        self.comm.Allgather(in_order(received.reshape(-1, slices.shape[2])), total)
+        return on(vectors[0], total[: len(vectors[0])])
+
+    def total(self, vectors: Sequence[np.ndarray]) -> np.ndarray:
+        """The same sum of few numbers, in the middle of a pass: one exchange, which finds a failure, too."""
+        every = self.comm.allgather(list(vectors))
+        self._failures([n for n in every if isinstance(n, int)])
+        return in_order([vector for own in every for vector in own])
 
     def agree(self, number: int) -> int:
         """The greatest of the ranks' numbers. Raises RankFailure, with its message, where one has failed."""
         numbers = self.comm.allgather(number)
-        if max(numbers) >= FAILED:
-            raise RankFailure(self.first([""]))
+        self._failures([n for n in numbers if n >= FAILED])
         return max(numbers)
+
+    def _failures(self, numbers: Sequence[int]) -> None:
+        if numbers:
+            raise RankFailure(self.first([""]))
 
     def fail(self, message: str) -> None:
         """Tell the others, where they next agree, that this rank ends, and why."""

@@ -7,6 +7,7 @@ import numpy as np
 from .. import functional as F
 from ..autograd import tensor as make
 from ..ops import norm as ops_norm
+from ..ops.across import Group, batch_norm_across
 from ..ops.basic import where
 from ..ops.elementary import exp, log
 from ..ops.reduce import sum
@@ -165,7 +166,21 @@ def _frozen(x, w, b, running_mean, running_var):
     return y
 
 
+def _across(x, w=None, b=None, eps=1e-5):
+    """Over two parts that are equal, whose statistics are those of one."""
+    return batch_norm_across(x, (None, None), w, b, 0.1, eps, Group(2, lambda vector: vector + vector))
+
+
 NORMALISATION = (
+    OpCase(
+        "batch_norm_across",
+        _across,
+        (call((4, 2), (2,), (2,)), call((2, 2, 2, 3), (2,)), call((2, 3, 2))),
+        lambda torch, x, w=None, b=None, eps=1e-5: torch.nn.functional.batch_norm(x, None, None, w, b, True, 0.1, eps),
+        _batch_norm_reference,
+        SPREAD,
+        error_inputs=(BadCall(lambda: _across(make(np.ones((0, 3)))), ValueError, "more than one value per channel"),),
+    ),
     OpCase(
         "batch_norm.train",
         lambda x, w=None, b=None, eps=1e-5, momentum=0.1: F.batch_norm(x, None, None, w, b, True, momentum, eps),

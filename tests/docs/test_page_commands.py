@@ -372,6 +372,7 @@ KINDS: dict[str, Callable] = {
     "minigan bands": options_only,
     "minigan results": options_only,
     "minigan bench": options_only,
+    "minigan scale": only_parsed,
     "minigan nightly": options_only,
     "minigan torture": options_only,
     "minigan gradcheck": certificate,

@@ -1,15 +1,13 @@
 """A batch in parts: the same sum wherever the parts are computed, the same run on any number of ranks."""
 
-import threading
-
 import numpy as np
 import pytest
+from thread_ranks import Threads
 
 import minigan as mg
 from minigan.data import load
 from minigan.gan.parts import APART, OneProcess, Parts, RankFailure, _after, _shifted
 from minigan.gan.systems import options_for, trainer_for
-from minigan.parallel.mpi import MpiRanks
 
 SMALL = {"base": 2, "batch_size": 8, "latent": 4, "capture": False}
 
@@ -17,60 +15,6 @@ SMALL = {"base": 2, "batch_size": 8, "latent": 4, "capture": False}
 def trainer(system="dcgan", **settings):
     options = options_for(system, **{**SMALL, **settings})
     return trainer_for(options, load(options.data, size=options.size))
-
-
-class Threads:
-    """What mpi4py's communicator does, among the threads of one process."""
-
-    def __init__(self, size):
-        self.size, self.box, self.local = size, {}, threading.local()
-        self.barrier = threading.Barrier(size, timeout=60)
-
-    def Get_rank(self):
-        return self.local.rank
-
-    def Get_size(self):
-        return self.size
-
-    def allgather(self, value):
-        self.box[self.Get_rank()] = value
-        self.barrier.wait()
-        values = [self.box[k] for k in range(self.size)]
-        self.barrier.wait()
-        return values
-
-    def Send(self, array, to):
-        self.box["sent", to].put(array.copy())
-
-    def Recv(self, array, source):
-        array[:] = self.box["sent", self.Get_rank()].get(timeout=60)
-
-    def Bcast(self, array, root):
-        array[:] = self.allgather(array.copy())[root]
-
-    def Allreduce(self, send, receive):
-        receive[:] = np.sum(self.allgather(send)[::-1], axis=0)
-
-    def run(self, function):
-        """function(rank's MpiRanks) in each thread; the results, or what was raised."""
-        import queue
-
-        results = [None] * self.size
-        self.box.update({("sent", k): queue.Queue() for k in range(self.size)})
-
-        def work(rank):
-            self.local.rank = rank
-            try:
-                results[rank] = function(MpiRanks(self))
-            except Exception as error:
-                results[rank] = error
-
-        threads = [threading.Thread(target=work, args=(k,)) for k in range(self.size)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return results
 
 
 VECTORS = [v.astype(np.float64) for v in np.random.default_rng(0).standard_normal((12, 50)) * 10.0 ** np.arange(50)]
@@ -210,7 +154,8 @@ def test_a_signal_on_one_rank_stops_all():
     ("settings", "says"),
     [
         ({"parts": 3}, "a batch of 8 has no 3 equal parts"),
-        ({"system": "cyclegan", "batch_size": 4, "parts": 2}, "keeps pool_a, pool_b from step to step"),
+        ({"sync_norm": True}, "'sync_norm' means nothing here: parts is 1"),
+        ({"system": "wgan-gp", "network": "mlp", "parts": 2, "sync_norm": True}, "no batch norm to synchronise"),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(settings, says):

@@ -3,6 +3,8 @@ test that must notice them; test_system_mutants.py puts them in.
 """
 
 from mutants_finer import FINER
+from mutants_parts import PARTS
+from mutants_scaling import SCALING
 from source_mutants import SourceMutant
 
 # fmt: off
@@ -1751,4 +1753,6 @@ MUTANTS = [
         )
     ),
     *FINER,
+    *PARTS,
+    *SCALING,
 ]

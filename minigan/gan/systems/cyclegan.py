@@ -103,6 +103,7 @@ class CycleGAN(TranslationTrainer):
 
     streams: ClassVar = {"init": 1, "pool": 8, "flip": 9}
     usage = "minigan translate RUN IMAGE... --to DOMAIN"
+    pools = ("pool_a", "pool_b")
 
     def domains(self) -> tuple[str, str]:
         """(A, B): a class name each, or attribute values as in "bold=no,italic=no". Raises ValueError for a set
@@ -169,7 +170,7 @@ class CycleGAN(TranslationTrainer):
             self.batch[f"traded_{k}"] = zeros(options.batch_size, 1, 1, 1)
             self.batch[f"enters_{k}"] = zeros(options.batch_size, 1, 1, 1)
             self.batch[f"place_{k}"] = Tensor(np.zeros(options.batch_size, np.int64)).to(options.device)
-            self.memory[f"pool_{k}"] = zeros(max(options.pool, options.batch_size), *shape)
+            self.memory[f"pool_{k}"] = zeros(max(options.pool, self.run_options.batch_size), *shape)
         del self.batch["real"]
         frame = Frame(options.size, self.info.background / 127.5 - 1) if options.frame else None
         settings = {"channels": channels, "size": options.size, "base": options.base, "blocks": options.blocks}
@@ -182,15 +183,20 @@ class CycleGAN(TranslationTrainer):
     def feed(self) -> None:
         """The next images of both domains, half of them mirrored, and which of the pool are judged; the translators
         learn from the same images as the critics."""
-        options, entered = self.options, self.loader.a.step * self.options.batch_size
+        options, whole = self.options, self.run_options.batch_size
+        number, part = divmod(self.loader.a.step, self.parts.count)
+        entered, own = number * whole, part * options.batch_size + np.arange(options.batch_size)
         for k, images in zip("ab", next(self.loader), strict=True):
             mirrored = host(self.random["flip"].uniform((options.batch_size, 1, 1, 1))) < 0.5 * options.mirror
             self.batch[f"real_{k}"].assign(np.where(mirrored, images[..., ::-1], images))
             coin = host(self.random["pool"].uniform((options.batch_size, 1, 1, 1))) < 0.5
-            place = host(self.random["pool"].permutation(len(self.memory[f"pool_{k}"])))[: options.batch_size]
-            filling = entered + options.batch_size <= options.pool
+            order = Generator(options.seed, self.streams["pool"])  # one for all parts, which take places of their own
+            order.step = self.random["pool"].step
+            place = host(order.permutation(len(self.memory[f"pool_{k}"])))[own]
+            self.random["pool"].step += 1
+            filling = entered + whole <= options.pool
             if filling:
-                place = entered + np.arange(options.batch_size)
+                place = entered + own
             self.batch[f"traded_{k}"].assign((coin & (not filling and options.pool > 0)).astype(np.float32))
             self.batch[f"enters_{k}"].assign((coin & (options.pool > 0) | filling).astype(np.float32))
             self.batch[f"place_{k}"].assign(place)

@@ -127,10 +127,6 @@ class SwitchOptions(Options):
                 f"packing={self.pack} needs a batch that it divides, got batch_size {self.batch_size}{parts}; take"
                 f" {-(-each // self.pack) * self.pack * self.parts}"
             )
-        if "optimistic" in tricks and self.parts > 1:
-            raise ValueError(
-                "trick optimistic keeps the last gradients, which parts of a batch cannot share; take --parts 1"
-            )
         if each // self.pack < 2 and {"minibatch", "pairwise"} & tricks.keys():
             raise ValueError(f"trick {self.trick}: D looks at the others of its batch, and there are none")
         if self.together and (self.n_critic, self.n_generator) != (1, 1):
@@ -283,8 +279,9 @@ class SwitchTrainer(Trainer):
 
         rate = self.tricks.get("lookahead")
         figures = look_ahead(players, gradients, [rate] * 2) if rate else gradients()
-        for params in players:
-            self.correct(params)
+        if self.run_options.parts == 1:
+            for params in players:
+                self.correct(params)
         return figures
 
     def correct(self, params: Sequence[nn.Parameter]) -> None:
