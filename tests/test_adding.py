@@ -75,7 +75,7 @@ def test_a_data_set_is_on_its_page(name):
 @pytest.mark.parametrize("op", sorted({case.op for case in TABLE.values()}))
 def test_a_row_of_the_op_table_is_public(op):
     """That every public op has a row is tests/ops/test_completeness.py's."""
-    assert op in {*methods.PUBLIC, *functional.__all__, *INTERNAL, *OF_IMAGES} or hasattr(Tensor, op), (
+    assert op in {*methods.PUBLIC, *functional.__all__, *INTERNAL, *COMPOSED} or hasattr(Tensor, op), (
         f"op {op!r} is in the op table and in no face: name it in minigan/methods.py or minigan/functional.py, or in"
         " INTERNAL here where only derivatives use it"
     )
@@ -87,8 +87,9 @@ INTERNAL = {
     *("leaky_relu_grad", "pow_slope", "standardise_grad", "tanh_grad", "unmirror"),
 }
 """Ops that only other ops' derivatives use."""
-OF_IMAGES = {"augment"}
-"""Rows of functions that are composed of ops, and whose derivatives of any order a system needs: gan/augment.py."""
+COMPOSED = {"augment", "batch_norm_across"}
+"""Rows of functions that are composed of ops, and whose derivatives of any order a system needs: gan/augment.py,
+ops/across.py."""
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "kernels").glob("*.cu")), ids=lambda p: p.stem)

@@ -88,7 +88,7 @@ def bands_of(runs: Sequence[Sequence[Mapping[str, float]]]) -> dict[str, Band]:
 def departures(rows: Sequence[Mapping[str, float]], bands: Mapping[str, Band]) -> list[Departure]:
     """Where the curves of a run leave their bands for at least `IN_A_ROW` of its rows in a row, or for all of its rows
     where it has fewer; a value that is not finite is outside. By first step."""
-    found = []
+    exits = []
     for key, band in bands.items():
         places = {step: k for k, step in enumerate(band.steps)}
         points = [(row["step"], row[key]) for row in rows if key in row and row["step"] in places]
@@ -100,11 +100,11 @@ def departures(rows: Sequence[Mapping[str, float]], bands: Mapping[str, Band]) -
                 if len(outside) >= min(IN_A_ROW, len(points)):
                     first = places[outside[0][0]]
                     ends = band.low[first], band.high[first]
-                    found.append(Departure(key, outside[0][0], outside[-1][0], outside[0][2], outside[0][1], *ends))
+                    exits.append(Departure(key, outside[0][0], outside[-1][0], outside[0][2], outside[0][1], *ends))
                 outside = []
             if side:
                 outside.append((step, value, side))
-    return sorted(found, key=lambda departure: (departure.first, departure.curve))
+    return sorted(exits, key=lambda departure: (departure.first, departure.curve))
 
 
 @cache
@@ -135,11 +135,11 @@ def verdict(options: CommonOptions, rows: Sequence[Mapping[str, float]]) -> list
     last = min(rows[-1]["step"], max(next(iter(bands.values())).steps))
     if last < TICK:
         return []
-    found = departures(rows, bands)
+    exits = departures(rows, bands)
     ours = f" (of this run: {', '.join(different)})" if different else ""
     head = f"curves up to step {last} beside {len(shipped()[options.system]['seeds'])} normal runs{ours}: "
-    if not found:
+    if not exits:
         return [head + "within their bands"]
-    lines = [departure.text() for departure in found[:SHOWN]]
-    more = [f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
+    lines = [departure.text() for departure in exits[:SHOWN]]
+    more = [f"and {len(exits) - SHOWN} more"] if len(exits) > SHOWN else []
     return [head + "outside of their bands", *(f"  {line}" for line in [*lines, *more])]
