@@ -287,7 +287,7 @@ def test_plotting_leaves_no_global_state(tmp_path):
 
 def test_sheet_of_digits_has_a_row_of_each_class(tmp_path):
     digits = data.load("digits")
-    rows = viz._sheet_rows(digits, 7)
+    rows = viz.pictures._sheet_rows(digits, 7)
     assert list(rows) == list("0123456789")
     for value, index in enumerate(rows.values()):
         assert len(set(index)) == 7 and (digits.labels[index] == value).all()
@@ -302,7 +302,7 @@ def test_sheet_of_digits_has_a_row_of_each_class(tmp_path):
 
 def test_sheet_of_avatars_shows_each_attribute():
     avatars = data.load("avatars")
-    rows = viz._sheet_rows(avatars, 16)
+    rows = viz.pictures._sheet_rows(avatars, 16)
     assert list(rows) == list(avatars.info.attributes)
     for column, (name, index) in enumerate(rows.items()):
         values = avatars.attributes[index, column]

@@ -1,0 +1,45 @@
+"""Pictures of a run: its images (pictures.py) and its curves (curves.py). Every file is written atomically."""
+
+from .curves import BLUE, FAINT, INK, LOSSES, ORANGE, PANELS, Panel, plot_curves, running_mean
+from .pictures import (
+    FORMATS,
+    ROUNDS,
+    data_sheet,
+    grid_cells,
+    grid_png,
+    image_grid,
+    picture_format,
+    run_frames,
+    save_data_sheet,
+    save_gif,
+    save_grid,
+    save_grids,
+    strip_rows,
+    to_picture,
+)
+
+__all__ = [
+    "BLUE",
+    "FAINT",
+    "FORMATS",
+    "INK",
+    "LOSSES",
+    "ORANGE",
+    "PANELS",
+    "ROUNDS",
+    "Panel",
+    "data_sheet",
+    "grid_cells",
+    "grid_png",
+    "image_grid",
+    "picture_format",
+    "plot_curves",
+    "run_frames",
+    "running_mean",
+    "save_data_sheet",
+    "save_gif",
+    "save_grid",
+    "save_grids",
+    "strip_rows",
+    "to_picture",
+]
