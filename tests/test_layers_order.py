@@ -25,7 +25,7 @@ FLOORS = [
     *("gan.options", "gan._state", "gan.players", "gan.parts", "gan.lockstep"),
     *("gan.train", "gan.systems", "gan._dry_run"),
     *("gan.records", "gan.restart", "gan._stopper", "gan.run", "parallel", "scaling", "gan.latents"),
-    *("gan.results", "gan.tables", "gan.toy", "gan.compare", "lab"),
+    *("gan.tables", "gan.results", "gan.toy", "gan.compare", "lab"),
     *("profiler", "export", "report", "watch", "testing", "gan.diagnosis", "learn", "bench", "docs", "cli"),
 ]
 FACES = {"", "gan", "assets", "_doors", "_starting", "__main__"}

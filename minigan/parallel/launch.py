@@ -43,10 +43,10 @@ def mpiexec() -> str:
     return program
 
 
-def launch(count: int, arguments: Sequence[str]) -> int:
+def launch(count: int, arguments: Sequence[str], advice: str = "go on with: --resume and the run") -> int:
     """Run `minigan` with these arguments on `count` ranks, each with its share of the processor's threads; the exit
     status of the first rank that ended with another than 0. SIGINT and SIGTERM are passed on. Raises ChildProcessError
-    where a rank was killed."""
+    where a rank was killed, with the advice."""
     environment = dict(os.environ)
     if "NUMBA_NUM_THREADS" not in environment:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -68,7 +68,7 @@ def launch(count: int, arguments: Sequence[str]) -> int:
             job.kill()
     if status in KILLED:
         name = signal.Signals(status).name
-        raise ChildProcessError(f"a rank was ended by {name}, and all others with it; go on with: --resume and the run")
+        raise ChildProcessError(f"a rank was ended by {name}, and all others with it; {advice}")
     return status
 
 
