@@ -16,7 +16,7 @@ RANK_VARIABLES = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MPI_LOCALRAN
 LOCAL_RANK_VARIABLES = ("MPI_LOCALRANKID", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID")
 NEEDED = '--ranks needs the package mpi4py and an mpiexec: pip install "minigan[mpi]"'
 BANNER = "=" * 20
-OF_MPIEXEC = ("[mpiexec@", "[proxy:", "Press Ctrl-C again", "Abort(")
+OF_MPIEXEC = ("[mpiexec@", "[proxy:", "Press Ctrl-C again", "Ctrl-C caught", "Abort(")
 KILLED = {signal.SIGILL, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGKILL, signal.SIGSEGV}
 """Signals that end a rank without a word; mpiexec gives their number as its status."""
 
@@ -55,7 +55,13 @@ def launch(count: int, arguments: Sequence[str], advice: str = "go on with: --re
     job = subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
-    before = {n: signal.signal(n, lambda number, _: job.send_signal(number)) for n in (signal.SIGINT, signal.SIGTERM)}
+    passed: list[int] = []
+
+    def pass_on(number: int, frame: object) -> None:
+        passed.append(number)
+        job.send_signal(number)
+
+    before = {n: signal.signal(n, pass_on) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
         for line in of_ranks(job.stdout or ()):
             sys.stdout.write(line)
@@ -66,10 +72,12 @@ def launch(count: int, arguments: Sequence[str], advice: str = "go on with: --re
             signal.signal(number, handler)
         if job.poll() is None:
             job.kill()
-    if status in KILLED:
+    if len(passed) > 1 and status:
+        print("stopped at once", file=sys.stderr)  # the ranks had no time to say it
+    elif status in KILLED and not passed:
         name = signal.Signals(status).name
         raise ChildProcessError(f"a rank was ended by {name}, and all others with it; {advice}")
-    return status
+    return 128 + passed[-1] if passed and status else status
 
 
 def of_ranks(lines: Iterable[str]) -> Iterator[str]:
