@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import signal
@@ -53,7 +54,13 @@ def launch(count: int, arguments: Sequence[str], advice: str = "go on with: --re
         environment["NUMBA_NUM_THREADS"] = str(max(1, cores // count))
     command = [mpiexec(), "-n", str(count), sys.executable, "-m", "mpi4py", "-m", "minigan", *arguments]
     job = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=_end_with_parent if sys.platform == "linux" else None,
     )
     passed: list[int] = []
 
@@ -78,6 +85,11 @@ def launch(count: int, arguments: Sequence[str], advice: str = "go on with: --re
         name = signal.Signals(status).name
         raise ChildProcessError(f"a rank was ended by {name}, and all others with it; {advice}")
     return 128 + passed[-1] if passed and status else status
+
+
+def _end_with_parent() -> None:
+    """In mpiexec's process, before it is mpiexec: SIGTERM when the process that started it ends, however that is."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 def of_ranks(lines: Iterable[str]) -> Iterator[str]:
