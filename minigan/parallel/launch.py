@@ -53,15 +53,17 @@ def launch(count: int, arguments: Sequence[str], advice: str = "go on with: --re
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         environment["NUMBA_NUM_THREADS"] = str(max(1, cores // count))
     command = [mpiexec(), "-n", str(count), sys.executable, "-m", "mpi4py", "-m", "minigan", *arguments]
-    job = subprocess.Popen(
-        command,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        preexec_fn=_end_with_parent if sys.platform == "linux" else None,
-    )
+    reading, writing = os.pipe()
+    with os.fdopen(writing):
+        job = subprocess.Popen(
+            command,
+            env=environment,
+            stdout=writing,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=[reading],  # or a line would end mpiexec where nobody reads any more, before ranks have saved
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+        )
     passed: list[int] = []
 
     def pass_on(number: int, frame: object) -> None:
@@ -70,9 +72,10 @@ def launch(count: int, arguments: Sequence[str], advice: str = "go on with: --re
 
     before = {n: signal.signal(n, pass_on) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
-        for line in of_ranks(job.stdout or ()):
-            sys.stdout.write(line)
-            sys.stdout.flush()
+        with os.fdopen(reading) as lines:
+            for line in of_ranks(lines):
+                sys.stdout.write(line)
+                sys.stdout.flush()
         status = job.wait()
     finally:
         for number, handler in before.items():
