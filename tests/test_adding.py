@@ -84,9 +84,10 @@ def test_a_row_of_the_op_table_is_public(op):
 INTERNAL = {
     "spread",
     *("batch_norm_grad", "batch_norm_grad_grad", "conv_input", "conv_weight", "index_add"),
+    "batch_norm_across",
     *("leaky_relu_grad", "pow_slope", "standardise_grad", "tanh_grad", "unmirror"),
 }
-"""Ops that only other ops' derivatives use."""
+"""Ops that only other ops' derivatives use, or layers for parts of a batch."""
 OF_IMAGES = {"augment"}
 """Rows of functions that are composed of ops, and whose derivatives of any order a system needs: gan/augment.py."""
 
