@@ -865,7 +865,7 @@ ROWS += (  # how samples stand beside real images and null models
      'run.evaluate("test")', 'run.evaluate("validation")'),
     ("every row is seed 11's",
      "results:build", "test_results::test_the_shown_figures_are_those_of_the_test_half",
-     "trained(row, seed, root, steps)", "trained(row, seeds[0], root, steps)"),
+     "Training(row, seed, steps,", "Training(row, seeds[0], steps,"),
     ("no row is red",
      "results:verdict", "test_results::test_the_verdict_comes_first",
      "if names else", "if not names else"),
@@ -995,8 +995,8 @@ ROWS += (
      "latents/test_targets::test_precision_is_among_images_that_meet_the_target",
      "asked if len(asked) >= FEWEST else dataset.held_out", "dataset.held_out"),
     ("a chain has the coverage of all", "latents.standing:Scale.groups",
-     "latents/test_targets::test_groups_have_the_coverage_of_each", "spread(near.any(2).mean(0))",
-     "spread(near.any((1, 2)).astype(float))"),
+     "latents/test_targets::test_groups_have_the_coverage_of_each", "share(near.any(2).mean(0))",
+     "share(near.any((1, 2)).astype(float))"),
     ("one condition is enough", "latents.targets:Target.met",
      "latents/test_targets::test_conditions_are_summed_and_met_together", "np.all(", "np.any("),
     ("the guard is not asked", "latents.targets:Reader.log_probability",
@@ -1617,7 +1617,7 @@ REALISM = (
 S = "systems.switches:SwitchTrainer."
 SWITCHED = (
     # (what is wrong, function, test of test_switches.py, text as it is, text as it is not)
-    ("packing is off", S + "shown", "packs_are_of_neighbours_in_the_batch_and_of_one_side",
+    ("packing is off", S + "packs", "packs_are_of_neighbours_in_the_batch_and_of_one_side",
      "self.options.pack > 1", "False"),
     ("packs along the height", "tricks:pack", "packs_are_of_neighbours_in_the_batch_and_of_one_side",
      "m * x.shape[1], *x.shape[2:]", "x.shape[1], m * x.shape[2], *x.shape[3:]"),
