@@ -36,7 +36,11 @@ def end() -> None:
 
 
 def _stop(number: int, frame: object) -> None:
-    os.write(2, b"stopped by Ctrl-C\n")
+    rank = os.environ.get("PMI_RANK", "0") if "mpi4py" in sys.modules else None
+    if rank in (None, "0"):
+        os.write(2, b"stopped by Ctrl-C\n")
+    if rank is not None:  # the other ranks would wait for one that has exited before it joined them
+        os.kill(os.getpid(), signal.SIGKILL)
     os._exit(130)
 
 

@@ -38,7 +38,7 @@ FLOORS = [
     *("gan.train", "gan.systems", "gan._dry_run"),
     *("gan.records", "gan.bands", "gan.restart", "gan._stopper", "gan.status", "gan.writing", "gan.disk", "gan.run"),
     *("parallel", "scaling", "gan.latents"),
-    *("gan.results", "gan.tables", "gan.toy", "gan.compare", "lab"),
+    *("gan.tables", "gan.results", "gan.toy", "gan.compare", "lab"),
     *("profiler", "export", "report", "watch", "testing", "gan.diagnosis", "learn", "torture", "bench", "docs", "cli"),
 ]
 FACES = {"", "gan", "assets", "_doors", "_starting", "__main__"}

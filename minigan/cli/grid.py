@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from .options import DEVICES, FOLDER, SOME, STEPS
+from .options import DEVICES, FOLDER, STEPS
+from .spread import spread
 
 
 def register(main: click.Group, command: Callable) -> None:
@@ -29,7 +30,7 @@ def _seeds(context: click.Context, option: click.Parameter, text: str | None) ->
 
 _SHARED = (
     click.option("--seeds", callback=_seeds, metavar="N,N,...", help="Seeds of the cells; by default from 11 on."),
-    click.option("--jobs", default=2, show_default=True, type=SOME, help="Cells at a time, a process each."),
+    spread(2),
     click.option("--steps", type=STEPS, help="Generator steps a cell, in place of the setting's."),
     click.option("--device", default="cpu", show_default=True, help=DEVICES),
 )

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from .options import DATA, DEVICES, FOLDER, IMAGES, PICTURE, SCALE, SEED, STEPS, Destination, Picture, echo, free
+from .options import DATA, DEVICES, FOLDER, IMAGES, PICTURE, SCALE, SEED, STEPS, Destination, Picture, Seeds, echo, free
+from .spread import spread
 
 
 def register(main: click.Group, command: Callable) -> None:
@@ -151,34 +152,20 @@ def train_classifier(data_name, epochs, seed, by_attributes, device, out) -> dic
     return {"held_out_accuracy": right, "out": str(path)}
 
 
-class Seeds(click.ParamType):
-    """Numbers parted by commas, each once."""
-
-    name = "seeds"
-
-    def convert(self, value, param, ctx):
-        """The numbers, as a tuple."""
-        if isinstance(value, tuple):
-            return value
-        seeds = tuple(SEED.convert(part.strip(), param, ctx) for part in value.split(","))
-        if len(set(seeds)) < len(seeds):
-            self.fail(f"{value} names a seed twice", param, ctx)
-        return seeds
-
-
 @click.argument("names", nargs=-1)
 @click.option(
     "--seeds", default="11,12,13", show_default=True, type=Seeds(), help="Of each system's runs, parted by commas."
 )
 @click.option("--steps", type=STEPS, help="Generator steps of every run; by default each system's own.")
+@spread(1)
 @click.option("--root", default="results", show_default=True, type=FOLDER, help="Of the runs.")
 @click.option("--out", default="RESULTS.md", show_default=True, type=Destination(), help="Page; pictures beside it.")
-def results(names, seeds, steps, root, out) -> list:
+def results(names, seeds, steps, jobs, root, out) -> list:
     """Train every system (or only the rows NAMES) at its defaults, judge it by the test half of the held-out images and
     write the results page. Call it again to go on with an interrupted one."""
     from ..gan import results as page
 
-    table = page.build(page.rows(names), seeds, root, out, click.echo, steps)
+    table = page.build(page.rows(names), seeds, root, out, click.echo, steps, jobs)
     for row in table:
         for seed, figures in zip(seeds, row["figures"], strict=True):
             if names := page.winners(figures):

@@ -71,3 +71,18 @@ SOME = click.IntRange(1, 1000)
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 """A folder to write into, which may not exist yet."""
+
+
+class Seeds(click.ParamType):
+    """Numbers parted by commas, each once."""
+
+    name = "seeds"
+
+    def convert(self, value, param, ctx):
+        """The numbers, as a tuple."""
+        if isinstance(value, tuple):
+            return value
+        seeds = tuple(SEED.convert(part.strip(), param, ctx) for part in value.split(","))
+        if len(set(seeds)) < len(seeds):
+            self.fail(f"{value} names a seed twice", param, ctx)
+        return seeds

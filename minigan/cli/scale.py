@@ -39,8 +39,8 @@ def scale(system, measure, times, batch_size, cost, restart, years) -> dict:
     measured = tables.load(times or tables.MEASURED)
     if measured["system"] != system:
         raise ValueError(f"these times are of {measured['system']}; take some of {system}: add --measure")
-    if min(cost, restart) < 0 or not years > 0 or not cost > 0:
-        raise ValueError("--checkpoint and --years must be positive, and --restart not negative")
+    if not (0 < cost < 1e9 and 0 < years < 1e9 and 0 <= restart < 1e9):
+        raise ValueError("--checkpoint and --years must be positive, --restart not negative, and all below a billion")
     machine, work, rows = tables.fitted(measured)
     click.echo(f"{system} on {measured['cores']} cores, load {measured['load']:.1f}: times and model")
     click.echo("\n".join(tables.fit_lines(machine, rows)))

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from .options import DEVICES, FOLDER, SOME, STEPS
+from .options import DEVICES, FOLDER, SOME, STEPS, Seeds
+from .spread import spread
 
 TRICKS = (
     *("plain", "gp", "spectral-norm", "packing", "unrolled", "minibatch", "pairwise", "feature-matching"),
@@ -37,9 +38,12 @@ def register(main: click.Group, command: Callable) -> None:
 @click.option("--gp-weight", type=float, help="Weight lambda of the gradient penalty.")
 @click.option("--pack", type=int, help="Samples judged together by trick packing.")
 @click.option("--unroll", type=int, help="Critic steps that trick unrolled looks through.")
-@click.option("--out", type=FOLDER, help="Folder to write; by default the next number in toy/.")
-def toy(name, system, trick, published, out, **options) -> dict:
-    """Train a GAN on points in the plane. NAME is ring, grid, moons, roll, spiral, or a .npz or .csv file of points."""
+@click.option("--seeds", type=Seeds(), help="Several runs, N,N,...: their scores and means, without pictures.")
+@spread(2)
+@click.option("--out", type=FOLDER, help="Folder to write; by default the next number in toy/, or toy/NAME of --seeds.")
+def toy(name, system, trick, published, seeds, jobs, out, **options) -> dict:
+    """Train a GAN on points in the plane. NAME is ring, grid, moons, roll, spiral, or a .npz or .csv file of points.
+    With --seeds call it again to go on with an interrupted one."""
     from ..gan.toy import nulls
     from ..gan.toy import run as toyrun
     from ..gan.toy.options import options_for
@@ -47,10 +51,29 @@ def toy(name, system, trick, published, out, **options) -> dict:
 
     pack = (options["pack"] or 2) if trick == "packing" else 1
     changes = (settings(pack) if published else {}) | {k: v for k, v in options.items() if v is not None}
+    if seeds:
+        if options["seed"] is not None:
+            raise ValueError("--seed is of one run and --seeds of several; leave one out")
+        cells = [options_for(name, system, trick, **changes | {"seed": seed}) for seed in seeds]
+        return _several(cells, jobs, out or Path("toy") / Path(name).stem)
     figures = toyrun.run(options_for(name, system, trick, **changes), out)
     click.echo(nulls.page(figures, figures["null_models"]))
     click.echo(f"{toyrun.line(figures)}; {figures['seconds']:.0f} s; pictures in {figures['out']}")
     return figures
+
+
+def _several(options: list, jobs: int, out: Path) -> dict:
+    """The figures of several runs of points, and their means with 95 % intervals."""
+    from ..gan.toy import cells
+
+    out.mkdir(parents=True, exist_ok=True)
+    with cells.side_by_side(out, jobs, lambda line: click.echo(line, err=True), cells.cell) as run:
+        rows = run(options)
+    means = {name: cells.interval([row[name] for row in rows]) for name in ("modes", "high_quality")}
+    for name, (mean, half) in means.items():
+        click.echo(f"{name}: {mean:.4g}" + ("" if half is None else f" +- {half:.2g}"))
+    click.echo(f"written: {out}")
+    return {"out": str(out), "runs": rows, "means": means}
 
 
 @click.option("--quick", "size", flag_value="quick", help="Some five minutes on two cores.")
@@ -65,7 +88,7 @@ def toy(name, system, trick, published, out, **options) -> dict:
 @click.option("--data", help="With --systems: data sets, parted by commas.  [digits,avatars,emoji]")
 @click.option("--seeds", type=SOME, help="Seeds a pair.")
 @click.option("--device", default="cpu", show_default=True, help=DEVICES)
-@click.option("--jobs", default=2, show_default=True, type=SOME, help="Cells at a time, a process each.")
+@spread(2)
 @click.option("--out", type=FOLDER, help="Folder of the cells; scoreboard-SETTING by default.")
 def scoreboard(size, steps, minutes, data, seeds, device, jobs, out) -> dict:
     """Losses x tricks on the ring, the best pairs on the grid; or every trick beside the plain run, of points or of

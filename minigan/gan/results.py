@@ -20,6 +20,7 @@ from .._files import atomic_write
 from .losses import nearest
 from .run import Run
 from .systems.table import SYSTEMS, options_for, system
+from .tables.cells import side_by_side
 
 PICTURE_BYTES = 40_000
 SEEDS = (11, 12, 13)
@@ -61,6 +62,22 @@ def rows(names: Iterable[str] = ()) -> list[Row]:
     return [ROWS[name] for name in names] or list(ROWS.values())
 
 
+@dataclass(frozen=True)
+class Training:
+    """One run of a row. pictured: whether the page shows samples of it."""
+
+    row: Row
+    seed: int
+    steps: int | None
+    pictured: bool
+
+
+def cell(training: Training, root: Path) -> dict:
+    """{"figures", "picture"}: what a row's run shows, and the bytes of its picture, or None."""
+    run, figures = trained(training.row, training.seed, root, training.steps)
+    return {"figures": figures, "picture": small_picture(run) if training.pictured else None}
+
+
 def trained(row: Row, seed: int, root: Path, steps: int | None = None) -> tuple[Run, dict]:
     """The row's run of one seed in `root`, trained to its end if it is not yet, and its figures by the test half."""
     folder = root / f"{row.name}-{seed}"
@@ -78,30 +95,33 @@ def build(
     page: Path,
     say: Callable[[str], object] = print,
     steps: int | None = None,
+    jobs: int = 1,
 ) -> list[dict]:
     """Train the rows, and write the page and its pictures after each; returns the figures.
 
-    steps: of every run, in place of the systems' own. Raises what training does.
+    steps: of every run, in place of the systems' own. jobs: runs at a time, which share a row's seeds. Raises what
+    training does.
     """
     records: list[dict] = []
-    for row in selection:
-        say(f"{row.command}: seeds {', '.join(map(str, seeds))}")
-        runs = [trained(row, seed, root, steps) for seed in seeds]
-        picture = page.parent / "pictures" / f"{row.name}.png"
-        picture.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(picture, small_picture(runs[0][0]))
-        figures = [f for _, f in runs]
-        records.append(
-            {
-                "name": row.name,
-                "command": row.command + ("" if steps is None else f" --steps {steps}"),
-                "minutes": round(min(f["seconds"] for f in figures) / 60, 1),
-                "shown": [verdict(f) + row.shows.format(**f) for f in figures],
-                "figures": figures,
-                "paper": system(row.system).paper,
-            }
-        )
-        atomic_write(page, markdown(records, seeds, steps))
+    with side_by_side(root, jobs, lambda line: None, cell) as run:
+        for row in selection:
+            say(f"{row.command}: seeds {', '.join(map(str, seeds))}")
+            runs = run([Training(row, seed, steps, seed == seeds[0]) for seed in seeds])
+            picture = page.parent / "pictures" / f"{row.name}.png"
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            atomic_write(picture, runs[0]["picture"])
+            figures = [r["figures"] for r in runs]
+            records.append(
+                {
+                    "name": row.name,
+                    "command": row.command + ("" if steps is None else f" --steps {steps}"),
+                    "minutes": round(min(f["seconds"] for f in figures) / 60, 1),
+                    "shown": [verdict(f) + row.shows.format(**f) for f in figures],
+                    "figures": figures,
+                    "paper": system(row.system).paper,
+                }
+            )
+            atomic_write(page, markdown(records, seeds, steps))
     return records
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import signal
@@ -16,7 +17,7 @@ RANK_VARIABLES = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MPI_LOCALRAN
 LOCAL_RANK_VARIABLES = ("MPI_LOCALRANKID", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID")
 NEEDED = '--ranks needs the package mpi4py and an mpiexec: pip install "minigan[mpi]"'
 BANNER = "=" * 20
-OF_MPIEXEC = ("[mpiexec@", "[proxy:", "Press Ctrl-C again", "Abort(")
+OF_MPIEXEC = ("[mpiexec@", "[proxy:", "Press Ctrl-C again", "Ctrl-C caught", "Abort(")
 KILLED = {signal.SIGILL, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGKILL, signal.SIGSEGV}
 """Signals that end a rank without a word; mpiexec gives their number as its status."""
 
@@ -43,33 +44,55 @@ def mpiexec() -> str:
     return program
 
 
-def launch(count: int, arguments: Sequence[str]) -> int:
+def launch(count: int, arguments: Sequence[str], advice: str = "go on with: --resume and the run") -> int:
     """Run `minigan` with these arguments on `count` ranks, each with its share of the processor's threads; the exit
     status of the first rank that ended with another than 0. SIGINT and SIGTERM are passed on. Raises ChildProcessError
-    where a rank was killed."""
+    where a rank was killed, with the advice."""
     environment = dict(os.environ)
     if "NUMBA_NUM_THREADS" not in environment:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         environment["NUMBA_NUM_THREADS"] = str(max(1, cores // count))
     command = [mpiexec(), "-n", str(count), sys.executable, "-m", "mpi4py", "-m", "minigan", *arguments]
-    job = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
-    before = {n: signal.signal(n, lambda number, _: job.send_signal(number)) for n in (signal.SIGINT, signal.SIGTERM)}
+    reading, writing = os.pipe()
+    with os.fdopen(writing):
+        job = subprocess.Popen(
+            command,
+            env=environment,
+            stdout=writing,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=[reading],  # or a line would end mpiexec where nobody reads any more, before ranks have saved
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+        )
+    passed: list[int] = []
+
+    def pass_on(number: int, frame: object) -> None:
+        passed.append(number)
+        job.send_signal(number)
+
+    before = {n: signal.signal(n, pass_on) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
-        for line in of_ranks(job.stdout or ()):
-            sys.stdout.write(line)
-            sys.stdout.flush()
+        with os.fdopen(reading) as lines:
+            for line in of_ranks(lines):
+                sys.stdout.write(line)
+                sys.stdout.flush()
         status = job.wait()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
         if job.poll() is None:
             job.kill()
-    if status in KILLED:
+    if len(passed) > 1 and status:
+        print("stopped at once", file=sys.stderr)  # the ranks had no time to say it
+    elif status in KILLED and not passed:
         name = signal.Signals(status).name
-        raise ChildProcessError(f"a rank was ended by {name}, and all others with it; go on with: --resume and the run")
-    return status
+        raise ChildProcessError(f"a rank was ended by {name}, and all others with it; {advice}")
+    return 128 + passed[-1] if passed and status else status
+
+
+def _end_with_parent() -> None:
+    """In mpiexec's process, before it is mpiexec: SIGTERM when the process that started it ends, however that is."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 def of_ranks(lines: Iterable[str]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from minigan.gan.systems.table import SYSTEMS, options_for
 from minigan.gan.tables import grid_page, thousand
 from minigan.gan.toy import options_for as toy_options_for
 from minigan.gan.toy import scoreboard
+from minigan.parallel import launch
 from minigan.testing import nightly
 
 VALUES = [
@@ -59,12 +60,13 @@ def system_for(name: str) -> str:
 )
 def test_absurd_numbers_are_answered(path, command, option, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for place, name in ((scoreboard, "run"), (grid_page, "run"), (thousand, "run"), (nightly, "parts")):
+    places = ((scoreboard, "run"), (grid_page, "run"), (thousand, "run"), (nightly, "parts"), (launch, "launch"))
+    for place, name in places:
         monkeypatch.setattr(place, name, lambda *_, **__: (_ for _ in ()).throw(ValueError("not here")))
     arguments = ["absent.x" for p in command.params if isinstance(p, click.Argument) and p.required]
     if path == ("train",):
         arguments = [system_for(option.name), "--data", "absent", "--dry-run"]
-    elif path in (("gradcheck",), ("bench",), ("results",), ("nightly",)):
+    elif path in (("gradcheck",), ("bench",), ("results",), ("nightly",), ("scale",)):
         arguments = ["absent"]
     wrong = []
     for value in VALUES:

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from safetensors.numpy import load_file
 
+from minigan import _starting
 from minigan.cli import main
 from minigan.parallel import launch
 
@@ -104,3 +105,74 @@ def test_a_batch_that_ranks_cannot_share_is_refused_before_they_start(tmp_path, 
     monkeypatch.setattr(launch, "launch", lambda *a: pytest.fail("started"))
     result = CliRunner().invoke(main, ["train", "--steps", "2", "--ranks", "3", *SMALL])
     assert result.exit_code == 2 and "no 3 equal parts" in result.output.splitlines()[-1]
+
+
+def below(number):
+    """The processes below one, all the way."""
+    own = [int(n) for n in Path(f"/proc/{number}/task/{number}/children").read_text().split()]
+    return own + [deeper for child in own for deeper in below(child)]
+
+
+def ranks_of(process, count=2):
+    """The numbers of a job's ranks, as soon as they are there."""
+    for _ in range(600):
+        ranks = [n for n in below(process.pid) if Path(f"/proc/{n}/cmdline").read_bytes().count(b"mpi4py") == 1]
+        ranks = [n for n in ranks if b"mpiexec" not in Path(f"/proc/{n}/cmdline").read_bytes()]
+        if len(ranks) == count:
+            return ranks
+        time.sleep(0.05)
+    pytest.fail("the ranks did not start")
+
+
+@needs_mpi
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [0.1, 0.5, 1.5])
+def test_a_rank_that_is_interrupted_while_it_starts_ends_the_others(delay, tmp_path):
+    """The others would wait for it to join them."""
+    words = ["train", "dcgan", "--steps", "100000", "--ranks", "2", "--out", "r", *SMALL]
+    process = minigan(*words, cwd=tmp_path, wait=False)
+    ranks = ranks_of(process)
+    time.sleep(delay)
+    os.kill(ranks[1], signal.SIGINT)
+    text, _ = process.communicate(timeout=60)
+    assert process.returncode in (1, 130), text
+    time.sleep(1)
+    assert not any(map(runs, ranks))
+
+
+@needs_mpi
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
+def test_ranks_end_with_the_command_that_started_them(tmp_path):
+    """SIGKILL to that: a checkpoint, and nobody left."""
+    words = ["train", "dcgan", "--steps", "100000", "--ranks", "2", "--out", "r", *SMALL]
+    process = minigan(*words, cwd=tmp_path, wait=False)
+    ranks, log = ranks_of(process), tmp_path / "r" / "stats.jsonl"
+    for _ in range(600):
+        if log.exists():
+            break
+        time.sleep(0.2)
+    process.kill()
+    process.wait()
+    for _ in range(100):
+        if not any(map(runs, ranks)):
+            break
+        time.sleep(0.1)
+    assert not any(map(runs, ranks)) and list((tmp_path / "r").glob("checkpoint-*.json"))
+
+
+def test_a_rank_that_is_stopped_while_it_starts_ends_by_a_signal(monkeypatch):
+    """An exit would be waited for; the first one says why."""
+    ends = []
+    monkeypatch.setattr(_starting.os, "kill", lambda process, number: ends.append((process, number)))
+    monkeypatch.setattr(_starting.os, "_exit", ends.append)
+    monkeypatch.setattr(_starting.os, "write", lambda file, text: ends.append(text))
+    for rank, said in (("0", [b"stopped by Ctrl-C\n"]), ("1", [])):
+        monkeypatch.setitem(sys.modules, "mpi4py", object())
+        monkeypatch.setenv("PMI_RANK", rank)
+        _starting._stop(2, None)
+        assert ends == [*said, (os.getpid(), signal.SIGKILL), 130]
+        ends.clear()
+    monkeypatch.delitem(sys.modules, "mpi4py")
+    _starting._stop(2, None)
+    assert ends == [b"stopped by Ctrl-C\n", 130]

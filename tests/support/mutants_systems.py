@@ -865,7 +865,7 @@ ROWS += (  # how samples stand beside real images and null models
      'run.evaluate("test")', 'run.evaluate("validation")'),
     ("every row is seed 11's",
      "results:build", "test_results::test_the_shown_figures_are_those_of_the_test_half",
-     "trained(row, seed, root, steps)", "trained(row, seeds[0], root, steps)"),
+     "Training(row, seed, steps,", "Training(row, seeds[0], steps,"),
     ("no row is red",
      "results:verdict", "test_results::test_the_verdict_comes_first",
      "if names else", "if not names else"),

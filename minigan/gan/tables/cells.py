@@ -28,6 +28,7 @@ import numpy as np
 from ... import checkpoint
 from ..._files import atomic_write, parse_json
 from ...backend import set_num_threads
+from ...parallel import pool as ranks
 
 Cell = TypeVar("Cell")
 NAMES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -114,11 +115,12 @@ def side_by_side(
     name: Callable[[Cell], str] = str,
     brief: Callable[[dict], str] = lambda figures: "done",
 ) -> Iterator[Callable[[Sequence[Cell]], list[dict]]]:
-    """A function from cells to their figures, in that order, `jobs` at a time; above 1 in processes of one thread each.
+    """A function from cells to their figures, in that order, `jobs` at a time; above 1 in processes of one thread each,
+    or on the ranks of an MPI job where this is the first of one (`parallel.pool`).
 
     work: what makes a cell's figures, a function of a module. name, brief: a cell and its figures for a person.
     """
-    if jobs == 1:
+    if jobs == 1 and ranks.pool() is None:
 
         def one_by_one(runs: Sequence[Cell]) -> list[dict]:
             results = []
@@ -129,19 +131,22 @@ def side_by_side(
 
         yield one_by_one
         return
+
+    def at_a_time(runs: Sequence[Cell]) -> list[dict]:
+        results = []
+        for cell, figures in zip(runs, pool.map(work, runs, [folder] * len(runs)), strict=True):
+            show(f"{name(cell)}: {brief(figures)}")
+            results.append(figures)
+        return results
+
+    if (pool := ranks.pool()) is not None:
+        yield at_a_time
+        return
     before = {variable: os.environ.get(variable) for variable in NAMES}
     os.environ.update(dict.fromkeys(NAMES, "1"))  # read by the libraries of a process when it starts
     others = set(active_children())
     pool = ProcessPoolExecutor(jobs, get_context("spawn"), _start_worker)
     try:
-
-        def at_a_time(runs: Sequence[Cell]) -> list[dict]:
-            results = []
-            for cell, figures in zip(runs, pool.map(work, runs, [folder] * len(runs)), strict=True):
-                show(f"{name(cell)}: {brief(figures)}")
-                results.append(figures)
-            return results
-
         yield at_a_time
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)  # first, or the pool's thread trips over what was cancelled
