@@ -81,7 +81,7 @@ def modes(out, samples, seeds, jobs, steps, device) -> dict:
 
 @click.argument("systems", nargs=-1)
 @click.option("--out", default="bands", show_default=True, type=FOLDER, help="Folder of the runs.")
-@click.option("--jobs", default=2, show_default=True, type=SOME, help="Runs at a time, a process each.")
+@spread(2)
 @click.option("--steps", default=250, show_default=True, type=click.IntRange(25, 10**9), help="Generator steps a run.")
 def bands(systems, out, jobs, steps) -> dict:
     """Train five runs of all SYSTEMS of minigan train (or only the named ones) at their defaults, and write the band of
