@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -95,6 +96,7 @@ class _Group(click.Group):
     def main(self, *args, **settings):
         """What the shell calls."""
         _starting.end()
+        warnings.formatwarning = lambda message, *place: f"warning: {message}\n"  # of the program, not of its source
         return super().main(*args, **settings)
 
     def invoke(self, ctx: click.Context):

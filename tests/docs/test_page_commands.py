@@ -68,6 +68,12 @@ def step():
 """
 
 
+NET = """
+from minigan import nn
+Critic = nn.Sequential(nn.Conv2d(1, 4, 4, 2, 1), nn.Flatten(), nn.Linear(784, 1))
+"""
+
+
 class World:
     """A folder with what the commands name: runs of two steps, a face, a folder of images, points, a kernel."""
 
@@ -237,6 +243,12 @@ def diagnosis(words, world):
         assert "nothing found wrong" in world.call(words[0], target, *words[2:])
 
 
+def summarised(words, world):
+    """Of a system, or of the network that the page calls net.py:Critic."""
+    (world.folder / "net.py").write_text(NET)
+    assert "parameters" in world.call(*words)
+
+
 def simulation(words, world):
     """Run where g++ is."""
     if not cudasim.available():
@@ -359,6 +371,7 @@ KINDS: dict[str, Callable] = {
     "minigan export": exported,
     "minigan graph": looked_into,
     "minigan trace": looked_into,
+    "minigan summary": summarised,
     "minigan translate": on_a_run,
     "minigan draw": on_a_run,
     "minigan upscale": on_a_run,

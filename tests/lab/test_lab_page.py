@@ -209,6 +209,9 @@ WRONG = {
     "#do=999999999": "at most",
     "#do=5!seed~3": "put seed=3 before",
     "#%E0%A4%A=1": "unknown setting",
+    "#__proto__=1": "unknown setting",
+    "#constructor=2": "unknown setting",
+    "#a=b": "known: data",
 }
 
 

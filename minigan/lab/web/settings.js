@@ -101,14 +101,14 @@ const Settings = (() => {
       return row[b.length];
     };
     const best = known.map((k) => [distance(name.toLowerCase(), k), k]).sort((a, b) => a[0] - b[0])[0];
-    return best[0] <= Math.max(2, name.length / 2)
+    return best[0] < name.length && best[0] <= Math.max(2, name.length / 3)
       ? `; did you mean ${best[1]}?`
       : `; known: ${known.slice(0, 20).join(", ")}`;
   }
 
   /* The value of a setting from its text. Throws with one line that says what to do. */
   function read(name, text) {
-    const row = TABLE[name];
+    const row = Object.hasOwn(TABLE, name) ? TABLE[name] : null;
     if (!row) throw Error(`unknown setting "${name.slice(0, 30)}"${nearest(name, Object.keys(TABLE))}`);
     if (row.kind === "set") {
       const parts = text.split(",").filter(Boolean);
