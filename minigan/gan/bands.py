@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from importlib.resources import files
 
@@ -120,9 +120,10 @@ def of(options: CommonOptions) -> tuple[dict[str, Band], list[str]]:
     entry = shipped().get(options.system)
     if entry is None:
         return {}, []
-    ours, theirs = ({k: v for k, v in o.items() if k not in APART} for o in (asdict(options), entry["options"]))
-    different = [f"{key} {value}" for key, value in ours.items() if value != theirs.get(key)]
-    if any(ours[key] != theirs.get(key) for key in ("data", "size")):
+    defaults = {field.name: field.default for field in fields(options)}  # of options that are newer than the bands
+    ours, theirs = asdict(options), defaults | entry["options"]
+    different = [f"{key} {value}" for key, value in ours.items() if key not in APART and value != theirs[key]]
+    if any(ours[key] != theirs[key] for key in ("data", "size")):
         return {}, different
     return {key: Band(tuple(entry["steps"]), *map(tuple, ends)) for key, ends in entry["curves"].items()}, different
 

@@ -8,7 +8,7 @@ from scipy.stats import t
 
 from minigan.gan import bands
 from minigan.gan.bands import Band, Departure, band_of, bands_of, departures
-from minigan.gan.systems.table import options_for
+from minigan.gan.systems.table import SYSTEMS, options_for
 from minigan.gan.tables import normal_runs
 
 
@@ -115,3 +115,15 @@ def test_runs_are_trained_once_and_become_bands(monkeypatch, tmp_path):
     assert first["gan"]["seeds"] == [21, 22, 23, 24, 25] and first["gan"]["steps"] == [25, 50]
     low, high = first["gan"]["curves"]["d_loss"]
     assert low[0] < 21 and high[0] > 25 and low[1] < 42 and high[1] > 50
+
+
+def test_every_system_has_bands_of_its_defaults():
+    """And they are finite, low below high, of the options that it has today."""
+    entries = bands.shipped()
+    assert set(entries) == set(SYSTEMS)
+    for name, entry in entries.items():
+        normal, different = bands.of(options_for(name))
+        assert normal and not different, (name, different)
+        for band in normal.values():
+            assert len(band.low) == len(band.high) == len(entry["steps"])
+            assert np.isfinite([band.low, band.high]).all() and (np.array(band.low) <= band.high).all()
