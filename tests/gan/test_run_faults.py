@@ -233,8 +233,9 @@ with Stopper() as stopper:
 """
 
 
-@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("first", "second"), [(signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT)], ids=str
+)
 def test_two_signals_at_once_lose_none(first, second):
     """Both are there before Python looks: the second acts, at the latest when it comes again, and no traceback but that
     of Ctrl-C is printed."""
