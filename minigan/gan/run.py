@@ -16,6 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Protocol
@@ -163,6 +164,8 @@ class Run:
         try:
             figures = self._train()
             self._beat("done")
+            with suppress(OSError):  # of a heartbeat that the disk refused
+                remove_leftovers(self.folder)
             return figures
         except BrokenPipeError:  # who read the lines has gone; nothing is amiss with the run
             raise
