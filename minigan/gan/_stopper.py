@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 
@@ -18,9 +19,15 @@ class Stopper:
         return self
 
     def _note(self, number: int, frame) -> None:
-        self.number = number
-        for n, handler in self.before.items():
-            signal.signal(n, handler)
+        """The handlers stay: were they set back here, Python would drop a signal that came a moment later, and say so
+        in a traceback."""
+        if self.number is None:
+            self.number = number
+        elif callable(handler := self.before[number]):
+            handler(number, frame)
+        else:
+            signal.signal(number, handler)
+            os.kill(os.getpid(), number)
 
     def __exit__(self, *exception) -> None:
         for n, handler in self.before.items():

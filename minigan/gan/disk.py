@@ -24,19 +24,24 @@ def checkpoint_bytes(trainer: Trainer) -> int:
     return size + sum(2 * w.nbytes + 500 for w in weights) * (not trainer.steps_done)
 
 
-def forecast(trainer: Trainer, images: tuple[int, ...], pictures: int, rows: int, checkpoints: int) -> tuple[int, str]:
-    """(bytes that a run's folder will hold at most, the same in words).
+def foretold(folder: Path, trainer: Trainer, shape: tuple[int, int, int], images: int, snaps: int, rows: int) -> str:
+    """The line that says how much a run's folder will hold at most, and what is free there where that is less.
 
-    images: shape (N, H, W, C) of a sheet of samples. pictures: sheets in all. rows: of stats.jsonl. checkpoints: that
-    stay; one more while the next is written.
+    shape: of an image (H, W, C). images: on a sheet of samples. snaps: sheets, and checkpoints if all stay. rows: of
+    stats.jsonl.
     """
-    each = checkpoint_bytes(trainer)
-    sheet = math.prod(images) * 3 // 2 + 10_000
-    across = math.ceil(math.sqrt(images[0])) * (2 * images[2] + 2) + 2  # of viz.save_grid, enlarged twice
-    animation = min(FRAMES, pictures) * (across // math.ceil(across / WIDTH) + 22) ** 2 * 6 // 5
-    total = (checkpoints + 1) * each + pictures * sheet + animation + rows * ROW + min(rows * LINE, 2 * LOG_BYTES)
-    words = f"{checkpoints} checkpoint{'s' * (checkpoints > 1)} of {size(each)}, {pictures} sheets of samples"
-    return total + PAGE, words
+    keep, side = trainer.run_options.keep, max(trainer.options.size, *shape[:2])
+    stay, each = min(keep or snaps, snaps), checkpoint_bytes(trainer)  # one more while the next is written
+    across = math.ceil(math.sqrt(images)) * (2 * side + 2) + 2  # of viz.save_grid, enlarged twice
+    animation = min(FRAMES, snaps + 2) * (across // math.ceil(across / WIDTH) + 22) ** 2 * 6 // 5
+    sheets = (snaps + 2) * (images * side * side * shape[2] * 3 // 2 + 10_000)
+    most = (stay + 1) * each + sheets + animation + rows * ROW + min(rows * LINE, 2 * LOG_BYTES) + PAGE
+    line = f"the folder will hold {size(most)} at most: {stay} checkpoint{'s' * (stay > 1)} of {size(each)},"
+    line += f" {snaps + 2} sheets of samples, curves, an animation"
+    room = free(folder)
+    if room is None or room >= most:
+        return line
+    return f"{line}. That is more than the {size(room)} free there: free some, or take fewer --steps or --keep 1"
 
 
 def free(folder: Path) -> int | None:

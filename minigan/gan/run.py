@@ -16,6 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Protocol
@@ -23,13 +24,13 @@ from typing import Protocol
 import numpy as np
 
 from .. import checkpoint, data, viz
-from .._files import append_line, atomic_write, remove_leftovers
+from .._files import atomic_write, remove_leftovers
 from .._terminal import printable, progress_bar
 from ..backend import Generator, device
 from ..checkpoint import Checkpoint, CheckpointError
 from . import bands
 from ._stopper import Stopper
-from .disk import forecast, free, size
+from .disk import foretold
 from .metrics.classifier import prepared
 from .metrics.judging import Observation
 from .options import CommonOptions
@@ -40,7 +41,7 @@ from .status import Heartbeat
 from .stopping import is_time
 from .systems.table import trainer_for
 from .train import METRIC_STREAM, SAMPLE_STREAM, Stopped, Trainer, TrainingError
-from .writing import LOG, STATS_DAMAGED, WAIT, Writer, new_folder, settle_looks, settle_stats
+from .writing import LOG, STATS_DAMAGED, WAIT, Writer, append_metric, new_folder, settle_looks, settle_stats
 
 __all__ = [
     "SAMPLE_STREAM",
@@ -167,6 +168,8 @@ class Run:
         try:
             figures = self._train()
             self._beat("done")
+            with suppress(OSError):  # of a heartbeat that the disk refused
+                remove_leftovers(self.folder)
             return figures
         except BrokenPipeError:  # who read the lines has gone; nothing is amiss with the run
             raise
@@ -257,23 +260,12 @@ class Run:
         if self.trainer.steps_done >= options.steps:
             self.say("no step is left to train")
         else:
-            self._foretell()
+            steps, shape = options.steps, self.dataset.info.shape
+            self.say(foretold(self.folder, self.trainer, shape, PREVIEWS, steps // SNAP + 2, steps // TICK + 1))
         if not (self.folder / "fakes_init.png").exists():
             reals = prepared(self.dataset, self.dataset.train[:PREVIEWS], self.options.size)
             viz.save_grid(self.folder / "reals.png", reals, scale=2)
             self._save_fakes("fakes_init.png")
-
-    def _foretell(self) -> None:
-        """How much will be written, before anything large is."""
-        steps, (height, width, channels) = self.options.steps, self.dataset.info.shape
-        side = max(self.options.size, height, width)
-        snaps = steps // SNAP + 2
-        sheet, stay = (PREVIEWS, side, side, channels), min(self.options.keep or snaps, snaps)
-        most, words = forecast(self.trainer, sheet, snaps + 2, steps // TICK + 1, stay)
-        line, room = f"the folder will hold {size(most)} at most: {words}, curves, an animation", free(self.folder)
-        if room is not None and room < most:
-            line += f". That is more than the {size(room)} free there: free some, or take fewer --steps or --keep 1"
-        self.say(line)
 
     def preview(self, count: int = PREVIEWS) -> np.ndarray:
         """Images (count, C, H, W) for the same inputs every time."""
@@ -411,11 +403,6 @@ class Run:
 
     def _write_json(self, name: str, content: dict) -> None:
         atomic_write(self.folder / name, json.dumps(content, indent=1) + "\n")
-
-
-def append_metric(folder: Path, step: int, observation: Observation) -> None:
-    """A row of metric-classifier.jsonl."""
-    append_line(folder / "metric-classifier.jsonl", json.dumps({"step": step, "results": observation.figures}))
 
 
 def _count(module) -> int:

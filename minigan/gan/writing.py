@@ -22,6 +22,7 @@ from pathlib import Path
 
 from .. import data
 from .._files import append_line, atomic_write, may_pass, remove_leftovers
+from .metrics.judging import Observation
 from .options import CommonOptions
 from .records import LOOKS, OPTIONS, lasting, read_looks, stats_of
 
@@ -142,6 +143,11 @@ def new_folder(options: CommonOptions, out: str | os.PathLike | None, root: Path
         except FileExistsError:  # another process took the number
             continue
         return folder
+
+
+def append_metric(folder: Path, step: int, observation: Observation) -> None:
+    """A row of metric-classifier.jsonl."""
+    append_line(folder / "metric-classifier.jsonl", json.dumps({"step": step, "results": observation.figures}))
 
 
 def settle_stats(folder: Path, step: int) -> list[int]:

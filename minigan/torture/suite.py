@@ -104,8 +104,9 @@ def page(outcomes: Mapping[str, Outcome], machine: Mapping[str, object]) -> str:
     for o in known:
         reached = {what: n for what, n in o.tally.items() if not what.startswith(NOT_HERE)}
         happened = ", ".join(f"{n:,} {what}" for what, n in reached.items())
-        claim = table[o.line].claim
-        text.append(f"| {o.line} | {claim} | {o.cases:,} | {o.broken:,} | {o.seed} | {o.seconds:.0f} | {happened} |")
+        claim, full = table[o.line].claim, table[o.line].count
+        cases = f"{o.cases:,}" if o.cases == full else f"{o.cases:,} of {full:,}"
+        text.append(f"| {o.line} | {claim} | {cases} | {o.broken:,} | {o.seed} | {o.seconds:.0f} | {happened} |")
     faults = [f"- `{o.line} --seed {o.seed} --case {k}`: {words}" for o in known for k, words in o.faults]
     missing = [
         f"- {o.line}: {n:,} of {o.cases:,} cases, for want of {what.removeprefix(NOT_HERE)}"

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -110,9 +111,19 @@ def forked(act: Callable[[], object], errors: Path | None = None) -> int:
         os._exit(code)
 
 
-def ended(child: int) -> int:
-    """Wait for a child; its exit status, negative for the signal that ended it."""
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+def ended(child: int, seconds: float = 3600.0) -> int | None:
+    """Wait for a child; its exit status, negative for the signal that ended it. One that goes on for longer is killed,
+    and has none."""
+    deadline = time.monotonic() + seconds
+    while True:
+        number, status = os.waitpid(child, os.WNOHANG)
+        if number:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > deadline:
+            kill(child)
+            os.waitpid(child, 0)
+            return None
+        time.sleep(0.002)
 
 
 def kill(child: int, number: int = signal.SIGKILL) -> None:

@@ -14,9 +14,9 @@ from tqdm import tqdm
 from minigan import _files, checkpoint, viz
 from minigan._terminal import progress_bar
 from minigan.cli import main
+from minigan.gan import disk, writing
 from minigan.gan import run as runs
 from minigan.gan import status as heart
-from minigan.gan import writing
 from minigan.gan.records import read_stats, run_folder
 from minigan.gan.run import Run
 from minigan.gan.status import Heartbeat, read_status
@@ -249,7 +249,7 @@ def test_a_run_writes_no_more_than_it_says(tmp_path, monkeypatch, capsys, system
 
 
 def test_too_little_room_is_told_at_the_start(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(runs, "free", lambda folder: 1_000_000)
+    monkeypatch.setattr(disk, "free", lambda folder: 1_000_000)
     Run.create(tiny(3), tmp_path / "run").train()
     assert "That is more than the 1.0 MB free there" in capsys.readouterr().out
 

@@ -4,6 +4,8 @@ import json
 import os
 import resource
 import signal
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -215,3 +217,29 @@ def test_results_stopped_by_a_signal(tmp_path, monkeypatch, stop_after, number, 
     assert result.exit_code == code, result.output
     assert "stopped at step 2" in result.output and "Traceback" not in result.output
     assert checkpoint.latest(tmp_path / "results" / "gan-1").step == 2
+
+
+DOUBLE = """
+import os, signal, sys
+from minigan.gan._stopper import Stopper
+first, second = map(int, sys.argv[1:])
+with Stopper() as stopper:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {first, second})
+    os.kill(os.getpid(), first)
+    os.kill(os.getpid(), second)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {first, second})
+    print("looked at", stopper.number, flush=True)
+    os.kill(os.getpid(), second)
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [(signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT)], ids=str
+)
+def test_two_signals_at_once_lose_none(first, second):
+    """Both are there before Python looks: the second acts, at the latest when it comes again, and no traceback but that
+    of Ctrl-C is printed."""
+    command = [sys.executable, "-c", DOUBLE, str(int(first)), str(int(second))]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert process.returncode in (-first, -second), process.stderr
+    assert "race condition" not in process.stderr

@@ -127,7 +127,7 @@ def test_the_page_says_what_broke_and_what_was_not_reached(small, tmp_path):
     assert figures["passed"] is False and figures["lines"]["bad"]["broken"] == 2
     page = (tmp_path / "page.md").read_text()
     assert "**20 cases, 2 of them broken**" in page
-    assert "| good | a number is a number | 15 | 0 | 9 | 0 | 14 fine |" in page
+    assert "| good | a number is a number | 15 of 30 | 0 | 9 | 0 | 14 fine |" in page
     assert "- `bad --seed 9 --case 1`: 1 is one" in page and "- good: 1 of 15 cases, for want of a screw" in page
     assert call("bad", "--seed", 9, "--case", 7).exit_code == 1
     alone = call("bad", "--seed", 9, "--case", 4, "--out", tmp_path / "none")
