@@ -359,7 +359,7 @@ def test_an_op_that_fails_is_explained_once():
 
 
 def test_a_gradient_of_the_wrong_shape_names_its_input():
-    class Wrong(Op):
+    class Wrong(mg.Op):
         def forward(self, a, b):
             return a + b
 
