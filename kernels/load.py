@@ -225,6 +225,18 @@ def _compiled(fn: Callable, **options) -> Callable:
     return kernel
 
 
+def variants(family: Callable) -> Callable:
+    """`functools.cache` for a function that makes a kernel for its arguments; the kernel says which, as `origin`."""
+
+    def make(*arguments):
+        kernel = family(*arguments)
+        for one in (kernel, getattr(kernel, "threaded", kernel)):
+            one.origin = family.__name__, arguments
+        return kernel
+
+    return cache(update_wrapper(make, family))
+
+
 class _Parallel:
     """A kernel with threads, called from Python only: the threaded one, or where that cannot run, its serial twin."""
 

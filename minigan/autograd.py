@@ -53,7 +53,8 @@ class Tensor(ArrayHolder, Methods):
 
     def __init__(self, data: np.ndarray, node: Node | None = None, index: int = 0) -> None:
         self._data, self.node, self.index = data if type(data) is not Values else data.view(np.ndarray), node, index
-        self._leaf_grad, self._grad, self.hooks, self.version = False, None, None, [0]
+        self._leaf_grad, self._grad = False, None
+        self.hooks, self.version = None, [0]
         if _modes.watchers and (recorder := _modes.recorder.get()) is not None:
             recorder.tensor_created(self, data)
 
@@ -132,10 +133,15 @@ class Node:
     hooks: dict[int, list[Hook]] | None
 
     def __init__(self, op: Op, inputs: tuple[Tensor, ...], outputs: tuple[np.ndarray, ...]) -> None:
-        self.op, self.inputs, self.number, self.hooks = op, inputs, next(_numbers), None
+        self.op, self.inputs = op, inputs
+        self.number, self.hooks = next(_numbers), None
         self.outputs = outputs if op.saves_output else None
         self.shapes = (outputs[0].shape,) if len(outputs) == 1 else tuple(y.shape for y in outputs)
-        self.versions: Sequence[int] = [x.version[0] for x in inputs] if op.saves_input else ()
+        self.versions: Sequence[int] = ()
+        if op.saves_input:
+            self.versions = versions = []
+            for x in inputs:  # a comprehension is a call, and this is every op's
+                versions.append(x.version[0])
         self.output_versions: Sequence[list[int]] = ()
 
     def output(self, index: int = 0) -> Tensor:
@@ -203,7 +209,8 @@ class Op:
     def __call__(self, *inputs: Operand) -> Any:
         """Apply the op to Tensors (NumPy arrays and Python numbers are taken as constants) and record it. Returns a
         Tensor, or a tuple of them for an op with several outputs."""
-        if _modes.watchers and (recorder := _modes.recorder.get()) is not None:
+        watched = _modes.watchers
+        if watched and (recorder := _modes.recorder.get()) is not None:
             return recorder.op_called(self, _lift(self, inputs))
         x: Any  # a Tensor, if it has what a Tensor has
         try:
@@ -214,11 +221,23 @@ class Op:
                     tracked = True
         except AttributeError:  # an array or a number among them
             return self(*_lift(self, inputs))
-        outputs: Any = self.run(inputs, arrays)  # type: ignore[arg-type]  # by now all inputs are Tensors
+        outputs: Any = None
+        if not device_modules and not watched:  # nearly always
+            try:
+                outputs = self.forward(*arrays)
+            except (ValueError, TypeError, IndexError):
+                outputs = None  # `run` will explain it
+        if type(outputs) is not np.ndarray:
+            outputs = self.run(inputs, arrays) if outputs is None else _real(outputs)  # type: ignore[arg-type]
         tracked = tracked and self.differentiable and _modes.grad_enabled.get()
-        if tracked or self.alias or type(outputs) is tuple:
-            return self.wrap(inputs, outputs, tracked)  # type: ignore[arg-type]  # so here
-        return Tensor(outputs)
+        if self.alias or type(outputs) is tuple:
+            return self.wrap(inputs, outputs, tracked)  # type: ignore[arg-type]  # by now all inputs are Tensors
+        y = Tensor(outputs)
+        if tracked:
+            y.node = node = Node(self, inputs, (outputs,))  # type: ignore[arg-type]  # so here
+            if self.saves_output:
+                node.output_versions = (y.version,)
+        return y
 
     def run(self, inputs: Sequence[Tensor], arrays: Sequence[np.ndarray]) -> np.ndarray | tuple[np.ndarray, ...]:
         """`forward` on the inputs' arrays, its errors explained and its results real arrays."""
@@ -229,20 +248,13 @@ class Op:
             outputs = self.forward(*arrays)
         except (ValueError, TypeError, IndexError) as error:
             raise _array.explained(self.name, error, inputs) from error
-        if isinstance(outputs, np.generic):  # NumPy returns scalars, not arrays, from 0-d arithmetic
-            outputs = np.asarray(outputs)
+        outputs = _real(outputs)
         if _modes.watchers and _modes.anomaly.get():
             _modes.check_finite(self.name, arrays, outputs if type(outputs) is tuple else (outputs,))
         return outputs
 
     def wrap(self, inputs: tuple[Tensor, ...], outputs: Any, tracked: bool) -> Tensor | tuple[Tensor, ...]:
         """The output arrays of this op as Tensors; if `tracked`, the op is recorded for the gradient."""
-        if type(outputs) is not tuple and not self.alias:  # nearly every op: the rest of this function, for one output
-            node = Node(self, inputs, (outputs,)) if tracked else None
-            y = Tensor(outputs, node)
-            if node is not None and self.saves_output:
-                node.output_versions = (y.version,)
-            return y
         arrays = outputs if type(outputs) is tuple else (outputs,)
         node = Node(self, inputs, arrays) if tracked else None
         tensors = [Tensor(y, node, i) for i, y in enumerate(arrays)]
@@ -251,6 +263,11 @@ class Op:
         if self.alias:
             tensors[0].version = inputs[0].version
         return tuple(tensors) if type(outputs) is tuple else tensors[0]
+
+
+def _real(outputs: Any) -> Any:
+    """The outputs of an op as arrays: NumPy returns scalars from arithmetic of 0-d arrays."""
+    return np.asarray(outputs) if isinstance(outputs, np.generic) else outputs
 
 
 def grad(
@@ -432,15 +449,20 @@ def _propagate(
             need = needs.get(node)
             if need is None:
                 continue
-            for x, version in zip(node.inputs, node.versions, strict=False):
+            inputs = node.inputs
+            for x, version in zip(inputs, node.versions):  # noqa: B905  # a keyword takes longer than the loop
                 if x.version[0] != version:
                     raise _array.stale(node)
             for changes in node.output_versions:
                 if changes[0]:
                     raise _array.stale(node)
-            for x, g, n in zip(node.inputs, _vjp(node, need, cotangents), need, strict=True):
-                if n and g is not None:
-                    accumulate(x, g)
+            grads = _vjp(node, need, cotangents)
+            for x, g, n in zip(inputs, grads, need):  # noqa: B905  # as many as inputs: `_vjp` has counted them
+                if g is not None:
+                    if g._data.shape != x._data.shape:
+                        raise _misfit(node, grads)
+                    if n:
+                        accumulate(x, g)
         for slot, hooks in leaf_hooks.items():
             gradients[slot] = _hooks.apply_hooks(hooks, gradients[slot])
     finally:
@@ -449,20 +471,24 @@ def _propagate(
 
 
 def _vjp(node: Node, need: tuple[bool, ...], cotangents: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
-    """The op's vjp, its answer checked."""
+    """The op's vjp, its answers counted."""
     try:
         grads = node.op.vjp(node, need, *cotangents)
     except FloatingPointError as error:
         raise FloatingPointError(f"{error}, in the gradient of {node.op.name}") from None
     if len(grads) != len(node.inputs):
         raise ValueError(f"{node.op.name}: its vjp returned {len(grads)} gradients for {len(node.inputs)} inputs")
-    for position, (x, g) in enumerate(zip(node.inputs, grads, strict=True)):
-        if g is not None and g._data.shape != x._data.shape:
-            raise ValueError(
-                f"{node.op.name}: its vjp returned a gradient of shape {g.shape} for input {position} of {x.shape}"
-                " (after broadcasting, sum it back with sum_to)"
-            )
     return grads
+
+
+def _misfit(node: Node, grads: Sequence[Tensor | None]) -> ValueError:
+    """The error for a gradient that has not its input's shape."""
+    pairs = enumerate(zip(node.inputs, grads, strict=True))
+    position, x, g = next((i, x, g) for i, (x, g) in pairs if g is not None and g.shape != x.shape)
+    return ValueError(
+        f"{node.op.name}: its vjp returned a gradient of shape {g.shape} for input {position} of {x.shape}"
+        " (after broadcasting, sum it back with sum_to)"
+    )
 
 
 def _seeds(outputs: Sequence[Tensor], grad_outputs: Tensor | Iterable[Tensor | None] | None) -> list[Tensor]:

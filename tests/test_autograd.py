@@ -349,3 +349,25 @@ def test_names_are_importable_from_where_users_know_them():
     )
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert answer.stdout.strip() == "same", answer.stderr
+
+
+def test_an_op_that_fails_is_explained_once():
+    """`__call__` tries the kernel by itself first: the error names the op, and its cause is the kernel's own."""
+    with pytest.raises(ValueError, match=r"add: .*shapes") as caught:
+        mg.ones(3) + mg.ones(4)
+    assert isinstance(caught.value.__cause__, ValueError) and caught.value.__cause__.__context__ is None
+
+
+def test_a_gradient_of_the_wrong_shape_names_its_input():
+    class Wrong(mg.Op):
+        def forward(self, a, b):
+            return a + b
+
+        def vjp(self, node, need, g):
+            return g, g.sum()
+
+    a, b = (mg.ones(3, requires_grad=True) for _ in range(2))
+    with pytest.raises(ValueError, match=r"Wrong: .*shape \(\) for input 1 of \(3,\)"):
+        mg.grad(Wrong()(a, b).sum(), [a, b])
+    with pytest.raises(ValueError, match=r"Wrong: .*shape \(\) for input 1 of \(3,\)"):
+        mg.grad(Wrong()(a, b).sum(), a)

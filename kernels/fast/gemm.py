@@ -19,14 +19,14 @@ depend on the thread count.
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numba import prange
 
 from minigan.kernels.fast.micro import HELD, ZERO, move, stepped_tile, transpose
-from minigan.kernels.load import njit
+from minigan.kernels.load import njit, variants
 from minigan.kernels.work import Array, Now
 
 FLOAT = 4
@@ -155,7 +155,7 @@ def _panels(columns: int, lanes: int) -> Array:
     return table
 
 
-@cache
+@variants
 def _packer(lanes: int, threads: bool):
     """The packing loop for one vector width, which must be known when it is compiled; with threads or without."""
     at_once = PACKED if threads else 1 << 60  # also keeps the two apart in the cache of compiled code
@@ -225,7 +225,7 @@ def pack(
     return Columns(work.derived((key, lanes), source, panels.shape[0] * lanes * depth, fill))
 
 
-@cache
+@variants
 def _driver(lanes: int, threads: bool):
     """The product for one vector width, with threads or without."""
     wide = lanes // 4

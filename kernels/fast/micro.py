@@ -14,13 +14,13 @@ Where the operands lie (addresses and offsets in bytes):
 - start is the address of the bias, or ZERO; or HELD to add to what C holds, where a long sum is cut into blocks.
 
 `stepped_tile` reads a list of its steps, pairs of int32 (in A, in B): A[r, k] at a + row_a[r] + in A, and the row of B
-at b + in B * step_b. Of C and of the bias it reads and writes the first `columns` floats of a row only. Where that is
-all of them, as in nearly every tile, it stores whole vectors: a masked store is slow on a processor with AVX2. With a
-table of rows and a list of steps a convolution is a matrix product without copying a window: a row is an output pixel,
-a step one input channel of one tap; and taps that meet no input are left out. Its slope and gate say what is stored: v
-where m > 0 and slope v elsewhere. m is v itself where gate is 0, and the number `gate` bytes after the place of v in C
-otherwise. So leaky-ReLU and its gradient cost no pass over memory of their own. For slope 0, 0 is stored where m <= 0,
-and v elsewhere; for slope 1, v.
+at b + in B * step_b. Of C and of the bias it reads and writes the first `columns` floats of a row only; where that is
+all of them, as in nearly every tile, it stores whole vectors, since a masked store is slow on a processor with AVX2.
+With a table of rows and a list of steps a convolution is a matrix product without copying a window: a row is an output
+pixel, a step one input channel of one tap; and taps that meet no input are left out. Its slope and gate say what is
+stored: v where m > 0 and slope v elsewhere. m is v itself where gate is 0, and the number `gate` bytes after the place
+of v in C otherwise. So leaky-ReLU and its gradient cost no pass over memory of their own. For slope 0, 0 is stored
+where m <= 0, and v elsewhere; for slope 1, v.
 
 `tile` reads no list: its steps come in runs, A[r, t, k] at a + row_a[r] + run_a[t] + k * step_a for k < run_length[t],
 and B is packed: lanes * vectors floats a step, all steps of all runs one after the other from b on. Its rows of C are

@@ -14,8 +14,6 @@ channels goes from there. The arithmetic of a tile is straight-line code made fr
 channels at a time (`sandwich`).
 """
 
-from functools import cache
-
 import numpy as np
 from llvmlite import ir
 from numba import prange, types
@@ -24,7 +22,7 @@ from numba.extending import intrinsic
 
 from minigan.kernels.fast.micro import _Builder, transpose
 from minigan.kernels.fast.winograd_matrices import matrices
-from minigan.kernels.load import njit
+from minigan.kernels.load import njit, variants
 
 TRANSFORMS = 6
 FROM_X, FROM_G, FROM_W, TO_Y, TO_X, TO_W = range(TRANSFORMS)
@@ -159,7 +157,7 @@ def prefetch(typing, address, to_write):
     return types.void(types.int64, to_write), codegen
 
 
-@cache
+@variants
 def gather(r: int, lanes: int):
     """The loop from an image to its points, for one r and vector width.
 
@@ -256,7 +254,7 @@ def _advance(band, step):
             band[i, c] = band[i + step, c] if i + step < size else np.float32(0)
 
 
-@cache
+@variants
 def scatter(r: int, lanes: int):
     """The loop from points back to an image, for one r and vector width.
 
@@ -278,7 +276,7 @@ def scatter(r: int, lanes: int):
     return loop
 
 
-@cache
+@variants
 def turn(lanes: int):
     """The loop target (B, columns, rows) = source (B, rows, columns), each matrix transposed; with add, target +=.
 

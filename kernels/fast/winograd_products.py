@@ -6,7 +6,7 @@ as well. `Tables` says for one geometry where everything lies; `multiply` is the
 """
 
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 
 import numpy as np
 from numba import prange
@@ -15,7 +15,7 @@ from minigan.kernels.fast.gemm import CHUNK, DEPTH, TASKS, TILE_ROWS, Runs, row_
 from minigan.kernels.fast.micro import HELD, ZERO, tile
 from minigan.kernels.fast.tables import TABLES
 from minigan.kernels.geometry import ConvGeometry
-from minigan.kernels.load import njit
+from minigan.kernels.load import njit, variants
 from minigan.kernels.work import Array, Now
 
 FLOAT = 4
@@ -143,7 +143,7 @@ def tables_of(geometry: ConvGeometry, m: int, lanes: int) -> Tables:
     return Tables(geometry, m, lanes)
 
 
-@cache
+@variants
 def _products(lanes: int):
     """C[p] = A[p] B[p] for every point p, for one vector width."""
     wide = lanes // 4

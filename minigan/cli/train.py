@@ -125,6 +125,8 @@ class TrainCommand(click.Command):
 def train(system, out, resume, dry_run, fast_dev_run, report, log, ranks, fast_sum, **options) -> dict:
     """Train a GAN: SYSTEM is wgan-gp (the default) or another of `minigan systems`. Each has options of its own: see
     minigan train SYSTEM --help."""
+    from minigan.kernels import ahead
+
     from ..gan import _dry_run
     from ..gan.run import Run, load_trainer
     from ..gan.systems.table import options_for
@@ -160,6 +162,8 @@ def train(system, out, resume, dry_run, fast_dev_run, report, log, ranks, fast_s
             click.echo(_dry_run.text(config, figures))
             return figures
         new_run = partial(Run.create, config, out)
+    if ranks in (None, 1):
+        ahead.start()
     run = new_run() if ranks in (None, 1) else _first_of(ranks, fast_sum, new_run)
     if log:
         from ..export.tensorboard import EventFiles

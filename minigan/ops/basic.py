@@ -350,7 +350,7 @@ def cast(input: Tensor, dtype: DTypeLike) -> Tensor:
 
 
 def _operator(op, fits=is_operand):
-    return lambda self, other: op(self, other) if fits(other) else NotImplemented
+    return lambda self, other: op(self, other) if type(other) is Tensor or fits(other) else NotImplemented
 
 
 def _reflected(op):

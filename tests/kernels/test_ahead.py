@@ -1,0 +1,99 @@
+"""The list of kernels compiled ahead: each line is a kernel with types, and the default run needs no others."""
+
+import os
+
+import pytest
+from numba.core import event as events
+
+from minigan import data
+from minigan.gan.systems import options_for, trainer_for
+from minigan.kernels import ahead, fast, load
+
+LINES = ahead.LIST.read_text().splitlines()
+
+pytestmark = pytest.mark.skipif(fast.lanes() == 0, reason="the list is for machines with vectors")
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_line_says_a_kernel_and_its_types(line):
+    kernel, signature = ahead.parsed(line)
+    assert ahead.line_of(kernel, signature) == line
+    assert kernel in load._progress.kernels
+
+
+class Inner(events.Listener):
+    """The lines of kernels that are compiled because another one calls them: those need not be listed."""
+
+    def __init__(self):
+        self.depth, self.lines = 0, set()
+
+    def on_start(self, event):
+        self.depth += 1
+
+    def on_end(self, event):
+        self.depth -= 1
+        kernel = event.data["dispatcher"]
+        if self.depth and kernel in load._progress.kernels:
+            self.lines.add(ahead.line_of(kernel, tuple(event.data["args"])))
+
+
+def test_the_default_run_is_listed():
+    """What its first step and its first picture call, beside what other tests have called."""
+    kernels, inner = load._progress.kernels, Inner()
+    before = set(ahead.compiled(kernels))
+    options = options_for("wgan-gp", seed=0)
+    with events.install_listener("numba:compile", inner):
+        trainer = trainer_for(options, data.load(options.data, size=options.size))
+        trainer.step()
+        trainer.preview(64)
+    missing = set(ahead.compiled(kernels)) - before - inner.lines - set(LINES)
+    assert not missing, "put these into minigan/kernels/ahead.txt"
+
+
+def test_the_list_is_compiled_from_its_end_and_past_any_fault(monkeypatch, tmp_path):
+    calls = []
+
+    class Kernel:
+        def __init__(self, line):
+            self.line = line
+
+        def compile(self, signature):
+            calls.append(self.line)
+            if self.line == "b":
+                raise RuntimeError("no such machine")
+
+    (tmp_path / ahead.AT_WORK).touch()
+    (tmp_path / "list.txt").write_text("a\nb\nnone\nc\n")
+    monkeypatch.setattr(ahead, "LIST", tmp_path / "list.txt")
+    monkeypatch.setattr(ahead, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(ahead, "parsed", lambda line: (None if line == "none" else Kernel(line), ()))
+    ahead.compile_all()
+    assert calls == ["c", "b", "a"]
+    assert (tmp_path / ahead.DONE).exists() and not (tmp_path / ahead.AT_WORK).exists()
+    assert ahead.start() is None  # nothing is left to do
+
+
+def test_an_orphan_stops(monkeypatch, tmp_path):
+    parents = iter([7, 7, 1])
+    monkeypatch.setattr(os, "getppid", lambda: next(parents))
+    monkeypatch.setattr(ahead, "cache_folder", lambda: tmp_path)
+    calls = []
+    monkeypatch.setattr(ahead, "parsed", lambda line: calls.append(line))
+    ahead.compile_all()
+    assert calls == LINES[-1:] and not list(tmp_path.iterdir())
+
+
+def test_one_process_is_at_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(ahead, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    monkeypatch.setattr(ahead.subprocess, "Popen", lambda *a, **k: "a process")
+    assert ahead.start() == "a process" and ahead.start() is None
+    os.utime(tmp_path / ahead.AT_WORK, (0, 0))  # of a process that was killed
+    assert ahead.start() == "a process" and ahead.start() is None
+
+
+def test_one_core_compiles_for_itself(monkeypatch, tmp_path):
+    monkeypatch.setattr(ahead, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)
+    monkeypatch.setattr(ahead.subprocess, "Popen", lambda *a, **k: pytest.fail("a second process"))
+    assert ahead.start() is None
