@@ -15,6 +15,7 @@ from ..gan.systems.infogan import InfoTrainer
 from ..gan.systems.lapgan import PyramidTrainer
 from ..gan.systems.text2image import SHOWN, TextTrainer
 from ..gan.train import PREVIEW_STREAM, Trainer
+from ..nn.module import Module
 from .parts import Part, parts
 
 SLIDERS, EXAMPLES = 6, 8
@@ -62,15 +63,14 @@ def _drawn(trainer: Trainer) -> np.ndarray:
     return host(trainer.inputs(1, Generator(trainer.options.seed, PREVIEW_STREAM)).data)
 
 
-def strongest(part: Part, latent: int, count: int) -> list[int]:
-    """The latents that move the images most, between -1.5 and 1.5 with all others as in the first row of the part's
-    inputs, the strongest first."""
-    start = part.inputs[0][:1]
+def strongest(network: Module, start: np.ndarray, latent: int, count: int) -> list[int]:
+    """The `count` of the first `latent` numbers of a row (1, width) that move a network's images most, between -1.5 and
+    1.5 with all others as in `start`; the strongest first."""
     probes = np.repeat(start, 2 * latent, 0)
     probes[np.arange(latent), np.arange(latent)] = -1.5
     probes[latent + np.arange(latent), np.arange(latent)] = 1.5
     with no_grad():
-        images = host(part.network(Tensor(probes)).data)
+        images = host(network(Tensor(probes)).data)
     moved = np.abs(images[:latent] - images[latent:]).reshape(latent, -1).mean(1)
     return [int(k) for k in np.argsort(-moved, kind="stable")[:count]]
 
@@ -84,7 +84,7 @@ def _latents(trainer: Trainer, part: Part, x: np.ndarray) -> list[dict[str, Any]
         "count": count,
         "law": getattr(trainer.options, "latents", "normal"),
         "stream": PREVIEW_STREAM,
-        "sliders": strongest(part, probed, SLIDERS),
+        "sliders": strongest(part.network, part.inputs[0][:1], probed, SLIDERS),
     }
     return [first, *behind]
 

@@ -225,7 +225,7 @@ def _sweep(trainer: Trainer, samples: dict) -> dict | None:
     start, count = inputs[0][:1], min(trainer.options.latent, inputs[0].shape[1])
     if count < 2:
         return None
-    a, b = controls.strongest(samples["part"], count, 2)
+    a, b = controls.strongest(samples["part"].network, start, count, 2)
     values = np.linspace(-2, 2, SIDE)
     points = np.repeat(start, SIDE * SIDE, 0)
     points[:, a], points[:, b] = np.tile(values, SIDE), np.repeat(values, SIDE)

@@ -11,15 +11,18 @@ import pytest
 from browser import CONTRAST, OUTSIDE
 from click.testing import CliRunner
 from PIL import Image
-from worlds import Formula
+from worlds import WORLD, Formula
 
 import minigan as mg
-from minigan import nn
+from minigan import nn, viz
 from minigan.cli import main
+from minigan.export.parts import parts
 from minigan.gan.records import norms_of, read_norms
 from minigan.gan.run import load_trainer
+from minigan.gan.systems.table import options_for, trainer_for
 from minigan.report import page as page_of
 from minigan.report import walk
+from minigan.report.collect import _samples, _sweep
 
 
 def decoded(text: str) -> np.ndarray:
@@ -151,6 +154,23 @@ def test_the_page_of_a_translator(run):
     assert result.exit_code == 0, result.output
     t = table(run / "s.html")
     assert t["sweep"] is None and t["judge"] is None and t["networks"][0]["takes"] == ["images", "condition"]
+
+
+@pytest.mark.parametrize("system", ["dcgan", "stylegan", "infogan", "cgan"])
+def test_the_sweep_moves_latents_of_a_sample(system):
+    """Of every shape that a network takes its latents in: two latents move, from the others of the first sample."""
+    t = trainer_for(options_for(system, size=16, base=1, batch_size=3, latent=3), WORLD)
+    samples = _samples(t, parts(t))
+    sweep = _sweep(t, samples)
+    first, second = sweep["latents"]
+    assert first != second and max(first, second) < 3 and sweep["start"] == samples["inputs"][0][0].tolist()
+    points = np.repeat(samples["inputs"][0][:1], 2, 0)
+    points[:, first], points[:, second] = (-2, 2), (-2, -2)
+    images = t.sample(mg.tensor(points))
+    sheet = decoded(sweep["picture"])[::2, ::2]
+    for k, image in enumerate(images):
+        corner = sheet[:16, 16 * 8 * k :][:, :16]
+        assert np.abs(corner - viz.image_grid(image[None], columns=1, padding=0)[..., 0]).max() <= 1
 
 
 def test_what_a_report_refuses(run, tmp_path):
