@@ -207,12 +207,13 @@ details {{ border-left: 4px solid var(--dark); background: var(--pale); margin: 
 summary {{ cursor: pointer; font-weight: 600; }} .scroll {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; font-size: 12px; }}
 td, th {{ padding: 2px 8px; text-align: left; white-space: nowrap; }}
-</style></head><body>
+</style></head><body><main>
 <h1>{title}</h1>
 <p>A column for each order of derivative, a row for each part of the networks. A click on a box unfolds its ops.</p>
 <p><button type="button" id="unfold">Unfold all</button> <button type="button" id="fold">Fold all</button></p>
 <div class="picture" tabindex="0" role="region" aria-label="The graph">{picture}</div>
 {parts}
+</main>
 <script>
 const all = [...document.querySelectorAll("details")];
 document.getElementById("unfold").onclick = () => all.forEach(d => d.open = true);
@@ -239,7 +240,8 @@ def page(graph: Graph, title: str) -> str:
         parts.append(
             f'<details id="b{number}" style="--dark:{dark};--pale:{pale}">'
             f"<summary>{_escaped(box.part)}, order {box.order}: {len(box.rows)} ops</summary>"
-            '<div class="scroll"><table><tr><th>no</th><th>op</th><th>equation</th>'
+            f'<div class="scroll" tabindex="0" role="region" aria-label="The ops of box {number}"><table>'
+            "<tr><th>no</th><th>op</th><th>equation</th>"
             f"<th>from</th><th>to</th><th>FLOP</th><th>ms</th><th>kernels</th></tr>{cells}</table></div></details>"
         )
     return PAGE.format(title=_escaped(title), picture=svg(graph, title), parts="\n".join(parts))

@@ -7,6 +7,7 @@ writes answers and events to 4, JSON ended by a zero byte.
 from __future__ import annotations
 
 import base64
+import importlib.util
 import json
 import os
 import select
@@ -54,6 +55,19 @@ OUTSIDE = """() => [...document.body.querySelectorAll("button, input, select, ca
   .filter((e) => { const r = e.getBoundingClientRect(); return r.left < -0.5 || r.right > innerWidth + 0.5; })
   .map((e) => e.id || e.textContent.slice(0, 30))"""
 """Another: what is wider than the window."""
+
+
+RULES = """() => axe.run({ runOnly: ["wcag2a", "wcag2aa", "best-practice"] }).then((result) =>
+  result.violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.length} of ${v.nodes[0].html.slice(0, 80)}`))"""
+"""Another: what axe-core finds against the WCAG's levels A and AA and its own advice."""
+
+
+def axe() -> str:
+    """The text of axe-core, which the package axe-core-python carries. Raises ModuleNotFoundError."""
+    place = importlib.util.find_spec("axe_core_python")
+    if place is None:
+        raise ModuleNotFoundError("axe-core-python is not installed")
+    return (Path(place.origin).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
 def program() -> str | None:

@@ -150,7 +150,7 @@ function build() {
     : "This network makes an image of what it is given: below the large image, what goes in.";
   for (const id of ["others", "fresh", "key"]) $(id).hidden = !latents;
   $("seed").parentElement.hidden = !latents;
-  $("sheet").append(...Array.from({ length: latents ? SHEET : 0 }, () => make("button", { type: "button" }, make("canvas"), make("small"))));
+  $("sheet").append(...Array.from({ length: latents ? SHEET : 0 }, () => make("button", { type: "button", "aria-label": "A sample that is still to be drawn" }, make("canvas"), make("small"))));
   const fresh = () => change(() => {
     state.seed = Math.floor(Math.random() * (MOST_SEED + 1));
     for (const knob of knobs) if (knob.index !== undefined) state.moved.delete(knob.key);
