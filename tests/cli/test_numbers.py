@@ -11,7 +11,7 @@ from minigan.cli import main
 from minigan.gan.options import CommonOptions
 from minigan.gan.run import Run
 from minigan.gan.systems.table import SYSTEMS, options_for
-from minigan.gan.tables import grid_page, thousand
+from minigan.gan.tables import grid_page, normal_runs, thousand
 from minigan.gan.toy import options_for as toy_options_for
 from minigan.gan.toy import scoreboard
 from minigan.parallel import launch
@@ -60,8 +60,8 @@ def system_for(name: str) -> str:
 )
 def test_absurd_numbers_are_answered(path, command, option, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    places = ((scoreboard, "run"), (grid_page, "run"), (thousand, "run"), (nightly, "parts"), (launch, "launch"))
-    for place, name in places:
+    tables = ((place, "run") for place in (scoreboard, grid_page, thousand, normal_runs))
+    for place, name in (*tables, (nightly, "parts"), (launch, "launch")):
         monkeypatch.setattr(place, name, lambda *_, **__: (_ for _ in ()).throw(ValueError("not here")))
     arguments = ["absent.x" for p in command.params if isinstance(p, click.Argument) and p.required]
     if path == ("train",):
