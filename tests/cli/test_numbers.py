@@ -66,7 +66,7 @@ def test_absurd_numbers_are_answered(path, command, option, tmp_path, monkeypatc
     arguments = ["absent.x" for p in command.params if isinstance(p, click.Argument) and p.required]
     if path == ("train",):
         arguments = [system_for(option.name), "--data", "absent", "--dry-run"]
-    elif path in (("gradcheck",), ("bench",), ("results",), ("nightly",), ("scale",)):
+    elif path in (("gradcheck",), ("bench",), ("results",), ("nightly",), ("scale",), ("torture",)):
         arguments = ["absent"]
     wrong = []
     for value in VALUES:
