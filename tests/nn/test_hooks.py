@@ -116,12 +116,13 @@ def test_hooks_are_copied_with_their_module_and_captured():
 
 
 def test_backward_hooks_of_a_captured_step():
+    """In float32, to a rounding of the largest element: small ones are differences of larger terms."""
     layer, x = nn.Linear(3, 2), mg.tensor(X, requires_grad=True)
     layer.register_full_backward_hook(lambda m, gi, go: (gi[0] * 10,))
     (eager,) = mg.grad(layer(x).tanh().sum(), x)
     step = mg.capture(lambda: mg.grad(layer(x).tanh().sum(), x))
     for _ in range(2):
-        assert np.allclose(step()[0].numpy(), eager.numpy(), rtol=1e-6)
+        assert np.abs(step()[0].numpy() - eager.numpy()).max() <= 2e-7 * np.abs(eager.numpy()).max()
 
 
 def test_containers():
