@@ -122,7 +122,7 @@ def test_backward_hooks_of_a_captured_step():
     (eager,) = mg.grad(layer(x).tanh().sum(), x)
     step = mg.capture(lambda: mg.grad(layer(x).tanh().sum(), x))
     for _ in range(2):
-        assert np.abs(step()[0].numpy() - eager.numpy()).max() <= 2e-7 * np.abs(eager.numpy()).max()
+        assert np.abs(step()[0].numpy() - eager.numpy()).max() <= 4e-7 * np.abs(eager.numpy()).max()
 
 
 def test_containers():
