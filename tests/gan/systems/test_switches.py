@@ -348,8 +348,6 @@ def test_what_cannot_be_is_refused_with_the_reason():
             tricked("leaky", network=network)
     with pytest.raises(ValueError, match="got batch_size 8 in 4 parts; take 16"):
         options_for("dcgan", critic_norm=False, trick="packing=4", batch_size=8, parts=4)
-    with pytest.raises(ValueError, match="trick optimistic keeps the last gradients, which parts of a batch cannot"):
-        options_for("dcgan", trick="optimistic", parts=2)
     assert switches_of(" packing=4, leaky ,") == {"packing": 4.0, "leaky": None} and not switches_of("")
 
 
