@@ -13,12 +13,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
-from test_download import Server
 
 from minigan import data
 from minigan.data import archives, download
 from minigan.data import sources as data_sources
 from minigan.data.sets import DATASETS, IDX_NAMES, File
+from minigan.torture.web import Server
 
 RNG = np.random.default_rng(3)
 
