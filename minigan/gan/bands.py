@@ -20,7 +20,6 @@ from importlib.resources import files
 import numpy as np
 
 from .options import CommonOptions
-from .records import TICK
 
 CONFIDENCE, NEIGHBOURS, IN_A_ROW = 0.99, 2, 3
 SHOWN = 4
@@ -133,12 +132,12 @@ def verdict(options: CommonOptions, rows: Sequence[Mapping[str, float]]) -> list
     bands, different = of(options)
     if not bands or not rows:
         return []
-    last = min(rows[-1]["step"], max(next(iter(bands.values())).steps))
-    if last < TICK:
+    compared = [step for step in next(iter(bands.values())).steps if step <= rows[-1]["step"]]
+    if not compared:
         return []
     exits = departures(rows, bands)
     ours = f" (of this run: {', '.join(different)})" if different else ""
-    head = f"curves up to step {last} beside {len(shipped()[options.system]['seeds'])} normal runs{ours}: "
+    head = f"curves up to step {compared[-1]} beside {len(shipped()[options.system]['seeds'])} normal runs{ours}: "
     if not exits:
         return [head + "within their bands"]
     lines = [departure.text() for departure in exits[:SHOWN]]

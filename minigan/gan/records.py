@@ -106,7 +106,7 @@ def run_folder(spec: str | os.PathLike, root: str | os.PathLike = "runs") -> Pat
 class RunFolder:
     """A run as its folder shows it, for notebooks: `RunFolder("latest")`.
 
-    folder: a run's folder, or latest, the one in runs/ that was written to last. Raises ValueError where there is none.
+    folder: a run's folder, or latest, as `run_folder` finds it in runs/. Raises ValueError where there is none.
     """
 
     folder: str | os.PathLike = "latest"

@@ -86,6 +86,8 @@ def test_a_run_says_where_it_left_the_bands(monkeypatch):
     options = options_for("gan", seed=7, steps=500)
     head = "curves up to step 75 beside 5 normal runs: "
     assert bands.verdict(options, rows(0.5, 0.5, 0.5, 9.0)) == [head + "within their bands"]
+    short = [*rows(0.5, 0.5), {"step": 60, "d_loss": 9.0}]  # the last row of 60 steps stands beside no point of a band
+    assert bands.verdict(options, short) == [head.replace("75", "50") + "within their bands"]
     first, second = bands.verdict(options, rows(3.0, 3.0, 3.0))
     assert first == head + "outside of their bands"
     assert second == "  d_loss above from step 25 to 75 (at first 3, normal runs 0 to 1)"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from processes import runs
 from safetensors.numpy import load_file
 
 from minigan import _starting
@@ -35,14 +36,6 @@ def minigan(*words, cwd, wait=True):
         text=True,
     )
     return (process.communicate(timeout=300)[0], process.returncode) if wait else process
-
-
-def runs(number):
-    """Whether a process is there and has not ended: one that waits to be noticed by its parent has."""
-    try:
-        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @needs_mpi

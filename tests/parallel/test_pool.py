@@ -6,10 +6,10 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from processes import children, runs
 
 from minigan.cli import main
 from minigan.gan import results
@@ -85,20 +85,6 @@ def test_without_mpi_one_line_says_what_to_install(monkeypatch):
     monkeypatch.setattr(launch, "find_spec", lambda name: None)
     result = CliRunner().invoke(main, [*TOY, "--seeds", "1,2", "--ranks", "3"])
     assert result.exit_code == 1 and 'pip install "minigan[mpi]"' in result.output.splitlines()[-1]
-
-
-def children(number):
-    """The processes below one, all the way."""
-    own = [int(n) for n in Path(f"/proc/{number}/task/{number}/children").read_text().split()]
-    return own + [below for child in own for below in children(child)]
-
-
-def runs(number):
-    """Whether a process is there and has not ended: one that waits to be noticed by its parent has."""
-    try:
-        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @needs_mpi
