@@ -9,16 +9,11 @@ from .layers import (
     GELU,
     AdaptiveAvgPool2d,
     AvgPool2d,
-    BatchNorm1d,
-    BatchNorm2d,
     Dropout,
     Embedding,
     Flatten,
     Fold,
-    GroupNorm,
     Identity,
-    InstanceNorm2d,
-    LayerNorm,
     LeakyReLU,
     Linear,
     LogSigmoid,
@@ -30,7 +25,6 @@ from .layers import (
     PReLU,
     ReflectionPad2d,
     ReLU,
-    RMSNorm,
     Sigmoid,
     SiLU,
     Softmax,
@@ -40,10 +34,10 @@ from .layers import (
     Unfold,
     Upsample,
     ZeroPad2d,
-    frozen_statistics,
 )
 from .losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, KLDivLoss, L1Loss, MSELoss, SmoothL1Loss
 from .module import Module, Parameter, functional_call, substituted
+from .normalisation import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm2d, LayerNorm, RMSNorm, frozen_statistics
 from .recurrent import GRUCell
 from .spectral import spectral_norm
 from .weight_norm import weight_norm

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from . import table_activations as optable_activations
 from . import table_conv as optable_conv
 from . import table_elementwise as optable_elementwise
 from . import table_image as optable_image
 from . import table_losses as optable_losses
-from . import table_nn as optable_nn
+from . import table_norm as optable_norm
 from . import table_reduce as optable_reduce
 from . import table_select as optable_select
 from . import table_shape as optable_shape
@@ -20,7 +21,7 @@ TABLE: dict[str, OpCase] = {
     case.name: case
     for part in (
         *(optable_elementwise, optable_shape, optable_views, optable_select, optable_reduce, optable_values),
-        *(optable_conv, optable_image, optable_nn, optable_losses),
+        *(optable_conv, optable_image, optable_activations, optable_norm, optable_losses),
     )
     for case in part.CASES
 }

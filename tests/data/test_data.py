@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from minigan import data
 from minigan.data import DATASETS, EMBEDDED, Dataset, Loader
+from minigan.data import readers as data_readers
 from minigan.data import sources as data_sources
 
 
@@ -154,7 +155,8 @@ def test_unknown_name(name, parts):
 def test_damaged_asset_is_named(tmp_path, monkeypatch, keep):
     whole = (data.ASSETS / "avatars.npz").read_bytes()
     (tmp_path / "avatars.npz").write_bytes(whole[:keep])
-    monkeypatch.setattr(data_sources, "ASSETS", tmp_path)
+    for module in (data_readers, data_sources):
+        monkeypatch.setattr(module, "ASSETS", tmp_path)
     with pytest.raises(ValueError, match=r"cannot read .*avatars\.npz.*reinstall"):
         data.load("avatars")
 
