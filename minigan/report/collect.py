@@ -16,6 +16,7 @@ from ..backend import Generator, host
 from ..checkpoint import Checkpoint
 from ..export import controls, program
 from ..export.parts import Part, parts
+from ..gan import bands
 from ..gan.metrics import classifier
 from ..gan.metrics.distances import squared_distances
 from ..gan.records import read_norms, read_stats
@@ -47,6 +48,8 @@ def collect(trainer: Trainer, checkpoint: Checkpoint, own: Sequence[np.ndarray] 
         "formulas": trainer.formulas(),
         "frames": _frames(folder),
         "stats": stats[:: max(1, -(-len(stats) // POINTS))],
+        "bands": _bands(trainer),
+        "verdict": bands.verdict(trainer.options, stats),
         "norms": read_norms(folder),
         "images": [{"kind": kind, "picture": png(_picture(x), 4)} for kind, x in zip(kinds, images, strict=True)],
         "networks": _networks(table, samples["inputs"], images, kinds),
@@ -58,6 +61,12 @@ def collect(trainer: Trainer, checkpoint: Checkpoint, own: Sequence[np.ndarray] 
         if sweep is None
         else program.program(samples["part"].network, samples["inputs"], ["latents"]),
     }
+
+
+def _bands(trainer: Trainer) -> dict[str, list]:
+    """Curve -> rows of (step, low, high), between which a normal run's lies."""
+    normal, _ = bands.of(trainer.options)
+    return {key: list(zip(band.steps, band.low, band.high, strict=True)) for key, band in normal.items()}
 
 
 def png(picture: np.ndarray, scale: int = 1) -> str:

@@ -17,6 +17,7 @@ import minigan as mg
 from minigan import nn, viz
 from minigan.cli import main
 from minigan.export.parts import parts
+from minigan.gan import bands
 from minigan.gan.records import norms_of, read_norms
 from minigan.gan.run import load_trainer
 from minigan.gan.systems.table import options_for, trainer_for
@@ -147,6 +148,26 @@ def test_the_page_of_a_run(run):
     assert all(abs(sum(p) - 1) < 1e-3 for p in t["judge"]["probabilities"])
     assert len(t["gradients"]["between"]) == 3 and all(g["length"] > 0 for g in t["gradients"]["to_generator"])
     assert decoded(t["frames"][-1]["picture"]).size
+
+
+def test_bands_of_normal_runs_lie_behind_the_curves(run, browser):
+    """At the height of the values they hold, within the chart, to the end of the run; and the page says what left."""
+    CliRunner().invoke(main, ["report", str(run / "wgan-gp"), "-o", str(run / "bands.html")])
+    t = table(run / "bands.html")
+    shipped = bands.shipped()["wgan-gp"]
+    low, high = shipped["curves"]["d_loss"]
+    assert t["bands"]["d_loss"] == [list(row) for row in zip(shipped["steps"], low, high, strict=True)]
+    assert t["verdict"] == []  # no step of the bands was reached
+    t["stats"] = [{"step": step, "d_loss": value} for step, value in ((0, 0.0), (50, 1.0), (100, 4.0))]
+    t |= {"bands": {"d_loss": [[0, -5, 1], [50, 1, 2], [100, 3, 9], [150, 0, 1]]}, "verdict": ["d_loss left"]}
+    (run / "bands.html").write_text(page_of(t))
+    browser.open((run / "bands.html").as_uri())
+    points = "[...document.querySelector('#curves {}').points].map(p => [p.x, p.y])"
+    (zero, one, four), band = browser.js(points.format("polyline")), browser.js(points.format("polygon"))
+    two = (zero[1] + four[1]) / 2
+    want = [(zero[0], one[1]), (one[0], two), four, (four[0], (four[1] + two) / 2), one, zero]
+    np.testing.assert_allclose(band, want, atol=0.11)
+    assert browser.js("document.getElementById('normal').lastChild.textContent") == "d_loss left"
 
 
 def test_the_page_of_a_translator(run):

@@ -20,8 +20,9 @@ function picture(base64, alt, width) {
 
 function number(value) { return Math.abs(value) >= 1e5 || (value && Math.abs(value) < 1e-3) ? value.toExponential(2) : String(+value.toPrecision(4)); }
 
-// A chart of curves: {name: [[x, y], ...]}, with both axes named.
-function chart(curves, x, y) {
+// A chart of curves: {name: [[x, y], ...]}, with both axes named; behind a curve the band of normal runs,
+// {name: [[x, low, high], ...]}, as far as it lies inside the chart.
+function chart(curves, x, y, bands = {}) {
   const W = 680, H = 210, L = 58, B = 34, points = Object.values(curves).flat();
   if (!points.length) return make("p", {}, "nothing was recorded");
   const xs = points.map(p => p[0]), ys = points.map(p => p[1]);
@@ -32,10 +33,16 @@ function chart(curves, x, y) {
   const names = Object.keys(curves);
   const lines = names.map((name, k) =>
     `<polyline fill="none" stroke="${COLOURS[k % COLOURS.length]}" stroke-width="1.6" stroke-dasharray="${k >= COLOURS.length ? "4 3" : ""}" points="${curves[name].map(([a, b]) => px(a).toFixed(1) + "," + py(b).toFixed(1)).join(" ")}"/>`);
+  const inside = v => Math.max(y0, Math.min(y1, v));
+  const normal = names.map((name, k) => {
+    const rows = (bands[name] || []).filter(row => row[0] >= x0 && row[0] <= x1);
+    const corners = [...rows.map(row => [row[0], row[2]]), ...rows.reverse().map(row => [row[0], row[1]])];
+    return corners.length < 3 ? "" : `<polygon class="band" fill="${COLOURS[k % COLOURS.length]}" points="${corners.map(([a, b]) => px(a).toFixed(1) + "," + py(inside(b)).toFixed(1)).join(" ")}"/>`;
+  });
   const ticks = [y0, (y0 + y1) / 2, y1].map(v => `<line class="axis" x1="${L}" x2="${W - 8}" y1="${py(v)}" y2="${py(v)}"/><text x="${L - 6}" y="${py(v) + 4}" text-anchor="end">${number(v)}</text>`);
   const below = [x0, (x0 + x1) / 2, x1].map((v, k) => `<text x="${px(v)}" y="${H - 18}" text-anchor="${["start", "middle", "end"][k]}">${number(Math.round(v))}</text>`);
   const box = make("div", {class: "scroll"});
-  box.innerHTML = `<svg viewBox="0 0 ${W} ${H}" width="100%" style="max-width:${W}px" role="img" aria-label="${y} over ${x}">${ticks.join("")}${below.join("")}${lines.join("")}<text x="${(L + W) / 2}" y="${H - 3}" text-anchor="middle">${x}</text><text x="12" y="${H / 2}" transform="rotate(-90 12 ${H / 2})" text-anchor="middle">${y}</text></svg>`;
+  box.innerHTML = `<svg viewBox="0 0 ${W} ${H}" width="100%" style="max-width:${W}px" role="img" aria-label="${y} over ${x}">${ticks.join("")}${below.join("")}${normal.join("")}${lines.join("")}<text x="${(L + W) / 2}" y="${H - 3}" text-anchor="middle">${x}</text><text x="12" y="${H / 2}" transform="rotate(-90 12 ${H / 2})" text-anchor="middle">${y}</text></svg>`;
   const legend = make("small");
   names.forEach((name, k) => {
     const line = make("span", {style: `border-top: 3px ${k >= COLOURS.length ? "dashed" : "solid"} ${COLOURS[k % COLOURS.length]}; margin-right: 14px`});
@@ -64,8 +71,11 @@ function showTime() {
   const label = key => T.formulas[key] ? `${key}: ${T.formulas[key]}` : key;
   const groups = [["loss", keys.filter(k => /loss|objective/.test(k))], ["slope", keys.filter(k => /norm|gradient|penalty/.test(k))]];
   groups.push(["figure", keys.filter(k => !groups.some(g => g[1].includes(k)))]);
+  const named = (keys, value) => Object.fromEntries(keys.map(k => [label(k), value(k)]));
   for (const [y, group] of groups)
-    if (group.length) $("curves").append(chart(Object.fromEntries(group.map(k => [label(k), curve(k)])), "generator step", y));
+    if (group.length) $("curves").append(chart(named(group, curve), "generator step", y, named(group.filter(k => T.bands[k]), k => T.bands[k])));
+  const shaded = Object.keys(T.bands).length ? ["Shaded behind the first steps of a curve: where normal runs of this system lie."] : [];
+  $("normal").replaceChildren(...[...shaded, ...T.verdict].map(line => make("p", {}, line)));
 }
 
 function options(select, names) {
