@@ -7,7 +7,8 @@
 
 Of the paper are the one translator and the one critic for all attributes. Its critic never asks whether a face has the
 hat that was wanted: it scores faces, and names attributes; so the translator paints what the names take for a hat.
-Here a translation is set against a real face that has what was wanted, and is painted with a few colours.
+Here a translation is set against a real face that has what was wanted, and is painted with a few colours, whole ones
+from the first step on: the critic sees what is drawn at the end.
 
 Run it:  python -m minigan.examples.66_stargan --steps 600      (minutes; `minigan train stargan` does it properly)
 """
@@ -53,6 +54,7 @@ def main(steps: int, seed: int, out: str, device: str) -> None:
     optim_d = optim.Adam(critic.parameters(), lr=8e-4, betas=(0.0, 0.9))
     x, other = (mg.zeros(BATCH, 3, 16, 16) for _ in range(2))
     has, wanted = (mg.zeros(BATCH, len(NAMES)) for _ in range(2))
+    generator.decided = mg.ones(())
     mg.manual_seed(seed)
 
     def translated() -> mg.Tensor:

@@ -12,6 +12,11 @@ def network(colours: int = 3, own: int = 2) -> PaletteTranslator:
     return start_(PaletteTranslator(3, 16, 4, 1, 5, colours, own), Generator(0, 1))
 
 
+def painted(net: PaletteTranslator, w: float | None, *inputs: mg.Tensor) -> mg.Tensor:
+    net.decided = None if w is None else mg.tensor(w)
+    return net(*inputs)
+
+
 def inputs(seed: int = 0) -> tuple[mg.Tensor, mg.Tensor]:
     random = np.random.default_rng(seed)
     x, c = random.uniform(-1, 1, (2, 3, 16, 16)), random.standard_normal((2, 5))
@@ -41,6 +46,27 @@ def test_in_evaluation_a_pixel_stays_or_takes_a_colour(colours, own):
         new = {tuple(p) for p in image.reshape(3, -1).T} - {tuple(p) for p in before.reshape(3, -1).T}
         assert len(new) <= colours
     assert len(np.unique(soft[0].reshape(3, -1).T, axis=0)) > 200
+
+
+def test_whole_colours_are_what_evaluation_paints_and_blends_lie_between():
+    net, (x, c) = network().requires_grad_(False), inputs()
+    net.shares.bias.assign(np.array([-1] + [0] * 5, np.float32))
+    blend, whole = (painted(net, w, x, c).numpy() for w in (None, 1.0))
+    np.testing.assert_allclose(whole, net.eval()(x, c).numpy(), atol=1e-5)
+    assert np.abs(whole - blend).max() > 0.3
+    only_new = network(colours=3, own=0).requires_grad_(False)
+    blend, half, whole = (painted(only_new, w, x, c).numpy() for w in (0.0, 0.5, 1.0))
+    np.testing.assert_allclose(half, (blend + whole) / 2, atol=1e-5)
+
+
+def test_whole_colours_have_the_gradient_of_the_shares():
+    """x' is linear in the shares, so that what moves them feels the same slope whatever is painted with."""
+    net, (x, c) = network(own=0), inputs()
+    weight = mg.tensor(np.random.default_rng(1).standard_normal(x.shape).astype(np.float32))
+    losses = [(painted(net, w, x, c) * weight).sum() for w in (None, 1.0)]
+    slopes = [mg.grad(loss, net.shares.weight)[0].numpy() for loss in losses]
+    assert np.abs(slopes[0]).max() > 0
+    np.testing.assert_allclose(slopes[1], slopes[0], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
