@@ -50,7 +50,7 @@ def test_in_evaluation_a_pixel_stays_or_takes_a_colour(colours, own):
 
 def test_whole_colours_are_what_evaluation_paints_and_blends_lie_between():
     net, (x, c) = network().requires_grad_(False), inputs()
-    net.shares.bias.assign(np.array([-1] + [0] * 5, np.float32))
+    net.shares.bias.assign(np.array([-2, 0, 0, 0, 1, 1], np.float32))
     blend, whole = (painted(net, w, x, c).numpy() for w in (None, 1.0))
     np.testing.assert_allclose(whole, net.eval()(x, c).numpy(), atol=1e-5)
     assert np.abs(whole - blend).max() > 0.3
