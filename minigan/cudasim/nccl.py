@@ -21,72 +21,17 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from types import ModuleType
 
 import numpy as np
 
-DTYPES = "bBiIlLqQefd"
-"""NumPy's characters of the types that NCCL knows; complex numbers are left out."""
-OPS = {"sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum}
+from .nccl_calls import COLLECTIVES, DTYPES, OPS, Call, CollectiveError, Entry
+from .nccl_memory import Writing
+
 PATIENCE = 60.0
 """Seconds after which a rank that waits says for whom; a deadlock is seen at once."""
-
-
-class CollectiveError(RuntimeError):
-    """Calls of NCCL that would hang, or give wrong numbers, on a GPU."""
-
-
-@dataclass(eq=False)
-class Call:
-    """One call of a rank. shape: all in which the ranks' calls must agree. peer: of a message. source: a copy of what
-    the stream would read; target: the memory that it writes."""
-
-    rank: int
-    number: int
-    name: str
-    shape: tuple
-    peer: int | None = None
-    source: np.ndarray | None = None
-    target: np.ndarray | None = None
-    done: bool = False
-
-    def __str__(self) -> str:
-        where = "" if self.peer is None else f" {'to' if self.name == 'send' else 'from'} rank {self.peer}"
-        details = ", ".join(map(str, self.shape))
-        return f"rank {self.rank}, call {self.number}: {self.name}({details}){where}"
-
-
-@dataclass(eq=False)
-class Entry:
-    """What a stream holds at one place: a call, or the calls of a group. thread: that issued it."""
-
-    rank: int
-    calls: list[Call] = field(default_factory=list)
-    thread: int = 0
-
-    @property
-    def done(self) -> bool:
-        return all(call.done for call in self.calls)
-
-    def next_collective(self) -> Call | None:
-        """Its first collective that has not run."""
-        return next((c for c in self.calls if not c.done and c.peer is None), None)
-
-
-@dataclass(eq=False)
-class Writing:
-    """Memory that an entry writes. stream: of the entry; seen: streams that have waited for it."""
-
-    world: World
-    entry: Entry
-    call: Call
-    owner: weakref.ref
-    bounds: tuple[int, int]
-    stream: int
-    seen: set = field(default_factory=set)
 
 
 class World:
@@ -212,45 +157,6 @@ class World:
     def check(self) -> None:
         if self.error is not None:
             raise CollectiveError(str(self.error))
-
-
-def _all_reduce(world: World, calls: list[Call]) -> Iterator[np.ndarray]:
-    total = _reduced(calls)
-    return (total for _ in calls)
-
-
-def _reduced(calls: list[Call]) -> np.ndarray:
-    """From the last rank to the first: NCCL promises no order, so nobody may count on that of the ranks."""
-    op, total = OPS[calls[0].shape[2]], calls[-1].source.copy()
-    for call in calls[-2::-1]:
-        total = op(total, call.source)
-    return total
-
-
-def _reduce(world: World, calls: list[Call]) -> list[np.ndarray | None]:
-    root = calls[0].shape[3]
-    return [_reduced(calls) if call.rank == root else None for call in calls]
-
-
-def _broadcast(world: World, calls: list[Call]) -> list[np.ndarray]:
-    return [calls[calls[0].shape[2]].source] * len(calls)
-
-
-def _reduce_scatter(world: World, calls: list[Call]) -> list[np.ndarray]:
-    return np.split(_reduced(calls).ravel(), len(calls))
-
-
-def _all_gather(world: World, calls: list[Call]) -> list[np.ndarray]:
-    return [np.concatenate([call.source.ravel() for call in calls])] * len(calls)
-
-
-COLLECTIVES: dict[str, Callable] = {
-    "all_reduce": _all_reduce,
-    "reduce": _reduce,
-    "broadcast": _broadcast,
-    "reduce_scatter": _reduce_scatter,
-    "all_gather": _all_gather,
-}
 
 
 class NCCLBackend:
@@ -417,42 +323,3 @@ class NCCLBackend:
     def _root(self, name: str, rank: int) -> None:
         if not 0 <= rank < self._n_devices:
             raise CollectiveError(f"{name}: there is no rank {rank} of {self._n_devices}")
-
-
-COLLECTIVES["barrier"] = lambda world, calls: [None] * len(calls)
-
-
-def touched(xp: ModuleType, memory: np.ndarray) -> None:
-    """Memory is used in the current stream: wait until it has been written there. Raises CollectiveError where that is
-    another stream's doing."""
-    start, end = np.lib.array_utils.byte_bounds(memory)
-    for writing in list(xp.writing):
-        if writing.owner() is None:
-            if writing.entry.done and writing in xp.writing:
-                xp.writing.remove(writing)
-        elif writing.bounds[0] < end and start < writing.bounds[1]:
-            stream, world = xp.cuda.get_current_stream().ptr, writing.world
-            if not any(entry is writing.entry for entry in world.queues[writing.call.rank]) and not writing.entry.done:
-                world.fail(f"{writing.call} is in a group that has not ended: groupEnd comes before its use")
-            if stream != writing.stream and stream not in writing.seen:
-                world.fail(
-                    f"{writing.call} writes in stream {writing.stream}, and what it writes is used in stream {stream},"
-                    " which has not waited for it: record an event and wait_event, or synchronize"
-                )
-            world.wait(writing.call.rank, writing.entry)
-
-
-def settled(xp: ModuleType, stream: int | None = None) -> None:
-    """The host waits for a stream, or for all: what this thread's ranks write there is there."""
-    for writing in list(xp.writing):
-        mine = writing.world.threads[writing.call.rank] is threading.current_thread()
-        if mine and stream in (None, writing.stream):
-            if (
-                writing.entry.calls
-                and not writing.entry.done
-                and not any(entry is writing.entry for entry in writing.world.queues[writing.call.rank])
-            ):
-                writing.world.fail(f"{writing.call} is in a group that has not ended: groupEnd comes before waiting")
-            writing.world.wait(writing.call.rank, writing.entry)
-            if writing in xp.writing:
-                xp.writing.remove(writing)
