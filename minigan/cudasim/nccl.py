@@ -23,15 +23,28 @@ import weakref
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from types import ModuleType
 
 import numpy as np
 
 from .nccl_calls import COLLECTIVES, DTYPES, OPS, Call, CollectiveError, Entry
-from .nccl_memory import Writing
 
 PATIENCE = 60.0
 """Seconds after which a rank that waits says for whom; a deadlock is seen at once."""
+
+
+@dataclass(eq=False)
+class Writing:
+    """Memory that an entry writes. stream: of the entry; seen: streams that have waited for it."""
+
+    world: World
+    entry: Entry
+    call: Call
+    owner: weakref.ref
+    bounds: tuple[int, int]
+    stream: int
+    seen: set = field(default_factory=set)
 
 
 class World:
@@ -88,7 +101,7 @@ class World:
         if len(calls) < self.size:
             return False
         calls.sort(key=lambda call: call.rank)
-        results = COLLECTIVES[calls[0].name](self, calls)
+        results = COLLECTIVES[calls[0].name](calls)
         for call, result in zip(calls, results, strict=True):
             if result is not None:
                 call.target[...] = result.reshape(call.target.shape)
@@ -323,3 +336,39 @@ class NCCLBackend:
     def _root(self, name: str, rank: int) -> None:
         if not 0 <= rank < self._n_devices:
             raise CollectiveError(f"{name}: there is no rank {rank} of {self._n_devices}")
+
+
+def touched(xp: ModuleType, memory: np.ndarray) -> None:
+    """Memory is used in the current stream: wait until it has been written there. Raises CollectiveError where that is
+    another stream's doing."""
+    start, end = np.lib.array_utils.byte_bounds(memory)
+    for writing in list(xp.writing):
+        if writing.owner() is None:
+            if writing.entry.done and writing in xp.writing:
+                xp.writing.remove(writing)
+        elif writing.bounds[0] < end and start < writing.bounds[1]:
+            stream, world = xp.cuda.get_current_stream().ptr, writing.world
+            if not any(entry is writing.entry for entry in world.queues[writing.call.rank]) and not writing.entry.done:
+                world.fail(f"{writing.call} is in a group that has not ended: groupEnd comes before its use")
+            if stream != writing.stream and stream not in writing.seen:
+                world.fail(
+                    f"{writing.call} writes in stream {writing.stream}, and what it writes is used in stream {stream},"
+                    " which has not waited for it: record an event and wait_event, or synchronize"
+                )
+            world.wait(writing.call.rank, writing.entry)
+
+
+def settled(xp: ModuleType, stream: int | None = None) -> None:
+    """The host waits for a stream, or for all: what this thread's ranks write there is there."""
+    for writing in list(xp.writing):
+        mine = writing.world.threads[writing.call.rank] is threading.current_thread()
+        if mine and stream in (None, writing.stream):
+            if (
+                writing.entry.calls
+                and not writing.entry.done
+                and not any(entry is writing.entry for entry in writing.world.queues[writing.call.rank])
+            ):
+                writing.world.fail(f"{writing.call} is in a group that has not ended: groupEnd comes before waiting")
+            writing.world.wait(writing.call.rank, writing.entry)
+            if writing in xp.writing:
+                xp.writing.remove(writing)

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from .nccl import World
 
 DTYPES = "bBiIlLqQefd"
 """NumPy's characters of the types that NCCL knows; complex numbers are left out."""
@@ -57,7 +53,7 @@ class Entry:
         return next((c for c in self.calls if not c.done and c.peer is None), None)
 
 
-def _all_reduce(world: World, calls: list[Call]) -> Iterator[np.ndarray]:
+def _all_reduce(calls: list[Call]) -> Iterator[np.ndarray]:
     total = _reduced(calls)
     return (total for _ in calls)
 
@@ -70,20 +66,20 @@ def _reduced(calls: list[Call]) -> np.ndarray:
     return total
 
 
-def _reduce(world: World, calls: list[Call]) -> list[np.ndarray | None]:
+def _reduce(calls: list[Call]) -> list[np.ndarray | None]:
     root = calls[0].shape[3]
     return [_reduced(calls) if call.rank == root else None for call in calls]
 
 
-def _broadcast(world: World, calls: list[Call]) -> list[np.ndarray]:
+def _broadcast(calls: list[Call]) -> list[np.ndarray]:
     return [calls[calls[0].shape[2]].source] * len(calls)
 
 
-def _reduce_scatter(world: World, calls: list[Call]) -> list[np.ndarray]:
+def _reduce_scatter(calls: list[Call]) -> list[np.ndarray]:
     return np.split(_reduced(calls).ravel(), len(calls))
 
 
-def _all_gather(world: World, calls: list[Call]) -> list[np.ndarray]:
+def _all_gather(calls: list[Call]) -> list[np.ndarray]:
     return [np.concatenate([call.source.ravel() for call in calls])] * len(calls)
 
 
@@ -93,5 +89,5 @@ COLLECTIVES: dict[str, Callable] = {
     "broadcast": _broadcast,
     "reduce_scatter": _reduce_scatter,
     "all_gather": _all_gather,
-    "barrier": lambda world, calls: [None] * len(calls),
+    "barrier": lambda calls: [None] * len(calls),
 }

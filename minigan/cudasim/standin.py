@@ -27,7 +27,7 @@ import numpy as np
 
 from .cupy_names import FLAGS, FUNCTIONS, MAKERS, UFUNCS
 from .module import Module
-from .nccl_memory import settled
+from .nccl import settled
 from .standin_array import array_class
 
 
@@ -45,7 +45,7 @@ class StandIn(ModuleType):
         super().__init__("cudasim:check" if check else "cudasim")
         self.check, self.order, self.syncs, self.launches = check, order, 0, 0
         self.capturing: list | None = None
-        self.writing: list = []  # what NCCL writes (see nccl_memory.py)
+        self.writing: list = []  # what NCCL writes (see nccl.py)
         self._streams, self._numbers = threading.local(), count(1)
         self.ndarray, self.RawKernel = array_class(self), RawKernel
         for name in UFUNCS:

@@ -12,7 +12,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 
 from .cupy_names import FLAGS, IN_PLACE, METHODS, OPERATORS, VIEWS, WAITS
-from .nccl_memory import touched
+from .nccl import touched
 
 
 class Flags:

@@ -39,7 +39,7 @@ ROWS = (
      "all_gather(slices[0], received, slices[0].size)"),
     ("collectives of other sizes meet", "cudasim.nccl:World.collectives", f"{NCCL}::test_a_mistake_is_named",
      "(call.name, call.shape) != (calls[0].name, calls[0].shape)", "call.name != calls[0].name"),
-    ("a sum is anybody's at once", "cudasim.nccl_memory:touched", f"{NCCL}::test_a_mistake_is_named",
+    ("a sum is anybody's at once", "cudasim.nccl:touched", f"{NCCL}::test_a_mistake_is_named",
      "stream not in writing.seen", "False"),
     ("an event is of every stream", "cudasim.standin:Event.record", f"{NCCL}::test_a_mistake_is_named",
      "if w.stream == self._stream or self._stream in w.seen", ""),
