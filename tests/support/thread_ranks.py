@@ -12,7 +12,7 @@ class Threads:
 
     def __init__(self, size):
         self.size, self.box, self.local = size, {}, threading.local()
-        self.barrier = threading.Barrier(size, timeout=60)
+        self.barrier = threading.Barrier(size, timeout=400)
 
     def Get_rank(self):
         return self.local.rank
