@@ -7,8 +7,7 @@
 
 Of the paper are the one translator and the one critic for all attributes. Its critic never asks whether a face has the
 hat that was wanted: it scores faces, and names attributes; so the translator paints what the names take for a hat.
-Here a translation is set against a real face that has what was wanted, and is painted with a few colours, whole ones
-from the first step on: the critic sees what is drawn at the end.
+Here a translation is set against a real face that has what was wanted, and is painted with a few colours.
 
 Run it:  python -m minigan.examples.66_stargan --steps 600      (minutes; `minigan train stargan` does it properly)
 """
@@ -24,7 +23,7 @@ from minigan.backend import Generator
 from minigan.examples._figure import device_option
 from minigan.functional import l1_loss, softplus
 from minigan.gan.metrics import attributes
-from minigan.gan.networks.palette import PaletteCritic, PaletteTranslator, start_
+from minigan.gan.networks.palette import PaletteCritic, PaletteTranslator, few_colours, start_
 from minigan.gan.penalties import penalty
 
 NAMES, BATCH, LATENT, GAMMA = ("glasses", "hat", "long_hair"), 32, 4, 1.0
@@ -54,7 +53,6 @@ def main(steps: int, seed: int, out: str, device: str) -> None:
     optim_d = optim.Adam(critic.parameters(), lr=8e-4, betas=(0.0, 0.9))
     x, other = (mg.zeros(BATCH, 3, 16, 16) for _ in range(2))
     has, wanted = (mg.zeros(BATCH, len(NAMES)) for _ in range(2))
-    generator.decided = mg.ones(())
     mg.manual_seed(seed)
 
     def translated() -> mg.Tensor:
@@ -101,7 +99,7 @@ def main(steps: int, seed: int, out: str, device: str) -> None:
     judge, record = attributes.load_for(avatars)
     index = avatars.held_out[:300]
     real, truth = data.to_unit(avatars.images[index]), avatars.attributes[index]
-    generator.eval()  # every pixel stays, or takes one colour
+    generator.eval()  # every pixel stays, or is painted
     rows = [real[:16]]
     for k, (name, column) in enumerate(zip(NAMES, columns, strict=True)):
         turned = 1 - truth[:, column]
@@ -109,6 +107,7 @@ def main(steps: int, seed: int, out: str, device: str) -> None:
         condition[:, : len(NAMES)] = np.eye(len(NAMES))[k] * (2 * turned[:, None] - 1)
         with mg.no_grad():
             fake = generator(mg.Tensor(real).to(device), mg.Tensor(condition).to(device)).to("cpu").numpy()
+        fake = few_colours(real, fake)
         verdicts = attributes.judge(judge, fake.repeat(2, 2).repeat(2, 3), avatars)  # which sees 32 x 32
         others = [c for c in columns if c != column]
         print(f"{name}: turned over in {(verdicts[:, column] == turned).mean():.1%}, the other attributes kept in"

@@ -9,29 +9,31 @@ Every pixel stays as it is or takes one of K colours of the image's own palette:
     palette  p, (N, K, C): new colours, tanh(two linear layers of the mean of h), and colours of the image,
              sum_j a_j x_j over its pixels j with a = softmax(4 * 1x1 conv of u)
     shares   s = softmax(3x3 conv of u)                        (N, K + 1, H, H), of "as it is" and of the K colours
-    x' = s_0 x + sum_k s_k p_k
-    in evaluation  x' = x, or p_k, whichever has the largest share, a colour of the image being its likeliest
-    in training    s + w sg(1[s largest] - s) in the place of s, and of a
-
-A blend of four colours can look like one hat where the largest shares are stripes of all four. With w = 1 the critic
-sees the colours that evaluation paints, and their gradient is that of the shares: straight through (Bengio et al.
-2013). sg stops the gradient. With w = 0 the picture is the blend, and every derivative exact.
+    x' = s_0 x + sum_k s_k p_k                                 in training
+    x' = x where s_0 is the largest share, elsewhere           in evaluation
+         sum_k s_k p_k / sum_k s_k
 
 A convolution that paints each pixel by itself gives a hat a hundred colours, and a face that is to stay another
-hundred. Here what stays is the same to the bit, and a hat can only be a few colours: which, the condition's noise says.
-What is under a pair of glasses is skin, and its colour is in the image already.
+hundred. Here what stays is the same to the bit, and a hat is a blend of a few colours: which, the condition's noise
+says. What is under a pair of glasses is skin, and its colour is in the image already.
+
+The blend is what the critic saw. Painted with the colour of the largest share alone, a hat of one shade falls into
+stripes of all colours that it is blended of. `few_colours` takes near blends of one picture together.
 """
 
 from __future__ import annotations
 
+import numpy as np
+
 from ... import nn
 from ...autograd import Tensor
 from ...backend import Generator
-from ...functional import leaky_relu, one_hot, relu, tanh
+from ...functional import leaky_relu, relu, tanh
 from ...nn import init
+from ...ops.basic import where
+from ...ops.elementary import clip
 from ...ops.index import cat
-from ...ops.reduce import argmax, mean, softmax, sum
-from ...ops.views import movedim
+from ...ops.reduce import amax, mean, softmax, sum
 from .translators import Chain, ConditionalNorm, ResidualBlock, coordinate_planes, planes
 
 STAY, SHARPNESS = 2.0, 4.0
@@ -43,8 +45,7 @@ class PaletteTranslator(nn.Module):
     `own` colours of its own each.
 
     conditions: numbers a sample that say what to translate to, and noise. base: channels at full size. blocks: residual
-    blocks at a quarter of it. `decided` is w, a tensor of one number, None for 0. Raises ValueError for a size that is
-    no multiple of 4 of at least 8.
+    blocks at a quarter of it. Raises ValueError for a size that is no multiple of 4 of at least 8.
     """
 
     def __init__(
@@ -61,7 +62,6 @@ class PaletteTranslator(nn.Module):
         if size % 4 or size < 8:
             raise ValueError(f"PaletteTranslator: size must be a multiple of 4 of at least 8, got {size}")
         self.channels, self.size, self.conditions, self.colours, self.own = channels, size, conditions, colours, own
-        self.decided: Tensor | None = None
         self.register_buffer("coordinates", Tensor(coordinate_planes(size)))
         self.first = nn.Conv2d(channels + conditions + 2, base, 3, 1, 1)
         self.half = nn.Conv2d(base, 2 * base, 4, 2, 1)
@@ -97,28 +97,39 @@ class PaletteTranslator(nn.Module):
             palette = cat([palette, self._taken(x, u)], 1)
         logits = self.shares(u)
         shares = softmax(cat([logits[:, :1] + STAY, logits[:, 1:]], 1), 1)
-        shares = self._painting(shares, 1)
-        count = self.colours + self.own
-        painted = shares[:, 1:].reshape(n, count, 1, -1) * palette.reshape(n, count, self.channels, 1)
-        return x * shares[:, :1] + sum(painted, 1).reshape(x.shape)
+        stay, count = shares[:, :1], self.colours + self.own
+        blend = sum(shares[:, 1:].reshape(n, count, 1, -1) * palette.reshape(n, count, self.channels, 1), 1)
+        blend = blend.reshape(x.shape)
+        if self.training:
+            return x * stay + blend
+        return where(stay > amax(shares[:, 1:], 1, keepdim=True), x, blend / (1 - clip(stay, max=0.5)))
 
     def _taken(self, x: Tensor, u: Tensor) -> Tensor:
         """Colours (N, own, C) of the pixels of x."""
         n, pixels = len(x), self.size * self.size
         at = softmax(self.pixels(u).reshape(n, self.own, pixels) * SHARPNESS, 2)
-        at = self._painting(at, 2)
         return sum(at.reshape(n, self.own, 1, pixels) * x.reshape(n, 1, self.channels, pixels), 3)
-
-    def _painting(self, shares: Tensor, dim: int) -> Tensor:
-        """The shares that are painted with: 1 for the largest along `dim` in evaluation; in training moved to it by
-        `decided`, with the gradient of the shares themselves."""
-        if self.training and self.decided is None:
-            return shares
-        largest = movedim(one_hot(argmax(shares, dim), shares.shape[dim]), -1, dim).to(shares.dtype)
-        return shares + self.decided * (largest - shares).detach() if self.training else largest
 
     def _layer(self, name: str, x: Tensor, condition: Tensor) -> Tensor:
         return relu(getattr(self, f"{name}_norm")(getattr(self, name)(x), condition))
+
+
+def few_colours(images: np.ndarray, translations: np.ndarray, distance: float = 0.2) -> np.ndarray:
+    """Translations (N, C, H, W) whose painted pixels, those unlike the images', have few colours: of each, those that
+    are near become their mean, until groups of them are `distance` apart on average (Sokal & Michener 1958). In units
+    of pixels in [-1, 1]: 0.2 is 25 of 255 grey levels."""
+    from scipy.cluster.hierarchy import fcluster, linkage
+
+    translations = translations.copy()
+    for before, after in zip(images, translations, strict=True):
+        painted = (before != after).any(0)
+        colours = after[:, painted].T
+        if len(colours) > 1:
+            groups = fcluster(linkage(colours, "average"), distance, "distance")
+            after[:, painted] = np.stack([colours[groups == g].mean(0) for g in range(1, groups.max() + 1)])[
+                groups - 1
+            ].T
+    return translations
 
 
 class PaletteCritic(nn.Module):

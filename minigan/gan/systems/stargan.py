@@ -21,8 +21,8 @@ hat; and the way back wants the hair under the hat again. So hats were coloured 
 the hair.
 
 BCE is summed over the attributes, |.|_1 is the mean over pixels. The translator paints with a few colours
-(networks/palette.py), from a twentieth of the steps on with whole ones, as in evaluation; it takes c' - c and z as
-constant planes and through its norms. The learning rate falls to zero over the second half (section 4).
+(networks/palette.py); it takes c' - c and z as constant planes and through its norms. The learning rate falls
+to zero over the second half (section 4).
 
 The observable: one attribute of each image of the held-out test half is turned over. A guarded judge of its own
 (metrics/attributes.py) says how often the new value is there and the others are what they were, and how much the
@@ -48,7 +48,7 @@ from ..losses import LOSSES, loss
 from ..metrics import attribute_edits, attributes
 from ..metrics.classifier import prepared
 from ..metrics.judging import Observation
-from ..networks.palette import PaletteCritic, PaletteTranslator, start_
+from ..networks.palette import PaletteCritic, PaletteTranslator, few_colours, start_
 from ..networks.translators import AttributeCritic, Translator, init_
 from ..options import NETWORKS, OBJECTIVE, RUN, CommonOptions, option
 from ..penalties import PENALTIES, penalty
@@ -57,8 +57,6 @@ from .system import Result, System
 from .translation import TranslationTrainer, translated
 
 NO_YES = ("no", "yes")
-BLENDED = 0.05
-"""The share of the steps in which the paint goes from blends to whole colours."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,6 @@ class StarGAN(TranslationTrainer):
     def build(self) -> tuple[Module, Module]:
         """(translator, critic); the buffers of the attributes and of the images that have the ones asked for."""
         options, channels, count = self.options, self.info.shape[-1], len(self.columns())
-        self.decided = zeros(())
         self.batch["partner"] = zeros(*self.batch["real"].shape)
         for name in ("source", "target"):
             self.batch[name] = zeros(options.batch_size, count)
@@ -139,7 +136,6 @@ class StarGAN(TranslationTrainer):
             translator = PaletteTranslator(
                 channels, options.size, options.base, options.blocks, conditions, options.colours, options.own
             )
-            translator.decided = self.decided
             critic = PaletteCritic(count, channels, options.size, 2 * options.base)
             return tuple(start_(network, self.random["init"]) for network in (translator, critic))
         translator = Translator(channels, options.size, options.base, options.blocks, halvings, conditions, mask=True)
@@ -155,11 +151,6 @@ class StarGAN(TranslationTrainer):
         arrays = {"real": images, "partner": images[order], "source": has, "target": has[order]}
         for name, array in arrays.items():
             self.batch[name].assign(array)
-
-    def anneal(self) -> None:
-        super().anneal()
-        share = self.steps_done / (BLENDED * max(self.options.steps, 1))
-        self.decided.assign(np.full((), min(1.0, share), self.dtype))
 
     def fake(self, images: Tensor, values: Tensor, before: Tensor, random: Generator) -> Tensor:
         """Images of the attributes `before` (N, K) with the attributes `values` instead, by noise from `random`."""
@@ -222,7 +213,8 @@ class StarGAN(TranslationTrainer):
         if self.options.latent:
             noise = randn(len(images), self.options.latent, generator=Generator(self.options.seed, PREVIEW_STREAM))
             condition = np.concatenate([condition, host(noise.data)], 1)
-        return translated(self.average.module.eval(), images, condition)
+        translations = translated(self.average.module.eval(), images, condition)
+        return few_colours(images, translations) if self.options.colours else translations
 
     def translate_as(self, images: np.ndarray, to: str | None, settings: dict[str, str]) -> tuple[np.ndarray, str]:
         """(translated images, what was done) for the options of `minigan translate`; attributes that are not set stay

@@ -27,10 +27,11 @@ def test_the_blur_is_binomial_and_its_enlargement_bilinear():
     spot[0, 0, 4, 4] = 1  # pixel 4 is the last of output 1's window 1..4 and the second of output 2's 3..6
     weights = np.array([0, 1, 3, 0]) / 8
     np.testing.assert_allclose(down(mg.tensor(spot)).numpy()[0, 0], np.outer(weights, weights), atol=1e-15)
-    spot = np.zeros((1, 1, 4, 4))
-    spot[0, 0, 1, 1] = 1
-    weights = np.array([0, 1, 3, 3, 1, 0, 0, 0]) / 4
-    np.testing.assert_allclose(up(mg.tensor(spot)).numpy()[0, 0], np.outer(weights, weights), atol=1e-15)
+    for at, weights in ((0, [4, 3, 1, 0, 0, 0, 0, 0]), (1, [0, 1, 3, 3, 1, 0, 0, 0]), (3, [0, 0, 0, 0, 0, 1, 3, 4])):
+        spot = np.zeros((1, 1, 4, 4))
+        spot[0, 0, at, at] = 1
+        want = np.outer(weights, weights) / 16
+        np.testing.assert_allclose(up(mg.tensor(spot)).numpy()[0, 0], want, atol=1e-15)
     x, y = RNG.standard_normal((1, 1, 8, 8)), RNG.standard_normal((1, 1, 4, 4))
     inner = (down(mg.tensor(x)).numpy() * y).sum(), (x * up(mg.tensor(y)).numpy()).sum()
     assert inner[0] == pytest.approx(inner[1] / 4, rel=1e-12)
