@@ -371,6 +371,11 @@ def operand(kind: type[Tensor], value: ArrayLike, like: np.ndarray | None, op: s
     return constant
 
 
+def constants() -> list[ArrayHolder]:
+    """The numbers that are remembered as Tensors."""
+    return list(_constants.values())
+
+
 def owner(array: np.ndarray) -> np.ndarray:
     """The array that a view is a view of, or the array itself."""
     while isinstance(array.base, np.ndarray):

@@ -1,0 +1,125 @@
+"""Machine room, capture: what a step does besides computing with tensors, as far as `auto_capture` must know it.
+
+A replay runs none of the step's Python. So it may stand in for a call only where that Python would have left no trace:
+no file, no output, no entry in a list of the caller's. What it changes in objects that it names is seen afterwards, by
+the same guard that asks whether what it read is as it was. This list is for the rest: the compiled functions that user
+code calls, and Python's own modules. Only what is known to leave no trace passes.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import itertools
+import types
+import weakref
+from collections import deque
+
+import numpy as np
+
+from ..autograd import Tensor
+from ..backend import Generator
+from .names import GETTERS, Names, is_numpy, names_of
+from .reach import Reach
+from .refusal import is_own_code, refusal
+
+# fmt: off
+FUNCTIONS = {
+    getattr(builtins, name) for name in (
+        "abs all any ascii bin callable chr divmod format getattr hasattr hash hex id isinstance issubclass iter len"
+        " max min next oct ord pow repr round sorted sum vars dir globals locals __build_class__"
+    ).split()
+}
+MODULES = {"math", "cmath", "_operator", "operator", "itertools", "_functools", "functools", "_abc", "abc", "typing",
+           "collections", "contextlib", "dataclasses", "enum", "copy", "types", "numbers", "fractions", "statistics",
+           "string", "weakref", "_weakrefset", "inspect", "textwrap", "reprlib"}
+"""Python's own modules whose functions compute, and do nothing else."""
+NUMPY = {"prod", "sqrt", "log", "log2", "log10", "exp", "floor", "ceil", "result_type", "broadcast_shapes", "isscalar",
+         "dtype", "item", "ndim", "shape", "size"}
+# fmt: on
+DATA = (list, dict, set, frozenset, tuple, deque, str, bytes, int, float, complex, range, slice, type(None), type)
+DATA += (type({}.keys()), type({}.values()), type({}.items()), types.GeneratorType, np.generic, np.dtype)
+"""Types whose methods change nothing but the object itself, which is compared where the step did not make it."""
+COMPILED = (type, types.BuiltinFunctionType, np.ufunc, functools.partial, weakref.ref, *GETTERS)
+COMPILED += (types.MethodWrapperType, types.WrapperDescriptorType, types.MethodDescriptorType)
+COMPILED += (types.ClassMethodDescriptorType, type(functools.lru_cache(lambda: None)), staticmethod, classmethod)
+"""Compiled things that can be called and are known, whether Python reports the call or not."""
+SEEDS = {Generator.manual_seed.__code__, Generator.load_state_dict.__code__}
+
+
+class Traces(Reach):
+    """A reach that is told, too, of what leaves a trace outside of tensors."""
+
+    def __init__(self, *args) -> None:
+        self._inside: set[int] = set()  # cells of functions that the step itself defines
+        super().__init__(*args)
+
+    def tensors(self) -> list[Tensor]:
+        """The tensors that the code reads by name, and was not given."""
+        values = [v for _, named, _ in self.named.values() for v in named.values()]
+        values += [v for _, _, entries, _ in self.contents.values() for v in entries]
+        values += [v for key, (_, v, _) in self.cells.items() if key not in self._inside]
+        return [v for v in values if isinstance(v, Tensor)]
+
+    def _function_ran(self, function: types.FunctionType, names: Names) -> None:
+        before = set(self.cells)
+        super()._function_ran(function, names)
+        if function.__code__ in self._inner:
+            self._inside |= self.cells.keys() - before
+
+    def __call__(self, frame: types.FrameType, event: str, arg: object) -> None:
+        super().__call__(frame, event, arg)
+        if event == "c_call":
+            file = frame.f_code.co_filename
+            if names_of(frame.f_code) is not None and not is_own_code(file) and not _is_pure(arg):
+                self.refuse(refusal(f"{getattr(arg, '__qualname__', arg)}() is called, which a replay would not do"))
+        elif event == "call" and frame.f_back is not None:
+            if frame.f_code in SEEDS:
+                self.refuse(refusal("a random generator is set to a place of its own, which a replay would not do"))
+            caller = frame.f_back.f_code
+            if names_of(caller) is not None and not is_own_code(caller.co_filename) and not _is_quiet(frame):
+                name = f"{frame.f_globals.get('__name__')}.{frame.f_code.co_name}"
+                self.refuse(refusal(f"{name}() is called, which a replay would not do"))
+
+    def visit(self, value: object, names: Names, path: str) -> None:
+        kind = type(value)
+        if callable(value) and not isinstance(value, COMPILED) and not isinstance(value, Tensor):
+            call = kind.__call__
+            if isinstance(call, types.WrapperDescriptorType) and kind not in (types.FunctionType, types.MethodType):
+                self.refuse(refusal(f"{path} is a {kind.__name__}, and what calling it does cannot be seen"))
+        if isinstance(value, np.ndarray) and value.nbytes > LARGEST:
+            self.refuse(refusal(f"{path} is an array of {value.nbytes >> 20} MiB, too large to be compared at each call;"
+                                " make it a tensor"))  # fmt: skip
+        super().visit(value, names, path)
+
+
+LARGEST = 1 << 16
+"""Bytes of a NumPy array that is compared number by number at every call."""
+
+
+def _is_pure(function: object) -> bool:
+    owner, module = getattr(function, "__self__", None), getattr(function, "__module__", None)
+    if owner is None or isinstance(owner, types.ModuleType):
+        if getattr(function, "__hash__", None) is None:
+            return False
+        return function in FUNCTIONS or (module or getattr(owner, "__name__", "")) in MODULES
+    if isinstance(owner, np.ndarray):
+        return getattr(function, "__name__", "") in NUMPY
+    return isinstance(owner, DATA) or isinstance(owner, ITERATORS) or getattr(function, "__name__", "") in SLOTS
+
+
+ITERATORS = tuple({type(iter(x)) for x in ([], (), {}, set(), "", b"", range(0))})
+ITERATORS += (zip, map, filter, enumerate, reversed, itertools.chain, itertools.count, itertools.repeat, itertools.islice)
+SLOTS = {"__init__", "__new__", "__init_subclass__", "__reduce__", "__reduce_ex__", "__format__", "__dir__", "__enter__",
+         "__exit__", "__getattribute__", "__eq__", "__sizeof__"}  # fmt: skip
+
+
+def _is_quiet(frame: types.FrameType) -> bool:
+    """Whether a function that user code calls is user code itself, minigan's, or of a module that computes only."""
+    code = frame.f_code
+    if names_of(code) is not None or is_own_code(code.co_filename):
+        return True
+    if is_numpy(code.co_filename):
+        return code.co_name in NUMPY
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] in MODULES
+
