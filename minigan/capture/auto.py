@@ -56,7 +56,6 @@ class Watch(Recording):
     def __init__(self, inputs: Sequence[Tensor]) -> None:
         super().__init__()
         self.inputs, self.reason = inputs, ""
-        self.replaced: dict[int, object] = {}  # id of an array that differs from call to call -> its label
 
     def refuse(self, error: CaptureError) -> None:
         """Note the first one."""
@@ -80,10 +79,6 @@ class Watch(Recording):
         """The array, which the program now depends on."""
         self.refuse(refusal("a value is read, which the next call may find to be another"))
         return array_of(tensor)
-
-    def labels(self) -> dict[int, object]:
-        """Arguments and gradients by their place."""
-        return super().labels() | self.replaced
 
 
 class State:
@@ -266,11 +261,9 @@ class Call:
 
     def _name_places(self) -> None:
         """Arguments and gradients are known by their place."""
-        record = self.record
-        record.replaced = {id(array_of(x)): ("argument", i) for i, x in enumerate(self.inputs)}
-        record.replaced |= {
-            id(array_of(g)): ("gradient", i) for i, (_, g) in enumerate(self.entries) if g is not None
-        }
+        gradients = [g for _, g in self.entries if g is not None]
+        for name, tensors in (("argument", self.inputs), ("gradient", gradients)):
+            self.record.places |= {id(array_of(t)): (name, i) for i, t in enumerate(tensors)}
 
     def plan(self) -> Replay:
         """The plan that repeats the call."""

@@ -63,7 +63,8 @@ RESTLESS = 3
 
 
 class Recording(_modes.Recorder):
-    """The record of one run of a step, and the state it began in."""
+    """The record of one run of a step, and the state it began in. places: by the id of a leaf's array, what it is known
+    by in another record of the step, where that is not the array itself."""
 
     is_dry = True
 
@@ -78,6 +79,7 @@ class Recording(_modes.Recorder):
         self.results: list[tuple[Value, np.ndarray]] = []
         self.computed: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
         self.generators: dict[int, tuple[object, dict]] = {}
+        self.places: dict[int, object] = {}
 
     def refuse(self, error: CaptureError) -> None:
         """Raise it: the step does what a record must not contain."""
@@ -177,10 +179,6 @@ class Recording(_modes.Recorder):
         value = self.value(tensor)
         self.results.append((value, array_of(tensor)))
         return value
-
-    def labels(self) -> dict[int, object]:
-        """By the id of a leaf's array, what the same leaf is known by in another record."""
-        return {id(array): id(array) for _, array in self.leaves.values()}
 
     def _known(self, array: np.ndarray) -> Value | None:
         entry = self.values.get(id(array))

@@ -44,7 +44,8 @@ def compare_records(before, now) -> None:
 
 def difference(before, now) -> str:
     """The first line at which two recordings of one step differ, in words; "" where they say the same."""
-    labels = before.labels(), now.labels()
+    leaves = {id(array): id(array) for _, array in before.leaves.values()}
+    labels = leaves | before.places, leaves | now.places
     before, now = before.program, now.program
     numbers: tuple[dict, dict] = {}, {}
     for place, (old, new) in enumerate(zip(before, now, strict=False), 1):
