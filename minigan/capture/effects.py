@@ -8,11 +8,11 @@ code calls, and Python's own modules. Only what is known to leave no trace passe
 
 from __future__ import annotations
 
-import builtins
 import functools
 import itertools
 import types
 import weakref
+from builtins import __build_class__
 from collections import deque
 
 import numpy as np
@@ -25,10 +25,8 @@ from .refusal import is_own_code, refusal
 
 # fmt: off
 FUNCTIONS = {
-    getattr(builtins, name) for name in (
-        "abs all any ascii bin callable chr divmod format getattr hasattr hash hex id isinstance issubclass iter len"
-        " max min next oct ord pow repr round sorted sum vars dir globals locals __build_class__"
-    ).split()
+    abs, all, any, ascii, bin, callable, chr, dir, divmod, format, getattr, globals, hasattr, hash, hex, id, isinstance,
+    issubclass, iter, len, locals, max, min, next, oct, ord, pow, repr, round, sorted, sum, vars, __build_class__,
 }
 MODULES = {"math", "cmath", "_operator", "operator", "itertools", "_functools", "functools", "_abc", "abc", "typing",
            "collections", "contextlib", "dataclasses", "enum", "copy", "types", "numbers", "fractions", "statistics",
@@ -38,8 +36,13 @@ NUMPY = {"prod", "sqrt", "log", "log2", "log10", "exp", "floor", "ceil", "result
          "dtype", "item", "ndim", "shape", "size"}
 # fmt: on
 DATA = (list, dict, set, frozenset, tuple, deque, str, bytes, int, float, complex, range, slice, type(None), type)
+DATA += tuple({type(iter(x)) for x in ([], (), {}, set(), "", b"", range(0))})
+DATA += (zip, map, filter, enumerate, reversed, itertools.chain, itertools.count, itertools.repeat, itertools.islice)
 DATA += (type({}.keys()), type({}.values()), type({}.items()), types.GeneratorType, np.generic, np.dtype)
 """Types whose methods change nothing but the object itself, which is compared where the step did not make it."""
+SLOTS = {"__init__", "__new__", "__init_subclass__", "__reduce__", "__reduce_ex__", "__format__", "__dir__",
+         "__enter__", "__exit__", "__getattribute__", "__eq__", "__sizeof__"}  # fmt: skip
+"""Methods of any compiled type that change nothing that was there."""
 COMPILED = (type, types.BuiltinFunctionType, np.ufunc, functools.partial, weakref.ref, *GETTERS)
 COMPILED += (types.MethodWrapperType, types.WrapperDescriptorType, types.MethodDescriptorType)
 COMPILED += (types.ClassMethodDescriptorType, type(functools.lru_cache(lambda: None)), staticmethod, classmethod)
@@ -53,6 +56,11 @@ class Traces(Reach):
     def __init__(self, *args) -> None:
         self._inside: set[int] = set()  # cells of functions that the step itself defines
         super().__init__(*args)
+
+    def let_go(self) -> None:
+        """Keep nothing alive that was only passed on the way."""
+        self._alive.clear()
+        self._visits.clear()
 
     def tensors(self) -> list[Tensor]:
         """The tensors that the code reads by name, and was not given."""
@@ -88,8 +96,8 @@ class Traces(Reach):
             if isinstance(call, types.WrapperDescriptorType) and kind not in (types.FunctionType, types.MethodType):
                 self.refuse(refusal(f"{path} is a {kind.__name__}, and what calling it does cannot be seen"))
         if isinstance(value, np.ndarray) and value.nbytes > LARGEST:
-            self.refuse(refusal(f"{path} is an array of {value.nbytes >> 20} MiB, too large to be compared at each call;"
-                                " make it a tensor"))  # fmt: skip
+            size = f"{value.nbytes >> 10} KiB"
+            self.refuse(refusal(f"{path} is an array of {size}, too large to be compared at each call; take a tensor"))
         super().visit(value, names, path)
 
 
@@ -105,13 +113,7 @@ def _is_pure(function: object) -> bool:
         return function in FUNCTIONS or (module or getattr(owner, "__name__", "")) in MODULES
     if isinstance(owner, np.ndarray):
         return getattr(function, "__name__", "") in NUMPY
-    return isinstance(owner, DATA) or isinstance(owner, ITERATORS) or getattr(function, "__name__", "") in SLOTS
-
-
-ITERATORS = tuple({type(iter(x)) for x in ([], (), {}, set(), "", b"", range(0))})
-ITERATORS += (zip, map, filter, enumerate, reversed, itertools.chain, itertools.count, itertools.repeat, itertools.islice)
-SLOTS = {"__init__", "__new__", "__init_subclass__", "__reduce__", "__reduce_ex__", "__format__", "__dir__", "__enter__",
-         "__exit__", "__getattribute__", "__eq__", "__sizeof__"}  # fmt: skip
+    return isinstance(owner, DATA) or getattr(function, "__name__", "") in SLOTS
 
 
 def _is_quiet(frame: types.FrameType) -> bool:
@@ -122,4 +124,3 @@ def _is_quiet(frame: types.FrameType) -> bool:
     if is_numpy(code.co_filename):
         return code.co_name in NUMPY
     return str(frame.f_globals.get("__name__", "")).partition(".")[0] in MODULES
-

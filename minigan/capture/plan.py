@@ -46,9 +46,9 @@ class Buffer:
 
 class Plan:
     """A recorded step, ready to run. program: what is left of the record; calls: the loops; lines: the line of the
-    program that each loop, before any are joined to a graph of the device, belongs to; exact: whether only such
-    rewrites are made as keep every bit; arena: the memory; arrays: where each value lies; results: the arrays that the caller gets copies of; recording: the whole record, where it is wanted
-    for a comparison."""
+    program that each loop, before any are joined to a graph of the device, belongs to; arena: the memory; arrays: where
+    each value lies; results: the arrays that the caller gets copies of; recording: the whole record, where it is wanted
+    for a comparison. An exact plan is rewritten only where that keeps every bit."""
 
     recording = None
 

@@ -58,6 +58,11 @@ PLANS = 8
 """Plans that one captured function keeps, the oldest going first."""
 
 
+STALE = (
+    "a tensor that an earlier record of a step made is read, and a replay would not make it anew; keep what lasts in a"
+    " tensor made outside, and assign to it"
+)
+
 RESTLESS = 3
 """Records in a row, each made because the same kind of thing changed, after which the user is told."""
 
@@ -195,8 +200,7 @@ class Recording(_modes.Recorder):
             value = self._new(array)
             value.array, value.version = array, tensor.version
             if ghosts.get(id(tensor)) is tensor:
-                self.refuse(refusal("a tensor that an earlier record of a step made is read, and a replay would not"
-                                    " make it anew; keep what lasts in a tensor made outside, and assign to it"))  # fmt: skip
+                self.refuse(refusal(STALE))
             if self.born.get(id(tensor)) is not tensor:
                 self.leaves[id(tensor)] = tensor, array
         return value

@@ -1,5 +1,5 @@
-"""`auto_capture`: a function that captures itself gives the bits of the eager one at every call, whatever changes between
-the calls; and what a replay would leave out stays eager, with a reason.
+"""`auto_capture`: a function that captures itself gives the bits of the eager one at every call, whatever changes
+between the calls; and what a replay would leave out stays eager, with a reason.
 
 Each case is a world, made twice: once its step is called as it is, once through `auto_capture`. After each of the calls
 what the step returned and all that it left behind are the same to the bit.
@@ -12,14 +12,12 @@ import itertools
 import logging
 import random
 import time
-import types
 import warnings
 
 import numpy as np
 import pytest
 
 import minigan as mg
-from minigan import functional as F
 from minigan import nn, optim
 
 CALLS = 9
@@ -57,8 +55,7 @@ class World:
 
     def state(self) -> list:
         grads = [p.grad for p in self.net.parameters()]
-        arrays = [t.data for t in self.net.state_dict().values()] if 0 else []
-        arrays += [p.detach().numpy() for p in self.net.parameters()]
+        arrays = [p.detach().numpy() for p in self.net.parameters()]
         arrays += [b.numpy() for b in self.net.buffers()]
         arrays += [None if g is None else g.numpy() for g in grads]
         modes = [m.training for m in self.net.modules()]
@@ -227,6 +224,9 @@ class Layouts(World):
         x = np.random.default_rng(i).standard_normal((3, 4)).astype(np.float32)
         return (mg.Tensor(x.T if i > 5 else np.ascontiguousarray(x.T)),)
 
+    def step(self, x):
+        return super().step(x), x * 2
+
 
 class Accumulates(World):
     def step(self, x):
@@ -302,6 +302,17 @@ class Grads(World):
         return [*super().state(), *self.kept]
 
 
+class Aliased(World):
+    """Once, the argument is a tensor that the step changes before it reads the argument."""
+
+    def arguments(self, i):
+        return (self.buffer if i == 7 else data(i),)
+
+    def step(self, x):
+        self.buffer.assign(self.buffer * 0.5 + 1)
+        return super().step(x)
+
+
 class Mixed(World):
     def arguments(self, i):
         return data(i), 0.5 if i < 6 else 0.25
@@ -311,8 +322,9 @@ class Mixed(World):
 
 
 CAPTURED = [
-    Plain, Dropout, Norm, ModeInside, ModeOutside, ModeInsideAndOutside, Convolution, Penalty, Frozen, Scheduled, Scalar,
-    Flips, Shapes, Layouts, Accumulates, AccumulatesAndSteps, Weights, Forward, Loops, Buffer, Averaged, Grads, Mixed,
+    Plain, Dropout, Norm, ModeInside, ModeOutside, ModeInsideAndOutside, Convolution, Penalty, Frozen, Scheduled,
+    Scalar, Flips, Shapes, Layouts, Accumulates, AccumulatesAndSteps, Weights, Forward, Loops, Buffer, Averaged,
+    Grads, Aliased, Mixed,
 ]  # fmt: skip
 
 
@@ -485,7 +497,7 @@ class Raises(World):
     def step(self, x):
         super().step(x)
         self.net.requires_grad_(False)
-        1 / self.scale  # noqa: B018
+        1 / self.scale
         self.net.requires_grad_(True)
         return super().step(x)
 
@@ -495,6 +507,9 @@ class Raises(World):
 
 
 class ReturnsArgument(World):
+    def arguments(self, i):
+        return (self.buffer if i < 5 else data(i),)
+
     def step(self, x):
         super().step(x)
         return x
@@ -512,3 +527,61 @@ def test_no_plan_where_each_call_is_another(kind):
 
 def test_an_error_in_the_middle_is_the_eager_one_and_the_next_calls_are_captured():
     assert check(Raises).replays >= 1
+
+
+class Double(mg.Op):
+    """A user's own op: what it does besides cannot be seen."""
+
+    def forward(self, x):
+        return 2 * x
+
+    def vjp(self, node, need, g):
+        return (2 * g,)
+
+
+class OwnOp(World):
+    def loss(self, x):
+        return Double()(super().loss(x))
+
+
+class OwnOptimiser(World):
+    class Slow(optim.SGD):
+        def step(self, closure=None):
+            super().step(closure)
+            super().step(closure)
+
+    def __init__(self):
+        super().__init__()
+        self.opt = self.Slow(self.net.parameters(), 0.1)
+
+
+def test_an_op_of_the_users_stays_eager():
+    assert "not minigan's own" in (step := check(OwnOp)).why and step.replays == 0
+
+
+def test_an_optimiser_with_a_step_of_its_own():
+    check(OwnOptimiser)
+
+
+def test_what_is_returned_has_no_graph_from_the_first_call_on():
+    world = World()
+    step = mg.auto_capture(world.step)
+    assert not any(step(data(i)).requires_grad for i in range(5)) and step.replays == 2
+    with pytest.raises(ValueError, match="depends on nothing"):
+        step(data(5)).backward()
+
+
+def test_a_method_and_a_record_of_somebody_elses():
+    class Own(World):
+        step = mg.auto_capture(World.step)
+
+    world, other = Own(), World()
+    for i in range(5):
+        assert bits(world.step(data(i))) == bits(other.step(data(i)))
+    assert Own.step.replays == 2
+    with mg.detect_anomaly():
+        world.step(data(5))
+    mg.capture(lambda: world.step(world.buffer))()
+    assert Own.step.replays == 2
+    with pytest.raises(TypeError, match="expected a function"):
+        mg.auto_capture(3)
