@@ -164,9 +164,9 @@ def matmul(
     work: Now = NOW,
 ) -> Array:
     """a (m, k) @ b (k, n) -> (m, n), as `batched`."""
-    if out is None and work is NOW and bias is None and mask is None and slope == 1:
-        if (result := _at_once(a, b)) is not None:
-            return result
+    plain = out is None and work is NOW and bias is None and mask is None and slope == 1
+    if plain and (result := _at_once(a, b)) is not None:
+        return result
     if out is not None and bias is None and out.T.flags.c_contiguous and not out.flags.c_contiguous:
         matmul(b.T, a.T, out.T, mask=None if mask is None else mask.T, slope=slope, add=add, work=work)
         return out
