@@ -483,8 +483,7 @@ def _propagate(
 def _vjp(node: Node, need: tuple[bool, ...], cotangents: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
     """The op's vjp, its answers counted."""
     try:
-        vjp = node.op.vjp
-        grads = vjp(node, need, *cotangents) if len(cotangents) > 1 else vjp(node, need, cotangents[0])
+        grads = node.op.vjp(node, need, *cotangents) if len(cotangents) > 1 else node.op.vjp(node, need, cotangents[0])
     except FloatingPointError as error:
         raise FloatingPointError(f"{error}, in the gradient of {node.op.name}") from None
     if len(grads) != len(node.inputs):
