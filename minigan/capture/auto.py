@@ -11,7 +11,7 @@ happen (`Watch`). A plan takes over when
 1. nothing was noted that a replay could not repeat, or would leave out: a value that is read, a clock, a file, an entry
    in a list, a number that counts calls, a tensor that outlives the call (`refusal`, `effects`, and the guard itself,
    which must hold right after the call that it describes);
-2. two calls in a row noted the same program;
+2. two calls that began alike noted the same program;
 3. the plan, run from the state before the second of them, gave the bits of the eager call: what it returned, every
    .grad, every tensor it changed, the optimisers' states and where random generators stand. It makes only rewrites that
    keep every bit.
@@ -42,9 +42,11 @@ from .watched import Call, Replay, State, detached
 
 
 def same_bits(a: object, b: object) -> bool:
-    """Whether arrays, numbers and containers of them are the same to the bit, arrays in their strides too."""
+    """Whether arrays, numbers and containers of them are the same to the bit, arrays also in how they lie."""
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
-        return (a.shape, a.dtype, a.strides) == (b.shape, b.dtype, b.strides) and a.tobytes() == b.tobytes()
+        if (a.shape, a.dtype) != (b.shape, b.dtype) or a.tobytes() != b.tobytes():
+            return False
+        return all(x == y for n, x, y in zip(a.shape, a.strides, b.strides, strict=True) if n > 1)
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(same_bits(a[key], b[key]) for key in a)
     if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
@@ -73,7 +75,7 @@ class Program:
     def __init__(self, kept: list) -> None:
         self.kept, self.plans, self.watched = kept, [], []
         self.calls, self.next, self.wait = 0, 2, 1
-        self.reason = "it was not called often enough yet"
+        self.reason = "it was not called often enough with such arguments yet"
 
     def eager(self, function: Callable, inputs: Sequence[Tensor], args: tuple, kwargs: dict):
         """The call itself, watched if it is its turn."""

@@ -64,10 +64,8 @@ class Traces(Reach):
 
     def tensors(self) -> list[Tensor]:
         """The tensors that the code reads by name, and was not given."""
-        values = [v for _, named, _ in self.named.values() for v in named.values()]
-        values += [v for _, _, entries, _ in self.contents.values() for v in entries]
-        values += [v for key, (_, v, _) in self.cells.items() if key not in self._inside]
-        return [v for v in values if isinstance(v, Tensor)]
+        inside = [self.cells[key][1] for key in self._inside]
+        return [t for t in super().tensors() if not any(t is v for v in inside)]
 
     def _function_ran(self, function: types.FunctionType, names: Names) -> None:
         before = set(self.cells)

@@ -250,6 +250,13 @@ class Reach:
                 for part in _parts(value):
                     self.visit(part, names, path.format(name))
 
+    def tensors(self) -> list[Tensor]:
+        """The tensors that the code reads by name."""
+        values = [v for _, named, _ in self.named.values() for v in named.values()]
+        values += [v for _, _, entries, _ in self.contents.values() for v in entries]
+        values += [v for _, v, _ in self.cells.values()]
+        return [v for v in values if isinstance(v, Tensor)]
+
     def forget_written(self, was_read: Callable[[Tensor], bool]) -> None:
         """After the recording: what was a tensor that the step did not read, and is one that the step made, was only
         written (a weight that a hook computes anew, say). The record does not depend on it."""

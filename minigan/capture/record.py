@@ -335,6 +335,8 @@ class Guards:
     def __init__(self, recording: Recording, entries: list, reach: Reach) -> None:
         flags = {key: before for key, (_, before) in recording.flags.items()}
         leaves = {key: t for key, (t, _) in recording.leaves.items()} | {k: t for k, (t, _) in recording.flags.items()}
+        read = {id(v.root.array) for line in recording.program for v in line.reads}
+        leaves = {id(t): t for t in reach.tensors() if id(array_of(t)) in read} | leaves  # read by detach(), say
         self._tensors = list(leaves.values())
         self._arrays = [array_of(t) for t in self._tensors]
         self._flags = [flags.get(key, t._leaf_grad) for key, t in leaves.items()]

@@ -169,6 +169,9 @@ class Call:
 
         if not all(isinstance(array, np.ndarray) for _, array in record.leaves.values()):
             refuse("it computes on a device; capture(step) is for that")
+        outside = [*self.reach.tensors(), *(t for t, _ in record.leaves.values())]
+        if any(t.node is not None and not record.is_born(t) for t in outside):
+            refuse("it reads a tensor with a graph that was made outside; detach() it there")
         for line in record.program:
             if not _is_ours(line):
                 refuse(f"{line.op.name if isinstance(line, Instruction) else line.kernel} is not minigan's own, and"
