@@ -354,6 +354,42 @@ class Clipped(World):
         return loss
 
 
+class Net(nn.Module):
+    """A module of the user's, with settings of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.factor, self.calls = nn.Linear(3, 5), nn.Linear(5, 1), 1.0, 0
+
+    def forward(self, x):
+        y = self.a(x)
+        return self.b(self.factor * (y.tanh() if self.training else y))
+
+
+class Module(World):
+    network = Net
+
+    def __init__(self):
+        super().__init__()
+        self.net = self.network()
+        self.opt = optim.Adam(self.net.parameters(), 1e-2)
+
+    def between(self, i):
+        if i == 4:
+            self.net.a.register_forward_hook(lambda module, arguments, y: y + 1)
+        if i == 5:
+            self.net.factor = 2.0
+        if i == 6:
+            self.net.eval()
+
+
+class Counting(Module):
+    class network(Net):
+        def forward(self, x):
+            self.calls += 1
+            return super().forward(x)
+
+
 class Mixed(World):
     def arguments(self, i):
         return data(i), 0.5 if i < 6 else 0.25
@@ -365,7 +401,7 @@ class Mixed(World):
 CAPTURED = [
     Plain, Dropout, Norm, ModeInside, ModeOutside, ModeInsideAndOutside, Convolution, Penalty, Frozen, Scheduled,
     Scalar, Flips, Shapes, Layouts, Accumulates, AccumulatesAndSteps, Weights, Forward, Loops, Buffer, Averaged,
-    Grads, Aliased, Wide, Detached, Clipped, Mixed,
+    Grads, Aliased, Wide, Detached, Clipped, Module, Mixed,
 ]  # fmt: skip
 
 
@@ -573,7 +609,7 @@ class ReturnsView(World):
         return super().step(x), self.net[0].weight.detach()
 
 
-@pytest.mark.parametrize("kind", [EveryCall, Argument, ReturnsArgument, ReturnsView, Graph])
+@pytest.mark.parametrize("kind", [EveryCall, Argument, ReturnsArgument, ReturnsView, Graph, Counting])
 def test_no_plan_where_each_call_is_another(kind):
     assert check(kind).replays == 0
 
