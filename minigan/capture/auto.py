@@ -72,10 +72,12 @@ class Program:
     The first call is not watched: it makes what is made once, such as an optimiser's state.
     """
 
-    def __init__(self, kept: list) -> None:
-        self.kept, self.plans, self.watched = kept, [], []
+    def __init__(self, objects: list) -> None:
+        self.objects, self.plans, self.watched = objects, [], []
         self.calls, self.next, self.wait = 0, 2, 1
         self.reason = "it was not called often enough with such arguments yet"
+        if any(isinstance(value, np.ndarray) for value in objects):
+            self.reason = "an argument is a NumPy array, and known by its identity; pass a tensor"
 
     def eager(self, function: Callable, inputs: Sequence[Tensor], args: tuple, kwargs: dict):
         """The call itself, watched if it is its turn."""
@@ -125,8 +127,8 @@ def tried(plan: Replay, call: Call, state: State, before: tuple) -> str:
             t._grad = g
         result = plan.run_on(call.inputs)
         replayed = state.taken()
-        made = [[array_of(x) for x, _ in walk(r) if isinstance(x, Tensor)] for r in (call.result, result)]
-        if not same_bits(*made):
+        arrays = [[array_of(x) for x, _ in walk(r) if isinstance(x, Tensor)] for r in (call.result, result)]
+        if not same_bits(*arrays):
             return "a plan of it returns other bits"
         if not all(
             (g is None) is (t._grad is None) and (g is None or same_bits(array_of(g), array_of(t._grad)))
@@ -159,11 +161,11 @@ class Auto:
         if is_watched or _modes.changes.get() is not None:
             return _plain(self.function, args, kwargs)
         with self._lock:
-            inputs, kept = [], []
-            key = tuple(_kind(value, inputs, kept) for value in (*args, *kwargs.values())), tuple(kwargs)
+            inputs, objects = [], []
+            key = tuple(_kind(value, inputs, objects) for value in (*args, *kwargs.values())), tuple(kwargs)
             program = self._programs.get(key)
             if program is None:
-                program = self._programs[key] = Program(kept)
+                program = self._programs[key] = Program(objects)
                 if len(self._programs) > PLANS:
                     self._programs.popitem(last=False)
             else:
@@ -193,19 +195,19 @@ def _layout(array: np.ndarray) -> tuple:
     return array.shape, array.dtype, array.strides
 
 
-def _kind(value: object, inputs: list, kept: list) -> object:
+def _kind(value: object, inputs: list, objects: list) -> object:
     """What must be the same of an argument for a plan to hold. Tensors that are data join `inputs`."""
     kind = type(value)
     if isinstance(value, Tensor) and not (value.requires_grad or value.hooks or value._grad is not None):
         inputs.append(value)
         return kind, *_layout(array_of(value))
     if kind in (list, tuple):
-        return kind, *(_kind(entry, inputs, kept) for entry in value)
+        return kind, *(_kind(entry, inputs, objects) for entry in value)
     if kind is dict:
-        return kind, tuple(map(repr, value)), *(_kind(entry, inputs, kept) for entry in value.values())
+        return kind, tuple(map(repr, value)), *(_kind(entry, inputs, objects) for entry in value.values())
     if isinstance(value, SCALARS):
         return kind, repr(value)
-    kept.append(value)  # so that its identity stays its own
+    objects.append(value)  # so that its identity stays its own
     return kind, id(value)
 
 

@@ -100,9 +100,9 @@ class State:
 
 
 class Replay(Plan):
-    """A plan with arguments. held: for each tensor among them, the array from which the plan reads it."""
+    """A plan with arguments. copies: for each tensor among them, the array from which the plan reads it."""
 
-    held: Sequence[np.ndarray] = ()
+    copies: Sequence[np.ndarray] = ()
     owners: frozenset[int] = frozenset()
     """Ids of the arrays whose memory the plan changes."""
 
@@ -115,7 +115,7 @@ class Replay(Plan):
 
     def run_on(self, inputs: Sequence[Tensor]):
         """Run the step; what it leaves behind is nobody else's."""
-        for array, x in zip(self.held, inputs, strict=True):
+        for array, x in zip(self.copies, inputs, strict=True):
             np.copyto(array, array_of(x))
         result = self.run()
         for t, g in self._grads:
@@ -252,14 +252,14 @@ class Call:
 
     def plan(self) -> Replay:
         """The plan that repeats the call."""
-        record, held, entries = self.record, [], []
+        record, copies, entries = self.record, [], []
         for x in self.inputs:
-            held.append(self._replaced(x))
+            copies.append(self._replaced(x))
         for t, before in self.entries:
             entries.append((t, before if before is None else Tensor(self._replaced(before))))
         guard = Guards(record, self.entries, self.reach)
         plan = Replay(record.program, self.values, self.rebuild, entries, self.grads, self.flags, guard, exact=True)
-        plan.held = held
+        plan.copies = copies
         plan.owners = frozenset(id(owner(array)) for array in State(record).arrays)
         return plan
 

@@ -583,6 +583,14 @@ class Raises(World):
         self.net.requires_grad_(True)
 
 
+class Arrays(World):
+    def arguments(self, i):
+        return (data(i).numpy(),)
+
+    def step(self, x):
+        return super().step(mg.tensor(x))
+
+
 class ReturnsArgument(World):
     def arguments(self, i):
         return (self.buffer if i < 5 else data(i),)
@@ -609,7 +617,7 @@ class ReturnsView(World):
         return super().step(x), self.net[0].weight.detach()
 
 
-@pytest.mark.parametrize("kind", [EveryCall, Argument, ReturnsArgument, ReturnsView, Graph, Counting])
+@pytest.mark.parametrize("kind", [EveryCall, Argument, Arrays, ReturnsArgument, ReturnsView, Graph, Counting])
 def test_no_plan_where_each_call_is_another(kind):
     assert check(kind).replays == 0
 
