@@ -94,8 +94,15 @@ class Program:
             raise
         self.reason = call.reason
         if not call.reason and last is not None:
-            self.reason = call.agrees(last) or tried(plan := call.plan(), call, state, before)
-            if not self.reason:
+            plan = None
+            if not (reason := call.agrees(last)):
+                try:
+                    plan = call.plan()
+                    reason = tried(plan, call, state, before)
+                except Exception as error:  # the call itself is over, and right
+                    reason = f"no plan can be made of it: {error}"
+            self.reason = reason
+            if not reason:
                 self.plans = [*self.plans[1 - PLANS :], plan]
                 self.watched.remove(last)
                 ghosts.update(call.record.computed)

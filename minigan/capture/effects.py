@@ -55,6 +55,7 @@ class Traces(Reach):
 
     def __init__(self, *args) -> None:
         self._inside: set[int] = set()  # cells of functions that the step itself defines
+        self.arguments: list[Tensor] = []  # those that are known by their identity
         super().__init__(*args)
 
     def let_go(self) -> None:
@@ -63,9 +64,9 @@ class Traces(Reach):
         self._visits.clear()
 
     def tensors(self) -> list[Tensor]:
-        """The tensors that the code reads by name, and was not given."""
+        """The tensors that the code reads, and that it finds to be the same at each call."""
         inside = [self.cells[key][1] for key in self._inside]
-        return [t for t in super().tensors() if not any(t is v for v in inside)]
+        return [*(t for t in super().tensors() if not any(t is v for v in inside)), *self.arguments]
 
     def _function_ran(self, function: types.FunctionType, names: Names) -> None:
         before = set(self.cells)

@@ -138,7 +138,8 @@ class Call:
         reach.let_go()
         if id(default_generator) not in record.generators and default_generator.state_dict() != seed:
             record.refuse(refusal("the default generator is moved without a draw"))
-        self.reach = reach
+        self.reach, inputs = reach, {id(x) for x in inputs}
+        reach.arguments = [x for x, _ in walk((args, kwargs)) if isinstance(x, Tensor) and id(x) not in inputs]
         self.result, self.rest = result, []
         try:
             self.rebuild, self.values = packed(result, record.is_born, record.result, _own)
@@ -184,6 +185,7 @@ class Call:
         self.flags = [(t, t._leaf_grad) for t, _ in record.flags.values()]
         self.entries = [(t, before) for t, before, read in record.grads.values() if read]
         lasting = {id(array) for _, array in record.leaves.values()}
+        lasting |= {id(array_of(t)) for t in (*self.inputs, *self.reach.tensors())}
         left = [*self.values, *(value for _, value in self.grads if value is not None)]
         if any(id(value.root.array) in lasting for value in left if value.root.array is not None):
             refuse("what it returns or leaves in a .grad shares memory with a tensor that it did not make")

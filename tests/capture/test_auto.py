@@ -331,6 +331,21 @@ class Wide(World):
         return (data(i, 64),)
 
 
+class WeightArgument(World):
+    """A weight comes as an argument and is read by detach() only; its array is another from call 6 on."""
+
+    def between(self, i):
+        self.buffer.requires_grad_()
+        if i == 6:
+            self.buffer.data = self.buffer.data + 1
+
+    def arguments(self, i):
+        return data(i), self.buffer
+
+    def step(self, x, weight):
+        return super().step(x + weight.detach())
+
+
 class Detached(World):
     """The step reads a tensor by detach() only; its array is another from call 6 on."""
 
@@ -401,7 +416,7 @@ class Mixed(World):
 CAPTURED = [
     Plain, Dropout, Norm, ModeInside, ModeOutside, ModeInsideAndOutside, Convolution, Penalty, Frozen, Scheduled,
     Scalar, Flips, Shapes, Layouts, Accumulates, AccumulatesAndSteps, Weights, Forward, Loops, Buffer, Averaged,
-    Grads, Aliased, Wide, Detached, Clipped, Module, Mixed,
+    Grads, Aliased, Wide, WeightArgument, Detached, Clipped, Module, Mixed,
 ]  # fmt: skip
 
 
@@ -600,6 +615,26 @@ class ReturnsArgument(World):
         return x
 
 
+class ReturnsBuffer(World):
+    def step(self, x):
+        return super().step(x), self.buffer.detach()
+
+
+class GraphArgument(World):
+    """A graph made outside comes as an argument, whose value is never read."""
+
+    def __init__(self):
+        super().__init__()
+        self.buffer.requires_grad_()
+        self.kept = self.buffer.square().sum()
+
+    def arguments(self, i):
+        return data(i), self.kept
+
+    def step(self, x, kept):
+        return super().step(x * mg.grad(kept, self.buffer)[0])
+
+
 class Graph(World):
     """A graph made outside, which an eager call would refuse once a tensor in it has changed."""
 
@@ -617,7 +652,9 @@ class ReturnsView(World):
         return super().step(x), self.net[0].weight.detach()
 
 
-@pytest.mark.parametrize("kind", [EveryCall, Argument, Arrays, ReturnsArgument, ReturnsView, Graph, Counting])
+@pytest.mark.parametrize(
+    "kind", [EveryCall, Argument, Arrays, ReturnsArgument, ReturnsView, ReturnsBuffer, Graph, GraphArgument, Counting]
+)
 def test_no_plan_where_each_call_is_another(kind):
     assert check(kind).replays == 0
 
