@@ -17,7 +17,7 @@ from minigan.kernels.fast.gemm import Product, Rows, as_it_lies, listed, multipl
 from minigan.kernels.fast.micro import HELD, ZERO
 from minigan.kernels.layout import cast, contiguous
 from minigan.kernels.load import njit
-from minigan.kernels.work import NOW, Array, Now, kernels_of
+from minigan.kernels.work import NOW, Array, Now, address, aligned, kernels_of
 
 SERIAL = 1 << 17
 """Multiply-adds below which starting threads costs more than it saves."""
@@ -70,8 +70,22 @@ def _fast_product(a, b, out, bias, mask, slope, add, lanes, work) -> None:
     if columns is None:
         columns = pack("matmul", b, line, product.places, along_j, width, lanes, work)
     start = HELD if add else ZERO if bias is None else bias.ctypes.data
-    gate = 0 if mask is None else mask.ctypes.data - out.ctypes.data
-    multiply(product, a.ctypes.data, columns, out.ctypes.data, width, lanes, work, start=start, slope=slope, gate=gate)
+    a_at, out_at = address(a), address(out)
+    gate = 0 if mask is None else address(mask) - out_at
+    multiply(product, a_at, columns, out_at, width, lanes, work, start=start, slope=slope, gate=gate)
+
+
+def _at_once(a: Array, b: Array) -> Array | None:
+    """What op by op nearly every product is: float32, on the micro-kernel, into new memory. None for any other."""
+    if type(a) is not Array or type(b) is not Array or not a.dtype == b.dtype == np.float32:
+        return None
+    (height, depth), (rows, width) = a.shape, b.shape
+    lanes = fast.lanes_for(a.dtype, height * depth * width, width)
+    if rows != depth or not lanes:
+        return None
+    out = aligned((height, width))
+    _fast_product(a, b, out, None, None, 1.0, False, lanes, NOW)
+    return out
 
 
 def check(a: Array, b: Array, out: Array | None, bias: Array | None, mask: Array | None, add: bool) -> None:
@@ -150,6 +164,9 @@ def matmul(
     work: Now = NOW,
 ) -> Array:
     """a (m, k) @ b (k, n) -> (m, n), as `batched`."""
+    plain = out is None and work is NOW and bias is None and mask is None and slope == 1
+    if plain and (result := _at_once(a, b)) is not None:
+        return result
     if out is not None and bias is None and out.T.flags.c_contiguous and not out.flags.c_contiguous:
         matmul(b.T, a.T, out.T, mask=None if mask is None else mask.T, slope=slope, add=add, work=work)
         return out

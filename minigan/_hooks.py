@@ -9,7 +9,8 @@ import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ._array import ArrayHolder, TensorError, array_of, unfit
+from ._array import ArrayHolder, TensorError, array_of
+from ._errors import unfit
 
 if TYPE_CHECKING:
     from ._typing import Hook, Tensor

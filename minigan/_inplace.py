@@ -20,7 +20,8 @@ from types import MappingProxyType
 import numpy as np
 
 from . import methods
-from ._array import TensorError, explained, in_place, is_operand, overwrite, shared_array
+from ._array import TensorError, in_place, is_operand, overwrite, shared_array
+from ._errors import explained
 from .autograd import Tensor, array_of, as_tensor, is_grad_enabled, no_grad
 from .backend import Generator, device_modules, to_device
 from .creation import rand, randn

@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 
 
 class Recorder(Protocol):
-    """What a recorder is told, and by whom. Tensors, ops and modules are passed as themselves."""
+    """What a recorder is told, and by whom. Tensors, ops and modules are passed as themselves.
+
+    is_dry: whether the step runs for its record only, and changes nothing.
+    """
+
+    is_dry: bool
 
     def op_called(self, op: Any, inputs: Sequence) -> Any:
         """`Op.__call__`: returns the op's outputs as Tensors; the engine does nothing more."""

@@ -25,6 +25,7 @@ FLOORS = [
         "_cuda",
         "_modes",
         "_array",
+        "_errors",
         "_hooks",
         "autograd",
     ),

@@ -27,7 +27,7 @@ from numba import prange
 
 from minigan.kernels.fast.micro import HELD, ZERO, move, stepped_tile, transpose
 from minigan.kernels.load import njit, variants
-from minigan.kernels.work import Array, Now
+from minigan.kernels.work import Array, Now, address
 
 FLOAT = 4
 DEPTH = 256
@@ -324,6 +324,18 @@ def multiply(
     the same block before the next part of A is touched. And it can be cut into segments, summed side by side: part s is
     written s * segment_step bytes after c, and the caller adds them up (the bias belongs to each).
     """
+    panels, chunks, group, threads = _cut(product, columns, lanes, segments)
+    work.call(
+        _driver(lanes, threads),
+        a, product.row_a, product.row_c, product.kinds, product.steps, product.cuts, product.bases,
+        address(b.array), b.step, product.places.shape[0], start, c,
+        columns, panels, rounds, segments, segment_step, chunks, group, np.float32(slope), gate,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=1024)
+def _cut(product: Product, columns: int, lanes: int, segments: int) -> tuple[Array, Array, int, bool]:
+    """(the panels of columns, the chunks of rows, vectors of columns that one task takes, whether threads pay)."""
     panels, tiles = _panels(columns, lanes), product.kinds.size
     chunk, group, groups = TILES, panels.shape[0], 1
     if segments * -(-tiles // chunk) < TASKS:
@@ -333,9 +345,4 @@ def multiply(
         chunk //= 2
     chunks = _chunks(product, -(-tiles // chunk))
     threads = product.row_a.size * (product.places.shape[0] + STORED) * panels.shape[0] * lanes > ALONE
-    work.call(
-        _driver(lanes, threads),
-        a, product.row_a, product.row_c, product.kinds, product.steps, product.cuts, product.bases,
-        b.array.ctypes.data, b.step, product.places.shape[0], start, c,
-        columns, panels, rounds, segments, segment_step, chunks, group, np.float32(slope), gate,
-    )  # fmt: skip
+    return panels, chunks, group, threads

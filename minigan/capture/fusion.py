@@ -108,11 +108,13 @@ class _Rewriter:
             self.producer[value] = i
 
 
-def fused(lines: Sequence, results: Sequence) -> list:
-    """The lines, rewritten; `results` are the values that the caller reads at the end."""
+def fused(lines: Sequence, results: Sequence, exact: bool = False) -> list:
+    """The lines, rewritten; `results` are the values that the caller reads at the end. exact: only by such rewrites as
+    keep every bit."""
     program = _Rewriter(lines, results)
+    rewrites = _EXACT if exact else _REWRITES
     for i in range(len(program.lines)):
-        rewrite = _REWRITES.get(_inner(program.lines[i]))
+        rewrite = rewrites.get(_inner(program.lines[i]))
         if rewrite is not None:
             rewrite(program, i)
     return [line for line in program.lines if line is not None]
@@ -242,9 +244,9 @@ def _mask_cotangent(program: _Rewriter, i: int) -> None:
     program.lines[first] = None
 
 
-_REWRITES: dict[type, Callable[[_Rewriter, int], None]] = {
-    Add: _add,
+_EXACT: dict[type, Callable[[_Rewriter, int], None]] = {
     LeakyRelu: _activate,
     LeakyReluGrad: _mask,
     BatchNormGrad: _mask_cotangent,
 }
+_REWRITES = {Add: _add, **_EXACT}

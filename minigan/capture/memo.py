@@ -28,15 +28,22 @@ class Memo:
     """Loops of a plan as one, which runs them only where one of the versions says that a weight may have changed."""
 
     def __init__(self, versions: frozenset[Seal], calls: Sequence[tuple[Callable, tuple]]) -> None:
-        self.versions, self.calls, self.state = versions, list(calls), (None,)
+        self.versions, self.calls = versions, list(calls)
+        self.seen: list[tuple[Seal, int, int | None]] = []  # what each version was when the loops last ran
 
     def __call__(self) -> None:
-        state = tuple([version.state() for version in self.versions])
-        if state != self.state or None in state:
-            self.state = (None,)
-            for function, arguments in self.calls:
-                function(*arguments)
-            self.state = state
+        for version, count, lent in self.seen:
+            if version[0] != count or version.lent != lent or (version.loans and version.state() is None):
+                break
+        else:
+            if self.seen:
+                return
+        self.seen = []
+        known = [(version, version[0], version.lent) for version in self.versions if version.state() is not None]
+        for function, arguments in self.calls:
+            function(*arguments)
+        if len(known) == len(self.versions):
+            self.seen = known
 
     def joined(self, other: Memo) -> bool:
         """Run those loops after these ones, if there is little of both; whether there is."""

@@ -48,7 +48,7 @@ class Plan:
     """A recorded step, ready to run. program: what is left of the record; calls: the loops; lines: the line of the
     program that each loop, before any are joined to a graph of the device, belongs to; arena: the memory; arrays: where
     each value lies; results: the arrays that the caller gets copies of; recording: the whole record, where it is wanted
-    for a comparison."""
+    for a comparison. An exact plan is rewritten only where that keeps every bit."""
 
     recording = None
 
@@ -61,10 +61,11 @@ class Plan:
         grads: Sequence[tuple[Tensor, Value | None]],
         flags: Sequence[tuple[Tensor, bool]],
         fits: Callable[[], bool],
+        exact: bool = False,
     ) -> None:
         exits = [*results, *(value for _, value in grads if value is not None)]
         self.fits = fits
-        self.program = fused(_alive(record, exits), exits)
+        self.program = fused(_alive(record, exits), exits, exact)
         arrays, self.arena, calls, self.lines = _placed(self.program, exits)
         self.arrays = arrays
         self.calls = calls if isinstance(self.arena, np.ndarray) else graphed(calls, namespace(self.arena))

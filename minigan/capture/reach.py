@@ -37,7 +37,7 @@ from .. import nn
 from ..autograd import Tensor
 from ..backend import Generator
 from .names import NAMELESS, NO_NAMES, SITE, STDLIB, Names, is_numpy, names_of, with_getters
-from .refusal import is_own_code, refusal
+from .refusal import CaptureError, is_own_code, refusal
 from .world import asked, audited, is_iterator, position
 
 MISSING = type("Missing", (), {"__repr__": lambda self: "nothing"})()
@@ -62,8 +62,10 @@ class Reach:
     """What is read, as it was before: `named` holds for a dict (or an object with slots) the values of names in it,
     `contents` a container's keys and values, `cells` a variable's value, `draws` the state of a random generator."""
 
-    def __init__(self, function: Callable, is_born: Callable[[Tensor], bool]) -> None:
-        self.is_born = is_born
+    def __init__(
+        self, function: Callable, is_born: Callable[[Tensor], bool], refuse: Callable[[CaptureError], None]
+    ) -> None:
+        self.is_born, self.refuse = is_born, refuse
         self.named: dict[int, tuple[object, dict[str, object], str]] = {}
         self.contents: dict[int, tuple[object, tuple, tuple, str]] = {}
         self.cells: dict[int, tuple[types.CellType, object, str]] = {}
@@ -91,16 +93,16 @@ class Reach:
             if (names := names_of(code)) is not None:
                 self._called(frame, with_getters(frame, names))
             elif code.co_name == "__next__" and is_own_code(code.co_filename):
-                raise refusal(_advanced(f"a {type(next(iter(frame.f_locals.values()))).__name__}"))
+                self.refuse(refusal(_advanced(f"a {type(next(iter(frame.f_locals.values()))).__name__}")))
         elif event == "return":
             names = None if arg is None or isinstance(arg, Tensor) or frame.f_back is None else names_of(frame.f_code)
             if names is not None and (caller := names_of(frame.f_back.f_code)) is not None and _is_own(arg):
                 self.visit(arg, caller, f"what {frame.f_code.co_name} returns")
         elif event == "c_call":
             if (what := asked(arg, frame, names_of(frame.f_code) is not None)) is not None:
-                raise refusal(_read(what))
+                self.refuse(refusal(_read(what)))
             if isinstance(getattr(arg, "__self__", None), random.Random):
-                raise refusal(_drawn("Python"))
+                self.refuse(refusal(_drawn("Python")))
 
     def _called(self, frame: types.FrameType, names: Names) -> None:
         code = frame.f_code
@@ -248,6 +250,13 @@ class Reach:
                 for part in _parts(value):
                     self.visit(part, names, path.format(name))
 
+    def tensors(self) -> list[Tensor]:
+        """The tensors that the code reads by name."""
+        values = [v for _, named, _ in self.named.values() for v in named.values()]
+        values += [v for _, _, entries, _ in self.contents.values() for v in entries]
+        values += [v for _, v, _ in self.cells.values()]
+        return [v for v in values if isinstance(v, Tensor)]
+
     def forget_written(self, was_read: Callable[[Tensor], bool]) -> None:
         """After the recording: what was a tensor that the step did not read, and is one that the step made, was only
         written (a weight that a hook computes anew, say). The record does not depend on it."""
@@ -263,16 +272,16 @@ class Reach:
         """CaptureError if random numbers that a replay would not draw were drawn."""
         before, after = self._globals, drawing_states()
         if before[0] != after[0]:
-            raise refusal(_drawn("Python"))
+            self.refuse(refusal(_drawn("Python")))
         if before[1] != after[1]:
-            raise refusal(_drawn("NumPy"))
+            self.refuse(refusal(_drawn("NumPy")))
         for generator, state, path in self.draws.values():
             if _state(generator) != state:
-                raise refusal(_drawn(f"{path} ({type(generator).__name__})"))
+                self.refuse(refusal(_drawn(f"{path} ({type(generator).__name__})")))
         for iterator, before, path in self.iterators.values():
             resumed = isinstance(iterator, types.GeneratorType) and id(before) in self._resumed
             if resumed or position(iterator) != before:
-                raise refusal(_advanced(path))
+                self.refuse(refusal(_advanced(path)))
 
 
 def _read(what: str) -> str:
@@ -351,8 +360,9 @@ def _is_own(value: object) -> bool:
 
 
 def _audit(event: str, args: tuple) -> None:
-    if isinstance(sys.getprofile(), Reach) and (what := audited(event, args)) is not None:
-        raise refusal(_read(what))
+    reach = sys.getprofile()
+    if isinstance(reach, Reach) and (what := audited(event, args)) is not None:
+        reach.refuse(refusal(_read(what)))
 
 
 @functools.cache

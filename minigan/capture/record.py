@@ -58,12 +58,20 @@ PLANS = 8
 """Plans that one captured function keeps, the oldest going first."""
 
 
+STALE = (
+    "a tensor that an earlier record of a step made is read, and a replay would not make it anew; keep what lasts in a"
+    " tensor made outside, and assign to it"
+)
+
 RESTLESS = 3
 """Records in a row, each made because the same kind of thing changed, after which the user is told."""
 
 
 class Recording(_modes.Recorder):
-    """The record of one run of a step, and the state it began in."""
+    """The record of one run of a step, and the state it began in. places: by the id of a leaf's array, what it is known
+    by in another record of the step, where that is not the array itself."""
+
+    is_dry = True
 
     def __init__(self) -> None:
         self.program: list[Instruction | Effect] = []
@@ -76,6 +84,11 @@ class Recording(_modes.Recorder):
         self.results: list[tuple[Value, np.ndarray]] = []
         self.computed: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
         self.generators: dict[int, tuple[object, dict]] = {}
+        self.places: dict[int, object] = {}
+
+    def refuse(self, error: CaptureError) -> None:
+        """Raise it: the step does what a record must not contain."""
+        raise error
 
     def op_called(self, op: Op, inputs: Sequence[Tensor]):
         """Run the op for its shapes and note it."""
@@ -92,16 +105,16 @@ class Recording(_modes.Recorder):
         arrays = [array_of(x) for x in inputs]
         sources = [self._value(x, array) for x, array in zip(inputs, arrays, strict=True)]
         if isinstance(op, Counted):
-            raise refusal(f"{op.name} has as many elements as the values say, and a record's shapes are fixed; do it"
-                          " outside the step")  # fmt: skip
+            self.refuse(refusal(f"{op.name} has as many elements as the values say, and a record's shapes are fixed; do"
+                                " it outside the step"))  # fmt: skip
         if isinstance(op, Index):
             for mask, source in zip(inputs[1:], sources[1:], strict=True):
                 if mask.dtype == bool and not (self.is_born(mask) and source.array is not None):
-                    raise refusal("a boolean mask picks as many elements as it holds, and a record's shapes are fixed;"
-                                  " use where(mask, x, 0), or multiply by the mask")  # fmt: skip
+                    self.refuse(refusal("a boolean mask picks as many elements as it holds, and a record's shapes are"
+                                        " fixed; use where(mask, x, 0), or multiply by the mask"))  # fmt: skip
         outputs = op.run(inputs, arrays)
         several = type(outputs) is tuple
-        outputs = tuple(_dense(y, arrays) for y in (outputs if several else (outputs,)))
+        outputs = tuple(self.laid_out(y, arrays) for y in (outputs if several else (outputs,)))
         results = []
         for y in outputs:
             base = next((v for x, v in zip(arrays, sources, strict=True) if np.may_share_memory(x, y)), None)
@@ -113,6 +126,10 @@ class Recording(_modes.Recorder):
         for y in tensors if several else (tensors,):
             self.computed[id(y)] = y
         return tensors
+
+    def laid_out(self, y: np.ndarray, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """A result as a plan will lay it out."""
+        return _dense(y, inputs)
 
     def is_born(self, tensor: Tensor) -> bool:
         """Whether the step made the tensor."""
@@ -126,16 +143,16 @@ class Recording(_modes.Recorder):
     def tensor_created(self, tensor: Tensor, array) -> None:
         """Note it as the step's own; CaptureError where the caller's code made it of an array."""
         if isinstance(array, ShapeOnly):
-            raise ShapeOnly.refusal()
+            self.refuse(ShapeOnly.refusal())
         self.born[id(tensor)] = tensor
         if not is_own_code(sys._getframe(2).f_code.co_filename):  # who called Tensor(...)
-            raise array_refusal()
+            self.refuse(array_refusal())
 
     def array_enters(self, array) -> None:
         """Refuse it."""
-        raise array_refusal()
+        self.refuse(array_refusal())
 
-    def data_read(self, tensor: Tensor) -> ShapeOnly:
+    def data_read(self, tensor: Tensor) -> ShapeOnly | np.ndarray:
         """Its shape."""
         return ShapeOnly(array_of(tensor))
 
@@ -182,9 +199,8 @@ class Recording(_modes.Recorder):
         if value is None:
             value = self._new(array)
             value.array, value.version = array, tensor.version
-            if _ghosts.get(id(tensor)) is tensor:
-                raise refusal("a tensor that an earlier record of a step made is read, and a replay would not make it"
-                              " anew; keep what lasts in a tensor made outside, and assign to it")  # fmt: skip
+            if ghosts.get(id(tensor)) is tensor:
+                self.refuse(refusal(STALE))
             if self.born.get(id(tensor)) is not tensor:
                 self.leaves[id(tensor)] = tensor, array
         return value
@@ -281,13 +297,13 @@ def capture(function: Callable) -> Captured:
     return Captured(function)
 
 
-_ghosts: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
+ghosts: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
 """Tensors that ops of a recorded run made and that outlive it, in an attribute or a list: no replay makes them anew."""
 
 
 def _record(function: Callable) -> Plan:
     recording = Recording()
-    reach = Reach(function, recording.is_born)
+    reach = Reach(function, recording.is_born, recording.refuse)
     with _modes.watching(_modes.recorder, recording):
         try:
             with tracing(reach):
@@ -305,20 +321,22 @@ def _record(function: Callable) -> Plan:
             for t, before in recording.flags.values():
                 t._leaf_grad = before
     entries = [(t, before) for t, before, read in recording.grads.values() if read]
-    guard = _Guards(recording, entries, reach)
+    guard = Guards(recording, entries, reach)
     plan = Plan(recording.program, results, rebuild, entries, grads, flags, guard)
     if interval():
         plan.recording = recording
-    _ghosts.update(recording.computed)
+    ghosts.update(recording.computed)
     return plan
 
 
-class _Guards:
+class Guards:
     """Whether everything the record depends on is as it was: tensors, modes, and what Python's code read."""
 
     def __init__(self, recording: Recording, entries: list, reach: Reach) -> None:
         flags = {key: before for key, (_, before) in recording.flags.items()}
         leaves = {key: t for key, (t, _) in recording.leaves.items()} | {k: t for k, (t, _) in recording.flags.items()}
+        read = {id(v.root.array) for line in recording.program for v in line.reads}
+        leaves = {id(t): t for t in reach.tensors() if id(array_of(t)) in read} | leaves  # read by detach(), say
         self._tensors = list(leaves.values())
         self._arrays = [array_of(t) for t in self._tensors]
         self._flags = [flags.get(key, t._leaf_grad) for key, t in leaves.items()]
@@ -333,10 +351,7 @@ class _Guards:
         self.python = Guard(reach)
 
     def __call__(self) -> bool:
-        python = self.python
-        python.changed = ""
-        if (is_grad_enabled(), default_device()) != self._modes:
-            return False
+        self.python.changed = ""
         if not (
             all(map(is_, map(array_of, self._tensors), self._arrays))
             and all(map(is_, map(_leaf_flag, self._tensors), self._flags))
@@ -346,10 +361,13 @@ class _Guards:
         for t, absent in self._entries:
             if (t._grad is None) is not absent:
                 return False
-        for captured_state, state in self._states:
-            if captured_state() != state:
-                return False
-        return python.holds()
+        return self.as_before()
+
+    def as_before(self) -> bool:
+        """Whether what is no tensor is as it was."""
+        if (is_grad_enabled(), default_device()) != self._modes:
+            return False
+        return all(captured_state() == state for captured_state, state in self._states) and self.python.holds()
 
 
 _leaf_flag, _hooks = attrgetter("_leaf_grad"), attrgetter("hooks")

@@ -8,17 +8,24 @@ import functools
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence, Set
 from types import CellType, FunctionType, MappingProxyType, MethodType
+from typing import TypeVar
 
 from ..autograd import Tensor
 from ..nn.module import Module
-from .program import Value
 from .refusal import refusal
+
+T = TypeVar("T")
+
+
+def _copied(array) -> Tensor:
+    return Tensor(array.copy())
 
 
 def packed(
-    result, is_born: Callable[[Tensor], bool], value_of: Callable[[Tensor], Value]
-) -> tuple[Callable, list[Value]]:
-    """(a function from the arrays of the values to what the step returns, those values).
+    result, is_born: Callable[[Tensor], bool], value_of: Callable[[Tensor], T], tensor_of: Callable = _copied
+) -> tuple[Callable, list[T]]:
+    """(a function from the arrays of the values to what the step returns, those values). tensor_of: makes a tensor of
+    an array; a copy if nothing else is said.
 
     Containers that can be built anew of their parts are, in their own types. CaptureError for others that hold tensors
     of the step, and for generators: they would be the recording's for ever.
@@ -26,16 +33,24 @@ def packed(
     if isinstance(result, Tensor):
         if not is_born(result):
             return (lambda arrays: result), []
-        return (lambda arrays: Tensor(next(arrays).copy())), [value_of(result)]
+        return (lambda arrays: tensor_of(next(arrays))), [value_of(result)]
     parts, build = _taken_apart(result)
     if build is None:
         if kind := _unbuildable(result, is_born):
             raise refusal(f"the step returns {kind}, which a replay cannot build anew; return tensors in a tuple, list,"
                           " dict, named tuple or dataclass")  # fmt: skip
         return (lambda arrays: result), []
-    entries = [packed(part, is_born, value_of) for part in parts]
+    entries = [packed(part, is_born, value_of, tensor_of) for part in parts]
     values = [value for _, part in entries for value in part]
     return (lambda arrays: build([rebuild(arrays) for rebuild, _ in entries])), values
+
+
+def walk(result) -> Iterator[tuple[object, bool]]:
+    """(each container in a result and each part of it, whether it is no container)."""
+    parts, build = ([], None) if isinstance(result, Tensor) else _taken_apart(result)
+    yield result, build is None
+    for part in parts:
+        yield from walk(part)
 
 
 def _taken_apart(result) -> tuple[list, Callable | None]:

@@ -38,18 +38,24 @@ Line = Instruction | Effect
 
 def compare_records(before, now) -> None:
     """CaptureError naming the first line at which two recordings of one step differ."""
-    leaves = {id(array) for _, array in before.leaves.values()}
+    if text := difference(before, now):
+        raise _stale(text)
+
+
+def difference(before, now) -> str:
+    """The first line at which two recordings of one step differ, in words; "" where they say the same."""
+    leaves = {id(array): id(array) for _, array in before.leaves.values()}
+    labels = leaves | before.places, leaves | now.places
     before, now = before.program, now.program
     numbers: tuple[dict, dict] = {}, {}
     for place, (old, new) in enumerate(zip(before, now, strict=False), 1):
-        if _words(old, numbers[0], leaves) != _words(new, numbers[1], leaves):
-            raise _stale(f"op {place} is {_name(new)} now and was {_name(old)} when it was recorded, or has other"
-                         " settings, shapes or inputs")  # fmt: skip
+        if _words(old, numbers[0], labels[0]) != _words(new, numbers[1], labels[1]):
+            return (f"op {place} is {_name(new)} now and was {_name(old)} when it was recorded, or has other settings,"
+                    " shapes or inputs")  # fmt: skip
     if len(before) != len(now):
         first = (before if len(before) > len(now) else now)[min(len(before), len(now))]
-        raise _stale(
-            f"it has {len(now)} ops now and had {len(before)}; the first that is not in both is {_name(first)}"
-        )
+        return f"it has {len(now)} ops now and had {len(before)}; the first that is not in both is {_name(first)}"
+    return ""
 
 
 def compare_results(exits: Sequence[tuple[Value, np.ndarray]], arrays: Sequence[np.ndarray], record: Sequence[Line]):
@@ -72,11 +78,11 @@ def compare_results(exits: Sequence[tuple[Value, np.ndarray]], arrays: Sequence[
             raise _stale(f"the result of {_name(producer.get(value))} of shape {a.shape} differs from the eager one")
 
 
-def _words(line: Line, numbers: dict, leaves: set[int]) -> tuple:
+def _words(line: Line, numbers: dict, labels: dict[int, object]) -> tuple:
     """What a line says: op, settings, and its values by the order in which the record first mentions them."""
     values = (*line.reads, *line.outputs)
     places = tuple(numbers.setdefault(value, len(numbers)) for value in values)
-    layouts = tuple((value.shape, value.dtype.str, _leaf(value, leaves)) for value in values)
+    layouts = tuple((value.shape, value.dtype.str, _leaf(value, labels)) for value in values)
     if isinstance(line, Effect):
         return _kernel(line.kernel), places, layouts
     return type(line.op), _settings(vars(line.op)), places, layouts
@@ -99,11 +105,11 @@ def _settings(value) -> object:
     return type(value).__name__ if " at 0x" in text else text
 
 
-def _leaf(value: Value, leaves: set[int]) -> object:
-    """A tensor of the caller's by its array, a constant, which is a new array at each recording, by its numbers."""
+def _leaf(value: Value, labels: dict[int, object]) -> object:
+    """A tensor of the caller's by its label, a constant, which is a new array at each recording, by its numbers."""
     if value.array is None:
         return None
-    return id(value.array) if id(value.array) in leaves else host(value.array).tobytes()
+    return labels[id(value.array)] if id(value.array) in labels else host(value.array).tobytes()
 
 
 def _name(line: Line | None) -> str:

@@ -149,11 +149,12 @@ class Elementwise(Op):
         cls.ufunc = getattr(np, cls.__dict__.get("ufunc", cls.name), None)
 
     def forward(self, a, b=None):
+        ufunc = self.ufunc
         if b is None:
-            return self.ufunc(a)
-        if self.ufunc.nin == 1:  # NumPy would write the result into b
+            return ufunc(a)
+        if ufunc.nin == 1:  # NumPy would write the result into b
             raise TypeError("takes 1 argument, got 2")
-        return self.ufunc(a, b) if a.dtype is b.dtype else self.ufunc(*alike(a, b))
+        return ufunc(a, b) if a.dtype is b.dtype else ufunc(*alike(a, b))
 
     def prepare(self, work, inputs, outputs):
         dtypes, (y,) = {x.dtype for x in inputs}, outputs
@@ -172,7 +173,7 @@ class Add(Elementwise):
 
     def vjp(self, node, need, g):
         a, b = node.inputs
-        return sum_to(g, a.shape) if need[0] else None, sum_to(g, b.shape) if need[1] else None
+        return sum_to(g, a._data.shape) if need[0] else None, sum_to(g, b._data.shape) if need[1] else None
 
 
 class Sub(Elementwise):
@@ -184,7 +185,7 @@ class Sub(Elementwise):
 
     def vjp(self, node, need, g):
         a, b = node.inputs
-        return sum_to(g, a.shape) if need[0] else None, neg(sum_to(g, b.shape)) if need[1] else None
+        return sum_to(g, a._data.shape) if need[0] else None, neg(sum_to(g, b._data.shape)) if need[1] else None
 
 
 class Mul(Elementwise):
@@ -196,7 +197,7 @@ class Mul(Elementwise):
 
     def vjp(self, node, need, g):
         a, b = node.inputs
-        return sum_to(g * b, a.shape) if need[0] else None, sum_to(g * a, b.shape) if need[1] else None
+        return sum_to(g * b, a._data.shape) if need[0] else None, sum_to(g * a, b._data.shape) if need[1] else None
 
 
 class Div(Elementwise):
@@ -350,11 +351,11 @@ def cast(input: Tensor, dtype: DTypeLike) -> Tensor:
 
 
 def _operator(op, fits=is_operand):
-    return lambda self, other: op(self, other) if type(other) is Tensor or fits(other) else NotImplemented
+    return lambda self, other: op.__call__(self, other) if type(other) is Tensor or fits(other) else NotImplemented
 
 
 def _reflected(op):
-    return lambda self, other: op(other, self) if is_operand(other) else NotImplemented
+    return lambda self, other: op.__call__(other, self) if is_operand(other) else NotImplemented
 
 
 for _name, _op in {"add": add, "sub": sub, "mul": mul, "truediv": div}.items():

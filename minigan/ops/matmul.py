@@ -14,7 +14,7 @@ from ..autograd import Op, Tensor, as_tensor
 from ..backend import namespace
 from .basic import broadcast_to
 from .naming import named
-from .shape import reshape, transpose
+from .shape import Permute, reshape, transpose
 
 
 class MatMul(Op):
@@ -53,15 +53,23 @@ class MatMul(Op):
     def vjp(self, node, need, g):
         a, b = node.inputs
         return (
-            self._product(g, transpose(b, -1, -2), like=a) if need[0] else None,
-            self._product(transpose(a, -1, -2), g, like=b) if need[1] else None,
+            self._product(g, _turned(b), like=a) if need[0] else None,
+            self._product(_turned(a), g, like=b) if need[1] else None,
         )
 
     def _product(self, a: Tensor, b: Tensor, like: Tensor) -> Tensor:
         """a b, in memory as `like` lies: (b^T a^T)^T where that is column by column, as a layer's weight is."""
         if like.ndim == 2 and (flags := like._data.flags).f_contiguous and not flags.c_contiguous:
-            return transpose(self(transpose(b, 0, 1), transpose(a, 0, 1)), 0, 1)
+            return _turned(self(_turned(b), _turned(a)))
         return self(a, b)
+
+
+_TURN = Permute((1, 0))
+
+
+def _turned(x: Tensor) -> Tensor:
+    """x with its last two axes swapped."""
+    return _TURN(x) if x._data.ndim == 2 else transpose(x, -1, -2)
 
 
 def _stacked_view(x: np.ndarray) -> np.ndarray | None:
@@ -119,7 +127,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"linear: bias {bias.shape} does not fit weight {weight.shape}; expected {weight.shape[:1]}")
-    y = matmul(input, transpose(weight, 0, 1))
+    y = matmul(input, _TURN(weight))
     return y if bias is None else y + bias
 
 

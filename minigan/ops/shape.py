@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
@@ -55,7 +56,8 @@ class Permute(Linear):
         return x.transpose(self.axes)
 
     def vjp(self, node, need, g):
-        return (Permute(tuple(int(i) for i in np.argsort(self.axes)))(g),)
+        back = self if self.axes == (1, 0) else Permute(tuple(int(i) for i in np.argsort(self.axes)))
+        return (back(g),)
 
 
 def axis_index(dim: int, ndim: int, op: str) -> int:
@@ -101,7 +103,7 @@ def reshape(input: Tensor, *shape: int | Sequence[int]) -> Tensor:
     """The elements of `input` in a new shape, one size of which may be -1."""
     shape = sizes_of(shape)
     size = input._data.size
-    product = int(np.prod([s for s in shape if s != -1], dtype=np.int64))
+    product = prod([s for s in shape if s != -1])
     if shape.count(-1) == 1 and product and size % product == 0:
         shape = tuple(size // product if s == -1 else s for s in shape)
     elif shape.count(-1) or product != size or any(s < 0 for s in shape):
@@ -119,7 +121,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     start, end = axis_index(start_dim, input.ndim, "flatten"), axis_index(end_dim, input.ndim, "flatten")
     if start > end:
         raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
-    size = int(np.prod(input.shape[start : end + 1], dtype=np.int64))
+    size = prod(input.shape[start : end + 1])
     return reshape(input, (*input.shape[:start], size, *input.shape[end + 1 :]))
 
 

@@ -119,6 +119,8 @@ class Tape:
     numbers a row shows. keep: whether `rows` holds them; without, a tape may run for days.
     """
 
+    is_dry = False
+
     def __init__(
         self, limit: int = 0, tell: Callable[[Row], object] | None = None, values: int = 0, keep: bool = True
     ) -> None:

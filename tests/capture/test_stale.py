@@ -794,3 +794,12 @@ def test_new_numbers_in_a_buffer_of_the_caller_s(kind, size):
     for value in (1, 2, 3):
         numbers[...] = value
         assert step().item() == 6 * value
+
+
+def test_a_tensor_that_is_read_by_detach_alone():
+    w, holder = tensor(), types.SimpleNamespace(w=tensor())
+    step = capture(lambda: w.detach() * holder.w.detach())
+    for t in (w, holder.w):
+        step()
+        t.data = t.data + 1
+        np.testing.assert_allclose(step().numpy(), w.numpy() * holder.w.numpy(), rtol=1e-12)
