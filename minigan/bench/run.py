@@ -21,9 +21,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import NamedTuple
 
+from . import processor
 from .ops import LIBRARIES, OPS
 from .workloads import SCALING
 
@@ -134,6 +134,7 @@ def run(
     for part, workloads in tasks.items():
         for what in workloads:
             report[part][what] = measure(what, in_ops if part == "ops" else names, settings, show, part == "ops")
+            report["machine"]["load"].append(processor.load())
             keep(report)
     if with_costs:
         report["costs"] = costs(names, settings, show)
@@ -260,12 +261,9 @@ def contestants(peers: str | None) -> list[str]:
 
 def machine(names: Sequence[str], threads: int) -> dict:
     """The facts that the times depend on."""
-    model = platform.processor() or platform.machine()
-    facts = Path("/proc/cpuinfo")
-    lines = facts.read_text().splitlines() if facts.exists() else []
-    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
     packages = {CONTESTANTS[n].package for n in names} | {"numpy", "numba"}
     distributions = importlib.metadata.packages_distributions()
     versions = {p: importlib.metadata.version(distributions.get(p, [p])[0]) for p in sorted(packages)}
     system = {"system": platform.platform(), "python": platform.python_version()}
-    return {"processor": model, "cores": os.cpu_count(), "threads": threads, **system, "versions": versions}
+    chip = {"processor": processor.name(), "instructions": processor.instructions(), "cores": os.cpu_count()}
+    return {**chip, "threads": threads, "load": [processor.load()], **system, "versions": versions}
