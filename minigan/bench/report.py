@@ -23,7 +23,12 @@ def text(report: dict) -> str:
     """All that `run.run` measured."""
     parts = [head(report["machine"])]
     parts += [table(report[part], part == "ops") for part in ("steps", "ops", "scaling") if report[part]]
-    return "\n\n".join([*parts, *([cost_table(report["costs"])] if report["costs"] else [])])
+    parts += [cost_table(report["costs"])] if report["costs"] else []
+    if report["growth"]:
+        from . import growth
+
+        parts.append(growth.text(report["growth"]))
+    return "\n\n".join(parts)
 
 
 def head(machine: dict) -> str:
@@ -36,12 +41,17 @@ def head(machine: dict) -> str:
 
 
 def save(folder: Path, report: dict) -> None:
-    """Write bench.json, and bench.png with the ratios of whole steps (or else of single ops)."""
+    """Write bench.json, bench.png with the ratios of whole steps (or else of single ops), and bench-growth.png with the
+    cost as work grows, where it was measured."""
     atomic_write(folder / "bench.json", json.dumps(report, indent=1))
     rows = report["steps"] or report["ops"] or report["scaling"]
     machine = report["machine"]
     title = f"{machine['processor']}, {machine['instructions']}, {machine['threads']} threads"
     chart(folder / "bench.png", rows, title)
+    if report["growth"]:
+        from . import growth
+
+        growth.chart(folder / "bench-growth.png", report["growth"], f"A {growth.STEP} step as work grows; {title}")
 
 
 def table(rows: dict[str, dict], ops: bool = False) -> str:
@@ -95,7 +105,7 @@ def fastest_peer(figures: dict) -> tuple[float, str] | None:
 
 
 def ratios(figures: dict) -> str:
-    """ "2.16 / 1.75 tensorflow": eager PyTorch's ratio, and that of the peer that comes closest or is furthest ahead."""
+    """Eager PyTorch's ratio, and that of the peer that comes closest or is furthest ahead: 2.16 / 1.75 tensorflow."""
     eager, best = ratio_of(figures, "torch") if "torch" in figures else None, fastest_peer(figures)
     return f"{f'{eager:.2f}' if eager else '-'} / {f'{best[0]:.2f} {best[1]}' if best else '-'}"
 
@@ -147,7 +157,8 @@ def chart(path: Path, rows: dict[str, dict], title: str) -> None:
     axis.set_ylabel("training step")
     axis.set_title(title, loc="left", fontsize=10)
     axis.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=max(len(names), 1), fontsize=8, frameon=False)
+    if names:
+        figure.legend(loc="outside lower center", ncols=max(len(names), 1), fontsize=8, frameon=False)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=110)
     atomic_write(path, file.getvalue())

@@ -1,6 +1,6 @@
 """The roof of this machine, by loops of its own: no kernel of minigan and no library computes faster.
 
-    arithmetic    s_k = s_k a + b for independent vectors s_k that never leave their registers: the multiply-add units
+    arithmetic    s_k = s_k + a b for independent vectors s_k that never leave their registers: the multiply-add units
                   work in every cycle, and nothing else does
     memory        copy b = a, triad c = a + s b (McCalpin 1995, "STREAM") and a sum, each thread on arrays of its own
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import log2
 
 import numba
@@ -30,19 +30,17 @@ from numba.extending import intrinsic
 from ..kernels.work import aligned
 from .processor import instructions, lanes
 
-ROUNDS, SECONDS = 20, 0.006
+ROUNDS, SECONDS = 15, 0.006
 """Rounds, and the length of one."""
 
 SIZES = tuple(1 << bits for bits in (16, 19, 22, 25, 28))
 """Bytes that a pass over memory reads and writes, on each thread: from the first cache to memory."""
 
-FACTOR, OFFSET = 0.5, 0.5
-"""a and b of the chains: they tend to 1, so no number is ever too small to be normal."""
-
 
 @intrinsic(prefer_literal=True)
 def chains(typingctx, lanes, count, turns, out):
-    """`turns` times: count multiply-adds of vectors that do not wait for each other. Their sum goes to address out."""
+    """`turns` times: count multiply-adds of vectors that do not wait for each other. At address `out` lie a and b;
+    there the sum of the vectors goes."""
     width, number = lanes.literal_value, count.literal_value
 
     def codegen(context, builder, signature, arguments):
@@ -50,13 +48,15 @@ def chains(typingctx, lanes, count, turns, out):
         integer, vector = ir.IntType(64), ir.VectorType(ir.FloatType(), width)
         kind = ir.FunctionType(vector, [vector] * 3)
         fma = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{width}f32")
-        factor, offset = (ir.Constant(vector, [x] * width) for x in (FACTOR, OFFSET))
+        place = builder.inttoptr(out, ir.PointerType())
+        second = builder.gep(place, [ir.Constant(integer, 1)], source_etype=vector)
+        a, b = (builder.load(at, typ=vector, align=4) for at in (place, second))
         before, loop, after = builder.block, builder.append_basic_block("loop"), builder.append_basic_block("after")
         builder.branch(loop)
         builder.position_at_end(loop)
         turn = builder.phi(integer)
         sums = [builder.phi(vector) for _ in range(number)]
-        following = [builder.call(fma, [s, factor, offset]) for s in sums]
+        following = [builder.call(fma, [a, b, s]) for s in sums]
         next_turn = builder.add(turn, ir.Constant(integer, 1))
         builder.cbranch(builder.icmp_signed("<", next_turn, turns), loop, after)
         turn.add_incoming(ir.Constant(integer, 0), before)
@@ -68,7 +68,7 @@ def chains(typingctx, lanes, count, turns, out):
         total = following[0]
         for value in following[1:]:
             total = builder.fadd(total, value)
-        builder.store(total, builder.inttoptr(out, ir.PointerType()), align=4)
+        builder.store(total, place, align=4)
         return context.get_dummy_value()
 
     return types.void(lanes, count, types.int64, types.int64), codegen
@@ -76,7 +76,7 @@ def chains(typingctx, lanes, count, turns, out):
 
 def count_of(lanes: int) -> int:
     """How many chains keep every unit busy (two or four units, four cycles each) and fit the registers."""
-    return 12 if lanes == 8 else 16  # AVX2 has sixteen registers, two of which hold a and b; AVX-512 and NEON have 32
+    return 12 if lanes == 8 else 16  # AVX2 has 16 registers, and two hold a and b; others have 32
 
 
 def _multiplying(lanes: int) -> Callable:
@@ -133,7 +133,9 @@ def multiply_adds(threads: int) -> float:
     """Operations a second of all threads together, a multiply-add counted as two; float32."""
     width = lanes()
     run = _multiplying(width)
-    sums = [aligned(width) for _ in range(threads)]
+    sums = [aligned(2 * width) for _ in range(threads)]
+    for array in sums:
+        array.fill(1e-3)
     return 2 * width * count_of(width) * _fastest([lambda turns, out=out: run(turns, out) for out in sums])
 
 
@@ -159,10 +161,10 @@ def _fastest(runs: list[Callable[[int], object]]) -> float:
             return time.perf_counter() - start
 
         seconds(1)  # compiled, and every page there
-        turns = 1
-        while (passed := seconds(turns)) < SECONDS:
-            turns = int(turns * min(64.0, max(2.0, 1.2 * SECONDS / passed)))
-        return turns / min(passed, *(seconds(turns) for _ in range(ROUNDS - 1)))
+        turns, best = 1, 0.0
+        while (best := min(seconds(turns) for _ in range(ROUNDS))) < SECONDS / 2:
+            turns = max(2 * turns, int(turns * min(SECONDS / best, 1000)))
+        return turns / best
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,10 @@ class Roof:
     def seconds(self, flops: float, nbytes: float) -> float:
         """The least time that these operations on these bytes take."""
         return max(flops / self.peak, nbytes / self.moved(nbytes))
+
+    def as_dict(self) -> dict:
+        """The figures, ready for JSON."""
+        return {**asdict(self), "units": self.units, "bandwidth": self.bandwidth}
 
 
 def measure(threads: int) -> Roof:

@@ -23,6 +23,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
+from .. import __version__
 from . import processor
 from .ops import LIBRARIES, OPS
 from .workloads import SCALING
@@ -66,18 +67,17 @@ class WorkerError(RuntimeError):
     """A contestant cannot do this workload; the message is its own."""
 
 
-class Worker:
-    """A running worker process. Raises WorkerError if the contestant fails, at the start or later."""
+class Process:
+    """A process that answers lines with lines of JSON. Raises WorkerError if it fails, at the start or later.
 
-    def __init__(self, name: str, what: str, settings: Settings, ops: bool = False, **environment: str) -> None:
-        contestant = CONTESTANTS[name]
-        order = {"module": contestant.module, "variant": contestant.variant, "workload": what, "ops": ops}
-        order |= {"threads": settings.threads, "seconds": settings.seconds}
-        count = str(settings.threads)
-        pools = {f"{library}_NUM_THREADS": count for library in ("OMP", "MKL", "OPENBLAS", "NUMBA")}
+    hello: its first answer, when it is ready.
+    """
+
+    def __init__(self, module: str, order: dict, threads: int, **environment: str) -> None:
+        pools = {f"{library}_NUM_THREADS": str(threads) for library in ("OMP", "MKL", "OPENBLAS", "NUMBA")}
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by close()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "minigan.bench.worker", json.dumps(order)],
+            [sys.executable, "-m", module, json.dumps(order)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
@@ -86,10 +86,10 @@ class Worker:
         )
         self.hello = self._answer()
 
-    def burst(self) -> dict:
-        """One burst: see worker.burst."""
+    def ask(self, line: str) -> dict:
+        """Its answer to a line."""
         with suppress(BrokenPipeError):  # it has ended; the answer says why
-            self.process.stdin.write("\n")
+            self.process.stdin.write(f"{line}\n")
             self.process.stdin.flush()
         return self._answer()
 
@@ -115,6 +115,20 @@ class Worker:
         return answer
 
 
+class Worker(Process):
+    """A contestant with one workload, or one op."""
+
+    def __init__(self, name: str, what: str, settings: Settings, ops: bool = False, **environment: str) -> None:
+        contestant = CONTESTANTS[name]
+        order = {"module": contestant.module, "variant": contestant.variant, "workload": what, "ops": ops}
+        order |= {"threads": settings.threads, "seconds": settings.seconds}
+        super().__init__("minigan.bench.worker", order, settings.threads, **environment)
+
+    def burst(self) -> dict:
+        """One burst: see worker.burst."""
+        return self.ask("")
+
+
 def run(
     names: Sequence[str],
     steps: Sequence[str],
@@ -124,20 +138,24 @@ def run(
     ops: bool = False,
     with_costs: bool = False,
 ) -> dict:
-    """The whole report: {"machine", "settings", "steps", "ops", "scaling", "costs"}, the last four {workload or op or
-    contestant: figures}, empty where not asked for. show(line) is told what is being done, keep(report) is handed what
-    is there so far after every workload."""
+    """The whole report: {"machine", "settings", "steps", "ops", "scaling", "costs", "growth"}, the last five {workload
+    or op or contestant or axis: figures}, empty where not asked for. show(line) is told what is being done,
+    keep(report) is handed what is there so far after every workload."""
     report = {"machine": machine(names, settings.threads), "settings": asdict(settings)}
     in_ops = [name for name in names if CONTESTANTS[name].module in LIBRARIES]
     tasks = {"steps": steps, "ops": OPS if ops else (), "scaling": SCALING if with_costs else ()}
-    report |= {part: {} for part in (*tasks, "costs")}
+    report |= {part: {} for part in (*tasks, "costs", "growth")}
     for part, workloads in tasks.items():
         for what in workloads:
             report[part][what] = measure(what, in_ops if part == "ops" else names, settings, show, part == "ops")
             report["machine"]["load"].append(processor.load())
             keep(report)
     if with_costs:
+        from .growth import growth  # it loads the kernels
+
         report["costs"] = costs(names, settings, show)
+        keep(report)
+        report["growth"] = growth(settings, show)
         keep(report)
     return report
 
@@ -263,7 +281,8 @@ def machine(names: Sequence[str], threads: int) -> dict:
     """The facts that the times depend on."""
     packages = {CONTESTANTS[n].package for n in names} | {"numpy", "numba"}
     distributions = importlib.metadata.packages_distributions()
-    versions = {p: importlib.metadata.version(distributions.get(p, [p])[0]) for p in sorted(packages)}
+    versions = {p: importlib.metadata.version(distributions.get(p, [p])[0]) for p in sorted(packages - {"minigan"})}
+    versions = {"minigan": __version__, **versions}
     system = {"system": platform.platform(), "python": platform.python_version()}
     chip = {"processor": processor.name(), "instructions": processor.instructions(), "cores": os.cpu_count()}
     return {**chip, "threads": threads, "load": [processor.load()], **system, "versions": versions}

@@ -1,0 +1,110 @@
+"""Cost as work grows: time, memory and share of the roof of one training step, by batch, image size and threads.
+
+time      milliseconds a step, in a process of its own, as all steps of `minigan bench` are timed
+memory    what that process holds at most, less what its imports hold
+share     seconds that the roof allows for what the step computes and moves, over the seconds that it takes
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from .._files import atomic_write
+from . import predict, roof
+from .run import Settings, measure
+from .workloads import workload
+
+STEP = "wgan-gp"
+BATCHES = tuple(1 << bits for bits in range(9))
+SIZES = (16, 32, 64, 128)
+
+
+def points(threads: int) -> Iterator[tuple[str, int, str, int]]:
+    """(axis, its value, workload, threads)."""
+    for batch in BATCHES:
+        yield "batch", batch, f"{STEP}:{batch}", threads
+    for size in SIZES:
+        yield "pixels", size, f"{STEP}:{size}x{size}", threads
+    for count in range(1, max(os.cpu_count() or 1, threads) + 1):
+        yield "threads", count, STEP, count
+
+
+def growth(settings: Settings, show: Callable[[str], None]) -> dict[str, dict[int, dict]]:
+    """{axis: {value: {"ms", "low", "high", "mib", "share"}}}; axes: batch, pixels (of a side), threads."""
+    rows: dict[str, dict[int, dict]] = {}
+    roofs = {n: roof.measure(n) for n in {n for *_, n in points(settings.threads)}}
+    model = predict.Model(roofs, 0.0, {})
+    for axis, value, name, threads in points(settings.threads):
+        figures = measure(name, ["minigan"], replace(settings, threads=threads), show)["minigan"]
+        if "ms" in figures:
+            _, plan = predict.prepared(workload(name))
+            works = [work for _, _, work in predict.works_of(plan.calls)]
+            rows.setdefault(axis, {})[value] = {
+                **{key: figures[key] for key in ("ms", "low", "high", "loaded")},
+                "mib": figures["peak_mib"] - figures["imports_mib"],
+                "share": 1e3 * model.least(works, threads) / figures["ms"],
+            }
+    return rows
+
+
+def text(rows: dict[str, dict[int, dict]]) -> str:
+    """The table, for a person."""
+    lines = [f"{STEP}, minigan captured", f"{'':<8}{'':>8}{'ms':>10}{'us an image':>13}{'MiB':>8}{'of the roof':>13}"]
+    whole = workload(STEP).batch
+    for axis, row in rows.items():
+        for value, entry in row.items():
+            each = 1e3 * entry["ms"] / (value if axis == "batch" else whole)
+            cells = f"{entry['ms']:>10.4g}{each:>13.4g}{entry['mib']:>8.0f}{100 * entry['share']:>11.0f} %"
+            lines.append(f"{axis:<8}{value:>8}{cells}")
+    return "\n".join(lines)
+
+
+LABELS = {"batch": "images a batch", "pixels": "pixels of a side", "threads": "threads"}
+
+
+def chart(path: Path, rows: dict[str, dict[int, dict]], title: str) -> None:
+    """A column an axis; time, memory and share of the roof below each other. Dashed: cost in proportion to the work, of
+    the largest batch or of all pixels, and time in inverse proportion to threads."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    figure = Figure(figsize=(3.2 * len(rows), 7), layout="constrained")
+    grid = figure.subplots(3, len(rows), sharex="col", sharey="row", squeeze=False)
+    for column, (axis, row) in enumerate(rows.items()):
+        values = list(row)
+        for place, (key, label, scale) in enumerate(
+            (("ms", "ms a step", 1), ("mib", "MiB", 1), ("share", "share of the roof, %", 100))
+        ):
+            axes = grid[place][column]
+            heights = [scale * entry[key] for entry in row.values()]
+            if key == "ms":
+                axes.plot(values, _in_proportion(axis, values, heights), "--", color="#999999", linewidth=1)
+            axes.plot(values, heights, "o-", color="#3b6fb6", markersize=4)
+            axes.set_xscale("log", base=2)
+            axes.set_xticks(values)
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.grid(alpha=0.3)
+            if key == "share":
+                axes.set_ylim(0, 105)
+                axes.set_xlabel(LABELS[axis])
+            else:
+                axes.set_yscale("log")
+                axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            if column == 0:
+                axes.set_ylabel(label)
+    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=110)
+    atomic_write(path, file.getvalue())
+
+
+def _in_proportion(axis: str, values: list[int], heights: list[float]) -> list[float]:
+    power = {"batch": 1, "pixels": 2, "threads": -1}[axis]
+    fixed = 0 if axis == "threads" else -1
+    return [heights[fixed] * (value / values[fixed]) ** power for value in values]
