@@ -48,7 +48,8 @@ type checkers, `python -m`."""
 # Loaded when first needed, so that `import minigan` stays quick and runs without them.
 LAZY = {"numba", "scipy", "matplotlib", "PIL", "click", "tqdm", "safetensors", "torch", "hypothesis"}
 LAZY |= {"onnx", "onnxruntime", "tensorboardX", "mpi4py", "markdown"}
-HEAVY_ALLOWED = {"cli": {"click"}, "testing.strategies": {"hypothesis"}, "bench.in_torch": {"torch"}, "bench.recipe_torch": {"torch"}}
+HEAVY_ALLOWED = {"cli": {"click"}, "testing.strategies": {"hypothesis"}, "bench.in_torch": {"torch"}}
+HEAVY_ALLOWED |= {"bench.recipe_torch": {"torch"}, "bench.roof": {"numba"}}
 
 
 def modules() -> dict[str, Path]:

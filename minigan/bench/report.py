@@ -20,11 +20,11 @@ COLOURS = {
 
 
 def text(report: dict) -> str:
-    """All that `run.run` measured."""
+    """All that `run.run` measured, and the cost as work grows where it is there."""
     parts = [head(report["machine"])]
     parts += [table(report[part], part == "ops") for part in ("steps", "ops", "scaling") if report[part]]
     parts += [cost_table(report["costs"])] if report["costs"] else []
-    if report["growth"]:
+    if report.get("growth"):
         from . import growth
 
         parts.append(growth.text(report["growth"]))
@@ -48,7 +48,7 @@ def save(folder: Path, report: dict) -> None:
     machine = report["machine"]
     title = f"{machine['processor']}, {machine['instructions']}, {machine['threads']} threads"
     chart(folder / "bench.png", rows, title)
-    if report["growth"]:
+    if report.get("growth"):
         from . import growth
 
         growth.chart(folder / "bench-growth.png", report["growth"], f"A {growth.STEP} step as work grows; {title}")

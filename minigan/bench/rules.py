@@ -16,8 +16,6 @@ from functools import partial
 from statistics import median
 
 import numpy as np
-from llvmlite import ir
-from numba.core.caching import NullCache
 
 import minigan as mg
 from minigan import kernels, nn
@@ -219,6 +217,9 @@ def layer(threads: int = 2) -> dict[str, float]:
 def masked_stores() -> Iterator[None]:
     """Products prepared within store every vector under a mask, as a tile at the end of a row must. Their loop is
     compiled anew, and kept nowhere."""
+    from llvmlite import ir
+    from numba.core.caching import NullCache
+
     whole, driver = micro._Tile.whole, gemm._driver
     micro._Tile.whole = lambda tile: ir.Constant(ir.IntType(1), 0)
     kernel = driver.__wrapped__(fast.lanes(), True)

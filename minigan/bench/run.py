@@ -138,24 +138,20 @@ def run(
     ops: bool = False,
     with_costs: bool = False,
 ) -> dict:
-    """The whole report: {"machine", "settings", "steps", "ops", "scaling", "costs", "growth"}, the last five {workload
-    or op or contestant or axis: figures}, empty where not asked for. show(line) is told what is being done,
-    keep(report) is handed what is there so far after every workload."""
+    """The whole report: {"machine", "settings", "steps", "ops", "scaling", "costs"}, the last four {workload or op or
+    contestant: figures}, empty where not asked for. show(line) is told what is being done, keep(report) is handed what
+    is there so far after every workload."""
     report = {"machine": machine(names, settings.threads), "settings": asdict(settings)}
     in_ops = [name for name in names if CONTESTANTS[name].module in LIBRARIES]
     tasks = {"steps": steps, "ops": OPS if ops else (), "scaling": SCALING if with_costs else ()}
-    report |= {part: {} for part in (*tasks, "costs", "growth")}
+    report |= {part: {} for part in (*tasks, "costs")}
     for part, workloads in tasks.items():
         for what in workloads:
             report[part][what] = measure(what, in_ops if part == "ops" else names, settings, show, part == "ops")
             report["machine"]["load"].append(processor.load())
             keep(report)
     if with_costs:
-        from .growth import growth  # it loads the kernels
-
         report["costs"] = costs(names, settings, show)
-        keep(report)
-        report["growth"] = growth(settings, show)
         keep(report)
     return report
 

@@ -201,6 +201,11 @@ def bench(
     settings = run.Settings(threads=threads, accept_load=accept_load, **length)
     out.mkdir(parents=True, exist_ok=True)
     figures = run.run(names, steps, settings, _status, partial(report.save, out), ops, costs)
+    if costs:
+        from ..bench.growth import growth
+
+        figures["growth"] = growth(settings, _status)
+        report.save(out, figures)
     _status("")
     click.echo(report.text(figures))
     written = ["bench.json", "bench.png", *(["bench-growth.png"] if costs else [])]
