@@ -282,9 +282,9 @@ def replays(threads: int = 2) -> dict[str, float]:
 
         run = mg.capture(images)
         run()
-        held = [p.data for p in generator.parameters()]
+        arrays = [p.data for p in generator.parameters()]
         times |= interleaved({f"batch {batch}, packed at each replay": run}, 9)
-        held.clear()
+        arrays.clear()
         times |= interleaved({f"batch {batch}, kept packed": run}, 9)
     return {name: 1e3 * seconds for name, seconds in times.items()}
 
