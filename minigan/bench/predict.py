@@ -27,7 +27,7 @@ from ..capture.plan import Plan
 from ..kernels.fast.gemm import HEIGHT
 from ..kernels.load import set_num_threads
 from ..profiler.cost import named
-from . import in_minigan, roof
+from . import in_minigan, processor, roof
 from .roof import Roof
 from .workloads import Workload, workload
 
@@ -210,14 +210,15 @@ def calibrated(roofs: dict[int, Roof], show: Callable[[str], object], rounds: in
 
 
 def call_times(calls: Sequence[tuple[Callable, tuple, Work]], rounds: int) -> list[float]:
-    """Seconds of each call, the lower quartile of the rounds; a round is all of them in their order."""
+    """Seconds of each call on one thread, the lower quartile of the rounds; a round is all of them in their order.
+    Seconds in which the thread waits for a core do not count."""
     table = []
     for _ in range(rounds):
         row = []
         for function, arguments, _ in calls:
-            since = time.perf_counter()
+            since = time.thread_time()
             function(*arguments)
-            row.append(time.perf_counter() - since)
+            row.append(time.thread_time() - since)
         table.append(row)
     return [quartile(column) for column in zip(*table, strict=True)]
 
@@ -244,13 +245,13 @@ def starting(rounds: int = 300) -> float:
     return max(0.0, times[2] - times[1] / 2)
 
 
-def step_seconds(step: Callable[[], object], rounds: int) -> float:
+def step_seconds(step: Callable[[], object], rounds: int, threads: int) -> float:
     """Of a whole step, the lower quartile."""
-    times = []
+    now, times = processor.clock(threads), []
     for _ in range(rounds):
-        since = time.perf_counter()
+        since = now()
         step()
-        times.append(time.perf_counter() - since)
+        times.append(now() - since)
     return quartile(times)
 
 
@@ -274,7 +275,7 @@ def predict(names: Sequence[str], threads: int, rounds: int, show: Callable[[str
             rows[n] = {
                 "least_ms": 1e3 * model.least(works, n),
                 "predicted_ms": 1e3 * model.step(works, n),
-                "measured_ms": 1e3 * step_seconds(step, rounds),
+                "measured_ms": 1e3 * step_seconds(step, rounds, n),
             }
         steps[name] = {
             "calls": len(works),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 INSTRUCTIONS = {16: "AVX-512", 8: "AVX2", 4: "SSE"}
@@ -36,3 +38,8 @@ def instructions() -> str:
 def load() -> float | None:
     """Processes that wanted a core in the last minute, on average; None where the system does not say."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
+def clock(threads: int) -> Callable[[], float]:
+    """Seconds, for differences: of one thread, those in which this process has a core, so that others do not count."""
+    return time.process_time if threads == 1 else time.perf_counter

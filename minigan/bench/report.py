@@ -22,6 +22,8 @@ COLOURS = {
 def text(report: dict) -> str:
     """All that `run.run` measured, and the cost as work grows where it is there."""
     parts = [head(report["machine"])]
+    if report["settings"].get("processor_time"):
+        parts.append("Processor time: what a step uses of the cores, all threads together.")
     parts += [table(report[part], part == "ops") for part in ("steps", "ops", "scaling") if report[part]]
     parts += [cost_table(report["costs"])] if report["costs"] else []
     if report.get("growth"):

@@ -6,10 +6,10 @@
 
     roof of F operations on B bytes:    time >= max(F / peak, B / bandwidth)      (Williams, Waterman & Patterson 2009)
 
-A roof is a maximum, so the figure is the best of several rounds: whatever else runs can only slow them. Two things hold
-it to reason. The clock is measured by a chain of integer operations, each of which takes one cycle; peak divided by
-clock and width is how many vectors the units multiply a cycle, and must be near a whole number. And BLAS's largest
-product must stay below.
+A roof is a maximum, so the figure is the best of several rounds: whatever else runs can only slow them; and seconds in
+which a thread waits for a core do not count. Two things hold it to reason. The clock is measured by a chain of integer
+operations, each of which takes one cycle; peak divided by clock and width is how many vectors the units multiply a
+cycle, and must be near a whole number. And BLAS's largest product must stay below.
 """
 
 from __future__ import annotations
@@ -151,20 +151,24 @@ def stream(name: str, nbytes: int, threads: int) -> float:
 
 
 def _fastest(runs: list[Callable[[int], object]]) -> float:
-    """Turns a second of each run, one on each thread, all at once: the best of the rounds."""
+    """Turns a second of all runs together, one on each thread, all at once: the best of the rounds. Seconds are those
+    in which a thread had a core, of the thread that needed most."""
+
+    def timed(run: Callable[[int], object], turns: int) -> float:
+        start = time.thread_time()
+        run(turns)
+        return time.thread_time() - start
+
     with ThreadPoolExecutor(len(runs)) as pool:
 
         def seconds(turns: int) -> float:
-            start = time.perf_counter()
-            for task in [pool.submit(run, turns) for run in runs]:
-                task.result()
-            return time.perf_counter() - start
+            return max(task.result() for task in [pool.submit(timed, run, turns) for run in runs])
 
         seconds(1)  # compiled, and every page there
-        turns, best = 1, 0.0
+        turns = 1
         while (best := min(seconds(turns) for _ in range(ROUNDS))) < SECONDS / 2:
-            turns = max(2 * turns, int(turns * min(SECONDS / best, 1000)))
-        return turns / best
+            turns = max(2 * turns, int(turns * min(SECONDS / max(best, 1e-9), 1000)))
+        return len(runs) * turns / best
 
 
 @dataclass(frozen=True)

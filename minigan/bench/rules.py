@@ -22,7 +22,7 @@ from minigan import kernels, nn
 from minigan.kernels import fast
 from minigan.kernels.fast import gemm, micro, winograd
 from minigan.kernels.geometry import ConvGeometry
-from minigan.kernels.load import set_num_threads
+from minigan.kernels.load import get_num_threads, set_num_threads
 from minigan.kernels.work import Now
 
 from . import in_minigan, processor, roof
@@ -79,16 +79,18 @@ def vector(width: str) -> Iterator[None]:
 
 
 def interleaved(contestants: dict[str, Callable[[], None]], rounds: int = ROUNDS) -> dict[str, float]:
-    """Median seconds of each, taking turns, so that a change of the machine's mood meets them all."""
+    """Median seconds of each, taking turns, so that a change of the machine's mood meets them all. Of one thread,
+    seconds in which it waits for a core do not count."""
+    now = processor.clock(get_num_threads())
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for run in contestants.values():
         run()
     for _ in range(rounds):
         for name, run in contestants.items():
             run()
-            start = time.perf_counter()
+            start = now()
             run()
-            times[name].append(time.perf_counter() - start)
+            times[name].append(now() - start)
     return {name: median(series) for name, series in times.items()}
 
 

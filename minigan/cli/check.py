@@ -141,6 +141,9 @@ def cudasim(file, kernel, grid, block, args, shared, defines, check, order, seed
 @click.option("--seeds", default=1, show_default=True, type=SOME, help="Of quality: how many, from 11 on.")
 @click.option("--quick", is_flag=True, help="One short burst each: does everything work?")
 @click.option("--accept-load", is_flag=True, help="Keep bursts that other processes disturbed.")
+@click.option(
+    "--processor-time", is_flag=True, help="Count what a step uses of the cores: with --threads 1, on a busy machine."
+)
 @click.option("--list", "only_list", is_flag=True, help="List workloads and peers, and stop.")
 @click.option(
     "--device",
@@ -150,7 +153,21 @@ def cudasim(file, kernel, grid, block, args, shared, defines, check, order, seed
 )
 @click.option("--out", default="bench", show_default=True, type=FOLDER, help="Folder of the results.")
 def bench(
-    workloads, peers, rounds, threads, ops, costs, systems, foretell, seeds, quick, accept_load, only_list, device, out
+    workloads,
+    peers,
+    rounds,
+    threads,
+    ops,
+    costs,
+    systems,
+    foretell,
+    seeds,
+    quick,
+    accept_load,
+    processor_time,
+    only_list,
+    device,
+    out,
 ) -> dict:
     """Time training steps against the frameworks that are installed. A WORKLOAD is one of --list.
 
@@ -198,7 +215,7 @@ def bench(
     names = run.contestants(peers)
     steps = [workload(name).name for name in workloads or (() if ops or costs else WORKLOADS)]
     length = {"rounds": 1, "seconds": 0.1} if quick else {"rounds": rounds}
-    settings = run.Settings(threads=threads, accept_load=accept_load, **length)
+    settings = run.Settings(threads=threads, accept_load=accept_load, processor_time=processor_time, **length)
     out.mkdir(parents=True, exist_ok=True)
     figures = run.run(names, steps, settings, _status, partial(report.save, out), ops, costs)
     if costs:

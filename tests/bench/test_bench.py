@@ -12,7 +12,7 @@ import pytest
 import pytorch
 from click.testing import CliRunner
 
-from minigan.bench import ops, processor, report, run
+from minigan.bench import ops, processor, report, run, worker
 from minigan.bench.workloads import SCALING, WORKLOADS, start, workload
 from minigan.cli import main
 
@@ -109,6 +109,22 @@ def test_disturbed_bursts_do_not_count():
     assert summary["ms"] == 20 and summary["loaded"]
     summary = run.summary([_burst(10, 0.9), _burst(20, 0.9)], run.Settings(rounds=2, accept_load=True))
     assert summary["ms"] == 15 and summary["loaded"]
+
+
+def test_processor_time_leaves_out_waiting(monkeypatch):
+    """Of steps that use 2 ms of a core and wait for 8: 2 ms, and nobody disturbs that."""
+    wall, used = [0.0], [0.0]
+
+    def step():
+        wall[0] += 10e-3
+        used[0] += 2e-3
+        return []
+
+    monkeypatch.setattr(worker.time, "perf_counter", lambda: wall[0])
+    monkeypatch.setattr(worker.time, "process_time", lambda: used[0])
+    assert worker.burst(step, 5)["ms"] == pytest.approx(10)
+    burst = worker.burst(step, 5, processor_time=True)
+    assert burst["ms"] == pytest.approx(2) and burst["foreign"] is None
 
 
 def test_a_disturbed_burst_is_taken_again(monkeypatch):

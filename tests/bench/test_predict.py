@@ -159,7 +159,7 @@ def test_foretold_beside_measured(monkeypatch, tmp_path):
     monkeypatch.setattr(predict, "prepared", lambda work: (lambda: None, SimpleNamespace(calls=[])))
     monkeypatch.setattr(predict, "works_of", lambda calls: iter(works))
     times = iter((2e-3, 1e-3))
-    monkeypatch.setattr(predict, "step_seconds", lambda step, rounds: next(times))
+    monkeypatch.setattr(predict, "step_seconds", lambda step, rounds, threads: next(times))
     result = CliRunner().invoke(main, ["bench", "toy-4x128", "--predict", "--out", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
     assert result.output.count("+0 %") == 2
