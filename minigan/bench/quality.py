@@ -4,7 +4,8 @@ Each contestant has a process of its own; they take turns of LOOK generator step
 both. After each turn the same latents go through the averaged generator, and the judge says what share of the images
 it is confident of. The clock of a contestant runs from the start of its process: imports, data, the first step with
 all that it records, training. It stands still while the other one trains, while images are drawn, and while the judge
-looks. What is reported of the end is measured on other latents, beside real images of the test half.
+looks. On one thread it counts the seconds in which the process has a core: for a machine that others use as well. What
+is reported of the end is measured on other latents, beside real images of the test half.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Protocol
 
 import numpy as np
 
+from . import processor
 from .run import Process, machine
 
 RECIPES = {"minigan": "recipe_minigan", "torch": "recipe_torch"}
@@ -59,8 +62,9 @@ def race(
     steps: int = STEPS,
     look: int = LOOK,
     show: Callable[[str], object] = lambda line: None,
+    keep: Callable[[dict], object] = lambda rows: None,
 ) -> dict:
-    """Train all of them in turns; {contestant: {"start_s", "looks": [{"steps", "seconds", "confident"}], "reached":
+    """Train all of them in turns, handing keep what is there after each; {contestant: {"start_s", "looks": [{"steps", "seconds", "confident"}], "reached":
     {level: seconds, or None}, "seconds", "end": the judge's report}}."""
     random = np.random.default_rng(seed)
     latents, last = (random.standard_normal((n, LATENT)).astype(np.float32) for n in (SAMPLES, FINAL))
@@ -74,6 +78,7 @@ def race(
             share = judge.confident(contestants[name].draw(latents))
             row["looks"].append({"steps": done + count, "seconds": row["seconds"], "confident": share})
             show(f"seed {seed}, step {done + count}: {name}, {row['seconds']:.0f} s, {share:.1%} confident")
+        keep(figures)
     for name, row in figures.items():
         row["reached"] = {level: reached(row["looks"], level) for level in LEVELS}
         row["end"] = judge.report(contestants[name].draw(last))
@@ -92,7 +97,7 @@ class Racer(Process):
         self.folder, since = folder, time.perf_counter()
         order = {"module": RECIPES[name], "seed": seed, "threads": threads, "folder": str(folder)}
         super().__init__("minigan.bench.quality", order, threads)
-        self.start = time.perf_counter() - since
+        self.start = self.hello.get("seconds") or time.perf_counter() - since
 
     def train(self, steps: int) -> float:
         """Seconds of that many steps."""
@@ -105,28 +110,35 @@ class Racer(Process):
 
 
 class DigitsJudge:
-    """The classifier of handwritten digits; reports stand beside real images of the test half."""
+    """The classifier of handwritten digits. What it reports stands beside real images of the test half; `real` is what
+    it finds of the validation half, by the way that looks are judged."""
 
     def __init__(self) -> None:
         from ..data import load
-        from ..gan.metrics import judging, report
+        from ..gan.metrics import classifier, judging
 
         self.dataset = load("digits", size=32)
         self.model = judging.judge_of("digits", self.dataset.info).model
-        self.train = report.training_features(self.model, self.dataset)
+        half = self.dataset.half("validation")
+        self.real = self._share(classifier.prepared(half, half.held_out))
 
     def confident(self, images: np.ndarray) -> float:
         """The share of images that it gives one class more than 0.9."""
-        return self._of(images, "validation").confident
+        from ..gan.metrics import classifier
+
+        return self._share(classifier.shrunk(images))
 
     def report(self, images: np.ndarray) -> dict:
         """All of its figures of images, on the test half."""
-        return {"split": "test", **self._of(images, "test").as_dict()}
-
-    def _of(self, images: np.ndarray, half: str):
         from ..gan.metrics import report
 
-        return report.evaluate(images, self.model, self.dataset.half(half), self.train)
+        return {"split": "test", **report.evaluate(images, self.model, self.dataset.half("test")).as_dict()}
+
+    def _share(self, images: np.ndarray) -> float:
+        from ..gan.metrics import classifier, report
+
+        parts = [probabilities.max(1) for _, probabilities in classifier.judge(self.model, images)]
+        return float((np.concatenate(parts) > report.CONFIDENT).mean())
 
 
 def quality(
@@ -140,6 +152,12 @@ def quality(
     figures: dict = {"machine": machine(list(RECIPES), threads), "steps": steps, "look": look, "seeds": {}}
     show("quality: the judge")
     judge = DigitsJudge()
+    figures["real_confident_validation"] = judge.real
+
+    def note(seed: int, rows: dict) -> None:
+        figures["seeds"][seed] = rows
+        keep(figures)
+
     for seed in range(FIRST_SEED, FIRST_SEED + seeds):
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="minigan-bench-")))
@@ -147,8 +165,8 @@ def quality(
             for name in RECIPES:  # one after the other: minigan's first weights are the others', too
                 racers[name] = Racer(name, seed, threads, folder)
                 stack.callback(racers[name].close)
-            figures["seeds"][seed] = race(racers, judge, seed, steps, look, show)
-        keep(figures)
+            figures["seeds"][seed] = race(racers, judge, seed, steps, look, show, partial(note, seed))
+            note(seed, figures["seeds"][seed])
     return figures
 
 
@@ -158,6 +176,7 @@ def text(figures: dict) -> str:
 
     rows = list(figures["seeds"].values())
     lines = [head(figures["machine"]), ""]
+    lines += ["Processor time."] if figures["machine"]["threads"] == 1 else []
     lines += [f"{'seconds to':<12}" + "".join(f"{level:>9.0%}" for level in LEVELS) + "      end  confident then"]
     times = {name: _times([row[name] for row in rows]) for name in RECIPES}
     for name, row in times.items():
@@ -188,23 +207,24 @@ def serve() -> None:
     order = json.loads(sys.argv[1])
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a framework prints must not fall between the answers
+    now = processor.clock(order["threads"])
     try:
         module = importlib.import_module(f"minigan.bench.{order['module']}")
         if order["module"] == "recipe_torch":
             importlib.import_module("torch").set_num_threads(order["threads"])
         folder = Path(order["folder"])
         recipe = module.Recipe(order["seed"], folder)
-        answers.write("{}\n")
+        answers.write(json.dumps({"seconds": now()} if now is time.process_time else {}) + "\n")
         for line in sys.stdin:
             if line.strip() == "draw":
                 path = folder / f"{order['module']}.npy"
                 np.save(path, recipe.samples(np.load(folder / "latents.npy")))
                 answers.write(json.dumps({"path": str(path)}) + "\n")
                 continue
-            since = time.perf_counter()
+            since = now()
             for _ in range(int(line)):
                 recipe.step()
-            answers.write(json.dumps({"seconds": time.perf_counter() - since}) + "\n")
+            answers.write(json.dumps({"seconds": now() - since}) + "\n")
     except Exception as error:
         lines = str(error).strip().splitlines() or [""]
         answers.write(json.dumps({"error": f"{type(error).__name__}: {lines[0]}"}) + "\n")

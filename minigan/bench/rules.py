@@ -200,7 +200,7 @@ def layer(threads: int = 2) -> dict[str, float]:
     time.sleep(0.5)
     times = interleaved(
         {
-            f"plain loops, {threads} threads": under("plain", False),
+            f"plain loops, threads: {threads}": under("plain", False),
             "micro-kernel, 8 lanes": under("8", False),
             "micro-kernel, 16 lanes": under("16", False),
             "weights packed once a step": prepared["direct"],
@@ -293,7 +293,7 @@ def replays(threads: int = 2) -> dict[str, float]:
 
 def memory(threads: int = 2) -> dict[str, float]:
     """Milliseconds of an eager critic step, in processes of their own: pages of freed arrays given back, and kept."""
-    settings = Settings(rounds=5, threads=threads, accept_load=True)
+    settings = Settings(rounds=5, threads=threads, accept_load=True, processor_time=threads == 1)
     ways = {"given back": {"MINIGAN_MALLOC": "system"}, "kept": {}}
     times: dict[str, list[float]] = {name: [] for name in ways}
     with ExitStack() as stack:
