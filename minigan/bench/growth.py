@@ -23,22 +23,23 @@ BATCHES = tuple(1 << bits for bits in range(9))
 SIZES = (16, 32, 64, 128)
 
 
-def points(threads: int) -> Iterator[tuple[str, int, str, int]]:
-    """(axis, its value, workload, threads)."""
+def points(settings: Settings) -> Iterator[tuple[str, int, str, int]]:
+    """(axis, its value, workload, threads). The processor time of several threads is none that passes: no axis, then."""
+    threads = settings.threads
     for batch in BATCHES:
         yield "batch", batch, f"{STEP}:{batch}", threads
     for size in SIZES:
         yield "pixels", size, f"{STEP}:{size}x{size}", threads
-    for count in range(1, max(os.cpu_count() or 1, threads) + 1):
+    for count in range(1, 0 if settings.processor_time else max(os.cpu_count() or 1, threads) + 1):
         yield "threads", count, STEP, count
 
 
 def growth(settings: Settings, show: Callable[[str], None]) -> dict[str, dict[int, dict]]:
     """{axis: {value: {"ms", "low", "high", "mib", "share"}}}; axes: batch, pixels (of a side), threads."""
     rows: dict[str, dict[int, dict]] = {}
-    roofs = {n: roof.measure(n) for n in {n for *_, n in points(settings.threads)}}
+    roofs = {n: roof.measure(n) for n in {n for *_, n in points(settings)}}
     model = predict.Model(roofs, 0.0, {})
-    for axis, value, name, threads in points(settings.threads):
+    for axis, value, name, threads in points(settings):
         figures = measure(name, ["minigan"], replace(settings, threads=threads), show)["minigan"]
         if "ms" in figures:
             _, plan = predict.prepared(workload(name))

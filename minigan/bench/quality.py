@@ -64,8 +64,9 @@ def race(
     show: Callable[[str], object] = lambda line: None,
     keep: Callable[[dict], object] = lambda rows: None,
 ) -> dict:
-    """Train all of them in turns, handing keep what is there after each; {contestant: {"start_s", "looks": [{"steps", "seconds", "confident"}], "reached":
-    {level: seconds, or None}, "seconds", "end": the judge's report}}."""
+    """Train all of them in turns; {contestant: {"start_s", "looks": [{"steps", "seconds", "confident"}], "seconds",
+    "reached": {level: seconds, or None}, "end": the judge's report}}. keep(rows) is handed what is there after each
+    turn, without the last two."""
     random = np.random.default_rng(seed)
     latents, last = (random.standard_normal((n, LATENT)).astype(np.float32) for n in (SAMPLES, FINAL))
     figures = {name: {"start_s": c.start, "looks": [], "seconds": c.start} for name, c in contestants.items()}

@@ -208,6 +208,11 @@ def test_cost_as_work_grows(monkeypatch, tmp_path):
     assert (tmp_path / "bench-growth.png").read_bytes()[1:4] == b"PNG"
 
 
+def test_processor_time_has_no_axis_of_threads():
+    axes = [{axis for axis, *_ in growth.points(Settings(processor_time=busy))} for busy in (False, True)]
+    assert axes[0] - axes[1] == {"threads"}
+
+
 def test_proportion():
     """Dashed lines: with the batch, with the square of the side, and against the threads."""
     assert growth._in_proportion("batch", [1, 2, 4], [5, 6, 8]) == [2, 4, 8]
