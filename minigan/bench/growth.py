@@ -24,7 +24,7 @@ SIZES = (16, 32, 64, 128)
 
 
 def points(settings: Settings) -> Iterator[tuple[str, int, str, int]]:
-    """(axis, its value, workload, threads). The processor time of several threads is none that passes: no axis, then."""
+    """(axis, its value, workload, threads). By processor time there is no axis of threads: theirs is not what passes."""
     threads = settings.threads
     for batch in BATCHES:
         yield "batch", batch, f"{STEP}:{batch}", threads
