@@ -24,7 +24,7 @@ SIZES = (16, 32, 64, 128)
 
 
 def points(settings: Settings) -> Iterator[tuple[str, int, str, int]]:
-    """(axis, its value, workload, threads). By processor time there is no axis of threads: theirs is not what passes."""
+    """(axis, its value, workload, threads). No axis of threads by processor time: theirs is not the time that passes."""
     threads = settings.threads
     for batch in BATCHES:
         yield "batch", batch, f"{STEP}:{batch}", threads
@@ -67,27 +67,37 @@ def text(rows: dict[str, dict[int, dict]]) -> str:
 LABELS = {"batch": "images a batch", "pixels": "pixels of a side", "threads": "threads"}
 
 
-def chart(path: Path, rows: dict[str, dict[int, dict]], title: str) -> None:
-    """A column an axis; time, memory and share of the roof below each other. Dashed: cost in proportion to the work, of
-    the largest batch or of all pixels, and time in inverse proportion to threads."""
+def claim(rows: dict[str, dict[int, dict]]) -> str:
+    """What the times say of the batch, in a line."""
+    row = rows["batch"]
+    most = max(row)
+    enough = min(n for n in row if row[n]["ms"] / n <= 1.25 * row[most]["ms"] / most)
+    return f"{STEP}: from {enough} images on, one costs at most a quarter more than at {most}"
+
+
+def chart(path: Path, rows: dict[str, dict[int, dict]], machine: str) -> None:
+    """A column an axis; time, memory and share of the roof below each other. Dashed: time in proportion to the images
+    of the largest batch, or to the pixels, and in inverse proportion to threads."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, NullLocator
 
-    figure = Figure(figsize=(3.2 * len(rows), 7), layout="constrained")
+    plain = FuncFormatter(lambda value, _: f"{value:g}")
+    figure = Figure(figsize=(1 + 3.6 * len(rows), 7.4), layout="constrained")
     grid = figure.subplots(3, len(rows), sharex="col", sharey="row", squeeze=False)
+    places = (("ms", "time, ms a step", 1), ("mib", "memory, MiB", 1), ("share", "share of the roof, %", 100))
     for column, (axis, row) in enumerate(rows.items()):
         values = list(row)
-        for place, (key, label, scale) in enumerate(
-            (("ms", "ms a step", 1), ("mib", "MiB", 1), ("share", "share of the roof, %", 100))
-        ):
-            axes = grid[place][column]
+        for axes, (key, label, scale) in zip(grid[:, column], places, strict=True):
             heights = [scale * entry[key] for entry in row.values()]
             if key == "ms":
-                axes.plot(values, _in_proportion(axis, values, heights), "--", color="#999999", linewidth=1)
+                even = _in_proportion(axis, values, heights)
+                axes.plot(values, even, "--", color="#999999", linewidth=1, label="in proportion")
+                axes.legend(fontsize=8, frameon=False)
             axes.plot(values, heights, "o-", color="#3b6fb6", markersize=4)
             axes.set_xscale("log", base=2)
             axes.set_xticks(values)
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.tick_params(axis="x", labelsize=8)
+            axes.xaxis.set_major_formatter(plain)
             axes.xaxis.set_minor_locator(NullLocator())
             axes.spines[["top", "right"]].set_visible(False)
             axes.grid(alpha=0.3)
@@ -96,10 +106,10 @@ def chart(path: Path, rows: dict[str, dict[int, dict]], title: str) -> None:
                 axes.set_xlabel(LABELS[axis])
             else:
                 axes.set_yscale("log")
-                axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+                axes.yaxis.set_major_formatter(plain)
             if column == 0:
                 axes.set_ylabel(label)
-    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
+    figure.suptitle(f"{claim(rows)}\n{machine}", fontsize=9, x=0.01, ha="left")
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=110)
     atomic_write(path, file.getvalue())

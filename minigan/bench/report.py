@@ -53,7 +53,7 @@ def save(folder: Path, report: dict) -> None:
     if report.get("growth"):
         from . import growth
 
-        growth.chart(folder / "bench-growth.png", report["growth"], f"A {growth.STEP} step as work grows; {title}")
+        growth.chart(folder / "bench-growth.png", report["growth"], title)
 
 
 def table(rows: dict[str, dict], ops: bool = False) -> str:

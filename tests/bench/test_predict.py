@@ -208,6 +208,12 @@ def test_cost_as_work_grows(monkeypatch, tmp_path):
     assert (tmp_path / "bench-growth.png").read_bytes()[1:4] == b"PNG"
 
 
+def test_the_picture_says_where_an_image_costs_no_more():
+    """At 4 images 5 ms each, at 8 as much as a quarter more than the 3 of 16."""
+    rows = {"batch": {4: {"ms": 20.0}, 8: {"ms": 30.0}, 16: {"ms": 48.0}}}
+    assert growth.claim(rows) == "wgan-gp: from 8 images on, one costs at most a quarter more than at 16"
+
+
 def test_processor_time_has_no_axis_of_threads():
     axes = [{axis for axis, *_ in growth.points(Settings(processor_time=busy))} for busy in (False, True)]
     assert axes[0] - axes[1] == {"threads"}
