@@ -39,7 +39,11 @@ def head(machine: dict) -> str:
     loads = [load for load in machine["load"] if load is not None]
     busy = f"; load {min(loads):.1f} to {max(loads):.1f}" if loads else ""
     chip = f"{machine['processor']}, {machine['instructions']}, {machine['cores']} cores"
-    return f"{chip}, {machine['threads']} threads{busy}\n{versions}"
+    return f"{chip}, {_threads(machine)}{busy}\n{versions}"
+
+
+def _threads(machine: dict) -> str:
+    return "1 thread" if machine["threads"] == 1 else f"{machine['threads']} threads"
 
 
 def save(folder: Path, report: dict) -> None:
@@ -48,7 +52,7 @@ def save(folder: Path, report: dict) -> None:
     atomic_write(folder / "bench.json", json.dumps(report, indent=1))
     rows = report["steps"] or report["ops"] or report["scaling"]
     machine = report["machine"]
-    title = f"{machine['processor']}, {machine['instructions']}, {machine['threads']} threads"
+    title = f"{machine['processor']}, {machine['instructions']}, {_threads(machine)}"
     chart(folder / "bench.png", rows, title)
     if report.get("growth"):
         from . import growth
