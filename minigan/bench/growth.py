@@ -24,7 +24,7 @@ SIZES = (16, 32, 64, 128)
 
 
 def points(settings: Settings) -> Iterator[tuple[str, int, str, int]]:
-    """(axis, its value, workload, threads). No axis of threads by processor time: theirs is not the time that passes."""
+    """(axis, its value, workload, threads). By processor time there is no axis of threads: theirs does not pass."""
     threads = settings.threads
     for batch in BATCHES:
         yield "batch", batch, f"{STEP}:{batch}", threads
