@@ -50,6 +50,7 @@ type checkers, `python -m`."""
 LAZY = {"numba", "scipy", "matplotlib", "PIL", "click", "tqdm", "safetensors", "torch", "hypothesis"}
 LAZY |= {"onnx", "onnxruntime", "tensorboardX", "mpi4py", "markdown"}
 HEAVY_ALLOWED = {"cli": {"click"}, "testing.strategies": {"hypothesis"}, "bench.in_torch": {"torch"}}
+HEAVY_ALLOWED |= {"bench.recipe_torch": {"torch"}, "bench.roof": {"numba"}}
 
 
 def modules() -> dict[str, Path]:

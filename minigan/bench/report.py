@@ -20,20 +20,44 @@ COLOURS = {
 
 
 def text(report: dict) -> str:
-    """All that `run.run` measured."""
-    machine = report["machine"]
-    versions = ", ".join(f"{package} {version}" for package, version in machine["versions"].items())
-    parts = [f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads; {versions}"]
+    """All that `run.run` measured, and the cost as work grows where it is there."""
+    parts = [head(report["machine"])]
+    if report["settings"].get("processor_time"):
+        parts.append("Processor time: what a step uses of the cores, all threads together.")
     parts += [table(report[part], part == "ops") for part in ("steps", "ops", "scaling") if report[part]]
-    return "\n\n".join([*parts, *([cost_table(report["costs"])] if report["costs"] else [])])
+    parts += [cost_table(report["costs"])] if report["costs"] else []
+    if report.get("growth"):
+        from . import growth
+
+        parts.append(growth.text(report["growth"]))
+    return "\n\n".join(parts)
+
+
+def head(machine: dict) -> str:
+    """The machine, its load while the times were taken, and the packages' versions, in two lines."""
+    versions = ", ".join(f"{package} {version}" for package, version in machine["versions"].items())
+    loads = [load for load in machine["load"] if load is not None]
+    busy = f"; load {min(loads):.1f} to {max(loads):.1f}" if loads else ""
+    chip = f"{machine['processor']}, {machine['instructions']}, {machine['cores']} cores"
+    return f"{chip}, {_threads(machine)}{busy}\n{versions}"
+
+
+def _threads(machine: dict) -> str:
+    return "1 thread" if machine["threads"] == 1 else f"{machine['threads']} threads"
 
 
 def save(folder: Path, report: dict) -> None:
-    """Write bench.json, and bench.png with the ratios of whole steps (or else of single ops)."""
+    """Write bench.json, bench.png with the ratios of whole steps (or else of single ops), and bench-growth.png with the
+    cost as work grows, where it was measured."""
     atomic_write(folder / "bench.json", json.dumps(report, indent=1))
     rows = report["steps"] or report["ops"] or report["scaling"]
     machine = report["machine"]
-    chart(folder / "bench.png", rows, f"{machine['processor']}, {machine['threads']} threads")
+    title = f"{machine['processor']}, {machine['instructions']}, {_threads(machine)}"
+    chart(folder / "bench.png", rows, title)
+    if report.get("growth"):
+        from . import growth
+
+        growth.chart(folder / "bench-growth.png", report["growth"], title)
 
 
 def table(rows: dict[str, dict], ops: bool = False) -> str:
@@ -41,15 +65,14 @@ def table(rows: dict[str, dict], ops: bool = False) -> str:
     faster.
 
     rows: {workload: {contestant: figures}} as `run.measure` makes them. Milliseconds a step, or microseconds an op. The
-    last column is the smallest ratio of a peer; a star marks times taken beside other work.
+    last column is the ratio of eager PyTorch, and the smallest of a peer; a star marks times taken beside other work.
     """
     names = list(next(iter(rows.values()), {}))
-    lines = [["us an op" if ops else "ms a step", *names, "fastest peer"]]
+    lines = [["us an op" if ops else "ms a step", *names, "torch / fastest peer"]]
     notes = {}
     for what, figures in rows.items():
         cells = [_cell(name, figures, 1e3 if ops else 1) for name in names]
-        best = fastest_peer(figures)
-        lines.append([what, *cells, f"{best[0]:.2f} {best[1]}" if best else "-"])
+        lines.append([what, *cells, ratios(figures)])
         for name, entry in figures.items():
             if "unsupported" in entry:
                 notes.setdefault(f"{name}: {entry['unsupported']}", []).append(what)
@@ -57,6 +80,9 @@ def table(rows: dict[str, dict], ops: bool = False) -> str:
     text = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines]
     if any("*" in cell for line in lines for cell in line):
         text.append("* other processes were running as well")
+    spread = widest_spread(rows)
+    if spread:
+        text.append(f"quartiles: at most {100 * spread[0]:.0f} % of the median apart ({spread[1]})")
     for note, where in notes.items():
         text.append(f"- {'; '.join(where[:3])}{f' and {len(where) - 3} more' if len(where) > 3 else ''}: {note}")
     return "\n".join(text)
@@ -82,6 +108,18 @@ def fastest_peer(figures: dict) -> tuple[float, str] | None:
     """(ratio, name) of the peer that comes closest to minigan, or is furthest ahead."""
     ratios = [(r, name) for name in figures if name not in OWN and (r := ratio_of(figures, name)) is not None]
     return min(ratios, default=None)
+
+
+def ratios(figures: dict) -> str:
+    """Eager PyTorch's ratio, and that of the peer that comes closest or is furthest ahead: 2.16 / 1.75 tensorflow."""
+    eager, best = ratio_of(figures, "torch") if "torch" in figures else None, fastest_peer(figures)
+    return f"{f'{eager:.2f}' if eager else '-'} / {f'{best[0]:.2f} {best[1]}' if best else '-'}"
+
+
+def widest_spread(rows: dict[str, dict]) -> tuple[float, str] | None:
+    """The largest distance of two quartiles, as a share of the median, and whose it is."""
+    entries = ((name, what, f) for what, figures in rows.items() for name, f in figures.items() if "ms" in f)
+    return max((((f["high"] - f["low"]) / f["ms"], f"{name}, {what}") for name, what, f in entries), default=None)
 
 
 def cost_table(rows: dict[str, dict]) -> str:
@@ -125,7 +163,8 @@ def chart(path: Path, rows: dict[str, dict], title: str) -> None:
     axis.set_ylabel("training step")
     axis.set_title(title, loc="left", fontsize=10)
     axis.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=max(len(names), 1), fontsize=8, frameon=False)
+    if names:
+        figure.legend(loc="outside lower center", ncols=max(len(names), 1), fontsize=8, frameon=False)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=110)
     atomic_write(path, file.getvalue())

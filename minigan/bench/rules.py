@@ -1,8 +1,8 @@
-"""What each rule of the CPU kernels brings, on this machine: the figures of kernels/README.md.
+"""`minigan bench rules`: what each rule of the CPU kernels brings, on this machine: the figures of kernels/README.md.
 
-One layer (64 images 16x16 with 64 channels, 4x4 kernels at stride 2, 128 channels out), forward, as more and more is
-done about it; then one whole WGAN-GP critic step, likewise. Rates count the multiply-adds of the direct sum, so that a
-way which needs fewer can exceed the peak.
+The roof (`roof.py`), by loops that are none of minigan's. One layer (64 images 16x16 with 64 channels, 4x4 kernels at
+stride 2, 128 channels out), forward, as more and more is done about it; then whole steps, likewise. Rates count the
+multiply-adds of the direct sum, so that a way which needs fewer can exceed the peak.
 """
 
 from __future__ import annotations
@@ -11,21 +11,24 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from statistics import median
 
 import numpy as np
 
-from minigan import kernels
+import minigan as mg
+from minigan import kernels, nn
 from minigan.kernels import fast
-from minigan.kernels.fast import gemm, winograd
+from minigan.kernels.fast import gemm, micro, winograd
 from minigan.kernels.geometry import ConvGeometry
-from minigan.kernels.load import set_num_threads
+from minigan.kernels.load import get_num_threads, set_num_threads
 from minigan.kernels.work import Now
 
-from . import in_minigan
-from .workloads import WORKLOADS
+from . import in_minigan, processor, roof
+from .report import head
+from .run import Settings, Worker, machine
+from .workloads import WORKLOADS, sequential
 
 LAYER = ConvGeometry((64, 64, 16, 16), (128, 64, 4, 4), (2, 2), (1, 1), (1, 1), 1)
 ROUNDS = 15
@@ -76,16 +79,18 @@ def vector(width: str) -> Iterator[None]:
 
 
 def interleaved(contestants: dict[str, Callable[[], None]], rounds: int = ROUNDS) -> dict[str, float]:
-    """Median seconds of each, taking turns, so that a change of the machine's mood meets them all."""
+    """Median seconds of each, taking turns, so that a change of the machine's mood meets them all. Of one thread,
+    seconds in which it waits for a core do not count."""
+    now = processor.clock(get_num_threads())
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for run in contestants.values():
         run()
     for _ in range(rounds):
         for name, run in contestants.items():
             run()
-            start = time.perf_counter()
+            start = now()
             run()
-            times[name].append(time.perf_counter() - start)
+            times[name].append(now() - start)
     return {name: median(series) for name, series in times.items()}
 
 
@@ -107,12 +112,22 @@ def peak() -> float:
 
 
 def roofline(threads: int = 2) -> dict[str, float]:
-    """{"peak": see `peak`, "bandwidth": GB/s of a pass over memory}."""
+    """The roof, in GFLOP/s, GHz and GB/s; and what the micro-kernel and BLAS's product of 2048 reach of its peak."""
     set_num_threads(threads)
-    big = np.ones(1 << 26, np.float32)
-    copy = np.empty_like(big)
-    seconds = interleaved({"pass": lambda: kernels.act.leaky_relu(big, 0.5, copy)})["pass"]
-    return {"peak": peak() if fast.lanes() else math.nan, "bandwidth": 2 * big.nbytes / seconds / 1e9}
+    limit = roof.measure(threads)
+    a = np.ones((2048, 2048), np.float32)
+    blas = interleaved({"blas": partial(np.matmul, a, a, out=np.empty_like(a))}, 5)["blas"]
+    own = peak() if fast.lanes() else math.nan
+    time.sleep(0.5)  # or BLAS's threads spin on beside the next table
+    return {
+        "multiply-adds, GFLOP/s": limit.peak / 1e9,
+        "clock, GHz": limit.clock / 1e9,
+        "vectors a cycle, each core": limit.units,
+        **{f"{name}, GB/s": rate / 1e9 for name, rate in limit.streams.items()},
+        **{f"pass over {size >> 10:,} KiB a thread, GB/s": rate / 1e9 for size, rate in limit.caches.items()},
+        "micro-kernel, share of the peak": 1e9 * own / limit.peak,
+        "BLAS, product of 2048, share": 2 * 2048**3 / blas / limit.peak,
+    }
 
 
 def shares(threads: int = 2) -> dict[str, float]:
@@ -185,7 +200,7 @@ def layer(threads: int = 2) -> dict[str, float]:
     time.sleep(0.5)
     times = interleaved(
         {
-            f"plain loops, {threads} threads": under("plain", False),
+            f"plain loops, threads: {threads}": under("plain", False),
             "micro-kernel, 8 lanes": under("8", False),
             "micro-kernel, 16 lanes": under("16", False),
             "weights packed once a step": prepared["direct"],
@@ -198,6 +213,97 @@ def layer(threads: int = 2) -> dict[str, float]:
     names = [*alone, plain, *blas, *fast_ways]
     times |= alone | blas
     return {name: float(flops / times[name] / 1e9) for name in names}
+
+
+@contextmanager
+def masked_stores() -> Iterator[None]:
+    """Products prepared within store every vector under a mask, as a tile at the end of a row must. Their loop is
+    compiled anew, and kept nowhere."""
+    from llvmlite import ir
+    from numba.core.caching import NullCache
+
+    whole, driver = micro._Tile.whole, gemm._driver
+    micro._Tile.whole = lambda tile: ir.Constant(ir.IntType(1), 0)
+    kernel = driver.__wrapped__(fast.lanes(), True)
+    kernel.threaded._cache = NullCache()
+    gemm._driver = lambda lanes, threads: kernel
+    try:
+        yield
+    finally:
+        micro._Tile.whole, gemm._driver = whole, driver
+
+
+def products(threads: int = 2) -> dict[str, float]:
+    """GFLOP/s of matrix products: how A and B lie, whether B is packed each time, how C is stored; and BLAS."""
+    set_num_threads(threads)
+    contestants: dict[str, Callable[[], None]] = {}
+    flops: dict[str, float] = {}
+    ways = {
+        "B packed each time": (False, False, False),
+        "B packed once": (True, False, False),
+        "A read down its columns": (True, True, False),
+        "every store masked": (True, False, True),
+    }
+    blas, alive = {}, []  # a prepared call knows addresses only
+    for rows, depth, columns in ((256, 128, 128), (256, 512, 512)):
+        random = np.random.default_rng(0)
+        a, b, turned = (
+            random.standard_normal(shape).astype(np.float32)
+            for shape in ((rows, depth), (depth, columns), (depth, rows))
+        )
+        c = np.empty((rows, columns), np.float32)
+        alive += [a, b, c, turned]
+        shape = f"{rows} x {depth} x {columns}"
+        for way, (once, down, masked) in ways.items():
+            name = f"{shape}, {way}"
+            contestants[name] = Prepared(b if once else np.empty(0, np.float32))
+            flops[name] = 2.0 * rows * depth * columns
+            with masked_stores() if masked else nullcontext():
+                kernels.matmul.matmul(turned.T if down else a, b, c, work=contestants[name])
+                contestants[name]()
+        blas[f"{shape}, BLAS"] = partial(np.matmul, a, b, out=np.empty_like(c))
+        flops[f"{shape}, BLAS"] = 2.0 * rows * depth * columns
+    times = interleaved(contestants, 10 * ROUNDS)
+    times |= interleaved(blas, 10 * ROUNDS)
+    time.sleep(0.5)
+    return {name: flops[name] / seconds / 1e9 for name, seconds in times.items()}
+
+
+def replays(threads: int = 2) -> dict[str, float]:
+    """Milliseconds of the DCGAN generator's images, captured: weights packed at each replay, as they are while somebody
+    holds an array of theirs, or kept packed."""
+    set_num_threads(threads)
+    work, times = WORKLOADS["dcgan-32"], {}
+    for batch in (1, 64):
+        generator = sequential(nn, work.generator).eval()
+        z = mg.randn(batch, work.latent, 1, 1)
+
+        def images(generator=generator, z=z):
+            with mg.no_grad():
+                return generator(z)
+
+        run = mg.capture(images)
+        run()
+        arrays = [p.data for p in generator.parameters()]
+        times |= interleaved({f"batch {batch}, packed at each replay": run}, 9)
+        arrays.clear()
+        times |= interleaved({f"batch {batch}, kept packed": run}, 9)
+    return {name: 1e3 * seconds for name, seconds in times.items()}
+
+
+def memory(threads: int = 2) -> dict[str, float]:
+    """Milliseconds of an eager critic step, in processes of their own: pages of freed arrays given back, and kept."""
+    settings = Settings(rounds=5, threads=threads, accept_load=True, processor_time=threads == 1)
+    ways = {"given back": {"MINIGAN_MALLOC": "system"}, "kept": {}}
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    with ExitStack() as stack:
+        workers = {name: Worker("minigan-eager", "wgan-gp", settings, **way) for name, way in ways.items()}
+        for worker in workers.values():
+            stack.callback(worker.close)
+        for _ in range(settings.rounds):
+            for name, worker in workers.items():
+                times[name].append(worker.burst()["ms"])
+    return {f"eager, freed memory {name}": median(row) for name, row in times.items()}
 
 
 def step(threads: int = 2) -> dict[str, float]:
@@ -223,14 +329,34 @@ def step(threads: int = 2) -> dict[str, float]:
     return {name: 1e3 * seconds for name, seconds in times.items()}
 
 
+TABLES: dict[str, Callable[[int], dict[str, float]]] = {
+    "roof": roofline,
+    "one layer, GFLOP/s": layer,
+    "convolutions, GFLOP/s": shares,
+    "products, GFLOP/s": products,
+    "critic step, ms": step,
+    "eager step, ms": memory,
+    "generator, ms": replays,
+}
+
+
+def measure(threads: int, show: Callable[[str], object]) -> dict[str, dict]:
+    """All tables, and the machine: {title: {row: figure}}."""
+    figures: dict[str, dict] = {"machine": machine(["minigan"], threads)}
+    for title, table in TABLES.items():
+        show(f"rules: {title}")
+        figures[title] = table(threads)
+        figures["machine"]["load"].append(processor.load())
+    return figures
+
+
+def text(figures: dict[str, dict]) -> str:
+    """The tables, for a person."""
+    lines = [head(figures["machine"])]
+    for title in TABLES:
+        lines += ["", title, *(f"  {name:<50} {value:8.4g}" for name, value in figures[title].items())]
+    return "\n".join(lines)
+
+
 if __name__ == "__main__":
-    tables = {
-        "roofline": roofline,
-        "one layer, GFLOP/s": layer,
-        "convolutions, GFLOP/s": shares,
-        "critic step, ms": step,
-    }
-    for title, measure in tables.items():
-        print(title)
-        for name, value in measure().items():
-            print(f"  {name:<45} {value:8.1f}")
+    print(text(measure(2, lambda line: None)))

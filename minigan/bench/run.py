@@ -21,9 +21,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import NamedTuple
 
+from .. import __version__
+from . import processor
 from .ops import LIBRARIES, OPS
 from .workloads import SCALING
 
@@ -54,30 +55,32 @@ OWN = ("minigan", "minigan-eager")
 
 @dataclass(frozen=True)
 class Settings:
-    """How to measure. rounds: bursts kept per contestant; seconds: length of one; threads: for every contestant."""
+    """How to measure. rounds: bursts kept per contestant; seconds: length of one; threads: for every contestant.
+    processor_time: count what a contestant uses of the cores instead of the time that passes: on one thread, the time
+    of a step on a machine that others use as well. No burst is disturbed, then."""
 
     rounds: int = 7
     seconds: float = 0.4
     threads: int = 2
     accept_load: bool = False
+    processor_time: bool = False
 
 
 class WorkerError(RuntimeError):
     """A contestant cannot do this workload; the message is its own."""
 
 
-class Worker:
-    """A running worker process. Raises WorkerError if the contestant fails, at the start or later."""
+class Process:
+    """A process that answers lines with lines of JSON. Raises WorkerError if it fails, at the start or later.
 
-    def __init__(self, name: str, what: str, settings: Settings, ops: bool = False, **environment: str) -> None:
-        contestant = CONTESTANTS[name]
-        order = {"module": contestant.module, "variant": contestant.variant, "workload": what, "ops": ops}
-        order |= {"threads": settings.threads, "seconds": settings.seconds}
-        count = str(settings.threads)
-        pools = {f"{library}_NUM_THREADS": count for library in ("OMP", "MKL", "OPENBLAS", "NUMBA")}
+    hello: its first answer, when it is ready.
+    """
+
+    def __init__(self, module: str, order: dict, threads: int, **environment: str) -> None:
+        pools = {f"{library}_NUM_THREADS": str(threads) for library in ("OMP", "MKL", "OPENBLAS", "NUMBA")}
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by close()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "minigan.bench.worker", json.dumps(order)],
+            [sys.executable, "-m", module, json.dumps(order)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
@@ -86,10 +89,10 @@ class Worker:
         )
         self.hello = self._answer()
 
-    def burst(self) -> dict:
-        """One burst: see worker.burst."""
+    def ask(self, line: str) -> dict:
+        """Its answer to a line."""
         with suppress(BrokenPipeError):  # it has ended; the answer says why
-            self.process.stdin.write("\n")
+            self.process.stdin.write(f"{line}\n")
             self.process.stdin.flush()
         return self._answer()
 
@@ -115,6 +118,20 @@ class Worker:
         return answer
 
 
+class Worker(Process):
+    """A contestant with one workload, or one op."""
+
+    def __init__(self, name: str, what: str, settings: Settings, ops: bool = False, **environment: str) -> None:
+        contestant = CONTESTANTS[name]
+        order = {"module": contestant.module, "variant": contestant.variant, "workload": what, "ops": ops}
+        order |= {name: getattr(settings, name) for name in ("threads", "seconds", "processor_time")}
+        super().__init__("minigan.bench.worker", order, settings.threads, **environment)
+
+    def burst(self) -> dict:
+        """One burst: see worker.burst."""
+        return self.ask("")
+
+
 def run(
     names: Sequence[str],
     steps: Sequence[str],
@@ -134,6 +151,7 @@ def run(
     for part, workloads in tasks.items():
         for what in workloads:
             report[part][what] = measure(what, in_ops if part == "ops" else names, settings, show, part == "ops")
+            report["machine"]["load"].append(processor.load())
             keep(report)
     if with_costs:
         report["costs"] = costs(names, settings, show)
@@ -260,12 +278,10 @@ def contestants(peers: str | None) -> list[str]:
 
 def machine(names: Sequence[str], threads: int) -> dict:
     """The facts that the times depend on."""
-    model = platform.processor() or platform.machine()
-    facts = Path("/proc/cpuinfo")
-    lines = facts.read_text().splitlines() if facts.exists() else []
-    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
     packages = {CONTESTANTS[n].package for n in names} | {"numpy", "numba"}
     distributions = importlib.metadata.packages_distributions()
-    versions = {p: importlib.metadata.version(distributions.get(p, [p])[0]) for p in sorted(packages)}
+    versions = {p: importlib.metadata.version(distributions.get(p, [p])[0]) for p in sorted(packages - {"minigan"})}
+    versions = {"minigan": __version__, **versions}
     system = {"system": platform.platform(), "python": platform.python_version()}
-    return {"processor": model, "cores": os.cpu_count(), "threads": threads, **system, "versions": versions}
+    chip = {"processor": processor.name(), "instructions": processor.instructions(), "cores": os.cpu_count()}
+    return {**chip, "threads": threads, "load": [processor.load()], **system, "versions": versions}

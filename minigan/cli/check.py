@@ -13,6 +13,12 @@ import click
 
 from .options import DEVICES, FOLDER, SEED, SOME
 
+ALONE = {
+    "rules": "what each rule of the CPU kernels brings, beside the roof of this machine",
+    "quality": "seconds until the digits of the default run are good, beside the same recipe in PyTorch",
+}
+"""Words of `minigan bench` that are measured by themselves."""
+
 
 def register(main: click.Group, command: Callable) -> None:
     """Add the commands; `command` makes a sub-command as minigan/cli/main.py does."""
@@ -126,8 +132,18 @@ def cudasim(file, kernel, grid, block, args, shared, defines, check, order, seed
 @click.option(
     "--system", "systems", multiple=True, help="Kernel by kernel: a step of a system of minigan train, at its defaults."
 )
+@click.option(
+    "--predict",
+    "foretell",
+    is_flag=True,
+    help="Foretell minigan's steps from the roof of this machine; more on paper.",
+)
+@click.option("--seeds", default=1, show_default=True, type=SOME, help="Of quality: how many, from 11 on.")
 @click.option("--quick", is_flag=True, help="One short burst each: does everything work?")
 @click.option("--accept-load", is_flag=True, help="Keep bursts that other processes disturbed.")
+@click.option(
+    "--processor-time", is_flag=True, help="Count what a step uses of the cores: with --threads 1, on a busy machine."
+)
 @click.option("--list", "only_list", is_flag=True, help="List workloads and peers, and stop.")
 @click.option(
     "--device",
@@ -136,8 +152,28 @@ def cudasim(file, kernel, grid, block, args, shared, defines, check, order, seed
     help="cuda: time its kernels against their roofline and PyTorch's; cudasim: see that each runs.",
 )
 @click.option("--out", default="bench", show_default=True, type=FOLDER, help="Folder of the results.")
-def bench(workloads, peers, rounds, threads, ops, costs, systems, quick, accept_load, only_list, device, out) -> dict:
-    """Time training steps against the frameworks that are installed. A WORKLOAD is one of --list."""
+def bench(
+    workloads,
+    peers,
+    rounds,
+    threads,
+    ops,
+    costs,
+    systems,
+    foretell,
+    seeds,
+    quick,
+    accept_load,
+    processor_time,
+    only_list,
+    device,
+    out,
+) -> dict:
+    """Time training steps against the frameworks that are installed. A WORKLOAD is one of --list.
+
+    The WORKLOAD rules is what each rule of the kernels brings; quality, the time until the default run's digits are
+    good, beside PyTorch.
+    """
     from .. import backend
     from ..bench import report, run
     from ..bench.workloads import WORKLOADS, workload
@@ -148,29 +184,49 @@ def bench(workloads, peers, rounds, threads, ops, costs, systems, quick, accept_
             click.echo(f"{work.name:<20} {work.what}, batch {work.batch}")
         for name in run.CONTESTANTS:
             click.echo(f"{name:<20} {absent.get(name, 'installed')}")
-        return {"workloads": list(WORKLOADS), "contestants": list(run.CONTESTANTS), "missing": absent}
+        for name, what in ALONE.items():
+            click.echo(f"{name:<20} {what}")
+        return {"workloads": [*WORKLOADS, *ALONE], "contestants": list(run.CONTESTANTS), "missing": absent}
     where = backend.device(device)
     if not where.is_host:
-        if workloads or peers or ops or costs or systems:
+        if workloads or peers or ops or costs or systems or foretell:
             raise ValueError(
-                f"bench --device {device} times single kernels: leave out WORKLOADS, --peers, --ops, --costs, --system"
+                f"bench --device {device} times single kernels: leave out WORKLOADS, --peers, --ops, --costs, --system,"
+                " --predict"
             )
         return _bench_device(where, quick, out)
     if systems:
-        if workloads or peers or ops or costs:
+        if workloads or peers or ops or costs or foretell:
             raise ValueError(
-                "bench --system times steps of minigan alone: leave out WORKLOADS, --peers, --ops, --costs"
+                "bench --system times steps of minigan alone: leave out WORKLOADS, --peers, --ops, --costs, --predict"
             )
         return _bench_systems(systems, 1 if quick else rounds, threads)
+    if foretell:
+        if peers or ops or costs:
+            raise ValueError("bench --predict foretells steps of minigan alone: leave out --peers, --ops, --costs")
+        steps = [workload(name).name for name in workloads or WORKLOADS]
+        return _bench_predict(steps, threads, 1 if quick else rounds, out)
+    alone = set(workloads) & set(ALONE)
+    if alone:
+        if len(workloads) > 1 or peers or ops or costs:
+            raise ValueError(f"bench {alone.pop()} is measured by itself: leave out the rest")
+        measure = _bench_rules if alone == {"rules"} else partial(_bench_quality, seeds, quick)
+        return measure(threads, out)
     names = run.contestants(peers)
     steps = [workload(name).name for name in workloads or (() if ops or costs else WORKLOADS)]
     length = {"rounds": 1, "seconds": 0.1} if quick else {"rounds": rounds}
-    settings = run.Settings(threads=threads, accept_load=accept_load, **length)
+    settings = run.Settings(threads=threads, accept_load=accept_load, processor_time=processor_time, **length)
     out.mkdir(parents=True, exist_ok=True)
     figures = run.run(names, steps, settings, _status, partial(report.save, out), ops, costs)
+    if costs:
+        from ..bench.growth import growth
+
+        figures["growth"] = growth(settings, _status)
+        report.save(out, figures)
     _status("")
     click.echo(report.text(figures))
-    click.echo(f"written: {out / 'bench.json'}, {out / 'bench.png'}")
+    written = ["bench.json", "bench.png", *(["bench-growth.png"] if costs else [])]
+    click.echo("written: " + ", ".join(str(out / name) for name in written))
     return figures
 
 
@@ -199,6 +255,59 @@ def _bench_device(where, quick: bool, out: Path) -> dict:
     atomic_write(out / "bench-device.json", json.dumps(figures, indent=1))
     click.echo(device.text(figures))
     click.echo(f"written: {out / 'bench-device.json'}")
+    return figures
+
+
+def _bench_rules(threads: int, out: Path) -> dict:
+    from .. import get_num_threads, set_num_threads
+    from .._files import atomic_write
+    from ..bench import rules
+
+    before = get_num_threads()
+    try:
+        figures = rules.measure(threads, _status)
+    finally:
+        set_num_threads(before)
+    _status("")
+    out.mkdir(parents=True, exist_ok=True)
+    atomic_write(out / "bench-rules.json", json.dumps(figures, indent=1))
+    click.echo(rules.text(figures))
+    click.echo(f"written: {out / 'bench-rules.json'}")
+    return figures
+
+
+def _bench_quality(seeds: int, quick: bool, threads: int, out: Path) -> dict:
+    from .._files import atomic_write
+    from ..bench import quality
+
+    def keep(figures: dict) -> None:
+        atomic_write(out / "bench-quality.json", json.dumps(figures, indent=1))
+
+    out.mkdir(parents=True, exist_ok=True)
+    figures = quality.quality(seeds, threads, quick, _status, keep)
+    _status("")
+    click.echo(quality.text(figures))
+    click.echo(f"written: {out / 'bench-quality.json'}")
+    return figures
+
+
+def _bench_predict(steps, threads: int, rounds: int, out: Path) -> dict:
+    from .. import get_num_threads, set_num_threads
+    from .._files import atomic_write
+    from ..bench import predict, processor
+
+    before = get_num_threads()
+    try:
+        figures = predict.predict(steps, threads, rounds, _status)
+    finally:
+        set_num_threads(before)
+    _status("")
+    figures["machine"] = {"processor": processor.name(), "instructions": processor.instructions()}
+    figures["machine"] |= {"cores": os.cpu_count(), "load": processor.load()}
+    out.mkdir(parents=True, exist_ok=True)
+    atomic_write(out / "bench-predict.json", json.dumps(figures, indent=1))
+    click.echo(predict.text(figures))
+    click.echo(f"written: {out / 'bench-predict.json'}")
     return figures
 
 

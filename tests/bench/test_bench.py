@@ -12,7 +12,7 @@ import pytest
 import pytorch
 from click.testing import CliRunner
 
-from minigan.bench import ops, report, run
+from minigan.bench import ops, processor, report, run, worker
 from minigan.bench.workloads import SCALING, WORKLOADS, start, workload
 from minigan.cli import main
 
@@ -111,6 +111,22 @@ def test_disturbed_bursts_do_not_count():
     assert summary["ms"] == 15 and summary["loaded"]
 
 
+def test_processor_time_leaves_out_waiting(monkeypatch):
+    """Of steps that use 2 ms of a core and wait for 8: 2 ms, and nobody disturbs that."""
+    wall, used = [0.0], [0.0]
+
+    def step():
+        wall[0] += 10e-3
+        used[0] += 2e-3
+        return []
+
+    monkeypatch.setattr(worker.time, "perf_counter", lambda: wall[0])
+    monkeypatch.setattr(worker.time, "process_time", lambda: used[0])
+    assert worker.burst(step, 5)["ms"] == pytest.approx(10)
+    burst = worker.burst(step, 5, processor_time=True)
+    assert burst["ms"] == pytest.approx(2) and burst["foreign"] is None
+
+
 def test_a_disturbed_burst_is_taken_again(monkeypatch):
     """At most ATTEMPTS times; with accept_load not at all."""
     monkeypatch.setattr(run, "PAUSE", 0)
@@ -143,9 +159,38 @@ def test_the_table_names_ratios_and_reasons():
     row = {"minigan": figures(10), "minigan-eager": figures(5), "torch": figures(30), "jax": figures(15, loaded=True)}
     rows = {"wgan-gp": row | {"tensorflow": {"unsupported": "RuntimeError: it is raining"}}}
     text = report.table(rows)
-    assert "30 (3.00)" in text and "15* (1.50)" in text and "1.50 jax" in text
+    assert "30 (3.00)" in text and "15* (1.50)" in text and "3.00 / 1.50 jax" in text
     assert "wgan-gp: tensorflow: RuntimeError: it is raining" in text
     assert report.fastest_peer({"minigan": {"unsupported": "no"}, "torch": figures(1)}) is None
+    assert report.ratios({"minigan": figures(10), "jax": figures(5)}) == "- / 0.50 jax"
+    assert report.ratios({"minigan": figures(10)}) == "- / -"
+
+
+def test_the_table_says_how_far_the_times_spread():
+    """The widest of all: quartiles of 9 and 12 around 10 are 30 % apart."""
+    narrow, wide = ({"ms": 10, "low": low, "high": high, "loaded": False} for low, high in ((9.9, 10.1), (9, 12)))
+    rows = {"a": {"minigan": narrow, "jax": wide}, "b": {"minigan": narrow, "jax": {"unsupported": "no"}}}
+    assert "at most 30 % of the median apart (jax, a)" in report.table(rows)
+
+
+def test_the_head_names_the_machine():
+    """Which vectors gave the figures, the versions, and how busy the machine was, from the first look to the last."""
+    facts = {"processor": "Chip", "instructions": "AVX2", "cores": 4, "threads": 2, "versions": {"jax": "0.9"}}
+    assert report.head(facts | {"load": [0.5, 2.0, 1.0]}) == "Chip, AVX2, 4 cores, 2 threads; load 0.5 to 2.0\njax 0.9"
+    assert report.head(facts | {"load": [None]}).splitlines()[0] == "Chip, AVX2, 4 cores, 2 threads"
+
+
+@pytest.mark.parametrize(("features", "name"), [({"avx512f": True, "avx2": True}, "AVX-512"), ({"avx2": True}, "AVX2")])
+def test_the_vectors_are_named(features, name, monkeypatch):
+    """Of the processor, not of what MINIGAN_VECTOR makes minigan use, which is said as well."""
+    monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", lambda: features)
+    monkeypatch.setattr(processor.platform, "machine", lambda: "x86_64")
+    monkeypatch.delenv("MINIGAN_VECTOR", raising=False)
+    assert processor.instructions() == name
+    monkeypatch.setenv("MINIGAN_VECTOR", "8")
+    assert processor.instructions() == f"{name} (MINIGAN_VECTOR=8)"
+    monkeypatch.setattr(processor.platform, "machine", lambda: "arm64")
+    assert processor.instructions().startswith("NEON")
 
 
 def test_a_worker_says_what_went_wrong(monkeypatch):
