@@ -5,9 +5,8 @@ gufunc, that as a job of the pool, and the kernel. Each of the four is optimised
 code, though only the last is ever called, and all code of the others stands in it once more. Between `begin` and `end`,
 
 - the first three are optimised function by function only; the last is, as a whole, when all are part of it;
+- the second and the third, which nobody asks for an address, do not become machine code;
 - Python's search for cycles among a compiler's millions of small objects waits.
-
-And always, machine code is generated for a library when an address in it is asked for.
 """
 
 from __future__ import annotations
@@ -37,19 +36,18 @@ def end() -> None:
 
 
 class _Library(JITCodeLibrary):
-    """A library of Numba's that is turned into machine code late."""
+    """A library of Numba's that knows from its name which of the four it is."""
 
     def _optimize_final_module(self) -> None:
-        if not (_saving and "gufunc" in self.name.lower()):  # the names of the first three
+        if not (_saving and "gufunc" in self.name.lower()):
             super()._optimize_final_module()
 
-    def _finalize_specific(self) -> None:
-        self._codegen._scan_and_fix_unresolved_refs(self._final_module)
-
-    def _get_compiled_object(self) -> bytes:
-        if self._object_caching_enabled and not self._compiled:  # nobody has asked for an address
-            self._codegen._engine.finalize_object()
-        return super()._get_compiled_object()
+    def _finalize_final_module(self) -> None:
+        if _saving and "gufuncwrapper" in self.name.lower():
+            self._finalize_dynamic_globals()
+            self._finalized = True
+        else:
+            super()._finalize_final_module()
 
 
 cpu_target.target_context.codegen()._library_class = _Library
