@@ -1,0 +1,54 @@
+"""What Numba is spared at a compilation: the whole kernel is optimised once, its parts only linked."""
+
+import gc
+
+import numpy as np
+import pytest
+from numba import prange
+from numba.core.codegen import JITCodeLibrary
+
+from minigan.kernels import load, thrift
+
+
+def test_a_kernel_with_threads_is_optimised_as_a_whole_and_its_parts_are_not(monkeypatch):
+    optimised, translated = [], []
+
+    def watched(name, names):
+        original = getattr(JITCodeLibrary, name)
+        monkeypatch.setattr(JITCodeLibrary, name, lambda self: (names.append(self.name), original(self))[1])
+
+    watched("_optimize_final_module", optimised)
+    watched("_finalize_final_module", translated)
+
+    @load.njit(parallel=True)
+    def halves(x, out):
+        for i in prange(x.size):
+            out[i] = x[i] / 2
+
+    halves.threaded._cache = load.numba.core.caching.NullCache()
+    x, out = np.arange(1000, dtype=np.float32), np.empty(1000, np.float32)
+    halves(x, out)
+    assert (out == x / 2).all()
+    assert [name for name in optimised if "halves" in name] and not [n for n in optimised if "gufunc" in n.lower()]
+    assert len([name for name in translated if "gufunc" in name.lower()]) == 1  # the body, which Numba gives an address
+    assert not thrift._saving and gc.isenabled()
+
+
+def test_what_cannot_be_compiled_leaves_everything_as_it_was():
+    @load.njit
+    def wrong(x):
+        return x.no_such_thing
+
+    with pytest.raises(load.numba.TypingError):
+        wrong(np.zeros(3))
+    assert not thrift._saving and gc.isenabled()
+
+
+def test_collection_stays_off_where_it_was(monkeypatch):
+    gc.disable()
+    try:
+        thrift.begin()
+        thrift.end()
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
