@@ -4,9 +4,12 @@ Numba makes four libraries of one kernel with threads, and links each into the n
 gufunc, that as a job of the pool, and the kernel. Each of the four is optimised as a whole and turned into machine
 code, though only the last is ever called, and all code of the others stands in it once more. Between `begin` and `end`,
 
-- the first three are optimised function by function only; the last is, as a whole, when all are part of it;
-- the second and the third, which nobody asks for an address, do not become machine code;
+- the second and the third are optimised function by function only, and do not become machine code: nobody asks for an
+  address in them;
 - Python's search for cycles among a compiler's millions of small objects waits.
+
+The bits of all results are the same, and so is the speed. (Without the body's own optimisation kernels compile another
+tenth faster, and training steps take 1.5 % longer.)
 """
 
 from __future__ import annotations
@@ -36,14 +39,18 @@ def end() -> None:
 
 
 class _Library(JITCodeLibrary):
-    """A library of Numba's that knows from its name which of the four it is."""
+    """A library of Numba's that knows from its name whether it is the second or the third."""
+
+    @property
+    def _between(self) -> bool:
+        return _saving and "gufuncwrapper" in self.name.lower()
 
     def _optimize_final_module(self) -> None:
-        if not (_saving and "gufunc" in self.name.lower()):
+        if not self._between:
             super()._optimize_final_module()
 
     def _finalize_final_module(self) -> None:
-        if _saving and "gufuncwrapper" in self.name.lower():
+        if self._between:
             self._finalize_dynamic_globals()
             self._finalized = True
         else:
