@@ -1,9 +1,10 @@
-"""Machine room, kernels: compiling ahead, in a second process, what a first training run is about to need.
+"""Machine room, kernels: compiling ahead, in processes of its own, what a first training run is about to need.
 
 Numba compiles a kernel when it is first called, and one at a time. On a machine that has never run minigan a training
 run would wait for all of them, one after the other. So `start` sets a second process to work on the same list from its
 end: `ahead.txt`, the kernels of the default run in the order it calls them, a line each with the types of its
 arguments. What one process has compiled lies in the cache folder, where the other finds it. They meet in the middle.
+Where there are more cores, the second process takes every other line or every third, and others take the rest.
 
 A line that is missing, or of no use on this machine, costs time and nothing else; tests/kernels/test_ahead.py keeps the
 list whole. Vector widths are written L.
@@ -28,6 +29,8 @@ from minigan.kernels.load import LEFTOVER, cache_folder
 LIST = Path(__file__).with_suffix(".txt")
 DONE, AT_WORK = "ahead.done", "ahead.lock"
 """Files in the cache folder: nothing is left to compile ahead; a process is at it."""
+MOST = 3
+"""Processes that compile beside the one which runs: a kernel takes half a second, an import another half."""
 
 
 def line_of(kernel, signature: tuple) -> str:
@@ -67,19 +70,32 @@ def _type(name: str) -> types.Type:
     return types.Array(getattr(types, dtype), int(rest[0]), rest[1], "!" in rest, aligned="?" not in rest)
 
 
-def compile_all() -> None:
-    """Compile the list from its end, as long as the process that asked for it lives."""
-    parent, folder = os.getppid(), cache_folder()
+def compile_all(share: int = 0, shares: int = 1) -> None:
+    """Compile the list from its end, as long as the process that asked for it lives; every `shares`-th line of it only,
+    the others in processes of their own."""
+    parent, folder, others = os.getppid(), cache_folder(), []
     try:
-        for line in reversed(LIST.read_text().splitlines()):
+        if share == 0:
+            others = [_process(number, shares) for number in range(1, shares)]
+        for line in LIST.read_text().splitlines()[::-1][share::shares]:
             if os.getppid() != parent:
                 return
             with suppress(Exception):  # another machine's line, or a compiler's fault: who calls the kernel hears of it
                 kernel, signature = parsed(line)
                 kernel.compile(signature)
-        (folder / DONE).touch()
+        failures = [other.wait() for other in others]
+        if share == 0 and not any(failures):
+            (folder / DONE).touch()
     finally:
-        (folder / AT_WORK).unlink(missing_ok=True)
+        if share == 0:
+            (folder / AT_WORK).unlink(missing_ok=True)
+
+
+def _process(share: int, shares: int) -> subprocess.Popen:
+    """A process that compiles its share."""
+    code = f"from minigan.kernels.ahead import compile_all; compile_all({share}, {shares})"
+    quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    return subprocess.Popen([sys.executable, "-c", code], **quiet)
 
 
 def start() -> subprocess.Popen | None:
@@ -93,8 +109,7 @@ def start() -> subprocess.Popen | None:
         if lock.exists() and time.time() - lock.stat().st_mtime > LEFTOVER:
             lock.unlink()
         os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
-        command = [sys.executable, "-c", "from minigan.kernels.ahead import compile_all; compile_all()"]
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return _process(0, min(MOST, cores - 1))
     except OSError:  # the lock is another's, say
         return None
 

@@ -44,7 +44,7 @@ from numba.core.caching import (
 from numba.core.serialize import dumps
 from numba.np.ufunc import parallel as pool
 
-from minigan.kernels import forked, sealed
+from minigan.kernels import forked, sealed, thrift
 
 FASTMATH = frozenset({"contract", "reassoc", "nsz", "arcp"})
 """Freedoms a kernel may give the compiler. None assumes NaN and infinity away."""
@@ -169,6 +169,7 @@ class _Progress(events.Listener):
         self.depth += 1
         if self.depth == 1:
             self.since = time.perf_counter()
+            thrift.begin()
         name = f"{kernel.py_func.__module__.rpartition('.')[2]}.{kernel.py_func.__name__}"
         seconds = self.seconds + time.perf_counter() - self.since
         self.show(
@@ -181,6 +182,7 @@ class _Progress(events.Listener):
             return
         self.depth -= 1
         if self.depth == 0:
+            thrift.end()
             self.seconds += time.perf_counter() - self.since
             self.show("")
 
@@ -218,7 +220,7 @@ def njit(
 
 
 def _compiled(fn: Callable, **options) -> Callable:
-    kernel = numba.njit(nogil=True, error_model="numpy", **options)(fn)
+    kernel = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, **options)(fn)
     with suppress(OSError, RuntimeError):
         kernel._cache = _Cache(fn)
     _progress.kernels.append(kernel)

@@ -19,8 +19,14 @@ def is_command() -> bool:
     return os.path.basename(program) in ("minigan", "minigan.exe")
 
 
+command = False
+"""Whether `begin` was called: this process is the command, and ends with it."""
+
+
 def begin() -> None:
     """From here to `end`, Ctrl-C ends the process at once: nothing is there yet to be saved."""
+    global command
+    command = True
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         try:
             signal.signal(signal.SIGINT, _stop)

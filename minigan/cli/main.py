@@ -97,7 +97,13 @@ class _Group(click.Group):
         """What the shell calls."""
         _starting.end()
         warnings.formatwarning = lambda message, *place: f"warning: {message}\n"  # of the program, not of its source
-        return super().main(*args, **settings)
+        try:
+            return super().main(*args, **settings)
+        except SystemExit as error:
+            launch = sys.modules.get("minigan.parallel.launch")
+            if launch is not None and _starting.command:  # a rank, or the process that started ranks
+                launch.leave(error.code)
+            raise
 
     def invoke(self, ctx: click.Context):
         """Run the sub-command that the words name."""

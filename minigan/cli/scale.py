@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from .options import SOME
+from .options import PICTURE, SOME, Picture, free
 
 
 def register(main: click.Group, command: Callable) -> None:
@@ -25,12 +25,13 @@ def register(main: click.Group, command: Callable) -> None:
 @click.option("--checkpoint", "cost", default=60.0, show_default=True, type=float, help="Seconds that one takes.")
 @click.option("--restart", default=300.0, show_default=True, type=float, help="Seconds after a failure.")
 @click.option("--years", default=2.0, show_default=True, type=float, help="Between failures of one machine.")
-def scale(system, measure, times, batch_size, cost, restart, years) -> dict:
+@click.option("-o", "--out", type=Picture(), help=f"{PICTURE} By default a new scale.png.")
+def scale(system, measure, times, batch_size, cost, restart, years, out) -> dict:
     """Say from which batch on 8 to 4,096 ranks pay, by networks and ways to add; what stragglers cost; how often to
     save. Without --measure or --times, from the times that come with minigan (wgan-gp)."""
     from .._files import atomic_write
     from ..scaling import measure as timing
-    from ..scaling import tables
+    from ..scaling import picture, tables
 
     if measure:
         times = times or Path("scale.json")
@@ -56,4 +57,7 @@ def scale(system, measure, times, batch_size, cost, restart, years) -> dict:
     saves = tables.checkpoints(years=years, cost=cost, restart=restart)
     click.echo(f"\nHow often to save: {cost:g} s a checkpoint, {restart:g} s a restart, {years:g} years a machine")
     click.echo("\n".join(tables.checkpoint_lines(saves)))
-    return {"fit": rows, "ranks": ranks, "quickest": best, "stragglers": slow, "checkpoints": saves}
+    out = out or free(Path(), "scale.png")
+    picture.save(out, machine, work, rows, system, batch_size)
+    click.echo(f"\nwritten: {out}")
+    return {"out": str(out), "fit": rows, "ranks": ranks, "quickest": best, "stragglers": slow, "checkpoints": saves}

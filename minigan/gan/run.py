@@ -1,7 +1,7 @@
 """Run folders: what `minigan train` leaves behind, by StyleGAN3's conventions, and how a run goes on.
 
 runs/00000-wgan-gp-digits/   training_options.json   log.txt   stats.jsonl (a row a tick)   reals.png
-    fakes_init.png fakes000100.png fakes000250.png ...  the same latents through the averaged generator, by step
+    fakes_init.png fakes000050.png fakes000100.png ...  the same latents through the averaged generator, by step
     checkpoint-000250.safetensors .json ...   the newest `keep` (minigan/checkpoint.py)
     status.json   how it stands now (status.py)
     training.gif  curves.png  metric-classifier.jsonl
@@ -58,7 +58,7 @@ BAR = "{n_fmt}/{total_fmt}{postfix} |{bar:10}| {elapsed}<{remaining}, {rate_fmt}
 """The bar of a run: a narrow terminal cuts it at its end, and shows the losses."""
 ENOUGH = 1 << 10
 """Where a stop rule ends a run, in the place of a signal."""
-FIRST, SNAP, PREVIEWS, METRIC_SAMPLES = 100, 250, 64, 5000
+EARLY, SNAP, PREVIEWS, METRIC_SAMPLES = (50, 100), 250, 64, 5000
 
 
 class Listener(Protocol):
@@ -261,7 +261,9 @@ class Run:
             self.say("no step is left to train")
         else:
             steps, shape = options.steps, self.dataset.info.shape
-            self.say(foretold(self.folder, self.trainer, shape, PREVIEWS, steps // SNAP + 2, steps // TICK + 1))
+            self.say(
+                foretold(self.folder, self.trainer, shape, PREVIEWS, steps // SNAP + 1 + len(EARLY), steps // TICK + 1)
+            )
         if not (self.folder / "fakes_init.png").exists():
             reals = prepared(self.dataset, self.dataset.train[:PREVIEWS], self.options.size)
             viz.save_grid(self.folder / "reals.png", reals, scale=2)
@@ -299,7 +301,7 @@ class Run:
             self.rows = []
         if step % SNAP == 0 or last:
             self._snapshot()
-        elif step == FIRST:
+        elif step in EARLY:
             self._save_fakes(f"fakes{step:06d}.png")
         self.writer.settle()
 

@@ -73,6 +73,41 @@ def test_the_list_is_compiled_from_its_end_and_past_any_fault(monkeypatch, tmp_p
     assert ahead.start() is None  # nothing is left to do
 
 
+@pytest.mark.parametrize("shares", [1, 2, 3])
+def test_shares_are_the_whole_list(shares, monkeypatch, tmp_path):
+    """One process starts the others, waits for them, and says that nothing is left; after a failure it does not."""
+    lines, started = [], []
+
+    class Other:
+        def __init__(self, *share):
+            started.append(share)
+
+        def wait(self):
+            return failure
+
+    monkeypatch.setattr(ahead, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(ahead, "parsed", lambda line: lines.append(line))
+    monkeypatch.setattr(ahead, "_process", Other)
+    for failure in (1, 0):
+        lines.clear()
+        started.clear()
+        (tmp_path / ahead.AT_WORK).touch()
+        ahead.compile_all(0, shares)
+        assert not (tmp_path / ahead.AT_WORK).exists()
+        assert (tmp_path / ahead.DONE).exists() == (shares == 1 or not failure)
+    for share in list(started):
+        ahead.compile_all(*share)
+    assert sorted(lines) == sorted(LINES) and len(started) == shares - 1
+
+
+@pytest.mark.parametrize("cores, shares", [(2, 1), (3, 2), (64, ahead.MOST)])
+def test_more_cores_share_the_list(cores, shares, monkeypatch, tmp_path):
+    monkeypatch.setattr(ahead, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    monkeypatch.setattr(ahead, "_process", lambda *share: share)
+    assert ahead.start() == (0, shares)
+
+
 def test_an_orphan_stops(monkeypatch, tmp_path):
     parents = iter([7, 7, 1])
     monkeypatch.setattr(os, "getppid", lambda: next(parents))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -70,15 +71,39 @@ def test_signals_end_all_ranks(number, tmp_path):
         ["pgrep", "-f", "mpi4py -m minigan train dcgan --steps 100000"], capture_output=True, text=True
     )
     numbers = [int(n) for n in ranks.stdout.split()]
+    start = time.monotonic()
     os.kill(numbers[-1], number) if number == signal.SIGKILL else process.send_signal(number)
     text, _ = process.communicate(timeout=60)
+    while any(map(runs, numbers)) and time.monotonic() - start < 2:
+        time.sleep(0.05)
+    assert time.monotonic() - start < 2, "0.2 to 0.4 s, on two cores with a load of 13"
     if number == signal.SIGKILL:
         assert process.returncode == 1 and "a rank was ended by SIGKILL" in text.splitlines()[-1]
     else:
         assert process.returncode == 128 + number and "go on with: minigan train --resume r" in text.splitlines()[-1]
         assert list((tmp_path / "r").glob("checkpoint-*.json"))
-    time.sleep(1)
     assert not any(map(runs, numbers))
+
+
+@pytest.mark.parametrize("status, number", [(None, 0), (0, 0), (1, 1), (143, 143), ("words", 1)])
+@pytest.mark.parametrize("rank", [True, False])
+def test_what_leaves_does_all_but_take_python_down(status, number, rank, monkeypatch):
+    """MPI is told: of a failure so that nobody waits for this rank, else so that all end together."""
+    acts = []
+    monkeypatch.setattr(launch.os, "_exit", lambda status: acts.append(("exit", status)))
+    monkeypatch.setattr(launch.atexit, "_run_exitfuncs", lambda: acts.append("registered"))
+    world = SimpleNamespace(Abort=lambda status: acts.append(("abort", status)))
+    mpi = SimpleNamespace(COMM_WORLD=world, Finalize=lambda: acts.append("finalize"))
+    monkeypatch.setitem(sys.modules, "mpi4py.MPI", mpi if rank else None)
+    launch.leave(status)
+    told = [("abort", number) if number else "finalize"] if rank else []
+    assert acts == ["registered", *told, ("exit", number)]
+
+
+def test_only_the_command_itself_leaves(monkeypatch):
+    """A program that calls it goes on."""
+    monkeypatch.setattr(launch, "leave", lambda status: pytest.fail("left"))
+    assert CliRunner().invoke(main, ["systems"]).exit_code == 0
 
 
 def test_what_mpiexec_says_of_itself_is_left_out():

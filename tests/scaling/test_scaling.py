@@ -5,12 +5,13 @@ import json
 from dataclasses import replace
 from math import ceil, exp, log2, sqrt
 
+import matplotlib.figure
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from minigan.cli import main
-from minigan.scaling import faults, measure, model, simulate, sums, tables
+from minigan.scaling import faults, measure, model, picture, simulate, sums, tables
 from minigan.scaling.model import Machine, Work
 
 WORK = Work(critic=1_000, generator=3_000, n_critic=2)
@@ -175,7 +176,40 @@ def run(*words):
     return CliRunner().invoke(main, ["scale", *words])
 
 
+@pytest.mark.parametrize("batch", [1, 64, 100_000])
+def test_the_picture_has_the_models_curves_and_the_measured_times(batch, tmp_path, monkeypatch):
+    """Each curve, number by number; a dot for each time of this batch, and where the model puts it."""
+    axes = []
+    close = matplotlib.figure.Figure.savefig
+    monkeypatch.setattr(
+        matplotlib.figure.Figure, "savefig", lambda self, *a, **k: (axes.extend(self.axes), close(self, *a, **k))
+    )
+    machine, work, rows = tables.fitted(tables.load())
+    picture.save(tmp_path / "scale.webp", machine, work, rows, "wgan-gp", batch)
+    left, right = axes
+    lines = {line.get_label(): line for line in left.lines}
+    for network in model.NETWORKS:
+        there = machine.on(network)
+        counts, times = lines[network].get_data()
+        assert max(counts) <= batch and times[0] == pytest.approx(model.seconds(there, work, 1, batch))
+        rest = next(line for line in left.lines if line.get_color() == lines[network].get_color() and line.is_dashed())
+        assert rest.get_xdata()[-1] == 4096 and rest.get_xdata()[0] == counts[-1]
+        assert rest.get_ydata()[-1] == pytest.approx(model.seconds(there, work, 4096, batch))
+        curve = next(line for line in right.lines if line.get_label() == network)
+        assert curve.get_ydata()[3] == pytest.approx(128 / model.seconds(there, work, 8, 128))
+    measured = {row["ranks"]: row["seconds"] for row in rows if row["what"] == "step" and row["batch"] == batch}
+    dots = [line for label, line in lines.items() if label.startswith("measured")]
+    assert dict(zip(*dots[0].get_data(), strict=True)) == measured if measured else not dots
+    dots, rings = right.lines[-2:]
+    assert dict(zip(*dots.get_data(), strict=True)) == {1: 16 / 0.1450955, 2: 32 / 0.1254932, 4: 64 / 0.304492}
+    foretold = [n * 16 / model.seconds(machine, work, n, 16 * n, parts=4) for n in (1, 2, 4)]
+    assert rings.get_ydata() == pytest.approx(foretold)
+    assert (tmp_path / "scale.webp").stat().st_size > 10_000
+
+
 def test_the_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(picture, "save", lambda path, *a: path.touch())
     monkeypatch.setattr(tables, "checkpoints", lambda **k: [])
     monkeypatch.setattr(tables, "stragglers", lambda *a: [])
     result = run()
@@ -187,6 +221,7 @@ def test_the_command(tmp_path, monkeypatch):
     result = run("dcgan", "--measure", "--times", str(tmp_path / "t.json"))
     assert result.exit_code == 0 and "dcgan on 2 cores" in result.output
     assert run("dcgan", "--times", str(tmp_path / "t.json")).exit_code == 0
+    assert {path.name for path in tmp_path.glob("*.png")} == {"scale.png", "scale-2.png", "scale-3.png"}
 
 
 @pytest.mark.parametrize(
