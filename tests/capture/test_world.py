@@ -688,8 +688,12 @@ def test_the_refusal_says_what_was_read(name):
 
 def test_a_generator_that_stands_still_is_no_obstacle():
     """Where an earlier generator's frame was, which ran and is gone, another one's may be; it has not run."""
+
+    def refuse(error: CaptureError) -> None:
+        raise error
+
     waiting = (k for k in range(3))
-    reach = Reach(len, lambda tensor: False)
+    reach = Reach(len, lambda tensor: False, refuse)
     reach._resumed.add(id(waiting.gi_frame))
     reach.visit(waiting, NO_NAMES, "waiting")
     reach.refuse_draws()
