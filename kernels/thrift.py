@@ -57,4 +57,7 @@ class _Library(JITCodeLibrary):
             super()._finalize_final_module()
 
 
-cpu_target.target_context.codegen()._library_class = _Library
+# A Numba that names them otherwise compiles as it always does.
+_NEEDED = ("_optimize_final_module", "_finalize_final_module", "_finalize_dynamic_globals")
+if all(hasattr(JITCodeLibrary, name) for name in _NEEDED):
+    cpu_target.target_context.codegen()._library_class = _Library
