@@ -164,7 +164,7 @@ def matmul(
     work: Now = NOW,
 ) -> Array:
     """a (m, k) @ b (k, n) -> (m, n), as `batched`."""
-    plain = out is None and work is NOW and bias is None and mask is None and slope == 1
+    plain = out is None and not add and work is NOW and bias is None and mask is None and slope == 1
     if plain and (result := _at_once(a, b)) is not None:
         return result
     if out is not None and bias is None and out.T.flags.c_contiguous and not out.flags.c_contiguous:

@@ -173,7 +173,7 @@ class Add(Elementwise):
 
     def vjp(self, node, need, g):
         a, b = node.inputs
-        return sum_to(g, a._data.shape) if need[0] else None, sum_to(g, b._data.shape) if need[1] else None
+        return sum_to(g, a.shape) if need[0] else None, sum_to(g, b.shape) if need[1] else None
 
 
 class Sub(Elementwise):
@@ -185,7 +185,7 @@ class Sub(Elementwise):
 
     def vjp(self, node, need, g):
         a, b = node.inputs
-        return sum_to(g, a._data.shape) if need[0] else None, neg(sum_to(g, b._data.shape)) if need[1] else None
+        return sum_to(g, a.shape) if need[0] else None, neg(sum_to(g, b.shape)) if need[1] else None
 
 
 class Mul(Elementwise):
@@ -197,7 +197,7 @@ class Mul(Elementwise):
 
     def vjp(self, node, need, g):
         a, b = node.inputs
-        return sum_to(g * b, a._data.shape) if need[0] else None, sum_to(g * a, b._data.shape) if need[1] else None
+        return sum_to(g * b, a.shape) if need[0] else None, sum_to(g * a, b.shape) if need[1] else None
 
 
 class Div(Elementwise):

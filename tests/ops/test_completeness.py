@@ -40,7 +40,19 @@ def op_classes() -> set[type]:
 
 
 def test_names_are_unique_and_every_row_can_fail():
-    parts = ("elementwise", "shape", "views", "select", "reduce", "values", "conv", "image", "nn", "losses")
+    parts = (
+        "elementwise",
+        "shape",
+        "views",
+        "select",
+        "reduce",
+        "values",
+        "conv",
+        "image",
+        "activations",
+        "norm",
+        "losses",
+    )
     names = [c.name for part in parts for c in importlib.import_module(f"minigan.testing.table_{part}").CASES]
     assert len(names) == len(set(names)) == len(TABLE)
     for case in TABLE.values():
