@@ -16,7 +16,7 @@ from mkdocs.structure.files import File, Files
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-OUTSIDE = ("examples/RESULTS.md", "examples/scoreboard.md", "examples/grid.md", "kernels/README.md", "examples/pictures/*.png")
+OUTSIDE = ("examples/*.md", "kernels/README.md", "examples/pictures/*.png")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
