@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -245,35 +246,43 @@ def examples() -> list:
     return rows
 
 
-def _bench_device(where, quick: bool, out: Path) -> dict:
+def _shown(figures: dict, text: str, name: str, out: Path) -> dict:
+    """Write the figures to OUT/NAME and show them as `text`."""
     from .._files import atomic_write
-    from ..bench import device
 
-    figures = device.run(where, _status, quick or where.simulated)
     _status("")
     out.mkdir(parents=True, exist_ok=True)
-    atomic_write(out / "bench-device.json", json.dumps(figures, indent=1))
-    click.echo(device.text(figures))
-    click.echo(f"written: {out / 'bench-device.json'}")
+    atomic_write(out / name, json.dumps(figures, indent=1))
+    click.echo(text)
+    click.echo(f"written: {out / name}")
     return figures
 
 
-def _bench_rules(threads: int, out: Path) -> dict:
+@contextmanager
+def _threads_as_before() -> Iterator[None]:
+    """What is measured may set the number of threads."""
     from .. import get_num_threads, set_num_threads
-    from .._files import atomic_write
-    from ..bench import rules
 
     before = get_num_threads()
     try:
-        figures = rules.measure(threads, _status)
+        yield
     finally:
         set_num_threads(before)
-    _status("")
-    out.mkdir(parents=True, exist_ok=True)
-    atomic_write(out / "bench-rules.json", json.dumps(figures, indent=1))
-    click.echo(rules.text(figures))
-    click.echo(f"written: {out / 'bench-rules.json'}")
-    return figures
+
+
+def _bench_device(where, quick: bool, out: Path) -> dict:
+    from ..bench import device
+
+    figures = device.run(where, _status, quick or where.simulated)
+    return _shown(figures, device.text(figures), "bench-device.json", out)
+
+
+def _bench_rules(threads: int, out: Path) -> dict:
+    from ..bench import rules
+
+    with _threads_as_before():
+        figures = rules.measure(threads, _status)
+    return _shown(figures, rules.text(figures), "bench-rules.json", out)
 
 
 def _bench_quality(seeds: int, quick: bool, threads: int, out: Path) -> dict:
@@ -285,48 +294,33 @@ def _bench_quality(seeds: int, quick: bool, threads: int, out: Path) -> dict:
 
     out.mkdir(parents=True, exist_ok=True)
     figures = quality.quality(seeds, threads, quick, _status, keep)
-    _status("")
-    click.echo(quality.text(figures))
-    click.echo(f"written: {out / 'bench-quality.json'}")
-    return figures
+    return _shown(figures, quality.text(figures), "bench-quality.json", out)
 
 
 def _bench_predict(steps, threads: int, rounds: int, out: Path) -> dict:
-    from .. import get_num_threads, set_num_threads
-    from .._files import atomic_write
     from ..bench import predict, processor
 
-    before = get_num_threads()
-    try:
+    with _threads_as_before():
         figures = predict.predict(steps, threads, rounds, _status)
-    finally:
-        set_num_threads(before)
-    _status("")
     figures["machine"] = {"processor": processor.name(), "instructions": processor.instructions()}
     figures["machine"] |= {"cores": os.cpu_count(), "load": processor.load()}
-    out.mkdir(parents=True, exist_ok=True)
-    atomic_write(out / "bench-predict.json", json.dumps(figures, indent=1))
-    click.echo(predict.text(figures))
-    click.echo(f"written: {out / 'bench-predict.json'}")
-    return figures
+    return _shown(figures, predict.text(figures), "bench-predict.json", out)
 
 
 def _bench_systems(names, rounds: int, threads: int) -> dict:
-    from .. import get_num_threads, set_num_threads
+    from .. import set_num_threads
     from ..bench import breakdown
     from ..gan.systems.table import system
 
     for name in names:
         system(name)
-    before, figures = get_num_threads(), {}
-    set_num_threads(min(threads, os.cpu_count() or 1))
-    try:
+    figures = {}
+    with _threads_as_before():
+        set_num_threads(min(threads, os.cpu_count() or 1))
         for name in names:
             figures[name] = breakdown.breakdown(name, rounds, _status)
             _status("")
             click.echo(breakdown.text(figures[name]))
-    finally:
-        set_num_threads(before)
     return figures
 
 

@@ -13,8 +13,6 @@ from .table_elementwise import EDGE, NONZERO, SHAPES, ZERO
 
 ONES = np.ones((2, 3), np.float32)
 EXTREME = np.array([-800.0, -30.0, 0.0, 30.0, 800.0])
-
-
 HARD = (call(ZERO), call(EXTREME))
 
 
@@ -37,7 +35,7 @@ def _activation(
     )
 
 
-ACTIVATIONS = (
+CASES = (
     _activation("relu", reference=lambda x: where(x.data > 0, x, 0.0)),
     _activation("leaky_relu", (*SHAPES, call((2, 3), negative_slope=0.2), call((2, 3), negative_slope=-0.5))),
     _activation(
@@ -86,5 +84,3 @@ ACTIVATIONS = (
         ),
     ),
 )
-
-CASES = ACTIVATIONS

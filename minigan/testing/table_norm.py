@@ -93,7 +93,7 @@ def _across(x, w=None, b=None, eps=1e-5):
     return batch_norm_across(x, (None, None), w, b, 0.1, eps, Group(2, lambda vector: vector + vector))
 
 
-NORMALISATION = (
+CASES = (
     OpCase(
         "batch_norm_across",
         _across,
@@ -327,5 +327,3 @@ NORMALISATION = (
         ),
     ),
 )
-
-CASES = NORMALISATION
