@@ -233,6 +233,9 @@ class Generator:
         """Continue where `state` was taken."""
         self.seed, self.stream, self.step = (int(state[k]) for k in ("seed", "stream", "step"))
 
+    def __reduce__(self) -> tuple:
+        return _restored, (self.state_dict(),)
+
     def uniform(self, shape: tuple[int, ...], dtype: DTypeLike = float32) -> np.ndarray:
         """An array of the given shape, uniform on [0, 1) in steps of 2**-24."""
         return self._draw("uniform", shape, dtype)
@@ -260,6 +263,12 @@ class Generator:
         if (where := _default.get()) == "cpu":
             return getattr(kernels.random, kind)(*numbers).reshape(shape)
         return getattr(cuda_kernels.random, kind)(module_of(where), *numbers).reshape(shape)
+
+
+def _restored(state: dict[str, int]) -> Generator:
+    generator = Generator()
+    generator.load_state_dict(state)
+    return generator
 
 
 default_generator = Generator()

@@ -18,7 +18,6 @@ from collections import deque
 import numpy as np
 
 from ..autograd import Tensor
-from ..backend import Generator
 from .names import GETTERS, Names, is_numpy, names_of
 from .reach import Reach
 from .refusal import is_own_code, refusal
@@ -47,7 +46,6 @@ COMPILED = (type, types.BuiltinFunctionType, np.ufunc, functools.partial, weakre
 COMPILED += (types.MethodWrapperType, types.WrapperDescriptorType, types.MethodDescriptorType)
 COMPILED += (types.ClassMethodDescriptorType, type(functools.lru_cache(lambda: None)), staticmethod, classmethod)
 """Compiled things that can be called and are known, whether Python reports the call or not."""
-SEEDS = {Generator.manual_seed.__code__, Generator.load_state_dict.__code__}
 
 
 class Traces(Reach):
@@ -81,8 +79,6 @@ class Traces(Reach):
             if names_of(frame.f_code) is not None and not is_own_code(file) and not _is_pure(arg):
                 self.refuse(refusal(f"{getattr(arg, '__qualname__', arg)}() is called, which a replay would not do"))
         elif event == "call" and frame.f_back is not None:
-            if frame.f_code in SEEDS:
-                self.refuse(refusal("a random generator is set to a place of its own, which a replay would not do"))
             caller = frame.f_back.f_code
             if names_of(caller) is not None and not is_own_code(caller.co_filename) and not _is_quiet(frame):
                 name = f"{frame.f_globals.get('__name__')}.{frame.f_code.co_name}"

@@ -11,7 +11,8 @@ variables, globals and defaults of the functions that run, and the attributes of
 
 An attribute that no function names is not read, so a trainer may count its steps. Numbers, strings and arrays are
 noted with their values (of a large array, some), everything else is known by its identity. What reads the world itself,
-a clock or a random number of Python's or NumPy's, is refused.
+a clock or a random number of Python's or NumPy's, is refused, and so is what moves a generator of minigan's outside of
+ops: a replay draws the next number, wherever the code would have set the generator.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ import numpy as np
 from .. import nn
 from ..autograd import Tensor
 from ..backend import Generator
+from .draws import FOREIGN, MOVED, MOVES, Drawn, Draws, foreign
 from .names import NAMELESS, NO_NAMES, SITE, STDLIB, Names, is_numpy, names_of, with_getters
 from .refusal import CaptureError, is_own_code, refusal
 from .world import asked, audited, is_iterator, position
@@ -53,14 +55,9 @@ CONTAINERS = (UserDict, UserList, UserString, ChainMap, queue.Queue, threading.E
 """Python's own containers whose methods are Python: all of their attributes count."""
 
 
-def drawing_states() -> list:
-    """The states of Python's and NumPy's global random numbers."""
-    return [random.getstate(), str(np.random.get_state(legacy=False))]
-
-
 class Reach:
     """What is read, as it was before: `named` holds for a dict (or an object with slots) the values of names in it,
-    `contents` a container's keys and values, `cells` a variable's value, `draws` the state of a random generator."""
+    `contents` a container's keys and values, `cells` a variable's value, `draws` the states of random generators."""
 
     def __init__(
         self, function: Callable, is_born: Callable[[Tensor], bool], refuse: Callable[[CaptureError], None]
@@ -70,7 +67,7 @@ class Reach:
         self.contents: dict[int, tuple[object, tuple, tuple, str]] = {}
         self.cells: dict[int, tuple[types.CellType, object, str]] = {}
         self.arrays: dict[int, tuple[object, bytes | tuple, str]] = {}
-        self.draws: dict[int, tuple[object, str, str]] = {}
+        self.draws = Draws()
         self.iterators: dict[int, tuple[Iterator, object, str]] = {}
         self._resumed: set[int] = set()  # frames of generators
         self._functions: dict[types.CodeType, list[types.FunctionType]] = {}
@@ -79,7 +76,6 @@ class Reach:
         self._live_settings: set[int] = set()  # an optimiser's groups: a replay reads their numbers itself
         self._began: set[types.CodeType] = set()
         self._inner: set[types.CodeType] = set()
-        self._globals = drawing_states()
         self.visit(function, NO_NAMES, getattr(function, "__qualname__", "the function"))
 
     # The calls of a recorded run.
@@ -88,6 +84,8 @@ class Reach:
         """What `sys.setprofile` calls."""
         if event == "call":
             code = frame.f_code
+            if code in MOVES:
+                self.refuse(refusal(MOVED))
             if code.co_flags & inspect.CO_GENERATOR:
                 self._resumed.add(id(frame))
             if (names := names_of(code)) is not None:
@@ -102,7 +100,7 @@ class Reach:
             if (what := asked(arg, frame, names_of(frame.f_code) is not None)) is not None:
                 self.refuse(refusal(_read(what)))
             if isinstance(getattr(arg, "__self__", None), random.Random):
-                self.refuse(refusal(_drawn("Python")))
+                self.refuse(refusal(foreign("Python")))
 
     def _called(self, frame: types.FrameType, names: Names) -> None:
         code = frame.f_code
@@ -148,7 +146,10 @@ class Reach:
 
     def visit(self, value: object, names: Names, path: str) -> None:
         """Note what code with these names may read of a value."""
-        if isinstance(value, (*SCALARS, Tensor, Generator)) or value is MISSING:
+        if isinstance(value, (Generator, *FOREIGN)):
+            self.draws.note(value, path)
+            return
+        if isinstance(value, (*SCALARS, Tensor)) or value is MISSING:
             return
         key = id(value), id(names)
         if key in self._visits or (id(value), 0) in self._visits:  # 0: made by the step
@@ -181,8 +182,6 @@ class Reach:
             for group in value.param_groups:
                 self._note(group, {"params": group["params"]}, f"{path}.param_groups's {{}}", names)
                 self._contents(group["params"], names, f"{path}'s parameters")
-        elif isinstance(value, (np.random.Generator, np.random.RandomState, random.Random)):
-            self.draws.setdefault(id(value), (value, _state(value), path))
         elif _is_own(value):
             self._object(value, names, path)
             if isinstance(value, nn.Module):
@@ -268,16 +267,9 @@ class Reach:
                 if now is not before and isinstance(now, Tensor) and self.is_born(now):
                     del values[name]
 
-    def refuse_draws(self) -> None:
-        """CaptureError if random numbers that a replay would not draw were drawn."""
-        before, after = self._globals, drawing_states()
-        if before[0] != after[0]:
-            self.refuse(refusal(_drawn("Python")))
-        if before[1] != after[1]:
-            self.refuse(refusal(_drawn("NumPy")))
-        for generator, state, path in self.draws.values():
-            if _state(generator) != state:
-                self.refuse(refusal(_drawn(f"{path} ({type(generator).__name__})")))
+    def refuse_draws(self, drawn: Drawn) -> None:
+        """CaptureError if random numbers were drawn that a replay would not draw, or iterators moved."""
+        self.draws.check(drawn, self.refuse)
         for iterator, before, path in self.iterators.values():
             resumed = isinstance(iterator, types.GeneratorType) and id(before) in self._resumed
             if resumed or position(iterator) != before:
@@ -291,18 +283,6 @@ def _read(what: str) -> str:
 def _advanced(what: str) -> str:
     return (f"{what} is advanced while the step is recorded, and would stand still at every replay; take what it gives"
             " outside of the step, and put it into a tensor with assign")  # fmt: skip
-
-
-def _drawn(whose: str) -> str:
-    return (f"a random number of {whose} is drawn inside the step and would be the same at every replay; draw with"
-            " minigan (rand, randn, a Generator), or outside")  # fmt: skip
-
-
-def _state(generator) -> str:
-    if isinstance(generator, random.SystemRandom):
-        return ""  # of the system, which is asked for it
-    return repr(generator.getstate() if isinstance(generator, random.Random) else generator.bit_generator.state
-                if isinstance(generator, np.random.Generator) else generator.get_state(legacy=False))  # fmt: skip
 
 
 def _parts(value: object) -> Iterator[object]:

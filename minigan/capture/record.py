@@ -44,6 +44,7 @@ from ..backend import default_device
 from ..nn.module import Module
 from ..ops.counting import Counted
 from ..ops.index import Index
+from .draws import Drawn
 from .guard import Guard
 from .plan import Plan
 from .program import Effect, Instruction, Value
@@ -83,7 +84,7 @@ class Recording(_modes.Recorder):
         self.modules: dict[int, tuple[Module, tuple]] = {}
         self.results: list[tuple[Value, np.ndarray]] = []
         self.computed: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
-        self.generators: dict[int, tuple[object, dict]] = {}
+        self.drawn = Drawn()
         self.places: dict[int, object] = {}
 
     def refuse(self, error: CaptureError) -> None:
@@ -101,7 +102,7 @@ class Recording(_modes.Recorder):
 
     def _op_called(self, op: Op, inputs: Sequence[Tensor]):
         if op.generator is not None:
-            self.generators.setdefault(id(op.generator), (op.generator, op.generator.state_dict()))
+            self.drawn.before(op.generator, self.refuse)
         arrays = [array_of(x) for x in inputs]
         sources = [self._value(x, array) for x, array in zip(inputs, arrays, strict=True)]
         if isinstance(op, Counted):
@@ -113,6 +114,8 @@ class Recording(_modes.Recorder):
                     self.refuse(refusal("a boolean mask picks as many elements as it holds, and a record's shapes are"
                                         " fixed; use where(mask, x, 0), or multiply by the mask"))  # fmt: skip
         outputs = op.run(inputs, arrays)
+        if op.generator is not None:
+            self.drawn.after(op.generator)
         several = type(outputs) is tuple
         outputs = tuple(self.laid_out(y, arrays) for y in (outputs if several else (outputs,)))
         results = []
@@ -308,14 +311,13 @@ def _record(function: Callable) -> Plan:
         try:
             with tracing(reach):
                 result = function()
-            reach.refuse_draws()
+            reach.refuse_draws(recording.drawn)
             rebuild, results = packed(result, recording.is_born, recording.result)
             grads = [(t, t._grad) for t, *_ in recording.grads.values()]
             grads = [(t, None if g is None else recording.value(g)) for t, g in grads]
             flags = [(t, t._leaf_grad) for t, _ in recording.flags.values()]
         finally:
-            for generator, state in recording.generators.values():
-                generator.load_state_dict(state)
+            reach.draws.go_back(recording.drawn)
             for t, before, _ in recording.grads.values():
                 t._grad = before
             for t, before in recording.flags.values():

@@ -16,7 +16,6 @@ import numpy as np
 from .. import _array, _modes
 from .._array import owner
 from ..autograd import Tensor, array_of
-from ..backend import default_generator
 from .effects import Traces
 from .guard import same
 from .plan import Plan
@@ -71,7 +70,7 @@ class State:
         owners = [getattr(getattr(line.kernel, "func", line.kernel), "__self__", None) for line in effects]
         self.arrays = list(roots.values())
         self.owners = list({id(owner): owner for owner in owners if owner is not None}.values())
-        self.generators = [generator for generator, _ in record.generators.values()]
+        self.generators = [generator for generator, *_ in record.drawn]
         self.versions = [version for line in effects for version in line.versions]
 
     def taken(self) -> tuple:
@@ -130,14 +129,11 @@ class Call:
     def __init__(self, function: Callable, inputs: Sequence[Tensor], args: tuple, kwargs: dict) -> None:
         self.inputs, self.record = inputs, Watch(inputs)
         record = self.record
-        seed = default_generator.state_dict()
         reach = Traces(function, record.is_born, record.refuse)
         with _modes.watching(_modes.recorder, record), tracing(reach):
             result = function(*args, **kwargs)
-        reach.refuse_draws()
+        reach.refuse_draws(record.drawn)
         reach.let_go()
-        if id(default_generator) not in record.generators and default_generator.state_dict() != seed:
-            record.refuse(refusal("the default generator is moved without a draw"))
         self.reach, inputs = reach, {id(x) for x in inputs}
         reach.arguments = [x for x, _ in walk((args, kwargs)) if isinstance(x, Tensor) and id(x) not in inputs]
         self.result, self.rest = result, []

@@ -25,7 +25,7 @@ MUTANTS = [
     ("watched:Call.plan", "exact=True", "exact=False", "rewrites that round", "Plain"),
     ("effects:Traces.__call__", "not _is_pure(arg)", "False", "any function may be called", "prints"),
     ("effects:Traces.__call__", "not _is_quiet(frame)", "False", "any module may be called", "logs"),
-    ("effects:Traces.__call__", "frame.f_code in SEEDS", "False", "generators are set", "seeds"),
+    ("reach:Reach.__call__", "code in MOVES", "False", "generators are set", "own_generator"),
     ("auto:_layout", "array.shape, ", "", "shapes do not count", "Shapes"),
     ("auto:_layout", "array.strides", "0", "layouts do not count", "Layouts"),
     ("auto:Program.eager", "if call.fits()", "if True", "the first of two calls need not fit", "AccumulatesAndSteps"),

@@ -35,6 +35,7 @@ import pytest
 
 import minigan as mg
 from minigan.capture import CaptureError, capture
+from minigan.capture.draws import Drawn
 from minigan.capture.names import NO_NAMES
 from minigan.capture.reach import Reach
 from minigan.data import Loader
@@ -696,10 +697,10 @@ def test_a_generator_that_stands_still_is_no_obstacle():
     reach = Reach(len, lambda tensor: False, refuse)
     reach._resumed.add(id(waiting.gi_frame))
     reach.visit(waiting, NO_NAMES, "waiting")
-    reach.refuse_draws()
+    reach.refuse_draws(Drawn())
     reach._resumed.add(id(waiting.gi_frame))
     with pytest.raises(CaptureError, match="waiting is advanced"):
-        reach.refuse_draws()
+        reach.refuse_draws(Drawn())
 
 
 def test_what_is_written_or_reported_is_not_read(tmp_path):
