@@ -24,10 +24,16 @@ if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
     os.environ["GOMP_SPINCOUNT"] = "5000"
 
 
-def __getattr__(name: str) -> ModuleType:
+def family(package: str, name: str) -> ModuleType:
+    """The module `name` of `package`; AttributeError if there is none. So whoever looks for a name in all modules that
+    are loaded, as pickle does, goes on to the next one."""
     try:
-        return import_module(f"{__name__}.{name}")
+        return import_module(f"{package}.{name}")
     except ModuleNotFoundError as error:
-        if error.name != f"{__name__}.{name}":
+        if error.name != f"{package}.{name}":
             raise
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+        raise AttributeError(f"module {package!r} has no attribute {name!r}") from None
+
+
+def __getattr__(name: str) -> ModuleType:
+    return family(__name__, name)

@@ -4,9 +4,10 @@ Each file here prepares launches of the kernels in the .cu file of its name. Nob
 `minigan.kernels` that is given a device array hands over to its namesake here.
 """
 
-from importlib import import_module
 from types import ModuleType
 
+from minigan.kernels import family
 
-def __getattr__(family: str) -> ModuleType:
-    return import_module(f"{__name__}.{family}")
+
+def __getattr__(name: str) -> ModuleType:
+    return family(__name__, name)
