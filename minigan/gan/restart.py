@@ -72,7 +72,8 @@ def restore(trainer: Trainer, saved: Checkpoint) -> None:
 def clock(saved: Checkpoint) -> tuple[float, list[dict[str, float]]]:
     """(seconds of training so far, figures of each step since the last row of stats.jsonl). Raises CheckpointError."""
     seconds, rows = saved.state.get("seconds"), saved.state.get("tick", [])
-    whole = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)  # of different names: a lazy penalty
+    whole = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
+    whole = whole and (not rows or bool(set.intersection(*map(set, rows))))  # a lazy penalty is not in each
     if not whole or not all(map(is_number, (seconds, *(v for row in rows for v in row.values())))) or seconds < 0:
         raise CheckpointError(f"{saved.path} does not say its 'seconds' and 'tick' in numbers")
     return seconds, rows

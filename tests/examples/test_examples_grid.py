@@ -31,9 +31,9 @@ def test_runs_and_draws(name, tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_a_critic_makes_what_comes_back_sharp(tmp_path):
-    """Example 97: with a critic the gradient energy is at least 1.4 times that without, for at most 1.3 times the
-    squared error."""
+    """Example 97: a critic nearly doubles the gradient energy, for a quarter to a third more squared error. Seeds 0 to
+    3: 1.80 to 1.99 times the energy, 1.18 to 1.32 times the error."""
     output = example("97_vqgan", cwd=tmp_path)
     rows = re.findall(rf"squared error {N} +gradient energy {N}%", output)
     (error, sharp), *others = [[float(x) for x in row] for row in rows]
-    assert len(others) == 2 and all(s > 1.4 * sharp and e < 1.3 * error for e, s in others), output
+    assert len(others) == 2 and all(s > 1.7 * sharp and e < 1.4 * error for e, s in others), output

@@ -78,6 +78,8 @@ def forgeries(record: dict) -> Iterator[tuple[str, dict]]:
             number = type(value) in (int, float) and (0 if "tick" not in path else -1) <= value < 1e300
             if number and (isinstance(old, float) or path[-1] in ("size", "steps_done")):
                 continue  # another number, and as good
+            if path[-1] == "sync_norm" and value is True:
+                continue  # with one part it is the same
             if (value == old and type(value) is type(old)) or (value == [] and path[-1] == "tick"):
                 continue
             yield f"{name} = {value!r:.20}", forge(record, path, lambda inner, key, v=value: inner.__setitem__(key, v))

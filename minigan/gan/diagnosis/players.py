@@ -27,6 +27,8 @@ def training(trace: Trace) -> Iterator[Finding]:
             late = moves[len(moves) // 2 :]  # what stands still from the second step on trains no more
             if not _is_used(trace, network) or any(m.moved.get(network, 0.0) > STILL for m in late):
                 continue
+            if not moves and _is_frozen(trace, network):
+                continue
             moves = late or moves
             other = [p for p in trace.of(Pass) if p.reached.get(network, 0.0) > 0]
             place = moves[-1].place if moves else other[-1].place if other else _last_call(trace, network)
@@ -40,6 +42,11 @@ def training(trace: Trace) -> Iterator[Finding]:
 def _is_used(trace: Trace, network: str) -> bool:
     calls = [c for c in trace.of(Call) if c.network == network]
     return bool(calls) and (bool(trace.networks[network].module is not None))
+
+
+def _is_frozen(trace: Trace, network: str) -> bool:
+    """Whether it is no player: one whose features are compared, say, with weights that nobody means to train."""
+    return not any(p.requires_grad for p in trace.networks[network].module.parameters())
 
 
 def _why(trace: Trace, network: str, moves: list[Move], passes: list[Pass]) -> str:

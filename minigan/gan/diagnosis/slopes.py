@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .finding import Finding
+from .finding import FAULT, NOTE, Finding
 from .trace import Call, Inner, Move, Pass, Trace
 
 BENT = {"relu", "leaky_relu", "clip", "maximum", "minimum", "where", "softplus", "sigmoid", "log", "tanh", "exp", "pow",
@@ -43,10 +43,11 @@ def _of_one(trace: Trace, inner: Inner) -> Iterator[Finding]:
         evidence = f"the slope is taken of {inner.network}'s output after a sigmoid (between {low:.3g} and {high:.3g})"
         yield Finding("penalty-on-sigmoid", evidence, inner.place)
     network = trace.networks[inner.network]
-    if call.coupled:
+    if call.coupled:  # R1 beside StyleGAN's deviation over a minibatch is customary (Karras et al. 2020)
         norms = f" ({', '.join(network.norms)})" if network.norms else ""
         evidence = f"{inner.network}'s output for one sample depends on the others of its batch{norms}"
-        yield Finding("penalty-with-batch-norm", evidence, inner.place)
+        customary = not network.norms and _pulls_to_zero(inner)
+        yield Finding("penalty-with-batch-norm", evidence, inner.place, NOTE if customary else FAULT)
     if call.moved:
         evidence = f"the penalty's pass moves {', '.join(call.moved[:3])} of {inner.network}"
         yield Finding("penalty-moves-statistics", evidence, inner.place)
@@ -75,6 +76,12 @@ def _radial(inner: Inner) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     c = (s * g).sum(1) / squares
     rest = np.sqrt(((g - c[:, None] * s) ** 2).sum(1)) / np.maximum(np.sqrt((g * g).sum(1)), 1e-30)
     return np.sqrt(squares), c, np.where(np.abs(g).max(1) > 0, rest, 0.0)
+
+
+def _pulls_to_zero(inner: Inner) -> bool:
+    """Whether dL/ds is the same multiple of s for every sample: a sum of squares, whose target is 0."""
+    _, c, rest = _radial(inner)
+    return bool(np.ptp(c) <= 1e-3 * np.abs(c).max() and np.median(rest) < 1e-2)
 
 
 def _fit(inner: Inner) -> tuple[float, float, float] | None:
