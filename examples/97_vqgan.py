@@ -6,8 +6,8 @@
     D: minimise  mean max(0, 1 - D(x)) + mean max(0, 1 + D(x'))                      from a third of the steps
 
 The squared error alone returns a digit as the mean of all that its 96 bits may stand for: right, and blurred. The
-critic makes it sharp, for a quarter to a third more squared error. Three autoencoders are trained: without it, with w = 0.8, and
-with lambda too.
+critic makes it sharp, for a quarter to a third more squared error. Three autoencoders are trained: without it, with
+w = 0.8, and with lambda too.
 
 Run it:  python -m minigan.examples.97_vqgan --steps 900
 """
