@@ -71,6 +71,8 @@ def world(system: str, seed: int):
         "text2image": ({"size": 16, "code": 4}, worlds.CAPTIONED),
         "lapgan": ({"size": 16}, worlds.WORLD),
         "nextframe": ({"size": 16}, worlds.WORLD),
+        "dvbpr": ({"size": 16}, worlds.WORLD),
+        "vqgan": ({"critic_start": 0}, worlds.WORLD),  # by default its critic begins when nobody looks any more
     }
     changes, dataset = special.get(system, ({}, worlds.WORLD))
     return worlds.trainer(system, dataset, seed=seed, **changes)
