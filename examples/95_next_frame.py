@@ -24,7 +24,7 @@ from minigan.gan.networks.dcgan import DCGANCritic, glorot_init_
 from minigan.gan.networks.motion import NOISE, Transporter
 from minigan.gan.tricks import spectral_norm_
 
-BATCH, SIZE, ADVERSARIAL, RATE, BACKGROUND = 32, 32, 0.1, 1e-3, -1.0
+BATCH, SIZE, ADVERSARIAL, RATE, BACKGROUND = 32, 32, 0.03, 1e-3, -1.0
 
 
 def halved(images: np.ndarray) -> np.ndarray:
