@@ -17,6 +17,7 @@ from ..backend import default_device, default_generator, device, to_device
 from ..data import Dataset, info
 from ..gan.losses import loss
 from ..gan.networks.dcgan import DCGANCritic, DCGANGenerator
+from ..gan.networks.frames import Frame
 from ..gan.penalties import gradient_penalty
 from ..gan.systems.table import options_for, system, trainer_for
 from ..gan.train import Trainer
@@ -210,6 +211,7 @@ def _tiny(name: str, seed: int, attempt: int, changes: dict) -> Trainer:
         _drawn(module, rng)
     trainer.double()
     trainer.constants = {}
+    trainer.steps_done = 3 * options.steps // 4  # by then every term has joined, and none has faded
     trainer.anneal()
     trainer.feed()
     for layer in (layer for network in trainer.trained().values() for layer in network.modules()):
@@ -247,6 +249,9 @@ def _drawn(network: nn.Module, rng: np.random.Generator) -> nn.Module:
     for p in network.parameters():
         fan = max(1, int(np.prod(p.shape[1:])))
         p.assign(rng.standard_normal(p.shape) / np.sqrt(fan) + (1.0 if p.ndim == 1 else 0.0))
+    for frame in (module for module in network.modules() if isinstance(module, Frame)):
+        for p in frame.parameters():  # of 1 it would show an image 20,000 times as large, of which no slope is left
+            p.assign(0.02 * rng.standard_normal(p.shape))
     return network
 
 

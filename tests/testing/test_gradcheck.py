@@ -419,6 +419,22 @@ def test_a_wrong_derivative_in_an_op_of_the_generator_alone(name, monkeypatch):
         assert any(row.verdict == "FAIL" and row.name.startswith("generator") for row in result.rows), op
 
 
+FLAT = {"stylegan": {"layers.4.style.weight (1, 2)", "layers.4.style.bias (1,)"}}
+"""Weights that no loss feels, beside biases: the style of a layer of one channel, which is divided out again."""
+
+
+@pytest.mark.parametrize("name", systems.SYSTEMS)
+def test_a_certificate_says_something_of_every_weight(name):
+    """A derivative that is 0 whatever the weight is would pass whatever its rule says. Biases may be so: that of a
+    critic whose loss takes differences of its outputs, and one in front of a norm."""
+    flat = set()
+    for objective in objectives.objectives(name, 0):
+        parameters = [mg.Tensor(p).requires_grad_() for p in objective.parameters]
+        slopes = mg.grad(objective.fn(*parameters), parameters)
+        flat |= {n for n, g in zip(objective.names, slopes, strict=True) if abs(g.numpy()).max() < 1e-9}
+    assert not {n for n in flat if ".bias" not in n and n not in FLAT.get(name, ())}
+
+
 CHANGES = [
     *({"loss": name, "gp_weight": 0.0} for name in LOSSES if name not in ("ebgan", "wasserstein")),
     *({"loss": "wasserstein", "gp_weight": 10.0, "penalty": name, "critic_norm": False} for name in PENALTIES),

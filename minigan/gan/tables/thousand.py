@@ -4,6 +4,8 @@
     networks   DCGAN's; G of 64, 32, 16 filters, D of 2, 4, 8: a quarter of the 8, 16, 32 of the published critic
     judged     by the digits' classifier on each channel: modes, modes of confident samples, reverse KL
 
+Where a critic of a quarter collapses, as the recipe of today's does, a row has one of the generator's width beside it.
+
 A method is a system with options; packs of three have a batch that they divide. Cells are kept as lines, and go on
 where they were stopped (image_cells.py).
 """
@@ -38,6 +40,7 @@ METHODS: dict[str, tuple[str, dict]] = {
     "unrolled, 5 steps": ("dcgan", {"trick": "unrolled=5"}),
     "minibatch discrimination": ("dcgan", {"trick": "minibatch"}),
     "recipe of today": ("r3gan", {}),
+    "recipe of today, whole critic": ("r3gan", {"critic_base": 16, "steps": 6000}),
 }
 """Name -> (system, options beside `SMALL`)."""
 
@@ -53,7 +56,8 @@ def options(method: str, seed: int, device: str = "cpu", steps: int | None = Non
 def name_of(options: CommonOptions) -> str:
     """What a cell's files are called, as dcgan-packing2-11."""
     trick = getattr(options, "trick", "").replace("=", "")
-    return "-".join(filter(None, [options.system, trick, str(options.seed)]))
+    whole = "whole" if getattr(options, "critic_base", 0) > SMALL["critic_base"] else ""
+    return "-".join(filter(None, [options.system, whole, trick, str(options.seed)]))
 
 
 class _Judged:
@@ -142,7 +146,7 @@ TITLES = ("method", "seeds", *(title for title, _ in FIGURES.values()), "modes, 
 
 def text(figures: Mapping) -> str:
     """The table for a person."""
-    widths = (26, 7, 34, 14, 16, 18)
+    widths = (32, 7, 34, 14, 16, 18)
     rows = [TITLES, *_lines(figures)]
     return "\n".join("".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
 
