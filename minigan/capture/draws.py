@@ -22,7 +22,7 @@ MOVES = {
 }
 """Code that sets a generator, which making and copying one runs, and code that draws; that of ops is not reported."""
 MOVED = (
-    "a random generator is made, seeded, copied or moved inside the step (a layer that is built there draws its weights),"
+    "a random generator is made, seeded, copied or moved inside the step (a layer that is built there draws too),"
     " and every replay would draw on from where it stands; do that outside, and draw with rand, randn and the like"
 )
 
