@@ -1,6 +1,8 @@
 """The list of kernels compiled ahead: each line is a kernel with types, and the default run needs no others."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 from numba.core import event as events
@@ -48,6 +50,38 @@ def test_the_default_run_is_listed():
         trainer.preview(64)
     missing = set(ahead.compiled(kernels)) - before - inner.lines - set(LINES)
     assert not missing, "put these into minigan/kernels/ahead.txt"
+
+
+FIRST_CALLS = """
+from minigan import data
+from minigan.gan.systems import options_for, trainer_for
+from minigan.kernels import ahead, load
+
+lines, load_overload = [], load._Cache.load_overload
+
+def noted(self, signature, context):
+    kernel = next((k for k in load._progress.kernels if k.py_func is self._py_func), None)
+    if kernel is not None:
+        lines.append(ahead.line_of(kernel, tuple(signature)))
+    return load_overload(self, signature, context)
+
+load._Cache.load_overload = noted
+options = options_for("wgan-gp", seed=0)
+trainer = trainer_for(options, data.load(options.data, size=options.size))
+trainer.preview(64)
+trainer.step()
+listed = ahead.LIST.read_text().splitlines()
+print(*(listed.index(line) for line in dict.fromkeys(lines) if line in listed))
+"""
+
+
+def test_the_list_is_in_the_order_of_the_first_calls():
+    """Two processes work on it from both ends: a line far from its place is compiled by both, or waited for. What is
+    cached with another kernel may be called a few places earlier."""
+    output = subprocess.run([sys.executable, "-c", FIRST_CALLS], capture_output=True, text=True, check=True).stdout
+    order = [int(word) for word in output.split()]
+    assert sorted(order) == list(range(len(LINES)))
+    assert max(abs(place - line) for place, line in enumerate(order)) <= 4, order
 
 
 def test_the_list_is_compiled_from_its_end_and_past_any_fault(monkeypatch, tmp_path):
