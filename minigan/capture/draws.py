@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from itertools import count
 
 import numpy as np
 
@@ -27,11 +28,16 @@ MOVED = (
 )
 
 
+_turn = count()
+"""What was first: that a generator was noted, or that an op drew from it."""
+
+
 class Drawn:
-    """Of each generator of minigan's that ops drew from: where the first one found it, where the last one left it."""
+    """Of each generator of minigan's that ops drew from: where the first one found it, where the last one left it, and
+    the turn of the first."""
 
     def __init__(self) -> None:
-        self.streams: dict[int, tuple[Generator, dict, dict]] = {}
+        self.streams: dict[int, tuple[Generator, dict, dict, int]] = {}
 
     def __iter__(self):
         return iter(self.streams.values())
@@ -39,14 +45,14 @@ class Drawn:
     def before(self, stream: Generator, refuse: Callable[[CaptureError], None]) -> None:
         """An op is about to draw. Refused if the last one left the generator elsewhere."""
         now = stream.state_dict()
-        _, _, left = self.streams.setdefault(id(stream), (stream, now, now))
+        _, _, left, _ = self.streams.setdefault(id(stream), (stream, now, now, next(_turn)))
         if now != left:
             refuse(refusal(MOVED))
 
     def after(self, stream: Generator) -> None:
         """It has drawn."""
-        _, found, _ = self.streams[id(stream)]
-        self.streams[id(stream)] = stream, found, stream.state_dict()
+        _, found, _, turn = self.streams[id(stream)]
+        self.streams[id(stream)] = stream, found, stream.state_dict(), turn
 
 
 class Draws:
@@ -56,27 +62,30 @@ class Draws:
     def __init__(self) -> None:
         self._globals = _global_states()
         self._foreign: dict[int, tuple[object, str, str]] = {}
-        self._streams: dict[int, tuple[Generator, dict]] = {}
+        self._streams: dict[int, tuple[Generator, dict, int]] = {}
         self.note(default_generator, "")
 
     def note(self, generator: object, path: str) -> None:
         """A generator that stands at `path`; only the first time counts."""
         if isinstance(generator, Generator):
-            self._streams.setdefault(id(generator), (generator, generator.state_dict()))
+            self._streams.setdefault(id(generator), (generator, generator.state_dict(), next(_turn)))
         else:
             self._foreign.setdefault(id(generator), (generator, _state(generator), path))
 
     def go_back(self, drawn: Drawn) -> None:
         """Put the generators from which ops drew where they stood."""
-        for stream, found, _ in drawn:
-            _, before = self._streams.get(id(stream), (stream, found))
-            stream.load_state_dict(before)
+        for stream, found, _, turn in drawn:
+            stream.load_state_dict(self._before(stream, found, turn))
+
+    def _before(self, stream: Generator, found: dict, turn: int) -> dict:
+        """Where a generator stood before the run: as it was noted, unless an op had drawn from it by then."""
+        _, before, noted = self._streams.get(id(stream), (stream, found, turn))
+        return before if noted < turn else found
 
     def check(self, drawn: Drawn, refuse: Callable[[CaptureError], None]) -> None:
         """Refuse draws that a replay would not make."""
-        for stream, found, left in drawn:
-            _, before = self._streams.get(id(stream), (stream, found))
-            if found != before or stream.state_dict() != left:
+        for stream, found, left, turn in drawn:
+            if found != self._before(stream, found, turn) or stream.state_dict() != left:
                 refuse(refusal(MOVED))
         for whose, before, after in zip(("Python", "NumPy"), self._globals, _global_states(), strict=True):
             if before != after:
