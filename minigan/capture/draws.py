@@ -33,7 +33,7 @@ _turn = count()
 
 
 class Drawn:
-    """Of each generator of minigan's that ops drew from: where the first one found it, where the last one left it, and
+    """Of each generator of minigan's that ops drew from: where the first one began, where the last one left it, and
     the turn of the first."""
 
     def __init__(self) -> None:
@@ -51,8 +51,8 @@ class Drawn:
 
     def after(self, stream: Generator) -> None:
         """It has drawn."""
-        _, found, _, turn = self.streams[id(stream)]
-        self.streams[id(stream)] = stream, found, stream.state_dict(), turn
+        _, first, _, turn = self.streams[id(stream)]
+        self.streams[id(stream)] = stream, first, stream.state_dict(), turn
 
 
 class Draws:
@@ -74,18 +74,18 @@ class Draws:
 
     def go_back(self, drawn: Drawn) -> None:
         """Put the generators from which ops drew where they stood."""
-        for stream, found, _, turn in drawn:
-            stream.load_state_dict(self._before(stream, found, turn))
+        for stream, first, _, turn in drawn:
+            stream.load_state_dict(self._before(stream, first, turn))
 
-    def _before(self, stream: Generator, found: dict, turn: int) -> dict:
+    def _before(self, stream: Generator, first: dict, turn: int) -> dict:
         """Where a generator stood before the run: as it was noted, unless an op had drawn from it by then."""
-        _, before, noted = self._streams.get(id(stream), (stream, found, turn))
-        return before if noted < turn else found
+        _, before, noted = self._streams.get(id(stream), (stream, first, turn))
+        return before if noted < turn else first
 
     def check(self, drawn: Drawn, refuse: Callable[[CaptureError], None]) -> None:
         """Refuse draws that a replay would not make."""
-        for stream, found, left, turn in drawn:
-            if found != self._before(stream, found, turn) or stream.state_dict() != left:
+        for stream, first, left, turn in drawn:
+            if first != self._before(stream, first, turn) or stream.state_dict() != left:
                 refuse(refusal(MOVED))
         for whose, before, after in zip(("Python", "NumPy"), self._globals, _global_states(), strict=True):
             if before != after:

@@ -167,16 +167,16 @@ def test_a_copy_draws_on_from_the_same_place():
         assert twin.state_dict() != g.state_dict()
 
 
-PUT_BACK = "stream.load_state_dict(self._before(stream, found, turn))"
+PUT_BACK = "stream.load_state_dict(self._before(stream, first, turn))"
 # fmt: off
 MUTANTS = [
     ("reach:Reach.__call__", "code in MOVES", "False", "a generator may be made", makes),
     ("reach:Reach.visit", "self.draws.note(value, path)", "pass", "a named generator is not noted", counts_itself),
     ("draws:Drawn.before", "now != left", "False", "between two draws it may move", counts_between),
-    ("draws:Draws.check", "found != self._before(stream, found, turn) or ", "", "before the first draw", counts_itself),
+    ("draws:Draws.check", "first != self._before(stream, first, turn) or ", "", "before the first draw", counts_itself),
     ("draws:Draws.check", " or stream.state_dict() != left", "", "after the last draw it may move", counts_afterwards),
     ("draws:Draws.go_back", PUT_BACK, "pass", "after an error it stays", counts_itself),
-    ("draws:Draws._before", "before if noted < turn else found", "before", "noted after a draw", None),
+    ("draws:Draws._before", "before if noted < turn else first", "before", "noted after a draw", None),
     ("draws:Draws.__init__", 'self.note(default_generator, "")', "pass", "not the default one", moves_the_default_one),
 ]
 # fmt: on
