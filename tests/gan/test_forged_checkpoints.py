@@ -6,12 +6,14 @@ The forger changes one value of the record, or one array, in every way of a list
 import copy
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from minigan import checkpoint
-from minigan.checkpoint import CheckpointError
+from minigan.checkpoint import Checkpoint, CheckpointError
+from minigan.gan.restart import clock
 from minigan.gan.run import Run, load_trainer
 from minigan.gan.systems.table import options_for
 
@@ -174,6 +176,15 @@ def test_odd_records_and_arrays(saved):
 def test_some_forged_values(saved):
     """Some of the slow test's, so that most places and every value come by."""
     check(saved, lambda record, whole: ((n, f, whole) for n, f in list(forgeries(record))[::67]))
+
+
+@pytest.mark.parametrize("rows", [[{}], [{"d_loss": 1.0}, {}], [{"d_loss": 1.0}, {"a": 1.0}]])
+def test_rows_of_figures_have_a_name_in_common(rows):
+    """One of a lazy penalty may be missing in some; a row of nothing, or of other figures, is no row of the run."""
+    right = [{"d_loss": 1.0}, {"d_loss": 2.0, "penalty": 3.0}]
+    assert clock(Checkpoint(Path("saved"), 2, {}, {"seconds": 1.0, "tick": right})) == (1.0, right)
+    with pytest.raises(CheckpointError, match="tick"):
+        clock(Checkpoint(Path("saved"), 2, {}, {"seconds": 1.0, "tick": rows}))
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from minigan import _array, _files, _modes, checkpoint
 from minigan.cli import main
 from minigan.data import archives
 from minigan.gan import writing
-from minigan.torture import lines, suite
+from minigan.torture import lines, numbers, suite
 from minigan.torture.damage import damaged
 
 QUICK = {
@@ -31,6 +31,18 @@ CASE = {"full-disk": 130, "not-a-number": 5, "kills": 1}
 def outcome(name: str, count: int = 1, case: int | None = None) -> lines.Outcome:
     with click.Context(main):
         return lines.run(suite.lines()[name], 7, count, case)
+
+
+def test_an_op_can_be_poisoned_that_nobody_watches(monkeypatch):
+    """The engine has a shorter way for ops where no device is in use and nobody looks; a poison must not miss it."""
+    monkeypatch.setattr("minigan.autograd.device_modules", {})
+    x, count, poison = mg.ones(2), numbers.Poison(), numbers.Poison("critic", 0, np.inf)
+    count.now = poison.now = "critic"
+    with count.among_ops():
+        x * 2
+    with poison.among_ops():
+        y = x * 2
+    assert count.floats == {"critic": [0]} and poison.op == "mul" and y.tolist() == [np.inf, 2]
 
 
 @pytest.mark.parametrize("name", QUICK)
