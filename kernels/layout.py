@@ -114,6 +114,21 @@ def memory_order(x: Array) -> tuple[int, ...]:
     return (0, 2, 3, 1) if x.ndim == 4 else axes
 
 
+def block(x: Array, axes: Sequence[int]) -> Array | None:
+    """x as a view (A, K, B): what lies before `axes` in memory, along them, and behind. None where x is no permuted
+    contiguous block or has no elements, where `axes` are not neighbours in memory, or the others not in order."""
+    order = memory_order(x)
+    places = sorted(order.index(axis) for axis in axes)
+    others = [axis for axis in order if axis not in axes]
+    lying = x.transpose(order)
+    if not (x.size and places and lying.flags.c_contiguous and others == sorted(others)):
+        return None
+    if places[-1] - places[0] >= len(places):
+        return None
+    shape = lying.shape
+    return lying.reshape(prod(shape[: places[0]]), -1, prod(shape[places[-1] + 1 :]))
+
+
 def dense(x: Array, order: tuple[int, ...] | None = None, work: Now = NOW) -> Array:
     """x as one flat contiguous line, axes taken in `order` (default: its own memory order)."""
     return contiguous(x.transpose(memory_order(x) if order is None else order), work).reshape(-1)

@@ -76,24 +76,32 @@ def wide_sum(x: np.ndarray, axes: tuple[int, ...], keepdims: bool = False) -> np
     """Sum over `axes`, accumulated in float64 whatever the dtype."""
     if not axes:
         return x
-    if x.dtype == float32:
-        if not keepdims and (loop := _sum_kernel(x, axes)) is not None:
-            kernel, line = loop
-            return kernel(line)
+    if x.dtype != float32:
+        return x.sum(axes, keepdims=keepdims)
+    if (loop := _sum_kernel(x, axes)) is None:
         return x.sum(axes, dtype=np.float64, keepdims=keepdims).astype(x.dtype)
-    return x.sum(axes, keepdims=keepdims)
+    kernel, line, _ = loop
+    return kernel(line).reshape(without(x.shape, axes, keepdims))
+
+
+def without(shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool = False) -> tuple[int, ...]:
+    """`shape` without `axes`, or with size 1 along them."""
+    return tuple(1 if i in axes else n for i, n in enumerate(shape) if keepdims or i not in axes)
 
 
 def _sum_kernel(x: np.ndarray, axes: tuple[int, ...]):
-    """(the kernel for a sum of x over axes, x as it takes it), or None."""
+    """(the kernel for a sum of x over axes, x as it takes it, the shape that it gives), or None."""
     if len(axes) == x.ndim:
-        return kernels.reduce.total, x
+        return kernels.reduce.total, x, ()
     if x.ndim in (2, 4) and set(axes) == {0, 2, 3} & set(range(x.ndim)):
-        return kernels.reduce.channel_sum, x
+        return kernels.reduce.channel_sum, x, (x.shape[1],)
+    if isinstance(x, np.ndarray):
+        block = layout.block(x, axes)
+        return None if block is None else (kernels.along.sum_along, block, (block.shape[0], block.shape[2]))
     if axes == tuple(range(1, x.ndim)) and x.size:
         order = layout.memory_order(x)
         if order[0] == 0:
-            return kernels.reduce.row_sum, x.transpose(order).reshape(x.shape[0], -1)
+            return kernels.reduce.row_sum, x.transpose(order).reshape(x.shape[0], -1), (x.shape[0],)
     return None
 
 
@@ -102,8 +110,8 @@ def prepare_sum(work, x: np.ndarray, axes: tuple[int, ...], out: np.ndarray) -> 
     loop = _sum_kernel(x, axes) if x.dtype == float32 and axes else None
     if loop is None or not out.flags.c_contiguous:
         return False
-    kernel, line = loop
-    kernel(line, out.reshape([n for i, n in enumerate(x.shape) if i not in axes]), work=work)
+    kernel, line, shape = loop
+    kernel(line, out.reshape(shape), work=work)
     return True
 
 

@@ -13,10 +13,11 @@ import numpy as np
 
 from ..autograd import Op, Tensor, array_of
 from ..backend import FLOATS, float32, float64, int64, namespace, on
-from .basic import cast, isnan, where
+from .basic import cast, isnan, where, without
 from .elementary import lerp, maximum, minimum
+from .extreme import Extreme
 from .index import Concat, Index, gather_within, stack
-from .reduce import Dim, Extreme, amax, amin, any, argmax, argmin, axes_of, with_ones
+from .reduce import Dim, amax, amin, any, argmax, argmin, axes_of
 from .shape import Linear, axis_index, reshape, squeeze
 
 
@@ -62,11 +63,12 @@ class CumSum(Linear):
         return (CumSum(self.axis, not self.backwards)(g),)
 
 
-class Median(Extreme):
+class Median(Op):
     """y = the element in the middle of x in rising order, of two the smaller; NaN wins
     dL/dx = g / k at the k elements equal to y, else 0"""
 
-    name = "median"
+    name, saves_output = "median", True
+    __init__, vjp = Extreme.__init__, Extreme.vjp
 
     def forward(self, x):
         line = namespace(x).sort(x.reshape(-1))
@@ -207,7 +209,7 @@ def quantile(
     if dim is None or input.ndim == 0:
         shape = (1,) * input.ndim if keepdim else ()
     else:
-        shape = with_ones(input.shape, (axis,)) if keepdim else (*input.shape[:axis], *input.shape[axis + 1 :])
+        shape = without(input.shape, (axis,), keepdim)
     rows = [reshape(row, shape) for row in rows]
     return stack(rows) if shares.ndim else rows[0]
 
@@ -268,5 +270,5 @@ def prod(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
             low, high = Index((*lead, slice(0, half)))(y), Index((*lead, slice(half, 2 * half)))(y)
             y = Concat(axis)(low * high, Index((*lead, slice(2 * half, size)))(y)) if size % 2 else low * high
         if size == 0:
-            y = Tensor(on(array_of(y), np.ones(with_ones(y.shape, (axis,)), y.dtype)))
+            y = Tensor(on(array_of(y), np.ones(without(y.shape, (axis,), keepdims=True), y.dtype)))
     return y if keepdim else reshape(y, tuple(n for i, n in enumerate(input.shape) if i not in axes))

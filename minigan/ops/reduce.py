@@ -6,7 +6,6 @@ size 1, as in PyTorch.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 
@@ -14,8 +13,9 @@ import numpy as np
 
 from ..autograd import Op, Tensor
 from ..backend import FLOATS, float32, namespace
-from .basic import broadcast_to, cast, eq, prepare_sum, where, wide_sum
+from .basic import broadcast_to, cast, eq, prepare_sum, where, wide_sum, without
 from .elementary import abs, exp, log, pow, sqrt
+from .extreme import Amax, Amin, largest
 from .shape import axis_index, reshape
 
 Dim = int | Sequence[int] | None
@@ -39,59 +39,7 @@ class Sum(Op):
 
     def vjp(self, node, need, g):
         shape = node.inputs[0].shape
-        return (broadcast_to(reshape(g, with_ones(shape, self.axes)), shape),)
-
-
-class Extreme(Op):
-    """Shared rule of amax and amin: the k elements equal to the result get g / k each (PyTorch's convention)."""
-
-    saves_output = True
-
-    def __init__(self, axes: tuple[int, ...]) -> None:
-        self.axes = axes
-
-    def forward(self, x):
-        if parts := _parts(x, self.axes):
-            return functools.reduce(np.maximum if self.name == "amax" else np.minimum, parts)
-        return getattr(namespace(x), self.name)(x, self.axes)
-
-    def vjp(self, node, need, g):
-        shape = with_ones(node.inputs[0].shape, self.axes)
-        share = ExtremeShare(self.axes)(node.inputs[0], reshape(node.output(), shape))
-        return (reshape(g, shape) * share,)
-
-
-class Amax(Extreme):
-    """y = the largest x over axes
-    dL/dx = g / k at the k elements equal to y, else 0"""
-
-    name = "amax"
-
-
-class Amin(Extreme):
-    """y = the smallest x over axes
-    dL/dx = g / k at the k elements equal to y, else 0"""
-
-    name = "amin"
-
-
-class ExtremeShare(Op):
-    """s = 1 / k at each of the k elements of x that equal y, the extreme over axes, else 0; NaN where y is
-
-    Not differentiable: its derivative is zero everywhere it exists.
-    """
-
-    name, differentiable = "extreme_share", False
-
-    def __init__(self, axes: tuple[int, ...]) -> None:
-        self.axes = axes
-
-    def forward(self, x, y):
-        extremes = (x == y).astype(x.dtype)
-        parts = _parts(extremes, self.axes)
-        count = np.expand_dims(functools.reduce(np.add, parts), self.axes) if parts else None
-        with np.errstate(invalid="ignore"):
-            return namespace(x).asarray(extremes / (extremes.sum(self.axes, keepdims=True) if count is None else count))
+        return (broadcast_to(reshape(g, without(shape, self.axes, keepdims=True)), shape),)
 
 
 class Softmax(Op):
@@ -199,32 +147,6 @@ class Offset(Op):
         return xp.where(xp.isfinite(top), top, 0).astype(x.dtype)
 
 
-SHORT = 16
-
-
-def _parts(x, axes: tuple[int, ...]) -> list:
-    """x at each place of one short axis, at least 2 of them: NumPy takes the extreme of a few whole arrays some 30
-    times as fast as it goes along a short axis. None of them where x is no NumPy array or the axis is long."""
-    if len(axes) != 1 or not isinstance(x, np.ndarray) or not 2 <= x.shape[axes[0]] <= SHORT:
-        return []
-    return [x[(*[slice(None)] * axes[0], i)] for i in range(x.shape[axes[0]])]
-
-
-def largest(x, axis):
-    """The largest element along axes, which are kept with size 1; -infinity where there is none."""
-    xp = namespace(x)
-    if not x.size:
-        axes = {i % x.ndim for i in (axis if isinstance(axis, tuple) else (axis,))}
-        shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
-        return xp.full(shape, -np.inf, x.dtype)
-    return xp.asarray(x.max(axis, keepdims=True))
-
-
-def with_ones(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
-    """`shape` with size 1 along `axes`."""
-    return tuple(1 if i in axes else s for i, s in enumerate(shape))
-
-
 def axes_of(dim: Dim, ndim: int, op: str) -> tuple[int, ...]:
     """`dim` as a sorted tuple of axes; None, and no axis at all, as all of them. Raises IndexError out of range,
     ValueError for one named twice, TypeError for what is no axis."""
@@ -238,7 +160,7 @@ def axes_of(dim: Dim, ndim: int, op: str) -> tuple[int, ...]:
 
 def _finish(op: Op, input: Tensor, axes: tuple[int, ...], keepdim: bool) -> Tensor:
     y = op(input)
-    return reshape(y, with_ones(input.shape, axes)) if keepdim else y
+    return reshape(y, without(input.shape, axes, keepdims=True)) if keepdim else y
 
 
 def _require_elements(input: Tensor, axes: tuple[int, ...], op: str) -> int:

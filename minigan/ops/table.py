@@ -115,6 +115,7 @@ def _orders(cls: type[Op]) -> tuple[tuple[tuple[str, ...], ...], str]:
         if not runs:
             break
         kernels.append(runs)
+        level = frozenset(op for op in level if op.differentiable)
         if any(op.vjp is Op.vjp for op in level):
             rest = "reference"
             break

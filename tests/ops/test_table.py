@@ -96,7 +96,7 @@ def test_which_orders_have_kernels():
     norms = (("norm.batch_norm",), ("norm.batch_norm_grad",), ("norm.batch_norm_grad_grad",))
     assert kernels(BatchNorm) == (norms, "reference")
     assert kernels(Standardise) == ((("layernorm.standardise",), ("layernorm.standardise_grad",)), "reference")
-    assert kernels(Sum) == ((("reduce.channel_sum", "reduce.row_sum", "reduce.total"),), "composite")
+    assert kernels(Sum) == ((("along.sum_along", "reduce.channel_sum", "reduce.row_sum", "reduce.total"),), "composite")
     assert kernels(Neg) == ((), "composite")
 
 

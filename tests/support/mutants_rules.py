@@ -8,6 +8,7 @@ from minigan.ops import act as ops_act
 from minigan.ops import basic as ops_basic
 from minigan.ops import conv as ops_conv
 from minigan.ops import elementary as ops_elementary
+from minigan.ops import extreme as ops_extreme
 from minigan.ops import index as ops_index
 from minigan.ops import matmul as ops_matmul
 from minigan.ops import norm as ops_norm
@@ -184,9 +185,9 @@ def _(self, node, need, g):
     return (broadcast_to(reshape(g, g.shape + (1,) * (len(shape) - g.ndim)), shape),)
 
 
-@mutant("amax: the first of equals takes all", ops_reduce.Extreme, "vjp", "kink", "amax")
+@mutant("amax: the first of equals takes all", ops_extreme.Extreme, "vjp", "kink", "amax")
 def _(self, node, need, g):
-    x, shape = node.inputs[0], ops_reduce.with_ones(node.inputs[0].shape, self.axes)
+    x, shape = node.inputs[0], ops_extreme.without(node.inputs[0].shape, self.axes, keepdims=True)
     hit = x.data == node.outputs[0].reshape(shape)
     first = hit & (np.cumsum(hit, self.axes[-1]) == 1)
     return (reshape(g, shape) * Tensor(first.astype(g.dtype)),)
