@@ -191,15 +191,15 @@ def test_wrong_attributes_are_refused(changes, match):
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_attributes_are_turned_over_look_real_and_the_others_are_kept(tmp_path, monkeypatch):
-    """The default run, judged on the 500 faces of the test half. Seeds differ: hats of one colour are refused by the
-    guard, and what is under a pair of glasses is learnt last. On average over the attributes, four in five are turned
-    over, and in most sets no null model is as good."""
+    """The default run, judged on the 500 faces of the test half, reaches what the results page says it should: nine in
+    ten turned over, 95 % of the other attributes and 90 % of skins kept, precision 0.7, and no null model as good."""
     monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(main, ["train", "stargan", "--seed", "12", "--json"])
-    assert done.exit_code == 0, done.output
-    figures = json.loads(done.stdout.splitlines()[-1])
+    trained = CliRunner().invoke(main, ["train", "stargan", "--seed", "12", "--json"])
+    assert trained.exit_code == 0, trained.output
+    folder = json.loads(trained.stdout.splitlines()[-1])["run"]
+    figures = json.loads(CliRunner().invoke(main, ["eval", folder, "--json"]).stdout.splitlines()[-1])
     rows = figures["attributes"].values()
-    assert figures["images"] == 500 and figures["kept"]["skin"] >= 0.75, figures
-    assert np.mean([row["present"] for row in rows]) >= 0.8 and np.mean([row["precision"] for row in rows]) >= 0.8
+    assert figures["images"] == 500 and figures["kept"]["skin"] >= 0.9, figures
+    assert figures["least_present"] >= 0.9 and figures["least_kept"] >= 0.95 and figures["least_precision"] >= 0.7
     assert all(row["colours"] < 13 for row in rows)
-    assert sum(bool(names) for row in rows for names in row["winners"].values()) <= 2
+    assert not any(names for row in rows for names in row["winners"].values())
