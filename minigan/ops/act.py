@@ -118,9 +118,13 @@ class Sigmoid(Floating):
     saves_input, saves_output = False, True
 
     def forward(self, x):
-        xp, x = namespace(x), x if x.dtype in FLOATS else x.astype(float32)
-        e = xp.exp(-xp.abs(x))  # at most 1, whatever the sign
-        return xp.where(x >= 0, 1, e).astype(x.dtype) / (1 + e)
+        return kernels.act.sigmoid(x if x.dtype in FLOATS else x.astype(float32))
+
+    def prepare(self, work, inputs, outputs):
+        if inputs[0].dtype in FLOATS:
+            kernels.act.sigmoid(inputs[0], outputs[0], work=work)
+        else:
+            Op.prepare(self, work, inputs, outputs)
 
     def vjp(self, node, need, g):
         # learn: sigmoid begin

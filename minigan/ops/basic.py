@@ -236,6 +236,10 @@ class Neg(Elementwise):
         return (neg(g),)
 
 
+LARGE = 4096
+"""Elements from which a condition is worth a kernel of its own."""
+
+
 class Where(Op):
     """y = a where c holds, else b
     dL/dc = 0
@@ -250,7 +254,25 @@ class Where(Op):
     name = "where"
 
     def forward(self, c, a, b):
-        return namespace(c).where(c, *alike(a, b))
+        a, b = alike(a, b)
+        return kernels.choose.choose(c, a, b) if self._plain(c, a, b) else namespace(c).where(c, a, b)
+
+    def prepare(self, work, inputs, outputs):
+        if self._plain(*inputs) and outputs[0].dtype == inputs[1].dtype:
+            kernels.choose.choose(*inputs, outputs[0], work=work)
+        else:
+            super().prepare(work, inputs, outputs)
+
+    @staticmethod
+    def _plain(c, a, b) -> bool:
+        """Whether the kernel takes these arrays, and is worth its call."""
+        whole = isinstance(c, np.ndarray) and c.size >= LARGE and c.dtype == bool_
+        return (
+            whole
+            and a.dtype == b.dtype
+            and a.dtype in FLOATS
+            and all(x.shape == c.shape or x.size == 1 for x in (a, b))
+        )
 
     def vjp(self, node, need, g):
         c, a, b = node.inputs

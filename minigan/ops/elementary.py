@@ -7,6 +7,8 @@ import operator
 
 import numpy as np
 
+from minigan import kernels
+
 from .._array import is_operand
 from ..autograd import Op, Tensor, array_of
 from ..backend import FLOATS, float32, namespace, on, special
@@ -102,7 +104,14 @@ class Erf(Floating):
     dL/dx = g 2/sqrt(pi) e^(-x^2)"""
 
     def forward(self, x):
-        return special(x).erf(x if x.dtype in FLOATS else x.astype(float32))
+        x = x if x.dtype in FLOATS else x.astype(float32)
+        return kernels.act.erf(x) if isinstance(x, np.ndarray) else special(x).erf(x)
+
+    def prepare(self, work, inputs, outputs):
+        if isinstance(inputs[0], np.ndarray) and inputs[0].dtype in FLOATS:
+            kernels.act.erf(inputs[0], outputs[0], work=work)
+        else:
+            Op.prepare(self, work, inputs, outputs)
 
     def vjp(self, node, need, g):
         x = node.inputs[0]
@@ -192,9 +201,11 @@ class PowScalar(Op):
         self.exponent = exponent
 
     def forward(self, x):
-        return namespace(x).power(
-            x.astype(float32) if isinstance(self.exponent, float) and x.dtype not in FLOATS else x, self.exponent
-        )
+        x = x.astype(float32) if isinstance(self.exponent, float) and x.dtype not in FLOATS else x
+        if self.exponent in (3, 4) and x.dtype in FLOATS:  # `power` takes 60 times as long as a product
+            square = x * x
+            return namespace(x).asarray(square * (x if self.exponent == 3 else square))
+        return namespace(x).power(x, self.exponent)
 
     def vjp(self, node, need, g):
         p = self.exponent

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from kernel_testing import DTYPES, SHAPES, close, layouts, lies_channels_last, normal, on_threads, same_bits
+from scipy import special
 
 from minigan import kernels
 from minigan.kernels.work import Now
@@ -119,6 +120,7 @@ ACTIVATIONS = {
     "tanh": (1, lambda act: act.tanh, np.tanh),
     "exp": (1, lambda act: act.exp, np.exp),
     "sigmoid": (1, lambda act: act.sigmoid, lambda x: 1 / (1 + np.exp(-x))),
+    "erf": (1, lambda act: act.erf, special.erf),
     "tanh_grad": (2, lambda act: act.tanh_grad, lambda y, g: g * (1 - y * y)),
     **{
         f"leaky_relu {slope}": (
@@ -219,13 +221,14 @@ CURVES = {
     "tanh": (np.tanh, 1.8e-7),
     "exp": (np.exp, 9e-8),
     "sigmoid": (lambda x: np.where(x < 0, np.exp(-abs(x)), 1) / (1 + np.exp(-abs(x))), 1.8e-7),
+    "erf": (special.erf, 1.8e-7),
 }
 
 
 @pytest.mark.parametrize("name", CURVES)
 def test_error_of_the_float32_curves_is_what_the_module_says(name):
-    """Over every 97th float32 number, against NumPy in float64; where the result is below the normal numbers, to one
-    unit of what is left."""
+    """Over every 97th float32 number, against NumPy and SciPy in float64; where the result is below the normal numbers,
+    to one unit of what is left."""
     formula, bound = CURVES[name]
     assert f"{bound:.1e}".replace("e-0", "e-").replace(".0e", "e") in kernels.act.__doc__
     for low in range(0, 2**32, 2**28):
@@ -244,10 +247,11 @@ def test_error_of_the_float32_curves_is_what_the_module_says(name):
 def test_float32_curves_at_the_ends_and_alike_at_every_place(name):
     curve = getattr(kernels.act, name)
     x = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-45, 100, -200], np.float32)
-    ends = {"tanh": [np.nan, 1, -1, 0, 0, 1e-45, 1, -1], "exp": [np.nan, np.inf, 0, 1, 1, 1, np.inf, 0]}
+    odd = [np.nan, 1, -1, 0, 0, 1e-45, 1, -1]
+    ends = {"tanh": odd, "erf": odd, "exp": [np.nan, np.inf, 0, 1, 1, 1, np.inf, 0]}
     expected = ends.get(name, [np.nan, 1, 0, 0.5, 0.5, 0.5, 1, 0])
     assert np.array_equal(curve(x), np.array(expected, np.float32), equal_nan=True)
-    assert name != "tanh" or np.signbit(curve(x)[4])
+    assert ends.get(name) is not odd or np.signbit(curve(x)[4])
     x = normal(1000, 0, np.float32)
     assert np.array_equal([curve(x[i : i + 1])[0] for i in range(len(x))], curve(x))
 

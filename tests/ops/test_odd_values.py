@@ -221,3 +221,18 @@ def test_a_branch_that_is_not_taken():
     assert np.isnan(naive.numpy()[0]) and naive.numpy()[1] == 0.25
     (safe,) = mg.grad(mg.where(x > 0, mg.where(x > 0, x, 1.0).sqrt(), x).sum(), x)
     assert safe.tolist() == [1.0, 0.25]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("exponent", [2, 3, 4, 5, 3.0, 4.0, -1, -3, 0.5])
+def test_powers(exponent, dtype):
+    """Beside NumPy's in float64, to three roundings, derivatives to the second too; ends of the range included."""
+    x = np.array([-np.inf, -2.5, -1, -0.0, 0, 1e-3, 0.7, 1, 3, 1e6, np.inf, np.nan], dtype)
+    wide, t = x.astype(np.float64), mg.tensor(x).requires_grad_()
+    y = t**exponent
+    (first,) = mg.grad(y.sum(), t, create_graph=True)
+    (second,) = mg.grad(first.sum(), t)
+    with np.errstate(all="ignore"):
+        slopes = exponent * wide ** (exponent - 1.0), exponent * (exponent - 1) * wide ** (exponent - 2.0)
+    for values, exact in zip((y, first, second), (wide**exponent, *slopes), strict=True):
+        np.testing.assert_allclose(values.data, exact.astype(dtype), rtol=3 * np.finfo(dtype).eps)
