@@ -54,10 +54,20 @@ def applied(mutant: SourceMutant) -> Iterator[None]:
     if after.co_freevars != free:
         raise ValueError(f"{mutant.where}: the mutant reaches other variables, {after.co_freevars}, than {free}")
     function.__code__ = after
+    forget(mutant)
     try:
         yield
     finally:
         function.__code__ = before
+        forget(mutant)
+
+
+def forget(mutant: SourceMutant) -> None:
+    """Empty the caches of the functions in the mutant's module: what they hold is another code's."""
+    module = importlib.import_module(mutant.where.partition(":")[0])
+    for function in vars(module).values():
+        if hasattr(function, "cache_clear") and function.__module__ == module.__name__:
+            function.cache_clear()
 
 
 def _inner(code: CodeType, name: str) -> CodeType:
