@@ -54,7 +54,10 @@ class IndexAdd(Linear):
     def forward(self, x, *arrays):
         xp = namespace(x)
         y = xp.zeros(self.shape, x.dtype)
-        if arrays:
+        if xp is np and len(arrays) == y.ndim and all(array.dtype.kind in "iu" for array in arrays):
+            places = np.ravel_multi_index(arrays, y.shape, mode="wrap")  # along one axis NumPy adds twice as fast
+            np.add.at(y.reshape(-1), places.reshape(-1), np.broadcast_to(x, places.shape).reshape(-1))
+        elif arrays:
             xp.add.at(y, filled(self.key, arrays), x)
         else:
             y[self.key] = x
