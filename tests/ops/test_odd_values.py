@@ -236,3 +236,27 @@ def test_powers(exponent, dtype):
         slopes = exponent * wide ** (exponent - 1.0), exponent * (exponent - 1) * wide ** (exponent - 2.0)
     for values, exact in zip((y, first, second), (wide**exponent, *slopes), strict=True):
         np.testing.assert_allclose(values.data, exact.astype(dtype), rtol=3 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int8, np.uint8])
+@pytest.mark.parametrize(
+    ("shape", "key"),
+    [
+        ((4, 5), ([0, -1, -1, 3], [2, 2, -5, 2])),
+        ((6,), ([[0, 0], [5, -6]],)),
+        ((3, 4, 2), ([[0], [1]], [3, -1], 1)),
+        ((3, 4), ([0, -1, -1],)),
+    ],
+    ids=str,
+)
+def test_gradients_at_places_named_twice_and_from_the_end(shape, key, dtype):
+    """Every place gets what is read from it, as NumPy's add.at has it, along all axes and along some."""
+    ends = zip(key, shape, strict=False)
+    key = tuple((np.array(places) % n if dtype is np.uint8 else np.array(places)).astype(dtype) for places, n in ends)
+    x = mg.tensor(np.arange(np.prod(shape), dtype=np.float64).reshape(shape)).requires_grad_()
+    y = x[key]
+    weight = np.random.default_rng(0).standard_normal(y.shape)
+    (g,) = mg.grad(y, x, mg.tensor(weight))
+    expected = np.zeros(shape)
+    np.add.at(expected, key, weight)
+    np.testing.assert_array_equal(g.data, expected)
