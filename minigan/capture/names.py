@@ -15,6 +15,8 @@ from .refusal import NUMPY, PACKAGE, is_own_code
 
 READS_AS_PYTHON = tuple(PACKAGE / name for name in ("gan", "nn", "optim"))
 """minigan's own code that keeps settings in objects, as a user's does."""
+OPTIMISERS, STEPS = PACKAGE / "optim", {"optimizer.py", "optimizers.py"}
+"""Where the code of optimisers lies, whose numbers a replay reads itself; that of schedules lies beside it."""
 STDLIB, SITE = sysconfig.get_path("stdlib"), "site-packages"
 CALLS_BY_BIT = sys.version_info >= (3, 12)
 """Whether the lowest bit of LOAD_ATTR says that the attribute is called; before, it is LOAD_METHOD."""
@@ -25,11 +27,14 @@ NAMELESS = {"getattr", "vars", "__dict__", "asdict"}
 
 
 class Names(NamedTuple):
-    """What a function's code names. methods: the attributes that it only ever calls."""
+    """What a function's code names. methods: the attributes that it only ever calls. modules: what it imports.
+    steps: whether it is an optimiser's own."""
 
     globals: frozenset[str]
     attributes: frozenset[str]
     methods: frozenset[str]
+    modules: frozenset[str] = frozenset()
+    steps: bool = False
 
 
 NO_NAMES = Names(frozenset(), frozenset(), frozenset())
@@ -44,17 +49,30 @@ def names_of(code: types.CodeType) -> Names | None:
             return None
     elif file.startswith("<frozen") or (file.startswith(STDLIB) and SITE not in file) or is_numpy(file):
         return None
-    variables, attributes, methods = set(), set(), set()
+    variables, attributes, methods, modules = set(), set(), set(), set()
     for line in dis.get_instructions(code):
-        if line.opname.endswith(("_GLOBAL", "_NAME")):
+        if line.opname == "IMPORT_NAME":
+            modules.update((line.argval.partition(".")[0], line.argval))
+        elif line.opname.endswith(("_GLOBAL", "_NAME")):
             variables.add(line.argval)
         elif line.opname == "LOAD_METHOD" or (line.opname == "LOAD_ATTR" and CALLS_BY_BIT and line.arg & 1):
             methods.add(line.argval)
-        elif line.opname.endswith("_ATTR"):
+        elif line.opname == "MATCH_CLASS":
+            attributes.add("__match_args__")
+        elif line.opname.endswith("_ATTR") or line.opname == "IMPORT_FROM":
             attributes.add(line.argval)
         elif line.opname == "LOAD_CONST" and isinstance(line.argval, str) and line.argval.isidentifier():
             attributes.add(line.argval)  # getattr(settings, "rate")
-    return Names(frozenset(variables), frozenset(attributes | methods), frozenset(methods - attributes))
+    for inner in code.co_consts:  # what a comprehension or a lambda names, it may read of this function's objects
+        if isinstance(inner, types.CodeType) and inner.co_name.startswith("<"):
+            named = names_of(inner)
+            variables |= named.globals
+            attributes |= named.attributes - named.methods
+            methods |= named.methods
+            modules |= named.modules
+    variables |= attributes if "globals" in variables else set()
+    parts = variables, attributes | methods, methods - attributes, modules
+    return Names(*map(frozenset, parts), steps=Path(file).parent == OPTIMISERS and Path(file).name in STEPS)
 
 
 def is_numpy(file: str) -> bool:
@@ -68,3 +86,19 @@ def with_getters(frame: types.FrameType, names: Names) -> Names:
     if not texts:
         return names
     return names._replace(attributes=names.attributes.union(*(text.split(".") for text in texts)))
+
+
+@functools.lru_cache(maxsize=8192)
+def with_attributes(names: Names, more: tuple[str, ...]) -> Names:
+    """The names, with these attributes."""
+    return names._replace(attributes=names.attributes.union(more))
+
+
+def slots_of(kind: type) -> list[str]:
+    """The attributes that a class has slots for, by the names that its objects know them by."""
+    slots = vars(kind).get("__slots__", ())
+    private = f"_{kind.__name__.lstrip('_')}"
+    return [
+        private + name if name.startswith("__") and not name.endswith("__") else name
+        for name in ([slots] if isinstance(slots, str) else slots)
+    ]

@@ -38,8 +38,20 @@ from .. import nn
 from ..autograd import Tensor
 from ..backend import Generator
 from .draws import FOREIGN, MOVED, MOVES, Drawn, Draws, foreign
-from .names import NAMELESS, NO_NAMES, SITE, STDLIB, Names, is_numpy, names_of, with_getters
+from .names import (
+    NAMELESS,
+    NO_NAMES,
+    SITE,
+    STDLIB,
+    Names,
+    is_numpy,
+    names_of,
+    slots_of,
+    with_attributes,
+    with_getters,
+)
 from .refusal import CaptureError, is_own_code, refusal
+from .settings import RENEWALS, RENEWED, Settings, is_optimiser
 from .world import asked, audited, is_iterator, position
 
 MISSING = type("Missing", (), {"__repr__": lambda self: "nothing"})()
@@ -73,7 +85,7 @@ class Reach:
         self._functions: dict[types.CodeType, list[types.FunctionType]] = {}
         self._visits: set[tuple[int, int]] = set()
         self._alive: list = []  # what the ids of _visits belong to
-        self._live_settings: set[int] = set()  # an optimiser's groups: a replay reads their numbers itself
+        self.settings = Settings()
         self._began: set[types.CodeType] = set()
         self._inner: set[types.CodeType] = set()
         self.visit(function, NO_NAMES, getattr(function, "__qualname__", "the function"))
@@ -86,6 +98,8 @@ class Reach:
             code = frame.f_code
             if code in MOVES:
                 self.refuse(refusal(MOVED))
+            if code in RENEWALS:
+                self.refuse(refusal(RENEWED))
             if code.co_flags & inspect.CO_GENERATOR:
                 self._resumed.add(id(frame))
             if (names := names_of(code)) is not None:
@@ -114,6 +128,8 @@ class Reach:
                 self._function_ran(function, names)
             if not is_own_code(code.co_filename) or "gan" in Path(code.co_filename).parts:
                 self._note_names(frame.f_globals, names.globals, "the global {}", names)
+        for module in filter(None, map(sys.modules.get, names.modules)):
+            self.visit(module, names, f"the module {module.__name__}")
         if not ENVIRONMENT.isdisjoint(names.attributes | names.globals):
             self._contents(os.environ._data, NO_NAMES, "os.environ")
         if code.co_name == "__init__" and not getattr(
@@ -176,11 +192,12 @@ class Reach:
             self._contents(value, names, path)
             if _is_own(value):
                 self._object(value, names, path)
-        elif _is_optimiser(value):
-            self._live_settings.update(map(id, value.param_groups))
+        elif is_optimiser(value):
+            self.settings.note(value)
             self._note(vars(value), {"param_groups": value.param_groups}, path + ".{}", names)
             for group in value.param_groups:
-                self._note(group, {"params": group["params"]}, f"{path}.param_groups's {{}}", names)
+                read = {"params"} if names.steps else {"params", *names.attributes}
+                self._note(group, {k: group[k] for k in group if k in read}, f"{path}.param_groups's {{}}", names)
                 self._contents(group["params"], names, f"{path}'s parameters")
         elif _is_own(value):
             self._object(value, names, path)
@@ -201,19 +218,23 @@ class Reach:
                 self.visit(wrapped, names, function.__name__)
 
     def _contents(self, container, names: Names, path: str) -> None:
-        if id(container) in self._live_settings:
+        if container in self.settings:
             return
         keys = tuple(container) if isinstance(container, dict) else ()
         values = tuple(container.values() if isinstance(container, dict) else container)
         if any(isinstance(v, Tensor) and self.is_born(v) for v in values):
             return
         self.contents.setdefault(id(container), (container, keys, values, path))
+        for key in keys:
+            self.visit(key, names, f"a key of {path}")
         labels = keys or range(len(values))
         for label, value in zip(labels, values, strict=True):
             self.visit(value, names, f"{path}[{label!r}]")
 
     def _object(self, value: object, names: Names, path: str) -> None:
         """The attributes that are named: in the object, its slots and its class."""
+        if "__match_args__" in names.attributes:  # match value: case Kind(first, second)
+            names = with_attributes(names, getattr(type(value), "__match_args__", ()))
         everything = isinstance(value, CONTAINERS) or not NAMELESS.isdisjoint(names.attributes | names.globals)
         attributes = getattr(value, "__dict__", None)
         if isinstance(attributes, (dict, types.MappingProxyType)):
@@ -228,7 +249,7 @@ class Reach:
         for kind in kinds:
             if kind is object or kind.__module__ in ("builtins", "enum"):
                 continue
-            for name in getattr(kind, "__slots__", ()):
+            for name in slots_of(kind):
                 if name in names.attributes and hasattr(value, name):
                     self._note(value, {name: getattr(value, name)}, path + ".{}", names)
             if not _is_engine(kind):
@@ -295,12 +316,6 @@ def _parts(value: object) -> Iterator[object]:
         yield value.func
     else:
         yield value
-
-
-def _is_optimiser(value: object) -> bool:
-    """Whether a value is an optimiser that steps as minigan's own do: by numbers that a replay reads itself."""
-    kind = type(value)
-    return getattr(kind, "replayed_step", None) is not None and kind.replayed_step is kind.step
 
 
 def _is_engine(kind: type) -> bool:

@@ -86,6 +86,7 @@ class Recording(_modes.Recorder):
         self.computed: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
         self.drawn = Drawn()
         self.places: dict[int, object] = {}
+        self.constants: dict[Value, weakref.ref[Tensor]] = {}
 
     def refuse(self, error: CaptureError) -> None:
         """Raise it: the step does what a record must not contain."""
@@ -206,7 +207,24 @@ class Recording(_modes.Recorder):
                 self.refuse(refusal(STALE))
             if self.born.get(id(tensor)) is not tensor:
                 self.leaves[id(tensor)] = tensor, array
+            else:
+                self.constants[value] = weakref.ref(tensor)
         return value
+
+    def renewals(self) -> list[Effect]:
+        """What makes the step's own constants anew that it changes in place, `total = tensor(0.0); total += loss`. One
+        that lives on and is not returned, as a buffer that a module makes at its first call, is not made again."""
+        changed = {value.root for line in self.program if isinstance(line, Effect) for value in line.targets}
+        returned = {value.root for value, _ in self.results}
+        return [
+            Effect(functools.partial(_renew, value.array.copy(order="K")), (value,), (), ())
+            for value in changed & self.constants.keys()
+            if value in returned or self.constants[value]() is None
+        ]
+
+
+def _renew(constant: np.ndarray, array: np.ndarray) -> None:
+    array[...] = constant
 
 
 def _dense(y: np.ndarray, inputs: Sequence[np.ndarray]) -> np.ndarray:
@@ -312,6 +330,7 @@ def _record(function: Callable) -> Plan:
             with tracing(reach):
                 result = function()
             reach.refuse_draws(recording.drawn)
+            reach.settings.check(recording.refuse)
             rebuild, results = packed(result, recording.is_born, recording.result)
             grads = [(t, t._grad) for t, *_ in recording.grads.values()]
             grads = [(t, None if g is None else recording.value(g)) for t, g in grads]
@@ -322,9 +341,10 @@ def _record(function: Callable) -> Plan:
                 t._grad = before
             for t, before in recording.flags.values():
                 t._leaf_grad = before
+    del result
     entries = [(t, before) for t, before, read in recording.grads.values() if read]
     guard = Guards(recording, entries, reach)
-    plan = Plan(recording.program, results, rebuild, entries, grads, flags, guard)
+    plan = Plan([*recording.renewals(), *recording.program], results, rebuild, entries, grads, flags, guard)
     if interval():
         plan.recording = recording
     ghosts.update(recording.computed)

@@ -173,7 +173,11 @@ class Call:
             if not _is_ours(line):
                 refuse(f"{line.op.name if isinstance(line, Instruction) else line.kernel} is not minigan's own, and"
                        " what else it does cannot be seen")  # fmt: skip
-        changed = [(t, before) for t, before, _ in record.grads.values() if t._grad is not before]
+        changed = [  # and what was None, and is set to None without a look: a replay may find a gradient there
+            (t, before)
+            for t, before, read in record.grads.values()
+            if t._grad is not before or (before is None and not read)
+        ]
         if any(g is not None and not record.is_born(g) for g in (t._grad for t, _ in changed)):
             refuse("a .grad is set to a tensor that the step did not make")
             return
