@@ -25,15 +25,21 @@ def diagnose_run(folder: Path) -> tuple[list[Finding], list[str]]:
     options = {}
     with suppress(OSError, ValueError):
         options = parse_json((folder / "training_options.json").read_text(encoding="utf-8"))
+    options = options if isinstance(options, dict) else {}
     if not rows:
         raise ValueError(
             f"doctor: {folder} has no figures yet (stats.jsonl is missing or empty); train it for 25 steps"
         )
     findings = [*of_course(rows, options.get("penalty", "two-sided")), *_raised(folder)]
-    if len(rows) >= FEW and not any(f.name == "not-finite" for f in findings):  # a new generator draws one grey image
-        with suppress(Exception):  # no checkpoint yet, or of another version: the course is all there is
+    about = [f"{options.get('system', 'a run')}, {rows[-1]['step']} steps, {len(rows)} rows of figures"]
+    if len(rows) < FEW:  # and a new generator draws one grey image
+        about.append(f"too early: the course and the samples are looked at from {FEW} rows of figures on")
+    elif not any(f.name == "not-finite" for f in findings):
+        try:
             findings += of_samples(*_samples(folder))
-    return findings, [f"{options.get('system', 'a run')}, {rows[-1]['step']} steps, {len(rows)} rows of figures"]
+        except Exception as error:  # no checkpoint yet, or of another version: the course is all there is
+            about.append(f"the samples were not looked at: {error}")
+    return findings, about
 
 
 def of_course(rows: list[dict], penalty: str = "two-sided") -> Iterator[Finding]:

@@ -196,6 +196,17 @@ def test_a_run_folder(tmp_path):
         diagnose(tmp_path)
 
 
+@pytest.mark.parametrize("options", ["[]", "null", "3", '"x"', "{"])
+def test_it_says_what_it_did_not_look_at(tmp_path, options):
+    """Options that are none are no options; without a whole checkpoint, or too early, no sample is judged."""
+    lines = [json.dumps(row) + "\n" for row in rows(**GOOD | {"d_loss": [0.7] * 8})]
+    (tmp_path / "training_options.json").write_text(options)
+    (tmp_path / "stats.jsonl").write_text("".join(lines))
+    assert any(line.startswith("the samples were not looked at: ") for line in diagnose(str(tmp_path)).about)
+    (tmp_path / "stats.jsonl").write_text(lines[0])
+    assert any(line.startswith("too early") for line in diagnose(str(tmp_path)).about)
+
+
 def test_a_slope_is_carried_beyond_the_outputs_only_along_an_exact_line():
     """Least squares' 2 (x - 1) is; -1 / x, near its pole, would turn its sign."""
     near = np.linspace(0.008, 0.012, 9)
