@@ -1,6 +1,7 @@
 """Tricks against the plain run on images: each row is one change, cells are resumed, the page says what was refused."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -58,12 +59,15 @@ def test_a_comparison_is_resumed_and_its_page_says_all(tmp_path, monkeypatch):
     record = compare.run(tmp_path, ["packing", "unrolled"], steps=7)
     assert len(calls) == 9 and {steps for _, _, steps in calls} == {7}
     assert [row["trick"] for row in record["rows"]] == ["plain", "packing", "unrolled"]
-    assert record["rows"][0]["confident"][0] == pytest.approx(0.6)
+    assert record["rows"][0]["confident"][0] == pytest.approx(0.6) and record["seconds"] == 9.0
     assert record["rows"][1]["verdict"] == {"confident": "helps", "frechet": "hurts"}  # less is better of Frechet
     assert record["rows"][2]["verdict"] == {"confident": "hurts", "frechet": "helps"}
     page = (tmp_path / "images.md").read_text()
     assert "lsgan, seeds 11, 12, 13" in page and "steps 7" in page and "| packing | m images judged as one" in page
     assert "null model" in page and "the ceiling" in page and json.loads((tmp_path / "images.json").read_text())
+    many = record | {"rows": [*record["rows"], *record["rows"][1:] * 9]}
+    assert "of 4 verdicts about 0 do by chance" in page
+    assert "of 40 verdicts about 2 do by chance" in compare.markdown(many)
     again = compare.run(tmp_path, ["packing"], steps=7)
     assert len(calls) == 9 and again["rows"] == record["rows"][:2]
     assert (
@@ -100,6 +104,26 @@ def test_figures_are_of_the_samples_beside_the_test_half(monkeypatch):
     figures = compare.figures_of(options_for("lsgan", steps=3, seed=5))
     assert seen == [(3, compare.SAMPLES, 5, compare.METRIC_STREAM)]
     assert figures["images"] == (4, 1, 8, 8) and figures["data"] == "digits" and figures["diverged"] is None
+
+
+def test_the_judge_compares_with_the_test_half(monkeypatch):
+    """Samples, and the real images of the table: as many as there are samples."""
+    halves = {part: SimpleNamespace(held_out=[part] * 9, info=None) for part in ("validation", "test")}
+    dataset = SimpleNamespace(train=["train"] * 9, held_out=["all"] * 9, half=halves.get)
+    monkeypatch.setattr(compare.data, "load", lambda name: dataset)
+    monkeypatch.setattr(compare, "judge_of", lambda name, info: SimpleNamespace(model="judge"))
+    scores = {"confident": 0.5, "present": 9, "frechet": 2.0}
+
+    def evaluate(images, model, beside):
+        assert (model, beside) == ("judge", halves["test"])
+        return SimpleNamespace(**scores)
+
+    monkeypatch.setattr(compare.report, "evaluate", evaluate)
+    assert compare.judged(np.zeros((2, 1, 8, 8)), "digits") == scores
+    monkeypatch.setattr(compare, "prepared", lambda dataset, rows: np.array(rows))
+    monkeypatch.setattr(compare.null_models, "SAMPLES", ())
+    monkeypatch.setattr(compare, "judged", lambda images, name: images.tolist())
+    assert compare.null_scores("digits", 3) == {REALS: ["test"] * 3}
 
 
 def test_the_command_runs_it(tmp_path, monkeypatch):

@@ -49,6 +49,19 @@ def test_collapsed_samples_score_as_computed_by_hand():
     assert figures["w1"] > 0.5
 
 
+def test_the_curves_are_what_they_say():
+    """Of 20,000 points each: two half circles, the lower one around (1, 1/2); a spiral of even density, on which the
+    square of the radius has mean 1/2; a roll from radius 0.15 pi to 0.45 pi."""
+    x = toydata.load("moons").sample(20_000, 0)
+    upper = np.abs(np.linalg.norm(x, axis=1) - 1) + 9 * (x[:, 1] < -0.25)
+    lower = np.abs(np.linalg.norm(x - [1, 0.5], axis=1) - 1) + 9 * (x[:, 1] > 0.75)
+    assert np.minimum(upper, lower).max() < 0.25 and abs((upper < lower).mean() - 0.5) < 0.05
+    radius = np.linalg.norm(toydata.load("spiral").sample(20_000, 0), axis=1)
+    assert np.mean(radius**2) == pytest.approx(0.5, abs=0.01)
+    radius = np.linalg.norm(toydata.load("roll").sample(20_000, 0), axis=1)
+    assert np.quantile(radius, (0.01, 0.5, 0.99)) == pytest.approx(np.pi * np.array([0.15, 0.3, 0.45]), rel=0.03)
+
+
 def test_samples_nowhere_near_and_not_finite():
     """No mode is found, the divergence is infinite; of what is not finite no distance is given."""
     points = toydata.load("grid")
