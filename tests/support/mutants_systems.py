@@ -5,6 +5,7 @@ test that must notice them; test_system_mutants.py puts them in.
 from mutants_finer import FINER
 from mutants_parts import PARTS
 from mutants_scaling import SCALING
+from mutants_shown import SHOWN
 from source_mutants import SourceMutant
 
 # fmt: off
@@ -1785,4 +1786,5 @@ MUTANTS = [
     *FINER,
     *PARTS,
     *SCALING,
+    *SHOWN,
 ]
