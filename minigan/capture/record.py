@@ -308,9 +308,10 @@ def capture(function: Callable) -> Captured:
     - Packed weights and the like are kept from call to call, until something writes to the weights.
 
     Raises CaptureError for a function that reads a value (`if loss > 1`, `loss.item()`), a clock or a random number of
-    Python or NumPy, for one that seeds, makes or copies a `Generator`, for shapes that depend on values (`x[x > 0]`)
-    and for results that cannot be built anew (a set, a generator), naming the line; what is wrong with shapes raises
-    what it raises eagerly. Under `detect_anomaly` the function itself runs. With MINIGAN_CAPTURE=verify in the
+    Python or NumPy, for one that seeds, makes or copies a `Generator`, for one that makes an optimiser, loads its state
+    or changes its settings (a schedule's step belongs outside), for shapes that depend on values (`x[x > 0]`) and for
+    results that cannot be built anew (a set, a generator), naming the line; what is wrong with shapes raises what it
+    raises eagerly. Under `detect_anomaly` the function itself runs. With MINIGAN_CAPTURE=verify in the
     environment every tenth replay is compared with the step itself, and a difference is a CaptureError.
     """
     if not callable(function):
