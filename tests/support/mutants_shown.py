@@ -1,5 +1,5 @@
-"""Mistakes in what a user is shown: figures, units, arrows, halves and orders of tables, pictures, pages and benchmarks,
-by the test that must notice them, as in mutants_systems.py."""
+"""Mistakes in what a user is shown: figures, units, arrows, halves and orders of tables, pictures and pages, by the
+test that must notice them, as in mutants_systems.py."""
 
 from source_mutants import SourceMutant
 
