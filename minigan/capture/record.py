@@ -86,7 +86,7 @@ class Recording(_modes.Recorder):
         self.computed: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
         self.drawn = Drawn()
         self.places: dict[int, object] = {}
-        self.constants: dict[Value, weakref.ref[Tensor]] = {}
+        self.constants: set[Value] = set()
 
     def refuse(self, error: CaptureError) -> None:
         """Raise it: the step does what a record must not contain."""
@@ -208,18 +208,17 @@ class Recording(_modes.Recorder):
             if self.born.get(id(tensor)) is not tensor:
                 self.leaves[id(tensor)] = tensor, array
             else:
-                self.constants[value] = weakref.ref(tensor)
+                self.constants.add(value)
         return value
 
     def renewals(self) -> list[Effect]:
-        """What makes the step's own constants anew that it changes in place, `total = tensor(0.0); total += loss`. One
-        that lives on and is not returned, as a buffer that a module makes at its first call, is not made again."""
+        """What makes the step's own constants anew that it changes in place, `total = tensor(0.0); total += loss`. A
+        buffer that a module makes at its first call only is none of them from the second record on, and the first does
+        not fit again."""
         changed = {value.root for line in self.program if isinstance(line, Effect) for value in line.targets}
-        returned = {value.root for value, _ in self.results}
         return [
             Effect(functools.partial(_renew, value.array.copy(order="K")), (value,), (), ())
-            for value in changed & self.constants.keys()
-            if value in returned or self.constants[value]() is None
+            for value in changed & self.constants
         ]
 
 
@@ -342,7 +341,6 @@ def _record(function: Callable) -> Plan:
                 t._grad = before
             for t, before in recording.flags.values():
                 t._leaf_grad = before
-    del result
     entries = [(t, before) for t, before, read in recording.grads.values() if read]
     guard = Guards(recording, entries, reach)
     plan = Plan([*recording.renewals(), *recording.program], results, rebuild, entries, grads, flags, guard)

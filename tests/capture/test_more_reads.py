@@ -53,6 +53,30 @@ def a_total_not_returned():
     return step, None
 
 
+def a_total_that_stays():
+    """In an attribute, where the next call puts another."""
+    data, holder = x(), types.SimpleNamespace()
+
+    def step():
+        holder.total = mg.tensor(0.0, dtype=np.float64)
+        holder.total += data.sum()
+        return holder.total * 1
+
+    return step, None
+
+
+def a_buffer_made_at_the_first_call():
+    data, holder = x(), types.SimpleNamespace(seen=None)
+
+    def step():
+        if holder.seen is None:
+            holder.seen = mg.zeros((), dtype=np.float64)
+        holder.seen.add_(data.sum())
+        return holder.seen * 1
+
+    return step, None
+
+
 def a_buffer_made_once():
     """The one constant that lives on: it is made at the first call only, and counts."""
     layer = nn.Module()
@@ -214,7 +238,17 @@ def a_sorting_lambda():
 
 
 WORLDS = [a_list_comprehension, a_generator_expression, a_nested_comprehension, a_dict_comprehension, a_sorting_lambda]
-WORLDS += [a_total, a_total_not_returned, a_buffer_made_once, a_rate_read, a_schedule_read, an_import, a_name_imported]
+WORLDS += [
+    a_total_that_stays,
+    a_buffer_made_at_the_first_call,
+    a_total,
+    a_total_not_returned,
+    a_buffer_made_once,
+    a_rate_read,
+    a_schedule_read,
+    an_import,
+    a_name_imported,
+]
 WORLDS += [a_global_by_its_name, a_positional_pattern, a_private_slot, a_key_of_a_dict]
 
 
