@@ -106,6 +106,14 @@ def test_split_is_a_partition_and_stratified(name):
         assert (abs(np.bincount(dataset.labels[dataset.held_out]) - share) <= 1).all()
 
 
+def test_the_validation_half_has_the_first_of_every_two():
+    """Of held-out digits, class by class: figures that were chosen on one half must not be reported on it later."""
+    whole = data.load("digits")
+    order = np.concatenate([whole.held_out[whole.labels[whole.held_out] == label] for label in range(10)])
+    for part, places in (("validation", order[::2]), ("test", order[1::2])):
+        np.testing.assert_array_equal(whole.half(part).held_out, np.sort(places))
+
+
 @pytest.mark.parametrize("name", ["digits", "avatars", "emoji", "glyphs"])
 def test_the_halves_of_the_held_out_images(name):
     """They part the held-out images, tear no pair apart, and have each class about as often."""

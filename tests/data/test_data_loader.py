@@ -68,6 +68,7 @@ def test_tensors_subsets_and_splits():
     assert (a == x[:4]).numpy().all() and b.tolist() == [0, 1, 2, 3]
     parts = data.random_split(rows, [0.7, 0.3], mg.Generator(0))
     assert [len(p) for p in parts] == [7, 3]
+    assert [len(p) for p in data.random_split(rows, [0.5, 0.25, 0.25])] == [6, 2, 2]
     assert sorted(p[i][1].item() for p in parts for i in range(len(p))) == list(range(10))
     assert len(list(DataLoader(parts[0], 2))) == 4
     assert [b.shape for b in DataLoader(mg.randn(5, 2), 2)] == [(2, 2), (2, 2), (1, 2)]

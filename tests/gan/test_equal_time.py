@@ -2,8 +2,10 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from minigan.cli import main
 from minigan.gan.tables import equal_time
@@ -61,6 +63,50 @@ def test_a_cell_is_run_once(monkeypatch, tmp_path):
     assert [run["seed"] for run in first["rows"][0]["runs"]] == [11, 12]
     equal_time.run(tmp_path, **arguments, minutes=3.0)
     assert len(asked) == 8 and (tmp_path / "systems.md").exists()
+
+
+def test_a_cell_fills_its_minutes_and_is_judged_by_the_test_half(monkeypatch, tmp_path):
+    """A step of a second: two minutes are 120 of them, by a new trainer after the probe's."""
+    seen = {key: {"value": 0.5} for key, *_ in equal_time.FIGURES}
+    figures = {"details": seen | {"real": seen}, "null_models": {"noise": seen}, "winners": ("blob",)}
+    trainers = []
+
+    class Trainer:
+        def __init__(self, options, dataset):
+            self.options, self.steps_done, self.halves = options, 0, []
+            trainers.append(self)
+
+        def step(self):
+            self.steps_done += 1
+            now[0] += 1.0
+
+        def draw(self, count, random):
+            return np.zeros((count, 1, 8, 8), np.float32)
+
+        def observe_on(self, part, count, random):
+            self.halves.append(part)
+            return SimpleNamespace(figures=figures)
+
+    now = [0.0]
+    monkeypatch.setattr(equal_time.time, "process_time", lambda: now[0])
+    monkeypatch.setattr(equal_time, "trainer_for", Trainer)
+    monkeypatch.setattr(equal_time.data, "load", lambda name, size: None)
+    outcome = equal_time._figures(equal_time.Cell("gan", "digits", 11, minutes=2.0), tmp_path)
+    assert outcome["steps"] == trainers[1].options.steps == 120 and outcome["seconds"] == 120
+    assert trainers[1].halves == ["test"] and outcome["frechet"] == 0.5 and outcome["winners"] == ["blob"]
+
+
+def test_the_matrix_shows_the_first_seed(monkeypatch, tmp_path):
+    """Whose sheet is black; the second one's is white."""
+    figures, runs = [], [run(11, 40.0), run(12, 60.0)]
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda self, file, **_: figures.append(self))
+    for k, one in enumerate(runs):
+        one["sheet"] = f"{k}.png"
+        Image.new("L", (4, 4), 255 * k).save(tmp_path / one["sheet"])
+    record = {"minutes": 2.0, "rows": [{"data": "digits", "system": "gan", "runs": runs}]}
+    equal_time.save_matrix(tmp_path / "systems.png", record, tmp_path)
+    (axis,) = figures[0].axes
+    assert axis.get_title() == "gan\nFrechet 40" and not np.any(axis.images[0].get_array())
 
 
 def test_a_data_set_without_a_judge_is_refused_first(tmp_path, monkeypatch):

@@ -2,11 +2,14 @@
 
 import json
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgba
 from PIL import Image
 
+from minigan import viz
 from minigan.gan.tables import cells, grid, grid_page, image_cells, thousand
 
 REAL = {"classes": 10, "present": 10, "confident": 0.96, "realistic": 0.84}
@@ -51,12 +54,23 @@ def test_figures_are_of_the_samples(monkeypatch):
         yield images[:, 0, 0, :2], p
 
     monkeypatch.setattr(grid.classifier, "judge", read)
-    monkeypatch.setattr(grid, "realistic", lambda sets, *_: {"images": 0.25, "held_out": 1.0})
+    halves = []
+    monkeypatch.setattr(grid, "realistic", lambda sets, model, beside: halves.append(beside) or {"images": 0.25})
     images = np.zeros((1000, 1, 32, 32), np.float32)
     images[:, 0, 0, 0], images[:300, 0, 0, 1] = levels[0], 1
     images[:4, 0, 0, 0], images[4:10, 0, 0, 0] = levels[1], levels[2]  # 0.4 % is no class, 0.6 % is one
     figures = grid.figures_of(images, "digits", 32)
     assert figures == {"classes": 10, "present": 2, "confident": 0.3, "realistic": 0.25}
+    np.testing.assert_array_equal(halves[0].held_out, image_cells.dataset_of("digits", 32).half("test").held_out)
+
+
+def test_real_images_are_of_the_test_half(monkeypatch, tmp_path):
+    dataset = SimpleNamespace(train="train", held_out="all", half=lambda part: SimpleNamespace(held_out=part))
+    monkeypatch.setattr(image_cells, "dataset_of", lambda name, size: dataset)
+    monkeypatch.setattr(grid.classifier, "prepared", lambda dataset, rows: rows)
+    monkeypatch.setattr(grid.null_models, "SAMPLES", ())
+    monkeypatch.setattr(grid, "figures_of", lambda images, data, size: {"images": images})
+    assert grid.beside(tmp_path, "digits", 32) == {"real images": {"images": "test"}}
 
 
 @pytest.mark.slow
@@ -79,7 +93,7 @@ def test_cells_are_the_systems_on_the_columns_networks():
         assert o.system == grid.ROWS[row] and o.network == grid.COLUMNS[column]["network"]
         assert (o.gp_weight > 0) == (row == "WGAN-GP") and (o.clip > 0) == (row == "WGAN, clipped")
         assert o.critic_norm == (row != "WGAN-GP" and column != "no norm\nin either")
-    assert {made[row, "101 layers"].steps for row in ("DCGAN", "WGAN-GP")} == {250, 88}
+    assert [made[row, "101 layers"].steps for row in ("DCGAN", "WGAN-GP")] == [250, 88]
 
 
 def entries(good) -> list[dict]:
@@ -110,6 +124,20 @@ def test_the_claim(good, verdict):
     assert len(said["successes"]["DCGAN"]) == sum(good("DCGAN", k) for k in range(7))
     assert grid.claim([e | {"runs": []} for e in entries(good)])["verdict"].startswith("open")
     assert grid.claim(entries(good), seeds=2)["verdict"].startswith("open")  # one of two seeds is done
+
+
+def test_a_frame_says_whether_a_cell_succeeds(monkeypatch, tmp_path):
+    """Blue where it does, orange where it does not; of the first column alone."""
+    cells_of = entries(lambda row, k: k == 0)
+    figures = {"entries": cells_of, "setting": "quick", "claim": grid.claim(cells_of)}
+    pictures = []
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda self, file, **_: pictures.append(self))
+    grid_page.save_matrix(tmp_path / "grid.png", figures, tmp_path)
+    axes = np.reshape(pictures[0].axes, (len(grid.ROWS), len(grid.COLUMNS)))
+    for k, colour in ((0, viz.BLUE), (1, viz.ORANGE)):
+        for axis in axes[:, k]:
+            assert axis.spines["left"].get_edgecolor() == to_rgba(colour)
+    assert axes[0, 0].get_xlabel() == "succeeds" and axes[0, 1].get_xlabel() == "classes missed"
 
 
 def two_by_two(monkeypatch) -> None:

@@ -9,9 +9,10 @@ import minigan as mg
 from minigan import data
 from minigan.autograd import Tensor, grad
 from minigan.gan.latents import Reader, Scale, target
-from minigan.gan.latents.standing import FEWEST, spread
+from minigan.gan.latents.standing import FEWEST, Row, length_of, spread
 from minigan.gan.latents.targets import fitted
 from minigan.gan.metrics import attributes, classifier
+from minigan.gan.metrics.distances import Interval
 
 
 @pytest.fixture
@@ -165,6 +166,12 @@ def test_intervals_of_shares_stay_within_them(monkeypatch):
     row = scale(monkeypatch)("hat=yes").groups(images)
     assert row.precision.value == 0.75 and row.precision.low >= 0 and row.precision.high == 1
     assert row.coverage.low >= 0
+
+
+def test_a_line_has_half_the_interval_and_lengths_are_in_those_of_normal_latents():
+    """A score of 1 from 0 to 2; latents (3, 3, 3, 3), of length 6 where normal ones have 2."""
+    row = Row(5, Interval(1.0, 0.0, 2.0), None, None, None, length_of(np.full((2, 4), 3.0)))
+    assert row.line("ours").split() == ["ours", "1.00", "+-", "1.00", "-", "-", "-", "3.00"]
 
 
 def test_spread_of_one_and_of_many():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minigan.gan.metrics.entanglement import entanglement, rotated
+from minigan.gan.metrics.entanglement import entanglement, of_ends, rotated
 
 
 def signs(x):
@@ -37,6 +37,15 @@ def test_how_often_counts():
     result = entanglement(lambda z: z, attributes, base(latent=1))
     assert result.factors == pytest.approx(1.8) and result.interval[0] < 1.8 < result.interval[1]
     assert 0.02 < result.interval[1] - result.interval[0] < 0.2  # 400 images
+
+
+def test_an_interval_holds_its_figure():
+    """Of twenty images each changes another one of twenty attributes: 20 factors. Images drawn again are fewer
+    different ones, of some 10 factors; the interval has their spread, about the figure."""
+    ends = [(np.zeros((20, 20), int), np.eye(20, dtype=int))]
+    result = of_ends(ends, 20)
+    assert result.factors == pytest.approx(20)
+    assert result.interval[0] < 20 < result.interval[1] < 26
 
 
 def test_the_null_model_is_entangled():

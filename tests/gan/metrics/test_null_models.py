@@ -1,6 +1,7 @@
 """Null models are what they say: on images whose mean, spectrum and neighbours are known."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,6 +25,21 @@ def test_samples():
     assert (one == one[0]).all() and (one[0] == IMAGES).all((1, 2, 3)).any()
     copies = draw("copies")
     assert {x.tobytes() for x in copies} == {x.tobytes() for x in IMAGES}
+
+
+def test_the_one_image_is_nearest_to_the_mean_and_a_blob_is_as_wide_as_the_data():
+    """Of images of level -1, 0 and 0.7 that is the second; a draw one deviation from the mean lies there."""
+    levels = np.array([-1.0, 0.0, 0.7])[:, None, None, None] * np.ones((1, 1, 2, 2))
+    assert (draw("one image", train=levels, count=3) == levels[1]).all()
+    points = np.array([[0.0, 1.0], [4.0, 1.0], [0.0, 7.0], [4.0, 7.0]])
+    random = SimpleNamespace(standard_normal=np.ones)
+    np.testing.assert_allclose(null_models.blob(points, 2, random), [[4.0, 7.0]] * 2)
+
+
+def test_the_best_size_may_be_the_whole_page():
+    images = np.random.default_rng(0).uniform(-1, 1, (2, 1, 8, 8))
+    share, best = null_models.best_shrunk(images, images)
+    assert share == 1 and np.allclose(best, images)
 
 
 def test_shuffled_and_mixed_images_keep_colours_or_places():

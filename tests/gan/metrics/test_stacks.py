@@ -1,6 +1,7 @@
 """Modes of very many classes: the judge of channels, the counts, and what real classes come to."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -62,6 +63,22 @@ def test_of_real_classes_few_samples_hold_few_modes():
         assert values["modes"].value == pytest.approx(1000 * (1 - 0.999**count), abs=2)
         assert values["modes"].low <= values["modes"].value <= values["modes"].high
     assert of_real_classes(shares, 25_600)["reverse_kl"].value == pytest.approx(999 / 51_200, rel=0.05)
+
+
+def test_the_range_of_real_classes_is_of_the_middle_95_of_100_sets():
+    """Two draws of classes of shares 0.95 and 0.05 are of both in 9.5 % of the sets: within 95 %, not within half."""
+    values = of_real_classes(np.array([0.95, 0.05]), 2, rounds=400)["modes"]
+    assert (values.low, values.high) == (1, 2) and values.value == pytest.approx(1.095, abs=0.04)
+
+
+def test_shares_are_those_of_the_training_images(monkeypatch):
+    """Of 8 training images of class a, and held-out ones of b; samples of a. With one image more of each class the
+    share of a is 9 / 10."""
+    monkeypatch.setattr(modes, "_probabilities", lambda model, images: np.tile([0.95, 0.05], (len(images), 1)))
+    labels = np.array([0] * 8 + [1] * 4)
+    dataset = SimpleNamespace(class_names=("a", "b"), labels=labels, train=np.arange(8), held_out=np.arange(8, 12))
+    figures, _ = modes.observe_modes(np.zeros((5, 3, 32, 32)), None, dataset)
+    assert figures["modes"]["reverse_kl"] == pytest.approx(-math.log(0.9)) and figures["modes"]["sure"] == 1
 
 
 def test_published_figures_stand_beside():

@@ -1,6 +1,6 @@
 """Translations beside null models: on pairs whose distances are known, each null model from where it may look."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -144,6 +144,7 @@ def test_the_table_has_a_row_for_each():
     names = [OURS, *w.nulls(), REAL]
     assert [line[:12].strip() for line in lines[1:]] == ["", *names] and list(figures["looks"]) == names
     assert figures["below_identity"] == 1 and figures["winners"] == [] and figures["as_good"] == "none"
+    assert figures["looks"][REAL] == asdict(look(w.true, w, Eyes(), np.zeros(40, int)))
     assert figures["beyond"]["identity"] == pytest.approx(100) and "precision" in lines[1]
     plain, lines = standing(w.true, w, 0)
     assert list(plain["looks"]) == [OURS, REAL] and len(lines) == 1 and plain["nearness"] == figures["nearness"]
