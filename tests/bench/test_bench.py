@@ -13,6 +13,7 @@ import pytorch
 from click.testing import CliRunner
 
 from minigan.bench import ops, processor, report, run, worker
+from minigan.bench.accuracy import Row
 from minigan.bench.workloads import SCALING, WORKLOADS, start, workload
 from minigan.cli import main
 
@@ -109,6 +110,7 @@ def test_disturbed_bursts_do_not_count():
     assert summary["ms"] == 20 and summary["loaded"]
     summary = run.summary([_burst(10, 0.9), _burst(20, 0.9)], run.Settings(rounds=2, accept_load=True))
     assert summary["ms"] == 15 and summary["loaded"]
+    assert run.summary([_burst(10, 0.0) | {"peak_mib": mib} for mib in (90, 110)], settings)["peak_mib"] == 110
 
 
 def test_processor_time_leaves_out_waiting(monkeypatch):
@@ -217,6 +219,38 @@ def test_the_command(tmp_path, torch):
         assert figures["low"] <= figures["ms"] <= figures["high"] and figures["peak_mib"] > figures["imports_mib"] > 0
     assert report["machine"]["versions"].keys() >= {"minigan", "torch", "numba"} and report["machine"]["threads"] == 2
     assert "fastest peer" in result.output and (tmp_path / "out" / "bench.png").read_bytes()[1:4] == b"PNG"
+
+
+def test_the_first_start_is_cold_and_the_second_warm(monkeypatch):
+    """And memory beyond the imports is what is left of the peak."""
+    starts = iter(
+        [{"warm_s": 9.0, "peak_mib": 280, "imports_mib": 200}, {"warm_s": 2.0, "peak_mib": 300, "imports_mib": 210}]
+    )
+    times = iter((0.75, 0.25, 0.5))
+    monkeypatch.setattr(run, "_started", lambda *_: next(starts))
+    monkeypatch.setattr(run, "_import_time", lambda package: next(times))
+    costs = run.costs(["minigan"], run.Settings(), lambda line: None)
+    assert costs["minigan"] == {"cold_s": 9.0, "warm_s": 2.0, "peak_mib": 300, "imports_mib": 210, "import_s": 0.5}
+    assert report.cost_table(costs).splitlines()[1].split() == ["minigan", "0.50", "9.00", "2.00", "300", "90"]
+
+
+def test_memory_is_in_mib():
+    """Of a process that holds more than 64 MiB, so that the number in KiB would not pass."""
+    assert 64 < worker.memory("VmHWM") < 1 << 16
+
+
+def test_bars_are_as_long_as_the_ratio(monkeypatch, tmp_path):
+    """From 1, minigan's own, to 2 where a peer takes twice as long, and back to 0.5 for half."""
+    figures = []
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda self, file, **_: figures.append(self))
+    row = {"minigan": {"ms": 1.0}, "jax": {"ms": 2.0}, "torch": {"ms": 0.5}}
+    report.chart(tmp_path / "bench.png", {"step": row}, "bench")
+    bars = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in figures[0].axes[0].patches]
+    assert bars == [(1, 2), (1, 0.5)]
+
+
+def test_errors_are_in_pytorch_s():
+    assert Row("critic", {"direct": 2.0, "PyTorch": 4.0}).ratios == {"direct": 0.5}
 
 
 @pytest.mark.slow

@@ -167,6 +167,26 @@ def test_foretold_beside_measured(monkeypatch, tmp_path):
     assert row["paper"]["16"] == pytest.approx(2 / 16) and row["threads"]["2"]["least_ms"] == pytest.approx(1)
 
 
+def test_times_are_lower_quartiles_and_threads_take_longer_than_half(monkeypatch):
+    """One loop takes 8 us on one thread and 9 on two, 5 more than half."""
+    assert predict.quartile([5.0, 1.0, 4.0, 2.0, 3.0]) == 2.0 and predict.quartile([7.0]) == 7.0
+    now, threads = [0.0], [1]
+
+    def leaky_relu(x, slope, out):
+        now[0] += {1: 8e-6, 2: 9e-6}[threads[0]]
+
+    monkeypatch.setattr(kernels.act, "leaky_relu", leaky_relu)
+    monkeypatch.setattr(predict, "set_num_threads", lambda count: threads.__setitem__(0, count))
+    monkeypatch.setattr(predict.time, "perf_counter", lambda: now[0])
+    assert predict.starting(9) == pytest.approx(5e-6)
+
+
+def test_off_is_by_how_much_too_long_a_step_is_foretold():
+    """3 ms of a step that takes 2."""
+    entry = {"least_ms": 1.0, "predicted_ms": 3.0, "measured_ms": 2.0}
+    assert "+50 %" in predict.text({"roofs": {}, "steps": {"gan": {"threads": {1: entry}, "paper": {}}}})
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -201,6 +221,9 @@ def test_cost_as_work_grows(monkeypatch, tmp_path):
     assert rows["batch"][256]["share"] == pytest.approx(1 / 4) and rows["threads"][1]["share"] == pytest.approx(2 / 4)
     assert rows["batch"][1]["mib"] == 100
     assert "4000" in growth.text(rows) and "50 %" in growth.text(rows)
+    whole = workload("wgan-gp").batch
+    each = {tuple(cells[:2]): cells[3] for line in growth.text(rows).splitlines() if len(cells := line.split()) > 3}
+    assert each["batch", "256"] == "15.62" and each["threads", "1"] == f"{4000 / whole:.4g}"
     facts = {"processor": "Chip", "instructions": "AVX2", "cores": 2, "threads": 2, "versions": {}, "load": []}
     parts = {part: {} for part in ("steps", "ops", "scaling", "costs")}
     scaling = {"wgan-gp:8": {"minigan": {"ms": 1.0}}}

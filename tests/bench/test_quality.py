@@ -1,6 +1,7 @@
 """Time to quality: both clocks run while their own contestant trains and stand still otherwise; one recipe for both."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from click.testing import CliRunner
 from minigan.bench import quality
 from minigan.bench.run import WorkerError
 from minigan.cli import main
+from minigan.gan.metrics import report as metrics
 
 MACHINE = {"processor": "Chip", "instructions": "AVX2", "cores": 2, "threads": 2, "versions": {}, "load": []}
 TURNS: list[str] = []
@@ -68,6 +70,16 @@ def test_a_level_that_is_not_reached():
     """None; and of a share that falls again, the first look counts."""
     looks = [{"seconds": s, "confident": c} for s, c in ((1, 0.5), (2, 0.7), (3, 0.65), (4, 0.8))]
     assert [quality.reached(looks, level) for level in (0.6, 0.7, 0.8, 0.9)] == [2, 2, 4, None]
+
+
+def test_the_end_is_judged_by_the_test_half(monkeypatch):
+    judge = object.__new__(quality.DigitsJudge)
+    judge.model, judge.dataset = "model", SimpleNamespace(half=lambda part: part)
+    seen = []
+    monkeypatch.setattr(
+        metrics, "evaluate", lambda *asked: seen.append(asked) or SimpleNamespace(as_dict=lambda: {"confident": 0.5})
+    )
+    assert judge.report("images") == {"split": "test", "confident": 0.5} and seen == [("images", "model", "test")]
 
 
 def table(*shares):

@@ -92,6 +92,16 @@ def test_the_passes_do_what_they_say():
     assert (b == 1).all()
 
 
+def test_a_turn_counts_all_that_it_does(monkeypatch):
+    """Ten turns a second: a triad of 1,200 bytes reads and writes them all, vectors of 8 lanes are multiplied and added
+    in 12 chains, and the chain of the clock has two operations."""
+    monkeypatch.setattr(roof, "_fastest", lambda runs: 10.0)
+    monkeypatch.setattr(roof, "lanes", lambda: 8)
+    monkeypatch.setattr(roof, "_multiplying", lambda width: None)
+    assert roof.stream("triad", 1200, 2) == roof.stream("copy", 1200, 2) == 12_000
+    assert roof.multiply_adds(2) == 2 * 8 * 12 * 10 and roof.clock() == 20
+
+
 @pytest.mark.slow
 def test_the_measured_roof_is_plausible():
     """A whole number of vectors a cycle, near enough, and no product of BLAS above it."""
