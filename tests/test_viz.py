@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from pictures import named_axes
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from minigan import data, viz
 
@@ -298,6 +298,14 @@ def test_sheet_of_digits_has_a_row_of_each_class(tmp_path):
     # The first image of the second row stands where the label of that row says.
     image = digits.images[rows["1"][0]]
     assert np.array_equal(sheet[96:124, 112:140], image.repeat(3, axis=2))
+
+
+def test_a_sheet_says_how_many_images_are_held_out(monkeypatch):
+    lines = []
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", lambda self, place, text, *_, **__: lines.append(text))
+    digits = data.load("digits")
+    viz.data_sheet(digits, columns=1, scale=1)
+    assert any(f"{len(digits.train):,} train, {len(digits.held_out):,} held out" in line for line in lines)
 
 
 def test_sheet_of_avatars_shows_each_attribute():

@@ -216,7 +216,7 @@ def _judge(trainer: Trainer, images: np.ndarray) -> dict | None:
 
 
 def _neighbours(trainer: Trainer, images: np.ndarray) -> list[dict]:
-    """Each image's nearest training image by squared distance of pixels, and how much farther held-out ones are."""
+    """Each image's nearest training image, and how far it is: the root of the mean squared difference of pixels."""
     train = classifier.prepared(trainer.dataset, trainer.dataset.train, trainer.options.size)
     flat = train.reshape(len(train), -1)
     distances = squared_distances(images.reshape(len(images), -1).astype(np.float64), flat.astype(np.float64))

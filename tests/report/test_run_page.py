@@ -1,6 +1,7 @@
 """The page of a run: what is computed for it, by networks with known answers, and the page as a whole."""
 
 import base64
+import importlib
 import io
 import json
 import re
@@ -24,6 +25,8 @@ from minigan.gan.systems.table import options_for, trainer_for
 from minigan.report import page as page_of
 from minigan.report import walk
 from minigan.report.collect import _samples, _sweep
+
+collect = importlib.import_module("minigan.report.collect")
 
 
 def decoded(text: str) -> np.ndarray:
@@ -87,6 +90,30 @@ def test_the_generators_slope_is_its_losss():
     images, slopes = walk.gradients_of_images(trainer)
     assert images.shape == (5, 1, 2, 2)
     np.testing.assert_allclose(slopes, -0.2, rtol=1e-6)
+
+
+def test_a_norms_middle_is_its_median():
+    norm = nn.BatchNorm2d(3)
+    norm.running_mean.assign(np.array([0.0, 1.0, 5.0], np.float32))
+    assert walk.statistics(nn.Sequential(norm)) == [{"name": "0", "mean": [0.0, 1.0, 5.0], "var": [1.0, 1.0, 1.0]}]
+
+
+def test_reals_are_held_out_and_neighbours_training_images(monkeypatch):
+    """An image of level 0.3 is nearest to the training image of level 0.5, at 0.2 a pixel."""
+    images = np.array([-1.0, 0.5, 0.7], np.float32)[:, None, None, None] * np.ones((1, 1, 8, 8), np.float32)
+    trainer = SimpleNamespace(dataset=SimpleNamespace(train=[0, 1], held_out=[2, 2]), options=SimpleNamespace(size=8))
+    monkeypatch.setattr(collect.classifier, "prepared", lambda dataset, rows, size: images[rows])
+    np.testing.assert_array_equal(collect._reals(trainer, 1), images[2:])
+    (near,) = collect._neighbours(trainer, 0.6 * images[1:2])
+    assert near["distance"] == pytest.approx(0.2, rel=1e-5) and decoded(near["picture"]).mean() == 191
+
+
+def test_of_frames_that_do_not_fit_the_last_stays(monkeypatch, tmp_path):
+    for step in (10, 20):
+        (tmp_path / f"fakes{step:06}.png").write_bytes(b"%8d" % step)
+    assert [frame["caption"] for frame in collect._frames(tmp_path)] == ["step 10", "step 20"]
+    monkeypatch.setattr(collect, "FRAME_BYTES", 10)
+    assert [frame["caption"] for frame in collect._frames(tmp_path)] == ["step 20"]
 
 
 def test_norms_are_kept_by_step(tmp_path):

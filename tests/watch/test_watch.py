@@ -8,6 +8,7 @@ import pty
 import struct
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from PIL import Image
 
 from minigan import viz
 from minigan.cli import main
+from minigan.gan.status import Status
 from minigan.report import compare
 from minigan.watch import graphics, pixels, screen, snapshot
 from minigan.watch.chart import chart
@@ -209,6 +211,29 @@ def test_a_screen_says_how_far_the_run_is(tmp_path):
     os.utime(folder / "stats.jsonl", (time.time() - 90, time.time() - 90))
     assert "silent for 1 min 30 s: stopped?" in screen(snapshot(folder), 100, 40, "none")
     assert "samples" not in screen(snapshot(folder), 100, 40, "none")
+
+
+def test_the_time_of_a_step_is_that_of_the_last_rows(tmp_path):
+    """Ten rows of 25 steps a second, after one of a hundred seconds."""
+    lines = [{"step": 25 * k, "seconds": 100.0 + k, "d_loss": 1.0} for k in range(1, 12)]
+    folder = run_folder(tmp_path / "run", [{"step": 1, "seconds": 0.0, "d_loss": 1.0}, *lines], steps=400)
+    assert "40.0 ms a step, about 5 s left" in screen(snapshot(folder), 100, 40, "none")
+
+
+def test_a_quick_run_may_be_silent_for_ten_seconds(tmp_path):
+    """At 20 ms a step it is silent for half a second between two rows."""
+    folder = run_folder(tmp_path / "run", rows(2))
+    for seconds, silent in ((6, False), (12, True)):
+        os.utime(folder / "stats.jsonl", (time.time() - seconds, time.time() - seconds))
+        assert ("stopped?" in screen(snapshot(folder), 100, 40, "none")) == silent
+
+
+def test_a_run_is_as_far_as_the_newer_of_its_rows_and_its_status(tmp_path):
+    look = snapshot(run_folder(tmp_path / "run", rows(2)))
+    numbers = {"seconds": 1.0, "seconds_per_step": 0.0, "checkpoint": 0, "pid": 1, "clock": 0.0, "when": 0.0, "turn": 1}
+    for step, newer in ((40, 50), (60, 60)):
+        status = Status("training", step, 100, trouble="", host="other", boot="", **numbers)
+        assert replace(look, status=status).step == newer
 
 
 def test_a_run_that_has_ended_is_done(tmp_path):
