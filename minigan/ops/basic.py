@@ -267,12 +267,7 @@ class Where(Op):
     def _plain(c, a, b) -> bool:
         """Whether the kernel takes these arrays, and is worth its call."""
         whole = isinstance(c, np.ndarray) and c.size >= LARGE and c.dtype == bool_
-        return (
-            whole
-            and a.dtype == b.dtype
-            and a.dtype in FLOATS
-            and all(x.shape == c.shape or x.size == 1 for x in (a, b))
-        )
+        return whole and a.dtype == b.dtype and a.dtype in FLOATS and {a.shape, b.shape} <= {c.shape, ()}
 
     def vjp(self, node, need, g):
         c, a, b = node.inputs

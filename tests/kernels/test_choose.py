@@ -79,3 +79,9 @@ def test_the_op_is_where_whatever_it_is_asked(size, shapes):
 def summed(g: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """g (N, 2) summed to the shape of a number or of a column."""
     return g.sum() if shape == () else g.sum(1, keepdims=True) if shape[1] == 1 else g
+
+
+def test_one_number_of_more_axes_than_the_condition_gives_its_axes_to_the_result():
+    condition = mg.tensor(normal((LARGE,), 0, np.float32) > 0)
+    a, b = mg.tensor(np.ones((1, 1), np.float32)), mg.tensor(np.zeros((), np.float32))
+    assert mg.where(condition, a, b).shape == (1, LARGE) == mg.capture(lambda: mg.where(condition, a, b))().shape
