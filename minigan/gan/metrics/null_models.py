@@ -1,7 +1,8 @@
 """Null models: what has learnt nothing and is scored all the same. A trained system's figure counts beside theirs.
 
     of samples        the mean image, one image over and over, noise of the images' spectrum, images with their pixels
-                      shuffled, pixels of many images mixed, copies of training images
+                      shuffled, pixels of many images mixed; copies of training images, as they are, moved by a pixel,
+                      blended two by two
     of translations   the image as it is, a blank page, the best constant image, the best shrunk one, the best with
                       thicker strokes, the nearest image of the other domain, noise pasted where an attribute sits
     of points         a blob of the data's mean and spread, one mode, uniform noise in the data's box
@@ -76,6 +77,20 @@ def copies(train: np.ndarray, count: int, random: np.random.Generator) -> np.nda
     return train[random.integers(0, len(train), count)]
 
 
+def moved(train: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """Training images, each moved by one pixel to one of its eight sides, the border repeated."""
+    images, side = copies(train, count, random), train.shape[-1]
+    padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
+    places = [(y, x) for y in range(3) for x in range(3) if (y, x) != (1, 1)]
+    chosen = (places[k] for k in random.integers(0, len(places), count))
+    return np.stack([image[:, y : y + side, x : x + side] for image, (y, x) in zip(padded, chosen, strict=True)])
+
+
+def blends(train: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """Means of two training images."""
+    return (copies(train, count, random) + copies(train, count, random)) / 2
+
+
 SAMPLES = (
     NullModel("mean image", "the mean of the training images", mean_image),
     NullModel("one image", "the training image nearest to that mean, over and over", one_image),
@@ -83,6 +98,8 @@ SAMPLES = (
     NullModel("shuffled", "training images, their pixels shuffled", shuffled),
     NullModel("mixed", "each pixel from another training image", mixed),
     NullModel("copies", "training images", copies, ("copies",)),
+    NullModel("moved copies", "training images, each moved by a pixel", moved, ("disguised",)),
+    NullModel("blends", "means of two training images", blends, ("disguised",)),
 )
 
 

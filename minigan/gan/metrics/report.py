@@ -8,6 +8,7 @@ With p(y|x) its probabilities and p(y) their mean over the samples:
                        (Salimans et al. 2016)
     distances          of the 64 features before the last layer: Frechet, kernel, precision and recall, density and
                        coverage, nearest training image; and of the images' spectra (gan/metrics/distances.py)
+    disguised          share of training images moved, mirrored or blended (gan/metrics/disguises.py)
 
 `evaluate` gives the first half, quickly; `examine` all of it with intervals, of held-out images and null models too
 (gan/metrics/standing.py). No score is comparable with published ones, which use another network; the held-out real
@@ -23,6 +24,7 @@ import numpy as np
 
 from ...data import Dataset
 from .classifier import Classifier, judge, prepared, shrunk
+from .disguises import disguised
 from .distances import (
     Interval,
     bootstrap,
@@ -158,7 +160,17 @@ def examine(
     columns = None if groups is None else list(groups)
     spectrum_of_some = spectrum(train[some])
     tables = {
-        name: _measured(*outputs[name], spectra(x), features, features[some], usual, spectrum_of_some, seed, columns)
+        name: _measured(
+            *outputs[name],
+            spectra(x),
+            features,
+            features[some],
+            usual,
+            spectrum_of_some,
+            disguised(x, train),
+            seed,
+            columns,
+        )
         for name, x in sets.items()
     }
     inside = {}
@@ -176,11 +188,13 @@ def _measured(
     some: np.ndarray,
     usual: np.ndarray,
     power_of_some: np.ndarray,
+    in_disguise: np.ndarray,
     seed: int,
     groups: list[slice] | None,
 ) -> Details:
     """The figures of one set of images, by the judge's outputs for them and their spectra (N, R); of the training
-    images `some` are as many. usual: the features of held-out images."""
+    images `some` are as many. usual: the features of held-out images. in_disguise: which of the images are training
+    images in disguise."""
     count = len(features)
     sure = np.min([_within(probabilities[:, part]) for part in groups or [slice(None)]], 0)
     precision, recall = precision_recall(features, some)
@@ -210,6 +224,7 @@ def _measured(
             seed=seed,
         ),
         copies=share_interval(round(near.copies * count), count),
+        disguised=share_interval(int(in_disguise.sum()), count),
         spectral=bootstrap(
             lambda rows: decibels(power[rows].mean(0), power_of_some),
             count,

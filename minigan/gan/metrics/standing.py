@@ -53,9 +53,13 @@ FIGURES = (
     Figure("coverage", "coverage", "↑"),
     Figure("nearest_ratio", "nearest training image, to held-out's", "→ 1"),
     Figure("copies", "nearer than 99 % of held-out are", "↓", "{:.1%}"),
+    Figure("disguised", "training images moved, mirrored, blended", "↓", "{:.1%}"),
     Figure("spectral", "spectrum, decibels apart", "↓", "{:.2f}", "spectrum"),
 )
 """What `examine` measures, in the order in which it is shown."""
+
+COPYING = ("copies", "disguised")
+"""Shares of copies, of which real images have those of chance: none is fewer than that."""
 
 FEW = 100
 """Fewer images than this are too few for an interval; so are, for a covariance, no more than there are features."""
@@ -67,7 +71,7 @@ class Details:
 
     samples: how many images they rest on. features: of the judge. frechet and kernel: to the training images.
     precision, recall, density, coverage: against as many training images. nearest_ratio, copies: see
-    `distances.Nearest`. spectral: to the spectrum of as many training images.
+    `distances.Nearest`. disguised: see `disguises`. spectral: to the spectrum of as many training images.
     """
 
     samples: int
@@ -81,6 +85,7 @@ class Details:
     coverage: Interval
     nearest_ratio: Interval
     copies: Interval
+    disguised: Interval
     spectral: Interval
     present: Interval | None = None
     score: Interval | None = None
@@ -127,14 +132,18 @@ class Examination:
         typical = []
         for row, ours in self.samples.figures().items():
             value = getattr(self.real, row.key).value
-            if row.better != "→ 1" and row.key != "copies" and row.beats(ours, Interval(value, value, value)):
+            if row.better != "→ 1" and row.key not in COPYING and row.beats(ours, Interval(value, value, value)):
                 typical.append(row)
         return typical
 
     @property
-    def copied(self) -> bool:
-        """Whether more samples than by chance are near copies of training images."""
-        return self.samples.copies.low > self.real.copies.high
+    def copied(self) -> list[Figure]:
+        """The figures by which more samples than by chance are copies of training images."""
+        return [
+            row
+            for row in FIGURES
+            if row.key in COPYING and getattr(self.samples, row.key).low > getattr(self.real, row.key).high
+        ]
 
     def unbeaten(self, row: NullModel) -> list[Figure]:
         """Of the figures that tell a null model from real images, those in which it is as good as the samples, or
@@ -172,7 +181,7 @@ class Examination:
             ends = f"[{row.text(value.low)}, {row.text(value.high)}]" if row.key != "present" else ""
             shown = f"{row.text(value.value)}  {'too few images' if ours.too_few(row.key) else ends}"
             mark = "  better than real ones: too typical" if row in typical else ""
-            mark = "  more than by chance" if row.key == "copies" and self.copied else mark
+            mark = "  more than by chance" if row in self.copied else mark
             rows.append(f"{row.title:<41} {shown:<28} real {row.text(getattr(self.real, row.key).value)}{mark}")
         return rows + self._inside_lines() + (self._null_lines() if self.null_models else [])
 

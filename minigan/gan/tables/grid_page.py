@@ -84,7 +84,7 @@ def _words(figures: Mapping) -> list[str]:
     return [
         f"Real images: {real['present']} of {real['classes']} classes, {real['confident']:.0%} confident,"
         f" {real['realistic']:.0%} realistic.",
-        f"Null models that meet the criterion: {passed or 'none'} (copies of training images aside).",
+        f"Null models that meet the criterion: {passed or 'none'} (copies of training images aside, moved or not).",
         f"The claim that only WGAN-GP trains in every column is {figures['claim']['verdict']}.",
     ]
 
@@ -136,7 +136,7 @@ def save_matrix(path: str | os.PathLike, figures: Mapping, folder: Path) -> None
             if runs and (sheet := folder / f"{runs[0]['name']}.png").exists():
                 with Image.open(sheet) as image:
                     axis.imshow(image.convert("RGB"), interpolation="nearest")
-            words = "succeeds" if good else ", ".join(runs[0]["missed"]) + " missed" if runs else "not done"
+            words = "succeeds" if good else ", ".join(runs[0]["missed"]) + "\nmissed" if runs else "not done"
             axis.set_xlabel("diverged" if runs and runs[0].get("diverged") else words, fontsize=7, color=INK)
             if row == next(iter(grid.ROWS)):
                 axis.set_title(column, fontsize=8, color=INK)

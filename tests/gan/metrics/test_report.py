@@ -9,6 +9,7 @@ import pytest
 
 from minigan.data import Dataset, Info
 from minigan.gan.metrics import distances, judging, report
+from minigan.gan.metrics.disguises import disguised
 
 INFO = Info("judged", "rows of features", "none", 60, (32, 32, 1), 30, 0, class_names=("a", "b", "c"))
 
@@ -100,6 +101,8 @@ def test_the_distances():
         assert details.spectral.value == pytest.approx(
             distances.spectral_distance(images, numbered(dataset, np.arange(30)))
         )
+        found = disguised(images[:30], numbered(dataset, np.arange(30)))
+        assert details.disguised == distances.share_interval(int(found.sum()), 30)
     ours, real = seen.samples, seen.real
     assert ours.precision != ours.recall and ours.spectral.value > real.spectral.value > 0
     assert seen.null_models == {} and "winners" not in seen.as_dict()

@@ -10,7 +10,7 @@ from minigan.gan.metrics.distances import Interval
 from minigan.gan.metrics.standing import FIGURES, Details, Examination, Inside
 
 GOOD = {"confident": 0.9, "present": 10, "score": 9.0, "frechet": 2.0, "kernel": 0.1, "precision": 0.9, "recall": 0.9}
-GOOD |= {"density": 0.9, "coverage": 0.9, "nearest_ratio": 1.0, "copies": 0.01, "spectral": 0.1}
+GOOD |= {"density": 0.9, "coverage": 0.9, "nearest_ratio": 1.0, "copies": 0.01, "disguised": 0.01, "spectral": 0.1}
 NOTHING = GOOD | {"frechet": 300.0, "coverage": 0.1}
 BY_KEY = {row.key: row for row in FIGURES}
 
@@ -24,6 +24,7 @@ def details(figures=GOOD, samples=500, width=0.005, **changes):
 def standing(ours=None, real=None, inside=(), **null_changes):
     """An examination whose samples beat every null model; null_changes: of the one that is named."""
     nulls = {row.name: details(NOTHING) for row in null_models.SAMPLES} | {"copies": details(copies=1.0)}
+    nulls |= {"moved copies": details(disguised=0.9), "blends": details(disguised=0.4)}
     nulls |= {name.replace("_", " "): details(NOTHING | change) for name, change in null_changes.items()}
     return Examination(ours or details(), real or details(GOOD, coverage=0.95, frechet=1.0), nulls, dict(inside))
 
@@ -48,6 +49,8 @@ def test_better_is_higher_or_lower_and_apart(key, better, worse):
         ({"one_image": {"coverage": 0.9}, "mixed": {"frechet": 2.0}}, ["one image", "mixed"]),
         ({"copies": {"copies": 0.012, "coverage": 0.2}}, ["copies"]),
         ({"copies": {"copies": 1.0, "coverage": 1.0, "frechet": 0.0}}, []),
+        ({"moved_copies": {"disguised": 0.9, "coverage": 1.0, "frechet": 0.0}}, []),
+        ({"moved_copies": {"disguised": 0.015}, "blends": {"disguised": 0.012}}, ["moved copies", "blends"]),
     ],
 )
 def test_a_null_model_that_wins_or_ties_in_what_tells_it_makes_the_samples_red(change, winners):
@@ -76,6 +79,7 @@ def test_the_best_null_model_is_that_of_the_figure_s_direction():
         ("frechet", 0.5, True),
         ("frechet", 1.5, False),
         ("copies", 0.0, False),
+        ("disguised", 0.0, False),
         ("nearest_ratio", 1.5, False),
     ],
 )
@@ -88,7 +92,10 @@ def test_what_is_better_than_real_images_is_too_typical(key, value, typical):
 
 def test_copies_beyond_chance_are_said():
     assert standing(details(copies=0.03)).copied and not standing(details(copies=0.015)).copied
-    assert any("more than by chance" in line for line in standing(details(copies=0.03)).lines())
+    assert [row.key for row in standing(details(disguised=0.03)).copied] == ["disguised"]
+    for key in ("copies", "disguised"):
+        (line,) = (line for line in standing(details(**{key: 0.03})).lines() if "more than by chance" in line)
+        assert line.startswith(BY_KEY[key].title)
 
 
 def test_every_line_says_the_direction_the_interval_and_what_real_images_get():
@@ -157,9 +164,8 @@ def measured(random: np.random.Generator) -> tuple[Details, int]:
     probabilities = random.dirichlet(np.ones(4) * 10.0 ** random.integers(-3, 2), count)
     power = random.random((count, 5)) * 10.0 ** random.integers(-3, 4)
     usual = scale * random.standard_normal((count, width))
-    return report._measured(
-        features, probabilities, power, train, train[:count], usual, power.mean(0) + 1, 0, None
-    ), count
+    others = power.mean(0) + 1, random.random(count) < 0.1, 0, None
+    return report._measured(features, probabilities, power, train, train[:count], usual, *others), count
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -170,7 +176,7 @@ def test_every_interval_holds_its_figure(seed):
         assert np.isfinite(value).all(), row.key
         assert value.low <= value.value <= value.high, row.key
         assert row.key == "kernel" or value.low >= 0, row.key
-        if row.key in ("confident", "precision", "recall", "coverage", "copies"):
+        if row.key in ("confident", "precision", "recall", "coverage", "copies", "disguised"):
             assert value.high <= 1 and value.value * count == pytest.approx(round(value.value * count))
 
 
