@@ -48,10 +48,10 @@ def disguised(images: np.ndarray, train: np.ndarray) -> np.ndarray:
     near, near_plain = (np.argpartition(-x, count - 1, axis=1)[:, :count] for x in (np.maximum(plain, other), plain))
     ways = np.stack([_directions(way, FINE) for x in (images, mirrored) for way in _moved(x)], 1)
     flat = np.abs(ways[:, 0]).max(1) == 0
-    found = [
+    copies = [
         _is_one(ways[i] @ fine[near[i]].T) or _is_blend(ways[i, 0], fine[near_plain[i]]) for i in range(len(images))
     ]
-    return np.array(found, bool) & ~flat
+    return np.array(copies, bool) & ~flat
 
 
 def _is_one(correlation: np.ndarray) -> bool:
