@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ._array import ArrayHolder, TensorError
@@ -41,14 +41,14 @@ def unfit(name: str, value: object, owner: str, otherwise: str) -> Exception:
     return TypeError(f"{name}: the gradient of {owner} must be a Tensor{otherwise}, not {type(value).__name__}")
 
 
-def explained(op: str, error: Exception, inputs: Sequence[ArrayHolder]) -> Exception:
+def explained(op: str, error: Exception, shapes: Iterable[tuple[int, ...]]) -> Exception:
     """An error that an op's kernel raised, with the op's name and the shapes of its inputs."""
     message = str(error)
     if message.startswith(f"{op}: "):
         return error
     if "broadcast" in message:
         message = "the shapes do not broadcast; from the last axis on, sizes must be equal or 1 (reshape one of them)"
-    message = f"{op}: {message} (input shapes {', '.join(str(x.shape) for x in inputs)})"
+    message = f"{op}: {message} (input shapes {', '.join(map(str, shapes))})"
     kinds = (type(error), IndexError, ValueError, TypeError)  # not every error of NumPy's is made of a message
     return next(kind for kind in kinds if isinstance(error, kind) and kind.__init__ in PLAIN)(message)
 

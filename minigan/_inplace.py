@@ -189,7 +189,7 @@ def _written(name: str, key: object, target: np.ndarray, value: np.ndarray, *arr
     try:
         target[filled(key, arrays)] = value
     except (ValueError, IndexError, TypeError) as error:
-        raise explained(name, error, [Tensor(x) for x in (target, value, *arrays)]) from None
+        raise explained(name, error, [x.shape for x in (target, value, *arrays)]) from None
 
 
 def _setitem(self: Tensor, key: object, value: object) -> None:

@@ -259,7 +259,7 @@ class Op:
                 together(self.name, arrays)
             outputs = self.forward(*arrays)
         except (ValueError, TypeError, IndexError) as error:
-            raise _errors.explained(self.name, error, inputs) from error
+            raise _errors.explained(self.name, error, [x.shape for x in inputs]) from error
         outputs = _real(outputs)
         if _modes.watchers and _modes.anomaly.get():
             _modes.check_finite(self.name, arrays, outputs if type(outputs) is tuple else (outputs,))

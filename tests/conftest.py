@@ -137,8 +137,9 @@ def _kernel_distance(original, a, b, subsets, **settings):
 
 @pytest.fixture(scope="module", autouse=True)
 def short_judgement(request):
-    """A run's last samples are judged by few of them and few rounds: the same code on a twentieth of the numbers."""
-    if not set(JUDGED) & set(request.path.relative_to(request.config.rootpath).parts):
+    """In the quick suite a run's last samples are judged by few of them and few rounds: the same code on a twentieth of
+    the numbers. Slow tests, which run where marks are asked for, judge at full length."""
+    if request.config.option.markexpr or not set(JUDGED) & set(request.path.relative_to(request.config.rootpath).parts):
         yield
         return
     from minigan.gan import run

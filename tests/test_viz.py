@@ -180,6 +180,22 @@ def test_cells_of_a_grid_are_its_images(tmp_path, channels):
         viz.grid_cells(tmp_path / "grid.png", 4)
 
 
+@pytest.mark.parametrize("content", [b"", b"no picture", "half", "broken"])
+def test_a_damaged_frame_is_named_with_the_way_out(tmp_path, content):
+    path = tmp_path / "fakes000020.png"
+    viz.save_grid(path, pixels(6, 8, 8, 1))
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    damage = {"half": whole[:middle], "broken": whole[:middle] + bytes(9) + whole[middle + 9 :]}
+    path.write_bytes(damage.get(content, content))
+    for read in (lambda: viz.grid_cells(path, 8), lambda: viz.save_gif(tmp_path / "a.gif", [path])):
+        with pytest.raises(ValueError, match=r"fakes000020\.png is no whole PNG picture .*: remove it"):
+            read()
+    with pytest.raises(FileNotFoundError):
+        viz.grid_cells(tmp_path / "absent.png", 8)
+    assert not (tmp_path / "a.gif").exists()
+
+
 # Curves
 
 

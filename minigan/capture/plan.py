@@ -25,6 +25,7 @@ import numpy as np
 
 from minigan.kernels.work import LINE, aligned, poisoned, poisons
 
+from .. import _errors
 from .._array import Seal
 from ..autograd import Tensor, array_of
 from ..backend import namespace
@@ -81,8 +82,11 @@ class Plan:
             gradient = array_of(t._grad)
             if gradient is not array:
                 np.copyto(array, gradient)
-        for function, arguments in self.calls:
-            function(*arguments)
+        try:
+            for function, arguments in self.calls:
+                function(*arguments)
+        except (ValueError, TypeError, IndexError) as error:
+            raise self._explained(error, arguments) from error
         for version in self._versions:
             version[0] += 1
         for t, g in self._grads:
@@ -90,6 +94,14 @@ class Plan:
         for t, flag in self._flags:
             t._leaf_grad = flag
         return self._rebuild(iter(self.results))
+
+    def _explained(self, error: Exception, arguments: tuple) -> Exception:
+        """The error of the call with these arguments, with its op's name and shapes, as outside of a replay."""
+        lines = [line for (_, others), line in zip(self.calls, self.lines, strict=False) if others is arguments]
+        line = self.program[lines[0]] if lines and len(self.calls) == len(self.lines) else None
+        if not isinstance(line, Instruction):
+            return error
+        return _errors.explained(line.op.name, error, [value.shape for value in line.inputs])
 
 
 def _alive(record: Sequence[Instruction | Effect], results: Sequence[Value]) -> list[Instruction | Effect]:

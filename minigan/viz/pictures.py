@@ -123,12 +123,10 @@ def strip_rows(frames: Mapping[str, Path]) -> dict[str, Path]:
 def grid_cells(path: str | os.PathLike, side: int, scale: int = 2, padding: int = 2) -> np.ndarray:
     """The images (N, side, side, C), uint8, of a grid that `save_grid` wrote with these settings, row by row.
 
-    Raises ValueError where the picture is no such grid.
+    Raises ValueError where the picture is no such grid, or damaged.
     """
-    from PIL import Image
-
-    with Image.open(path, formats=("PNG",)) as picture:
-        array = np.asarray(picture).reshape(picture.height, picture.width, -1)
+    picture = load_png(path)
+    array = np.asarray(picture).reshape(picture.height, picture.width, -1)
     step = side * scale + padding
     rows, columns = ((length - padding) // step for length in array.shape[:2])
     if array.shape[:2] != (rows * step + padding, columns * step + padding) or not rows * columns:
@@ -138,6 +136,20 @@ def grid_cells(path: str | os.PathLike, side: int, scale: int = 2, padding: int 
         )
     cells = array[padding:, padding:].reshape(rows, step, columns, step, -1)[:, : side * scale, :, : side * scale]
     return cells[:, ::scale, :, ::scale].swapaxes(1, 2).reshape(rows * columns, side, side, -1)
+
+
+def load_png(path: str | os.PathLike) -> Image:
+    """The picture of a PNG file of a run. Raises ValueError, naming it, where it is damaged or another kind of file."""
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=("PNG",)) as picture:
+            picture.load()
+            return picture
+    except (OSError, SyntaxError) as error:  # Pillow has both for a damaged file
+        if not Path(path).is_file():
+            raise
+        raise ValueError(f"{path} is no whole PNG picture ({error}): remove it, and the others are shown") from None
 
 
 def save_gif(
@@ -275,10 +287,9 @@ def _encoded(kind: str, picture: Image) -> bytes:
 
 def _gif_frame(source: str | os.PathLike | np.ndarray, caption: str, width: int) -> Image:
     """A picture at most `width` wide, a line of text below it, in the few colours of a GIF."""
-    from PIL import Image, ImageDraw, ImageFont, ImageOps
+    from PIL import ImageDraw, ImageFont, ImageOps
 
-    picture = to_picture(source) if isinstance(source, np.ndarray) else Image.open(source, formats=("PNG",))
-    picture.load()
+    picture = to_picture(source) if isinstance(source, np.ndarray) else load_png(source)
     picture = picture.reduce(math.ceil(picture.width / width))
     if caption:
         picture = ImageOps.expand(picture, (0, 0, 0, 22), fill="white")

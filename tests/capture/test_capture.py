@@ -367,3 +367,21 @@ def test_a_trainer_records_each_player_once(name):
     for _ in range(3):
         trainer.step()
     assert [len(player.gradients.plans) for player in trainer.players.values()] == [1, 1]
+
+
+def test_an_error_in_a_replay_names_the_op_and_its_shapes():
+    """As outside of one; the next replay goes on."""
+    table = mg.tensor(np.arange(15.0, dtype=np.float32).reshape(5, 3)).requires_grad_()
+    rows = mg.tensor(np.array([0, 1, 2]))
+
+    @mg.capture
+    def step():
+        return mg.grad((mg.tanh(table)[rows] ** 2).sum(), [table])[0]
+
+    expected = step().numpy().copy()
+    rows.assign(np.array([0, 1, 9]))
+    for run in (step, step, lambda: table[rows]):
+        with pytest.raises(IndexError, match=r"^index: index 9 is out of bounds .*\(input shapes \(5, 3\), \(3,\)\)$"):
+            run()
+    rows.assign(np.array([0, 1, 2]))
+    np.testing.assert_array_equal(step().numpy(), expected)

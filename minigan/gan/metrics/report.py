@@ -97,7 +97,8 @@ def evaluate(
     images: np.ndarray, model: Classifier, dataset: Dataset, train_features: np.ndarray | None = None
 ) -> Report:
     """Judge images (N, C, S, S) in [-1, 1] against `dataset`, S a multiple of 32. train_features: of its training
-    images, where they are at hand. Raises ValueError below two."""
+    images, where they are at hand. Raises ValueError below two, or where one is not finite."""
+    _require_finite("evaluate", images)
     if len(images) < 2:
         raise ValueError(f"evaluate: need at least 2 images, got {len(images)}")
     if len(dataset.held_out) < 2:
@@ -141,8 +142,10 @@ def examine(
 
     groups: the columns of each attribute for a classifier of attributes (`attributes.groups`); a sample is confident
     where every attribute is. All sets are cut to the same number, since most figures depend on it. seed: of the
-    intervals and the null models. train_features: as for `evaluate`. Raises ValueError for fewer than 10.
+    intervals and the null models. train_features: as for `evaluate`. Raises ValueError for fewer than 10, or where one is
+    not finite.
     """
+    _require_finite("examine", images)
     fakes, held_out, train = shrunk(images), prepared(dataset, dataset.held_out), prepared(dataset, dataset.train)
     count = min(len(fakes), len(held_out), len(train))
     if count < 10:
@@ -253,6 +256,15 @@ def inside_classes(
         reach = [(precision_recall(x, target)[1], density_coverage(x, target)[1]) for x in (fake, real)]
         table[name] = Inside(count, *reach[0], *reach[1])
     return table
+
+
+def _require_finite(where: str, images: np.ndarray) -> None:
+    good = np.isfinite(images).reshape(len(images), -1).all(1)
+    if not good.all():
+        raise ValueError(
+            f"{where}: {(~good).sum()} of {len(good)} images {images.shape} have values that are not finite; the"
+            " generator has diverged: take an earlier checkpoint, or train anew with lower rates"
+        )
 
 
 def _histogram(probabilities: np.ndarray) -> np.ndarray:

@@ -121,6 +121,15 @@ def test_inside_the_classes():
     assert seen.inside == expected and list(expected) == ["a", "b"]
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("function", [report.evaluate, report.examine])
+def test_samples_that_are_not_finite_are_counted(function, bad):
+    samples, dataset, judged, _, _ = world()
+    samples[3, 0, 5, 5] = samples[9, 0, 1, 0] = bad
+    with pytest.raises(ValueError, match=r"2 of 40 images .* not finite; the generator has diverged: take an earlier"):
+        of(function, samples, dataset, judged)
+
+
 @pytest.mark.parametrize(("samples", "held_out"), [(40, 9), (9, 30), (2, 2)])
 def test_few_images_are_judged_as_far_as_they_go(samples, held_out):
     """The quick figures from two images on; what needs ten is said to be missing."""
