@@ -142,8 +142,8 @@ def examine(
 
     groups: the columns of each attribute for a classifier of attributes (`attributes.groups`); a sample is confident
     where every attribute is. All sets are cut to the same number, since most figures depend on it. seed: of the
-    intervals and the null models. train_features: as for `evaluate`. Raises ValueError for fewer than 10, or where one is
-    not finite.
+    intervals and the null models. train_features: as for `evaluate`. Raises ValueError for fewer than 10, or where
+    one is not finite.
     """
     _require_finite("examine", images)
     fakes, held_out, train = shrunk(images), prepared(dataset, dataset.held_out), prepared(dataset, dataset.train)
