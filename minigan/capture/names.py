@@ -5,6 +5,7 @@ from __future__ import annotations
 import dis
 import functools
 import operator
+import re
 import sys
 import sysconfig
 import types
@@ -20,6 +21,9 @@ OPTIMISERS, STEPS = PACKAGE / "optim", {"optimizer.py", "optimizers.py"}
 STDLIB, SITE = sysconfig.get_path("stdlib"), "site-packages"
 CALLS_BY_BIT = sys.version_info >= (3, 12)
 """Whether the lowest bit of LOAD_ATTR says that the attribute is called; before, it is LOAD_METHOD."""
+
+FIELD = re.compile(r"\.([^\W\d]\w*)")
+"""What a text with a brace in it may read as a format: of {0.optimiser.rate} optimiser and rate."""
 
 GETTERS = (operator.attrgetter, operator.itemgetter, operator.methodcaller)
 NAMELESS = {"getattr", "vars", "__dict__", "asdict"}
@@ -61,8 +65,8 @@ def names_of(code: types.CodeType) -> Names | None:
             attributes.add("__match_args__")
         elif line.opname.endswith("_ATTR") or line.opname == "IMPORT_FROM":
             attributes.add(line.argval)
-        elif line.opname == "LOAD_CONST" and isinstance(line.argval, str) and line.argval.isidentifier():
-            attributes.add(line.argval)  # getattr(settings, "rate")
+        elif line.opname == "LOAD_CONST" and isinstance(line.argval, str):
+            attributes.update(_named_in(line.argval))
     for inner in code.co_consts:  # what a comprehension or a lambda names, it may read of this function's objects
         if isinstance(inner, types.CodeType) and inner.co_name.startswith("<"):
             named = names_of(inner)
@@ -80,12 +84,17 @@ def is_numpy(file: str) -> bool:
 
 
 def with_getters(frame: types.FrameType, names: Names) -> Names:
-    """The names, with those that the frame's attrgetters, itemgetters and methodcallers read by."""
+    """The names, with those that the frame's attrgetters, itemgetters, methodcallers and formats read by."""
     values = [*frame.f_locals.values(), *(frame.f_globals.get(name) for name in names.globals)]
     texts = [text for v in values if isinstance(v, GETTERS) for text in v.__reduce__()[1] if isinstance(text, str)]
-    if not texts:
-        return names
-    return names._replace(attributes=names.attributes.union(*(text.split(".") for text in texts)))
+    more = {name for text in texts for name in text.split(".")}
+    more.update(*(FIELD.findall(v) for v in values if isinstance(v, str) and "{" in v))
+    return names._replace(attributes=names.attributes | more) if more else names
+
+
+def _named_in(text: str) -> list[str]:
+    """What a text in the code may name: getattr(settings, "rate"), "{0.rate}".format(settings)."""
+    return [text] if text.isidentifier() else FIELD.findall(text) if "{" in text else []
 
 
 @functools.lru_cache(maxsize=8192)

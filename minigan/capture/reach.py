@@ -67,6 +67,10 @@ CONTAINERS = (UserDict, UserList, UserString, ChainMap, queue.Queue, threading.E
 """Python's own containers whose methods are Python: all of their attributes count."""
 
 
+VIEWS = (types.MappingProxyType, type({}.keys()), type({}.values()), type({}.items()))
+"""What shows a dict that it holds."""
+
+
 class Reach:
     """What is read, as it was before: `named` holds for a dict (or an object with slots) the values of names in it,
     `contents` a container's keys and values, `cells` a variable's value, `draws` the states of random generators."""
@@ -174,6 +178,11 @@ class Reach:
         self._alive.append((value, names))
         if (numbers := content(value)) is not None:
             self.arrays.setdefault(id(value), (value, numbers, path))
+            for part in numbers if isinstance(numbers, tuple) else ():
+                self.visit(part, names, f"an element of {path}")
+        elif isinstance(value, VIEWS):
+            for part in gc.get_referents(value):
+                self.visit(part, names, path)
         elif is_iterator(value):
             self.iterators.setdefault(id(value), (value, place := position(value), path))
             self._resumed.discard(id(place))  # an earlier frame's, which is gone

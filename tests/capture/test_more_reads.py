@@ -237,6 +237,52 @@ def a_sorting_lambda():
     return step, lambda: setattr(objects[0], "k", 5.0)
 
 
+def an_element_of_an_object_array():
+    objects, data = np.array([things(), things()], dtype=object), x()
+    return lambda: data * objects[1, 0].k, lambda: setattr(objects[1, 0], "k", 5.0)
+
+
+def a_dict_seen_through_a_proxy():
+    table, data = {"k": 1.0}, x()
+    proxy = types.MappingProxyType(table)
+    return lambda: data * proxy["k"], lambda: table.update(k=5.0)
+
+
+def an_object_behind_a_proxy():
+    table, data = {"one": things()[0]}, x()
+    proxy = types.MappingProxyType({"inner": types.MappingProxyType(table)})
+    return lambda: data * proxy["inner"]["one"].k, lambda: setattr(table["one"], "k", 5.0)
+
+
+def a_view_of_values():
+    table, data = {"k": 1.0}, x()
+    values = table.values()
+    return lambda: data * sum(values), lambda: table.update(more=5.0)
+
+
+def a_view_of_items():
+    table, data = {"k": things()[0]}, x()
+    items = table.items()
+    return lambda: data * sum(value.k for _, value in items), lambda: setattr(table["k"], "k", 5.0)
+
+
+def a_format():
+    value, data = types.SimpleNamespace(inner=things()[0]), x()
+    return lambda: data * float("{.inner.k:.3f}".format(value)), lambda: setattr(value.inner, "k", 5.0)  # noqa: UP032
+
+
+FORMAT = "{{braces}} {some[0].k!s:>{width}}"
+
+
+def a_format_of_the_module():
+    objects, data = things(), x()
+
+    def step():
+        return data * float(FORMAT.format(some=objects, width=9).split()[1])
+
+    return step, lambda: setattr(objects[0], "k", 5.0)
+
+
 WORLDS = [a_list_comprehension, a_generator_expression, a_nested_comprehension, a_dict_comprehension, a_sorting_lambda]
 WORLDS += [
     a_total_that_stays,
@@ -248,6 +294,15 @@ WORLDS += [
     a_schedule_read,
     an_import,
     a_name_imported,
+]
+WORLDS += [
+    an_element_of_an_object_array,
+    a_dict_seen_through_a_proxy,
+    an_object_behind_a_proxy,
+    a_view_of_values,
+    a_view_of_items,
+    a_format,
+    a_format_of_the_module,
 ]
 WORLDS += [a_global_by_its_name, a_positional_pattern, a_private_slot, a_key_of_a_dict]
 
