@@ -171,15 +171,14 @@ def cross_entropy(
         raise ValueError(f"{op}: input must be (N, K, ...), got shape {input.shape}")
     classes = input.shape[1]
     target = target if isinstance(target, Tensor) else Tensor(on(array_of(input), np.asarray(target)))
-    per_class = (1, classes) + (1,) * (input.ndim - 2)
-    scale = (
-        Tensor(on(array_of(input), np.ones(per_class, input.dtype))) if weight is None else weight.reshape(per_class)
-    )
+    scale = None if weight is None else weight.reshape((1, classes) + (1,) * (input.ndim - 2))
     log_p = log_softmax(input, 1)
     if target.shape == input.shape:
         aim = target * (1 - label_smoothing) + label_smoothing / classes
         impossible = eq(aim, 0) * eq(log_p, -np.inf)
-        return _reduce(op, -sum(aim * where(impossible, 0.0, log_p) * scale, 1), reduction, input.data.size // classes)
+        loss = aim * where(impossible, 0.0, log_p)
+        loss = -sum(loss if scale is None else loss * scale, 1)
+        return _reduce(op, loss, reduction, input.data.size // classes)
     if target.shape != input.shape[:1] + input.shape[2:]:
         raise ValueError(f"{op}: target {target.shape} does not fit input {input.shape}")
     if target.dtype.kind not in "iu":
@@ -187,10 +186,11 @@ def cross_entropy(
     valid = target != ignore_index
     at = unsqueeze(ClassLabels(classes)(where(valid, target, 0)), 1)
     mask = unsqueeze(cast(valid, input.dtype), 1)
-    weights = gather_within(scale * Tensor(on(array_of(input), np.ones(input.shape, input.dtype))), 1, at) * mask
+    weights = mask if weight is None else weight[at] * mask
     loss = -gather_within(log_p, 1, at) * weights
     if label_smoothing:
-        loss = (1 - label_smoothing) * loss - (label_smoothing / classes) * sum(log_p * scale, 1, keepdim=True) * mask
+        all_p = sum(log_p if scale is None else log_p * scale, 1, keepdim=True)
+        loss = (1 - label_smoothing) * loss - (label_smoothing / classes) * all_p * mask
     loss = where(valid, loss.reshape(target.shape), 0.0)
     return sum(loss) / sum(weights) if reduction == "mean" else _reduce(op, loss, reduction)
 

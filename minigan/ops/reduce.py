@@ -11,6 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from minigan import kernels
+from minigan.kernels import layout
+
 from ..autograd import Op, Tensor
 from ..backend import FLOATS, float32, namespace
 from .basic import broadcast_to, cast, eq, prepare_sum, where, wide_sum, without
@@ -42,16 +45,41 @@ class Sum(Op):
         return (broadcast_to(reshape(g, without(shape, self.axes, keepdims=True)), shape),)
 
 
-class Softmax(Op):
-    """y_i = e^(x_i) / sum_j e^(x_j) along one axis
-    dL/dx = y (g - sum of g y along the axis)"""
+class Shares(Op):
+    """Shared by softmax and log_softmax: in float32 a kernel does both."""
 
-    name, saves_input, saves_output = "softmax", False, True
+    saves_input, saves_output = False, True
+    log = False
 
     def __init__(self, axis: int) -> None:
         self.axis = axis
 
+    def block(self, x) -> np.ndarray | None:
+        """x (A, K, B) for the kernel, or None where it does not apply."""
+        return layout.block(x, (self.axis % x.ndim,)) if isinstance(x, np.ndarray) and x.dtype == float32 else None
+
+    def prepare(self, work, inputs, outputs):
+        block, out = self.block(inputs[0]), self.block(outputs[0])
+        if block is None or out is None or block.shape != out.shape:
+            super().prepare(work, inputs, outputs)
+        else:
+            kernels.softmax.softmax(block, self.log, out, work=work)
+
     def forward(self, x):
+        if (block := self.block(x)) is None:
+            return self.plain(x)
+        out = np.empty_like(x)
+        kernels.softmax.softmax(block, self.log, self.block(out))
+        return out
+
+
+class Softmax(Shares):
+    """y_i = e^(x_i) / sum_j e^(x_j) along one axis
+    dL/dx = y (g - sum of g y along the axis)"""
+
+    name = "softmax"
+
+    def plain(self, x):
         e = namespace(x).exp(x - largest(x, self.axis))
         return e / wide_sum(e, (self.axis,), keepdims=True)
 
@@ -60,18 +88,16 @@ class Softmax(Op):
         return (y * (g - sum(g * y, self.axis, keepdim=True)),)
 
 
-class LogSoftmax(Op):
+class LogSoftmax(Shares):
     """y = x - ln sum_j e^(x_j) along one axis
     dL/dx = g - e^y (sum of g along the axis)"""
 
-    name, saves_input, saves_output = "log_softmax", False, True
+    name, log = "log_softmax", True
 
-    def __init__(self, axis: int) -> None:
-        self.axis = axis
-
-    def forward(self, x):
+    def plain(self, x):
         shifted = x - largest(x, self.axis)
-        return shifted - namespace(x).log(wide_sum(namespace(x).exp(shifted), (self.axis,), keepdims=True))
+        with np.errstate(divide="ignore"):  # of an axis with no elements
+            return shifted - namespace(x).log(wide_sum(namespace(x).exp(shifted), (self.axis,), keepdims=True))
 
     def vjp(self, node, need, g):
         return (g - exp(node.output()) * sum(g, self.axis, keepdim=True),)
