@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import Field, fields
 from functools import partial
 from importlib.util import find_spec
+from typing import ClassVar
 
 import click
 
@@ -36,13 +37,36 @@ def _all_options() -> dict[str, Field]:
     return {f.name: f for row in SYSTEMS.values() for f in fields(row.options) if "help" in f.metadata}
 
 
+BARE = "\0"
+"""What stands for an option's value where none is given."""
+
+
+class SystemValue(click.ParamType):
+    """An option's value, of the type that it has in the system that is named: `adversarial` is a weight or a word."""
+
+    KINDS: ClassVar = {"int": click.INT, "float": click.FLOAT, "str": click.STRING}
+
+    def __init__(self, option: Field) -> None:
+        self.option, self.name = option, self.KINDS[option.type].name
+
+    def convert(self, value, param, ctx):
+        row = SYSTEMS.get(ctx.meta["system"])
+        own = {f.name: f for f in fields(row.options)} if row else {}
+        option = own.get(self.option.name, self.option)
+        if value == BARE:
+            value = option.metadata.get("bare")
+            if value is None:
+                self.fail(f"needs a value for {ctx.meta['system']}", param, ctx)
+        return self.KINDS[option.type].convert(value, param, ctx)
+
+
 def _system_options(function: Callable) -> Callable:
     """An option of the command for every option of every system; `options_for` refuses those of another system."""
-    kinds = {"int": int, "float": float, "str": str}
+    bare = {f.name for row in SYSTEMS.values() for f in fields(row.options) if f.metadata.get("bare") is not None}
     for option in reversed(_all_options().values()):
-        settings = {} if option.type == "bool" else {"type": kinds[option.type]}
-        if option.metadata["bare"] is not None:
-            settings |= {"is_flag": False, "flag_value": option.metadata["bare"]}
+        settings = {} if option.type == "bool" else {"type": SystemValue(option)}
+        if option.name in bare:
+            settings |= {"is_flag": False, "flag_value": BARE}
         declaration = _declaration(option.name, option.type)
         function = click.option(declaration, default=None, help=option.metadata["help"], **settings)(function)
     return function

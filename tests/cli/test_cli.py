@@ -10,6 +10,7 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -365,3 +366,18 @@ def test_bench_of_a_device(tmp_path):
     least = {work.name: h100.least_us(work) for work in works()}
     assert least["leaky_relu"] == pytest.approx(8 * 2048 * 4096 / 3.35e6)
     assert least["matrix product, cuBLAS"] == pytest.approx(2 * 2048**3 / 67e6)
+
+
+def test_every_option_of_every_system_takes_a_value_of_its_own_type():
+    """One name may be a weight in one system and a word in another; without a value it is the system's own, or none."""
+    command = main.commands["train"]
+    for name, row in SYSTEMS.items():
+        options = [f for f in fields(row.options) if "help" in f.metadata and f.type != "bool"]
+        words = [w for f in options for w in (f"--{f.name.replace('_', '-')}", str(getattr(row.options, f.name)))]
+        values = command.make_context("train", [name, *words]).params
+        assert {f.name: values[f.name] for f in options} == {f.name: getattr(row.options, f.name) for f in options}, name
+    assert command.make_context("train", ["lapgan", "--condition"]).params["condition"] == "class"
+    with pytest.raises(click.BadParameter, match="needs a value for cgan"):
+        command.make_context("train", ["cgan", "--condition"])
+    with pytest.raises(click.BadParameter, match="'fixed' is not a valid float"):
+        command.make_context("train", ["srgan", "--adversarial", "fixed"])

@@ -96,7 +96,7 @@ class CodeTrainer(Trainer):
     def observe(self, count: int, random: Generator, details: bool = False) -> Observation:
         """What random codes decode to; how held-out images come back, beside null models; whether their codes are
         drawn from the prior. Raises ValueError where there is no judge of classes for the data set."""
-        options, dataset = self.options, self.dataset
+        options, dataset = self.options, self.yardstick
         referee = judge_of(options.data, self.info)
         images = self.draw(count, random)
         samples = observe_classes(images, referee, dataset, options.seed, details)

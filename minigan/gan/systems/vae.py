@@ -123,7 +123,7 @@ class VariationalTrainer(CodeTrainer):
         """What every system with codes shows; the bound on held-out images, beside a decoder that knows their mean and
         nothing of z; and how blurred samples are."""
         observation = super().observe(count, random, details)
-        dataset, size = self.dataset, self.options.size
+        dataset, size = self.yardstick, self.options.size
         held_out, train = (prepared(dataset, rows, size) for rows in (dataset.held_out, dataset.train))
         fits, divergence = self.nats(held_out, random)
         blind = self.blind(held_out, train.mean(0, keepdims=True))
