@@ -46,11 +46,13 @@ def toy(name, system, trick, published, seeds, jobs, out, **options) -> dict:
     With --seeds call it again to go on with an interrupted one."""
     from ..gan.toy import nulls
     from ..gan.toy import run as toyrun
-    from ..gan.toy.options import options_for
+    from ..gan.toy.options import options_for, require_read
     from ..gan.toy.options import published as settings
 
     pack = (options["pack"] or 2) if trick == "packing" else 1
-    changes = (settings(pack) if published else {}) | {k: v for k, v in options.items() if v is not None}
+    own = {k: v for k, v in options.items() if v is not None}
+    changes = (settings(pack) if published else {}) | own
+    require_read(options_for(name, system, trick, **changes), own)
     if seeds:
         if options["seed"] is not None:
             raise ValueError("--seed is of one run and --seeds of several; leave one out")

@@ -1,4 +1,4 @@
-"""`minigan upscale`: a picture of any size enlarged by a trained super-resolution GAN."""
+"""`minigan upscale`: a picture enlarged by a trained super-resolution GAN."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def register(main: click.Group, command: Callable) -> None:
 @click.option("--data", "place", help=DATA)
 @click.option("--device", default="cpu", show_default=True, help=DEVICES)
 def upscale(run, image, out, place, device) -> dict:
-    """Enlarge a picture of any size with a trained network. RUN is a run folder of srgan, a checkpoint file, or latest;
-    IMAGE is a file in a format that minigan reads (PNG, JPEG, ...). A network of grey images takes each colour by
-    itself; transparency is enlarged by bicubic interpolation."""
+    """Enlarge a picture of 4 x 4 pixels or more with a trained network. RUN is a run folder of srgan, a checkpoint
+    file, or latest; IMAGE is a file in a format that minigan reads (PNG, JPEG, ...). A network of grey images takes
+    each colour by itself; transparency is enlarged by bicubic interpolation."""
     from .. import backend, viz
     from .._files import atomic_write
     from ..data.picture import read_picture

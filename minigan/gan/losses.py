@@ -190,6 +190,13 @@ def _reals(name: str, real: Tensor | None) -> Tensor:
     return real
 
 
+def _pairs(a: Tensor, b: Tensor) -> Tensor:
+    """a - b, pair by pair. Raises ValueError for outputs of unlike shape, which would be paired all with all."""
+    if a.shape != b.shape:
+        raise ValueError(f"loss 'relativistic': one real and one sample a pair, got outputs {a.shape} and {b.shape}")
+    return a - b
+
+
 def _f_gan(row: Conjugate) -> Loss:
     return Loss(
         f"f-{row.name}",
@@ -283,8 +290,8 @@ LOSSES: dict[str, Loss] = {
         ),
         Loss(
             "relativistic",
-            lambda real, fake: mean(softplus(fake - real)),
-            lambda fake, real=None: mean(softplus(_reals("relativistic", real) - fake)),
+            lambda real, fake: mean(softplus(_pairs(fake, real))),
+            lambda fake, real=None: mean(softplus(_pairs(_reals("relativistic", real), fake))),
             "D: -ln sigmoid(f(x) - f(Gz));  G: -ln sigmoid(f(Gz) - f(x))",
             "one real and one sample a pair; both losses are ln 2 at chance, lower is better for its player",
             "Jolicoeur-Martineau 2019, the standard GAN in relativistic pairs; Huang et al. 2024 (R3GAN)",

@@ -134,7 +134,7 @@ def winners(figures: dict) -> list[str] | None:
         if isinstance(value, dict):
             lists = list(value.values()) if key == "winners" else [winners(value)]
         lists = [part for part in lists if part is not None]
-        compared |= bool(lists) or key == "winners"
+        compared |= bool(lists) or (key == "winners" and value is not None)
         names |= dict.fromkeys(name for part in lists for name in part)
     return list(names) if compared else None
 

@@ -375,7 +375,9 @@ def test_every_option_of_every_system_takes_a_value_of_its_own_type():
         options = [f for f in fields(row.options) if "help" in f.metadata and f.type != "bool"]
         words = [w for f in options for w in (f"--{f.name.replace('_', '-')}", str(getattr(row.options, f.name)))]
         values = command.make_context("train", [name, *words]).params
-        assert {f.name: values[f.name] for f in options} == {f.name: getattr(row.options, f.name) for f in options}, name
+        assert {f.name: values[f.name] for f in options} == {f.name: getattr(row.options, f.name) for f in options}, (
+            name
+        )
     assert command.make_context("train", ["lapgan", "--condition"]).params["condition"] == "class"
     with pytest.raises(click.BadParameter, match="needs a value for cgan"):
         command.make_context("train", ["cgan", "--condition"])

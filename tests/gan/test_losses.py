@@ -78,6 +78,16 @@ def test_slopes(name, real, fake, expected):
     assert slopes(name, real, fake) == pytest.approx(expected, abs=1e-8)
 
 
+def test_relativistic_outputs_are_pairs():
+    """Broadcast, four reals and four samples would be sixteen pairs."""
+    row, column, line = loss("relativistic"), mg.tensor(np.arange(4.0)[:, None]), mg.tensor(np.arange(4.0))
+    for one, other in ((column, line), (line, column), (line, line[:1])):
+        for judged in (lambda a=one, b=other: row.discriminator(a, b), lambda a=one, b=other: row.generator(a, b)):
+            with pytest.raises(ValueError, match=r"one real and one sample a pair, got outputs"):
+                judged()
+    assert row.discriminator(line, line).item() == pytest.approx(np.log(2))
+
+
 def test_relativistic_losses_compare_pairs_and_means():
     """Pairs: the order of the samples matters. Means: each output against the other side's mean, by hand in NumPy. Both
     players' losses change places with the reals; no constant added to every output changes anything."""

@@ -57,6 +57,7 @@ def test_an_unknown_row_is_answered_with_the_nearest():
         ),
         ({"there": {"winners": []}, "back": {"l1": 0.1}}, "beats every null model: "),
         ({"there": {"l1": 0.1}}, ""),
+        ({"winners": None, "details": {"samples": 30}}, ""),
         ({"winners": [], "too_typical": ["confident"]}, "beats every null model, too typical (confident): "),
     ],
 )

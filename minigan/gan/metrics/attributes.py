@@ -63,7 +63,8 @@ def train(
         step: spoilt.places(prepared(dataset, dataset.train)[:, :, ::step, ::step], dataset.attributes[dataset.train])
         for step in steps.values()
     }
-    loader = Loader(replace(dataset, labels=None), 64, seed, size=SIZE)  # so that attributes are its targets
+    count = min(64, len(dataset.train))
+    loader = Loader(replace(dataset, labels=None), count, seed, size=SIZE)  # so that attributes are its targets
     optimiser = optim.Adam(model.parameters(), 2e-3)
     total = epochs * loader.steps_per_epoch
     for step in range(total):

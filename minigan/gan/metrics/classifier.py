@@ -103,7 +103,7 @@ def train(
     if dataset.labels is None:
         raise ValueError(f"classifier: data set {dataset.name!r} has no class labels")
     model = Classifier(dataset.images.shape[-1], len(dataset.class_names), seed)
-    loader = Loader(dataset, 64, seed, size=SIZE)
+    loader = Loader(dataset, min(64, len(dataset.train)), seed, size=SIZE)
     optimiser = optim.Adam(model.parameters(), 2e-3)
     total = epochs * loader.steps_per_epoch
     for step in range(total):
@@ -135,6 +135,8 @@ def shrunk(images: np.ndarray) -> np.ndarray:
 
     Raises ValueError unless S is a multiple of 32, or 32 of S.
     """
+    if images.ndim != 4 or not images.size:
+        raise ValueError(f"the classifier judges images (N, C, S, S), got shape {images.shape}")
     n, channels, height, width = images.shape
     if height == width and height < SIZE and SIZE % height == 0:
         return images.repeat(SIZE // height, 2).repeat(SIZE // height, 3)

@@ -29,6 +29,11 @@ class Judge(NamedTuple):
 def judge_of(data: str, info: Info) -> Judge:
     """The judge of the data set that option `data` names. Raises ValueError where there is none, or one of other
     classes."""
+    if not info.class_names:
+        raise ValueError(
+            f"data set {data!r} has no classes, so there is no judge of them: sort a folder's images into sub-folders,"
+            " one a class"
+        )
     model, record = classifier.load(data)
     if list(info.class_names) != record["classes"]:
         raise ValueError(f"the classifier knows {record['classes']}, {data!r} has {list(info.class_names)} now")
@@ -68,6 +73,10 @@ def observe_classes(
 def observe_attributes(images: np.ndarray, dataset: Dataset, seed: int, details: bool = False) -> Observation:
     """All distances of images (N, C, size, size) from a data set without classes, on the features of its classifier of
     attributes; beside null models if `details`. Raises ValueError where there is no classifier."""
+    if min(len(images), len(dataset.held_out)) < 10:
+        raise ValueError(
+            f"{len(images)} samples and {len(dataset.held_out)} held-out images are too few to judge: take 10 or more"
+        )
     model, record = attributes.load_for(dataset)
     groups = attributes.groups(dataset).values()
     standing = report.examine(images, model, dataset, seed, groups, null_models.SAMPLES if details else ())

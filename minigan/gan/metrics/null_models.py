@@ -97,7 +97,7 @@ SAMPLES = (
     NullModel("noise", "noise with the images' mean and spectrum", noise),
     NullModel("shuffled", "training images, their pixels shuffled", shuffled),
     NullModel("mixed", "each pixel from another training image", mixed),
-    NullModel("copies", "training images", copies, ("copies",)),
+    NullModel("copies", "training images", copies, ("copies", "disguised")),
     NullModel("moved copies", "training images, each moved by a pixel", moved, ("disguised",)),
     NullModel("blends", "means of two training images", blends, ("disguised",)),
 )

@@ -31,8 +31,13 @@ def realistic(sets: dict[str, np.ndarray], model: Classifier, dataset: Dataset, 
     other one, on features of length 1: for the given sets and, beside them, held-out images ("held_out"), noise of the
     images' spectrum ("noise") and the mean image ("mean_image").
 
-    All are of as many images, and measured against as many training images, as there are held-out ones.
+    All are of as many images, and measured against as many training images, as there are held-out ones. Raises
+    ValueError for fewer than k + 1 images.
     """
+    if min(map(len, sets.values())) <= k:
+        raise ValueError(
+            f"realistic: {min(map(len, sets.values()))} images are too few for a share: take {FEW} or more"
+        )
     train = prepared(dataset, dataset.train)
     count = min(len(dataset.held_out), len(train))
     random = np.random.default_rng(0)

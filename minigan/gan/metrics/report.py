@@ -42,6 +42,7 @@ from .distances import (
     spectrum,
 )
 from .null_models import NullModel
+from .restoration import BEYOND
 from .standing import Details, Examination, Inside
 
 CONFIDENT, PRESENT = 0.9, 0.005
@@ -278,6 +279,12 @@ def _present(histogram: np.ndarray) -> int:
 
 
 def _judged(model: Classifier, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(features, probabilities). Raises ValueError for images that are no floats in [-1, 1]."""
+    if images.dtype.kind != "f" or np.abs(images).max(initial=0) > BEYOND:
+        raise ValueError(
+            f"judge: images must be floats in [-1, 1], got {images.dtype} from {images.min()} to {images.max()}"
+        )
+    images = images.astype(np.float32, copy=False)
     features, probabilities = zip(*judge(model, images), strict=True)
     return np.concatenate(features), np.concatenate(probabilities)
 

@@ -16,6 +16,9 @@ from .distances import spectral_distance
 from .realism import gradient_energy
 
 PEAK, WINDOW, SIGMA = 2.0, 11, 1.5
+BEYOND = 2.0
+"""An enlarged image goes beyond 1 by less than that, and is cut off; one that goes further has other units."""
+
 MOST = 100.0
 """Decibels of equal images."""
 KERNELS = {"nearest": "NEAREST", "bicubic": "BICUBIC", "lanczos": "LANCZOS"}
@@ -23,12 +26,16 @@ KERNELS = {"nearest": "NEAREST", "bicubic": "BICUBIC", "lanczos": "LANCZOS"}
 
 
 def _same(what: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both as float64, cut off at -1 and 1. Raises ValueError for other shapes or values that are not finite."""
+    """Both as float64, cut off at -1 and 1. Raises ValueError for other shapes, values that are not finite, and other
+    units."""
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     if x.shape != y.shape or x.ndim != 4 or not len(x):
         raise ValueError(f"{what}: needs two sets of images (N, C, H, W) of one shape, got {x.shape} and {y.shape}")
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise ValueError(f"{what}: images {x.shape} have values that are not finite")
+    low, high = min(x.min(), y.min()), max(x.max(), y.max())
+    if max(-low, high) > BEYOND:
+        raise ValueError(f"{what}: images must lie in [-1, 1], got values from {low:g} to {high:g}")
     return x.clip(-1, 1), y.clip(-1, 1)
 
 

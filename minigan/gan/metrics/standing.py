@@ -53,7 +53,7 @@ FIGURES = (
     Figure("coverage", "coverage", "↑"),
     Figure("nearest_ratio", "nearest training image, to held-out's", "→ 1"),
     Figure("copies", "nearer than 99 % of held-out are", "↓", "{:.1%}"),
-    Figure("disguised", "training images moved, mirrored, blended", "↓", "{:.1%}"),
+    Figure("disguised", "training images moved or blended", "↓", "{:.1%}"),
     Figure("spectral", "spectrum, decibels apart", "↓", "{:.2f}", "spectrum"),
 )
 """What `examine` measures, in the order in which it is shown."""
@@ -128,13 +128,15 @@ class Examination:
 
     @property
     def too_typical(self) -> list[Figure]:
-        """The figures that are better than those of real images, by a margin outside the interval."""
-        typical = []
-        for row, ours in self.samples.figures().items():
-            value = getattr(self.real, row.key).value
-            if row.better != "→ 1" and row.key not in COPYING and row.beats(ours, Interval(value, value, value)):
-                typical.append(row)
-        return typical
+        """The figures that are better than those of real images, their intervals apart."""
+        return [
+            row
+            for row, ours in self.samples.figures().items()
+            if row.better != "→ 1"
+            and row.key not in COPYING
+            and not self.samples.too_few(row.key)
+            and row.beats(ours, getattr(self.real, row.key))
+        ]
 
     @property
     def copied(self) -> list[Figure]:
@@ -150,11 +152,15 @@ class Examination:
         better, or within their interval."""
         theirs = self.null_models[row.name]
         decisive = [figure for figure in FIGURES if figure.key in row.criteria]
-        return [f for f in decisive if not f.beats(getattr(self.samples, f.key), getattr(theirs, f.key))]
+        lost = [f for f in decisive if not f.beats(getattr(self.samples, f.key), getattr(theirs, f.key))]
+        return lost + [f for f in decisive if f.key == "disguised" and f in self.copied and f not in lost]
 
     @property
-    def winners(self) -> list[str]:
-        """The null models that the samples do not beat."""
+    def winners(self) -> list[str] | None:
+        """The null models that the samples do not beat; copies in disguise are beaten by samples that are no more of
+        them than by chance. None where there are too few images for a verdict."""
+        if self.samples.too_few("coverage"):
+            return None
         return [row.name for row in SAMPLES if row.name in self.null_models and self.unbeaten(row)]
 
     def best(self, key: str) -> tuple[str, float]:
@@ -208,8 +214,8 @@ class Examination:
         for name, details in sets.items():
             cells = [f.text(getattr(details, f.key).value) + "*" * (f in unbeaten.get(name, ())) for f in shown]
             rows.append(f"{name:<16}" + "".join(f"{cell:>11}" for cell in cells))
-        if self.samples.too_few("coverage"):
-            rows.append(f"{self.samples.samples} images are too few for a verdict: take {FEW} or more")
+        if self.winners is None:
+            return [*rows, f"{self.samples.samples} images are too few for a verdict: take {FEW} or more"]
         names = [f"{name} ({', '.join(f.name for f in unbeaten[name])})" for name in self.winners]
         verdict = f"red: no better than {'; '.join(names)}" if names else "better than every null model"
         return [*rows, verdict]
@@ -228,6 +234,7 @@ class Examination:
         return {
             "details": self.samples.as_dict() | {"real": self.real.as_dict()},
             "too_typical": [row.key for row in self.too_typical],
+            "copied": [row.key for row in self.copied],
             "inside": {name: asdict(row) for name, row in self.inside.items()},
             **beaten,
         }

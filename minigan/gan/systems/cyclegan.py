@@ -67,6 +67,9 @@ class CycleOptions(CommonOptions):
 
     loss: ClassVar[str] = "least-squares"
 
+    def idle(self) -> dict[str, str]:
+        return super().idle() | ({} if self.cycle_weight else {"identity_weight": "cycle_weight is 0"})
+
 
 class Both(nn.Module):
     """Two networks as one player: `a` makes or judges domain A, `b` domain B."""

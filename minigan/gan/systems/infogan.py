@@ -51,6 +51,7 @@ from .conditional import DEFAULTS, ClassOptions, squared
 from .partition import partition
 from .system import ASKED, STANDING, Result, System
 
+SHUFFLES = 100
 FINER = 3
 """Finer clusters for each value of the categorical code."""
 
@@ -76,7 +77,12 @@ class InfoOptions(ClassOptions):
     penalty: ClassVar[str] = "two-sided"
 
     def idle(self) -> dict[str, str]:
-        return super().idle() | ({} if self.real_weight else {"settle": "real_weight is 0"})
+        reasons = {} if self.real_weight else dict.fromkeys(("settle", "neighbours"), "real_weight is 0")
+        if not self.continuous:
+            reasons["continuous_weight"] = "continuous is 0"
+        if not self.category_weight and not (self.continuous and self.continuous_weight):
+            reasons["ramp"] = "the codes have no weight"
+        return super().idle() | reasons
 
 
 class InfoTrainer(Trainer):
@@ -255,10 +261,10 @@ class InfoTrainer(Trainer):
         observation = observe_classes(images, judge, self.yardstick, self.options.seed, details)
         category = self.categories(count)
         table = np.zeros((self.options.categories, len(self.info.class_names)), np.int64)
-        np.add.at(table, (category, classifier.classes(judge.model, images)), 1)
+        classes = classifier.classes(judge.model, images)
+        np.add.at(table, (category, classes), 1)
         pure, matched = purity(table), matching(table)
-        unrelated = np.outer(table.sum(1), table.sum(0)) / count  # as many of each, categories and classes apart
-        chance = {"purity": purity(unrelated), "matched": matching(unrelated)}
+        chance = by_chance(category, classes, table.shape, self.options.seed)
         log_q, means = self.read(images)
         entropy = math.log(self.options.categories)
         bound = entropy + float(log_q[np.arange(count), category].mean())
@@ -269,7 +275,7 @@ class InfoTrainer(Trainer):
             f" the judge is right on {judge.accuracy:.1%} of held-out images",
             f"E log Q(c|x) + H(c) = {bound:.3f}, H(c) = log {self.options.categories} = {entropy:.3f}",
             "category -> class: "
-            + ", ".join(f"{k} -> {self.info.class_names[c]}" for k, c in enumerate(table.argmax(1))),
+            + ", ".join(f"{k} -> {self.info.class_names[c]}" for k, c in enumerate(table.argmax(1)) if table[k].any()),
         ]
         figures = {"purity": pure, "matched": matched, "bound": bound, "entropy": entropy, "table": table.tolist()}
         figures["chance"] = chance
@@ -283,6 +289,18 @@ class InfoTrainer(Trainer):
             figures["asked"] = realism.as_dict()
             lines.insert(1, realism.line())
         return Observation(observation.figures | figures, lines + observation.lines)
+
+
+def by_chance(category: np.ndarray, classes: np.ndarray, shape: tuple[int, int], seed: int) -> dict[str, float]:
+    """ "purity" and "matched" where categories (N,) and classes (N,) have nothing to do with each other: means over
+    SHUFFLES orders of the classes. Each category's largest class is then larger than its share, by luck alone."""
+    random, values = np.random.default_rng(seed), []
+    for _ in range(SHUFFLES):
+        table = np.zeros(shape, np.int64)
+        np.add.at(table, (category, random.permutation(classes)), 1)
+        values.append((purity(table), matching(table)))
+    pure, matched = np.mean(values, 0)
+    return {"purity": float(pure), "matched": float(matched)}
 
 
 def purity(table: np.ndarray) -> float:

@@ -65,7 +65,9 @@ class QuantisedOptions(CommonOptions):
     def idle(self) -> dict[str, str]:
         reason = "adversarial is none, so there is no critic's loss"
         names = ("weight", "critic_start", "n_critic")
-        return super().idle() | (dict.fromkeys(names, reason) if self.adversarial == "none" else {})
+        if self.adversarial == "none":
+            return super().idle() | dict.fromkeys(names, reason)
+        return super().idle() | ({} if self.weight else {"adversarial": "weight is 0"})
 
 
 class QuantisedTrainer(CodeTrainer):

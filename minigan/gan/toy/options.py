@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 from ...backend import device
@@ -146,6 +147,19 @@ def options_for(data: str, system: str, trick: str | None = None, **changes) -> 
         raise ValueError(f"toy: {system} is the loss {name} with trick {implied}; for {trick} take --loss {name}")
     defaults = {} if loss(name).lipschitz else {"n_critic": 1, "beta1": 0.5, "beta2": 0.999, "lr_d": 5e-4, "lr_g": 5e-4}
     return ToyOptions(**{"data": data, "loss": name, "trick": trick or implied, **defaults, **changes})
+
+
+def require_read(options: ToyOptions, names: Iterable[str]) -> None:
+    """Raises ValueError for the name of an option that the trick does not read."""
+    trick = TRICKS[options.trick]
+    idle = {
+        "pack": "" if options.trick == "packing" else "packing alone reads it",
+        "unroll": "" if trick.moves == "unrolled" else "unrolled alone reads it",
+        "gp_weight": "" if trick.penalty else "it has no gradient penalty",
+    }
+    for name in names:
+        if reason := idle.get(name):
+            raise ValueError(f"toy: option {name!r} means nothing with trick {options.trick!r}: {reason}")
 
 
 def _known(what: str, value: str, names) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from minigan.data import Dataset, Info
-from minigan.gan.metrics import distances, judging, report
+from minigan.gan.metrics import classifier, distances, judging, report
 from minigan.gan.metrics.disguises import disguised
 
 INFO = Info("judged", "rows of features", "none", 60, (32, 32, 1), 30, 0, class_names=("a", "b", "c"))
@@ -145,3 +145,17 @@ def test_no_held_out_images_are_said():
     images, dataset, judged, _, _ = world()
     with pytest.raises(ValueError, match="at least 2 held-out images of 'judged', got 1; judge by all"):
         of(report.evaluate, images, replace(dataset, held_out=dataset.held_out[:1]), judged)
+
+
+def test_a_judge_takes_floats_from_minus_one_to_one():
+    model = classifier.Classifier(1, 3).eval()
+    good = np.random.default_rng(0).uniform(-1, 1, (4, 1, 32, 32))
+    for images in (good, good.astype(np.float32)):
+        features, probabilities = report._judged(model, images)
+        assert features.shape == (4, 64) and np.allclose(probabilities.sum(1), 1, atol=1e-5)
+    for images in (good * 255, ((good + 1) * 127).astype(np.uint8)):
+        with pytest.raises(ValueError, match=r"images must be floats in \[-1, 1\], got (uint8|float64) from"):
+            report._judged(model, images)
+    for images in (good[0], good[:, :, :0, :0], np.zeros((0, 1, 32, 32))):
+        with pytest.raises(ValueError, match=r"judges images \(N, C, S, S\), got shape"):
+            classifier.shrunk(images)

@@ -34,6 +34,13 @@ def test_ssim_of_constants_and_of_an_image_and_itself():
     assert ssim(board, -board)[0] < -0.98
 
 
+@pytest.mark.parametrize(("x", "y"), [(200, 90), (-130, 1), (0.5, 2.1)])
+def test_other_units_are_refused(x, y):
+    for measure in (psnr, ssim):
+        with pytest.raises(ValueError, match=r"images must lie in \[-1, 1\], got values from"):
+            measure(np.full((1, 1, 12, 12), x), np.full((1, 1, 12, 12), y))
+
+
 def test_ssim_s_window_is_the_paper_s():
     """Gaussian, sigma 1.5, 11 x 11, inside the image: by the sums themselves at one place."""
     x, y = images(1, 1, 11, 11), images(1, 1, 11, 11)

@@ -23,7 +23,7 @@ def details(figures=GOOD, samples=500, width=0.005, **changes):
 
 def standing(ours=None, real=None, inside=(), **null_changes):
     """An examination whose samples beat every null model; null_changes: of the one that is named."""
-    nulls = {row.name: details(NOTHING) for row in null_models.SAMPLES} | {"copies": details(copies=1.0)}
+    nulls = {row.name: details(NOTHING) for row in null_models.SAMPLES} | {"copies": details(copies=1.0, disguised=1.0)}
     nulls |= {"moved copies": details(disguised=0.9), "blends": details(disguised=0.4)}
     nulls |= {name.replace("_", " "): details(NOTHING | change) for name, change in null_changes.items()}
     return Examination(ours or details(), real or details(GOOD, coverage=0.95, frechet=1.0), nulls, dict(inside))
@@ -47,8 +47,9 @@ def test_better_is_higher_or_lower_and_apart(key, better, worse):
         ({"noise": {"coverage": 0.85}}, []),
         ({"noise": {"confident": 1.0, "precision": 1.0, "density": 2.0, "copies": 0.0}}, []),  # these tell nothing
         ({"one_image": {"coverage": 0.9}, "mixed": {"frechet": 2.0}}, ["one image", "mixed"]),
-        ({"copies": {"copies": 0.012, "coverage": 0.2}}, ["copies"]),
-        ({"copies": {"copies": 1.0, "coverage": 1.0, "frechet": 0.0}}, []),
+        ({"copies": {"copies": 0.012, "disguised": 1.0, "coverage": 0.2}}, ["copies"]),
+        ({"copies": {"copies": 1.0, "disguised": 0.012}}, ["copies"]),
+        ({"copies": {"copies": 1.0, "disguised": 1.0, "coverage": 1.0, "frechet": 0.0}}, []),
         ({"moved_copies": {"disguised": 0.9, "coverage": 1.0, "frechet": 0.0}}, []),
         ({"moved_copies": {"disguised": 0.015}, "blends": {"disguised": 0.012}}, ["moved copies", "blends"]),
     ],
@@ -98,6 +99,22 @@ def test_copies_beyond_chance_are_said():
         assert line.startswith(BY_KEY[key].title)
 
 
+@pytest.mark.parametrize(("share", "red"), [(0.015, False), (0.03, True), (0.98, True)])
+def test_copies_in_disguise_are_no_better_than_copies(share, red):
+    """A share of them beyond chance is enough, though null models are nothing but copies."""
+    table = standing(details(disguised=share))
+    assert table.winners == ["copies", "moved copies", "blends"][: 3 * red]
+    assert table.as_dict()["copied"] == ["disguised"] * red
+    assert table.lines()[-1].startswith("red: no better than copies (training images moved") == red
+
+
+def test_what_is_within_the_real_figure_s_own_interval_is_not_too_typical():
+    table = standing(details(recall=0.93), details(recall=0.92))
+    assert not table.too_typical
+    assert [row.key for row in standing(details(recall=0.935), details(recall=0.92)).too_typical] == ["recall"]
+    assert not standing(details(samples=99, recall=0.99), details(samples=99)).too_typical, "too few to say"
+
+
 def test_every_line_says_the_direction_the_interval_and_what_real_images_get():
     table = standing()
     for row in FIGURES:
@@ -117,6 +134,8 @@ def test_few_images_have_no_intervals_and_no_verdict(samples, few):
     lines = table.lines()
     assert any("too few images" in line for line in lines) == few == any("too few for a verdict" in li for li in lines)
     assert table.samples.too_few("recall") == few
+    assert (table.winners is None) == few == (table.as_dict()["winners"] is None)
+    assert any(line.startswith(("red", "better than every")) for line in lines) != few
     assert replace(details(samples=150), features=150).too_few("frechet")
     assert not replace(details(samples=150), features=149).too_few("frechet")
     assert not replace(details(samples=150), features=150).too_few("recall")

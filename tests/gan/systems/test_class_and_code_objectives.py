@@ -117,7 +117,7 @@ def test_realism_is_of_the_class_that_was_asked_for(system, module, labels):
     calls, drawn = [], [2, 0, 0, 2, 0, 1, 2, 0, 0]
     others = [Standing(0.8, 0.9), Standing(1.0, 0.9), Standing(1.0, 0.45), Standing(0.1, 0.1)]
     seen = ClassRealism(9, *[Interval(0.5, 0.4, 0.6)] * 2, *others)
-    t = trainer(system, **(CODES | {"continuous": 0} if system == "infogan" else {}))
+    t = trainer(system, **(CATEGORY if system == "infogan" else {}))
     t.split = "test"
     replaced = {"draw": lambda *_: pictures(drawn)}
     if system == "infogan":
@@ -147,6 +147,7 @@ def coded(t, random):
 
 
 CODES = {"categories": 3, "continuous": 2, "category_weight": 2.0, "continuous_weight": 3.0}
+CATEGORY = {"categories": 3, "continuous": 0, "category_weight": 2.0}
 
 
 @pytest.mark.parametrize(
@@ -198,7 +199,7 @@ def test_infogan_s_pairs_are_held_together():
 def test_infogan_observes_what_was_asked_for():
     """Six samples of three categories before a judge and a Q with known answers: the bound is taken at the category
     that was asked for, purity counts each category's best class."""
-    t = trainer("infogan", real_weight=0.0, ramp=0, **CODES | {"continuous": 0})
+    t = trainer("infogan", real_weight=0.0, ramp=0, **CATEGORY)
     log_q = np.log(np.array([[0.8, 0.1, 0.1], [0.7, 0.2, 0.1], [0.1, 0.1, 0.8]] * 2))
     drawn = [2, 0, 0, 2, 0, 0]  # category 0 -> class 2 twice, 1 and 2 -> class 0 twice each
     seen = observed(
@@ -213,7 +214,39 @@ def test_infogan_observes_what_was_asked_for():
     assert figures["bound"] == pytest.approx(np.log(3) + np.log([0.8, 0.2, 0.8]).mean())
     assert figures["table"] == [[0, 0, 2], [2, 0, 0], [2, 0, 0]]
     assert figures["purity"] == 1 and figures["matched"] == pytest.approx(4 / 6)
-    assert figures["chance"] == pytest.approx({"purity": 4 / 6, "matched": 2 / 6})  # 4, 0, 2 of the classes, unrelated
+    # Four 0 and two 2 in three pairs: both 2 in one pair (1/5), so that all are pure, or two pairs are mixed.
+    assert figures["chance"]["purity"] == pytest.approx(1 / 5 + 4 / 5 * 4 / 6, abs=0.06)
+
+
+@pytest.mark.parametrize(("count", "categories"), [(30, 10), (500, 10), (2000, 40)])
+def test_classes_that_have_nothing_to_do_with_the_categories_are_at_chance(count, categories):
+    """The largest class of a category is larger than its share by luck: purity of new draws lies about the figure."""
+    random = np.random.default_rng(0)
+    pairs = [(random.permutation(count) % categories, random.integers(0, 10, count)) for _ in range(40)]
+    draws = []
+    for category, classes in pairs:
+        table = np.zeros((categories, 10), int)
+        np.add.at(table, (category, classes), 1)
+        draws.append((infogan.purity(table), infogan.matching(table)))
+    chance = infogan.by_chance(*pairs[0], (categories, 10), 3)
+    for k, name in enumerate(("purity", "matched")):
+        values = np.array(draws)[:, k]
+        assert chance[name] == pytest.approx(values.mean(), abs=3 * values.std() / np.sqrt(40) + 0.02)
+    assert infogan.by_chance(*pairs[0], (categories, 10), 3) == chance
+    assert infogan.by_chance(np.arange(count) % 2, np.zeros(count, int), (2, 2), 0)["purity"] == 1, "one class"
+
+
+def test_a_category_without_samples_has_no_class():
+    t = trainer("infogan", real_weight=0.0, ramp=0, **CATEGORY)
+    seen = observed(
+        t,
+        2,
+        infogan,
+        draw_coded=lambda *_: (np.zeros((2, 5)), pictures([2, 0])),
+        read=lambda images: (np.log(np.full((2, 3), 1 / 3)), np.zeros((2, 0))),
+    )
+    (line,) = (line for line in seen.lines if line.startswith("category -> class"))
+    assert line.count("->") == 3 and "2 ->" not in line.partition(":")[2]
 
 
 # Energies.

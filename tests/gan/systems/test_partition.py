@@ -129,6 +129,23 @@ def test_an_idle_settle():
         options_for("infogan", settle=5, real_weight=0.0)
 
 
+@pytest.mark.parametrize(
+    ("name", "idle", "changes"),
+    [
+        ("infogan", "neighbours", {"real_weight": 0.0, "neighbours": 5}),
+        ("infogan", "continuous_weight", {"continuous": 0, "continuous_weight": 3.0}),
+        ("infogan", "ramp", {"category_weight": 0.0, "continuous": 0, "ramp": 2}),
+        ("infogan", "ramp", {"category_weight": 0.0, "continuous_weight": 0.0, "ramp": 2}),
+        ("cyclegan", "identity_weight", {"cycle_weight": 0.0, "identity_weight": 2.0}),
+        ("vqgan", "adversarial", {"weight": 0.0, "adversarial": "fixed"}),
+    ],
+)
+def test_options_without_effect_are_refused(name, idle, changes):
+    with pytest.raises(ValueError, match=f"option '{idle}' means nothing here"):
+        options_for(name, **changes)
+    assert options_for(name, **{idle: changes[idle]})
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_digits_fall_into_their_classes(seed, record_property):

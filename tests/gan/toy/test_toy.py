@@ -262,3 +262,19 @@ def test_the_default_budget_reaches_its_goal(name, modes, least, seed):
     list(trainer.train(1000))
     figures = toydata.scores(trainer.sample(toydata.SAMPLES), trainer.points)
     assert figures["modes"] == modes and figures["high_quality"] >= least
+
+
+@pytest.mark.parametrize(
+    ("words", "idle"),
+    [
+        (["--pack", "3"], "pack"),
+        (["--unroll", "3"], "unroll"),
+        (["--loss", "gan", "--gp-weight", "3"], "gp_weight"),
+        (["--loss", "minimax", "--trick", "leaky", "--gp-weight", "7"], "gp_weight"),
+        (["--published", "--loss", "gan", "--pack", "3"], "pack"),
+    ],
+)
+def test_an_option_that_the_trick_does_not_read_is_refused(words, idle, tmp_path):
+    result = CliRunner().invoke(main, ["toy", "ring", "--steps", "1", *words, "--out", str(tmp_path / "toy")])
+    assert result.exit_code == 2 and f"option '{idle}' means nothing with trick" in result.output
+    assert not (tmp_path / "toy").exists()
