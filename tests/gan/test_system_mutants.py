@@ -14,7 +14,7 @@ import pytest
 from mutants_systems import MUTANTS
 from source_mutants import applied
 
-NOTICED = (AssertionError, ValueError, TypeError, RuntimeError, AttributeError, pytest.fail.Exception)
+NOTICED = (AssertionError, ValueError, TypeError, RuntimeError, AttributeError, IndexError, pytest.fail.Exception)
 
 
 @cache

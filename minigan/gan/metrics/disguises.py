@@ -27,8 +27,16 @@ SAME = 0.01
 """What rounding leaves: an image as near as that is a copy, though the next were as near."""
 
 
-def disguised(images: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """(N,) whether each of images (N, C, S, S) is one of training images (M, C, S, S) in disguise.
+def directions_of(train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What `disguised` reads of training images (M, C, S, S), S a multiple of 4: their coarse and fine directions."""
+    return _directions(train, COARSE), _directions(train, FINE)
+
+
+def disguised(
+    images: np.ndarray, train: np.ndarray, directions: tuple[np.ndarray, np.ndarray] | None = None
+) -> np.ndarray:
+    """(N,) whether each of images (N, C, S, S) is one of training images (M, C, S, S) in disguise. directions: what
+    `directions_of` gives for these, where it is at hand.
 
     Raises ValueError for other shapes, fewer than three training images, S no multiple of 4, numbers not finite.
     """
@@ -41,7 +49,7 @@ def disguised(images: np.ndarray, train: np.ndarray) -> np.ndarray:
         )
     if not (np.isfinite(images).all() and np.isfinite(train).all()):
         raise ValueError("disguised: images have values that are not finite")
-    coarse, fine = (_directions(train, block) for block in (COARSE, FINE))
+    coarse, fine = directions_of(train) if directions is None else directions
     mirrored = images[..., ::-1]
     plain, other = (_directions(x, COARSE) @ coarse.T for x in (images, mirrored))
     count = min(CANDIDATES, len(train))

@@ -24,7 +24,7 @@ import numpy as np
 
 from ...data import Dataset
 from .classifier import Classifier, judge, prepared, shrunk
-from .disguises import disguised
+from .disguises import directions_of, disguised
 from .distances import (
     Interval,
     bootstrap,
@@ -162,7 +162,7 @@ def examine(
     outputs = {name: _judged(model, x) for name, x in sets.items()}
     usual = outputs["real"][0]
     columns = None if groups is None else list(groups)
-    spectrum_of_some = spectrum(train[some])
+    spectrum_of_some, directions = spectrum(train[some]), directions_of(train)
     tables = {
         name: _measured(
             *outputs[name],
@@ -171,7 +171,7 @@ def examine(
             features[some],
             usual,
             spectrum_of_some,
-            disguised(x, train),
+            disguised(x, train, directions),
             seed,
             columns,
         )

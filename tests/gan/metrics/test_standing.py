@@ -79,8 +79,6 @@ def test_the_best_null_model_is_that_of_the_figure_s_direction():
         ("density", 1.3, True),
         ("frechet", 0.5, True),
         ("frechet", 1.5, False),
-        ("copies", 0.0, False),
-        ("disguised", 0.0, False),
         ("nearest_ratio", 1.5, False),
     ],
 )
@@ -106,6 +104,11 @@ def test_copies_in_disguise_are_no_better_than_copies(share, red):
     assert table.winners == ["copies", "moved copies", "blends"][: 3 * red]
     assert table.as_dict()["copied"] == ["disguised"] * red
     assert table.lines()[-1].startswith("red: no better than copies (training images moved") == red
+
+
+def test_no_copies_at_all_are_not_too_typical():
+    few = details(copies=0.0, disguised=0.0, width=0.001)
+    assert not standing(few, details(GOOD, width=0.001, coverage=0.95, frechet=1.0)).too_typical
 
 
 def test_what_is_within_the_real_figure_s_own_interval_is_not_too_typical():
