@@ -7,9 +7,11 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
+import minigan as mg
 from minigan.data import Dataset, Info
-from minigan.gan.metrics import classifier, distances, judging, report
+from minigan.gan.metrics import classifier, distances, judging, realism, report
 from minigan.gan.metrics.disguises import disguised
+from tests.support.worlds import FACES, WORLD
 
 INFO = Info("judged", "rows of features", "none", 60, (32, 32, 1), 30, 0, class_names=("a", "b", "c"))
 
@@ -159,3 +161,22 @@ def test_a_judge_takes_floats_from_minus_one_to_one():
     for images in (good[0], good[:, :, :0, :0], np.zeros((0, 1, 32, 32))):
         with pytest.raises(ValueError, match=r"judges images \(N, C, S, S\), got shape"):
             classifier.shrunk(images)
+
+
+def test_a_judge_of_classes_needs_classes_and_one_of_attributes_ten_images():
+    with pytest.raises(ValueError, match="'faces' has no classes, so there is no judge of them"):
+        judging.judge_of("faces", FACES.info)
+    for images, held_out in ((9, 40), (40, 9)):
+        faces = replace(FACES, held_out=np.arange(held_out))
+        with pytest.raises(ValueError, match=f"{images} samples and {held_out} held-out images are too few to judge"):
+            judging.observe_attributes(np.zeros((images, 1, 32, 32), np.float32), faces, 0)
+
+
+def test_a_share_of_realistic_images_needs_more_than_the_neighbours():
+    with pytest.raises(ValueError, match="realistic: 3 images are too few for a share: take 10 or more"):
+        realism.realistic({"many": np.zeros((9, 1, 32, 32)), "few": np.zeros((3, 1, 32, 32))}, None, WORLD)
+
+
+def test_a_judge_learns_from_fewer_images_than_a_batch():
+    model = classifier.train(WORLD, 1, seed=0)
+    assert model.features(mg.zeros(2, 1, 32, 32)).shape == (2, 64)
