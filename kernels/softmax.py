@@ -6,8 +6,8 @@
 
 A line is read, raised and scaled while it lies in the core's cache, where four passes over all lines would each wait
 for memory. The exponential is that of `act`. Lines (A, K, 1) are taken one at a time, with LANES maxima and sums side
-by side; otherwise B lines grow side by side. Each line belongs to one thread, so the bits are those of any thread count.
-NaN, and an infinite maximum, make a line NaN.
+by side; otherwise B lines grow side by side. Each line belongs to one thread, so the bits are those of any number of
+threads. NaN, and an infinite maximum, make a line NaN.
 """
 
 import numpy as np
@@ -106,7 +106,7 @@ def _all_blocks(x, log, out):
 
 
 def softmax(x: Array, log: bool = False, out: Array | None = None, *, work: Now = NOW) -> Array:
-    """C-contiguous float32 (A, K, B) with elements -> (A, K, B): the softmax along the middle axis, or its logarithm."""
+    """C-contiguous float32 (A, K, B) with elements -> (A, K, B): the softmax along the middle axis, or its log."""
     out = poisoned(np.empty_like(x)) if out is None else out
     large = x.size > TASK
     if x.shape[2] == 1:
