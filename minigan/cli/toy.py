@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from .options import DEVICES, FOLDER, SOME, STEPS, Seeds
 from .spread import spread
@@ -53,6 +54,8 @@ def toy(name, system, trick, published, seeds, jobs, out, **options) -> dict:
     own = {k: v for k, v in options.items() if v is not None}
     changes = (settings(pack) if published else {}) | own
     require_read(options_for(name, system, trick, **changes), own)
+    if not seeds and click.get_current_context().get_parameter_source("jobs") is ParameterSource.COMMANDLINE:
+        raise ValueError("--jobs is of the runs of --seeds; give those, or leave it out")
     if seeds:
         if options["seed"] is not None:
             raise ValueError("--seed is of one run and --seeds of several; leave one out")

@@ -111,9 +111,18 @@ def test_the_matrix_shows_the_first_seed(monkeypatch, tmp_path):
 
 def test_a_data_set_without_a_judge_is_refused_first(tmp_path, monkeypatch):
     monkeypatch.setenv("MINIGAN_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(ValueError, match="minigan classifier emoji"):
-        equal_time.run(tmp_path / "out", ["digits", "emoji"])
+    for name in ("a", "b"):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        for k in range(4):
+            Image.new("L", (32, 32), 50 * k).save(tmp_path / "mine" / name / f"{k}.png")
+    with pytest.raises(ValueError, match="minigan classifier folder:"):
+        equal_time.run(tmp_path / "out", ["digits", f"folder:{tmp_path / 'mine'}"])
     assert not (tmp_path / "out").exists()
+
+
+def test_the_default_data_sets_have_their_judges_in_the_package(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINIGAN_CACHE", str(tmp_path / "cache"))
+    equal_time.check(equal_time.DATA)
 
 
 @pytest.mark.parametrize(

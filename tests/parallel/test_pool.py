@@ -71,6 +71,7 @@ def test_several_runs_of_points_go_on_where_they_stopped(tmp_path, monkeypatch):
     ("words", "says"),
     [
         (["--seeds", "1,2", "--seed", "3"], "--seed is of one run and --seeds of several"),
+        (["--jobs", "2"], "--jobs is of the runs of --seeds"),
         (["--seeds", "1,1"], "names a seed twice"),
         (["--ranks", "1"], "1 is not in the range"),
     ],

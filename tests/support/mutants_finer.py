@@ -95,6 +95,8 @@ ROWS = (
     ("null models are given the frame to predict", "gan.systems.nextframe:FrameTrainer.observe",
      f"{FRAMES}::test_observe_sets_predictions_beside_null_models",
      "name: model(past, self.background)", "name: model(clips.frames, self.background)"),
+    ("few bounces have a verdict", "gan.systems.nextframe:FrameTrainer.observe",
+     f"{FRAMES}::test_few_bounces_have_no_verdict", "if judged < FEW", "if judged < 0"),
     ("linear motion goes back", "gan.metrics.futures:linear",
      f"{FRAMES}::test_where_the_future_is_certain_linear_motion_is_exact_and_copying_is_not",
      "centre_of_mass(last, background) - centre_of_mass(before, background)",

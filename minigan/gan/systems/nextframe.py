@@ -30,6 +30,7 @@ from ..metrics import classifier
 from ..metrics.classifier import prepared
 from ..metrics.futures import NULL_MODELS, bounces, figures
 from ..metrics.judging import Observation
+from ..metrics.standing import FEW
 from ..networks.dcgan import DCGANCritic, glorot_init_
 from ..networks.motion import NOISE, Transporter
 from ..options import OBJECTIVE, RUN, CommonOptions, option
@@ -203,11 +204,14 @@ class FrameTrainer(TranslationTrainer):
                 some = Clip(clips.frames[mask], clips.index[mask], clips.places[mask], clips.velocities[mask])
                 table[part] = {k: figures(x[mask], images, some, PAST, self.background, named) for k, x in sets.items()}
         at = table.get("bounce", table["all"])
-        winners = [name for name in NULL_MODELS if _as_good(at[name], at["network"])]
+        judged = at["network"]["clips"]
+        winners = None if judged < FEW else [name for name in NULL_MODELS if _as_good(at[name], at["network"])]
         lines = [
             f"{part}, {t['network']['clips']} clips, {k}: {_line(r)}" for part, t in table.items() for k, r in t.items()
         ]
-        if details:
+        if details and winners is None:
+            lines.append(f"{judged} clips at a bounce are too few for a verdict: take {FEW} or more of them")
+        elif details:
             lines.append(f"red: no better than {', '.join(winners)}" if winners else "better than every null model")
         return Observation({**table, "winners": winners}, lines)
 

@@ -206,14 +206,25 @@ def test_observe_sets_predictions_beside_null_models(right, monkeypatch):
         wanted = {p.tobytes(): f for p, f in zip(seen.frames[:, :2], seen.frames[:, 2], strict=True)}
         return np.stack([wanted[p.tobytes()] for p in past]) if right else past[:, -1]
 
-    _, seen = t.clips(t.dataset.held_out, 60)
+    _, seen = t.clips(t.dataset.held_out, 400)
     monkeypatch.setattr(t, "predict", predict)
-    figures = t.observe(60, Generator(0, 1)).figures
+    figures = t.observe(400, Generator(0, 1)).figures
     assert ("copy" in figures["winners"]) == (not right) and (not right or not figures["winners"])
-    assert figures["all"]["network"]["clips"] == 60
-    assert figures["bounce"]["network"]["clips"] + figures["certain"]["network"]["clips"] == 60
+    assert figures["all"]["network"]["clips"] == 400
+    assert figures["bounce"]["network"]["clips"] + figures["certain"]["network"]["clips"] == 400
     first = t.loader.batch(0).frames
     assert not np.array_equal(seen.frames[:3], first)
+
+
+def test_few_bounces_have_no_verdict(monkeypatch):
+    """Of 60 clips some 30 bounce; the same predictions of 400 clips are judged."""
+    t = small()
+    t.split = "all"
+    monkeypatch.setattr(t, "predict", lambda past, _: past[:, -1])
+    few, many = (t.observe(count, Generator(0, 1), details=True) for count in (60, 400))
+    assert few.figures["winners"] is None and few.figures["bounce"]["network"]["clips"] < 100
+    assert "too few for a verdict: take 100 or more of them" in few.lines[-1]
+    assert many.figures["winners"] and many.lines[-1].startswith("red: no better than")
 
 
 def test_a_film_goes_on_from_its_own_frames(monkeypatch):
