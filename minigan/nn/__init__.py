@@ -36,10 +36,11 @@ from .layers import (
     ZeroPad2d,
 )
 from .losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, KLDivLoss, L1Loss, MSELoss, SmoothL1Loss
-from .module import Module, Parameter, functional_call, substituted
+from .module import Module, Parameter
 from .normalisation import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm2d, LayerNorm, RMSNorm, frozen_statistics
 from .recurrent import GRUCell
 from .spectral import spectral_norm
+from .stateless import functional_call, substituted
 from .weight_norm import weight_norm
 
 __all__ = [

@@ -7,7 +7,6 @@ arrays under PyTorch's names, so the same file loads into the equivalent torch.n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -209,6 +208,15 @@ class Module:
         """This module and everything inside it."""
         return (m for _, m in self.named_modules())
 
+    def places(self, prefix: str = "", above: tuple[Module, ...] = ()) -> Iterator[tuple[str, dict[str, Any], str]]:
+        """(full name, the dict it lies in, its name there) of every parameter and buffer, None among them, in the order
+        of definition: a shared one comes once for each of its names, as in PyTorch's state_dict."""
+        for table in (self._parameters, self._buffers):
+            yield from ((prefix + name, table, name) for name in table)
+        for name, module in self._modules.items():
+            if module is not None and all(module is not outer for outer in (*above, self)):
+                yield from module.places(f"{prefix}{name}.", (*above, self))
+
     def _named(self, table: str) -> Iterator[tuple[str, Any]]:
         ids = set()
         for prefix, module in self.named_modules():
@@ -236,23 +244,20 @@ class Module:
         return (b for _, b in self.named_buffers())
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of all parameters and buffers, by PyTorch's names and shapes."""
-        state = {}
-        for prefix, module in self.named_modules():
-            for table in (module._parameters, module._buffers):
-                for name, t in table.items():
-                    if t is not None:
-                        state[f"{prefix}.{name}" if prefix else name] = t._host_data().copy()
-        return state
+        """Copies of all parameters and buffers, by PyTorch's names and shapes; a shared one under each of its names."""
+        tensors = ((full, table[name]) for full, table, name in self.places())
+        return {full: t._host_data().copy() for full, t in tensors if t is not None}
 
     def load_state_dict(self, state_dict: Mapping[str, np.ndarray], strict: bool = True) -> None:
-        """Copy arrays (or Tensors) into the parameters and buffers of the same names.
+        """Copy arrays (or Tensors) into the parameters and buffers of the same names, a shared one's by any of them.
 
         Nothing is changed unless everything fits: raises KeyError for missing or unexpected names (unless strict is
-        False) and ValueError for a wrong shape.
+        False) and ValueError for a wrong shape, or for different arrays in the place of a shared tensor.
         """
-        own = {**dict(self.named_parameters()), **dict(self.named_buffers())}
-        missing, unexpected = own.keys() - state_dict.keys(), state_dict.keys() - own.keys()
+        own = {full: table[name] for full, table, name in self.places() if table[name] is not None}
+        reached = {id(own[name]) for name in own.keys() & state_dict.keys()}
+        missing = {name for name, t in own.items() if id(t) not in reached}
+        unexpected = state_dict.keys() - own.keys()
         if strict and (missing or unexpected):
             raise KeyError(
                 f"load_state_dict: missing {sorted(missing)}, unexpected {sorted(unexpected)}"
@@ -266,8 +271,13 @@ class Module:
                 raise ValueError(
                     f"load_state_dict: {name} has shape {array.shape}, the module expects {own[name].shape}"
                 )
+        firsts: dict[int, str] = {}
         for name, array in arrays.items():
-            own[name].assign(array)
+            first = firsts.setdefault(id(own[name]), name)
+            if not np.array_equal(array, arrays[first], equal_nan=array.dtype.kind in "fc"):
+                raise ValueError(f"load_state_dict: {first} and {name} are one tensor, and their arrays differ")
+        for name in firsts.values():
+            own[name].assign(arrays[name])
 
     def train(self, mode: bool = True) -> Self:
         """Set training mode (batch statistics, dropout) here and inside; returns self."""
@@ -373,36 +383,3 @@ if TYPE_CHECKING:  # what calling a layer returns, for type checkers alone
 
 else:
     Layer = Module
-
-
-@contextmanager
-def substituted(module: Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
-    """Within it, the named parameters and buffers of the module are the given tensors. Raises KeyError for a name it
-    does not have."""
-    places: dict[str, tuple[dict[str, Any], str]] = {}
-    for prefix, inner in module.named_modules():
-        for table in (inner._parameters, inner._buffers):
-            places.update({f"{prefix}.{n}" if prefix else n: (table, n) for n in table})
-    unknown = tensors.keys() - places.keys()
-    if unknown:
-        raise KeyError(f"{type(module).__name__} has no parameter or buffer {sorted(unknown)}")
-    originals = {name: places[name][0][places[name][1]] for name in tensors}
-    try:
-        for name, t in tensors.items():
-            places[name][0][places[name][1]] = t
-        yield
-    finally:
-        for name, t in originals.items():
-            places[name][0][places[name][1]] = t
-
-
-def functional_call(
-    module: Module, parameters: Mapping[str, Tensor], args: tuple | Tensor = (), kwargs: Mapping[str, Any] | None = None
-) -> Any:
-    """module(*args, **kwargs) with the named parameters and buffers replaced by the given tensors for this one call.
-
-    The tensors may carry a graph, so a gradient can flow through an optimiser step. Raises KeyError for a name it does
-    not have.
-    """
-    with substituted(module, parameters):
-        return module(*(args if isinstance(args, tuple) else (args,)), **(kwargs or {}))

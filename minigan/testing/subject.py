@@ -22,7 +22,8 @@ import numpy as np
 from .. import _user_code
 from ..autograd import Op, Tensor, no_grad
 from ..backend import FLOATS, Generator, default_device, default_generator, float64, host, to_device
-from ..nn.module import Module, substituted
+from ..nn.module import Module
+from ..nn.stateless import substituted
 from . import calls
 from .opcase import Values
 

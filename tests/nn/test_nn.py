@@ -196,6 +196,68 @@ def test_functional_call_differentiates_through_an_optimiser_step():
         nn.functional_call(net, {"nothing": x}, (x,))
 
 
+def _tied(nn):
+    """A module of either nn: a weight in two layers, a layer in three places, one of them deeper."""
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = (nn.Linear(2, 2, bias=False) for _ in range(2))
+            self.b.weight = self.a.weight
+            self.c, self.d = self.a, nn.Sequential(nn.Tanh(), self.a)
+
+        def forward(self, x):
+            return self.d(self.c(self.b(self.a(x))))
+
+    return Net()
+
+
+def test_shared_weights_have_all_names_of_pytorch_both_ways():
+    torch = pytest.importorskip("torch")
+    ours, theirs = _tied(nn), _tied(torch.nn)
+    x = RNG.standard_normal((3, 2)).astype("f")
+    state = theirs.state_dict()
+    assert list(ours.state_dict()) == list(state) == ["a.weight", "b.weight", "c.weight", "d.1.weight"]
+    ours.load_state_dict({name: value.numpy() for name, value in state.items()})
+    np.testing.assert_allclose(ours(mg.tensor(x)).detach().numpy(), theirs(torch.tensor(x)).detach(), rtol=1e-5)
+    theirs.load_state_dict({name: torch.tensor(value) for name, value in ours.state_dict().items()})
+
+
+def test_a_shared_weight_is_loaded_by_any_of_its_names_and_by_one_array_alone():
+    net = _tied(nn)
+    net.load_state_dict({"c.weight": np.eye(2)})
+    assert all(np.array_equal(value, np.eye(2)) for value in net.state_dict().values())
+    with pytest.raises(ValueError, match=r"a\.weight and b\.weight are one tensor, and their arrays differ"):
+        net.load_state_dict(net.state_dict() | {"b.weight": np.zeros((2, 2))})
+    assert np.array_equal(net.b.weight.detach().numpy(), np.eye(2))
+    with pytest.raises(KeyError, match=r"missing \['a.weight', 'b.weight', 'c.weight', 'd.1.weight'\]"):
+        net.load_state_dict({})
+
+
+def test_functional_call_replaces_a_shared_weight_wherever_it_lies():
+    """The result and its gradient are those of four uses; the module is left as it was."""
+    net, x = _tied(nn).double(), RNG.standard_normal((3, 2))
+    weight = mg.tensor(RNG.standard_normal((2, 2)), requires_grad=True)
+    before = net.a.weight
+    for name in ("a.weight", "b.weight", "c.weight", "d.1.weight"):
+        y = nn.functional_call(net, {name: weight}, (mg.tensor(x),))
+        expected = (mg.tensor(x) @ weight.T @ weight.T @ weight.T).tanh() @ weight.T
+        np.testing.assert_allclose(y.detach().numpy(), expected.detach().numpy())
+        for ours, by_hand in zip(mg.grad(y.sum(), [weight]), mg.grad(expected.sum(), [weight]), strict=True):
+            np.testing.assert_allclose(ours.numpy(), by_hand.numpy())
+        assert net.a.weight is net.b.weight is net.d[1].weight is before
+    nn.functional_call(net, {"a.weight": weight, "b.weight": weight}, (mg.tensor(x),))
+    with pytest.raises(ValueError, match=r"a\.weight and d\.1\.weight are one tensor, and two were given"):
+        nn.functional_call(net, {"a.weight": weight, "d.1.weight": weight * 2}, (mg.tensor(x),))
+
+
+def test_a_module_inside_itself_has_a_finite_state():
+    net = nn.Sequential(nn.Linear(2, 2))
+    net[0].above = net
+    assert list(net.state_dict()) == ["0.weight", "0.bias"]
+    net.load_state_dict(net.state_dict())
+
+
 def test_state_dict_is_all_or_nothing():
     """A state dict that does not fit changes nothing and names what is wrong; strict=False takes what fits."""
     net = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5))
