@@ -30,7 +30,7 @@ from ..data import Dataset, Info, Loader
 from ._state import TrainingState, count_of
 from .lockstep import Lockstep, side_by_side
 from .losses import loss
-from .metrics.judging import Observation, judge_of, observe_attributes, observe_classes
+from .metrics.judging import Observation, observe_samples
 from .networks.dcgan import glorot_init_
 from .networks.table import Pair, pair
 from .options import CommonOptions
@@ -358,10 +358,8 @@ class Trainer:
     def observe(self, count: int, random: Generator, details: bool = False) -> Observation:
         """What `count` samples for inputs drawn from `random` show, by judges that were trained on real images only;
         with all their distances if `details`. Raises ValueError where there is no judge for the data set."""
-        if self.dataset.labels is None and self.dataset.attributes is not None:
-            return observe_attributes(self.draw(count, random), self.yardstick, self.options.seed, details)
-        judge = judge_of(self.options.data, self.info)
-        return observe_classes(self.draw(count, random), judge, self.yardstick, self.options.seed, details)
+        options = self.options
+        return observe_samples(self.draw(count, random), options.data, self.yardstick, options.seed, details)
 
     def observe_on(self, split: str, count: int, random: Generator, details: bool = True) -> Observation:
         """`observe` with a part of the held-out images for real ones: "validation", "test" or "all"."""

@@ -208,14 +208,14 @@ class Module:
         """This module and everything inside it."""
         return (m for _, m in self.named_modules())
 
-    def places(self, prefix: str = "", above: tuple[Module, ...] = ()) -> Iterator[tuple[str, dict[str, Any], str]]:
+    def _places(self, prefix: str = "", above: tuple[Module, ...] = ()) -> Iterator[tuple[str, dict[str, Any], str]]:
         """(full name, the dict it lies in, its name there) of every parameter and buffer, None among them, in the order
         of definition: a shared one comes once for each of its names, as in PyTorch's state_dict."""
         for table in (self._parameters, self._buffers):
             yield from ((prefix + name, table, name) for name in table)
         for name, module in self._modules.items():
             if module is not None and all(module is not outer for outer in (*above, self)):
-                yield from module.places(f"{prefix}{name}.", (*above, self))
+                yield from module._places(f"{prefix}{name}.", (*above, self))
 
     def _named(self, table: str) -> Iterator[tuple[str, Any]]:
         ids = set()
@@ -245,7 +245,7 @@ class Module:
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of all parameters and buffers, by PyTorch's names and shapes; a shared one under each of its names."""
-        tensors = ((full, table[name]) for full, table, name in self.places())
+        tensors = ((full, table[name]) for full, table, name in self._places())
         return {full: t._host_data().copy() for full, t in tensors if t is not None}
 
     def load_state_dict(self, state_dict: Mapping[str, np.ndarray], strict: bool = True) -> None:
@@ -254,7 +254,7 @@ class Module:
         Nothing is changed unless everything fits: raises KeyError for missing or unexpected names (unless strict is
         False) and ValueError for a wrong shape, or for different arrays in the place of a shared tensor.
         """
-        own = {full: table[name] for full, table, name in self.places() if table[name] is not None}
+        own = {full: table[name] for full, table, name in self._places() if table[name] is not None}
         reached = {id(own[name]) for name in own.keys() & state_dict.keys()}
         missing = {name for name, t in own.items() if id(t) not in reached}
         unexpected = state_dict.keys() - own.keys()

@@ -20,7 +20,7 @@ def substituted(module: Module, tensors: Mapping[str, Tensor]) -> Iterator[None]
     """
     keys: dict[str, object] = {}
     places: dict[object, list[tuple[dict[str, Any], str]]] = defaultdict(list)
-    for name, table, own in module.places():
+    for name, table, own in module._places():
         keys[name] = name if table[own] is None else id(table[own])
         places[keys[name]].append((table, own))
     unknown = tensors.keys() - keys.keys()

@@ -7,10 +7,11 @@ import numpy as np
 import test_dtypes
 import test_kinks
 from mutants import mutant
+from scipy import special
 
 from minigan import functional as F
 from minigan import kernels
-from minigan.autograd import Tensor
+from minigan.autograd import Tensor, grad
 from minigan.kernels.geometry import ConvGeometry
 from minigan.ops import act as ops_act
 from minigan.ops import basic as ops_basic
@@ -21,7 +22,9 @@ NORM = {name: getattr(kernels.norm, name) for name in ("batch_norm", "batch_norm
 POOL = kernels.pool.max_pool_index
 STANDARDISE = {name: getattr(kernels.layernorm, name) for name in ("standardise", "standardise_grad")}
 CALLS = count()
-TANH, MATMUL = kernels.act.tanh, kernels.matmul.matmul
+TANH, MATMUL, ERF = kernels.act.tanh, kernels.matmul.matmul, kernels.act.erf
+ALONG = {name: getattr(kernels.along, name) for name in ("sum_along", "extreme_along", "extreme_share")}
+CHOOSE, SOFTMAX = kernels.choose.choose, kernels.softmax.softmax
 
 # Convolution
 
@@ -305,3 +308,75 @@ def _(self, a, b):
 @mutant("sums: accumulated in float32", ops_reduce, "wide_sum", test_dtypes.test_sums_are_accumulated_wide)
 def _(x, axes, keepdims=False):
     return np.cumsum(x, dtype=x.dtype)[-1:].reshape(()) if len(axes) == x.ndim else x.sum(axes, keepdims=keepdims)
+
+
+# Choices, sums and shares along an axis: of arrays for which the ops take a kernel
+
+
+def large_choices():
+    """`where` of arrays, and of a number beside one, is NumPy's."""
+    c, x, y = (np.random.default_rng(k).standard_normal((64, 65)) for k in range(3))
+    for a, b in ((x, y), (x, np.array(0.5)), (np.array(0.5), y)):
+        np.testing.assert_array_equal(F.where(Tensor(c > 0), Tensor(a), Tensor(b)).data, np.where(c > 0, a, b))
+
+
+def long_lines():
+    """The largest of 20 whole numbers, and its gradient: an equal share to each of those that equal it."""
+    x = Tensor(np.random.default_rng(3).integers(0, 5, (4, 20, 33)).astype(float)).requires_grad_()
+    y = x.amax(1)
+    np.testing.assert_array_equal(y.data, x.data.max(1))
+    equal = x.data == x.data.max(1, keepdims=True)
+    np.testing.assert_allclose(grad(y.sum(), x).data, equal / equal.sum(1, keepdims=True))
+
+
+def curve_of_erf():
+    """The kernel's erf in float32 is SciPy's to eight parts in ten million."""
+    x = np.linspace(-6, 6, 5000).astype(np.float32)
+    np.testing.assert_allclose(Tensor(x).erf().data, special.erf(x.astype(float)), atol=8e-7)
+
+
+@mutant("where: the sides swapped", kernels.choose, "choose", large_choices)
+def _(c, a, b, out=None):
+    return CHOOSE(c, b, a, out)
+
+
+@mutant("where: a number for all holds for the first element", kernels.choose, "choose", large_choices)
+def _(c, a, b, out=None):
+    y = CHOOSE(c, a, b, out)
+    if a.ndim == 0 or b.ndim == 0:
+        y.reshape(-1)[1:] = 0
+    return y
+
+
+@mutant("sum along an axis: the last row forgotten", kernels.along, "sum_along", "values", "sum")
+def _(x, out=None):
+    return ALONG["sum_along"](np.ascontiguousarray(x[:, : max(1, x.shape[1] - 1)]), out)
+
+
+@mutant("amax: the smallest of an axis", kernels.along, "extreme_along", long_lines)
+def _(x, largest, out=None):
+    return ALONG["extreme_along"](x, not largest, out)
+
+
+@mutant("amax: each of several largest has the whole gradient", kernels.along, "extreme_share", long_lines)
+def _(x, y, out=None):
+    whole = ALONG["extreme_share"](x, y)
+    np.copyto(out, whole > 0)
+    return out
+
+
+@mutant("softmax: the axis behind is divided by its sum", kernels.softmax, "softmax", "dtypes", "softmax")
+def _(x, log=False, out=None):
+    y = SOFTMAX(x, log)
+    return y / y.sum(2, keepdims=True) if x.shape[2] > 1 and not log else y
+
+
+@mutant("log_softmax: the logarithm of another base", kernels.softmax, "softmax", "dtypes", "log_softmax")
+def _(x, log=False, out=None):
+    y = SOFTMAX(x, log)
+    return y / np.float32(np.log(2)) if log else y
+
+
+@mutant("erf: rounded beyond 2", kernels.act, "erf", curve_of_erf)
+def _(x, out=None, *, work=None):
+    return np.where(np.abs(x) > 2, np.sign(x), ERF(x)).astype(x.dtype)

@@ -356,3 +356,24 @@ def _(x, axes, eps):
     centred = x - mean(x, axes, keepdim=True)
     r = 1 / (ops_elementary.sqrt(mean(centred * centred, axes, keepdim=True)) + eps)
     return centred * r, r
+
+
+# Powers and gathered sums
+
+
+@rule("pow: the exponent not lowered", ops_elementary.PowScalar, "gradient", "pow.cube")
+def _(node, g):
+    return (g * node.op.exponent * node.inputs[0] ** node.op.exponent,)
+
+
+@rule("erf: the slope of a density of variance 1", ops_elementary.Erf, "gradient", "erf")
+def _(node, g):
+    x = node.inputs[0]
+    return (g * 2 / np.sqrt(2 * np.pi) * ops_elementary.exp(-x * x / 2),)
+
+
+@mutant("added in by number: a position named twice receives one", IndexAdd, "forward", "values", "index_add.to_zeros")
+def _(self, x, *arrays):
+    y = np.zeros(self.shape, x.dtype)
+    y[filled(self.key, arrays)] = x
+    return y

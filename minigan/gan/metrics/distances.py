@@ -89,7 +89,7 @@ def frechet_interval(a: np.ndarray, b: np.ndarray, rounds: int = 100, seed: int 
     return bootstrap(lambda rows: _frechet(*_moments(a[rows]), *target), len(a), frechet_distance(a, b), rounds, seed)
 
 
-def share_interval(hits: int, count: int) -> Interval:
+def share_interval(hits: float, count: int) -> Interval:
     """A share of `count` independent cases, by Wilson's interval (1927)."""
     z, p = 1.959963984540054, hits / count
     middle = (p + z * z / (2 * count)) / (1 + z * z / count)

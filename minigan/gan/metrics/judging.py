@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -38,6 +39,39 @@ def judge_of(data: str, info: Info) -> Judge:
     if list(info.class_names) != record["classes"]:
         raise ValueError(f"the classifier knows {record['classes']}, {data!r} has {list(info.class_names)} now")
     return Judge(model, record["held_out_accuracy"])
+
+
+class Reader(NamedTuple):
+    """A judge by what it names, an image's class or all of its attributes. labels: the true values (M, A) of the data
+    set's images. read: images (N, C, S, S) -> the values (N, A) that it sees."""
+
+    model: classifier.Classifier
+    labels: np.ndarray
+    read: Callable[[np.ndarray], np.ndarray]
+
+
+def _attributes_alone(dataset: Dataset) -> bool:
+    return dataset.labels is None and dataset.attributes is not None
+
+
+def reader_of(data: str, dataset: Dataset) -> Reader:
+    """The judge of classes of the data set that option `data` names, or, where it has none, of attributes. Raises
+    ValueError where there is neither."""
+    if _attributes_alone(dataset):
+        model = attributes.load_for(dataset)[0]
+        return Reader(
+            model, dataset.attributes, lambda images: attributes.judge(model, classifier.shrunk(images), dataset)
+        )
+    judge = judge_of(data, dataset.info)
+    return Reader(judge.model, dataset.labels[:, None], lambda images: classifier.classes(judge.model, images)[:, None])
+
+
+def observe_samples(images: np.ndarray, data: str, dataset: Dataset, seed: int, details: bool = False) -> Observation:
+    """How the judge of classes of the data set that option `data` names finds images (N, C, size, size), or the one of
+    attributes where it has no classes. Raises ValueError where there is neither."""
+    if _attributes_alone(dataset):
+        return observe_attributes(images, dataset, seed, details)
+    return observe_classes(images, judge_of(data, dataset.info), dataset, seed, details)
 
 
 def observe_classes(

@@ -1,8 +1,10 @@
 """What an encoder is worth: images come back through their codes, and the codes look like draws of the prior.
 
-    agreement        share of reconstructions that the judge takes for the image's class
+    agreement        share of reconstructions that the judge takes for the image's class; of a data set that has
+                     attributes alone, the share of those that it reads as the image has them
     error            mean over pixels of the squared difference from the image, pixels in [-1, 1]
-    null models      the nearest training image; the mean of the image's class, which knows the class; the mean image
+    null models      the nearest training image; the mean of the image's class, which knows the class, or of the
+                     training images that have the most attributes in common with it; the mean image
     prior_test       squared MMD with a Gaussian kernel between codes and as many draws of N(0, I), and the p value of a
                      permutation test (Gretton et al. 2012, sections 2.2 and 5.1)
 
@@ -12,12 +14,12 @@ together, class and error, say that a code holds the image.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from ...backend import Generator, host
-from .classifier import Classifier, classes
 from .distances import Interval, share_interval, squared_distances
 from .null_models import nearest_of
 
@@ -26,6 +28,7 @@ from .null_models import nearest_of
 class Reconstructions:
     """The figures of held-out images and their null models; see this module's first lines."""
 
+    named: str
     samples: int
     agreement: Interval
     error: float
@@ -39,10 +42,11 @@ class Reconstructions:
         """For a person."""
         share = self.agreement
         return [
-            f"{self.samples} held-out images come back as their class in {share.value:.1%} [{share.low:.1%},"
+            f"{self.samples} held-out images come back as their {self.named} in {share.value:.1%} [{share.low:.1%},"
             f" {share.high:.1%}], with squared error {self.error:.4f}",
-            f"beside: nearest training image {self.nearest_agreement:.1%}, {self.nearest_error:.4f}; mean of the class"
-            f" {self.class_mean_agreement:.1%}, {self.class_mean_error:.4f}; mean image {self.mean_error:.4f}",
+            f"beside: nearest training image {self.nearest_agreement:.1%}, {self.nearest_error:.4f}; mean of the"
+            f" {self.named} {self.class_mean_agreement:.1%}, {self.class_mean_error:.4f}; mean image"
+            f" {self.mean_error:.4f}",
         ]
 
     def as_dict(self) -> dict:
@@ -55,28 +59,33 @@ def compare(
     images: np.ndarray,
     train: np.ndarray,
     labels: tuple[np.ndarray, np.ndarray],
-    model: Classifier,
+    read: Callable[[np.ndarray], np.ndarray],
 ) -> Reconstructions:
     """How images (N, C, S, S) come back as `back`, beside null models made of training images.
 
-    labels: class numbers of the images and of the training images. Raises ValueError for other shapes.
+    labels: values of the images (N, A) and of the training images (M, A), A = 1 for classes. read: images -> the values
+    that a judge sees. Raises ValueError for other shapes.
     """
     if back.shape != images.shape or len(images) != len(labels[0]) or len(train) != len(labels[1]):
         raise ValueError(
             f"compare: images {images.shape} with {len(labels[0])} labels came back as {back.shape}; training images"
             f" {train.shape} have {len(labels[1])}"
         )
-    means = np.stack([train[labels[1] == k].mean(0) for k in range(int(max(map(max, labels))) + 1)])
-    near, of_class = nearest_of(images, train), means[labels[0]].astype(images.dtype)
+    near, of_class = nearest_of(images, train), np.empty_like(images)
+    values, which = np.unique(labels[0], axis=0, return_inverse=True)
+    for k, value in enumerate(values):
+        common = (labels[1] == value).sum(1)
+        of_class[which.reshape(-1) == k] = train[common == common.max()].mean(0)
 
-    def agreement(x: np.ndarray) -> int:
-        return int((classes(model, x) == labels[0]).sum())
+    def agreement(x: np.ndarray) -> float:
+        return float((read(x) == labels[0]).mean(1).sum())
 
     def error(x: np.ndarray) -> float:
         return float(np.square(x.astype(np.float64) - images).mean())
 
     count = len(images)
     return Reconstructions(
+        named="class" if labels[0].shape[1] == 1 else "attributes",
         samples=count,
         agreement=share_interval(agreement(back), count),
         error=error(back),

@@ -22,7 +22,7 @@ from ...ops.elementary import square
 from ...ops.reduce import mean
 from ..losses import nearest
 from ..metrics.classifier import prepared
-from ..metrics.judging import Observation, judge_of, observe_classes
+from ..metrics.judging import Observation, observe_samples, reader_of
 from ..metrics.realism import gradient_energy, realistic
 from ..metrics.reconstructions import compare, prior_test
 from ..networks.encoders import CODECS, Codec, codec, reparametrised
@@ -95,18 +95,18 @@ class CodeTrainer(Trainer):
 
     def observe(self, count: int, random: Generator, details: bool = False) -> Observation:
         """What random codes decode to; how held-out images come back, beside null models; whether their codes are
-        drawn from the prior. Raises ValueError where there is no judge of classes for the data set."""
+        drawn from the prior. Raises ValueError where there is no judge for the data set."""
         options, dataset = self.options, self.yardstick
-        referee = judge_of(options.data, self.info)
+        judge = reader_of(options.data, dataset)
         images = self.draw(count, random)
-        samples = observe_classes(images, referee, dataset, options.seed, details)
+        samples = observe_samples(images, options.data, dataset, options.seed, details)
         held_out, train = (prepared(dataset, rows, options.size) for rows in (dataset.held_out, dataset.train))
-        labels = dataset.labels[dataset.held_out], dataset.labels[dataset.train]
-        back = compare(self.reconstruct(held_out), held_out, train, labels, referee.model)
+        labels = judge.labels[dataset.held_out], judge.labels[dataset.train]
+        back = compare(self.reconstruct(held_out), held_out, train, labels, judge.read)
         codes = self.encode(held_out, random)
         prior = prior_test(codes, random)
         fitted = self.decode(fitted_codes(self.encode(train), count, random))
-        real = realistic({"random": images, "fitted": fitted}, referee.model, dataset)
+        real = realistic({"random": images, "fitted": fitted}, judge.model, dataset)
         sharpness = gradient_energy(images) / gradient_energy(held_out)
         figures = {"reconstruction": back.as_dict(), "prior": vars(prior), "realism": real, "sharpness": sharpness}
         lines = [

@@ -27,7 +27,7 @@ from ...ops.index import cat
 from ..losses import nearest
 from ..metrics import classifier
 from ..metrics.distances import share_interval
-from ..metrics.judging import Observation, judge_of, observe_classes
+from ..metrics.judging import Observation, judge_of, observe_samples
 from ..metrics.realism import realistic_class
 from ..networks import heads
 from ..networks.dcgan import DCGANGenerator
@@ -148,7 +148,7 @@ class ConditionalTrainer(Trainer):
         sample looks like a real image of it."""
         judge = judge_of(self.options.data, self.info)
         images = self.draw(count, random)
-        observation = observe_classes(images, judge, self.yardstick, self.options.seed, details)
+        observation = observe_samples(images, self.options.data, self.yardstick, self.options.seed, details)
         labels = self.labels(count)
         hits = labels == classifier.classes(judge.model, images)
         share = share_interval(int(hits.sum()), count)

@@ -40,7 +40,7 @@ from ...ops.index import cat
 from ...ops.reduce import sum
 from ..metrics import classifier
 from ..metrics.distances import share_interval
-from ..metrics.judging import Observation, judge_of, observe_classes
+from ..metrics.judging import Observation, judge_of, observe_samples
 from ..metrics.realism import realistic_class
 from ..networks.dcgan import DCGANGenerator
 from ..networks.heads import CodeCritic, started
@@ -254,41 +254,50 @@ class InfoTrainer(Trainer):
         return super().preview(squared(count, self.options.categories))
 
     def observe(self, count: int, random: Generator, details: bool = False) -> Observation:
-        """The plain figures; what the independent classifier sees for each category; how often a sample looks like a
-        real image of its category's largest class; what Q reads from the samples."""
-        judge = judge_of(self.options.data, self.info)
+        """The plain figures; what Q reads from the samples; where the data set has classes, what the independent
+        classifier sees for each category, and how often a sample looks like a real image of its category's largest
+        class."""
         inputs, images = self.draw_coded(count, random)
-        observation = observe_classes(images, judge, self.yardstick, self.options.seed, details)
+        observation = observe_samples(images, self.options.data, self.yardstick, self.options.seed, details)
+        log_q, means = self.read(images)
+        entropy = math.log(self.options.categories)
+        bound = entropy + float(log_q[np.arange(count), self.categories(count)].mean())
+        lines = [f"E log Q(c|x) + H(c) = {bound:.3f}, H(c) = log {self.options.categories} = {entropy:.3f}"]
+        figures = {"bound": bound, "entropy": entropy}
+        if self.options.continuous:
+            codes = inputs[:, -self.options.continuous :]
+            fits = [float(np.corrcoef(a, b)[0, 1]) for a, b in zip(codes.T, means.T, strict=True)]
+            lines.append("correlation of each continuous code with Q's mean: " + ", ".join(f"{r:.3f}" for r in fits))
+            figures["correlation"] = fits
+        if self.info.class_names:
+            partition = self._beside_classes(images)
+            lines = partition.lines[:-1] + lines + partition.lines[-1:]
+            figures |= partition.figures
+        return Observation(observation.figures | figures, lines + observation.lines)
+
+    def _beside_classes(self, images: np.ndarray) -> Observation:
+        """How the categories of images (N, C, S, S), which have them in turn, agree with classes."""
+        judge, count = judge_of(self.options.data, self.info), len(images)
         category = self.categories(count)
         table = np.zeros((self.options.categories, len(self.info.class_names)), np.int64)
         classes = classifier.classes(judge.model, images)
         np.add.at(table, (category, classes), 1)
         pure, matched = purity(table), matching(table)
         chance = by_chance(category, classes, table.shape, self.options.seed)
-        log_q, means = self.read(images)
-        entropy = math.log(self.options.categories)
-        bound = entropy + float(log_q[np.arange(count), category].mean())
         share = share_interval(int(table.max(1).sum()), count)
         lines = [
             f"purity {pure:.1%} [{share.low:.1%}, {share.high:.1%}] over {count} samples (↑, by chance"
             f" {chance['purity']:.1%}), one class to one category {matched:.1%} (↑, by chance {chance['matched']:.1%});"
             f" the judge is right on {judge.accuracy:.1%} of held-out images",
-            f"E log Q(c|x) + H(c) = {bound:.3f}, H(c) = log {self.options.categories} = {entropy:.3f}",
             "category -> class: "
             + ", ".join(f"{k} -> {self.info.class_names[c]}" for k, c in enumerate(table.argmax(1)) if table[k].any()),
         ]
-        figures = {"purity": pure, "matched": matched, "bound": bound, "entropy": entropy, "table": table.tolist()}
-        figures["chance"] = chance
-        if self.options.continuous:
-            codes = inputs[:, -self.options.continuous :]
-            fits = [float(np.corrcoef(a, b)[0, 1]) for a, b in zip(codes.T, means.T, strict=True)]
-            lines.insert(2, "correlation of each continuous code with Q's mean: " + ", ".join(f"{r:.3f}" for r in fits))
-            figures["correlation"] = fits
+        figures = {"purity": pure, "matched": matched, "table": table.tolist(), "chance": chance}
         realism = realistic_class(images, table.argmax(1)[category], judge.model, self.yardstick)
         if realism:
             figures["asked"] = realism.as_dict()
             lines.insert(1, realism.line())
-        return Observation(observation.figures | figures, lines + observation.lines)
+        return Observation(figures, lines)
 
 
 def by_chance(category: np.ndarray, classes: np.ndarray, shape: tuple[int, int], seed: int) -> dict[str, float]:

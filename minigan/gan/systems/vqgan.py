@@ -30,7 +30,7 @@ from ...ops.elementary import minimum, sqrt, square
 from ...ops.reduce import mean, sum
 from ..losses import nearest
 from ..metrics.classifier import prepared
-from ..metrics.judging import Observation, judge_of
+from ..metrics.judging import Observation, reader_of
 from ..metrics.realism import gradient_energy, realistic
 from ..networks.dcgan import dcgan_init_
 from ..networks.quantiser import SIDE, QuantisedCodec, quantiser_init_
@@ -169,7 +169,7 @@ class QuantisedTrainer(CodeTrainer):
         back = self.reconstruct(held_out)
         sharpness = gradient_energy(back) / gradient_energy(held_out)
         used, entries = self.perplexity(held_out)
-        real = realistic({"back": back}, judge_of(self.options.data, self.info).model, self.yardstick)
+        real = realistic({"back": back}, reader_of(self.options.data, self.dataset).model, self.yardstick)
         figures = {"back": {"sharpness": sharpness, "perplexity": used, "entries": entries, "realism": real}}
         lines = [
             f"gradient energy of what comes back {sharpness:.1%} of the images'; realistic {real['back']:.1%} (the"

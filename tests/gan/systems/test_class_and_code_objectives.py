@@ -87,7 +87,7 @@ def observed(t, count, module=conditional, **replaced):
     """What a trainer observes before the judge of shades, its other figures left out."""
     judge, nothing = Judge(None, 1.0), Observation({}, [])
     with (
-        patch.multiple(module, judge_of=lambda *_: judge, observe_classes=lambda *_: nothing),
+        patch.multiple(module, judge_of=lambda *_: judge, observe_samples=lambda *_: nothing),
         patch.object(module.classifier, "classes", lambda model, images: shades(images)),
         patch.multiple(t, **replaced),
     ):

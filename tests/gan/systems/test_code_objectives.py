@@ -2,7 +2,6 @@
 networks whose answers are known."""
 
 from types import SimpleNamespace
-from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -279,16 +278,19 @@ def test_what_a_system_with_codes_observes(monkeypatch):
     t = trainer("vae")
     called = {}
 
-    def compare(back, images, train, labels, model):
+    def compare(back, images, train, labels, read):
         called["compare"] = (back, images, len(train), labels)
-        return reconstructions.Reconstructions(6, reconstructions.share_interval(3, 6), 0.1, 0.9, 0.2, 0.8, 0.3, 0.4)
+        return reconstructions.Reconstructions(
+            "class", 6, reconstructions.share_interval(3, 6), 0.1, 0.9, 0.2, 0.8, 0.3, 0.4
+        )
 
     def realistic(sets, model, dataset):
         called["realistic"] = sets
         return dict.fromkeys((*sets, "held_out", "noise", "mean_image"), 0.25)
 
-    monkeypatch.setattr(ae, "judge_of", lambda *_: SimpleNamespace(model="judge", accuracy=0.9))
-    monkeypatch.setattr(ae, "observe_classes", lambda images, *_: Observation({"seen": images}, ["seen"]))
+    judge = SimpleNamespace(model="judge", labels=t.dataset.labels[:, None], read=None)
+    monkeypatch.setattr(ae, "reader_of", lambda *_: judge)
+    monkeypatch.setattr(ae, "observe_samples", lambda images, *_: Observation({"seen": images}, ["seen"]))
     monkeypatch.setattr(ae, "compare", compare)
     monkeypatch.setattr(ae, "realistic", realistic)
     observation = t.observe(8, Generator(1, 2))
@@ -296,7 +298,7 @@ def test_what_a_system_with_codes_observes(monkeypatch):
     held_out = ae.prepared(t.dataset, t.dataset.held_out, 8)
     assert np.array_equal(images, held_out) and train == 6
     np.testing.assert_allclose(back, t.reconstruct(held_out), rtol=1e-12)
-    assert np.array_equal(labels[0], t.dataset.labels[6:]) and np.array_equal(labels[1], t.dataset.labels[:6])
+    assert np.array_equal(labels[0], judge.labels[6:]) and np.array_equal(labels[1], judge.labels[:6])
     sets = called["realistic"]
     assert np.array_equal(sets["random"], t.draw(8, Generator(1, 2)))
     assert sets["fitted"].shape == (8, 1, 8, 8) and not np.allclose(sets["fitted"], sets["random"])
@@ -331,20 +333,35 @@ def test_reconstructions_stand_beside_null_models():
     t = trainer("ae")
     data = t.dataset
     images, train = (ae.prepared(data, rows, 8).astype(np.float64) for rows in (data.held_out, data.train))
-    labels = data.labels[data.held_out], data.labels[data.train]
-    with patch.object(reconstructions, "classes", shade):
-        seen = reconstructions.compare(images, images, train, labels, None)
-        assert seen.agreement.value == 1 and seen.error == 0 and seen.samples == 6
-        blank = reconstructions.compare(np.zeros_like(images), images, train, labels, None)
+    labels = data.labels[data.held_out, None], data.labels[data.train, None]
+
+    def read(x):
+        return shade(None, x)[:, None]
+
+    seen = reconstructions.compare(images, images, train, labels, read)
+    assert seen.agreement.value == 1 and seen.error == 0 and seen.samples == 6
+    blank = reconstructions.compare(np.zeros_like(images), images, train, labels, read)
     assert blank.agreement.value == pytest.approx(1 / 3) and blank.error == pytest.approx(np.square(images).mean())
     distances = np.square(images[:, None] - train).mean((2, 3, 4))
     assert seen.nearest_error == pytest.approx(distances.min(1).mean())
-    means = np.stack([train[labels[1] == k].mean(0) for k in range(3)])[labels[0]]
+    means = np.stack([train[labels[1][:, 0] == k].mean(0) for k in range(3)])[labels[0][:, 0]]
     assert seen.class_mean_error == pytest.approx(np.square(means - images).mean())
     assert seen.mean_error == pytest.approx(np.square(train.mean(0) - images).mean())
     assert seen.class_mean_agreement == 1 and seen.nearest_agreement == 1
     with pytest.raises(ValueError, match=r"compare: images \(6, 1, 8, 8\) with 6 labels came back as \(5, 1, 8, 8\)"):
-        reconstructions.compare(images[1:], images, train, labels, None)
+        reconstructions.compare(images[1:], images, train, labels, read)
+
+
+def test_attributes_of_reconstructions_are_counted_one_by_one():
+    """Two values of two images, one of four read wrongly; the mean is of training images with the most in common."""
+    images = np.array([0.0, 1.0])[:, None, None, None] * np.ones((1, 1, 4, 4))
+    train = np.array([0.1, 0.3, 0.8])[:, None, None, None] * np.ones((1, 1, 4, 4))
+    labels = np.array([[0, 0], [1, 1]]), np.array([[0, 0], [0, 1], [1, 0]])
+    seen = reconstructions.compare(images, images, train, labels, lambda x: np.array([[0, 0], [1, 0]]))
+    assert seen.named == "attributes" and seen.agreement.value == 0.75 and seen.samples == 2
+    # The second image has nothing in the training set: two images have one of its values, 0.3 and 0.8.
+    assert seen.class_mean_error == pytest.approx((0.1**2 + 0.45**2) / 2)
+    assert "come back as their attributes in 75.0%" in seen.lines()[0]
 
 
 @pytest.mark.parametrize(
