@@ -13,12 +13,14 @@ import numpy as np
 from ..autograd import Tensor, array_of
 from ..backend import on
 from .basic import broadcast_to, where
+from .copy import owned
 from .counting import Repeats
 from .index import ARRAY, Index, IndexAdd, cat
 from .reduce import sum
 from .shape import axis_index, integer, permute, reshape, sizes_of, transpose
 
 
+@owned
 def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Tensor:
     """The elements moved by `shifts` along the axes `dims`; what leaves at one end enters at the other. Without dims,
     of the flattened tensor.
@@ -46,6 +48,7 @@ def _integers(op: str, what: str, value: int | Sequence[int], count: int) -> tup
     return values
 
 
+@owned
 def tile(input: Tensor, *dims: int | Sequence[int]) -> Tensor:
     """Copies side by side, dims[i] of them along axis i; dims count from the last axis, missing ones are 1.
 
@@ -61,6 +64,7 @@ def tile(input: Tensor, *dims: int | Sequence[int]) -> Tensor:
     return reshape(broadcast_to(blocks, tuple(pairs)), tuple(n * s for n, s in zip(counts, shape, strict=True)))
 
 
+@owned
 def repeat(input: Tensor, *sizes: int | Sequence[int]) -> Tensor:
     """Copies side by side, sizes[i] of them along axis i: `tile` with a number for every axis, and axes in front.
 
@@ -72,6 +76,7 @@ def repeat(input: Tensor, *sizes: int | Sequence[int]) -> Tensor:
     return tile(input, counts)
 
 
+@owned
 def repeat_interleave(
     input: Tensor, repeats: int | Tensor, dim: int | None = None, *, output_size: int | None = None
 ) -> Tensor:

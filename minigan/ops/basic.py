@@ -75,7 +75,7 @@ class BroadcastTo(Op):
 def wide_sum(x: np.ndarray, axes: tuple[int, ...], keepdims: bool = False) -> np.ndarray:
     """Sum over `axes`, accumulated in float64 whatever the dtype."""
     if not axes:
-        return x
+        return x.copy()
     if x.dtype != float32:
         return x.sum(axes, keepdims=keepdims)
     if (loop := _sum_kernel(x, axes)) is None:

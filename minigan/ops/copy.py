@@ -5,6 +5,10 @@ The engine (`autograd`) itself uses these three, as methods of Tensor.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import TypeVar
+
 import numpy as np
 
 from ..autograd import Op, Tensor
@@ -53,6 +57,22 @@ class Copy(Op):
 
 
 alias, clone = Alias(), Copy()
+
+Function = TypeVar("Function", bound=Callable[..., Tensor])
+
+
+def owned(function: Function) -> Function:
+    """The function of a tensor, its result a copy where it would be its first argument, or a view of it, because there
+    was nothing to do: who writes into a result must not change what it was made of."""
+
+    @wraps(function)
+    def copied(input, *args, **kwargs):
+        y = function(input, *args, **kwargs)
+        return clone(y) if y.version is input.version else y
+
+    return copied  # type: ignore[return-value]
+
+
 Tensor._alias = lambda self: alias(self)
 Tensor._copy = lambda self: clone(self)
 Tensor._cast = lambda self, dtype: Cast(dtype)(self)

@@ -15,8 +15,9 @@ from minigan.kernels import layout
 from minigan.kernels.work import poisoned
 
 from ..autograd import Op, Tensor, array_of, as_tensor
-from ..backend import namespace, on
+from ..backend import int64, namespace, on
 from .basic import alike
+from .copy import owned
 from .shape import Linear, axis_index, integer, reshape, unsqueeze
 
 ARRAY = object()
@@ -54,7 +55,8 @@ class IndexAdd(Linear):
     def forward(self, x, *arrays):
         xp = namespace(x)
         y = xp.zeros(self.shape, x.dtype)
-        if xp is np and len(arrays) == y.ndim and all(array.dtype.kind in "iu" for array in arrays):
+        alone = arrays and all(k is ARRAY for k in (self.key if isinstance(self.key, tuple) else (self.key,)))
+        if xp is np and alone and len(arrays) == y.ndim and all(array.dtype.kind in "iu" for array in arrays):
             places = np.ravel_multi_index(arrays, y.shape, mode="wrap")  # along one axis NumPy adds twice as fast
             np.add.at(y.reshape(-1), places.reshape(-1), np.broadcast_to(x, places.shape).reshape(-1))
         elif arrays:
@@ -242,14 +244,27 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 
 
 def _is_array(key) -> bool:
-    return isinstance(key, (Tensor, list, np.ndarray, bool))
+    """Whether part of a key picks positions one by one: all but whole numbers, slices, None and `...` does."""
+    if key is None or key is Ellipsis or isinstance(key, slice):
+        return False
+    return isinstance(key, (Tensor, np.ndarray, bool, np.bool_)) or not hasattr(key, "__index__")
+
+
+def _positions(input: Tensor, key) -> Tensor:
+    """Part of a key, which picks positions, as a Tensor beside `input`; no positions are whole numbers, too."""
+    if isinstance(key, Tensor):
+        return key
+    array = np.asarray(key)
+    if not array.size and not isinstance(key, np.ndarray):
+        array = array.astype(int64)
+    return Tensor(on(array_of(input), array))
 
 
 def array_keys(input: Tensor, key) -> tuple[object, list[Tensor]]:
     """(`key` of input[key] with its arrays replaced by ARRAY, those arrays as Tensors)."""
     keys = key if isinstance(key, tuple) else (key,)
     plain = tuple(ARRAY if _is_array(k) else k for k in keys)
-    arrays = [k if isinstance(k, Tensor) else Tensor(on(array_of(input), np.asarray(k))) for k in keys if _is_array(k)]
+    arrays = [_positions(input, k) for k in keys if _is_array(k)]
     return (plain if isinstance(key, tuple) else plain[0]), arrays
 
 
@@ -315,12 +330,14 @@ def indices_of(index, op: str, like: Tensor) -> Tensor:
     return index
 
 
+@owned
 def flip(input: Tensor, dims: int | Sequence[int]) -> Tensor:
-    """In reverse order along the axes `dims`, a view."""
+    """In reverse order along the axes `dims`, a copy, as in PyTorch."""
     drop = {axis_index(d, input.ndim, "flip") for d in ((dims,) if isinstance(dims, int) else dims)}
     return Index(tuple(slice(None, None, -1) if i in drop else slice(None) for i in range(input.ndim)))(input)
 
 
+@owned
 def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
     """A border around `input`: `pad` is (left, right) of the last axis, then of the one before, and so on.
 

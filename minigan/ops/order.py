@@ -14,6 +14,7 @@ import numpy as np
 from ..autograd import Op, Tensor, array_of
 from ..backend import FLOATS, float32, float64, int64, namespace, on
 from .basic import cast, isnan, where, without
+from .copy import clone, owned
 from .elementary import lerp, maximum, minimum
 from .extreme import Extreme
 from .index import Concat, Index, gather_within, stack
@@ -114,7 +115,7 @@ def min(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -
 
 def _select(input: Tensor, dim: int, keepdim: bool, places) -> Selection:
     if input.ndim == 0:
-        return Selection(input, reshape(places(reshape(input, 1), dim), ()))
+        return Selection(clone(input), reshape(places(reshape(input, 1), dim), ()))
     indices = places(input, dim, True)
     values = gather_within(input, dim, indices)
     return Selection(values, indices) if keepdim else Selection(squeeze(values, dim), squeeze(indices, dim))
@@ -134,7 +135,7 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = 
     """
     axis_index(dim, input.ndim, "sort")
     indices = argsort(input, dim, descending)
-    return Selection(gather_within(input, dim, indices) if input.ndim else input, indices)
+    return Selection(gather_within(input, dim, indices) if input.ndim else clone(input), indices)
 
 
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Selection:
@@ -231,6 +232,7 @@ def _elements(op: str, input: Tensor, dim: int | None) -> None:
         raise ValueError(f"{op}: nothing to reduce along dim {axes} of shape {input.shape}")
 
 
+@owned
 def cumsum(input: Tensor, dim: int) -> Tensor:
     """The running sums along axis `dim`, float32 ones added up in float64; bools and integers sum to int64."""
     axis = axis_index(dim, input.ndim, "cumsum")
@@ -238,6 +240,7 @@ def cumsum(input: Tensor, dim: int) -> Tensor:
     return CumSum(axis)(input) if input.ndim else reshape(input, ())
 
 
+@owned
 def cumprod(input: Tensor, dim: int) -> Tensor:
     """The running products along axis `dim`, float32 ones multiplied in float64; bools and integers multiply to int64.
 
@@ -255,6 +258,7 @@ def cumprod(input: Tensor, dim: int) -> Tensor:
     return cast(y, input.dtype) if input.dtype in FLOATS else y
 
 
+@owned
 def prod(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The product over `dim`; bools and integers multiply to int64, no elements to 1.
 

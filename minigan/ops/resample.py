@@ -18,6 +18,7 @@ from ..autograd import Op, Tensor, array_of
 from ..backend import on
 from .basic import broadcast_to
 from .conv import conv2d
+from .copy import owned
 from .index import Index, cat, gather_within
 from .matmul import matmul
 from .reduce import mean
@@ -126,6 +127,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | tuple[int | None, int 
     return input
 
 
+@owned
 def interpolate(
     input: Tensor,
     size: Pair | None = None,
@@ -135,7 +137,7 @@ def interpolate(
 ) -> Tensor:
     """`input` (N, C, H, W) resized to `size` or by `scale_factor`, by mode "nearest", "bilinear" or "bicubic".
 
-    Nearest reads pixel floor(i H / H'), or floor(i / scale_factor); the others are products with one matrix per axis,
+    Nearest reads pixel floor(i H / H'), or floor(i / scale_factor) where H' is neither H nor 2 H; the others are products with one matrix per axis,
     so all are linear and exact to any order. Raises ValueError for an unknown mode or when not exactly one of size and
     scale_factor is given.
     """
@@ -147,10 +149,7 @@ def interpolate(
         factors = scale_factor if isinstance(scale_factor, (tuple, list)) else (scale_factor, scale_factor)
         size = tuple(int(n * f) for n, f in zip(input.shape[2:], factors, strict=True))
         scales = tuple(1 / f for f in factors)
-        nearest = [
-            np.minimum((np.arange(m) / f + NUDGE).astype(np.int64), n - 1)
-            for m, f, n in zip(size, factors, input.shape[2:], strict=True)
-        ]
+        nearest = [_nearest(n, m, f) for n, m, f in zip(input.shape[2:], size, factors, strict=True)]
     else:
         size = pair_of(op, "size", size, 1)
         scales = tuple(n / m for n, m in zip(input.shape[2:], size, strict=True))
@@ -169,6 +168,14 @@ def interpolate(
         for n, m, s in zip(input.shape[2:], size, scales, strict=True)
     )
     return matmul(matmul(rows, input), permute(columns, 1, 0))
+
+
+def _nearest(size: int, count: int, factor: float) -> np.ndarray:
+    """Of `size` pixels those that `count` ones read; as many, and twice as many, read each once or twice, whatever the
+    factor, as in PyTorch."""
+    if count in (size, 2 * size):
+        return np.arange(count) * size // count
+    return np.minimum((np.arange(count) / factor + NUDGE).astype(np.int64), size - 1)
 
 
 def _repeats(places: np.ndarray, size: int) -> int:
@@ -214,6 +221,7 @@ def _cubic_matrix(n: int, m: int, scale: float, align_corners: bool) -> np.ndarr
     return matrix
 
 
+@owned
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """(N, C, r H, r W) -> (N, C r^2, H, W), what `pixel_shuffle` undoes: each r x r block of pixels becomes channels.
 
@@ -228,6 +236,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     return reshape(permute(blocks, 0, 1, 3, 5, 2, 4), (n, channels * r * r, height // r, width // r))
 
 
+@owned
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """(N, C r^2, H, W) -> (N, C, r H, r W): each group of r^2 channels becomes an r x r block of pixels."""
     check_4d("pixel_shuffle", input)

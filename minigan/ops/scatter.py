@@ -12,6 +12,7 @@ import numpy as np
 from ..autograd import Op, Tensor
 from ..backend import float64, int64, namespace
 from .basic import ge, where
+from .copy import owned
 from .index import ARRAY, Index, IndexAdd, Within, indices_of, places_along
 from .shape import axis_index, reshape
 
@@ -36,6 +37,7 @@ class LastWriter(Op):
         return writers.astype(int64)
 
 
+@owned
 def scatter(input: Tensor, dim: int, index: Tensor, src: Tensor | float) -> Tensor:
     """`input` with the elements of `src`, or one number, at the places along axis `dim` that `index` names.
 
