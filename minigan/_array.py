@@ -268,14 +268,33 @@ def fill(outputs: Sequence[np.ndarray], function: Callable, inputs: Sequence[np.
         np.copyto(out, y)
 
 
+def dtype_of(dtype: DTypeLike, op: str) -> np.dtype:
+    """A dtype that tensors have. Raises TypeError, naming the op, for any other: float16 and complex numbers, which no
+    gradient would pass, and names that are none."""
+    try:
+        known = np.dtype(dtype)
+    except TypeError as error:
+        raise TypeError(f"{op}: {error}; {DTYPES}") from error
+    if known.kind not in "fiub" or known == np.float16 or known.itemsize > 8:
+        raise TypeError(f"{op}: dtype {known} is not supported; {DTYPES}")
+    return known
+
+
+DTYPES = "use float32, float64, an integer type or bool"
+
+
 def new_array(data: ArrayLike | ArrayHolder, dtype: DTypeLike | None = None, device: str | None = None) -> np.ndarray:
     """A copy of `data` on a device, by the rules of `minigan.tensor`."""
     data = _entering(host(data.data) if isinstance(data, ArrayHolder) else data)
-    array = np.array(data, dtype=dtype)
+    try:
+        array = np.array(data, dtype=None if dtype is None else dtype_of(dtype, "tensor"))
+    except ValueError as error:
+        raise ValueError(f"tensor: {error}") from error
     if dtype is None and array.dtype == np.float64 and not isinstance(data, (np.ndarray, np.generic)):
         array = array.astype(float32)
-    if array.dtype.kind not in "fiub" or array.dtype == np.float16 or array.dtype.itemsize > 8:
-        raise TypeError(f"tensor: dtype {array.dtype} is not supported; use float32, float64, an integer type or bool")
+    if array.dtype == object and all(isinstance(value, int) for value in array.reshape(-1)):
+        raise TypeError("tensor: a whole number needs more than 64 bits; take a smaller one, or a float")
+    dtype_of(array.dtype, "tensor")
     where = default_device() if device is None else check_device(device)
     return array if where == "cpu" else to_device(array, where)
 
@@ -304,6 +323,8 @@ def operand(kind: type[Tensor], value: ArrayLike, like: np.ndarray | None, op: s
     """`value` as a `kind` (the class of Tensors). A number takes the device and the dtype of the array `like`, so that
     it does not promote float32; beside integers a float is float32. Raises TypeError, naming the op, for what is not
     made of numbers, ValueError for a number that the dtype has not."""
+    if isinstance(value, np.generic) and like is not None:
+        value = value.item()  # NumPy's numbers are numbers
     if like is None or not isinstance(value, (bool, int, float)):
         try:
             return kind(new_array(value))

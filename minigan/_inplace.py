@@ -23,8 +23,8 @@ from . import methods
 from ._array import TensorError, in_place, is_operand, overwrite, shared_array
 from ._errors import explained
 from .autograd import Tensor, array_of, as_tensor, is_grad_enabled, no_grad
-from .backend import Generator, device_modules, to_device
-from .creation import rand, randn
+from .backend import Generator, device_modules, float32, to_device
+from .creation import rand_like, randn_like
 from .ops.index import array_keys, filled
 
 # fmt: off
@@ -153,12 +153,12 @@ def zero_(self: Tensor) -> Tensor:
 
 def normal_(self: Tensor, mean: float = 0, std: float = 1, *, generator: Generator | None = None) -> Tensor:
     """Normal numbers, in place."""
-    return _put("normal_", self, ..., randn(self.shape, generator=generator) * std + mean)
+    return _put("normal_", self, ..., randn_like(self, generator, float32) * std + mean)
 
 
 def uniform_(self: Tensor, from_: float = 0, to: float = 1, *, generator: Generator | None = None) -> Tensor:
     """Numbers uniform on [from_, to), in place."""
-    return _put("uniform_", self, ..., rand(self.shape, generator=generator) * (to - from_) + from_)
+    return _put("uniform_", self, ..., rand_like(self, generator, float32) * (to - from_) + from_)
 
 
 def detach_(self: Tensor) -> Tensor:

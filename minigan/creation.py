@@ -12,7 +12,7 @@ import numpy as np
 
 from minigan.kernels.work import poisoned
 
-from ._array import shared_array
+from ._array import dtype_of, shared_array
 from .autograd import Op, Tensor, array_of, tensor
 from .backend import Generator, default_device, default_generator, device, float32, float64, int64, namespace, to_device
 from .backend import device as check_device
@@ -63,9 +63,9 @@ class Draw(Op):
 
     differentiable = False
 
-    def __init__(self, generator: Generator | None, draw: str, *settings: object) -> None:
+    def __init__(self, generator: Generator | None, draw: str, *settings: object, where: str | None = None) -> None:
         self.generator, self.draw, self.settings = generator or default_generator, draw, settings
-        self.device = default_device()
+        self.device = where or default_device()
 
     name = property(lambda self: self.draw)
 
@@ -82,18 +82,30 @@ def _leaf(array: np.ndarray, where: str | None, requires_grad: bool = False) -> 
     return Tensor(array if where == "cpu" else to_device(array, where)).requires_grad_(requires_grad)
 
 
+def _sizes(op: str, *size: int | Sequence[int]) -> tuple[int, ...]:
+    """Sizes given as f(2, 3) or f((2, 3)). Raises TypeError or ValueError, naming the op, unless they are whole numbers
+    from 0 on."""
+    try:
+        sizes = sizes_of(size)
+    except TypeError:
+        raise TypeError(f"{op}: sizes must be integers, got {size!r:.60}") from None
+    if any(n < 0 for n in sizes):
+        raise ValueError(f"{op}: sizes must not be negative, got {sizes}")
+    return sizes
+
+
 def zeros(
     *size: int | Sequence[int], dtype: DTypeLike = float32, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
     """Zeros of shape `size`."""
-    return _leaf(np.zeros(sizes_of(size), dtype), device, requires_grad)
+    return _leaf(np.zeros(_sizes("zeros", *size), dtype_of(dtype, "zeros")), device, requires_grad)
 
 
 def ones(
     *size: int | Sequence[int], dtype: DTypeLike = float32, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
     """Ones of shape `size`."""
-    return _leaf(np.ones(sizes_of(size), dtype), device, requires_grad)
+    return _leaf(np.ones(_sizes("ones", *size), dtype_of(dtype, "ones")), device, requires_grad)
 
 
 def full(
@@ -106,14 +118,14 @@ def full(
     """A tensor of shape `size` filled with one value: float32 for a float, int64 for an int, bool for a bool."""
     if dtype is None:
         dtype = np.bool_ if isinstance(fill_value, bool) else int64 if isinstance(fill_value, int) else float32
-    return _leaf(np.full(sizes_of((size,)), fill_value, dtype), device, requires_grad)
+    return _leaf(np.full(_sizes("full", size), fill_value, dtype_of(dtype, "full")), device, requires_grad)
 
 
 def empty(
     *size: int | Sequence[int], dtype: DTypeLike = float32, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
     """Uninitialised memory of shape `size`."""
-    return _leaf(poisoned(np.empty(sizes_of(size), dtype)), device, requires_grad)
+    return _leaf(poisoned(np.empty(_sizes("empty", *size), dtype_of(dtype, "empty"))), device, requires_grad)
 
 
 def full_like(
@@ -154,21 +166,24 @@ def empty_like(
 def rand_like(
     input: Tensor, generator: Generator | None = None, dtype: DTypeLike | None = None, requires_grad: bool = False
 ) -> Tensor:
-    """Numbers uniform on [0, 1) in the shape and dtype of `input`."""
-    return rand(input.shape, generator=generator, dtype=dtype or input.dtype, requires_grad=requires_grad)
+    """Numbers uniform on [0, 1) in the shape and dtype of `input`, on its device."""
+    draw = Draw(generator, "uniform", input.shape, dtype or input.dtype, where=input.device)
+    return draw().requires_grad_(requires_grad)
 
 
 def randn_like(
     input: Tensor, generator: Generator | None = None, dtype: DTypeLike | None = None, requires_grad: bool = False
 ) -> Tensor:
-    """Standard normal numbers in the shape and dtype of `input`."""
-    return randn(input.shape, generator=generator, dtype=dtype or input.dtype, requires_grad=requires_grad)
+    """Standard normal numbers in the shape and dtype of `input`, on its device."""
+    draw = Draw(generator, "normal", input.shape, dtype or input.dtype, where=input.device)
+    return draw().requires_grad_(requires_grad)
 
 
 def randint_like(input: Tensor, low: int, high: int | None = None, generator: Generator | None = None) -> Tensor:
-    """Whole numbers uniform on low..high-1 (0..low-1 without `high`) in the shape and dtype of `input`."""
+    """Whole numbers uniform on low..high-1 (0..low-1 without `high`) in the shape and dtype of `input`, on its
+    device."""
     low, high = (0, low) if high is None else (low, high)
-    return cast(randint(low, high, input.shape, generator), input.dtype)
+    return cast(Draw(generator, "integers", low, high, input.shape, where=input.device)(), input.dtype)
 
 
 def eye(
@@ -186,8 +201,13 @@ def arange(
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """start, start + step, ... below end; arange(end) counts from 0. int64 for integers, else float32."""
+    """start, start + step, ... below end; arange(end) counts from 0. int64 for integers, else float32.
+
+    Raises ValueError for a step of 0.
+    """
     start, end = (0, start) if end is None else (start, end)
+    if not step:
+        raise ValueError(f"arange: the step must not be 0, from {start} to {end}")
     whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
     return _leaf(np.arange(start, end, step, dtype=dtype or (int64 if whole else float32)), device, requires_grad)
 
@@ -218,7 +238,7 @@ def randn(
     requires_grad: bool = False,
 ) -> Tensor:
     """Standard normal numbers of shape `size` from `generator` (the default one if None)."""
-    return Draw(generator, "normal", sizes_of(size), dtype)().requires_grad_(requires_grad)
+    return Draw(generator, "normal", _sizes("randn", *size), dtype)().requires_grad_(requires_grad)
 
 
 def rand(
@@ -228,7 +248,7 @@ def rand(
     requires_grad: bool = False,
 ) -> Tensor:
     """Numbers uniform on [0, 1) of shape `size`."""
-    return Draw(generator, "uniform", sizes_of(size), dtype)().requires_grad_(requires_grad)
+    return Draw(generator, "uniform", _sizes("rand", *size), dtype)().requires_grad_(requires_grad)
 
 
 def randint(
@@ -239,7 +259,7 @@ def randint(
 ) -> Tensor:
     """int64 uniform on low..high-1, of shape `size`; randint(high, size) begins at 0."""
     low, high, size = (0, low, high) if size is None else (low, high, size)
-    return Draw(generator, "integers", low, high, sizes_of((size,)))()
+    return Draw(generator, "integers", low, high, _sizes("randint", size))()
 
 
 def randperm(n: int, generator: Generator | None = None) -> Tensor:

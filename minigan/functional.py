@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .autograd import Op, Tensor, array_of
-from .backend import Generator, namespace, on
-from .creation import rand
+from .backend import Generator, float32, namespace, on
+from .creation import rand_like
 from .methods import PUBLIC
 from .ops.act import elu, gelu, leaky_relu, logsigmoid, maxout, prelu, relu, sigmoid, silu, softplus, tanh
 from .ops.basic import cast, where
@@ -120,7 +120,7 @@ def dropout(
         raise ValueError(f"dropout: p must be in [0, 1], got {p}")
     if not training or p == 0:
         return input
-    keep = cast(rand(input.shape, generator=generator) >= p, input.dtype)
+    keep = cast(rand_like(input, generator, float32) >= p, input.dtype)
     return input * (keep / max(1 - p, 1e-30))
 
 

@@ -273,3 +273,27 @@ def test_groups_names_and_closures():
         optim.SGD(x, lr=0.1)
     with pytest.raises(ValueError, match=r"repeats its numbers in memory; clone\(\) it"):
         optim.SGD([mg.zeros(1).expand(3).requires_grad_()], lr=0.1)
+
+
+@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam, optim.AdamW, optim.RMSprop])
+def test_one_number_can_be_maximised(kind):
+    p = nn.Parameter(np.float32(1))
+    optimiser = kind([p], lr=0.1, maximize=True)
+    for _ in range(2):
+        optimiser.zero_grad()
+        (p * p).backward()
+        optimiser.step()
+    assert p.item() > 1 and p.shape == ()
+
+
+def test_a_state_is_loaded_in_its_parameter_s_dtype():
+    """Of float64 into float32, as in PyTorch; the next step goes on."""
+    wide, narrow = (nn.Parameter(np.ones((2, 3), dtype)) for dtype in (np.float64, np.float32))
+    optimisers = [optim.Adam([p]) for p in (wide, narrow)]
+    (wide * wide).sum().backward()
+    optimisers[0].step()
+    optimisers[1].load_state_dict(optimisers[0].state_dict())
+    (narrow * narrow).sum().backward()
+    optimisers[1].step()
+    state = optimisers[1].state_dict()["state"][0]
+    assert state["exp_avg"].dtype == np.float32 and state["step"] == 2

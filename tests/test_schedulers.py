@@ -1,10 +1,13 @@
 """Learning-rate schedulers: torch's numbers, groups and resuming; captured steps follow them."""
 
+import math
+
 import numpy as np
 import pytest
 
 import minigan as mg
 from minigan import optim
+from minigan.optim import lr_scheduler
 
 SCHEDULERS = {
     "step": lambda S, o: S.StepLR(o, 3, 0.5),
@@ -90,3 +93,40 @@ def test_bad_settings_are_refused():
     ):
         with pytest.raises(ValueError, match=words):
             call()
+
+
+def test_a_rate_set_by_hand_and_a_second_scheduler_multiply():
+    """As in PyTorch: 0.01 / 2, and 0.5^4 / 10^2; a function of t sets the rate, whatever it was."""
+    weights = [mg.nn.Parameter(np.ones(1))]
+    optimiser = optim.SGD(weights, lr=1.0)
+    scheduler = lr_scheduler.ExponentialLR(optimiser, 0.5)
+    optimiser.param_groups[0]["lr"] = 0.01
+    scheduler.step()
+    assert optimiser.param_groups[0]["lr"] == pytest.approx(0.005)
+    optimiser = optim.SGD(weights, lr=1.0)
+    halves, tenths = lr_scheduler.ExponentialLR(optimiser, 0.5), lr_scheduler.StepLR(optimiser, 2, 0.1)
+    for _ in range(4):
+        halves.step()
+        tenths.step()
+    assert optimiser.param_groups[0]["lr"] == pytest.approx(0.5**4 * 0.1**2)
+    optimiser = optim.SGD(weights, lr=1.0)
+    scheduler = lr_scheduler.LambdaLR(optimiser, lambda t: 1 / (1 + t))
+    optimiser.param_groups[0]["lr"] = 9.0
+    scheduler.step()
+    assert optimiser.param_groups[0]["lr"] == 0.5
+    optimiser = optim.SGD(weights, lr=1.0)
+    scheduler = lr_scheduler.PolynomialLR(optimiser, total_iters=2)
+    for _ in range(4):
+        scheduler.step()
+    assert optimiser.param_groups[0]["lr"] == 0
+
+
+def test_a_plateau_is_not_left_by_nan():
+    optimiser = optim.SGD([mg.nn.Parameter(np.ones(1))], lr=1.0)
+    scheduler = lr_scheduler.ReduceLROnPlateau(optimiser, patience=1)
+    for figure in (math.nan, 1.0, 0.9, 0.8, 0.7):
+        scheduler.step(figure)
+    assert scheduler.get_last_lr() == [1.0] and scheduler.best == 0.7
+    for figure in (math.nan, math.nan):
+        scheduler.step(figure)
+    assert scheduler.get_last_lr() == [0.1]

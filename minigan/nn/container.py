@@ -26,7 +26,12 @@ class Sequential(Module):
         return x
 
     def append(self, module: Module) -> Self:
-        """Add a module at the end."""
+        """Add a module at the end. Raises TypeError for anything else, of which a list would be lost in silence."""
+        if not isinstance(module, Module):
+            raise TypeError(
+                f"{type(self).__name__}: expected a module, got {module!r:.60}; of a list: Sequential(*modules),"
+                " ModuleList(modules); of a class: an instance of it"
+            )
         setattr(self, str(len(self)), module)
         return self
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from .. import _html, _modes
-from .._array import sealed
+from .._array import new_array, sealed
 from ..autograd import Tensor, array_of
 from ..backend import FLOATS, device_modules, float32, float64, host, to_device
 from ..backend import device as check_device
@@ -29,7 +29,7 @@ class Parameter(Tensor):
 
     def __init__(self, data: Tensor | ArrayLike, requires_grad: bool = True) -> None:
         array: Any = data.data if isinstance(data, Tensor) else data
-        super().__init__(array.copy() if type(array) in device_modules else np.array(array))
+        super().__init__(array.copy() if type(array) in device_modules else new_array(array))
         sealed(self)
         self.requires_grad = requires_grad
 
@@ -95,15 +95,22 @@ class Module:
         object.__delattr__(self, name)
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
-        """Give the module a parameter, or None for one that is absent."""
+        """Give the module a parameter, or None for one that is absent. Raises TypeError for anything else."""
+        if not (param is None or isinstance(param, Parameter)):
+            raise TypeError(f"register_parameter: {name} must be an nn.Parameter or None, got {type(param).__name__}")
         self._parameters[name] = param
 
     def register_buffer(self, name: str, tensor: Tensor | None) -> None:
-        """Give the module a tensor that is saved with it but not trained."""
+        """Give the module a tensor that is saved with it but not trained, or None. Raises TypeError for anything
+        else."""
+        if not (tensor is None or isinstance(tensor, Tensor)):
+            raise TypeError(f"register_buffer: {name} must be a Tensor or None, got {type(tensor).__name__}")
         self._buffers[name] = tensor
 
     def add_module(self, name: str, module: Module | None) -> None:
-        """Give the module a sub-module, or None for one that is absent."""
+        """Give the module a sub-module, or None for one that is absent. Raises TypeError for anything else."""
+        if not (module is None or isinstance(module, Module)):
+            raise TypeError(f"add_module: {name} must be an nn.Module or None, got {type(module).__name__}")
         self._modules[name] = module  # type: ignore[assignment]
 
     register_module = add_module

@@ -15,7 +15,7 @@ import numpy as np
 from minigan import kernels
 from minigan.kernels import layout
 
-from .._array import is_comparable, is_operand
+from .._array import dtype_of, is_comparable, is_operand
 from ..autograd import Op, Tensor, array_of, as_tensor
 from ..backend import FLOATS, bool_, device_modules, float32, namespace, on
 from .copy import Cast
@@ -366,8 +366,9 @@ def where(condition: Tensor | np.ndarray, input: Tensor | float, other: Tensor |
 
 
 def cast(input: Tensor, dtype: DTypeLike) -> Tensor:
-    """`input` in another dtype; itself if it already has it. Casting to a non-floating dtype leaves the graph."""
-    dtype = np.dtype(dtype)
+    """`input` in another dtype; itself if it already has it. Casting to a non-floating dtype leaves the graph. Raises
+    TypeError for a dtype that tensors do not have."""
+    dtype = dtype_of(dtype, "cast")
     if input.dtype == dtype:
         return input
     if dtype in FLOATS and input.dtype in FLOATS:

@@ -310,9 +310,12 @@ class Clip(Op):
     name = "clip"
 
     def __init__(self, low: float | None, high: float | None) -> None:
-        self.low, self.high = low, high
+        # NumPy's numbers as Python's: they do not promote.
+        self.low, self.high = (v.item() if isinstance(v, np.generic) else v for v in (low, high))
 
     def forward(self, x):
+        if x.dtype not in FLOATS and (isinstance(self.low, float) or isinstance(self.high, float)):
+            x = x.astype(float32)
         return namespace(x).clip(x, self.low, self.high)
 
     def vjp(self, node, need, g):
@@ -329,6 +332,7 @@ _pow = Pow()
 
 def pow(input: Tensor | float, exponent: Tensor | float) -> Tensor:
     """input ** exponent, elementwise; either may be a number."""
+    exponent = exponent.item() if isinstance(exponent, np.generic) else exponent
     if isinstance(exponent, (bool, int, float)):
         return PowScalar(exponent)(input)
     return _pow(input, exponent)

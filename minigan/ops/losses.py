@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..autograd import Op, Tensor, array_of
-from ..backend import namespace, on
+from ..backend import int64, namespace, on
 from .act import logsigmoid
 from .basic import broadcast_to, cast, eq, where
 from .elementary import abs, exp, log, maximum, square
@@ -183,6 +183,7 @@ def cross_entropy(
         raise ValueError(f"{op}: target {target.shape} does not fit input {input.shape}")
     if target.dtype.kind not in "iu":
         raise TypeError(f"{op}: class targets must be integers, not {target.dtype}")
+    target = cast(target, int64)  # -100 is no uint8
     valid = target != ignore_index
     at = unsqueeze(ClassLabels(classes)(where(valid, target, 0)), 1)
     mask = unsqueeze(cast(valid, input.dtype), 1)

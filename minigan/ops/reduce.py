@@ -217,7 +217,11 @@ def mean(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
 
 
 def var(input: Tensor, dim: Dim = None, correction: int = 1, keepdim: bool = False) -> Tensor:
-    """The variance over `dim`: squared deviations from the mean, divided by n - correction. Raises as `mean` does."""
+    """The variance over `dim`: squared deviations from the mean, divided by n - correction. Raises as `mean` does.
+
+    In the place of dim a bool says whether correction is 1, as in PyTorch; also in `std`.
+    """
+    dim, correction = (None, int(dim)) if isinstance(dim, bool) else (dim, correction)
     count = _averaged(input, dim, "var")
     centred = input - mean(input, dim, keepdim=True)
     return sum(centred * centred, dim, keepdim) / max(count - correction, 0)
@@ -225,6 +229,7 @@ def var(input: Tensor, dim: Dim = None, correction: int = 1, keepdim: bool = Fal
 
 def std(input: Tensor, dim: Dim = None, correction: int = 1, keepdim: bool = False) -> Tensor:
     """The standard deviation over `dim`, the root of `var`; where it is zero so is its gradient, as in PyTorch."""
+    dim, correction = (None, int(dim)) if isinstance(dim, bool) else (dim, correction)
     _averaged(input, dim, "std")
     variance = var(input, dim, correction, keepdim)
     zero = eq(variance, 0)

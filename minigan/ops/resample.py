@@ -137,9 +137,9 @@ def interpolate(
 ) -> Tensor:
     """`input` (N, C, H, W) resized to `size` or by `scale_factor`, by mode "nearest", "bilinear" or "bicubic".
 
-    Nearest reads pixel floor(i H / H'), or floor(i / scale_factor) where H' is neither H nor 2 H; the others are products with one matrix per axis,
-    so all are linear and exact to any order. Raises ValueError for an unknown mode or when not exactly one of size and
-    scale_factor is given.
+    Nearest reads pixel floor(i H / H'), or floor(i / scale_factor) where H' is neither H nor 2 H; the others are
+    products with one matrix per axis, so all are linear and exact to any order. Raises ValueError for an unknown mode
+    or when not exactly one of size and scale_factor is given.
     """
     op = "interpolate"
     check_4d(op, input)

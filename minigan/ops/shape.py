@@ -62,7 +62,9 @@ class Permute(Linear):
 
 def axis_index(dim: int, ndim: int, op: str) -> int:
     """`dim` as a non-negative axis; a single number counts as one axis. Raises IndexError, naming the op, when it is
-    out of range."""
+    out of range, TypeError for what is no whole number, as True."""
+    if isinstance(dim, (bool, np.bool_)):
+        raise TypeError(f"{op}: dim must be an integer, got {dim}")
     dim, axes = integer(op, "dim", dim), max(ndim, 1)
     if not -axes <= dim < axes:
         raise IndexError(f"{op}: dimension {dim} is out of range for a tensor of {ndim} dimensions")

@@ -6,7 +6,9 @@
         scheduler.step()
 
 A scheduler states the rate as a function of the number t of its steps so far, from the rate r that the group began
-with; it keeps nothing but t. A captured step reads the rate at every replay.
+with; it keeps nothing but t. Where the rate has been set since, by hand or by another scheduler, a step multiplies it
+by the ratio of the function's values, so that two schedulers of one optimiser multiply; LambdaLR and SequentialLR set
+theirs all the same, as in PyTorch. A captured step reads the rate at every replay.
 """
 
 from __future__ import annotations
@@ -20,11 +22,14 @@ from .optimizer import Optimizer
 
 
 class LRScheduler:
-    """What all schedulers share. last_epoch: t; a new scheduler is at 0 and has set the first rate."""
+    """What all schedulers share. last_epoch: t; a new scheduler is at 0 and has set the first rate. multiplies: whether
+    a step goes on from a rate that something else has set."""
+
+    multiplies = True
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.optimizer, self.last_epoch = optimizer, last_epoch
-        self.step()
+        self.step(last_epoch + 1 if last_epoch >= 0 else None)
 
     def rate(self, base: float, t: int, group: int) -> float:
         """The rate of a parameter group after t steps, `base` at their beginning."""
@@ -32,9 +37,13 @@ class LRScheduler:
 
     def step(self, epoch: int | None = None) -> None:
         """Set the next rates, or those of step number `epoch`."""
-        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
+        before, self.last_epoch = self.last_epoch, self.last_epoch + 1 if epoch is None else epoch
         for i, group in enumerate(self.optimizer.param_groups):
-            group["lr"] = self.rate(group.setdefault("initial_lr", group["lr"]), self.last_epoch, i)
+            base = group.setdefault("initial_lr", group["lr"])
+            rate = self.rate(base, self.last_epoch, i)
+            last = base if before < 0 else self.rate(base, before, i)
+            moved = self.multiplies and epoch is None and last and group["lr"] != last
+            group["lr"] = group["lr"] * (rate / last) if moved else rate
 
     @property
     def base_lrs(self) -> list[float]:
@@ -60,6 +69,8 @@ def _is_function(value: object) -> bool:
 
 class LambdaLR(LRScheduler):
     """r f(t), for a function f or one for each group."""
+
+    multiplies = False
 
     def __init__(
         self, optimizer: Optimizer, lr_lambda: Callable[[int], float] | Sequence[Callable], last_epoch: int = -1
@@ -174,6 +185,8 @@ class CosineAnnealingLR(LRScheduler):
 class SequentialLR(LRScheduler):
     """One scheduler after the other: number i + 1 begins, at its own t = 0, at milestone i."""
 
+    multiplies = False
+
     def __init__(
         self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], milestones: Sequence[int], last_epoch: int = -1
     ) -> None:
@@ -238,7 +251,8 @@ class ReduceLROnPlateau:
         self.last_epoch += 1
         sign = 1 if self.mode == "min" else -1
         margin = self.threshold * (abs(self.best) if self.threshold_mode == "rel" else 1)
-        if math.isinf(self.best) or sign * figure < sign * self.best - margin:
+        margin = margin if math.isfinite(self.best) else 0
+        if sign * figure < sign * self.best - margin:
             self.best, self.num_bad_epochs = figure, 0
         else:
             self.num_bad_epochs += 1

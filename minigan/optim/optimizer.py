@@ -110,7 +110,7 @@ class Optimizer:
         own, grads = arrays[: len(params)], arrays[len(params) :]
         arrays = tuple(map(gapless, own))
         if group.get("maximize"):
-            grads = tuple(-g for g in grads)
+            grads = tuple(namespace(g).asarray(-g) for g in grads)
         kinds: dict[tuple[np.dtype, int, Hashable], list[int]] = {}
         states = []
         for i, p in enumerate(params):
@@ -202,9 +202,9 @@ def zeros_like(p: np.ndarray) -> np.ndarray:
 
 
 def _laid_out(value: np.ndarray, p: Tensor) -> np.ndarray:
-    """A saved array, where and as p lies."""
+    """A saved array, where and as p lies, and in its dtype."""
     if value.shape != p.shape:
         return on(array_of(p), value.copy())
-    array = namespace(array_of(p)).empty_like(gapless(array_of(p)), dtype=value.dtype)
+    array = namespace(array_of(p)).empty_like(gapless(array_of(p)))
     array[...] = on(array_of(p), value)
     return array
