@@ -6,7 +6,8 @@ import errno
 import json
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,28 @@ def runs(number: int) -> bool:
     with suppress(OSError, IndexError):  # one that has ended, and was not waited for
         return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return True
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[bool]:
+    """Whether this process alone has claimed the folder within it; its end, also by a crash, gives the folder free.
+    Where the system or the disk knows no such locks, everyone has."""
+    try:
+        import fcntl
+
+        number = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):
+        yield True
+        return
+    try:
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            alone = True
+        except OSError as error:
+            alone = error.errno not in (errno.EAGAIN, errno.EACCES)
+        yield alone
+    finally:
+        os.close(number)
 
 
 def may_pass(error: OSError) -> bool:

@@ -49,6 +49,7 @@ ELSEWHERE = {
 
 NO_GRAPH = "never recorded: refused where a gradient would have to know of it; `x = x.{}(...)` is recorded"
 OTHER_NUMBERS = "other numbers for the same seed: Philox, the same on the CPU and a GPU"
+A_COPY = "a copy, into which nothing is written back"
 NO_COPY = "also where the memory lies otherwise: it is reshape, which copies where it must"
 
 DIFFERS = {
@@ -57,6 +58,9 @@ DIFFERS = {
     "torch.Tensor.data": "a NumPy array that has a Tensor's methods too; what is computed of it is an array, and its"
     " size is a number",
     "torch.Tensor.backward": ".grad never has a graph, and create_graph=True is refused: that is minigan.grad's",
+    "torch.diagonal": A_COPY,
+    "torch.Tensor.diagonal": A_COPY,
+    "torch.Tensor.unfold": A_COPY,
     "torch.Tensor.view": NO_COPY,
     "torch.Tensor.view_as": NO_COPY,
     "torch.Tensor.detach_": "of a leaf only",

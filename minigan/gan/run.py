@@ -19,7 +19,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -31,13 +30,14 @@ from ..checkpoint import Checkpoint, CheckpointError
 from . import bands
 from ._stopper import Stopper
 from .disk import foretold
+from .listener import Listener
 from .metrics.classifier import prepared
 from .metrics.judging import Observation
 from .options import CommonOptions
 from .parts import RankFailure
 from .records import LOOKS, TICK, RunFolder, list_runs, norms_of, read_stats
 from .restart import clock, dataset_of, load_generator, load_trainer, options_of, restore, with_place
-from .status import Heartbeat
+from .status import Heartbeat, alone_in
 from .stopping import is_time
 from .systems.table import trainer_for
 from .train import METRIC_STREAM, SAMPLE_STREAM, Stopped, Trainer, TrainingError
@@ -59,22 +59,6 @@ BAR = "{n_fmt}/{total_fmt}{postfix} |{bar:10}| {elapsed}<{remaining}, {rate_fmt}
 ENOUGH = 1 << 10
 """Where a stop rule ends a run, in the place of a signal."""
 EARLY, SNAP, PREVIEWS, METRIC_SAMPLES = (50, 100), 250, 64, 5000
-
-
-class Listener(Protocol):
-    """What is told of a run while it trains, beside its folder."""
-
-    def row(self, row: dict[str, float]) -> None:
-        """A row of stats.jsonl."""
-
-    def samples(self, step: int, path: Path) -> None:
-        """A picture of samples."""
-
-    def figures(self, step: int, figures: dict) -> None:
-        """What the judge says at the end."""
-
-    def close(self) -> None:
-        """The run ends or stops."""
 
 
 class Run:
@@ -131,7 +115,8 @@ class Run:
         """The run that `spec` (latest, a folder or a checkpoint file) names, at its newest whole checkpoint.
 
         steps: a new total number of generator steps; keep: a new number of checkpoints that stay; the other options are
-        the run's own. place: where the run's folder of images lies now. Raises CheckpointError, ValueError.
+        the run's own. place: where the run's folder of images lies now. Raises CheckpointError; ValueError, also where
+        another process trains it.
         """
         saved = checkpoint.resolve(spec, root)
         changes = {name: value for name, value in (("steps", steps), ("keep", keep)) if value is not None}
@@ -140,13 +125,14 @@ class Run:
             raise ValueError(
                 f"{saved.path} is at step {saved.step}, beyond --steps {run.options.steps} (the total number of steps)"
             )
-        checkpoint.settle(run.folder)
-        remove_leftovers(run.folder)
-        for path in checkpoint.paths(run.folder):  # a run that goes back leaves its later checkpoints aside
-            if checkpoint.step_of(path) > saved.step:
-                checkpoint.set_aside(path)
-        run._write_json("training_options.json", asdict(run.options))
-        run._settle_rows(saved.step)
+        with alone_in(run.folder):
+            checkpoint.settle(run.folder)
+            remove_leftovers(run.folder)
+            for path in checkpoint.paths(run.folder):  # a run that goes back leaves its later checkpoints aside
+                if checkpoint.step_of(path) > saved.step:
+                    checkpoint.set_aside(path)
+            run._write_json("training_options.json", asdict(run.options))
+            run._settle_rows(saved.step)
         return run
 
     def _repr_html_(self) -> str:
@@ -165,6 +151,10 @@ class Run:
     def train(self) -> dict:
         """Train to options.steps and close the run; returns the final figures. Raises Stopped after SIGINT or SIGTERM,
         TrainingError, OSError where the disk refuses and will not change its mind, or has not in time."""
+        with alone_in(self.folder):
+            return self._train_alone()
+
+    def _train_alone(self) -> dict:
         try:
             figures = self._train()
             self._beat("done")

@@ -15,12 +15,13 @@ import json
 import os
 import socket
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
 
-from .._files import atomic_write, parse_json, runs
+from .._files import atomic_write, claimed, parse_json, runs
 from ..checkpoint import STATUS, turn_of
 from .records import OPTIONS
 
@@ -103,6 +104,17 @@ def read_status(folder: Path) -> Status | None:
     except (OSError, ValueError, LookupError, TypeError):
         return None
     return Status(**values) if sound and numbers else None
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Within it no other process trains the run of a folder. Raises ValueError where one does."""
+    with claimed(folder) as alone:
+        if not alone:
+            status = read_status(folder)
+            number = f"process {status.pid}" if status is not None and status.here else "another process"
+            raise ValueError(f"{folder}: {number} trains this run now; wait for its end, or stop it first")
+        yield
 
 
 @cache

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from tqdm import tqdm
 
 from minigan import _files, checkpoint, viz
+from minigan._files import claimed
 from minigan._terminal import progress_bar
 from minigan.cli import main
 from minigan.gan import disk, writing
@@ -382,3 +383,23 @@ def test_a_damaged_status_is_none(stopped, text):
     (stopped / "status.json").write_text(text)
     assert read_status(stopped) is None and checkpoint.turn_of(stopped) in (0, 3)
     assert "step 4 of 12" in screen(snapshot(stopped), 200, 40, "none")
+
+
+def test_a_run_that_another_process_trains_is_left_alone(tmp_path):
+    """Neither gone on with nor trained on; when the other has ended, it is, and its folder is free again."""
+    run = Run.create(options_for("gan", steps=2, base=1, batch_size=4), tmp_path / "run")
+    run.train()
+    before = {path.name: path.read_bytes() for path in run.folder.iterdir()}
+    words = ["train", "--resume", str(run.folder), "--steps", "3"]
+    with claimed(run.folder) as alone:
+        assert alone
+        with claimed(run.folder) as second:
+            assert not second
+        result = CliRunner().invoke(main, words)
+        assert result.exit_code == 2 and f"process {os.getpid()} trains this run now" in " ".join(result.output.split())
+        with pytest.raises(ValueError, match="wait for its end, or stop it first"):
+            run.train()
+    assert {path.name: path.read_bytes() for path in run.folder.iterdir()} == before
+    assert CliRunner().invoke(main, words).exit_code == 0
+    with claimed(run.folder) as alone:
+        assert alone
