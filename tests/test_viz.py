@@ -1,5 +1,6 @@
 """Pictures hold the pixels they were given; curves name what they show; files are whole."""
 
+import itertools
 import subprocess
 import sys
 
@@ -311,9 +312,53 @@ def test_sheet_of_digits_has_a_row_of_each_class(tmp_path):
     with Image.open(tmp_path / "sheet.png") as picture:
         sheet = np.asarray(picture)
     assert np.array_equal(sheet, viz.data_sheet(digits, columns=7, scale=1))
-    # The first image of the second row stands where the label of that row says.
-    image = digits.images[rows["1"][0]]
-    assert np.array_equal(sheet[96:124, 112:140], image.repeat(3, axis=2))
+    # The first image of the second row of ten: a row is 28 pixels and 4 below it, the last ends 8 above the edge.
+    image = digits.images[rows["1"][0]].repeat(3, axis=2)
+    row = sheet[len(sheet) - 8 - 9 * 32 :][:28]
+    assert sum(np.array_equal(row[:, x : x + 28], image) for x in range(row.shape[1] - 28)) == 1
+
+
+def _sheet_of(folder, names):
+    """A sheet of a folder of images of noise, as large as the least that are read, by these names."""
+    for k, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(k).integers(0, 256, (16, 16, 3), np.uint8)
+        Image.fromarray(noise).save(folder / name)
+    dataset = data.load(f"folder:{folder},size=16")
+    return dataset, viz.data_sheet(dataset, columns=5, scale=1)
+
+
+def test_sheet_of_images_without_classes_shows_them(tmp_path):
+    dataset, sheet = _sheet_of(tmp_path, [f"{k}.png" for k in range(7)])
+    cells = np.lib.stride_tricks.sliding_window_view(sheet, (16, 16, 3))[:, :, 0]
+    assert [int((cells == image).all((-1, -2, -3)).sum()) for image in dataset.images] == [1] * 7
+
+
+def _boxes(monkeypatch):
+    """The boxes in which the texts of a sheet lie, in order, filled as it is drawn."""
+    boxes, draw = [], ImageDraw.ImageDraw.text
+
+    def text(self, place, words, fill=None, font=None, anchor=None, **options):
+        boxes.append(self.textbbox(place, words, font, anchor))
+        draw(self, place, words, fill, font, anchor, **options)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", text)
+    return boxes
+
+
+def test_texts_of_a_sheet_lie_within_it_and_apart(tmp_path, monkeypatch):
+    boxes = _boxes(monkeypatch)
+    folder = tmp_path / "a folder by a name of many words " / ("x" * 90)
+    _, sheet = _sheet_of(folder, [f"{c * 70}/{k}.png" for c in "abü" for k in range(2)])
+    assert len(boxes) == 2 + 3
+    assert min(b[0] for b in boxes) >= 0 and max(b[2] for b in boxes) <= sheet.shape[1] and boxes[-1][3] <= len(sheet)
+    assert all(below[1] >= above[3] for above, below in itertools.pairwise(boxes))
+
+
+def test_letters_beyond_ascii_are_drawn():
+    font = viz.pictures._font(13)
+    box = bytes(font.getmask("\ue000"))  # what stands for a letter that the font lacks
+    assert all(bytes(font.getmask(letter)) != box for letter in "äöüßéŁжλ−²")
 
 
 def test_a_sheet_says_how_many_images_are_held_out(monkeypatch):

@@ -23,6 +23,7 @@ from .curves import FAINT, INK
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.ImageFont import FreeTypeFont
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 """The endings of pictures that are written, and what they stand for."""
@@ -79,14 +80,14 @@ def save_grids(path: str | os.PathLike, grids: Mapping[str, np.ndarray], scale: 
 
     Raises ValueError where there are none.
     """
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
     if not grids:
         raise ValueError(f"save_grids: there are no grids for {path}")
     pictures = {
         title: to_picture(image_grid(g.reshape(-1, *g.shape[2:]), g.shape[1], scale)) for title, g in grids.items()
     }
-    font, line = ImageFont.load_default(13), 22
+    font, line = _font(13), 22
     width = max(*(p.width for p in pictures.values()), *(math.ceil(font.getlength(t)) + 8 for t in pictures))
     sheet = Image.new("RGB", (width, sum(p.height + line for p in pictures.values())), "white")
     draw, y = ImageDraw.Draw(sheet), 0
@@ -191,27 +192,36 @@ def data_sheet(dataset: Dataset, columns: int = 12, scale: int | None = None) ->
     """A labelled uint8 picture (height, width, 3) of samples of a data set.
 
     One row for each class; or, where a set has attributes, one row for each attribute: images that
-    have it, or (more than two values) images that run through its values.
+    have it, or (more than two values) images that run through its values. Of a set with neither, some rows.
     """
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
-    info = dataset.info
+    info, font = dataset.info, _font(13)
     h, w, _ = info.shape
     scale = scale or max(1, 56 // h)
-    step_y, step_x, left, top = h * scale + 4, w * scale + 4, 112, 64
-    rows = _sheet_rows(dataset, columns)
-    sheet = Image.new("RGB", (left + columns * step_x + 8, top + len(rows) * step_y + 8), "white")
-    draw = ImageDraw.Draw(sheet)
-    draw.text((12, 8), info.name, INK, ImageFont.load_default(22))
     split = f"{len(dataset.train):,} train, {len(dataset.held_out):,} held out"
     facts = f"{info.description}\n{h}x{w}, {split}; {info.licence}"
-    draw.text((left, 8), facts, FAINT, ImageFont.load_default(14))
-    for k, (name, index) in enumerate(rows.items()):
-        y = top + k * step_y
-        label = (left - 12, y + h * scale / 2)
-        draw.text(label, name, INK, ImageFont.load_default(15), anchor="rm")
-        strip = image_grid(dataset.images[index], columns, scale, padding=4, fill=255)
-        sheet.paste(to_picture(strip[4:, 4:]), (left, y))
+    strips = {
+        _wrapped(name, font, LABEL): image_grid(dataset.images[index], columns, scale, padding=4, fill=255)[4:, 4:]
+        for name, index in _sheet_rows(dataset, columns).items()
+    }
+    left = 24 + max(math.ceil(font.getlength(line)) for label in strips for line in label.split("\n"))
+    width = max(left + columns * (w * scale + 4) + 8, NARROWEST)
+    texts, y = [], 8
+    for text, colour, face in ((info.name, INK, _font(20)), (facts, FAINT, font)):
+        texts.append(((12, y), _wrapped(text, face, width - 24), colour, face))
+        y += _height(texts[-1][1], face) + 6
+    places = []
+    for label, strip in strips.items():
+        places.append(y)
+        y += max(len(strip), _height(label, font) + 4)
+    sheet = Image.new("RGB", (width, y + 8), "white")
+    draw = ImageDraw.Draw(sheet)
+    for text in texts:
+        draw.text(*text)
+    for top, (label, strip) in zip(places, strips.items(), strict=True):
+        draw.text((left - 12, top + max(h * scale, _height(label, font)) / 2), label, INK, font, "rm")
+        sheet.paste(to_picture(strip), (left, top))
     return np.asarray(sheet)
 
 
@@ -221,7 +231,8 @@ def save_data_sheet(path: str | os.PathLike, dataset: Dataset, columns: int = 12
 
 
 def _sheet_rows(dataset: Dataset, columns: int) -> dict[str, np.ndarray]:
-    """Row label -> the indices of its images, spread evenly over the file; of very many classes some."""
+    """Row label -> the indices of its images, spread evenly over the file; of very many classes some. Images without
+    classes and attributes have no label, and fill several lines."""
     rows, names = {}, dataset.class_names
     if dataset.labels is not None:
         for value in _spread(np.arange(len(names)), SHEET_ROWS):
@@ -232,11 +243,43 @@ def _sheet_rows(dataset: Dataset, columns: int) -> dict[str, np.ndarray]:
         order = [1] * columns if len(values) == 2 else np.arange(columns) * len(values) // columns
         picks = {v: _spread(np.flatnonzero(numbers == v), columns) for v in set(order)}
         rows[name] = np.array([picks[v][k] for k, v in enumerate(order) if k < len(picks[v])])
-    return {name: index for name, index in rows.items() if len(index)}
+    rows = {name: index for name, index in rows.items() if len(index)}
+    return rows or {"": _spread(np.arange(len(dataset.images)), PLAIN_ROWS * columns)}
 
 
-SHEET_ROWS = 40
-"""Most rows of classes on a sheet of a data set."""
+SHEET_ROWS, PLAIN_ROWS = 40, 6
+"""Most rows on a sheet of a data set: of classes; of images without any."""
+
+LABEL, NARROWEST = 220, 480
+"""Pixels of a sheet: its widest label, and the narrowest sheet, so that its heading can be read."""
+
+
+def _font(size: int) -> FreeTypeFont:
+    """DejaVu Sans, which comes with matplotlib: Pillow's own font has no letter beyond ASCII."""
+    import matplotlib
+    from PIL import ImageFont
+
+    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)
+
+
+def _wrapped(text: str, font: FreeTypeFont, width: float) -> str:
+    """The text in lines at most `width` pixels wide, broken between words, or within a word that is wider."""
+    lines = []
+    for line in text.split("\n"):
+        while font.getlength(line) > width:
+            most = max(k for k in range(1, len(line)) if k == 1 or font.getlength(line[:k]) <= width)
+            cut = max(line.rfind(" ", 0, most + 1), 0) or most
+            lines.append(line[:cut])
+            line = line[cut:].lstrip()
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _height(text: str, font: FreeTypeFont) -> int:
+    """Pixels of the lines of a text, from the top of the first to the end of the last."""
+    from PIL import Image, ImageDraw
+
+    return math.ceil(ImageDraw.Draw(Image.new("L", (1, 1))).textbbox((0, 0), text, font)[3])
 
 
 def _spread(index: np.ndarray, count: int) -> np.ndarray:
