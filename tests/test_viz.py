@@ -252,13 +252,20 @@ def test_a_loss_without_its_penalty_is_not_called_what_d_minimises(tmp_path, dra
 def test_only_measured_panels_are_drawn(tmp_path, drawn):
     rows = [{"step": k, "d_real": 0.7, "d_fake": 0.3, "d_loss": 1.0} for k in range(5)]
     viz.plot_curves(tmp_path / "curves.png", rows)
-    probability, losses = drawn[0].axes
-    assert "probability" in words(probability)
+    mean, losses = drawn[0].axes
+    assert words(mean).startswith("Mean D ") and "| mean D |" in words(mean)
+    assert "probability" not in words(mean) and "σ" not in words(mean)  # least squares has the output itself
     assert "| G" not in words(losses)
     with pytest.raises(ValueError, match="nothing to draw"):
         viz.plot_curves(tmp_path / "b.png", [{"step": 1, "seconds": 2.0}])
     with pytest.raises(ValueError, match="nothing to draw"):
         viz.plot_curves(tmp_path / "b.png", [])
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_curve_of_one_row_is_a_point(tmp_path, drawn, count):
+    viz.plot_curves(tmp_path / "curves.png", wgan_rows(count))
+    assert {axis.get_lines()[1].get_marker() for axis in drawn[0].axes} == {"o" if count == 1 else ""}
 
 
 def test_lines_are_the_measurements_with_gaps(tmp_path, drawn):

@@ -111,7 +111,8 @@ def _curve(axis, rows: list[dict], key: str, k: int) -> None:
     if not np.isfinite(value).any():
         return
     axis.plot(step, value, **_style(k), alpha=0.2, linewidth=0.8)
-    axis.plot(step, running_mean(value, max(1, len(value) // 40)), **_style(k), linewidth=1.7)
+    mark = "o" if np.isfinite(value).sum() == 1 else ""  # a line of one point is not seen
+    axis.plot(step, running_mean(value, max(1, len(value) // 40)), marker=mark, **_style(k), linewidth=1.7)
 
 
 def _options(folder: Path) -> dict[str, Any]:

@@ -48,8 +48,8 @@ PANELS = (
         (("critic_estimate", "estimate", BLUE),),
     ),
     Panel(
-        "Discriminator's mean probability of “real”: both at ½ when it cannot tell",
-        "σ(D)",
+        "Mean D as the loss has it: it aims at 1 on reals and 0 on fakes, both are ½ when it cannot tell",
+        "mean D",
         (("d_real", "on reals", BLUE), ("d_fake", "on fakes", ORANGE)),
         (0.5, "cannot tell"),
     ),
@@ -127,7 +127,8 @@ def _draw_panel(
         if key in bands:
             axis.fill_between(*bands[key], color=colour, alpha=0.13, linewidth=0, label="normal runs")
         axis.plot(step, value, color=colour, alpha=0.25, linewidth=0.8)
-        axis.plot(step, mean, color=colour, linewidth=1.8, linestyle=dashes, label=label)
+        mark = "o" if np.isfinite(value).sum() == 1 else ""  # a line of one point is not seen
+        axis.plot(step, mean, marker=mark, color=colour, linewidth=1.8, linestyle=dashes, label=label)
     if panel.target is not None:
         level, name = panel.target
         axis.axhline(level, color=FAINT, linewidth=1, linestyle=(0, (5, 4)), label=name)
