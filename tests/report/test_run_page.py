@@ -197,6 +197,40 @@ def test_bands_of_normal_runs_lie_behind_the_curves(run, browser):
     assert browser.js("document.getElementById('normal').lastChild.textContent") == "d_loss left"
 
 
+def test_charts_of_few_rows(run, browser):
+    """A row alone is a dot; a number below the axis stands where it says, once; of a band one row is shaded, and none
+    is spoken of where nothing is shaded; no texts of a chart overlap."""
+    CliRunner().invoke(main, ["report", str(run / "wgan-gp"), "-o", str(run / "few.html")])
+    t = table(run / "few.html")
+    for steps, ticks in (([25], ["25"]), ([25, 30], ["25", "28", "30"]), ([1, 2], ["1", "2"])):
+        t["stats"] = [{"step": step, "d_weight_gradient": 1.2345e-7 * step, "g_weight_gradient": 0.0} for step in steps]
+        for row, shaded in ((steps[0], True), (steps[-1] + 2, False)):
+            t["bands"] = {"d_weight_gradient": [[row, 0, 1.2345e-7 * steps[0]]]}
+            (run / "few.html").write_text(page_of(t))
+            browser.open((run / "few.html").as_uri())
+            chart = browser.js(CHART)
+            assert chart["texts"][3:-2] == ticks and chart["texts"][-1] == "norm of the weights' gradient"
+            assert chart["dots"] == (2 if len(steps) == 1 else 0)
+            assert (chart["apart"], chart["bands"], chart["shaded"]) == (True, int(shaded), shaded)
+            if len(ticks) == 3:
+                left, right = chart["line"]
+                assert chart["middles"][4] == pytest.approx(left + (right - left) * 3 / 5, abs=1)
+
+
+CHART = """(() => {
+  const svg = document.querySelector("#curves svg"), texts = [...svg.querySelectorAll("text")];
+  const boxes = texts.map(t => t.getBoundingClientRect()), line = svg.querySelector("polyline");
+  const over = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+  return {
+    texts: texts.map(t => t.textContent), middles: boxes.map(b => (b.left + b.right) / 2),
+    line: line && [line.getBoundingClientRect().left, line.getBoundingClientRect().right],
+    dots: svg.querySelectorAll("circle").length, bands: document.querySelectorAll("#curves .band").length,
+    apart: !boxes.some((a, k) => boxes.slice(0, k).some(b => over(a, b))),
+    shaded: document.getElementById("normal").textContent.includes("Shaded"),
+  };
+})()"""
+
+
 def test_the_page_of_a_translator(run):
     result = CliRunner().invoke(main, ["report", str(run / "stargan"), "-o", str(run / "s.html")])
     assert result.exit_code == 0, result.output

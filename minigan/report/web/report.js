@@ -20,32 +20,43 @@ function picture(base64, alt, width) {
 
 function number(value) { return Math.abs(value) >= 1e5 || (value && Math.abs(value) < 1e-3) ? value.toExponential(2) : String(+value.toPrecision(4)); }
 
+// The ends of an axis and its middle, those that are whole numbers, from left to right.
+function wholeTicks(low, high) {
+  return [...new Set([Math.ceil(low), Math.round((low + high) / 2), Math.floor(high)])].filter(v => v >= low && v <= high);
+}
+
 // A chart of curves: {name: [[x, y], ...]}, with both axes named; behind a curve the band of normal runs,
-// {name: [[x, low, high], ...]}, as far as it lies inside the chart.
+// {name: [[x, low, high], ...]}, as far as it lies inside the chart. A curve of one point is a dot.
 function chart(curves, x, y, bands = {}) {
-  const W = 680, H = 210, L = 58, B = 34, points = Object.values(curves).flat();
+  const W = 680, H = 210, L = 84, B = 34, points = Object.values(curves).flat();
   if (!points.length) return make("p", {}, "nothing was recorded");
   const xs = points.map(p => p[0]), ys = points.map(p => p[1]);
   let [x0, x1, y0, y1] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
-  if (x0 === x1) x1 = x0 + 1;
+  const steps = wholeTicks(x0, x1);
+  if (x0 === x1) { x0 -= 1; x1 += 1; }
   if (y0 === y1) { y0 -= 1; y1 += 1; }
   const px = v => L + (W - L - 8) * (v - x0) / (x1 - x0), py = v => 8 + (H - B - 8) * (1 - (v - y0) / (y1 - y0));
+  const place = ([a, b]) => px(a).toFixed(1) + "," + py(b).toFixed(1), colour = k => COLOURS[k % COLOURS.length];
   const names = Object.keys(curves);
-  const lines = names.map((name, k) =>
-    `<polyline fill="none" stroke="${COLOURS[k % COLOURS.length]}" stroke-width="1.6" stroke-dasharray="${k >= COLOURS.length ? "4 3" : ""}" points="${curves[name].map(([a, b]) => px(a).toFixed(1) + "," + py(b).toFixed(1)).join(" ")}"/>`);
+  const lines = names.map((name, k) => curves[name].length === 1
+    ? `<circle fill="${colour(k)}" r="3.5" cx="${px(curves[name][0][0])}" cy="${py(curves[name][0][1])}"/>`
+    : `<polyline fill="none" stroke="${colour(k)}" stroke-width="1.6" stroke-dasharray="${k >= COLOURS.length ? "4 3" : ""}" points="${curves[name].map(place).join(" ")}"/>`);
   const inside = v => Math.max(y0, Math.min(y1, v));
   const normal = names.map((name, k) => {
     const rows = (bands[name] || []).filter(row => row[0] >= x0 && row[0] <= x1);
-    const corners = [...rows.map(row => [row[0], row[2]]), ...rows.reverse().map(row => [row[0], row[1]])];
-    return corners.length < 3 ? "" : `<polygon class="band" fill="${COLOURS[k % COLOURS.length]}" points="${corners.map(([a, b]) => px(a).toFixed(1) + "," + py(inside(b)).toFixed(1)).join(" ")}"/>`;
+    const ends = rows.map(row => [row[0], inside(row[1]), inside(row[2])]);
+    if (!ends.some(row => row[1] < row[2])) return "";
+    if (ends.length === 1) return `<rect class="band" fill="${colour(k)}" x="${px(ends[0][0]) - 4}" width="8" y="${py(ends[0][2])}" height="${py(ends[0][1]) - py(ends[0][2])}"/>`;
+    const corners = [...ends.map(row => [row[0], row[2]]), ...ends.reverse().map(row => [row[0], row[1]])];
+    return `<polygon class="band" fill="${colour(k)}" points="${corners.map(place).join(" ")}"/>`;
   });
   const ticks = [y0, (y0 + y1) / 2, y1].map(v => `<line class="axis" x1="${L}" x2="${W - 8}" y1="${py(v)}" y2="${py(v)}"/><text x="${L - 6}" y="${py(v) + 4}" text-anchor="end">${number(v)}</text>`);
-  const below = [x0, (x0 + x1) / 2, x1].map((v, k) => `<text x="${px(v)}" y="${H - 18}" text-anchor="${["start", "middle", "end"][k]}">${number(Math.round(v))}</text>`);
+  const below = steps.map(v => `<text x="${px(v)}" y="${H - 18}" text-anchor="${v === x0 ? "start" : v === x1 ? "end" : "middle"}">${v}</text>`);
   const box = make("div", {class: "scroll"});
-  box.innerHTML = `<svg viewBox="0 0 ${W} ${H}" width="100%" style="max-width:${W}px" role="img" aria-label="${y} over ${x}">${ticks.join("")}${below.join("")}${normal.join("")}${lines.join("")}<text x="${(L + W) / 2}" y="${H - 3}" text-anchor="middle">${x}</text><text x="12" y="${H / 2}" transform="rotate(-90 12 ${H / 2})" text-anchor="middle">${y}</text></svg>`;
+  box.innerHTML = `<svg viewBox="0 0 ${W} ${H}" width="100%" style="max-width:${W}px" role="img" aria-label="${y} over ${x}">${ticks.join("")}${below.join("")}${normal.join("")}${lines.join("")}<text x="${(L + W) / 2}" y="${H - 3}" text-anchor="middle">${x}</text><text x="12" y="${(H - B) / 2}" transform="rotate(-90 12 ${(H - B) / 2})" text-anchor="middle">${y}</text></svg>`;
   const legend = make("small");
   names.forEach((name, k) => {
-    const line = make("span", {style: `border-top: 3px ${k >= COLOURS.length ? "dashed" : "solid"} ${COLOURS[k % COLOURS.length]}; margin-right: 14px`});
+    const line = make("span", {style: `border-top: 3px ${k >= COLOURS.length ? "dashed" : "solid"} ${colour(k)}; margin-right: 14px`});
     line.textContent = name;
     legend.append(line);
   });
@@ -69,12 +80,12 @@ function showTime() {
   const keys = [...new Set(T.stats.flatMap(row => Object.keys(row)))].filter(k => k !== "step" && k !== "seconds");
   const curve = key => T.stats.filter(row => Number.isFinite(row[key])).map(row => [row.step, row[key]]);
   const label = key => T.formulas[key] ? `${key}: ${T.formulas[key]}` : key;
-  const groups = [["loss", keys.filter(k => /loss|objective/.test(k))], ["slope", keys.filter(k => /norm|gradient|penalty/.test(k))]];
-  groups.push(["figure", keys.filter(k => !groups.some(g => g[1].includes(k)))]);
+  const groups = [["loss", /loss|objective/], ["norm of the weights' gradient", /weight_gradient/], ["slope, penalty", /norm|gradient|penalty/], ["figure", /./]]
+    .map(([y, pattern], k, all) => [y, keys.filter(key => pattern.test(key) && !all.slice(0, k).some(([, earlier]) => earlier.test(key)))]);
   const named = (keys, value) => Object.fromEntries(keys.map(k => [label(k), value(k)]));
   for (const [y, group] of groups)
     if (group.length) $("curves").append(chart(named(group, curve), "generator step", y, named(group.filter(k => T.bands[k]), k => T.bands[k])));
-  const shaded = Object.keys(T.bands).length ? ["Shaded behind the first steps of a curve: where normal runs of this system lie."] : [];
+  const shaded = document.querySelector("#curves .band") ? ["Shaded behind the first steps of a curve: where normal runs of this system lie."] : [];
   $("normal").replaceChildren(...[...shaded, ...T.verdict].map(line => make("p", {}, line)));
 }
 
