@@ -262,6 +262,17 @@ def test_only_measured_panels_are_drawn(tmp_path, drawn):
         viz.plot_curves(tmp_path / "b.png", [])
 
 
+def test_a_long_title_lies_within_its_picture(tmp_path, drawn):
+    from minigan.gan.toy import ToyTrainer, options_for
+    from minigan.gan.toy.viz import save_picture
+
+    title = "gan on folder:/" + "a long path/" * 20 + "x" * 150
+    viz.plot_curves(tmp_path / "curves.png", wgan_rows(2), title=title)
+    trainer = ToyTrainer(options_for("ring", "gan", "minibatch", width=4, depth=1, batch_size=4))
+    save_picture(tmp_path / "points.png", trainer, trainer.sample(9), title)
+    assert len(drawn) == 2 and all(f._suptitle.get_window_extent().x1 <= f.bbox.width for f in drawn)
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_curve_of_one_row_is_a_point(tmp_path, drawn, count):
     viz.plot_curves(tmp_path / "curves.png", wgan_rows(count))

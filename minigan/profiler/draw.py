@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import html
+import textwrap
 from collections.abc import Sequence
 
 from .graph import Box, Edge, Graph
 from .table import ORDERS, shape
 from .tape import Tape
 
-WIDTH, GAP, LINE, TOP, LEFT, MOST = 236, 92, 15, 64, 26, 7
+WIDTH, GAP, LINE, TOP, LEFT, MOST = 264, 92, 15, 64, 26, 7
 """Pixels: of a box, between two columns, of a line of text, above and left of the grid; lines of ops in a box."""
+
+LETTERS, BOLD = 35, 31
+"""Letters that a box holds in a line, also of the widest usual font; of a bold line."""
 
 MOST_BOXES = 400
 """Of a drawing in a notebook."""
@@ -44,7 +48,10 @@ def svg(graph: Graph, title: str) -> str:
     for order in graph.orders:
         words = f"order {order}: {ORDERS.get(order, 'a further gradient')}"
         colour = _colour(order)[0]
-        pieces.append(f'<text x="{lefts[order]}" y="44" font-weight="600" fill="{colour}">{_escaped(words)}</text>')
+        pieces += [
+            f'<text x="{lefts[order]}" y="{41 + LINE * k}" font-weight="600" fill="{colour}">{_escaped(line)}</text>'
+            for k, line in enumerate(textwrap.wrap(words, BOLD))
+        ]
     pieces += [_edge(edge, graph.boxes, places) for edge in graph.edges]
     for number, (box, place) in enumerate(zip(graph.boxes, places, strict=True)):
         pieces.append(_box(box, number, *place))
@@ -93,7 +100,7 @@ def _text(box: Box) -> list[tuple[str, str]]:
     if box.left_out:
         rows.append((f"left out by need: {', '.join(box.left_out)}", FAINT))
     rows.append((f"{_number(box.flops)}FLOP, {_number(box.nbytes)}B", FAINT))
-    return [(line if len(line) <= 38 else line[:37] + "…", colour) for line, colour in rows]
+    return [(line if len(line) <= LETTERS else line[: LETTERS - 1] + "…", colour) for line, colour in rows]
 
 
 def _height(box: Box) -> int:
@@ -123,7 +130,7 @@ def _box(box: Box, number: int, x: float, y: float) -> str:
 
 
 def _tail(part: str) -> str:
-    return part if len(part) <= 34 else "…" + part[-33:]
+    return part if len(part) <= BOLD else "…" + part[1 - BOLD :]
 
 
 def _nothing(x: float, y: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -92,7 +93,7 @@ def plot_curves(
     if not visible:
         raise ValueError(f"plot_curves: stats has none of the curves, nothing to draw in {path}")
     figure = Figure(figsize=(9, 0.6 + 2.6 * len(visible)), layout="constrained")
-    figure.suptitle(title, x=0.01, ha="left", weight="bold", color=INK)
+    figure.suptitle(textwrap.fill(title, 70), x=0.01, ha="left", weight="bold", color=INK)
     axes = figure.subplots(len(visible), sharex=True, squeeze=False)[:, 0]
     for axis, panel in zip(axes, visible, strict=True):
         _draw_panel(axis, panel, stats, formulas or {}, bands or {})

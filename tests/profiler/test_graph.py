@@ -4,10 +4,12 @@ import itertools
 import json
 import xml.etree.ElementTree as ET
 
+import matplotlib
 import numpy as np
 import pytest
 from browser import CONTRAST
 from click.testing import CliRunner
+from PIL import ImageFont
 from worlds import Formula, trainer
 
 import minigan as mg
@@ -130,6 +132,24 @@ def test_drawings_are_well_formed(critic_tape):
     assert "<b>" not in page and page.count("<details") == len(drawing.boxes) == page.count("</details>")
     text = draw.dot(critic_tape, drawing, title)
     assert text.count("{") == text.count("}") and text.count("-> n") >= len(critic_tape.rows) // 2
+
+
+def test_texts_of_a_drawing_lie_within_it(critic_tape):
+    """In DejaVu Sans, the widest of the usual fonts: of a box in the box, of a heading in its column."""
+    plain, bold = (
+        ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans{kind}.ttf", 11) for kind in ("", "-Bold")
+    )
+    drawing = graph(critic_tape)
+    drawing.boxes[0].weights[:] = ["weight 100x128x44x44", "weight 100x128x44x44"]
+    assert bold.getlength(draw._tail("m.12345678901234567890" * 3)) <= draw.WIDTH - 18
+    root, space, right = ET.fromstring(draw.svg(drawing, "x")), "{http://www.w3.org/2000/svg}", 0.0
+    for box in (g for g in root.iter(f"{space}g") if g.get("class") == "box"):
+        right = float(box.find(f"{space}rect").get("x")) + draw.WIDTH
+        for line in box.iter(f"{space}text"):
+            font = bold if line.get("font-weight") else plain
+            assert float(line.get("x")) + font.getlength(line.text) <= right, line.text
+    for line in root.findall(f"{space}text[@font-weight]")[1:]:  # below the title
+        assert float(line.get("y")) < draw.TOP and bold.getlength(line.text) <= draw.WIDTH, line.text
 
 
 def test_no_box_lies_on_another(critic_tape):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -41,7 +42,7 @@ def save_picture(path: str | os.PathLike, trainer: ToyTrainer, samples: np.ndarr
     real = trainer.points.sample(len(samples), 11)
     corners = window(real)
     figure = Figure(figsize=(11, 5.6), layout="constrained")
-    figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=9.5)
+    figure.suptitle(textwrap.fill(title, 130), x=0.01, ha="left", color=INK, fontsize=9.5)
     left, right = figure.subplots(1, 2)
     left.scatter(*real.T, s=7, color=ORANGE, alpha=0.5, linewidths=0, label="reals")
     left.scatter(*samples.T, s=4, color=BLUE, alpha=0.5, linewidths=0, label="samples")
