@@ -73,6 +73,14 @@ def atomic_write(path: str | os.PathLike, data: bytes | str) -> None:
             temporary.unlink()
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, where there is none. Raises OSError, naming it and the way out."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _failure(folder, error) from error
+
+
 def append_line(path: str | os.PathLike, line: str) -> None:
     """Add a line to a text file, which may not exist yet, or leave it as it was. A line that a killed process cut off
     is ended first. OSError as `atomic_write` raises it."""

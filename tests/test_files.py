@@ -12,6 +12,8 @@ from click.testing import CliRunner
 from minigan._files import append_line, atomic_write, destination
 from minigan.cli import main
 from minigan.cli.options import FOLDER, Destination
+from minigan.gan.toy import run as toyrun
+from minigan.gan.writing import new_folder
 
 WRITERS = {
     "atomic_write": lambda path: atomic_write(path, "new\n"),
@@ -84,6 +86,17 @@ def test_a_line_is_whole_or_not_there(tmp_path):
     path.write_bytes(b"one\ntw")
     append_line(path, "three")
     assert path.read_text() == "one\ntw\nthree\n"
+
+
+def test_a_run_whose_folder_cannot_be_is_refused_with_the_way_out(tmp_path):
+    (tmp_path / "file").write_text("")
+    for start in (
+        lambda out: new_folder(None, out, tmp_path),
+        lambda out: new_folder(None, None, out),
+        lambda out: toyrun._folder(None, out),
+    ):
+        with pytest.raises(OSError, match=r"cannot write .*/file/x: .*; name a folder that exists and can be written"):
+            start(tmp_path / "file" / "x")
 
 
 def test_a_destination_needs_a_folder(tmp_path):

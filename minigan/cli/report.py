@@ -43,7 +43,10 @@ def written(trainer, checkpoint, out: Path, images: tuple[Path, ...] = ()) -> di
     for path in images:
         if not path.is_file():
             raise ValueError(f"--image {path}: no such file")
-        own.append(to_unit(decode(path, trainer.options.size, "crop", grey)[0][None])[0])
+        try:
+            own.append(to_unit(decode(path, trainer.options.size, "crop", grey)[0][None])[0])
+        except ValueError as error:
+            raise ValueError(f"--image {path}: {error}") from None
     text = page(collect(trainer, checkpoint, own))
     atomic_write(out, text)
     seconds, size = time.perf_counter() - start, len(text.encode())

@@ -141,10 +141,20 @@ def checked_size(size: int | str) -> int:
 def read_folder(spec: Spec, default: int = 32) -> Images:
     """The images of a folder. Raises ValueError where there is nothing to train on, naming what was skipped."""
     if not spec.path.is_dir():
-        raise ValueError(f"folder: {spec.path} is not a folder")
+        raise ValueError(f"folder: {spec.path} is not a folder{_misspelt(spec.path)}")
     paths, notes = _walk(spec.path)
     files = ((p.relative_to(spec.path).as_posix(), p) for p in paths)
     return read_images(files, spec, default, spec.path, notes)
+
+
+def _misspelt(path: Path) -> str:
+    """More to say of PATH,OPTION that is no folder, where PATH is one: which option is none, and those there are."""
+    folder, comma, option = str(path).rpartition(",")
+    while comma and not Path(folder).is_dir():
+        folder, comma, option = folder.rpartition(",")
+    return (
+        f", and {option!r} is no option of {folder}; known: size=N, fit={'|'.join(FITS)}, grey, flip" if comma else ""
+    )
 
 
 def _walk(root: Path) -> tuple[list[Path], list[str]]:

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 
 from .. import data
-from .._files import append_line, atomic_write, may_pass, remove_leftovers
+from .._files import append_line, atomic_write, make_folder, may_pass, remove_leftovers
 from .metrics.judging import Observation
 from .options import CommonOptions
 from .records import LOOKS, OPTIONS, lasting, read_looks, stats_of
@@ -132,9 +132,9 @@ def new_folder(options: CommonOptions, out: str | os.PathLike | None, root: Path
         folder = Path(out)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ValueError(f"{folder} already holds something; name a new folder, or go on with --resume {folder}")
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         return folder
-    root.mkdir(parents=True, exist_ok=True)
+    make_folder(root)
     while True:
         numbers = [int(m[1]) for p in root.iterdir() if (m := re.match(r"(\d{5})-", p.name))]
         folder = root / f"{max(numbers, default=-1) + 1:05d}-{options.system}-{data.slug(options.data)}"

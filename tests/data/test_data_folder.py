@@ -130,7 +130,9 @@ def test_refused_folders(tmp_path):
     """What leaves nothing to train on is refused, and says what to do."""
     for name, words in {
         "folder:": "names no folder",
-        f"folder:{tmp_path}/none": "is not a folder",
+        f"folder:{tmp_path}/none": "is not a folder$",
+        f"folder:{tmp_path},siz=16": f"'siz=16' is no option of {tmp_path}; known: size=N, fit=.*, grey, flip",
+        f"folder:{tmp_path},siz=16,gre,flip": f"'siz=16' is no option of {tmp_path};",
         f"folder:{tmp_path}": "no image that can be used",
         f"folder:{tmp_path},size=48": "halved down to 4 x 4",
         f"folder:{tmp_path},size=x": "halved down to 4 x 4",

@@ -258,6 +258,9 @@ def test_the_sweep_moves_latents_of_a_sample(system):
 def test_what_a_report_refuses(run, tmp_path):
     result = CliRunner().invoke(main, ["report", str(run / "wgan-gp"), "--image", "absent.png"])
     assert result.exit_code == 2 and "absent.png: no such file" in result.output
+    (tmp_path / "notes.txt").write_text("no image")
+    result = CliRunner().invoke(main, ["report", str(run / "wgan-gp"), "--image", str(tmp_path / "notes.txt")])
+    assert result.exit_code == 2 and "notes.txt: not an image that is read" in result.output
     result = CliRunner().invoke(main, ["report", str(tmp_path)])
     assert result.exit_code == 1 and str(tmp_path) in result.output
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from ... import viz
-from ..._files import atomic_write, parse_json
+from ..._files import atomic_write, make_folder, parse_json
 from ..._terminal import progress_bar
 from ...checkpoint import CheckpointError
 from ..losses import loss
@@ -145,10 +145,10 @@ def _folder(options: ToyOptions, out: str | os.PathLike | None) -> Path:
             not folder.is_dir() or (any(folder.iterdir()) and not (folder / "figures.json").exists())
         ):
             raise ValueError(f"{folder} already holds something that is no toy run; name another folder")
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         return folder
     root = Path("toy")
-    root.mkdir(exist_ok=True)
+    make_folder(root)
     numbers = [int(m[1]) for p in root.iterdir() if (m := re.match(r"(\d{5})-", p.name))]
     folder = root / f"{max(numbers, default=-1) + 1:05d}-{Path(options.data).stem}-{options.loss}-{options.trick}"
     folder.mkdir()
