@@ -131,7 +131,11 @@ class TrainCommand(click.Command):
     is_flag=True,
     help="Show the options, the networks layer by layer, time and memory, and stop.",
 )
-@click.option("--fast-dev-run", is_flag=True, help="Two steps on small batches: does everything work?")
+@click.option(
+    "--fast-dev-run",
+    is_flag=True,
+    help="Two steps on small batches, but for options that are named beside it: does everything work?",
+)
 @click.option(
     "--report/--no-report", default=None, help="A page of the run at its end; by default after 200 steps or more."
 )

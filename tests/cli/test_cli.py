@@ -167,6 +167,7 @@ def test_help_of_a_system(name):
     groups = {f.metadata["group"] for f in fields(row.options) if "help" in f.metadata}
     assert all(f"\n{group}:\n" in output for group in groups)
     letters = "".join(output.split())
+    assert "butforoptionsthatarenamedbesideit" in letters  # --fast-dev-run --steps 7 trains 7 steps
     for f in fields(row.options):
         value = getattr(row.options, f.name)
         if "help" in f.metadata:
