@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from .._files import make_folder
 from .options import DEVICES, FOLDER, SEED, SOME
 
 ALONE = {
@@ -217,7 +218,7 @@ def bench(
     steps = [workload(name).name for name in workloads or (() if ops or costs else WORKLOADS)]
     length = {"rounds": 1, "seconds": 0.1} if quick else {"rounds": rounds}
     settings = run.Settings(threads=threads, accept_load=accept_load, processor_time=processor_time, **length)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     figures = run.run(names, steps, settings, _status, partial(report.save, out), ops, costs)
     if costs:
         from ..bench.growth import growth
@@ -251,7 +252,7 @@ def _shown(figures: dict, text: str, name: str, out: Path) -> dict:
     from .._files import atomic_write
 
     _status("")
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     atomic_write(out / name, json.dumps(figures, indent=1))
     click.echo(text)
     click.echo(f"written: {out / name}")
@@ -292,7 +293,7 @@ def _bench_quality(seeds: int, quick: bool, threads: int, out: Path) -> dict:
     def keep(figures: dict) -> None:
         atomic_write(out / "bench-quality.json", json.dumps(figures, indent=1))
 
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     figures = quality.quality(seeds, threads, quick, _status, keep)
     return _shown(figures, quality.text(figures), "bench-quality.json", out)
 

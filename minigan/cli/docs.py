@@ -12,6 +12,8 @@ from pathlib import Path
 
 import click
 
+from minigan._files import make_folder
+
 FOLDER = Path(str(files("minigan"))) / "docs"
 WIDEST, NARROWEST = 100, 40
 
@@ -91,7 +93,7 @@ def _notebooks(folder: Path, page: str | None) -> dict:
 
             raise nearest("chapter", page, rows)
         rows = {name: rows[name]}
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     paths = [folder / f"{path.stem}.ipynb" for path in rows.values()]
     for path, source in zip(paths, rows.values(), strict=True):
         path.write_text(notebook(source), encoding="utf-8")

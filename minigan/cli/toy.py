@@ -9,6 +9,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from .._files import make_folder
 from .options import DEVICES, FOLDER, SOME, STEPS, Seeds
 from .spread import spread
 
@@ -71,7 +72,7 @@ def _several(options: list, jobs: int, out: Path) -> dict:
     """The figures of several runs of points, and their means with 95 % intervals."""
     from ..gan.toy import cells
 
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     with cells.side_by_side(out, jobs, lambda line: click.echo(line, err=True), cells.cell) as run:
         rows = run(options)
     means = {name: cells.interval([row[name] for row in rows]) for name in ("modes", "high_quality")}

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from .. import data
-from .._files import atomic_write
+from .._files import atomic_write, make_folder
 from ..backend import Generator
 from .losses import nearest
 from .metrics import null_models, report
@@ -168,7 +168,7 @@ def run(
     """The plain run and each of `tricks`, resumed from the cells in `out`; the comparison as JSON-able figures. The
     page is written after every row."""
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     rows, refused = {}, {}
     for name in ["plain", *(name for name in tricks if name != "plain")]:
         try:

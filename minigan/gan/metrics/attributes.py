@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ... import checkpoint, optim
+from ..._files import make_folder
 from ...autograd import Tensor, no_grad, tensor
 from ...data import ASSETS, Dataset, Loader, slug
 from ...functional import binary_cross_entropy_with_logits, cross_entropy
@@ -116,7 +117,7 @@ def save(model: AttributeClassifier, dataset: Dataset, folder: Path, epochs: int
         "held_out_accuracy": accuracy(model, dataset),
         "command": f"minigan classifier {dataset.name} --attributes --epochs {epochs}",
     }
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     return checkpoint.save(folder, epochs, model.state_dict(), state)
 
 

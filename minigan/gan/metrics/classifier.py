@@ -17,6 +17,7 @@ from typing import TypeVar
 import numpy as np
 
 from ... import checkpoint, nn, optim
+from ..._files import make_folder
 from ...autograd import Tensor, no_grad, tensor
 from ...backend import Generator
 from ...data import ASSETS, DATASETS, Dataset, Loader, absolute, resize, slug, to_unit
@@ -173,7 +174,7 @@ def save(model: Classifier, dataset: Dataset, folder: Path, epochs: int) -> Path
         "held_out_accuracy": accuracy(model, dataset),
         "command": f"minigan classifier {dataset.name} --epochs {epochs}",
     }
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     return checkpoint.save(folder, epochs, model.state_dict(), state)
 
 

@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ... import checkpoint
-from ..._files import atomic_write, parse_json
+from ..._files import atomic_write, make_folder, parse_json
 from ...backend import set_num_threads
 from ...parallel import pool as ranks
 
@@ -98,7 +98,7 @@ def saved(folder: Path, options: Any) -> checkpoint.Checkpoint | None:
 
 def save(folder: Path, step: int, arrays: dict[str, np.ndarray], state: dict) -> None:
     """Write the state of an unfinished cell in place of the one before."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     path = checkpoint.save(folder, step, arrays, state)
     for old in checkpoint.paths(folder):
         if old != path:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ... import data, viz
-from ..._files import atomic_write
+from ..._files import atomic_write, make_folder
 from ...backend import Generator
 from ..metrics import attributes
 from ..metrics.judging import judge_of
@@ -125,7 +125,7 @@ def run(
     after every seed and data set. Raises ValueError where a data set has no judge."""
     check(names)
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     rows: dict[tuple[str, str], list[dict]] = {}
     record: dict[str, Any] = {}
     with cells.side_by_side(folder, jobs, show, cell, lambda one: one.name, _brief) as trained:

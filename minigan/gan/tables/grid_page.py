@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ..._files import atomic_write
+from ..._files import atomic_write, make_folder
 from ...backend import device as check_device
 from ...viz import BLUE, INK, ORANGE
 from . import cells, grid
@@ -30,7 +30,7 @@ def run(
         raise ValueError(f"grid: unknown setting {size!r}; known: {', '.join(grid.SETTINGS)}")
     check_device(device)
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     chosen = list(seeds or range(grid.SEED, grid.SEED + grid.SETTINGS[size].seeds))
     wanted = [
         grid.options(size, row, column, seed, device, steps)

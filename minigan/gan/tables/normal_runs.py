@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ... import data
-from ..._files import atomic_write
+from ..._files import atomic_write, make_folder
 from ..bands import bands_of
 from ..records import TICK
 from ..systems.table import options_for, trainer_for
@@ -69,7 +69,7 @@ def run(
 ) -> dict:
     """Every run, resumed from `out`; OUT/bands.json is written after every system. Raises TrainingError where a run at
     the defaults diverges."""
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     record: dict[str, dict] = {}
     with cells.side_by_side(out, jobs, show, cell, lambda one: one.name) as trained:
         for system in systems:

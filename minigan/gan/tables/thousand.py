@@ -17,7 +17,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ..._files import atomic_write
+from ..._files import atomic_write, make_folder
 from ...backend import Generator
 from ...backend import device as check_device
 from ..metrics.judging import judge_of
@@ -88,7 +88,7 @@ def run(
     is made of the cells that are done even where the run is stopped. Raises ValueError for an unknown device."""
     check_device(device)
     out, seeds = Path(out), list(seeds or SEEDS)
-    (out / f"{samples}").mkdir(parents=True, exist_ok=True)
+    make_folder(out / f"{samples}")
     wanted = [options(method, seed, device, steps) for seed in seeds for method in METHODS]
     try:
         with cells.side_by_side(out, jobs, show, _Judged(samples), name_of, _brief) as trained:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..._files import atomic_write
+from ..._files import atomic_write, make_folder
 from ..tricks import ImpossiblePair
 from . import data as toydata
 from .cells import cell, difference, interval, side_by_side
@@ -58,7 +58,7 @@ def run(
 ) -> dict:
     """The plain run and each of `tricks`, resumed from the cells in `out`; the comparison as JSON-able figures."""
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     names = ["plain", *(name for name in tricks if name != "plain")]
     start, runs, refused = time.perf_counter(), {}, {}
     for name in names:

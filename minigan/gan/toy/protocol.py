@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from ... import checkpoint
-from ..._files import atomic_write
+from ..._files import atomic_write, make_folder
 from ..tables import cells
 from ..train import TrainingError
 from . import data as toydata
@@ -80,7 +80,7 @@ def train(options: ToyOptions, folder: Path) -> dict:
     if (state := cells.saved(folder, options)) is not None:
         trainer.state().restore(state.arrays, state.state)
         trainer.steps_done = state.step
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     start, first, diverged = time.process_time(), trainer.steps_done, None
     try:
         for step in trainer.train(SAVE_EVERY):
@@ -119,7 +119,7 @@ def run(
     """Every cell, in order, each from where it was left; the table as JSON-able figures. The page is drawn even where
     the run is stopped."""
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     try:
         with side_by_side(out, jobs, show, cell) as trained:
             trained([options(*row, steps, device) for row in order(seeds)])

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..._files import atomic_write
+from ..._files import atomic_write, make_folder
 from ...backend import device as check_device
 from ..losses import LOSSES
 from ..tricks import ImpossiblePair
@@ -83,7 +83,7 @@ def run(
     fields = {k: v for k, v in fields.items() if v is not None}
     setting = Setting(**{**asdict(setting), **fields, "changes": {**setting.changes, **changes, "device": device}})
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     show(f"{setting.steps:,} generator steps a cell, {setting.seeds} seeds, on {', '.join(setting.losses)}")
     start = time.perf_counter()
     with side_by_side(folder, jobs, show, cell) as cells:
