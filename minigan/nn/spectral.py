@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ..autograd import Tensor, in_place, no_grad
@@ -13,6 +15,43 @@ from ..ops.shape import permute, reshape
 from . import init
 from .conv import ConvTranspose2d
 from .module import Module
+
+
+@dataclass(frozen=True)
+class Spectral:
+    """A layer's weight made anew before its forward pass. name: of the weight; dim: its axis of outputs."""
+
+    name: str
+    dim: int
+    iterations: int
+    eps: float
+
+    def matrix(self, w: Tensor) -> Tensor:
+        """The weight with a row for each output."""
+        axes = (self.dim, *(i for i in range(w.ndim) if i != self.dim))
+        return reshape(permute(w, axes), (w.shape[self.dim], -1))
+
+    def unit(self, vector: np.ndarray) -> np.ndarray:
+        """The vector, of length 1."""
+        xp = namespace(vector)
+        return vector / xp.maximum(xp.sqrt((vector * vector).sum()), self.eps)
+
+    def iterate(self, u: np.ndarray, v: np.ndarray, w: np.ndarray) -> None:
+        """Power iteration, in place, towards the leading singular vectors of a matrix."""
+        xp = namespace(w)
+        for _ in range(self.iterations):
+            v[...] = self.unit(xp.einsum("ij,i->j", w, u))
+            u[...] = self.unit(xp.einsum("ij,j->i", w, v))
+
+    def __call__(self, module: Module, args: tuple = ()) -> None:
+        name = self.name
+        w = self.matrix(getattr(module, f"{name}_orig"))
+        u, v = getattr(module, f"{name}_u"), getattr(module, f"{name}_v")
+        if module.training:
+            in_place(self.iterate, [u, v], [w])
+        # Copies: the graph must not see the next iteration's vectors.
+        row, column = reshape(u.clone(), (1, -1)), reshape(v.clone(), (-1, 1))
+        module._own(name, getattr(module, f"{name}_orig") / sum_to(matmul(matmul(row, w), column), ()))
 
 
 def spectral_norm(
@@ -38,35 +77,13 @@ def spectral_norm(
         raise ValueError(f"spectral_norm: n_power_iterations must be at least 1, got {n_power_iterations}")
     dim = (1 if isinstance(module, ConvTranspose2d) else 0) if dim is None else dim
 
-    def matrix(w: Tensor) -> Tensor:
-        axes = (dim, *(i for i in range(w.ndim) if i != dim))
-        return reshape(permute(w, axes), (w.shape[dim], -1))
-
-    def unit(vector: np.ndarray) -> np.ndarray:
-        xp = namespace(vector)
-        return vector / xp.maximum(xp.sqrt((vector * vector).sum()), eps)
-
-    def iterate(u: np.ndarray, v: np.ndarray, w: np.ndarray) -> None:
-        xp = namespace(w)
-        for _ in range(n_power_iterations):
-            v[...] = unit(xp.einsum("ij,i->j", w, u))
-            u[...] = unit(xp.einsum("ij,j->i", w, v))
-
-    def refresh(module: Module, args: tuple = ()) -> None:
-        w = matrix(getattr(module, f"{name}_orig"))
-        u, v = getattr(module, f"{name}_u"), getattr(module, f"{name}_v")
-        if module.training:
-            in_place(iterate, [u, v], [w])
-        # Copies: the graph must not see the next iteration's vectors.
-        row, column = reshape(u.clone(), (1, -1)), reshape(v.clone(), (-1, 1))
-        module._own(name, getattr(module, f"{name}_orig") / sum_to(matmul(matmul(row, w), column), ()))
-
-    rows, columns = matrix(weight).shape
+    refresh = Spectral(name, dim, n_power_iterations, eps)
+    rows, columns = refresh.matrix(weight).shape
     del module._parameters[name]
     module.register_parameter(f"{name}_orig", weight)
     for letter, size in (("u", rows), ("v", columns)):
         start = init.normal_(empty(size, dtype=weight.dtype, device=weight.device), generator=generator)
-        module.register_buffer(f"{name}_{letter}", Tensor(unit(start.data)))
+        module.register_buffer(f"{name}_{letter}", Tensor(refresh.unit(start.data)))
     module.register_forward_pre_hook(refresh)
     with no_grad():
         refresh(module)

@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ..autograd import Tensor, no_grad
 from ..ops.reduce import safe_norm
 from .module import Module, Parameter
+
+
+@dataclass(frozen=True)
+class LengthAndDirection:
+    """A layer's weight made anew before its forward pass. name: of the weight; axes: of the norm."""
+
+    name: str
+    axes: tuple[int, ...]
+    keepdim: bool
+
+    def length(self, v: Tensor) -> Tensor:
+        """The norm of the slices of v."""
+        return safe_norm(v, self.axes, keepdim=self.keepdim)
+
+    def __call__(self, module: Module, args: tuple = ()) -> None:
+        g, v = getattr(module, f"{self.name}_g"), getattr(module, f"{self.name}_v")
+        module._own(self.name, v * (g / self.length(v)))
 
 
 def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Module:
@@ -20,16 +39,9 @@ def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Mo
     if dim is not None and not -weight.ndim <= dim < weight.ndim:
         raise IndexError(f"weight_norm: dimension {dim} is out of range for {name} of shape {weight.shape}")
     axes = tuple(i for i in range(weight.ndim) if dim is None or i != dim % weight.ndim)
-
-    def length(v: Tensor) -> Tensor:
-        return safe_norm(v, axes, keepdim=dim is not None)
-
-    def refresh(module: Module, args: tuple = ()) -> None:
-        g, v = getattr(module, f"{name}_g"), getattr(module, f"{name}_v")
-        module._own(name, v * (g / length(v)))
-
+    refresh = LengthAndDirection(name, axes, dim is not None)
     with no_grad():
-        start = length(weight)
+        start = refresh.length(weight)
     del module._parameters[name]
     module.register_parameter(f"{name}_g", Parameter(start))
     module.register_parameter(f"{name}_v", weight)

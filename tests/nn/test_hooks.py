@@ -1,6 +1,7 @@
 """Hooks on modules: what they see and change, forward and backward, in what order, to any order of derivative."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -142,3 +143,15 @@ def test_containers():
     for module in (table, many):
         with pytest.raises(NotImplementedError):
             module(mg.tensor(X))
+
+
+@pytest.mark.parametrize("normalise", [nn.spectral_norm, nn.weight_norm])
+def test_a_normalised_layer_is_pickled_and_trains_on(normalise):
+    net = nn.Sequential(normalise(nn.Linear(3, 2)), nn.Tanh())
+    twin, x = pickle.loads(pickle.dumps(net)), mg.tensor(np.random.default_rng(0).standard_normal((4, 3)).astype("f"))
+    for _ in range(2):  # in training each pass of a spectral norm changes its vectors
+        assert (twin(x) == net(x)).numpy().all()
+    for ours, theirs in zip(
+        mg.grad(twin(x).sum(), [*twin.parameters()]), mg.grad(net(x).sum(), [*net.parameters()]), strict=True
+    ):
+        assert (ours == theirs).numpy().all()
