@@ -192,7 +192,7 @@ def markdown(record: Mapping, picture: str = "systems.png") -> str:
         "# Systems side by side",
         "",
         f"`minigan scoreboard --systems --minutes {record['minutes']:g}`: every system that needs no condition trains"
-        f" for {record['minutes']:g} minutes of one thread's processor time, its options at their defaults but for the"
+        " for so many minutes of one thread's processor time, its options at their defaults but for the"
         f" number of steps, images of {SIZE} x {SIZE}. {SAMPLES:,} samples beside the test half of the held-out images,"
         " or as many as there are; a system is named by its smallest mean Frechet distance first, of mean and"
         " half width of Student's 95 % interval where there are several seeds. Distances of different data sets are of"
