@@ -341,7 +341,8 @@ def operand(kind: type[Tensor], value: ArrayLike, like: np.ndarray | None, op: s
         constant = kind(on(like, np.asarray(value, dtype)))
     except OverflowError as error:
         size = int(value).bit_length()
-        raise ValueError(f"{op}: a whole number of {size} bits is too large for {dtype}; take a smaller one") from error
+        what = f"a whole number of {size} bits is too large for" if size > 63 else f"{value} does not fit"
+        raise ValueError(f"{op}: {what} {dtype}; take another, or x.to(another dtype) first") from error
     if value and len(_constants) < CONSTANTS:
         _constants[key] = sealed(constant)
     return constant
