@@ -21,6 +21,7 @@ from minigan.examples._figure import device_option
 from minigan.functional import softplus
 from minigan.gan.metrics import classifier
 from minigan.gan.metrics.distances import squared_distances
+from minigan.gan.metrics.judging import reader_of
 from minigan.gan.metrics.reconstructions import compare, prior_test
 from minigan.gan.networks.dcgan import glorot_init_
 from minigan.gan.networks.encoders import PairCritic, codec
@@ -88,7 +89,8 @@ def main(steps: int, cycle: float, code: float, out: str, seed: int, device: str
 
     network = average.module.eval()
     held_out, train = (classifier.prepared(digits, rows, SIZE) for rows in (digits.held_out, digits.train))
-    labels, judge = (digits.labels[digits.held_out], digits.labels[digits.train]), classifier.load("digits")[0]
+    judge = reader_of("digits", digits)
+    labels = judge.labels[digits.held_out], judge.labels[digits.train]
 
     def through(images: np.ndarray, draw: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """(images as they come back, their codes)."""
@@ -97,7 +99,7 @@ def main(steps: int, cycle: float, code: float, out: str, seed: int, device: str
             codes = m + mg.exp(log_s) * mg.randn(*m.shape) if draw else m
             return network(codes).to("cpu").numpy(), codes.to("cpu").numpy()
 
-    back = compare(through(held_out)[0], held_out, train, labels, judge)
+    back = compare(through(held_out)[0], held_out, train, labels, judge.read)
     print(*back.lines(), sep="\n")
     print(f"codes against the prior: {prior_test(through(held_out, draw=True)[1], Generator(seed, 90))}")
 
@@ -114,7 +116,7 @@ def main(steps: int, cycle: float, code: float, out: str, seed: int, device: str
     filled = {"filled": whole, "left black": lost, "of the mean image": mean_image, "of the nearest by the rest": near}
     for name, images in filled.items():
         error = np.square(images[HOLE] - held_out[HOLE]).mean()
-        right = (classifier.classes(judge, images) == labels[0]).mean()
+        right = (judge.read(images) == labels[0]).mean()
         print(f"hole {name}: squared error in it {error:.3f}, digits named rightly {right:.1%}")
     with mg.no_grad():
         samples = network(mg.randn(32, LATENT)).to("cpu").numpy()

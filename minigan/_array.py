@@ -292,7 +292,7 @@ def new_array(data: ArrayLike | ArrayHolder, dtype: DTypeLike | None = None, dev
         raise ValueError(f"tensor: {error}") from error
     if dtype is None and array.dtype == np.float64 and not isinstance(data, (np.ndarray, np.generic)):
         array = array.astype(float32)
-    if array.dtype == object and all(isinstance(value, int) for value in array.reshape(-1)):
+    if array.dtype == object and dtype is None and isinstance(data, int):
         raise TypeError("tensor: a whole number needs more than 64 bits; take a smaller one, or a float")
     dtype_of(array.dtype, "tensor")
     where = default_device() if device is None else check_device(device)
