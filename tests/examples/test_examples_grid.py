@@ -23,6 +23,7 @@ def test_runs_and_draws(name, tmp_path):
     """A few steps: a sheet that is not blank, and the observable's words."""
     output = example(name, *OPTIONS.get(name, ["--steps", "3"]), "--device", "cpu", cwd=tmp_path)
     assert re.search(SHOWS[name], output), output
+    assert not re.search(r"\b(nan|inf)\b", output), output
     (picture,) = tmp_path.glob("*.png")
     with Image.open(picture) as image:
         assert image.size[0] > 200 and len(image.convert("RGB").getcolors(1 << 24)) > 5

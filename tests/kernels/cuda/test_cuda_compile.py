@@ -22,12 +22,17 @@ extern "C" __global__ void __launch_bounds__(1024, 2) heavy(float* x) {
 """
 
 
+QUICK = (nvrtc.ARCHITECTURES[0], "sm_90", nvrtc.ARCHITECTURES[-1])
+SLOW = [name for name in nvrtc.ARCHITECTURES if name not in QUICK]
+
+
 @pytest.mark.parametrize("path", gate.sources(), ids=lambda p: p.name)
-def test_the_engine_s_kernels(path):
+@pytest.mark.parametrize("architectures", [QUICK, pytest.param(SLOW, marks=pytest.mark.slow)], ids=["quick", "others"])
+def test_the_engine_s_kernels(path, architectures):
     """Every source in kernels/, in float and double, for every architecture."""
     version, expected = gate.load(EXPECTED)
-    own = {name: usage for name, usage in expected.items() if name.split()[0] == path.name}
-    wrong = gate.complaints(gate.measure([path]), own if version == nvrtc.version() else None)
+    own = {k: v for k, v in expected.items() if k.split()[0] == path.name and k.split()[-1] in architectures}
+    wrong = gate.complaints(gate.measure([path], architectures), own if version == nvrtc.version() else None)
     assert not wrong, "\n".join(wrong)
 
 
