@@ -419,7 +419,10 @@ def kind_of(words: list[str]) -> tuple[int, Callable]:
     raise KeyError(f"{shlex.join(words)}: of no kind that tests/docs/test_page_commands.py knows; add it to KINDS")
 
 
-@pytest.mark.parametrize("command", commands())
+@pytest.mark.parametrize(
+    "command",  # a network of 128 x 128 alone takes 20 seconds; smaller ones go through the same code
+    [pytest.param(words, marks=pytest.mark.slow) if "--size 128" in words else words for words in commands()],
+)
 def test_commands_run(command, world):
     """Every command of every page, in a cheap form."""
     words, page = commands()[command]
