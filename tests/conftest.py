@@ -2,8 +2,9 @@
 
 quick   `pytest -n 2`, at most 8 minutes on two cores of an AVX2 machine: every property, of every op, kernel, system,
         command and example, on the smallest data that can break it. Trainings are a few steps; the judgement at a run's
-        end takes 200 samples, 20 bootstrap rounds and 4 subsets instead of 5,000, 100 and 50 (`short_judgement`);
-        examples run in the test's own process (support/example.py) but for one.
+        end takes 200 samples, 20 bootstrap rounds and 4 subsets instead of 5,000, 100 and 50, the exact distance of
+        points 250 instead of 1,000 (`short_judgement`); examples run in the test's own process (support/example.py) but
+        for one.
 slow    `pytest -n 2 -m slow`, in the nightly suite: what is about numbers at full length. A training long enough to
         show what a page claims, every order of threads in float64, every system's certificate, cold and warm starts.
 
@@ -127,10 +128,6 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(pytest.mark.skip(reason="slow; run with -m slow"))
 
 
-JUDGED = ("cli", "docs", "examples", "gan")
-"""Folders with tests that train a run to its end, where its samples are judged."""
-
-
 def _kernel_distance(original, a, b, subsets, **settings):
     return original(a, b, subsets=min(subsets, 4), **settings)
 
@@ -139,15 +136,18 @@ def _kernel_distance(original, a, b, subsets, **settings):
 def short_judgement(request):
     """In the quick suite a run's last samples are judged by few of them and few rounds: the same code on a twentieth of
     the numbers. Slow tests, which run where marks are asked for, judge at full length."""
-    if request.config.option.markexpr or not set(JUDGED) & set(request.path.relative_to(request.config.rootpath).parts):
+    if request.config.option.markexpr:
         yield
         return
     from minigan.gan import run
     from minigan.gan.metrics import report
+    from minigan.gan.toy import data
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "METRIC_SAMPLES", 200)
-        patch.setattr(report, "frechet_interval", partial(report.frechet_interval, rounds=20))
+        patch.setattr(data, "W1_SAMPLES", 250)
+        for name in ("bootstrap", "frechet_interval"):
+            patch.setattr(report, name, partial(getattr(report, name), rounds=20))
         patch.setattr(report, "kernel_distance", partial(_kernel_distance, report.kernel_distance))
         yield
 

@@ -102,6 +102,7 @@ def test_every_example_runs_and_draws(name, tmp_path):
     steps = "40" if name[:2] in ("60", "61", "62") else "3"
     args = ["--steps", steps] if '"--steps"' in source else []
     args += ["--seeds", "1"] if '"--seeds"' in source else []
+    args += ["--pairs", "60"] if '"--pairs"' in source else []
     args += ["--device", "cpu"] if '"--device"' in source or "@device_option" in source else []
     output = example(name, *args, cwd=tmp_path)
     assert re.search(SHOWS.get(name, "."), output), output

@@ -92,8 +92,8 @@ def _moved(images: np.ndarray) -> list[np.ndarray]:
 
 def _directions(images: np.ndarray, block: int) -> np.ndarray:
     """Means of blocks, one row (N, P) an image, less their mean and of length 1; a flat image is 0."""
-    n, channels, side, _ = images.shape
-    blocks = images.reshape(n, channels, side // block, block, side // block, block).mean((3, 5)).reshape(n, -1)
+    rows = sum(images[:, :, k::block] for k in range(block))  # several times as fast as a mean over two axes
+    blocks = sum(rows[..., k::block] for k in range(block)).reshape(len(images), -1) / block**2
     blocks = blocks - blocks.mean(1, keepdims=True)
     length = np.linalg.norm(blocks, axis=1, keepdims=True)
     return np.where(length > TINY, blocks / np.maximum(length, TINY), 0)

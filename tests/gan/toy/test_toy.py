@@ -213,6 +213,7 @@ def test_the_scoreboard_command(tmp_path, monkeypatch):
 
 def test_cells_side_by_side(tmp_path, monkeypatch):
     """Two processes of one thread give the figures that one gives."""
+    monkeypatch.setattr(toydata, "W1_SAMPLES", 1000)  # as in the processes, which conftest.py does not reach
     monkeypatch.setattr(scoreboard, "TRICKS", ("plain", "packing"))
     changes = {"losses": ("non-saturating",), "steps": 2, "seeds": 1, "best": 1, "width": 8, "batch_size": 8}
     one, two = (scoreboard.run("quick", tmp_path / str(jobs), jobs=jobs, **changes) for jobs in (1, 2))
