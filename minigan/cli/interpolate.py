@@ -34,14 +34,10 @@ def interpolate(run, out, rows, columns, seed, scale, place, device) -> dict:
     from ..autograd import Tensor
     from ..gan import latents
     from ..gan.run import SAMPLE_STREAM, load_trainer
-    from ..gan.systems.table import system
 
     trainer, checkpoint = load_trainer(run, device=backend.device(device), with_data=False, place=place)
     options = trainer.options
-    if "latent" not in system(options.system).takes or hasattr(trainer, "translate_as"):
-        if hasattr(trainer, "usage"):
-            raise ValueError(f"{options.system} translates images and has no latents; see: {trainer.usage}")
-        raise ValueError(f"{options.system} has no latents to go between: its codes are entries of a table")
+    latents.require_latents(trainer)
     inputs = trainer.inputs(2 * rows, backend.Generator(seed, SAMPLE_STREAM))
     points = latents.between(backend.host(inputs.data), options.latent, columns)
     images = trainer.sample(Tensor(points))

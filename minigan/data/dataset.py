@@ -175,7 +175,7 @@ def load(name: str, path: str | os.PathLike | None = None, size: int | None = No
             raise ValueError(f"data set {name!r}: {error}") from error
     images, count = raw.images, len(raw.images)
     if raw.held_out is None:
-        share = row.held_out if count == row.count else count // 10
+        share = row.held_out if count == row.count else max(1, count // 10)
         train, held_out = split(count, share, raw.labels)
     else:
         train, held_out = np.flatnonzero(~raw.held_out), np.flatnonzero(raw.held_out)
@@ -199,8 +199,11 @@ def split(count: int, held_out: int, labels: np.ndarray | None = None) -> tuple[
     """Hold out every k-th image, k = count // held_out, counted class by class.
 
     Stratified without a random number: each class gives its share to within one image, and early
-    and late images of the file give alike. Returns sorted (train, held_out) indices.
+    and late images of the file give alike. Returns sorted (train, held_out) indices. Raises ValueError unless 1 to
+    `count` are held out.
     """
+    if not 1 <= held_out <= count:
+        raise ValueError(f"split: of {count} images, 1 to {count} can be held out, got {held_out}")
     order = np.arange(count) if labels is None else np.argsort(labels, kind="stable")
     every = count // held_out
     indices = np.sort(order[every - 1 :: every][:held_out])

@@ -55,7 +55,7 @@ FEW_PIXELS = 1 << 20
 SIZES = (8, 16, 32, 64, 128, 256, 512)
 FITS = ("crop", "pad", "stretch")
 BAND = 1 << 20  # pixels that are converted at a time
-BITS_PER_SAMPLE = 258  # a tag of TIFF
+BITS_PER_SAMPLE, PHOTOMETRIC_INTERPRETATION, WHITE_IS_ZERO = 258, 262, 0  # two tags of TIFF, a value of the second
 SPLITS = {"train": False, "test": True, "val": True, "valid": True, "validation": True}
 
 
@@ -219,12 +219,15 @@ def decode(source: Path | bytes, size: int, fit: str = "crop", grey: bool = Fals
                 _require_size(file, len(source) if isinstance(source, bytes) else source.stat().st_size)
                 frames, mode = getattr(file, "n_frames", 1), file.mode
                 file.load()
-                white = _white(file)
+                scale = _scale(file)
                 ImageOps.exif_transpose(file, in_place=True)
-                image, remarks = _eight_bit(file, mode, white, grey)
+                image, remarks = _eight_bit(file, mode, scale, grey)
             if fit == "crop":
                 image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
             elif fit == "pad":
+                thin = -(-max(image.size) // size)  # what becomes a pixel; less than half of it would vanish
+                if 2 * size * min(image.size) <= max(image.size):
+                    image = image.resize((max(image.width, thin), max(image.height, thin)))
                 image = ImageOps.pad(image, (size, size), Image.Resampling.LANCZOS, color="white")
             else:
                 image = image.resize((size, size), Image.Resampling.LANCZOS)
@@ -266,16 +269,19 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def _white(file: Image) -> int | None:
-    """The level that is white in an image of one channel of more than 8 bits; None where its file does not say."""
+def _scale(file: Image) -> tuple[int, int] | None:
+    """The levels that are black and white in an image of one channel of more than 8 bits; None where its file does not
+    say."""
     if file.format != "TIFF":
-        return 65535  # Pillow scales all others to it
+        return 0, 65535  # Pillow scales all others to it
     tags: Any = getattr(file, "tag_v2", {})
     bits = int(tags.get(BITS_PER_SAMPLE, (1,))[0])
-    return 2**bits - 1 if bits <= 16 else None
+    if bits > 16:
+        return None
+    return (2**bits - 1, 0) if tags.get(PHOTOMETRIC_INTERPRETATION) == WHITE_IS_ZERO else (0, 2**bits - 1)
 
 
-def _eight_bit(image: Image, mode: str, white: int | None, grey: bool) -> tuple[Image, list[str]]:
+def _eight_bit(image: Image, mode: str, scale: tuple[int, int] | None, grey: bool) -> tuple[Image, list[str]]:
     """(image of 8 bits a channel, L or RGB, without transparency; remarks); L if it is to be grey, or holds no colours.
     Raises _Unusable for numbers without a scale."""
     target = "L" if grey or mode in ("1", "L") else "RGB"
@@ -284,12 +290,12 @@ def _eight_bit(image: Image, mode: str, white: int | None, grey: bool) -> tuple[
         low, high = min(a for a, _ in extremes), max(b for _, b in extremes)
         if low < 0 or high > 65535:
             raise _Unusable("32-bit integers outside 0..65535 have no known white")
-        if white is None:
-            white = 255 if high <= 255 else 65535
-            remark = f"32-bit integers, {white} taken for white"
+        if scale is None:
+            scale = 0, 255 if high <= 255 else 65535
+            remark = f"32-bit integers, {scale[1]} taken for white"
         else:
-            remark = f"{white.bit_length()} bits a pixel, scaled to 8"
-        return _by_bands(image, "L", partial(_scaled, white)), [remark]
+            remark = f"{max(scale).bit_length()} bits a pixel, scaled to 8"
+        return _by_bands(image, "L", partial(_scaled, *scale)), [remark]
     if mode == "F":
         raise _Unusable("floating-point pixels have no known white")
     if mode == "CMYK":
@@ -302,11 +308,11 @@ def _eight_bit(image: Image, mode: str, white: int | None, grey: bool) -> tuple[
     return _by_bands(image, target, lambda band: band.convert(target)), []
 
 
-def _scaled(white: int, image: Image) -> Image:
+def _scaled(black: int, white: int, image: Image) -> Image:
     from PIL.Image import fromarray
 
-    levels = np.asarray(image).astype(np.int64)
-    return fromarray(((levels * 255 + white // 2) // white).astype(np.uint8))
+    span, levels = abs(white - black), np.abs(np.asarray(image).astype(np.int64) - black)
+    return fromarray(((levels * 255 + span // 2) // span).astype(np.uint8))
 
 
 def _on_white(image: Image) -> Image:
@@ -339,7 +345,8 @@ def _classes(places: list[tuple[str, ...]], where: object) -> tuple[tuple[str, .
     held_out, published = np.zeros(len(places), bool), False
     firsts = {p[0] if p else "" for p in places}
     if firsts <= {"trainA", "trainB", "testA", "testB"}:
-        held_out, published = np.array([p[0].startswith("test") for p in places]), True
+        held_out = np.array([p[0].startswith("test") for p in places])
+        published = bool(held_out.any())
         places = [(p[0][-1],) for p in places]
     elif firsts <= set(SPLITS) and "train" in firsts and len(firsts) > 1:
         held_out, published = np.array([SPLITS[p[0]] for p in places]), True
@@ -366,6 +373,8 @@ def _classes(places: list[tuple[str, ...]], where: object) -> tuple[tuple[str, .
             held_out[rows[every - 1 :: every][:share]] = True
         elif held_out[rows].all():
             raise ValueError(f"{title} has no image to train on: all {len(rows)} lie in the test folder")
+        elif not held_out[rows].any():
+            raise ValueError(f"{title} has no image to judge by: none of its {len(rows)} lies in the test folder")
     return tuple(names), labels, held_out
 
 

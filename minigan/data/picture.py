@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .folder import _eight_bit, _formats, _require_size, _Unusable, _white
+from .folder import _eight_bit, _formats, _require_size, _scale, _Unusable
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def read_picture(path: Path) -> Picture:
                 _require_size(file, path.stat().st_size)
                 frames, mode = getattr(file, "n_frames", 1), file.mode
                 file.load()
-                white = _white(file)
+                scale = _scale(file)
                 ImageOps.exif_transpose(file, in_place=True)
                 alpha = None
                 image: Image.Image = file
@@ -64,7 +64,7 @@ def read_picture(path: Path) -> Picture:
                     image, mode = (
                         (whole.convert("L"), "L") if mode in ("1", "L", "LA") else (whole.convert("RGB"), "RGB")
                     )
-                eight, remarks = _eight_bit(image, mode, white, False)
+                eight, remarks = _eight_bit(image, mode, scale, False)
                 colours = np.asarray(eight.convert("L" if eight.mode == "L" else "RGB"), np.uint8)
     except UnidentifiedImageError:
         raise ValueError(f"{path}: not an image that is read ({', '.join(_formats())})") from None

@@ -34,7 +34,7 @@ def load_trainer(
 
     with_data: False where its data set need not be read: the trainer can then sample but not train or be judged. A
     system of classes reads it all the same where they are known from the images only. place: where the run's folder of
-    images lies now. Raises CheckpointError, ValueError.
+    images lies now. Raises CheckpointError, where other images are there, too, and ValueError.
     """
     saved = checkpoint.resolve(spec, root)
     options = replace(with_place(options_of(saved), place), device=device)
@@ -42,7 +42,10 @@ def load_trainer(
     if not with_data:
         with suppress(ValueError):  # what the data set's row does not tell, the data set does
             trainer = trainer_for(options, data.info(options.data, options.size))
-    trainer = trainer or trainer_for(options, dataset_of(options))
+    if trainer is None:
+        dataset = dataset_of(options)
+        require_same_images(dataset, saved)
+        trainer = trainer_for(options, dataset)
     restore(trainer, saved)
     return trainer, saved
 
@@ -57,6 +60,17 @@ def dataset_of(options: CommonOptions) -> data.Dataset:
     if folder is not None and not folder.path.is_dir():
         raise ValueError(f"{folder.path}, which the run was trained on, is no folder now; say by --data where it lies")
     return data.load(options.data, size=options.size)
+
+
+def require_same_images(dataset: data.Dataset, saved: Checkpoint) -> str:
+    """The digest of the data set. Raises CheckpointError where the run was trained on others."""
+    digest = dataset.digest()
+    if saved.state.get("data_digest", digest) != digest:
+        raise CheckpointError(
+            f"{saved.path}: its run was trained on other images than {dataset.name} holds now; give it the data set as"
+            " it was, or start a new run"
+        )
+    return digest
 
 
 def restore(trainer: Trainer, saved: Checkpoint) -> None:

@@ -36,7 +36,16 @@ from .metrics.judging import Observation
 from .options import CommonOptions
 from .parts import RankFailure
 from .records import LOOKS, TICK, RunFolder, list_runs, norms_of, read_stats
-from .restart import clock, dataset_of, load_generator, load_trainer, options_of, restore, with_place
+from .restart import (
+    clock,
+    dataset_of,
+    load_generator,
+    load_trainer,
+    options_of,
+    require_same_images,
+    restore,
+    with_place,
+)
 from .status import Heartbeat, alone_in
 from .stopping import is_time
 from .systems.table import trainer_for
@@ -70,18 +79,13 @@ class Run:
     def __init__(self, folder: Path, options: CommonOptions, saved: Checkpoint | None = None) -> None:
         self.folder, self.options = folder, options
         self.dataset = data.load(options.data, size=options.size) if saved is None else dataset_of(options)
+        self.digest = self.dataset.digest() if saved is None else require_same_images(self.dataset, saved)
         self.trainer = trainer_for(options, self.dataset)
         self.seconds = 0.0
         self.rows: list[dict[str, float]] = []
         if saved is not None:
             restore(self.trainer, saved)
             self.seconds, self.rows = clock(saved)
-        self.digest = self.dataset.digest()
-        if saved is not None and saved.state.get("data_digest", self.digest) != self.digest:
-            raise CheckpointError(
-                f"{saved.path}: its run was trained on other images than {options.data} holds now; go on with the data"
-                " set as it was, or start a new run"
-            )
         self.bar = None
         self.listeners: list[Listener] = []
         self.patience = getattr(options, "stop_when", 0)

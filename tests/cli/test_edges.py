@@ -84,6 +84,8 @@ def test_a_run_whose_folder_moved(place):
         assert run("sample", "run", "-n", "2", "-o", "s.png").exit_code == 0
         other = run("train", "--resume", "run", "--steps", "2", "--data", "b/shapes")
         assert other.exit_code == 1 and "trained on other images" in other.output
+        other = run("eval", "run", "--data", "b/shapes")
+        assert other.exit_code == 1 and "trained on other images" in other.output
         assert "name only the folder" in error("sample", "run", "--data", "folder:moved/shapes,size=32")
         trainer, _ = load_trainer("run", place="folder:moved/shapes")
         assert len(trainer.dataset.images) == 20

@@ -166,6 +166,18 @@ def test_a_given_split_is_kept(tmp_path):
     shutil.rmtree(tmp_path / "split" / "train" / "x")
     with pytest.raises(ValueError, match=r"'x'.*no image to train on"):
         data.load(f"folder:{tmp_path / 'split'}")
+    shutil.rmtree(tmp_path / "split" / "test" / "x")
+    fill(tmp_path / "split" / "train" / "x", 3)
+    with pytest.raises(ValueError, match=r"'x'.*no image to judge by: none of its 3"):
+        data.load(f"folder:{tmp_path / 'split'}")
+
+
+def test_two_domains_without_test_folders_are_split_as_classes_are(tmp_path):
+    for name, count in {"trainA": 4, "trainB": 20}.items():
+        fill(tmp_path / name, count)
+    dataset = data.load(f"folder:{tmp_path}")
+    assert dataset.class_names == ("A", "B")
+    assert [len(dataset.rows("held_out", label=name)) for name in "AB"] == [1, 2]
 
 
 def test_names_of_folders(tmp_path):

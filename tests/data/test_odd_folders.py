@@ -1,5 +1,6 @@
 """Folders of images with links in them, and images of more than 8 bits: what counts as white."""
 
+import io
 import os
 import struct
 import subprocess
@@ -65,7 +66,7 @@ def test_a_link_that_leads_nowhere_is_named(linked):
     assert read.notes == ("b: skipped, a link that leads nowhere",)
 
 
-def tiff(levels, bits):
+def tiff(levels, bits, photometric: int = 1):
     """An uncompressed TIFF of one channel of so many bits (TIFF 6.0, section 2; rows padded to whole bytes)."""
     height, width = levels.shape
     if bits == 12:
@@ -76,7 +77,7 @@ def tiff(levels, bits):
         data = b"".join(rows)
     else:
         data = levels.astype(f"<u{bits // 8}").tobytes()
-    tags = [(256, width), (257, height), (258, bits), (259, 1), (262, 1), (273, 0), (277, 1), (278, height)]
+    tags = [(256, width), (257, height), (258, bits), (259, 1), (262, photometric), (273, 0), (277, 1), (278, height)]
     tags += [(279, len(data)), (339, 1)]
     at = 8 + 2 + 12 * len(tags) + 4
     entries = [struct.pack("<HHII", tag, 4, 1, at if tag == 273 else value) for tag, value in tags]
@@ -94,6 +95,24 @@ def test_white_is_the_brightest_level_of_the_bits(bits, white, width):
     assert abs(pixels.astype(int) - expected).max() <= 1
     assert pixels.max() == 255
     assert bool(remarks) == (bits > 8)
+
+
+def test_where_zero_is_white_levels_are_turned_over():
+    """As of 8 bits, where Pillow does it; of 12 it reads none of these."""
+    ramp = np.rint(np.linspace(0, 65535, 256).reshape(16, 16)).astype(np.int64)
+    black_is_zero, white_is_zero = (
+        decode(tiff(ramp, 16, photometric), 16, "stretch", grey=True)[0].astype(int) for photometric in (1, 0)
+    )
+    assert black_is_zero[0, 0] == 0 and white_is_zero[0, 0] == 255
+    assert abs(white_is_zero - (255 - black_is_zero)).max() <= 1
+
+
+@pytest.mark.parametrize("shape", [(4, 400), (400, 4), (4, 256)])
+def test_a_thin_image_on_a_page_keeps_a_line(shape):
+    path = io.BytesIO()
+    Image.fromarray(np.zeros(shape, np.uint8)).save(path, "PNG")
+    pixels, _ = decode(path.getvalue(), 32, "pad", grey=True)
+    assert (pixels < 128).sum() == 32
 
 
 def test_pngs_of_16_bits_keep_their_white(tmp_path):

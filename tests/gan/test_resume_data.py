@@ -6,7 +6,7 @@ from PIL import Image
 
 from minigan import checkpoint, data
 from minigan.checkpoint import CheckpointError
-from minigan.gan.run import Run
+from minigan.gan.run import Run, load_trainer
 from minigan.gan.systems import options_for
 
 
@@ -62,6 +62,9 @@ def test_other_images_of_the_same_count_are_refused(trained, change):
     change(images)
     with pytest.raises(CheckpointError, match="was trained on other images"):
         Run.resume(str(run), steps=2)
+    with pytest.raises(CheckpointError, match="was trained on other images"):
+        load_trainer(str(run))
+    load_trainer(str(run), with_data=False)  # samples need none
     paint(images)
     (images / "a" / "99.png").unlink(missing_ok=True)
     assert Run.resume(str(run), steps=2).trainer.steps_done == 1

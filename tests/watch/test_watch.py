@@ -17,8 +17,6 @@ from PIL import Image
 
 from minigan import viz
 from minigan.cli import main
-from minigan.gan.metrics.judging import Observation
-from minigan.gan.run import Run
 from minigan.gan.status import Status
 from minigan.report import compare
 from minigan.watch import graphics, pixels, screen, snapshot

@@ -19,8 +19,8 @@ from .search import chain, denoiser
 from .space import Space, space_of
 from .standing import Scale
 from .targets import Reader, Target, target
-from .walks import Walk, between, largest_step, traverse, walks
+from .walks import Walk, between, largest_step, require_latents, traverse, walks
 
 __all__ = ["Paint", "Reader", "Scale", "Space", "Target", "Walk", "ascend", "between", "chain", "denoiser"]
-__all__ += ["expression", "factors_of", "largest_step", "random_search", "read_paint", "space_of", "target"]
-__all__ += ["traverse", "walks"]
+__all__ += ["expression", "factors_of", "largest_step", "random_search", "read_paint", "require_latents"]
+__all__ += ["space_of", "target", "traverse", "walks"]

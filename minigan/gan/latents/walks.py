@@ -136,16 +136,23 @@ def _(trainer: StyleTrainer, rows: int, columns: int, random: Generator) -> list
     return grids
 
 
+def require_latents(trainer: Trainer) -> None:
+    """Raises ValueError for a system without latents to go between."""
+    name = trainer.options.system
+    if hasattr(trainer, "usage") and ("latent" not in system(name).takes or hasattr(trainer, "translate_as")):
+        raise ValueError(f"{name} translates images and has no latents; see: {trainer.usage}")
+    if "latent" not in system(name).takes:
+        raise ValueError(f"{name} has no latents to go between: its codes are entries of a table")
+
+
 def traverse(trainer: Trainer, rows: int = 8, columns: int = 10, seed: int = 0) -> dict[str, np.ndarray]:
     """Title -> images (rows, columns, C, H, W) in (-1, 1) along each walk of a trained system.
 
-    Raises ValueError for fewer than 1 row or 2 columns, and for a system that translates images.
+    Raises ValueError for fewer than 1 row or 2 columns, and for a system without latents.
     """
     if rows < 1 or columns < 2:
         raise ValueError(f"traverse: needs at least 1 row and 2 columns, got {rows} and {columns}")
-    name = trainer.options.system
-    if "latent" not in system(name).takes:
-        raise ValueError(f"{name} translates images, so there are no latents to walk through; see: {trainer.usage}")
+    require_latents(trainer)
     grids = {}
     for walk in walks(trainer, rows, columns, Generator(seed, TRAVERSE_STREAM)):
         images = trainer.sample(Tensor(walk.inputs.astype(trainer.dtype)))

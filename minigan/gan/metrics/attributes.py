@@ -23,7 +23,7 @@ from ...autograd import Tensor, no_grad, tensor
 from ...data import ASSETS, Dataset, Loader, slug
 from ...functional import binary_cross_entropy_with_logits, cross_entropy
 from . import spoilt
-from .classifier import SIZE, STREAM, Classifier, kept, prepared, restored, shrunk
+from .classifier import SIZE, STREAM, Classifier, judged_side, kept, prepared, restored, shrunk
 
 UNREADABLE = -1
 """What `judge` says of an attribute whose place is like no real image's: no value equals it."""
@@ -58,18 +58,20 @@ def train(
     columns, random = list(groups(dataset).values()), np.random.default_rng((seed, STREAM))
     model = AttributeClassifier(dataset.images.shape[-1], columns[-1].stop, len(columns), seed)
     # Small images are mostly spoilt as they are, and enlarged then: edges within a pixel would give the others away.
-    side = dataset.images.shape[1]
+    side = min(dataset.images.shape[1], SIZE)
     steps = {whole: 1 if whole or SIZE % side else SIZE // side for whole in (False, True)}
     weights = {
         step: spoilt.places(prepared(dataset, dataset.train)[:, :, ::step, ::step], dataset.attributes[dataset.train])
         for step in steps.values()
     }
     count = min(64, len(dataset.train))
-    loader = Loader(replace(dataset, labels=None), count, seed, size=SIZE)  # so that attributes are its targets
+    unlabelled = replace(dataset, labels=None)  # so that attributes are the loader's targets
+    loader = Loader(unlabelled, count, seed, size=judged_side(dataset))
     optimiser = optim.Adam(model.parameters(), 2e-3)
     total = epochs * loader.steps_per_epoch
     for step in range(total):
         x, values = next(loader)
+        x = shrunk(x)
         optimiser.param_groups[0]["lr"] = 2e-3 * (1 - step / total)
         logits = model(tensor(x))
         loss = cross_entropy(logits[:, columns[0]], tensor(values[:, 0]))

@@ -104,13 +104,13 @@ def train(
     if dataset.labels is None:
         raise ValueError(f"classifier: data set {dataset.name!r} has no class labels")
     model = Classifier(dataset.images.shape[-1], len(dataset.class_names), seed)
-    loader = Loader(dataset, min(64, len(dataset.train)), seed, size=SIZE)
+    loader = Loader(dataset, min(64, len(dataset.train)), seed, size=judged_side(dataset))
     optimiser = optim.Adam(model.parameters(), 2e-3)
     total = epochs * loader.steps_per_epoch
     for step in range(total):
         x, labels = next(loader)
         optimiser.param_groups[0]["lr"] = 2e-3 * (1 - step / total)
-        loss = cross_entropy(model(tensor(x)), tensor(labels))
+        loss = cross_entropy(model(tensor(shrunk(x))), tensor(labels))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -125,9 +125,24 @@ def accuracy(model: Classifier, dataset: Dataset) -> float:
     return float((guesses == dataset.labels[dataset.held_out]).mean())
 
 
+def judged_side(dataset: Dataset, size: int = SIZE) -> int:
+    """The least multiple of `size` that holds the data set's images."""
+    return -(-max(dataset.images.shape[1:3]) // size) * size
+
+
 def prepared(dataset: Dataset, index: np.ndarray, size: int = SIZE) -> np.ndarray:
-    """Some images of a data set as a classifier or critic sees them: (N, C, size, size) in [-1, 1]."""
-    return to_unit(resize(dataset.images[index], size, dataset.info.background))
+    """Some images of a data set as a classifier or critic sees them: (N, C, size, size) in [-1, 1], larger ones by the
+    mean of blocks."""
+    side = judged_side(dataset, size)
+    return _block_means(to_unit(resize(dataset.images[index], side, dataset.info.background)), size)
+
+
+def _block_means(images: np.ndarray, size: int) -> np.ndarray:
+    """Images (N, C, S, S), S a multiple of `size`, as (N, C, size, size)."""
+    n, channels, side, _ = images.shape
+    if side == size:
+        return images
+    return images.reshape(n, channels, size, side // size, size, side // size).mean((3, 5))
 
 
 def shrunk(images: np.ndarray) -> np.ndarray:
@@ -138,7 +153,7 @@ def shrunk(images: np.ndarray) -> np.ndarray:
     """
     if images.ndim != 4 or not images.size:
         raise ValueError(f"the classifier judges images (N, C, S, S), got shape {images.shape}")
-    n, channels, height, width = images.shape
+    height, width = images.shape[2:]
     if height == width and height < SIZE and SIZE % height == 0:
         return images.repeat(SIZE // height, 2).repeat(SIZE // height, 3)
     if height != width or height % SIZE:
@@ -146,10 +161,7 @@ def shrunk(images: np.ndarray) -> np.ndarray:
             f"the classifier judges square images of {SIZE} pixels, a multiple or a whole part of it, got"
             f" {height}x{width}"
         )
-    if height == SIZE:
-        return images
-    block = height // SIZE
-    return images.reshape(n, channels, SIZE, block, SIZE, block).mean((3, 5))
+    return _block_means(images, SIZE)
 
 
 def judge(model: Classifier, images: np.ndarray, batch: int = 250) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -195,12 +195,16 @@ def densities_coverage(fake: np.ndarray, real: np.ndarray, k: int = 5) -> tuple[
     return hits / k, covered
 
 
+ROUNDING = 1e-6
+
+
 class Nearest(NamedTuple):
     """Distances and indices of the nearest training rows, and what they say.
 
     ratio: the median distance of samples over that of held-out images; far below 1 the samples are copies. copies: the
-    share of samples nearer to a training row than 99 % of the held-out images are; 1 % would be chance. usual: the
-    median distance of held-out images.
+    share of samples no further from a training row than the nearest 1 % of the held-out images are; 1 % would be
+    chance. usual: the median distance of held-out images. Distances below ROUNDING of the rows' length are all alike:
+    that is what the judge's rounding leaves of an image that is there twice.
     """
 
     distance: np.ndarray
@@ -214,10 +218,12 @@ def nearest_training(fake: np.ndarray, train: np.ndarray, held_out: np.ndarray) 
     """Nearest training row of each fake row, against the same for held-out rows. Rows are features or flat pixels."""
     fake, train = _pair("nearest_training", fake, train, 1)
     held_out, _ = _pair("nearest_training", held_out, train, 1)
-    (distance, index), (usual, _) = _nearest(fake, train), _nearest(held_out, train)
-    middle = float(np.median(usual))
-    ratio = float(np.median(distance)) / middle if middle else float("inf")
-    return Nearest(distance, index, ratio, float((distance < np.quantile(usual, 0.01)).mean()), middle)
+    least = max(ROUNDING * float(np.sqrt(np.square(train).sum(1).mean())), np.finfo(float).tiny)
+    distance, index = _nearest(fake, train)
+    usual = np.maximum(_nearest(held_out, train)[0], least)
+    distance, middle = np.maximum(distance, least), float(np.median(usual))
+    copies = float((distance <= np.quantile(usual, 0.01)).mean())
+    return Nearest(distance, index, float(np.median(distance)) / middle, copies, middle)
 
 
 def _nearest(x: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

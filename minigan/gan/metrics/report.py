@@ -222,7 +222,7 @@ def _measured(
         density=mean_interval(densities),
         coverage=share_interval(int(covered.sum()), count),
         nearest_ratio=bootstrap(
-            lambda rows: float(np.median(near.distance[rows])) / near.usual if near.usual else 0.0,
+            lambda rows: float(np.median(near.distance[rows])) / near.usual,
             count,
             near.ratio,
             seed=seed,

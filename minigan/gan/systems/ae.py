@@ -46,6 +46,10 @@ class CodeOptions(CommonOptions):
             raise nearest("network with an encoder", self.network, CODECS)
 
 
+LEAST = 10
+"""Held-out images, below which no figure of a system with codes says anything."""
+
+
 @dataclass(frozen=True)
 class AutoencoderOptions(CodeOptions):
     """One player: no critic and none of its steps."""
@@ -97,6 +101,11 @@ class CodeTrainer(Trainer):
         """What random codes decode to; how held-out images come back, beside null models; whether their codes are
         drawn from the prior. Raises ValueError where there is no judge for the data set."""
         options, dataset = self.options, self.yardstick
+        if len(dataset.held_out) < LEAST:
+            raise ValueError(
+                f"{options.system}: is judged by at least {LEAST} held-out images, got {len(dataset.held_out)}; take"
+                " more images"
+            )
         judge = reader_of(options.data, dataset)
         images = self.draw(count, random)
         samples = observe_samples(images, options.data, dataset, options.seed, details)

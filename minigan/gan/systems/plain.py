@@ -100,7 +100,13 @@ class TrickTrainer(SwitchTrainer):
         return Loader(self.part, options.batch_size, options.seed, size=options.size)
 
     def require_judge(self) -> None:
-        """Raises ValueError where `observe` would find no judge."""
+        """Raises ValueError where `look` would find no judge, or too few images."""
+        few = len(self.dataset.half("validation").held_out)
+        if few < 2:
+            raise ValueError(
+                f"stop_when: needs at least 2 images in the validation half of those held out, and {self.options.data}"
+                f" has {few}; take more images, or no stop rule"
+            )
         try:
             if self.dataset.labels is None and self.dataset.attributes is not None:
                 attributes.load_for(self.dataset)

@@ -238,12 +238,12 @@ class UpscaleTrainer(TranslationTrainer):
 
     def _judged(self, table: dict[str, dict], sets: dict[str, np.ndarray], rows: np.ndarray) -> dict:
         """Adds precision, and the share that is named as the true image is labelled, to the table; those of the true
-        images themselves. Nothing where there is no judge."""
+        images themselves. Nothing where there is no judge, or where images are too few for a share."""
         try:
             model = classifier.load(self.options.data)[0]
+            shares = realistic(sets, model, self.yardstick)
         except ValueError:
             return {}
-        shares = realistic(sets, model, self.yardstick)
         labels = self.dataset.labels[rows]
         for name, images in sets.items():
             table[name]["precision"] = shares[name]

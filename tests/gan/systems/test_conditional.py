@@ -208,8 +208,13 @@ def test_walks(system, grids, digits):
 
 def test_a_translator_has_no_latents():
     small = options_for("cyclegan", batch_size=2, base=2, blocks=0)
-    with pytest.raises(ValueError, match="cyclegan translates images, so there are no latents to walk through"):
+    with pytest.raises(ValueError, match="cyclegan translates images and has no latents"):
         traverse(trainer_for(small, data.load("emoji")))
+    small = options_for("stargan", batch_size=2, base=2, blocks=0)
+    with pytest.raises(ValueError, match="stargan translates images and has no latents; see: minigan translate RUN"):
+        traverse(trainer_for(small, data.load("avatars")))
+    with pytest.raises(ValueError, match="vqgan has no latents to go between"):
+        traverse(trainer_for(options_for("vqgan", base=2), data.load("digits")))
 
 
 def test_a_walk_changes_what_it_says(digits):

@@ -2,6 +2,7 @@
 augmentation that gradients pass through, a share of the images. By hand, on images of 8 x 8 pixels in float64."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -305,6 +306,13 @@ def test_the_stop_rule(tmp_path, monkeypatch):
     again.train()
     assert again.trainer.steps_done == 4 and again.done
     assert run.Run.resume(str(tmp_path / "run"), steps=9).done
+
+
+@pytest.mark.parametrize("world", [WORLD, FACES], ids=["classes", "attributes"])
+def test_a_stop_rule_of_too_few_images_is_refused_at_once(world):
+    few = replace(world, held_out=world.held_out[:2])
+    with pytest.raises(ValueError, match="stop_when: needs at least 2 images in the validation half"):
+        trainer("dcgan", few, stop_when=1)
 
 
 @pytest.mark.parametrize("world", [WORLD, FACES], ids=["classes", "attributes"])
