@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self
 
@@ -288,6 +289,7 @@ def new_array(data: ArrayLike | ArrayHolder, dtype: DTypeLike | None = None, dev
     data = _entering(host(data.data) if isinstance(data, ArrayHolder) else data)
     try:
         array = np.array(data, dtype=None if dtype is None else dtype_of(dtype, "tensor"))
+        array = array.astype(array.dtype.newbyteorder("="), copy=False)
     except ValueError as error:
         raise ValueError(f"tensor: {error}") from error
     if dtype is None and array.dtype == np.float64 and not isinstance(data, (np.ndarray, np.generic)):
@@ -300,9 +302,16 @@ def new_array(data: ArrayLike | ArrayHolder, dtype: DTypeLike | None = None, dev
 
 
 def shared_array(data: ArrayLike) -> np.ndarray:
-    """What np.asarray makes of `data`: itself, not a copy, if it is an array of any device."""
+    """What np.asarray makes of `data`: itself, not a copy, if it is an array of any device. Raises ValueError for
+    another machine's byte order."""
     array = _entering(data)
-    return array if type(array) in device_modules else np.asarray(array)
+    array = array if type(array) in device_modules else np.asarray(array)
+    if not array.dtype.isnative:
+        raise ValueError(
+            f"an array of dtype {array.dtype.str} has the byte order of other machines, so its memory cannot be shared;"
+            " minigan.tensor(array) copies it"
+        )
+    return array
 
 
 def _entering(data: Any) -> Any:
@@ -369,6 +378,27 @@ def claim(array: np.ndarray, owners: set[int]) -> bool:
     free = base.nbytes <= 2 * array.nbytes and 0 not in array.strides and id(base) not in owners
     owners.add(id(base))
     return free
+
+
+def apart(forward: Callable) -> Callable:
+    """A user's `forward`, its outputs copies where they are an input or a view of one, unless the op says `alias`: who
+    changes an output must not change what it was made of."""
+
+    @wraps(forward)
+    def copying(self: Any, *arrays: np.ndarray) -> Any:
+        outputs = forward(self, *arrays)
+        if self.alias:
+            return outputs
+        owners = {id(owner(x)) for x in arrays}
+        if type(outputs) is tuple:
+            return tuple(_unless(owners, y) for y in outputs)
+        return _unless(owners, outputs)
+
+    return copying
+
+
+def _unless(owners: set[int], y: Any) -> Any:
+    return y.copy() if hasattr(y, "base") and id(owner(y)) in owners else y
 
 
 def of_any_arguments(method: Callable[..., T]) -> Callable[..., T]:

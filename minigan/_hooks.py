@@ -23,12 +23,13 @@ class HookHandle:
     """
 
     def __init__(self, hooks: list | dict, key: object) -> None:
-        self._hooks, self._key = hooks, key
+        self._hooks, self._key, self._in = hooks, key, True
 
     def remove(self) -> None:
-        """Remove the hook; a second time does nothing."""
-        if self._key not in self._hooks:
+        """Remove the hook; a second time does nothing, also where the same function was registered twice."""
+        if not self._in or self._key not in self._hooks:
             return
+        self._in = False
         if isinstance(self._hooks, dict):
             del self._hooks[self._key]
         else:
@@ -79,5 +80,5 @@ def apply_hooks(hooks: Sequence[Hook], g: Tensor) -> Tensor:
         if answer is not None:
             if not isinstance(answer, ArrayHolder) or array_of(answer).shape != array_of(g).shape:
                 raise unfit("register_hook", answer, f"a tensor of shape {g.shape}", ", or None to leave it")
-            g = answer
+            g = answer._cast(g.dtype) if answer.dtype != g.dtype else answer
     return g

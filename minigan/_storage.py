@@ -51,6 +51,8 @@ def load(f: str | os.PathLike | IO[bytes], map_location: str | None = None, weig
         raise ValueError("load: files of minigan.save hold data only; leave weights_only=True")
     name = f if isinstance(f, (str, os.PathLike)) else getattr(f, "name", "the file")
     content = Path(f).read_bytes() if isinstance(f, (str, os.PathLike)) else f.read()
+    if foreign := _foreign(content):
+        raise ValueError(f"load: {os.fspath(name)} is no file of minigan.save, but {foreign}")
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile) or STRUCTURE not in archive:
@@ -59,6 +61,18 @@ def load(f: str | os.PathLike | IO[bytes], map_location: str | None = None, weig
             return _built(structure, {key: archive[key] for key in archive.files}, map_location)
     except Exception as error:  # a damaged archive raises whatever its parts do
         raise ValueError(f"load: {os.fspath(name)} is damaged, or no file of minigan.save: {error}") from error
+
+
+def _foreign(content: bytes) -> str:
+    """What another program's file is, and who reads it; "" for any other."""
+    if (content[:2] == b"PK" and b"/data.pkl" in content[:4096]) or content[:1] == b"\x80":
+        return (
+            "a pickle, as torch.save writes it: read it with torch.load, and give its state_dict to load_state_dict,"
+            " which takes PyTorch's tensors"
+        )
+    if content[8:9] == b"{" and int.from_bytes(content[:8], "little") < len(content):
+        return "safetensors: read it with safetensors.numpy.load_file, and give what it holds to load_state_dict"
+    return ""
 
 
 def _described(value: Any, arrays: dict[str, np.ndarray], path: str, above: tuple[int, ...]) -> Any:

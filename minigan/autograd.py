@@ -156,7 +156,9 @@ class Node:
 
     def output(self, index: int = 0) -> Tensor:
         """Output number `index` as a Tensor on the graph: what a vjp that uses its output must use."""
-        y = Tensor(self.outputs[index], self, index)  # type: ignore[index]  # only an op that saves_output calls it
+        if self.outputs is None:
+            raise TypeError(f"{self.op.name}: its vjp reads its output, so it must say saves_output = True")
+        y = Tensor(self.outputs[index], self, index)
         y.version = self.output_versions[index]
         return y
 
@@ -176,6 +178,11 @@ class Op:
 
     saves_input, saves_output, alias, differentiable = True, False, False, True
     generator: Generator | None = None
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        if "forward" in vars(cls) and not cls.__module__.startswith("minigan."):
+            cls.forward = _array.apart(cls.forward)  # type: ignore[method-assign]
 
     @property
     def name(self) -> str:
@@ -239,7 +246,7 @@ class Op:
             except (ValueError, TypeError, IndexError):
                 outputs = None  # `run` will explain it
         if type(outputs) is not np.ndarray:
-            outputs = self.run(inputs, arrays) if outputs is None else _real(outputs)  # type: ignore[arg-type]
+            outputs = self.run(inputs, arrays) if outputs is None else _real(self.name, outputs)  # type: ignore[arg-type]
         tracked = tracked and self.differentiable and _modes.grad_enabled.get()
         if self.alias or type(outputs) is tuple:
             return self.wrap(inputs, outputs, tracked)  # type: ignore[arg-type]  # by now all inputs are Tensors
@@ -260,7 +267,7 @@ class Op:
             outputs = self.forward(*arrays)
         except (ValueError, TypeError, IndexError) as error:
             raise _errors.explained(self.name, error, [x.shape for x in inputs]) from error
-        outputs = _real(outputs)
+        outputs = _real(self.name, outputs)
         if _modes.watchers and _modes.anomaly.get():
             _modes.check_finite(self.name, arrays, outputs if type(outputs) is tuple else (outputs,))
         return outputs
@@ -277,9 +284,15 @@ class Op:
         return tuple(tensors) if type(outputs) is tuple else tensors[0]
 
 
-def _real(outputs: Any) -> Any:
-    """The outputs of an op as arrays: NumPy returns scalars from arithmetic of 0-d arrays."""
-    return np.asarray(outputs) if isinstance(outputs, np.generic) else outputs
+def _real(name: str, outputs: Any) -> Any:
+    """The outputs of an op as arrays: NumPy returns scalars from arithmetic of 0-d arrays. Raises TypeError for what
+    is none."""
+    if isinstance(outputs, np.generic):
+        return np.asarray(outputs)
+    for y in outputs if type(outputs) is tuple else (outputs,):
+        if not isinstance(y, np.ndarray) and type(y) not in device_modules:
+            raise TypeError(f"{name}: forward answered a {type(y).__name__}; it must be an array or a tuple of arrays")
+    return outputs
 
 
 def grad(
@@ -486,6 +499,9 @@ def _vjp(node: Node, need: tuple[bool, ...], cotangents: Sequence[Tensor | None]
         grads = node.op.vjp(node, need, *cotangents) if len(cotangents) > 1 else node.op.vjp(node, need, cotangents[0])
     except FloatingPointError as error:
         raise FloatingPointError(f"{error}, in the gradient of {node.op.name}") from None
+    if not isinstance(grads, (tuple, list)) or not all(g is None or isinstance(g, Tensor) for g in grads):
+        kinds = [type(g).__name__ for g in grads] if isinstance(grads, (tuple, list)) else type(grads).__name__
+        raise TypeError(f"{node.op.name}: its vjp must return a tuple of a Tensor or None per input, got {kinds}")
     if len(grads) != len(node.inputs):
         raise ValueError(f"{node.op.name}: its vjp returned {len(grads)} gradients for {len(node.inputs)} inputs")
     return grads

@@ -317,6 +317,98 @@ def test_hooks_run_in_order_and_can_be_removed():
     assert order == ["first", "second", "second"]
 
 
+def test_a_handle_takes_out_its_own_registration_once():
+    x, calls = leaf(2.0), []
+
+    def hook(g):
+        calls.append(g)
+
+    first, second = x.register_hook(hook), x.register_hook(hook)
+    first.remove()
+    first.remove()
+    (x * 2).backward()
+    assert len(calls) == 1
+    second.remove()
+    (x * 2).backward()
+    assert len(calls) == 1
+
+
+def test_a_hook_does_not_change_the_dtype():
+    x = mg.tensor([1.0], requires_grad=True)
+    x.register_hook(lambda g: g.double() * 3)
+    (x * 2).sum().backward()
+    assert x.grad.dtype == mg.float32 and x.grad.tolist() == [6]
+
+
+class Reverse(mg.Op):
+    """Gradient reversal as users write it."""
+
+    def forward(self, x):
+        return x
+
+    def vjp(self, node, need, g):
+        return (-g,)
+
+
+class Turned(mg.Op):
+    def forward(self, x):
+        return x.T, x[:1]
+
+    def vjp(self, node, need, g, h):
+        raise NotImplementedError
+
+
+def test_a_user_s_op_that_answers_its_input_answers_a_copy():
+    """A change of its output is not one of its input."""
+    x = mg.ones(2, 2, requires_grad=True)
+    w = x * 1
+    y, turned = Reverse()(w), Turned()(w.detach())
+    loss = (w**2).sum()
+    with mg.no_grad():
+        y.mul_(10)
+        for t in turned:
+            t.mul_(10)
+    assert mg.grad(loss, x)[0].tolist() == [[2, 2], [2, 2]]
+    (g,) = mg.grad(Reverse()(x).sum(), x)
+    assert g.tolist() == [[-1, -1], [-1, -1]]
+
+
+@pytest.mark.parametrize("answer", [lambda x: [1.0, 2.0], lambda x: None, lambda x: 1.5, lambda x: (x * 2, None)])
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_what_a_forward_answers_is_arrays(answer, requires_grad):
+    class Odd(mg.Op):
+        def forward(self, x):
+            return answer(x)
+
+    with pytest.raises(TypeError, match=r"Odd: forward answered a (list|NoneType|float); it must be an array"):
+        Odd()(mg.ones(2, requires_grad=requires_grad))
+
+
+@pytest.mark.parametrize("answer", [lambda g: g, lambda g: None, lambda g: (g.numpy(),), lambda g: [2.0]])
+def test_what_a_vjp_answers_is_a_tuple_of_tensors(answer):
+    class Odd(mg.Op):
+        def forward(self, x):
+            return x * 2
+
+        def vjp(self, node, need, g):
+            return answer(g)
+
+    y = Odd()(mg.ones(2, requires_grad=True)).sum()
+    with pytest.raises(TypeError, match="Odd: its vjp must return a tuple of a Tensor or None per input, got"):
+        y.backward()
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">f8", ">i4"])
+def test_arrays_of_the_other_byte_order_are_turned_over(dtype):
+    """As FITS and IDX files hold them; memory of theirs cannot be shared."""
+    array = np.array([0.5, 0.75, -3], dtype)
+    x = mg.tensor(array)
+    assert x.dtype.isnative and x.tolist() == array.tolist() and x.sum().item() == array.sum()
+    assert mg.tensor([1, 2], dtype=dtype).dtype.isnative
+    with pytest.raises(ValueError, match=r"byte order of other machines.*minigan\.tensor"):
+        mg.from_numpy(array)
+
+
 def test_a_hook_on_one_of_two_outputs_and_in_a_second_order_pass():
     x = leaf(2.0)
     square, cube = Pair()(x)

@@ -212,6 +212,25 @@ def test_further_rules_are_torchs_and_resume(name, dtype, torch):
             ours.load_state_dict(state)
 
 
+@pytest.mark.parametrize("name", ["SGD", "RMSprop", "Adam", "AdamW"])
+def test_a_run_goes_on_from_the_state_of_torchs(name, torch):
+    start = np.random.default_rng(9).normal(size=(3, 4))
+    x, y = mg.tensor(start, requires_grad=True), torch.tensor(start.copy(), requires_grad=True)
+    settings = {"lr": 0.01} | ({"momentum": 0.9} if name in ("SGD", "RMSprop") else {})
+    theirs, ours = getattr(torch.optim, name)([y], **settings), getattr(optim, name)([x], **settings)
+    for t in range(6):
+        y.grad = torch.tensor(_slopes(t))
+        theirs.step()
+        if t == 2:
+            x.assign(y.detach().numpy())
+            ours.load_state_dict(theirs.state_dict())
+        elif t > 2:
+            x.grad = mg.tensor(_slopes(t))
+            ours.step()
+            np.testing.assert_allclose(x.detach().numpy(), y.detach().numpy(), rtol=1e-12)
+    assert ours.state_dict()["state"][0].keys() <= theirs.state_dict()["state"][0].keys()
+
+
 LAYOUTS = {
     "Fortran": lambda a: np.asfortranarray(a),
     "permuted": lambda a: np.ascontiguousarray(a.transpose(2, 0, 3, 1)).transpose(1, 3, 0, 2),

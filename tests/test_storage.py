@@ -118,3 +118,15 @@ def test_what_is_damaged_is_refused(tmp_path):
         mg.load(tmp_path / "none.pt")
     with pytest.raises(ValueError, match="weights_only"):
         mg.load(path, weights_only=False)
+
+
+def test_files_of_others_are_named(tmp_path, torch):
+    """And not called damaged; nobody is told to unpickle."""
+    weights = torch.nn.Linear(2, 2).state_dict()
+    torch.save(weights, tmp_path / "a.pt")
+    torch.save(weights, tmp_path / "b.pt", _use_new_zipfile_serialization=False)
+    pytest.importorskip("safetensors.numpy").save_file({"x": np.ones(3)}, tmp_path / "c.safetensors")
+    for name, words in {"a.pt": "torch.load", "b.pt": "torch.load", "c.safetensors": "load_file"}.items():
+        with pytest.raises(ValueError, match=words) as error:
+            mg.load(tmp_path / name)
+        assert "allow_pickle" not in str(error.value) and "damaged" not in str(error.value)

@@ -100,6 +100,12 @@ def resolved(two: int, three: int) -> int:
     raise ValueError(f"export: an axis of size {two} for two rows and {three} for three is neither fixed nor the rows'")
 
 
+def is_whole(key: slice, size: int, call: Call) -> bool:
+    """Whether a slice takes all of an axis of rows, whose `size` is -k, however many there are."""
+    length = -size * ROWS[0]
+    return key.indices(length) == (0, length, 1) and size in sizes(call.outputs[0])
+
+
 def per_row(pair: tuple[np.ndarray, np.ndarray]) -> float | None:
     """What one number is, divided by the number of rows, where it is in proportion to that, as the count of a mean over
     rows; None where it is the same for any number of rows. Raises ValueError for any other."""

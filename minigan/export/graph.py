@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from .. import nn
 from ..ops.index import ARRAY
-from .forward import Call, Forward, forward, per_row, sizes
+from .forward import Call, Forward, forward, is_whole, per_row, sizes
 
 ROWS = "rows"
 """What the number of rows is called."""
 
 SAME = {
     **{"add": "Add", "sub": "Sub", "mul": "Mul", "div": "Div", "neg": "Neg", "exp": "Exp", "log": "Log"},
-    **{"sqrt": "Sqrt", "abs": "Abs", "tanh": "Tanh", "sigmoid": "Sigmoid", "softplus": "Softplus", "erf": "Erf"},
+    **{"sqrt": "Sqrt", "abs": "Abs", "tanh": "Tanh", "sigmoid": "Sigmoid", "erf": "Erf"},
     **{"sin": "Sin", "cos": "Cos", "sign": "Sign", "floor": "Floor", "ceil": "Ceil", "round": "Round"},
     **{"maximum": "Max", "minimum": "Min", "matmul": "MatMul", "where": "Where", "clone": "Identity", "eq": "Equal"},
     **{"lt": "Less", "le": "LessOrEqual", "gt": "Greater", "ge": "GreaterOrEqual"},
@@ -168,6 +168,24 @@ def _reshape(graph: Graph, call: Call, places: list[str]) -> str:
     return graph.node("Reshape", [places[0], graph.shape(target)])
 
 
+EXACT = 20
+"""A threshold from which on softplus needs none: beyond, it is the identity to 2e-9."""
+
+
+def _softplus(graph: Graph, call: Call, places: list[str]) -> str:
+    op, x, kind = cast(Any, call.op), places[0], call.inputs[0][0].dtype
+
+    def number(value: float) -> str:
+        return graph.constant(np.array(value, kind))
+
+    z = x if op.beta == 1 else graph.node("Mul", [x, number(op.beta)])
+    y = graph.node("Softplus", [z])
+    y = y if op.beta == 1 else graph.node("Div", [y, number(op.beta)])
+    if op.threshold >= EXACT:
+        return y
+    return graph.node("Where", [graph.node("Greater", [z, number(op.threshold)]), x, y])
+
+
 def _sum(graph: Graph, call: Call, places: list[str]) -> str:
     axes: Any = call.op
     return graph.node("ReduceSum", [places[0], graph.whole(axes.axes)], keepdims=0)
@@ -231,7 +249,7 @@ def _index(graph: Graph, call: Call, places: list[str]) -> str:
         raise ValueError("a new axis in an index")
     value, gone = places[0], []
     for axis, (k, size) in enumerate(zip(key, shape, strict=False)):
-        if isinstance(k, slice) and k == slice(None):
+        if isinstance(k, slice) and (k == slice(None) or (size < 0 and is_whole(k, size, call))):
             continue
         if size < 0:
             raise ValueError("an index along the rows")
@@ -362,6 +380,7 @@ OPS: dict[str, Writer] = {
     "standardise": _standardise,
     "pow": _power,
     "leaky_relu": _leaky,
+    "softplus": _softplus,
     "rsqrt": lambda graph, call, places: graph.node("Reciprocal", [graph.node("Sqrt", places)]),
     "clip": _clip,
     "cast": _cast,

@@ -17,7 +17,7 @@ from .. import nn
 from .._files import atomic_write
 from ..backend import host
 from ..ops.index import ARRAY
-from .forward import Call, Forward, forward, per_row, sizes
+from .forward import Call, Forward, forward, is_whole, per_row, sizes
 
 LAYERS = {
     *("Linear", "Conv2d", "ConvTranspose2d", "BatchNorm1d", "BatchNorm2d", "LayerNorm", "Embedding", "Identity"),
@@ -238,21 +238,42 @@ def _shape(call: Call) -> str:
     return ", ".join(str(max(n, -1)) for n in sizes(call.outputs[0]))
 
 
+def _tensor(word: str) -> str:
+    """A stored number as a tensor; any other word as it is."""
+    try:
+        float(word)
+    except ValueError:
+        return word
+    return f"torch.tensor({word})"
+
+
+def _slice(call: Call, key: slice, size: int) -> str:
+    """A slice of an axis of `size`, which is below 0 for an axis of rows."""
+    if (key.step or 1) < 0:
+        raise ValueError("export weights: a backward slice has no line in PyTorch here")
+    if size < 0:
+        if not is_whole(key, size, call):
+            raise ValueError("export weights: a slice of the rows depends on how many there are")
+        return ":"
+    return ":".join("" if v is None else str(v) for v in (key.start, key.stop, *([key.step] if key.step else [])))
+
+
 def _index(call: Call, x: list[str], op: Any) -> str:
     """Slices, whole numbers, and index arrays; an array of one number stays one, as it keeps the axis."""
     keys = op.key if isinstance(op.key, tuple) else (op.key,)
+    shape = sizes(call.inputs[0])
+    at = keys.index(Ellipsis) if Ellipsis in keys else len(keys)
+    along = [k if k < at else k - len(keys) for k in range(len(keys))]  # axes, from the end behind an ellipsis
     arrays = (
         f"[{place}]" if two.ndim and place.removeprefix("-").isdigit() else place
         for place, (two, _) in zip(x[1:], call.inputs[1:], strict=True)
     )
     words = []
-    for k in keys:
+    for axis, k in zip(along, keys, strict=True):
         if k is ARRAY:
             words.append(next(arrays))
         elif isinstance(k, slice):
-            words.append(
-                ":".join("" if v is None else str(v) for v in (k.start, k.stop, *([k.step] if k.step else [])))
-            )
+            words.append(_slice(call, k, shape[axis]))
         elif k is Ellipsis or isinstance(k, int):
             words.append("..." if k is Ellipsis else str(k))
         else:
@@ -290,8 +311,12 @@ EXPRESSIONS: dict[str, Callable[[Call, list[str], Any], str]] = {
     "log_softmax": lambda call, x, op: f"{x[0]}.log_softmax({op.axis})",
     "index": _index,
     "leaky_relu": lambda call, x, op: f"nn.functional.leaky_relu({x[0]}, {op.slope})",
-    "softplus": lambda call, x, op: f"nn.functional.softplus({x[0]})",
-    "maximum": lambda call, x, op: f"torch.maximum({x[0]}, {x[1]})",
+    "softplus": lambda call, x, op: (
+        f"nn.functional.softplus({x[0]})"
+        if (op.beta, op.threshold) == (1, 20)
+        else f"nn.functional.softplus({x[0]}, {op.beta}, float('{op.threshold}'))"
+    ),
+    "maximum": lambda call, x, op: f"torch.maximum({_tensor(x[0])}, {_tensor(x[1])})",
     "where": lambda call, x, op: f"torch.where({', '.join(x)})",
     "pow": lambda call, x, op: f"{x[0]} ** {getattr(op, 'exponent', '') or x[1]}",
     "mirror": lambda call, x, op: f"nn.functional.pad({x[0]}, {_widths(op.widths)}, 'reflect')",

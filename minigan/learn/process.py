@@ -149,7 +149,7 @@ def _main(track: str, name: str, path: str, handle: str) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (WORK, WORK + 1))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     exercise = table.track(track)[name]
-    text = Path(path).read_bytes().decode("utf-8", errors="replace")
+    text = Path(path).read_bytes().decode("utf-8-sig", errors="replace")
     sys.addaudithook(_guard(Path(path).name))
     findings = grade_guarded(exercise, text, Path(path).name)
     sys.stdout.flush()

@@ -178,13 +178,15 @@ class Optimizer:
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue from `state_dict()`. Raises ValueError, changing nothing, if it belongs to other parameters."""
+        """Continue from `state_dict()`, or from that of PyTorch's optimiser of the same name. Raises ValueError,
+        changing nothing, if it belongs to other parameters."""
         groups = state_dict["param_groups"]
         if [len(g["params"]) for g in groups] != [len(g["params"]) for g in self.param_groups]:
             raise ValueError(f"{type(self).__name__}: the saved parameter groups have other sizes")
         params, state = self._params(), {}
         for i, entry in state_dict["state"].items():
             p = params[int(i)]
+            entry = {name: _of_torch(value) for name, value in entry.items()}
             for name, value in entry.items():
                 if isinstance(value, np.ndarray) and value.ndim and value.shape != p.shape:
                     raise ValueError(
@@ -194,6 +196,14 @@ class Optimizer:
         self.state = state
         for group, settings in zip(self.param_groups, groups, strict=True):
             group.update({k: v for k, v in settings.items() if k != "params"})
+
+
+def _of_torch(value: Any) -> Any:
+    """A tensor of PyTorch's as an array, one of a single number (its step) as that number; all else as it is."""
+    if not type(value).__module__.startswith("torch"):
+        return value
+    array = np.asarray(value)
+    return array if array.ndim else int(array)
 
 
 def zeros_like(p: np.ndarray) -> np.ndarray:

@@ -6,6 +6,8 @@ wrong in one sentence, or None.
     history     what was called before, or between forward and backward, makes no difference
     layouts     transposed, sliced, reversed and repeated memory gives what contiguous memory gives
     need        each gradient alone is the one that is computed with all others
+    saved       an input that an op says its vjp does not read is not read
+    shared      one tensor in two places gets the sum of what two equal ones get
     outputs     of several outputs, each may be the only one that is used
 """
 
@@ -27,13 +29,21 @@ ALIGNED = [name for name in LAYOUTS if name != "unaligned"]
 
 
 class Pass:
-    """A forward pass on copies of arrays, and backward passes of its graph."""
+    """A forward pass on copies of arrays, and backward passes of its graph. same: two places with one leaf in both."""
 
-    def __init__(self, problem: Problem, arrays: Sequence[np.ndarray], wanted: Sequence[int] | None = None) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        arrays: Sequence[np.ndarray],
+        wanted: Sequence[int] | None = None,
+        same: tuple[int, int] | None = None,
+    ) -> None:
         self.wanted = list(range(len(arrays))) if wanted is None else list(wanted)
         self.arrays = [to_device(a, default_device()) for a in arrays]
         self.before = [host(a).copy() for a in self.arrays]
         self.leaves = [Tensor(a).requires_grad_(i in self.wanted) for i, a in enumerate(self.arrays)]
+        if same:
+            self.leaves[same[1]] = self.leaves[same[0]]
         with enable_grad():
             self.outputs = list(problem.fn(*self.leaves))
         self.values = [host(y.data).copy() for y in self.outputs]
@@ -62,6 +72,9 @@ def twice(subject: Subject, problem: Problem) -> str | None:
     one, other = Pass(problem, _copies(problem)), Pass(problem, _copies(problem))
     if not _same(one.values, other.values):
         return f"two calls on the same inputs differ, {_where(one.values, other.values)}: forward is not deterministic"
+    Pass(problem, [_other(a) for a in problem.arrays])
+    if not _same(one.values, [host(y.data) for y in one.outputs]):
+        return "a later call changes the output of an earlier one: forward answers memory that it keeps"
     first, again = _arrays(one.gradients()), _arrays(one.gradients())
     if not _same(first, again):
         return (
@@ -71,6 +84,39 @@ def twice(subject: Subject, problem: Problem) -> str | None:
         return "the gradients of two equal calls differ: vjp is not deterministic, or keeps state"
     if not _same(_arrays(one.second()), _arrays(other.second())):
         return "the second derivatives of two equal calls differ: vjp is not deterministic, or keeps state"
+    return None
+
+
+def saved(subject: Subject, problem: Problem) -> str | None:
+    """Inputs that an op says its vjp does not read may be overwritten before it runs. (Outputs: `Node.output`.)"""
+    op = subject.fresh()
+    if subject.kind != "op" or op.saves_input or op.alias:
+        return None
+    expected, run = _arrays(Pass(problem, _copies(problem)).gradients()), Pass(problem, _copies(problem))
+    for array in run.arrays:
+        if array.dtype in FLOATS:
+            array[...] = np.nan
+    if not _near(expected, _arrays(run.gradients())):
+        return "vjp reads the values of its input, though saves_input is False: they may have changed by then"
+    return None
+
+
+def shared(subject: Subject, problem: Problem) -> str | None:
+    """One tensor in two places gets the sum of what two equal ones get."""
+    arrays, places = _copies(problem), problem.inputs
+    pairs = [(i, j) for i in places for j in places if i < j and arrays[i].shape == arrays[j].shape]
+    pairs = [(i, j) for i, j in pairs if arrays[i].dtype == arrays[j].dtype]
+    if subject.kind != "op" or not pairs:
+        return None
+    i, j = pairs[0]
+    arrays[j] = arrays[i].copy()
+    two = _zeros(problem, range(len(arrays)), _arrays(Pass(problem, arrays).gradients()))
+    one = Pass(problem, arrays, same=(i, j))
+    total = _zeros(problem, [i], [_arrays(one.gradients())[one.wanted.index(i)]])
+    with np.errstate(all="ignore"):
+        right = two[i] + two[j]
+    if np.isfinite(right).all() and not _near([right], total):
+        return f"the gradient of one tensor as {problem.names[i]} and {problem.names[j]} is not the sum of both"
     return None
 
 
@@ -248,6 +294,8 @@ PROPERTIES: dict[str, tuple[Callable, str]] = {
     "twice": (twice, "two equal calls agree bit by bit"),
     "layouts": (layouts, "transposed, sliced, reversed and repeated memory"),
     "need": (need, "each gradient alone"),
+    "saved": (saved, "inputs that vjp does not read, overwritten"),
+    "shared": (shared, "one tensor in two places"),
     "outputs": (outputs, "each output alone"),
 }
 """Those that need the subject and one call; `history` needs a fresh subject besides."""

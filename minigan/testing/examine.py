@@ -201,6 +201,8 @@ LOOK = {
     "twice": "random numbers and counters: take a Generator that the op keeps as self.generator",
     "layouts": "what is read by memory order: ravel(order='K'), reshape of a view, raw pointers, strides",
     "need": "vjp, and how it uses `need`",
+    "saved": "saves_input, and what vjp reads of node.inputs",
+    "shared": "vjp, for two inputs that are one",
     "outputs": "vjp, for a cotangent that is None",
     "history": "what is kept on self or in globals between forward and vjp",
 }

@@ -11,6 +11,7 @@ from textwrap import wrap
 
 import numpy as np
 
+from .. import checkpoint
 from .._files import parse_json
 from .._terminal import printable
 from ..gan._state import count_of
@@ -145,7 +146,8 @@ def _trouble(run: Snapshot, width: int) -> list[str]:
     status, lines = run.status, []
     if status is not None and status.trouble:
         lines += wrap(printable(f"trouble: {status.trouble}"), width, break_on_hyphens=False)
-    if status is not None and (status.gone or status.phase in ("stopped", "failed")):
+    over = status is not None and (status.gone or status.phase in ("stopped", "failed"))
+    if over and checkpoint.paths(run.folder):
         lines += wrap(printable(f"go on with: minigan train --resume {run.folder}"), width, break_on_hyphens=False)
     return lines
 

@@ -70,6 +70,36 @@ def test_indices_in_pytorch(name):
     np.testing.assert_array_equal(copy(torch.from_numpy(x)).numpy(), own(network, [x])[0])
 
 
+@pytest.mark.parametrize(
+    "formula",
+    [
+        lambda x: mg.functional.softplus(x, beta=2),
+        lambda x: mg.functional.softplus(x, beta=0.5, threshold=0.1),
+        lambda x: mg.functional.softplus(x, threshold=float("inf")),
+        lambda x: mg.functional.pad(x.reshape(-1, 1, 2, 3), (-1, 0)),
+        lambda x: x[: len(x), 1:],
+        lambda x: x[..., 1:-1],
+        lambda x: mg.functional.normalize(x, dim=1),
+    ],
+)
+def test_settings_and_slices_in_both(formula):
+    """Of more rows than the two that the lines are made of."""
+    torch, _ = pytest.importorskip("torch"), pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    x = np.random.default_rng(0).standard_normal((7, 6)).astype(np.float32)
+    network = Formula(formula)
+    assert graphs.difference(graphs.exported(network, [x], ["x"]), network, [x]) < 1e-6
+    space = {}
+    exec(lines.rebuilt(network, [x], ["x"]).code, space)
+    np.testing.assert_allclose(space["Network"]()(torch.from_numpy(x)).numpy(), own(network, [x])[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("formula", [lambda x: x[:-1], lambda x: x[:2], lambda x: x[:, ::-1]])
+def test_slices_without_a_line_are_named(formula):
+    with pytest.raises(ValueError, match=r"rows depends on how many there are|backward slice"):
+        lines.rebuilt(Formula(formula), [np.ones((3, 6), np.float32)], ["x"])
+
+
 def test_a_mean_over_rows_in_pytorch():
     """A count of rows, and one row that all others get, follow the number of rows that come."""
     torch = pytest.importorskip("torch")

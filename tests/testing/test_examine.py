@@ -98,6 +98,62 @@ def test_a_fault_of_the_fourth_order_only():
     assert not report.passed and "order-4" in report.text()
 
 
+class Product(mg.Op):
+    def forward(self, x, y):
+        return x * y
+
+    def vjp(self, node, need, g):
+        x, y = node.inputs
+        return (g * y, None) if x is y else (g * y, g * x)
+
+
+class Kept(mg.Op):
+    """Its output is one buffer, call after call."""
+
+    def __init__(self):
+        self.buffer = {}
+
+    def forward(self, x):
+        return np.multiply(x, x, out=self.buffer.setdefault(x.shape, np.empty_like(x)))
+
+    def vjp(self, node, need, g):
+        return (g * 2 * node.inputs[0],)
+
+
+class Unsaved(mg.Op):
+    saves_input = False
+
+    def forward(self, x):
+        return x * x
+
+    def vjp(self, node, need, g):
+        return (g * 2 * node.inputs[0],)
+
+
+class UnsavedOutput(mg.Op):
+    saves_input = False
+
+    def forward(self, x):
+        return np.exp(x)
+
+    def vjp(self, node, need, g):
+        return (g * node.output(),)
+
+
+@pytest.mark.parametrize(
+    ("op", "arguments", "words"),
+    [
+        (Kept, 1, "forward answers memory that it keeps"),
+        (Unsaved, 1, "vjp reads the values of its input, though saves_input is False"),
+        (UnsavedOutput, 1, "its vjp reads its output, so it must say saves_output = True"),
+        (Product, 2, "the gradient of one tensor as input 0 and input 1 is not the sum of both"),
+    ],
+)
+def test_memory_that_changes_and_one_tensor_in_two_places(op, arguments, words):
+    report = examine(op(), inputs=tuple(np.linspace(1, 2 + k, 6).reshape(2, 3) for k in range(arguments)), upto=2)
+    assert not report.passed and words in report.text(), report.text()
+
+
 def test_a_whole_module_is_checked_by_its_weights():
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Tanh(), nn.Flatten(), nn.Linear(2, 1))
     before = {name: array.copy() for name, array in net.state_dict().items()}
