@@ -177,14 +177,14 @@ def order_comparisons(
     """The derivative of the given order beside differences of the one before, by each key of `order_errors`.
 
     fn: Tensors to a Tensor or a sequence of them, without randomness of its own; outputs that are not floating are left
-    out. inputs: float64 Tensors, of which those that require a gradient are differentiated by; the others are
+    out. inputs: float64 Tensors, or one, of which those that require a gradient are differentiated by; the others are
     constants. eps: the step, relative above 1. A difference up to atol + rtol * (the largest derivative) passes. full:
     see FULL_JACOBIAN. The error is max |analytic - numeric| / max(1, |numeric|). A gradient of None counts as zero.
 
     Raises GradcheckError if a derivative is not finite, or fn changes from call to call; TypeError for inputs in
     float32, whose differences would be noise; ValueError if no input requires a gradient.
     """
-    name = name or name_of(fn)
+    name, inputs = name or name_of(fn), sequence(inputs, Tensor)
     if order < 1:
         raise ValueError(f"{name}: the order to check must be at least 1, got {order}")
     with home(inputs):
@@ -204,6 +204,12 @@ def _order_comparisons(fn, inputs, order, eps, atol, rtol, seed, full, name) -> 
     _require_finite(name, order - 1, before)
     if not all(np.array_equal(a, b) for a, b in zip(map(array, before), map(array, again), strict=True)):
         raise GradcheckError(f"{name}: two calls on the same inputs differ, so differences mean nothing", order - 1)
+    if order == 1 and not all(x.data.flags.c_contiguous for x in inputs):
+        with no_grad():
+            tidy = [x if x.data.flags.c_contiguous else Tensor(np.ascontiguousarray(x.data)) for x in inputs]
+            pairs = zip(*(sequence(fn(*xs), Tensor) for xs in (inputs, tidy)), strict=True)
+        for i, (a, b) in enumerate(pairs):
+            compare(name, 0, i, array(a), array(b), atol, rtol, "in memory without gaps it is")
 
     by = [*positions, *(key for key in leaves if key not in point)]
     point = {key: host(leaf.data) for key, leaf in leaves.items()}

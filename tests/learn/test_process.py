@@ -114,6 +114,12 @@ def test_a_skeleton_says_what_is_missing():
     assert "still to be written" in grade(TANH, TANH.file(TANH.skeleton))[0]
 
 
+def test_a_byte_order_mark_is_no_mistake(file):
+    """Editors on Windows write one."""
+    file.write_bytes(b"\xef\xbb\xbf" + RIGHT.encode())
+    assert process.grade_file(TANH, file).passed
+
+
 def test_bytes_that_are_no_text(file):
     file.write_bytes(b"\xff\xfe\0")
     assert "no text" in process.grade_file(TANH, file).findings[0]

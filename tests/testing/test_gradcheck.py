@@ -110,6 +110,24 @@ def test_small_arguments_are_no_false_alarm(name, fn, x):
         check_order(Wrong(), [leaf(x, 2 * x)], 1)
 
 
+def test_one_tensor_may_stand_alone():
+    x = mg.tensor(np.linspace(1, 2, 6).reshape(2, 3), requires_grad=True)
+    assert check_order(lambda t: t * t, x) < 1e-8 and gradgradcheck(lambda t: t**3, x) < 1e-6
+
+
+def test_an_op_that_is_wrong_in_strided_memory_alone():
+    class Strided(mg.Op):
+        def forward(self, x):
+            return np.lib.stride_tricks.as_strided(x, x.shape, np.empty(x.shape).strides) ** 2
+
+        def vjp(self, node, need, g):
+            return (g * 2 * node.inputs[0],)
+
+    x = mg.Tensor(np.linspace(1, 2, 12).reshape(2, 6)[:, ::2]).requires_grad_()
+    with pytest.raises(GradcheckError, match="in memory without gaps it is"):
+        check_order(Strided(), [x])
+
+
 @given(x=strategies.tensors(), layout=strategies.layouts())
 @settings(max_examples=10)
 def test_a_right_op_passes_at_every_order_and_in_every_layout(x, layout):

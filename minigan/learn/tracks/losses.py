@@ -93,6 +93,8 @@ def softmax_entropy(m: Any) -> Iterator[str]:
     far, _ = m.cross_entropy(np.array([[1000.0, -1000.0]]), np.array([0]))
     yield from equal("the loss for logits of 1000 and -1000", far, 0.0, "it is the largest that is taken away")
     yield from equal("the loss for logits near 1000", loss, _entropy(z, labels), tolerance=1e-6)
+    apart, _ = m.cross_entropy(np.array([[1000.0, 0.0], [0.0, 1.0]]), np.array([0, 1]))
+    yield from equal("the loss of a row near 1000 and one near 0", apart, np.log1p(np.exp(-1.0)) / 2, "a row by itself")
 
 
 def _entropy(z: np.ndarray, labels: np.ndarray) -> float:
