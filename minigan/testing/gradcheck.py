@@ -204,10 +204,10 @@ def _order_comparisons(fn, inputs, order, eps, atol, rtol, seed, full, name) -> 
     _require_finite(name, order - 1, before)
     if not all(np.array_equal(a, b) for a, b in zip(map(array, before), map(array, again), strict=True)):
         raise GradcheckError(f"{name}: two calls on the same inputs differ, so differences mean nothing", order - 1)
-    if order == 1 and not all(x.data.flags.c_contiguous for x in inputs):
+    if order == 1 and not all(x.is_contiguous() for x in inputs):
         with no_grad():
-            tidy = [x if x.data.flags.c_contiguous else Tensor(np.ascontiguousarray(x.data)) for x in inputs]
-            pairs = zip(*(sequence(fn(*xs), Tensor) for xs in (inputs, tidy)), strict=True)
+            gapless = [x.contiguous() for x in inputs]
+            pairs = zip(*(sequence(fn(*xs), Tensor) for xs in (inputs, gapless)), strict=True)
         for i, (a, b) in enumerate(pairs):
             compare(name, 0, i, array(a), array(b), atol, rtol, "in memory without gaps it is")
 
