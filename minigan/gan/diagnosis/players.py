@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from ...backend import host
 from .finding import NOTE, Finding
 from .trace import NOWHERE, Call, Move, Pass, Trace
 
@@ -27,7 +28,7 @@ def training(trace: Trace) -> Iterator[Finding]:
             late = moves[len(moves) // 2 :]  # what stands still from the second step on trains no more
             if not _is_used(trace, network) or any(m.moved.get(network, 0.0) > STILL for m in late):
                 continue
-            if not moves and _is_frozen(trace, network):
+            if not moves and (_is_frozen(trace, network) or _is_moved_by_hand(trace, network)):
                 continue
             moves = late or moves
             other = [p for p in trace.of(Pass) if p.reached.get(network, 0.0) > 0]
@@ -47,6 +48,13 @@ def _is_used(trace: Trace, network: str) -> bool:
 def _is_frozen(trace: Trace, network: str) -> bool:
     """Whether it is no player: one whose features are compared, say, with weights that nobody means to train."""
     return not any(p.requires_grad for p in trace.networks[network].module.parameters())
+
+
+def _is_moved_by_hand(trace: Trace, network: str) -> bool:
+    """Whether its weights have changed, though no optimiser has stepped them."""
+    before = trace.networks[network].before
+    now = [host(p.data) for p in trace.networks[network].module.parameters()] if before else []
+    return any(a.shape != b.shape or not np.array_equal(a, b) for a, b in zip(before, now, strict=True))
 
 
 def _why(trace: Trace, network: str, moves: list[Move], passes: list[Pass]) -> str:

@@ -35,7 +35,7 @@ NOWHERE = Place("", 0, "")
 @dataclass
 class Network:
     """A module that stands for itself, in no other. norms: names of its batch-norm layers; random: of its dropouts.
-    spectral: whether some weight is divided by its largest singular value."""
+    spectral: whether some weight is divided by its largest singular value. before: its weights at its first call."""
 
     name: str
     module: Any
@@ -43,6 +43,7 @@ class Network:
     random: list[str] = field(default_factory=list)
     spectral: bool = False
     own_code: bool = False
+    before: list[np.ndarray] = field(default_factory=list)
 
 
 @dataclass

@@ -334,7 +334,8 @@ def _network(name: str, module: Module) -> Network:
     random = [path for path, kind in kinds if "Dropout" in kind.__name__]
     buffers = [key for key, _ in module.named_buffers()]
     own = any(not kind.__module__.startswith("minigan.") for _, kind in kinds)
-    return Network(name, module, norms, random, any(key.endswith("weight_u") for key in buffers), own)
+    before = [host(p.data).copy() for p in module.parameters()]
+    return Network(name, module, norms, random, any(key.endswith("weight_u") for key in buffers), own, before)
 
 
 def _first(result: Any) -> Tensor | None:

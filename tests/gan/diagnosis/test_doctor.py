@@ -50,6 +50,42 @@ def test_a_right_program_has_no_fault(program):
     assert report.passed and set(report.names) <= NOTES, report.text()
 
 
+BY_HAND = """
+import minigan as mg
+from minigan import nn
+from minigan.functional import softplus
+
+G, D = nn.Linear(4, 2), nn.Sequential(nn.Linear(2, 8), nn.LeakyReLU(0.2), nn.Linear(8, 1))
+
+
+def move(loss, net, rate=0.01):
+    weights = list(net.parameters())
+    slopes = mg.grad(loss, weights)
+    with mg.no_grad():
+        for p, g in zip(weights, slopes):
+            p -= rate * g
+
+
+def step(rate_g=0.01):
+    fake = G(mg.randn(32, 4)).detach()
+    move(softplus(-D(mg.randn(32, 2))).mean() + softplus(D(fake)).mean(), D)
+    move(softplus(-D(G(mg.randn(32, 4)))).mean(), G, rate_g)
+
+
+def still():
+    step(0.0)
+"""
+
+
+def test_weights_that_are_moved_by_hand_do_change(tmp_path):
+    """And those that are not do not."""
+    (tmp_path / "by_hand.py").write_text(BY_HAND)
+    report = diagnose(f"{tmp_path / 'by_hand.py'}:step")
+    assert report.passed and not {"generator-never-trains", "critic-never-trains"} & set(report.names), report.text()
+    report = diagnose(f"{tmp_path / 'by_hand.py'}:still")
+    assert "generator-never-trains" in report.names and "critic-never-trains" not in report.names, report.text()
+
+
 @pytest.mark.parametrize("fault", [pytest.param(f, id=f.title, marks=marks(f.title in QUICK)) for f in seeded.FAULTS])
 def test_a_seeded_fault_gets_its_name(fault, tmp_path):
     torch_or_skip(fault.program)
