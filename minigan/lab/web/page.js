@@ -214,6 +214,8 @@ const Lab = (() => {
     const { settings } = state;
     Controls.show(settings);
     for (const view of Object.keys(Settings.VIEWS)) get(view).hidden = settings.view !== view;
+    const preset = PRESETS[Number(get("tour-choice").value)];
+    document.querySelector(".tour-text").hidden = preset && (preset.set.view ?? "points") !== settings.view;
     for (const button of document.querySelectorAll("[data-view]"))
       button.setAttribute("aria-pressed", String(button.dataset.view === settings.view));
     get("speed").value = settings.speed;

@@ -28,7 +28,8 @@ function wholeTicks(low, high) {
 // A chart of curves: {name: [[x, y], ...]}, with both axes named; behind a curve the band of normal runs,
 // {name: [[x, low, high], ...]}, as far as it lies inside the chart. A curve of one point is a dot.
 function chart(curves, x, y, bands = {}) {
-  const W = 680, H = 210, L = 84, B = 34, points = Object.values(curves).flat();
+  const W = Math.max(300, Math.min(680, document.documentElement.clientWidth - 56)); // a phone's text is as large as any
+  const H = 210, L = 84, B = 34, points = Object.values(curves).flat();
   if (!points.length) return make("p", {}, "nothing was recorded");
   const xs = points.map(p => p[0]), ys = points.map(p => p[1]);
   let [x0, x1, y0, y1] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
