@@ -46,8 +46,8 @@ class CodeOptions(CommonOptions):
             raise nearest("network with an encoder", self.network, CODECS)
 
 
-LEAST = 10
-"""Held-out images, below which no figure of a system with codes says anything."""
+LEAST = 4
+"""Held-out images, below which neither the test of the codes nor realism has an answer."""
 
 
 @dataclass(frozen=True)

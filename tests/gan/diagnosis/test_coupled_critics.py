@@ -95,13 +95,20 @@ MUTANTS = [
     ("slopes:_of_one", "NOTE if customary else FAULT", "FAULT", "never", R1, ("spread", 0.0, "note")),
     (
         "players:training",
-        "if not moves and _is_frozen(trace, network):",
+        "if not moves and (_is_frozen(trace, network) or _is_moved_by_hand(trace, network)):",
         "if not moves:",
         "any idle one",
         FROZEN,
         (True,),
     ),
-    ("players:training", "if not moves and _is_frozen(trace, network):", "if False:", "frozen too", FROZEN, (False,)),
+    (
+        "players:training",
+        "if not moves and (_is_frozen(trace, network) or _is_moved_by_hand(trace, network)):",
+        "if False:",
+        "frozen too",
+        FROZEN,
+        (False,),
+    ),
 ]
 
 

@@ -249,7 +249,7 @@ def test_film_as_typed(tmp_path, monkeypatch):
         (["film", "run", "-o", "f.png"], "f.png: an animation is written as .gif"),
         (["sample", "run"], "use minigan film RUN"),
         (["interpolate", "run"], "has no latents; see: minigan film RUN"),
-        (["traverse", "run"], "no latents to walk through; see: minigan film RUN"),
+        (["traverse", "run"], "has no latents; see: minigan film RUN"),
         (["upscale", "run", "f.gif"], "is a run of nextframe; upscale takes runs of srgan"),
     ):
         result = CliRunner().invoke(main, words)

@@ -190,7 +190,7 @@ def test_upscale_as_typed(tmp_path, monkeypatch):
         (["upscale", "run", "."], ".: a folder"),
         (["sample", "run"], "use minigan upscale RUN IMAGE"),
         (["interpolate", "run"], "translates images and has no latents; see: minigan upscale"),
-        (["traverse", "run"], "no latents to walk through; see: minigan upscale"),
+        (["traverse", "run"], "has no latents; see: minigan upscale"),
         (["film", "run"], "is a run of srgan; film takes runs of nextframe"),
     ):
         result = CliRunner().invoke(main, words)
