@@ -328,6 +328,10 @@ def test_trouble_and_ends_are_said(tmp_path, monkeypatch, at_step):
         Run.resume(str(folder)).train()
     assert read_status(folder).phase == "stopped"
     assert "; stopped\ntrouble: stopped by SIGTERM\ngo on with" in screen(snapshot(folder), 200, 40, "none")
+    for path in folder.glob("checkpoint-*"):
+        path.unlink()  # as of a run that failed before its first: there is nothing to go on from
+    text = screen(snapshot(folder), 200, 40, "none")
+    assert "trouble: stopped by SIGTERM" in text and "go on with" not in text
 
 
 def beat(folder: Path, **changes) -> None:
