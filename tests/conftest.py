@@ -1,7 +1,7 @@
 """Settings of the whole suite: what is quick and what is slow, hypothesis profiles, PyTorch where it is installed.
 
-quick   `pytest -n 2`, at most 8 minutes on two cores of an AVX2 machine: every property, of every op, kernel, system,
-        command and example, on the smallest data that can break it. Trainings are a few steps; the judgement at a run's
+quick   `pytest -n 2`, 20 minutes on two cores of an AVX2 machine, 12 with AVX-512: every property, of every op, kernel,
+        system, command and example, on the smallest data that can break it. Trainings are a few steps; the judgement at a run's
         end takes 200 samples, 20 bootstrap rounds and 4 subsets instead of 5,000, 100 and 50, the exact distance of
         points 250 instead of 1,000 (`short_judgement`); examples run in the test's own process (support/example.py) but
         for one.
