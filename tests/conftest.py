@@ -1,10 +1,10 @@
 """Settings of the whole suite: what is quick and what is slow, hypothesis profiles, PyTorch where it is installed.
 
 quick   `pytest -n 2`, 20 minutes on two cores of an AVX2 machine, 12 with AVX-512: every property, of every op, kernel,
-        system, command and example, on the smallest data that can break it. Trainings are a few steps; the judgement at a run's
-        end takes 200 samples, 20 bootstrap rounds and 4 subsets instead of 5,000, 100 and 50, the exact distance of
-        points 250 instead of 1,000 (`short_judgement`); examples run in the test's own process (support/example.py) but
-        for one.
+        system, command and example, on the smallest data that can break it. Trainings are a few steps; the judgement at
+        a run's end takes 200 samples, 20 bootstrap rounds and 4 subsets instead of 5,000, 100 and 50, the exact
+        distance of points 250 instead of 1,000 (`short_judgement`); examples run in the test's own process
+        (support/example.py) but for one.
 slow    `pytest -n 2 -m slow`, in the nightly suite: what is about numbers at full length. A training long enough to
         show what a page claims, every order of threads in float64, every system's certificate, cold and warm starts.
 
