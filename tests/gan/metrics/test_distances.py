@@ -106,9 +106,7 @@ def test_nearest_training_finds_copies():
     np.testing.assert_allclose(found.distance, tree, rtol=1e-6)
     assert (found.index == index).all() and found.ratio == 1 and found.copies <= 0.02
     copies = distances.nearest_training(A[::2], A, B)
-    assert (
-        copies.ratio < 10 * distances.ROUNDING and copies.copies == 1 and (copies.index == np.arange(0, 300, 2)).all()
-    )
+    assert copies.ratio < 1e-6 and copies.copies == 1 and (copies.index == np.arange(0, 300, 2)).all()
 
 
 def test_copies_are_seen_where_held_out_images_are_in_the_training_set():
