@@ -19,6 +19,7 @@ READS_AS_PYTHON = tuple(PACKAGE / name for name in ("gan", "nn", "optim"))
 OPTIMISERS, STEPS = PACKAGE / "optim", {"optimizer.py", "optimizers.py"}
 """Where the code of optimisers lies, whose numbers a replay reads itself; that of schedules lies beside it."""
 STDLIB, SITE = sysconfig.get_path("stdlib"), "site-packages"
+CUPY = ("cupy", "cupyx")
 CALLS_BY_BIT = sys.version_info >= (3, 12)
 """Whether the lowest bit of LOAD_ATTR says that the attribute is called; before, it is LOAD_METHOD."""
 
@@ -80,7 +81,13 @@ def names_of(code: types.CodeType) -> Names | None:
 
 
 def is_numpy(file: str) -> bool:
-    return file.startswith("<__array_function__") or Path(file).is_relative_to(NUMPY)
+    """Whether a file of code is NumPy's, or CuPy's: what it remembers of its own, compiled functions say, is no state of
+    the caller's."""
+    if file.startswith("<__array_function__") or Path(file).is_relative_to(NUMPY):
+        return True
+    cupy = getattr(sys.modules.get("cupy"), "__file__", None)
+    folders = [Path(cupy).parent.parent / name for name in CUPY] if cupy else []
+    return any(Path(file).is_relative_to(folder) for folder in folders)
 
 
 def with_getters(frame: types.FrameType, names: Names) -> Names:

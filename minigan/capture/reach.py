@@ -52,7 +52,7 @@ from .names import (
 )
 from .refusal import CaptureError, is_own_code, refusal
 from .settings import RENEWALS, RENEWED, Settings, is_optimiser
-from .world import asked, audited, is_iterator, position
+from .world import asked, audited, is_iterator, is_quiet, position
 
 MISSING = type("Missing", (), {"__repr__": lambda self: "nothing"})()
 """What an empty cell holds, and an attribute that is not there."""
@@ -117,7 +117,7 @@ class Reach:
         elif event == "c_call":
             if (what := asked(arg, frame, names_of(frame.f_code) is not None)) is not None:
                 self.refuse(refusal(_read(what)))
-            if isinstance(getattr(arg, "__self__", None), random.Random):
+            if isinstance(getattr(arg, "__self__", None), random.Random) and not is_quiet(frame):
                 self.refuse(refusal(foreign("Python")))
 
     def _called(self, frame: types.FrameType, names: Names) -> None:

@@ -17,8 +17,9 @@ from contextvars import ContextVar
 CLOCKS = {time.time, time.time_ns, time.perf_counter, time.perf_counter_ns, time.monotonic, time.process_time}
 SYSTEM = {os.urandom, os.stat, os.getcwd, os.listdir, os.scandir}
 AUDITED = {"open", "os.listdir", "os.scandir", "socket.connect", "subprocess.Popen"}
-QUIET = {"importlib", "linecache", "warnings", "traceback", "logging", "tokenize", "inspect"}
-"""Python's own modules that read files to load code, or to say where something happened."""
+QUIET = {"importlib", "linecache", "warnings", "traceback", "logging", "tokenize", "inspect", "cupy", "cupyx"}
+"""What reads files to load code, or to say where something happened: Python's own modules, and CuPy, which keeps on the
+disk what it compiles at first use."""
 
 
 def asked(function: object, frame: types.FrameType, is_user_code: bool) -> str | None:

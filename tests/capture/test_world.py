@@ -13,6 +13,7 @@ import decimal
 import enum
 import fractions
 import functools
+import importlib
 import io
 import itertools
 import json
@@ -23,6 +24,7 @@ import pathlib
 import queue
 import random
 import secrets
+import sys
 import tempfile
 import threading
 import types
@@ -722,3 +724,50 @@ def test_what_is_written_or_reported_is_not_read(tmp_path):
             assert captured().tolist() == [3.0, 6.0]
     assert (tmp_path / "log").read_text() == "once\n"
     assert stream.getvalue() == 'at "work"\n' and len(captured.plans) == 1
+
+
+CUPY = """
+import os, tempfile
+loaded = {}
+def asarray(a):
+    if a.dtype not in loaded:
+        os.path.exists("kernel.cubin"), os.stat(".")
+        handle, path = tempfile.mkstemp()
+        with os.fdopen(handle, "rb") as file:
+            loaded[a.dtype] = file.read()
+        os.remove(path)
+    loaded["calls"] = loaded.get("calls", 0) + 1
+    return a
+"""
+
+
+def test_what_cupy_compiles_at_first_use_is_nobodys_business(tmp_path, monkeypatch):
+    """CuPy looks for a kernel on the disk, and keeps a new one there under a random name, in the first step of a process,
+    which is recorded. What it remembers changes at each call, and makes no record anew."""
+    (tmp_path / "cupy").mkdir()
+    (tmp_path / "cupy" / "__init__.py").write_text(CUPY)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    cupy = importlib.import_module("cupy")
+    x, runs = mg.tensor([1.0, 2.0]), []
+
+    @capture
+    def step():
+        runs.append(1)
+        cupy.asarray(np.ones(1))
+        return (x * 3).sum()
+
+    try:
+        assert [step().item() for _ in range(3)] == [9.0] * 3 and runs == [1]
+    finally:
+        sys.modules.pop("cupy", None)
+
+
+def test_only_cupy_itself_may(tmp_path, monkeypatch):
+    """The same code under another name is a user's."""
+    (tmp_path / "cuppy").mkdir()
+    (tmp_path / "cuppy" / "__init__.py").write_text(CUPY)
+    monkeypatch.syspath_prepend(tmp_path)
+    cuppy, x = importlib.import_module("cuppy"), mg.tensor([1.0, 2.0])
+    with pytest.raises(CaptureError, match=r"stat\(\) is read"):
+        capture(lambda: (x * float(cuppy.asarray(np.ones(1))[0])).sum())()
