@@ -10,7 +10,7 @@
 extern "C" __global__ void bias_act_kernel(const real* x, const real* bias, const real* mask, real slope, real* out,
                                            long long n, int channels, int has_bias, int has_mask) {
     for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (long long)gridDim.x * blockDim.x) {
-        const real value = has_bias ? x[i] + bias[i % channels] : x[i];
+        const real value = has_bias ? x[i] + bias[rest_of(i, channels)] : x[i];
         out[i] = slope == 1 ? value : gated(value, has_mask ? mask[i] : value, slope);
     }
 }

@@ -28,6 +28,26 @@ __device__ __forceinline__ double block_sum(double v, double* part) {
     return total;
 }
 
+// The same in every lane.
+__device__ __forceinline__ double warp_total(double v) { return __shfl_sync(FULL, warp_sum(v), 0); }
+
+// i / by, and the rest; i is not negative. A division of 64 bits costs several of 32, which do for most arrays.
+__device__ __forceinline__ long long divided(long long i, int by, int& rest) {
+    if (i > 0x7fffffff) {
+        rest = (int)(i % by);
+        return i / by;
+    }
+    const unsigned int quotient = (unsigned int)i / (unsigned int)by;
+    rest = (int)((unsigned int)i - quotient * (unsigned int)by);
+    return quotient;
+}
+
+__device__ __forceinline__ int rest_of(long long i, int by) {
+    int rest;
+    divided(i, by, rest);
+    return rest;
+}
+
 // v where v > 0, slope v elsewhere; for slope 0, 0 where v <= 0.
 __device__ __forceinline__ real leaky(real v, real slope) {
     if (slope == 0) return v <= 0 ? slope : v;

@@ -7,6 +7,8 @@
 #include "common.cuh"
 
 extern "C" __global__ void mix_kernel(const real* x, const real* fake, const real* eps, real* out, long long n, int size) {
-    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (long long)gridDim.x * blockDim.x)
-        out[i] = fake[i] + eps[i / size] * (x[i] - fake[i]);
+    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (long long)gridDim.x * blockDim.x) {
+        int inside;
+        out[i] = fake[i] + eps[divided(i, size, inside)] * (x[i] - fake[i]);
+    }
 }

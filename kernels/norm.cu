@@ -5,8 +5,8 @@
 //     chunk_sums:    block (channel tile, chunk) owns s[chunk, :, 32 channels]: first x of the chunk, then the sums, x
 //                    centred on that, of x, x x, g, g x, a, a x, a g. A warp reads 32 neighbouring channels of a row; the 8
 //                    warps take every eighth row and meet in shared memory, in order.
-//     coefficients:  thread c owns channel c: it joins the chunks' moments (Chan, Golub and LeVeque 1983, equation 2.1)
-//                    and writes the channel's coefficients k, in double until they are stored.
+//     coefficients:  warp c owns channel c: it joins the chunks' moments (Chan, Golub and LeVeque 1983, equation 2.1), a
+//                    lane every 32nd chunk, and writes the channel's coefficients k, in double until they are stored.
 //     normalise, combine:  thread i owns elements i, i + T, ... of out.
 //
 // Bytes in float32: forward 12 an element (x read twice, y written), gradient 20, second derivative 32 (two results);
@@ -73,18 +73,22 @@ chunk_sums_kernel(const real* x, const real* g, const real* a, const real* mask,
         }
 }
 
-// The means of channel c over all rows, from the sums of its chunks: m[8].
+// The channel of this thread's warp.
+__device__ __forceinline__ int warp_channel() { return blockIdx.x * WARPS + threadIdx.x / 32; }
+
+// The means of channel c over all rows, from the sums of its chunks: m[8], in every lane of the warp.
 __device__ __forceinline__ void moments(const double* s, long long rows, int chunk, int channels, int sums, int c, double* m) {
     const int chunks = (int)((rows + chunk - 1) / chunk);
     const double weight = 1.0 / (rows > 0 ? (double)rows : 1.0);
 #pragma unroll
     for (int j = 0; j < 8; ++j) m[j] = 0;
-    for (int q = 0; q < chunks; ++q) {
+    for (int q = threadIdx.x % 32; q < chunks; q += 32) {
         const double* t = s + (long long)q * sums * channels + c;
         const double count = rows - (long long)q * chunk < chunk ? (double)(rows - (long long)q * chunk) : (double)chunk;
         m[MEAN] += weight * (count * t[0] + t[(long long)X * channels]);
     }
-    for (int q = 0; q < chunks; ++q) {
+    m[MEAN] = warp_total(m[MEAN]);
+    for (int q = threadIdx.x % 32; q < chunks; q += 32) {
         const double* t = s + (long long)q * sums * channels + c;
         const double count = rows - (long long)q * chunk < chunk ? (double)(rows - (long long)q * chunk) : (double)chunk;
         const double shift = t[0] - m[MEAN];
@@ -99,6 +103,9 @@ __device__ __forceinline__ void moments(const double* s, long long rows, int chu
             m[AG] += weight * t[(long long)AG * channels];
         }
     }
+#pragma unroll
+    for (int j = VAR; j < 8; ++j)
+        if (j == VAR || j < sums) m[j] = warp_total(m[j]);
 }
 
 // Column c of k (terms, channels): k0 + k1 (x - k2) + k3 g + k4 a is constant + slope (x - mean) + of_g g + of_a a.
@@ -115,10 +122,11 @@ __device__ __forceinline__ void set(real* k, int c, int channels, int terms, dou
 extern "C" __global__ void forward_coefficients_kernel(const double* s, long long rows, int chunk, const real* weight,
                                                        const real* bias, double eps, real* k, real* mean, real* var,
                                                        int channels) {
-    const int c = blockIdx.x * blockDim.x + threadIdx.x;
+    const int c = warp_channel();
     if (c >= channels) return;
     double m[8];
     moments(s, rows, chunk, channels, 3, c, m);
+    if (threadIdx.x % 32) return;
     mean[c] = (real)m[MEAN];
     var[c] = (real)m[VAR];
     set(k, c, channels, 3, m[MEAN], bias[c], weight[c] / sqrt(m[VAR] + eps), 0, 0);
@@ -126,10 +134,11 @@ extern "C" __global__ void forward_coefficients_kernel(const double* s, long lon
 
 extern "C" __global__ void grad_coefficients_kernel(const double* s, long long rows, int chunk, const real* weight,
                                                     double eps, real* k, real* dw, real* db, int channels) {
-    const int c = blockIdx.x * blockDim.x + threadIdx.x;
+    const int c = warp_channel();
     if (c >= channels) return;
     double m[8];
     moments(s, rows, chunk, channels, 5, c, m);
+    if (threadIdx.x % 32) return;
     const double r = 1 / sqrt(m[VAR] + eps), wr = weight[c] * r, gh = m[GX] * r;
     dw[c] = (real)(rows * gh);
     db[c] = (real)(rows * m[G]);
@@ -139,10 +148,11 @@ extern "C" __global__ void grad_coefficients_kernel(const double* s, long long r
 extern "C" __global__ void grad_grad_coefficients_kernel(const double* s, long long rows, int chunk, const real* weight,
                                                          const real* ggw, const real* ggb, double eps, real* kx, real* kg,
                                                          real* cw, int channels, int sums) {
-    const int c = blockIdx.x * blockDim.x + threadIdx.x;
+    const int c = warp_channel();
     if (c >= channels) return;
     double m[8];
     moments(s, rows, chunk, channels, sums, c, m);
+    if (threadIdx.x % 32) return;
     const double w = weight[c], u = ggw[c], r = 1 / sqrt(m[VAR] + eps);
     const double gh = m[GX] * r, ah = m[AX] * r;
     const double covariance = m[AG] - m[A] * m[G] - ah * gh;
@@ -157,7 +167,7 @@ extern "C" __global__ void grad_grad_coefficients_kernel(const double* s, long l
 extern "C" __global__ void normalise_rows_kernel(const real* x, real slope, const real* k, real* out, long long n,
                                                  int channels) {
     for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (long long)gridDim.x * blockDim.x) {
-        const int c = (int)(i % channels);
+        const int c = rest_of(i, channels);
         out[i] = leaky(k[c] + k[channels + c] * (x[i] - k[2 * channels + c]), slope);
     }
 }
@@ -166,7 +176,7 @@ extern "C" __global__ void normalise_rows_kernel(const real* x, real slope, cons
 extern "C" __global__ void combine_rows_kernel(const real* x, const real* g, const real* a, const real* mask, real slope,
                                                const real* k, real* out, long long n, int channels, int terms) {
     for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (long long)gridDim.x * blockDim.x) {
-        const int c = (int)(i % channels);
+        const int c = rest_of(i, channels);
         const real gate = gated(g[i], mask[i], slope);
         real value = k[c] + k[channels + c] * (x[i] - k[2 * channels + c]) + k[3 * channels + c] * gate;
         if (terms > 4) value += k[4 * channels + c] * a[i];

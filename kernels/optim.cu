@@ -1,6 +1,6 @@
 // Optimiser steps over a list of parameters, in place; the twin of optim.py, whose head has the formulas.
 //
-// A table (pieces, columns) of 64-bit integers lists pieces of at most 16384 numbers: the length; the addresses of the
+// A table (pieces, columns) of 64-bit integers lists pieces of at most 4096 numbers: the length; the addresses of the
 // parameters, the gradients and the states. Block q owns piece q; its threads stride along, each number by one thread. So
 // one launch is the whole step, however many parameters there are.
 //

@@ -1,30 +1,43 @@
-"""Machine room, CUDA: launches of conv.cu, with the functions and arguments of `kernels/conv.py`.
+"""Machine room, CUDA: launches of conv.cu and conv_tiles.cu, with the functions and arguments of `kernels/conv.py`.
 
-`tiled` says which of the two kernels of each convolution runs.
+`tiled` says which of the kernels of each convolution runs.
 """
 
 from __future__ import annotations
 
-from math import prod
+from math import gcd, prod
 
 import numpy as np
 
+from minigan.kernels.cuda.bias import bias_act
 from minigan.kernels.cuda.load import add_into, empty, launch, module_of
 from minigan.kernels.layout import cast, contiguous, deliver, nhwc, target
 from minigan.kernels.work import NOW
 
 TO_NHWC, TO_NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
 
-TILE, PIECE, SPLITS = 64, 1024, 64
-"""Results of a block along either side; pixels of a weight gradient that one block sums at least; and parts at most."""
+TILE_M, TILE_J, DEPTH = 128, 64, 16
+"""Results of a block along either side; steps of a sum that it takes at a time, at most."""
 
-TILED_WORK = 1 << 20
-"""Multiply-adds above which a tiled kernel is worth its half-empty blocks."""
+BLOCKS, PIECE, SPLITS = 264, 128, 64
+"""Blocks that a sum is cut into parts for, two for each multiprocessor of an H100; steps that one block sums at least;
+and parts at most."""
+
+TILED_WORK, FEW, WASTE, LONG = 1 << 20, 16, 1 << 27, 32
+"""Multiply-adds from which on tiles are worth their half-empty blocks, for FEW channels at least. For less: multiply-adds
+that tiles may do, idle columns included, and the steps of a sum from which on they do, since their blocks share it, where
+a thread would take them one by one."""
 
 
-def tiled(geometry, columns: int) -> bool:
-    """Whether the tiles pay: a block's 64 columns must not mostly lie outside a group's `columns` channels."""
-    return columns >= 16 and prod(geometry.y_shape) * prod(geometry.w_shape[1:]) >= TILED_WORK
+def tiled(rows: int, columns: int, depth: int) -> bool:
+    """Whether tiles pay for rows x columns results that are sums over `depth`."""
+    if columns >= FEW and rows * columns * depth >= TILED_WORK:
+        return True
+    return depth >= LONG and prod(_tiles(rows, columns)) * TILE_M * TILE_J * depth <= WASTE
+
+
+def _tiles(rows: int, columns: int) -> tuple[int, int]:
+    return -(-rows // TILE_M), -(-columns // TILE_J)
 
 
 def _sizes(geometry) -> tuple[int, ...]:
@@ -34,6 +47,13 @@ def _sizes(geometry) -> tuple[int, ...]:
     groups = geometry.groups
     sizes = (batch, height, width, groups, channels, out_y, out_x, outs // groups, size_y, size_x)
     return (*sizes, *geometry.stride, *geometry.padding, *geometry.dilation)
+
+
+def _parts(blocks: int, depth: int) -> tuple[int, int]:
+    """(splits, the steps of each, whole tiles) of sums over `depth` in this many blocks: the same on every GPU."""
+    splits = max(1, min(SPLITS, BLOCKS // blocks, depth // PIECE))
+    piece = -(-depth // splits // DEPTH) * DEPTH
+    return -(-depth // piece), piece
 
 
 def _wide(*arrays) -> int:
@@ -48,39 +68,64 @@ def _taps(w, groups, axes, work):
     return contiguous(grouped.transpose(3, 4, 0, *axes), work)
 
 
+def _correlate(face, arrays, result, geometry, flags, classes, pixels, depth, work) -> None:
+    """Launches a face, forward or input, with these arrays and then `result` (N, H, W, channels). Each of the `classes`
+    is a group, or its pixels of one remainder; pixels, depth: of a class, the results to a channel and steps of each.
+
+    arrays: (operand, taps, bias, [mask,] slope); flags: (whether there is a bias[, and a mask]).
+    """
+    xp, dtype, columns = module_of(result), result.dtype, result.shape[-1] // geometry.groups
+    sizes = _sizes(geometry)
+    if not tiled(pixels, columns, depth):
+        launch(xp, "conv", f"{face}_rows_kernel", dtype, result.size, *arrays, result, *sizes, *flags, work=work)
+        return
+    tiles = _tiles(pixels, columns)
+    splits, piece = _parts(prod(tiles) * classes, depth)
+    parts = result if splits == 1 else empty(xp, (splits, *result.shape), dtype, work)
+    wide = _wide(*arrays[:-1], parts)
+    grid, settings = (*tiles, classes * splits), (*flags, splits, piece, wide)
+    launch(xp, "conv_tiles", f"{face}_tile_kernel", dtype, grid, *arrays, parts, *sizes, *settings, work=work)
+    if splits > 1:
+        _add(parts, result, work)
+        has_bias, has_mask = (*flags, 0)[:2]
+        if has_bias or arrays[-1] != 1:
+            lines = result.reshape(-1, result.shape[-1])
+            gate = arrays[3].reshape(lines.shape) if has_mask else None
+            bias_act(lines, arrays[2] if has_bias else None, arrays[-1], lines, mask=gate, work=work)
+
+
+def _add(parts, result, work) -> None:
+    """result = the sum of its parts, in order."""
+    arguments = (parts, result, result.size, len(parts))
+    launch(module_of(result), "conv_tiles", "add_parts_kernel", result.dtype, result.size, *arguments, work=work)
+
+
 def conv_forward(x, w, geometry, bias=None, out=None, *, slope=1.0, work=NOW):
     """y, as `kernels.conv.conv_forward`, on a device."""
-    xp, shape, groups = module_of(x), geometry.y_shape, geometry.groups
+    shape, groups = geometry.y_shape, geometry.groups
     dtype = np.result_type(x.dtype, w.dtype)
     x, taps = nhwc(cast(x, dtype, work), work), _taps(cast(w, dtype, work), groups, (2, 1), work)
     start = x if bias is None else contiguous(cast(bias, dtype, work), work)
     y = target(out, TO_NHWC, x, shape, dtype, work)
-    arguments = (x, taps, start, slope, y, *_sizes(geometry), int(bias is not None))
-    outs = shape[1] // groups
-    if tiled(geometry, outs):
-        grid = (-(-shape[0] * shape[2] * shape[3] // TILE), -(-outs // TILE), groups)
-        launch(xp, "conv", "forward_tile_kernel", dtype, grid, *arguments, _wide(x, taps), work=work)
-    else:
-        launch(xp, "conv", "forward_rows_kernel", dtype, y.size, *arguments, work=work)
+    flags, pixels, depth = (int(bias is not None),), prod(shape) // shape[1], prod(geometry.w_shape[1:])
+    _correlate("forward", (x, taps, start, slope), y, geometry, flags, groups, pixels, depth, work)
     return deliver(y.transpose(TO_NCHW), out, work)
 
 
 def conv_input(g, w, geometry, bias=None, out=None, *, mask=None, slope=1.0, work=NOW):
     """dx, as `kernels.conv.conv_input`, on a device."""
-    xp, shape, groups = module_of(g), geometry.x_shape, geometry.groups
+    shape, groups = geometry.x_shape, geometry.groups
     dtype = np.result_type(g.dtype, w.dtype)
     g, taps = nhwc(cast(g, dtype, work), work), _taps(cast(w, dtype, work), groups, (1, 2), work)
     start = g if bias is None else contiguous(cast(bias, dtype, work), work)
     gate = g if mask is None else nhwc(cast(mask, dtype, work), work)
     dx = target(out, TO_NHWC, g, shape, dtype, work)
     flags = (int(bias is not None), int(mask is not None))
-    arguments = (g, taps, start, gate, slope, dx, *_sizes(geometry), *flags)
-    channels = shape[1] // groups
-    if tiled(geometry, channels):
-        grid = (-(-shape[0] * shape[2] * shape[3] // TILE), -(-channels // TILE), groups)
-        launch(xp, "conv", "input_tile_kernel", dtype, grid, *arguments, _wide(g, taps), work=work)
-    else:
-        launch(xp, "conv", "input_rows_kernel", dtype, dx.size, *arguments, work=work)
+    outs, _, *size = geometry.w_shape
+    met = [-(-k * gcd(s, d) // s) for k, s, d in zip(size, geometry.stride, geometry.dilation, strict=True)]
+    pixels = shape[0] * prod(-(-n // s) for n, s in zip(shape[2:], geometry.stride, strict=True))
+    arrays, classes, depth = (g, taps, start, gate, slope), groups * prod(geometry.stride), outs // groups * prod(met)
+    _correlate("input", arrays, dx, geometry, flags, classes, pixels, depth, work)
     return deliver(dx.transpose(TO_NCHW), out, work)
 
 
@@ -91,16 +136,16 @@ def conv_weight(x, g, geometry, out=None, *, add=False, work=NOW):
     x, g = (nhwc(cast(array, dtype, work), work) for array in (x, g))
     outs, channels, size_y, size_x = shape
     taps = empty(xp, (size_y, size_x, groups, channels, outs // groups), dtype, work)
-    if tiled(geometry, outs // groups):
-        pixels = prod(geometry.y_shape) // outs
-        splits = max(1, min(SPLITS, pixels // PIECE))
-        piece = -(-pixels // splits)
+    pixels, results = prod(geometry.y_shape) // outs, (size_y * size_x * channels, outs // groups)
+    if tiled(*results, pixels):
+        tiles = _tiles(*results)
+        splits, piece = _parts(prod(tiles) * groups, pixels)
         parts = taps if splits == 1 else empty(xp, (splits, *taps.shape), dtype, work)
-        grid = (-(-size_y * size_x * channels // TILE), -(-outs // groups // TILE), groups * splits)
-        arguments = (x, g, parts, *_sizes(geometry), splits, piece, _wide(x, g))
-        launch(xp, "conv", "weight_tile_kernel", dtype, grid, *arguments, work=work)
+        grid = (*tiles, groups * splits)
+        arguments = (x, g, parts, *_sizes(geometry), splits, piece, _wide(x, g, parts))
+        launch(xp, "conv_tiles", "weight_tile_kernel", dtype, grid, *arguments, work=work)
         if splits > 1:
-            launch(xp, "conv", "add_parts_kernel", dtype, taps.size, parts, taps, taps.size, splits, work=work)
+            _add(parts, taps, work)
     else:
         launch(xp, "conv", "weight_rows_kernel", dtype, taps.size, x, g, taps, *_sizes(geometry), work=work)
     sums = taps.transpose(2, 4, 3, 0, 1)

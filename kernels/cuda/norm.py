@@ -9,9 +9,14 @@ from minigan.kernels.work import NOW
 
 SUMS = (3, 5, 8)
 
+WARPS = 8
+"""Of a block: channels whose coefficients it makes."""
+
+MAX_CHUNKS = 256
+
 
 def _sums(x, g, a, mask, slope, work):
-    xp, (m, channels), chunk = module_of(x), x.shape, chunk_rows(x.shape[0])
+    xp, (m, channels), chunk = module_of(x), x.shape, chunk_rows(x.shape[0], MAX_CHUNKS)
     chunks, count = max(1, -(-m // chunk)), SUMS[(g is not None) + (a is not None)]
     s = empty(xp, (chunks, count, channels), "float64", work)
     arrays = (x, *(x if other is None else other for other in (g, a, mask)))
@@ -49,8 +54,8 @@ def batch_norm(x, weight, bias, eps, *, slope=1.0, out=None, work=NOW):
     s = _sums(r, None, None, None, 1, work)
     k = empty(xp, (3, channels), x.dtype, work)
     vectors = (_vector(weight, 1, x, work), _vector(bias, 0, x, work))
-    settings = (s, len(r), chunk_rows(len(r)), *vectors, eps, k, mean, var, channels)
-    launch(xp, "norm", "forward_coefficients_kernel", x.dtype, channels, *settings, work=work)
+    settings = (s, len(r), chunk_rows(len(r), MAX_CHUNKS), *vectors, eps, k, mean, var, channels)
+    launch(xp, "norm", "forward_coefficients_kernel", x.dtype, (-(-channels // WARPS),), *settings, work=work)
     return _write("normalise_rows_kernel", (r, slope), k, x, y, work), mean, var
 
 
@@ -63,8 +68,8 @@ def batch_norm_grad(x, weight, g, eps, need=(True, True, True), *, mask=None, sl
     channels = x.shape[1]
     s = _sums(r, g_rows, None, mask_rows, slope, work)
     k = empty(xp, (4, channels), x.dtype, work)
-    settings = (s, len(r), chunk_rows(len(r)), _vector(weight, 1, x, work), eps, k, dw, db, channels)
-    launch(xp, "norm", "grad_coefficients_kernel", x.dtype, channels, *settings, work=work)
+    settings = (s, len(r), chunk_rows(len(r), MAX_CHUNKS), _vector(weight, 1, x, work), eps, k, dw, db, channels)
+    launch(xp, "norm", "grad_coefficients_kernel", x.dtype, (-(-channels // WARPS),), *settings, work=work)
     dx = _write("combine_rows_kernel", (r, g_rows, None, mask_rows, slope), k, x, dx, work) if need[0] else None
     return dx, dw if need[1] else None, db if need[2] else None
 
@@ -79,8 +84,8 @@ def batch_norm_grad_grad(x, weight, g, ggx, ggw, ggb, eps, need=(True, True, Tru
     s = _sums(r, g_rows, a_rows, r, 1, work)
     kx, kg = (empty(xp, (terms + extra, channels), x.dtype, work) for terms in (4, 3))
     vectors = (_vector(weight, 1, x, work), _vector(ggw, 0, x, work), _vector(ggb, 0, x, work))
-    settings = (s, len(r), chunk_rows(len(r)), *vectors, eps, kx, kg, cw, channels, SUMS[1 + extra])
-    launch(xp, "norm", "grad_grad_coefficients_kernel", x.dtype, channels, *settings, work=work)
+    settings = (s, len(r), chunk_rows(len(r), MAX_CHUNKS), *vectors, eps, kx, kg, cw, channels, SUMS[1 + extra])
+    launch(xp, "norm", "grad_grad_coefficients_kernel", x.dtype, (-(-channels // WARPS),), *settings, work=work)
     if need[0] and (ggx is not None or ggw is not None):
         cx = _write("combine_rows_kernel", (r, g_rows, a_rows, r, 1), kx, x, cx, work)
     else:

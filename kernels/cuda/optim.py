@@ -15,7 +15,7 @@ from minigan.kernels.cuda.load import launch, module_of
 from minigan.kernels.layout import memory_order
 from minigan.kernels.optim import Steps
 
-CHUNK = 16384
+CHUNK = 4096
 """Parameters that one block updates."""
 
 KERNELS = {"sgd": "sgd_kernel", "rmsprop": "rmsprop_kernel", "adam": "adam_kernel"}

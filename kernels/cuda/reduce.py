@@ -12,9 +12,9 @@ PIECE = 16384
 CHUNK_ROWS, MAX_CHUNKS = 256, 64
 
 
-def chunk_rows(m: int) -> int:
-    """Rows of an (M, C) array that one block sums: the chunks follow from the shape alone."""
-    return max(CHUNK_ROWS, -(-m // MAX_CHUNKS))
+def chunk_rows(m: int, most: int = MAX_CHUNKS) -> int:
+    """Rows of an (M, C) array that one block sums, in at most so many chunks, which follow from the shape alone."""
+    return max(CHUNK_ROWS, -(-m // most))
 
 
 def channel_sum(x, out=None, *, work=NOW):
@@ -51,5 +51,5 @@ def total(x, out=None, *, work=NOW):
     pieces = -(-x.size // PIECE)
     sums = empty(xp, pieces, "float64", work)
     launch(xp, "reduce", "sum_pieces_kernel", x.dtype, (pieces,), line, PIECE, sums, x.size, work=work)
-    launch(xp, "reduce", "add_chunks_kernel", x.dtype, 1, sums, one, 1, pieces, work=work)
+    launch(xp, "reduce", "add_pieces_kernel", x.dtype, (1,), sums, one, pieces, work=work)
     return out

@@ -13,7 +13,7 @@ from minigan.kernels.cuda import random as cuda_random
 from minigan.kernels.geometry import ConvGeometry
 
 pytestmark = pytest.mark.usefixtures("few_blocks")
-FILES = ("act", "bias", "conv", "im2col", "layernorm", "mix", "norm", "optim", "pool", "random", "reduce", "warp")
+FILES = tuple(sorted(path.stem for path in load.HERE.glob("*.cu")))
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-10}
 DTYPES = pytest.mark.parametrize("dtype", TOLERANCE, ids=lambda d: d.__name__)
 GEOMETRIES = {
@@ -22,6 +22,7 @@ GEOMETRIES = {
     "more than a tile": ConvGeometry((3, 16, 9, 11), (70, 16, 3, 4), (2, 2), (1, 1), (1, 1), 1),
     "output padding": ConvGeometry((1, 6, 10, 8), (4, 3, 3, 3), (3, 2), (0, 1), (1, 2), 2),
     "all by fours": ConvGeometry((2, 8, 5, 6), (16, 4, 2, 3), (1, 2), (1, 1), (1, 1), 2),
+    "taps that some pixels never meet": ConvGeometry((2, 3, 11, 12), (4, 3, 3, 2), (4, 2), (2, 1), (2, 2), 1),
     "one depthwise pixel": ConvGeometry((2, 4, 1, 1), (8, 1, 1, 1), (1, 1), (0, 0), (1, 1), 4),
 }
 
@@ -88,15 +89,43 @@ def test_convolutions(xp, rng, dtype, tiles, geometry, monkeypatch):
     same(conv.conv_weight(x, g, geometry), conv.conv_weight(dx, dg, geometry), tolerance)
 
 
+@pytest.mark.parametrize(("rows", "columns", "depth", "expected"), [
+    (16384, 128, 2048, True),  # a large layer
+    (64, 1, 4096, True),  # a critic's last one: long sums, few of them
+    (4096, 1, 64, True),  # its weights
+    (16384, 1, 256, False),  # an image of one channel: 63 of 64 columns idle
+    (64, 8, 27, False), (10**6, 3, 16, False), (100, 16, 16, False),
+])  # fmt: skip
+def test_where_tiles_pay(rows, columns, depth, expected):
+    assert cuda_conv.tiled(rows, columns, depth) is expected
+
+
+@pytest.mark.parametrize(("sizes", "expected"), [
+    ((1, 1000), (7, 144)), ((1, 127), (1, 128)), ((300, 9999), (1, 10000)), ((2, 10**6), (64, 15632)),
+    ((100, 999), (2, 512)),
+])  # fmt: skip
+def test_parts_of_a_sum(sizes, expected):
+    """(blocks, steps) to (splits, steps of each): enough blocks, none short, none too many."""
+    splits, piece = cuda_conv._parts(*sizes)
+    assert (splits, piece) == expected and (splits - 1) * piece < sizes[1] <= splits * piece and piece % 16 == 0
+
+
 @DTYPES
-def test_weight_gradient_in_parts(xp, rng, dtype, monkeypatch):
-    """A long sum is cut into parts, which are added in order."""
+@pytest.mark.parametrize("geometry", ["groups and dilation", "output padding", "more than a tile"])
+def test_long_sums_in_parts(xp, rng, dtype, geometry, monkeypatch):
+    """A long sum is cut into parts, which are added in order; bias and activation come after the last."""
     monkeypatch.setattr(cuda_conv, "tiled", lambda *_: True)
-    monkeypatch.setattr(cuda_conv, "PIECE", 40)
-    geometry = GEOMETRIES["groups and dilation"]
-    x, g = (rng.standard_normal(s).astype(dtype) for s in (geometry.x_shape, geometry.y_shape))
-    d = map(xp.asarray, (x, g))
-    same(kernels.conv.conv_weight(x, g, geometry), kernels.conv.conv_weight(*d, geometry), TOLERANCE[dtype])
+    monkeypatch.setattr(cuda_conv, "PIECE", 10)
+    geometry = GEOMETRIES[geometry]
+    shapes = (geometry.x_shape, geometry.w_shape, geometry.y_shape, geometry.x_shape[1:2], geometry.w_shape[:1])
+    x, w, g, c, o = (rng.standard_normal(s).astype(dtype) for s in shapes)
+    dx, dw, dg, dc, do = map(xp.asarray, (x, w, g, c, o))
+    conv, tolerance = kernels.conv, TOLERANCE[dtype]
+    same(conv.conv_forward(x, w, geometry, o, slope=0.2), conv.conv_forward(dx, dw, geometry, do, slope=0.2), tolerance)
+    same(conv.conv_forward(x, w, geometry), conv.conv_forward(dx, dw, geometry), tolerance)
+    masked = conv.conv_input(g, w, geometry, c, mask=x, slope=0.2)
+    same(masked, conv.conv_input(dg, dw, geometry, dc, mask=dx, slope=0.2), tolerance)
+    same(conv.conv_weight(x, g, geometry), conv.conv_weight(dx, dg, geometry), tolerance)
 
 
 @pytest.mark.parametrize("n", [1, 7, 4097])
@@ -317,9 +346,9 @@ TWINS = {
     "sum_lines": "sum_pieces",
     "sum_rows": "sum_rows",
 }
-LOOPS = {"conv": "conv_loops"}
+LOOPS = {"conv": "conv_loops", "conv_tiles": "conv_loops"}
 """The file of the loops, where it is not the one of the functions."""
-ALONE = {"uniform", "add_parts"}
+ALONE = {"uniform", "add_parts", "add_pieces"}
 RENAMED = {"parts": "dw", "s": "s"}
 
 
