@@ -18,14 +18,17 @@ from .workloads import ADAM, GP_WEIGHT, Workload, sequential, start
 set_num_threads = torch.set_num_threads
 
 
-def build(work: Workload, variant: str) -> Callable[[], list]:
-    """A function that does one training step and returns its losses. variant: eager, channels_last or compile."""
+def build(work: Workload, variant: str, where: str = "cpu") -> Callable[[], list]:
+    """A function that does one training step and returns its losses. variant: eager, channels_last or compile. where:
+    the device of PyTorch's that holds the networks and the batch."""
     arrays = start(work)
     layout = torch.channels_last if variant != "eager" and len(work.shape) > 1 else torch.preserve_format
-    critic, generator = (sequential(nn, layers).to(memory_format=layout) for layers in (work.critic, work.generator))
+    critic, generator = (
+        sequential(nn, layers).to(where, memory_format=layout) for layers in (work.critic, work.generator)
+    )
     for network, values in ((critic, arrays.critic), (generator, arrays.generator)):
         network.load_state_dict({name: torch.from_numpy(a) for name, a in values.items()}, strict=False)
-    batch = {name: torch.from_numpy(a).to(memory_format=layout) for name, a in arrays.batch.items()}
+    batch = {name: torch.from_numpy(a).to(where, memory_format=layout) for name, a in arrays.batch.items()}
     lr, betas = ADAM[work.loss]
     fused = True if variant != "eager" else None
     critic_loss, generator_loss = LOSSES[work.loss]
