@@ -177,7 +177,7 @@ def measure(
             except WorkerError as error:
                 figures[name] = {"unsupported": str(error)}
         for number in range(settings.rounds):
-            for name in _rotated([name for name in workers if name not in figures], number):
+            for name in rotated([name for name in workers if name not in figures], number):
                 show(f"{what}: round {number + 1} of {settings.rounds}, {name}")
                 try:
                     bursts[name] += _attempts(workers[name], settings)
@@ -186,7 +186,7 @@ def measure(
     return {n: figures.get(n) or workers[n].hello | summary(bursts[n], settings) for n in names}
 
 
-def _rotated(names: list[str], by: int) -> list[str]:
+def rotated(names: list[str], by: int) -> list[str]:
     by %= len(names) or 1
     return names[by:] + names[:by]
 

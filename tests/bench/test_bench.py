@@ -152,7 +152,7 @@ def test_a_disturbed_burst_is_taken_again(monkeypatch):
 
 
 def test_every_contestant_begins_a_round_in_its_turn():
-    assert [run._rotated(["a", "b", "c"], k)[0] for k in range(4)] == ["a", "b", "c", "a"]
+    assert [run.rotated(["a", "b", "c"], k)[0] for k in range(4)] == ["a", "b", "c", "a"]
 
 
 def test_the_table_names_ratios_and_reasons():
