@@ -4,5 +4,6 @@
 compute it, each as a user of that framework writes it. `worker.py` runs one of them in a process of its own, `run.py`
 lets the workers take turns, `report.py` shows what came out. `roof.py` measures what the machine can do, `predict.py`
 foretells steps by it, `growth.py` shows cost as work grows, `quality.py` times training until the digits are good.
+`device.py` times the kernels of a GPU, `device_steps.py` whole steps on it, both beside PyTorch (`device_torch.py`).
 Importing this package imports no framework.
 """

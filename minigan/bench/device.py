@@ -12,7 +12,8 @@ the kernel takes longer.
 A GPU's L2 may hold all the arrays of a row, and then a second call on them measures the L2. So a row has several sets
 of its arrays, which take turns: between two uses of a set lie others of `APART` times the L2. The result of a call is
 kept until its set's next turn, so that results, too, lie in different memory. PyTorch takes the same turns. It computes
-in float32, as minigan does; what TF32 makes of its products stands in a column of its own (`device_torch.py`).
+in float32, as minigan does; what TF32 makes of its products stands in a column of its own (`device_torch.py`). Whole
+training steps are in `device_steps.py`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import numpy as np
 from .. import kernels
 from ..backend import device, module_of
 from ..kernels.geometry import ConvGeometry
+from . import device_steps
 from .device_torch import Events, give_memory_back, precision, torch_on
 
 BURSTS, BURST_MS, WARM = 7, 20.0, 3
@@ -211,9 +213,11 @@ def run(
     show: Callable[[str], None],
     quick: bool = False,
     rounds: int = BURSTS,
+    rows: bool = True,
+    workloads: Sequence[str] = (),
 ) -> dict:
-    """Every row on the device `name`: {"device", "quick", "gpu", "torch", "rows": {row: figures}}. show: told what is
-    done. rounds: bursts of each.
+    """The kernels' rows, and the steps of the workloads, on the device `name`: {"device", "quick", "gpu", "torch",
+    "rows": {row: figures}, "steps" and more of `device_steps.run`}. show: told what is done. rounds: bursts of each.
 
     A row's figures: {"us", "bytes", "operations", "sets", "least_us", "share", "torch_us", "torch_tf32_us"}. The last
     four are None where there is no roofline, or no PyTorch with CUDA; the last also where nothing is multiplied by
@@ -224,10 +228,10 @@ def run(
     figures = {"device": str(name), "quick": quick, "gpu": None if roofs is None else asdict(roofs)}
     figures |= {"torch": None if torch is None else torch.__version__, "rows": {}}
     length = {"bursts": 1, "burst_ms": 0.0, "warm": 1} if quick else {"bursts": rounds}
-    for work in works(16 if quick else 1):
+    for work in works(16 if quick else 1) if rows else ():
         show(f"{work.name} on {name}")
         figures["rows"][work.name] = row(work, xp, torch, roofs, length)
-    return figures
+    return figures | device_steps.run(name, workloads, show, xp, torch, 1 if quick else rounds, quick)
 
 
 def row(work: Work, xp, torch, roofs: Limits | None, length: dict) -> dict:
@@ -289,11 +293,13 @@ def text(figures: dict) -> str:
         f"{gpu['name']}, {gpu['bandwidth'] / 1e12:.2f} TB/s, {gpu['rate'] / 1e12:.1f} TFLOP/s,"
         f" {gpu['cache'] / 2**20:.0f} MiB of L2"
         if gpu
-        else "simulated on the CPU; its times say nothing about a GPU, only that every row runs"
+        else "simulated on the CPU; its times say nothing about a GPU, only that every row and every step runs"
     )
     lines = [head] + ["quick: small arrays, one burst each; times say little"] * bool(gpu and figures["quick"])
     if figures["rows"]:
         lines += _table(figures["rows"], gpu is not None, torch is not None)
+    if figures["steps"]:
+        lines += ["", *device_steps.lines(figures)]
     if torch is None:
         lines.append("PyTorch: not compared; it is not installed, or has no CUDA here")
     return "\n".join(lines)

@@ -151,7 +151,7 @@ def cudasim(file, kernel, grid, block, args, shared, defines, check, order, seed
     "--device",
     default="cpu",
     show_default=True,
-    help="cuda: time its kernels against their roofline and PyTorch's; cudasim: see that each runs.",
+    help="cuda: time its kernels (--ops: no more) and steps, beside PyTorch's; cudasim: see that they run.",
 )
 @click.option("--out", default="bench", show_default=True, type=FOLDER, help="Folder of the results.")
 def bench(
@@ -191,12 +191,12 @@ def bench(
         return {"workloads": [*WORKLOADS, *ALONE], "contestants": list(run.CONTESTANTS), "missing": absent}
     where = backend.device(device)
     if not where.is_host:
-        if workloads or peers or ops or costs or systems or foretell:
+        if peers or costs or systems or foretell or set(workloads) & set(ALONE):
             raise ValueError(
-                f"bench --device {device} times single kernels: leave out WORKLOADS, --peers, --ops, --costs, --system,"
-                " --predict"
+                f"bench --device {device} times kernels and whole steps: leave out --peers, --costs, --system,"
+                f" --predict, {', '.join(ALONE)}"
             )
-        return _bench_device(where, quick, out)
+        return _bench_device(where, workloads, ops, rounds, quick, out)
     if systems:
         if workloads or peers or ops or costs or foretell:
             raise ValueError(
@@ -271,10 +271,14 @@ def _threads_as_before() -> Iterator[None]:
         set_num_threads(before)
 
 
-def _bench_device(where, quick: bool, out: Path) -> dict:
-    from ..bench import device
+def _bench_device(where, workloads, kernels: bool, rounds: int, quick: bool, out: Path) -> dict:
+    """The kernels and the usual steps; only the steps of the workloads where some are named, the kernels only (or, too)
+    where they are asked for."""
+    from ..bench import device, device_steps
+    from ..bench.workloads import workload
 
-    figures = device.run(where, _status, quick or where.simulated)
+    steps = [workload(name).name for name in workloads or (() if kernels else device_steps.DEFAULT)]
+    figures = device.run(where, _status, quick or where.simulated, rounds, kernels or not workloads, steps)
     return _shown(figures, device.text(figures), "bench-device.json", out)
 
 

@@ -353,17 +353,27 @@ def test_toy_on_the_simulated_device(tmp_path):
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="the simulator compiles kernels with g++: not installed")
 def test_bench_of_a_device(tmp_path):
-    """On the simulator every row runs, and no roofline is claimed; what times whole steps is not taken along."""
+    """On the simulator every row and the usual steps run, and no roofline is claimed. WORKLOADS are taken alone, --ops
+    is the rows alone; what is measured on the CPU is not taken along."""
     from minigan.bench.device import Limits, works
 
     result = run("bench", "--device", "cudasim", "--out", str(tmp_path), "--json")
     assert result.exit_code == 0 and "say nothing about a GPU" in result.output, result.output
     figures = json.loads(result.stdout.splitlines()[-1])
     assert set(figures["rows"]) == {work.name for work in works()} and len(figures["rows"]) > 15
+    assert list(figures["steps"]) == ["wgan-gp", "dcgan-32", "toy-4x128"]
     assert all(row["us"] > 0 and row["least_us"] is None for row in figures["rows"].values())
     assert json.loads((tmp_path / "bench-device.json").read_text()) == figures
-    result = run("bench", "wgan-gp", "--device", "cudasim")
-    assert result.exit_code == 2 and "leave out WORKLOADS" in result.output
+    for words, rows, steps in ((["toy-3x512"], 0, ["toy-3x512"]), (["--ops"], len(works()), [])):
+        result = run("bench", *words, "--device", "cudasim", "--out", str(tmp_path), "--json")
+        figures = json.loads(result.stdout.splitlines()[-1])
+        assert (len(figures["rows"]), list(figures["steps"])) == (rows, steps), words
+        assert "say nothing about a GPU" in result.output
+    for words in (["--costs"], ["rules"], ["--peers", "torch"]):
+        result = run("bench", *words, "--device", "cudasim", "--out", str(tmp_path))
+        assert result.exit_code == 2 and "leave out" in result.output
+    result = run("bench", "wgan", "--device", "cudasim", "--out", str(tmp_path))
+    assert result.exit_code == 2 and "unknown workload 'wgan'" in result.output
     h100 = Limits("H100", 3.35e12, 67e12)
     least = {work.name: h100.least_us(work) for work in works()}
     assert least["leaky_relu"] == pytest.approx(8 * 2048 * 4096 / 3.35e6)
