@@ -39,6 +39,12 @@ class DeviceError(RuntimeError):
     """A device that exists in principle cannot be used here; the message says why."""
 
 
+def require_known(name: str) -> None:
+    """ValueError for what is no device's name, whether or not that device can be used here."""
+    if name not in DEVICES:
+        raise ValueError(f"unknown device {name!r}; known devices: {', '.join(map(repr, DEVICES))}")
+
+
 class device(str):
     """A device name: `device("cuda")`. As a context manager, the device on which tensors are made.
 
@@ -48,8 +54,7 @@ class device(str):
     _tokens: list[Token[device]]
 
     def __new__(cls, name: str = "cpu") -> device:
-        if name not in DEVICES:
-            raise ValueError(f"unknown device {name!r}; known devices: {', '.join(map(repr, DEVICES))}")
+        require_known(name)
         if name != "cpu":
             module_of(name)
         place = super().__new__(cls, name)

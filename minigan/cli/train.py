@@ -168,17 +168,15 @@ def train(system, out, resume, dry_run, fast_dev_run, report, log, ranks, fast_s
     if fast_sum and not ranks:
         raise ValueError("--fast-sum is for gradients of several ranks: add --ranks, or leave it out")
     if resume:
-        own = {"steps", "keep", "data"}
+        own = {"steps", "keep", "data", "device"}
         further = {"out": out, "dry_run": dry_run, "fast_dev_run": fast_dev_run}
         surplus = [system] * (system is not None) + sorted(changes.keys() - own) + [k for k, v in further.items() if v]
         if surplus:
             raise ValueError(
-                "--resume takes all options but --steps and --keep from the run itself, and --data says where its"
-                f" folder lies now; leave out: {', '.join(surplus)}"
+                "--resume takes all options but --steps, --keep and --device from the run itself, and --data says where"
+                f" its folder lies now; leave out: {', '.join(surplus)}"
             )
-        new_run = partial(
-            Run.resume, resume, steps=changes.get("steps"), keep=changes.get("keep"), place=changes.get("data")
-        )
+        new_run = partial(Run.resume, resume, place=changes.pop("data", None), **changes)
     else:
         if fast_dev_run:
             changes = {"steps": 2, "batch_size": 8} | changes

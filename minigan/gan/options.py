@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import ClassVar
 
-from ..backend import DEVICES, device
+from ..backend import DEVICES, require_known
 from .losses import LOSSES, loss, nearest
 from .networks.table import PAIRS, pair
 from .penalties import PENALTIES, penalty
@@ -98,7 +98,7 @@ class CommonOptions:
         for row in fields(self):
             if row.type == "float" and not abs(getattr(self, row.name)) < 1e300:
                 raise ValueError(f"{row.name} must be finite, got {getattr(self, row.name)!r:.40}")
-        device(self.device)
+        require_known(self.device)  # a record may be of a GPU that is not here
 
     @classmethod
     def names(cls) -> tuple[str, ...]:

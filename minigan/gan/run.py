@@ -115,15 +115,17 @@ class Run:
         steps: int | None = None,
         place: str | os.PathLike | None = None,
         keep: int | None = None,
+        device: str | None = None,
     ) -> Run:
         """The run that `spec` (latest, a folder or a checkpoint file) names, at its newest whole checkpoint.
 
-        steps: a new total number of generator steps; keep: a new number of checkpoints that stay; the other options are
-        the run's own. place: where the run's folder of images lies now. Raises CheckpointError; ValueError, also where
-        another process trains it.
+        steps: a new total number of generator steps; keep: a new number of checkpoints that stay; device: where to
+        compute now; the other options are the run's own. place: where the run's folder of images lies now. Raises
+        CheckpointError; ValueError, also where another process trains it; DeviceError.
         """
         saved = checkpoint.resolve(spec, root)
-        changes = {name: value for name, value in (("steps", steps), ("keep", keep)) if value is not None}
+        changes = {"steps": steps, "keep": keep, "device": device}
+        changes = {name: value for name, value in changes.items() if value is not None}
         run = cls(saved.path.parent, replace(with_place(options_of(saved), place), **changes), saved)
         if run.options.steps < saved.step:
             raise ValueError(

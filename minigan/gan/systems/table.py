@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from ...backend import device
 from ...data import Dataset, Info
 from ...data.folder import parse
 from ..losses import nearest
@@ -77,7 +78,8 @@ def options_for(name: str, **changes) -> CommonOptions:
     """The defaults of a system, tuned for the data set that `changes` may name, with the given changes.
 
     Raises ValueError for an unknown system or option, for one that the system does not read, or that the others' values
-    make idle, for two sizes of one folder, and for a learning rate above 1.
+    make idle, for two sizes of one folder, and for a learning rate above 1; DeviceError for a device that cannot be
+    used here.
     """
     row = system(name)
     for key in changes:
@@ -94,6 +96,7 @@ def options_for(name: str, **changes) -> CommonOptions:
     for key, reason in options.idle().items():
         if key in changes:
             raise ValueError(f"option {key!r} means nothing here: {reason}")
+    device(options.device)
     return options
 
 

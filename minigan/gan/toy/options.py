@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
-from ...backend import device
+from ...backend import device, require_known
 from ..losses import LOSSES, loss
 from ..options import check_kinds
 from ..tricks import check
@@ -91,7 +91,7 @@ class ToyOptions:
                 f"toy: packing needs at least 2 samples a pack and a batch that they divide, got pack {self.pack} and"
                 f" batch_size {self.batch_size}"
             )
-        device(self.device)
+        require_known(self.device)  # a record may be of a GPU that is not here
         loss(self.loss)
         check(self.loss, [*TRICKS[self.trick].names, *(["clip"] if self.clipped else [])])
 
@@ -134,7 +134,8 @@ def options_for(data: str, system: str, trick: str | None = None, **changes) -> 
     """The defaults for a data set and a loss or alias, with the given changes; trick None is what the system implies.
 
     Losses other than Wasserstein train D once a step with Adam's beta1 0.5, as their papers do. Raises ValueError for
-    an unknown loss, trick or option, naming the nearest, and for an impossible pair.
+    an unknown loss, trick or option, naming the nearest, and for an impossible pair; DeviceError for a device that
+    cannot be used here.
     """
     _known("loss", system, (*ALIASES, *LOSSES))
     if trick is not None:
@@ -146,7 +147,9 @@ def options_for(data: str, system: str, trick: str | None = None, **changes) -> 
     if system in ("wgan-gp", "wgan") and trick not in (None, implied):
         raise ValueError(f"toy: {system} is the loss {name} with trick {implied}; for {trick} take --loss {name}")
     defaults = {} if loss(name).lipschitz else {"n_critic": 1, "beta1": 0.5, "beta2": 0.999, "lr_d": 5e-4, "lr_g": 5e-4}
-    return ToyOptions(**{"data": data, "loss": name, "trick": trick or implied, **defaults, **changes})
+    options = ToyOptions(**{"data": data, "loss": name, "trick": trick or implied, **defaults, **changes})
+    device(options.device)
+    return options
 
 
 def require_read(options: ToyOptions, names: Iterable[str]) -> None:
