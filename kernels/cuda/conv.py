@@ -24,9 +24,9 @@ BLOCKS, PIECE, SPLITS = 264, 128, 64
 and parts at most."""
 
 TILED_WORK, FEW, WASTE, LONG = 1 << 20, 16, 1 << 27, 32
-"""Multiply-adds from which on tiles are worth their half-empty blocks, for FEW channels at least. For less: multiply-adds
-that tiles may do, idle columns included, and the steps of a sum from which on they do, since their blocks share it, where
-a thread would take them one by one."""
+"""Multiply-adds from which on tiles are worth their half-empty blocks, for FEW channels at least. For less: how many
+multiply-adds tiles may do, idle columns included, and the steps of a sum from which on they do, since their blocks
+share it, where a thread would take them one by one."""
 
 
 def tiled(rows: int, columns: int, depth: int) -> bool:

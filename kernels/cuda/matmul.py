@@ -19,7 +19,8 @@ def batched(a, b, out=None, *, bias=None, mask=None, slope=1.0, add=False, work=
     dtype = np.result_type(a.dtype, b.dtype)
     direct = out is not None and not add and out.dtype == dtype and out.flags.c_contiguous
     result = out if direct else empty(xp, shape, dtype, work)
-    work.call(_product, xp, cast(a, dtype, work), cast(b, dtype, work), result)
+    factors = (cast(a, dtype, work), cast(b, dtype, work), result)
+    work.call(_product, xp, *((each[0] for each in factors) if shape[0] == 1 else factors))
     if add:
         work.call(add_into, result, out)
     if bias is not None or slope != 1:
@@ -32,4 +33,5 @@ def batched(a, b, out=None, *, bias=None, mask=None, slope=1.0, add=False, work=
 
 
 def _product(xp, a, b, out) -> None:
-    xp.matmul(a, b, out=out)
+    """Two matrices by dot, which writes into `out`: CuPy's matmul makes a new array and copies it."""
+    (xp.dot if a.ndim == 2 else xp.matmul)(a, b, out=out)

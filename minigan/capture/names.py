@@ -81,8 +81,8 @@ def names_of(code: types.CodeType) -> Names | None:
 
 
 def is_numpy(file: str) -> bool:
-    """Whether a file of code is NumPy's, or CuPy's: what it remembers of its own, compiled functions say, is no state of
-    the caller's."""
+    """Whether a file of code is NumPy's, or CuPy's: what that remembers, compiled functions say, is no state of the
+    caller's."""
     if file.startswith("<__array_function__") or Path(file).is_relative_to(NUMPY):
         return True
     cupy = getattr(sys.modules.get("cupy"), "__file__", None)

@@ -26,6 +26,7 @@ FUNCTIONS = {
     "concatenate": _words("tup axis out dtype casting"),
     "pad": _words("array pad_width mode constant_values"),
     "matmul": _words("out"),
+    "dot": _words("a b out"),
     "einsum": _words("subscripts operands"),
     "copyto": _words("dst src casting where"),
     "may_share_memory": _words("a b"),

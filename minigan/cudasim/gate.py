@@ -31,6 +31,9 @@ KERNELS = Path(__file__).parent.parent / "kernels"
 if not KERNELS.is_dir():
     KERNELS = Path(__file__).parents[2] / "kernels"
 
+EXPECTED = Path(__file__).parents[2] / "tests" / "kernels" / "cuda" / "expected.json"
+"""Of a checkout; an installed minigan has no expected figures."""
+
 Figures = dict[str, Usage]
 """By "file kernel type architecture"."""
 
@@ -49,7 +52,8 @@ def measure(
         headers = {p.name: p.read_text() for p in path.parent.glob("*.cuh")}
         for real in types:
             for architecture in architectures:
-                binary = nvrtc.compile_source(path.read_text(), architecture, [f"-Dreal={real}"], path.name, headers)
+                options = [f"-Dreal={real}", *(["-DWIDE_LOADS"] if real == "float" else [])]  # as kernels/cuda/load.py
+                binary = nvrtc.compile_source(path.read_text(), architecture, options, path.name, headers)
                 for kernel, usage in nvrtc.usage(*binary).items():
                     figures[f"{path.name} {kernel} {real} {architecture}"] = usage
     return figures
@@ -110,11 +114,11 @@ def main() -> int:
     """The command; the exit status is 1 where something is wrong."""
     parser = argparse.ArgumentParser(description="Compile every kernel for every architecture, without a GPU.")
     parser.add_argument("files", nargs="*", type=Path, help="sources; by default the engine's own")
-    parser.add_argument(
-        "--expected", type=Path, default=KERNELS.parent / "tests" / "kernels" / "cuda" / "expected.json"
-    )
+    parser.add_argument("--expected", type=Path, default=EXPECTED)
     parser.add_argument("--write", action="store_true", help="take what is found as the expected figures")
     options = parser.parse_args()
+    if options.write and not options.expected.parent.is_dir():
+        parser.error(f"--write: there is no folder {options.expected.parent}; say by --expected where to write")
     try:
         figures = measure(options.files or sources())
     except (NvrtcError, OSError) as error:

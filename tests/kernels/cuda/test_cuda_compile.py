@@ -36,6 +36,17 @@ def test_the_engine_s_kernels(path, architectures):
     assert not wrong, "\n".join(wrong)
 
 
+def test_the_command_writes_where_the_tests_read():
+    assert gate.EXPECTED.samefile(EXPECTED)
+
+
+def test_the_command_says_at_once_that_it_cannot_write(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(gate.sys, "argv", ["gate", "--write", "--expected", str(tmp_path / "nowhere" / "figures.json")])
+    with pytest.raises(SystemExit):
+        gate.main()
+    assert "there is no folder" in capsys.readouterr().err and not (tmp_path / "nowhere").exists()
+
+
 def test_the_expected_figures_are_of_the_kernels_there_are():
     _, expected = gate.load(EXPECTED)
     assert {name.split()[0] for name in expected} == {p.name for p in gate.sources()}
