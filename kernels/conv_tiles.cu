@@ -13,9 +13,9 @@
 // the pixels are taken class by class of remainders, and within one the sum is a convolution without a stride.
 // Where results are few, k is cut into splits, so that there are blocks enough; add_parts adds their parts in order.
 //
-// Operations: 2 N OY OX G O KY KX C. Bytes in float32: 4 (x + w + y) at least; the tiles read each operand once for every
-// 64 or 128 results across it. For 64 images of 16 x 16 x 64, 128 kernels of 4 x 4 at stride 2: 1.07 GFLOP and 6.8 MB, so
-// an H100 (67 TFLOP/s, 3.35 TB/s) is allowed 16 us by its arithmetic and 2 us by its memory.
+// The tiles read each operand once for every 64 or 128 results across it. For 64 images of 16 x 16 x 64, 128 kernels of 4 x 4
+// at stride 2: 1.07 GFLOP and 6.8 MB, so an H100 (67 TFLOP/s, 3.35 TB/s) is allowed 16 us by its arithmetic and 2 us by its
+// memory. Large layers were seen at 39 to 44 % of an H200's arithmetic (docs/gpu.md).
 #include "common.cuh"
 
 #define TILE_M 128  // results of a block along m
@@ -71,17 +71,22 @@ struct Count {
     }
 };
 
+// What a thread brings of the right matrix: 4 columns from right_column on, of step right_step, if that is below DEPTH.
+__device__ __forceinline__ int right_step() { return threadIdx.x / (TILE_J / 4); }
+__device__ __forceinline__ int right_column() { return threadIdx.x % (TILE_J / 4) * 4; }
+
 // acc[i][j] += left[m(i)][k] right[k][4 column + j] over k in [start, end), m(i) = 4 row + i, from i = 4 on 60 more.
 //
-// A loader brings DEPTH steps from k on, which rise: `load(k, numbers)`, 4 neighbours a quad, to registers, and says where
-// in shared memory they belong, `place(quad, number)`; -1 for a quad that this thread does not bring.
+// A loader brings DEPTH steps from k on, which rises, to registers: `load(k, numbers)`, 4 neighbours a quad. Of the right
+// matrix a thread brings step `step`, 4 of its columns; where its quads of the left one belong, `place(quad, number)` says.
 template <class Left, class Right>
 __device__ __forceinline__ void multiply_matrices(Left left_of, Right right_of, long long start, long long end, int row,
                                                   int column, real (&acc)[8][4]) {
     __shared__ __align__(16) real left[2 * DEPTH * LINE];
     __shared__ __align__(16) real right[2 * DEPTH * TILE_J];
     real next_left[QUADS][4];
-    real next_right[1][4];
+    real next_right[4];
+    const int step = right_step(), to_right = step * TILE_J + right_column();
     int side = 0;
     for (long long k0 = start - DEPTH; k0 < end; k0 += DEPTH) {
         const bool more = k0 + DEPTH < end;
@@ -94,8 +99,7 @@ __device__ __forceinline__ void multiply_matrices(Left left_of, Right right_of, 
             const real* r = right + side * DEPTH * TILE_J + 4 * column;
 #pragma unroll
             for (int k = 0; k < DEPTH; ++k) {
-                real a[8];
-                real b[4];
+                real a[8], b[4];
 #pragma unroll
                 for (int i = 0; i < 8; ++i) a[i] = l[k * LINE + (i < 4 ? i : 60 + i)];
 #pragma unroll
@@ -112,18 +116,12 @@ __device__ __forceinline__ void multiply_matrices(Left left_of, Right right_of, 
             for (int q = 0; q < QUADS; ++q)
 #pragma unroll
                 for (int j = 0; j < 4; ++j) left[side * DEPTH * LINE + left_of.place(q, j)] = next_left[q][j];
-            if (right_of.place(0, 0) >= 0)
+            if (step < DEPTH)
 #pragma unroll
-                for (int j = 0; j < 4; ++j) right[side * DEPTH * TILE_J + right_of.place(0, j)] = next_right[0][j];
+                for (int j = 0; j < 4; ++j) right[side * DEPTH * TILE_J + to_right + j] = next_right[j];
         }
         __syncthreads();  // the side just written is read next; the other one, just read, is written then
     }
-}
-
-// Where in shared memory number j of a thread's quad of `right` belongs; -1 for a thread that brings none.
-__device__ __forceinline__ int tap_place(int j) {
-    const int step = threadIdx.x / (TILE_J / 4);
-    return step < DEPTH ? step * TILE_J + threadIdx.x % (TILE_J / 4) * 4 + j : -1;
 }
 
 // One axis of a correlation: result j of `size`, which is number place + j * spread of the axis, sums over `count` taps i,
@@ -187,9 +185,7 @@ struct Windows {
     __device__ __forceinline__ void load(long long k0, real (&four)[QUADS][4]) {
         const int first = (int)k0 + threadIdx.x % (DEPTH / 4) * 4;
 #pragma unroll
-        for (int q = 0; q < QUADS; ++q)
-#pragma unroll
-            for (int j = 0; j < 4; ++j) four[q][j] = 0;
+        for (int i = 0; i < QUADS * 4; ++i) four[i / 4][i % 4] = 0;
         if (inner % 4 == 0) {
             if (first < depth)
 #pragma unroll
@@ -220,20 +216,17 @@ struct Kernels {
         : w(w), size_x(size_x), groups(groups), group(group), inner(inner), outer(outer), v(v), u(u) {
         this->wide = wide && outer % 4 == 0;
         depth = v.count * u.count * inner;
-        first = blockIdx.y * TILE_J + threadIdx.x % (TILE_J / 4) * 4;
+        first = blockIdx.y * TILE_J + right_column();
         k = {0, 0, 0};
-        k.add((int)start + threadIdx.x / (TILE_J / 4), inner, u.taps());
+        k.add((int)start + right_step(), inner, u.taps());
     }
 
-    __device__ __forceinline__ int place(int, int j) const { return tap_place(j); }
-
-    __device__ __forceinline__ void load(long long k0, real (&four)[1][4]) {
+    __device__ __forceinline__ void load(long long k0, real (&four)[4]) {
 #pragma unroll
-        for (int j = 0; j < 4; ++j) four[0][j] = 0;
-        const int step = threadIdx.x / (TILE_J / 4);
-        if (step < DEPTH && k0 + step < depth && first < outer) {
+        for (int j = 0; j < 4; ++j) four[j] = 0;
+        if (right_step() < DEPTH && k0 + right_step() < depth && first < outer) {
             const int tap = (v.first + k.high * v.step) * size_x + u.first + k.middle * u.step;
-            load4(w + (((long long)tap * groups + group) * inner + k.low) * outer + first, first, outer, wide, four[0]);
+            load4(w + (((long long)tap * groups + group) * inner + k.low) * outer + first, first, outer, wide, four);
         }
         k.add(DEPTH, inner, u.taps());
     }
@@ -306,7 +299,7 @@ struct Shifts {
     const real* x;
     int height, width, groups, channels, size_x, stride_y, stride_x, dilation_y, dilation_x, out_y, out_x, results, wide;
     long long end;
-    Count pixel;     // ox, oy, n
+    Count pixel;       // ox, oy, n
     int first[QUADS];  // m of each quad's first number
     Count m[QUADS];    // the same as channel, kx, ky
     int y0, x0;        // where pixel 0 begins
@@ -314,8 +307,7 @@ struct Shifts {
     __device__ __forceinline__ void begin(long long start, int padding_y, int padding_x) {
         const long long k = start + threadIdx.x / (THREADS / DEPTH);
         pixel.high = (int)divided(divided(k, out_x, pixel.low), out_y, pixel.middle);
-        y0 = -padding_y;
-        x0 = -padding_x;
+        y0 = -padding_y, x0 = -padding_x;
 #pragma unroll
         for (int q = 0; q < QUADS; ++q) {
             first[q] = blockIdx.x * TILE_M + (threadIdx.x % (THREADS / DEPTH) + q * (THREADS / DEPTH)) * 4;
@@ -362,14 +354,11 @@ struct Pixels {
     int groups, outs, first, wide;
     long long end;
 
-    __device__ __forceinline__ int place(int, int j) const { return tap_place(j); }
-
-    __device__ __forceinline__ void load(long long k0, real (&four)[1][4]) {
+    __device__ __forceinline__ void load(long long k0, real (&four)[4]) {
 #pragma unroll
-        for (int j = 0; j < 4; ++j) four[0][j] = 0;
-        const int step = threadIdx.x / (TILE_J / 4);
-        if (step < DEPTH && k0 + step < end && first < outs)
-            load4(g + (k0 + step) * groups * outs + first, first, outs, wide, four[0]);
+        for (int j = 0; j < 4; ++j) four[j] = 0;
+        if (right_step() < DEPTH && k0 + right_step() < end && first < outs)
+            load4(g + (k0 + right_step()) * groups * outs + first, first, outs, wide, four);
     }
 };
 
@@ -387,7 +376,7 @@ weight_tile_kernel(const real* x, const real* g, real* parts,
     Shifts left = {x + group * channels, height, width, groups, channels, size_x, stride_y, stride_x, dilation_y, dilation_x,
                    out_y, out_x, results, wide, end};
     left.begin(start, padding_y, padding_x);
-    const Pixels right = {g + group * outs, groups, outs, j0 + (int)threadIdx.x % (TILE_J / 4) * 4, wide && outs % 4 == 0, end};
+    const Pixels right = {g + group * outs, groups, outs, j0 + right_column(), wide && outs % 4 == 0, end};
     real acc[8][4] = {};
     multiply_matrices(left, right, start, end, row, column, acc);
     const int first = j0 + 4 * column;

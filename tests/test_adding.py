@@ -92,11 +92,16 @@ COMPOSED = {"augment", "batch_norm_across"}
 ops/across.py."""
 
 
+FAMILIES = {"conv_tiles": "conv"}
+"""Files of further kernels for a family's functions."""
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "kernels").glob("*.cu")), ids=lambda p: p.stem)
 def test_a_cuda_kernel_has_its_twin_its_launcher_and_its_figures(path):
+    family = FAMILIES.get(path.stem, path.stem)
     for other, what in (
-        (path.with_suffix(".py"), "Numba twin"),
-        (path.parent / "cuda" / f"{path.stem}.py", "launcher"),
+        (path.with_name(f"{family}.py"), "Numba twin"),
+        (path.parent / "cuda" / f"{family}.py", "launcher"),
     ):
         assert other.exists(), f"{path.name}: its {what} {other.relative_to(ROOT)} is missing"
     expected = json.loads((ROOT / "tests" / "kernels" / "cuda" / "expected.json").read_text())

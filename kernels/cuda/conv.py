@@ -29,11 +29,20 @@ multiply-adds tiles may do, idle columns included, and the steps of a sum from w
 share it, where a thread would take them one by one."""
 
 
-def tiled(rows: int, columns: int, depth: int) -> bool:
-    """Whether tiles pay for rows x columns results that are sums over `depth`."""
-    if columns >= FEW and rows * columns * depth >= TILED_WORK:
+FORWARD = "forward_rows_kernel", "forward_tile_kernel"
+INPUT = "input_rows_kernel", "input_tile_kernel"
+
+MOST = 65535
+"""Blocks along the third axis of a grid."""
+
+
+def tiled(rows: int, columns: int, depth: int, classes: int = 1) -> bool:
+    """Whether tiles pay for so many classes of rows x columns results that are sums over `depth`."""
+    if classes > MOST:
+        return False
+    if columns >= FEW and classes * rows * columns * depth >= TILED_WORK:
         return True
-    return depth >= LONG and prod(_tiles(rows, columns)) * TILE_M * TILE_J * depth <= WASTE
+    return depth >= LONG and classes * prod(_tiles(rows, columns)) * TILE_M * TILE_J * depth <= WASTE
 
 
 def _tiles(rows: int, columns: int) -> tuple[int, int]:
@@ -69,22 +78,22 @@ def _taps(w, groups, axes, work):
 
 
 def _correlate(face, arrays, result, geometry, flags, classes, pixels, depth, work) -> None:
-    """Launches a face, forward or input, with these arrays and then `result` (N, H, W, channels). Each of the `classes`
-    is a group, or its pixels of one remainder; pixels, depth: of a class, the results to a channel and steps of each.
+    """Launches one of the kernels of a face, FORWARD or INPUT, with these arrays and then `result` (N, H, W, channels).
 
-    arrays: (operand, taps, bias, [mask,] slope); flags: (whether there is a bias[, and a mask]).
+    Each of the `classes` is a group, or its pixels of one remainder; pixels, depth: of a class, the results to a channel
+    and the steps of each. arrays: (operand, taps, bias, [mask,] slope); flags: (whether there is a bias[, and a mask]).
     """
     xp, dtype, columns = module_of(result), result.dtype, result.shape[-1] // geometry.groups
     sizes = _sizes(geometry)
-    if not tiled(pixels, columns, depth):
-        launch(xp, "conv", f"{face}_rows_kernel", dtype, result.size, *arrays, result, *sizes, *flags, work=work)
+    if not tiled(pixels, columns, depth, classes):
+        launch(xp, "conv", face[0], dtype, result.size, *arrays, result, *sizes, *flags, work=work)
         return
     tiles = _tiles(pixels, columns)
     splits, piece = _parts(prod(tiles) * classes, depth)
     parts = result if splits == 1 else empty(xp, (splits, *result.shape), dtype, work)
     wide = _wide(*arrays[:-1], parts)
     grid, settings = (*tiles, classes * splits), (*flags, splits, piece, wide)
-    launch(xp, "conv_tiles", f"{face}_tile_kernel", dtype, grid, *arrays, parts, *sizes, *settings, work=work)
+    launch(xp, "conv_tiles", face[1], dtype, grid, *arrays, parts, *sizes, *settings, work=work)
     if splits > 1:
         _add(parts, result, work)
         has_bias, has_mask = (*flags, 0)[:2]
@@ -108,7 +117,7 @@ def conv_forward(x, w, geometry, bias=None, out=None, *, slope=1.0, work=NOW):
     start = x if bias is None else contiguous(cast(bias, dtype, work), work)
     y = target(out, TO_NHWC, x, shape, dtype, work)
     flags, pixels, depth = (int(bias is not None),), prod(shape) // shape[1], prod(geometry.w_shape[1:])
-    _correlate("forward", (x, taps, start, slope), y, geometry, flags, groups, pixels, depth, work)
+    _correlate(FORWARD, (x, taps, start, slope), y, geometry, flags, groups, pixels, depth, work)
     return deliver(y.transpose(TO_NCHW), out, work)
 
 
@@ -125,7 +134,7 @@ def conv_input(g, w, geometry, bias=None, out=None, *, mask=None, slope=1.0, wor
     met = [-(-k * gcd(s, d) // s) for k, s, d in zip(size, geometry.stride, geometry.dilation, strict=True)]
     pixels = shape[0] * prod(-(-n // s) for n, s in zip(shape[2:], geometry.stride, strict=True))
     arrays, classes, depth = (g, taps, start, gate, slope), groups * prod(geometry.stride), outs // groups * prod(met)
-    _correlate("input", arrays, dx, geometry, flags, classes, pixels, depth, work)
+    _correlate(INPUT, arrays, dx, geometry, flags, classes, pixels, depth, work)
     return deliver(dx.transpose(TO_NCHW), out, work)
 
 
@@ -137,7 +146,7 @@ def conv_weight(x, g, geometry, out=None, *, add=False, work=NOW):
     outs, channels, size_y, size_x = shape
     taps = empty(xp, (size_y, size_x, groups, channels, outs // groups), dtype, work)
     pixels, results = prod(geometry.y_shape) // outs, (size_y * size_x * channels, outs // groups)
-    if tiled(*results, pixels):
+    if tiled(*results, pixels, groups):
         tiles = _tiles(*results)
         splits, piece = _parts(prod(tiles) * groups, pixels)
         parts = taps if splits == 1 else empty(xp, (splits, *taps.shape), dtype, work)

@@ -89,15 +89,18 @@ def test_convolutions(xp, rng, dtype, tiles, geometry, monkeypatch):
     same(conv.conv_weight(x, g, geometry), conv.conv_weight(dx, dg, geometry), tolerance)
 
 
-@pytest.mark.parametrize(("rows", "columns", "depth", "expected"), [
-    (16384, 128, 2048, True),  # a large layer
-    (64, 1, 4096, True),  # a critic's last one: long sums, few of them
-    (4096, 1, 64, True),  # its weights
-    (16384, 1, 256, False),  # an image of one channel: 63 of 64 columns idle
-    (64, 8, 27, False), (10**6, 3, 16, False), (100, 16, 16, False),
+@pytest.mark.parametrize(("sizes", "classes", "expected"), [
+    ((16384, 128, 2048), 1, True),  # a large layer
+    ((64, 1, 4096), 1, True),  # a critic's last one: long sums, few of them
+    ((4096, 1, 64), 1, True),  # its weights
+    ((16384, 1, 256), 4, False),  # an image of one channel: 63 of 64 columns idle
+    ((4096, 1, 49), 512, False),  # a depthwise layer: the same, for each of its groups
+    ((256, 16, 64), 4, True), ((256, 16, 63), 4, True), ((128, 16, 16), 64, True),  # for all classes together
+    ((16, 64, 64), 70_000, False),  # more than a grid has
+    ((64, 8, 27), 1, False), ((10**6, 3, 16), 1, False), ((100, 16, 16), 1, False),
 ])  # fmt: skip
-def test_where_tiles_pay(rows, columns, depth, expected):
-    assert cuda_conv.tiled(rows, columns, depth) is expected
+def test_where_tiles_pay(sizes, classes, expected):
+    assert cuda_conv.tiled(*sizes, classes) is expected
 
 
 @pytest.mark.parametrize(("sizes", "expected"), [
