@@ -78,10 +78,10 @@ def _taps(w, groups, axes, work):
 
 
 def _correlate(face, arrays, result, geometry, flags, classes, pixels, depth, work) -> None:
-    """Launches one of the kernels of a face, FORWARD or INPUT, with these arrays and then `result` (N, H, W, channels).
+    """Launches a kernel of a face, FORWARD or INPUT, with these arrays and then `result` (N, H, W, channels).
 
-    Each of the `classes` is a group, or its pixels of one remainder; pixels, depth: of a class, the results to a channel
-    and the steps of each. arrays: (operand, taps, bias, [mask,] slope); flags: (whether there is a bias[, and a mask]).
+    Each of the `classes` is a group, or its pixels of one remainder; pixels, depth: of a class, the results to a
+    channel and the steps of each. arrays: (operand, taps, bias, [mask,] slope); flags: whether there is a bias, a mask.
     """
     xp, dtype, columns = module_of(result), result.dtype, result.shape[-1] // geometry.groups
     sizes = _sizes(geometry)
