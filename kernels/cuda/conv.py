@@ -77,30 +77,33 @@ def _taps(w, groups, axes, work):
     return contiguous(grouped.transpose(3, 4, 0, *axes), work)
 
 
-def _correlate(face, arrays, result, geometry, flags, classes, pixels, depth, work) -> None:
-    """Launches a kernel of a face, FORWARD or INPUT, with these arrays and then `result` (N, H, W, channels).
+def _correlate(face, source, taps, bias, mask, slope, result, geometry, classes, pixels, depth, work) -> None:
+    """Launches a kernel of a face, FORWARD or INPUT, that writes `result` (N, H, W, channels).
 
     Each of the `classes` is a group, or its pixels of one remainder; pixels, depth: of a class, the results to a
-    channel and the steps of each. arrays: (operand, taps, bias, [mask,] slope); flags: whether there is a bias, a mask.
+    channel and the steps of each. FORWARD has no mask.
     """
     xp, dtype, columns = module_of(result), result.dtype, result.shape[-1] // geometry.groups
-    sizes = _sizes(geometry)
+    sizes, has_bias, has_mask = _sizes(geometry), int(bias is not None), int(mask is not None)
+    arrays, flags = [source, taps, source if bias is None else bias], [has_bias]
+    if face is INPUT:
+        arrays.append(source if mask is None else mask)
+        flags.append(has_mask)
     if not tiled(pixels, columns, depth, classes):
-        launch(xp, "conv", face[0], dtype, result.size, *arrays, result, *sizes, *flags, work=work)
+        arguments = (*arrays, slope, result, *sizes, *flags)
+        launch(xp, "conv", face[0], dtype, result.size, *arguments, work=work)
         return
     tiles = _tiles(pixels, columns)
     splits, piece = _parts(prod(tiles) * classes, depth)
     parts = result if splits == 1 else empty(xp, (splits, *result.shape), dtype, work)
-    wide = _wide(*arrays[:-1], parts)
-    grid, settings = (*tiles, classes * splits), (*flags, splits, piece, wide)
-    launch(xp, "conv_tiles", face[1], dtype, grid, *arrays, parts, *sizes, *settings, work=work)
+    arguments = (*arrays, slope, parts, *sizes, *flags, splits, piece, _wide(*arrays, parts))
+    launch(xp, "conv_tiles", face[1], dtype, (*tiles, classes * splits), *arguments, work=work)
     if splits > 1:
         _add(parts, result, work)
-        has_bias, has_mask = (*flags, 0)[:2]
-        if has_bias or arrays[-1] != 1:
+        if has_bias or slope != 1:
             lines = result.reshape(-1, result.shape[-1])
-            gate = arrays[3].reshape(lines.shape) if has_mask else None
-            bias_act(lines, arrays[2] if has_bias else None, arrays[-1], lines, mask=gate, work=work)
+            gate = mask.reshape(lines.shape) if has_mask else None
+            bias_act(lines, bias, slope, lines, mask=gate, work=work)
 
 
 def _add(parts, result, work) -> None:
@@ -114,10 +117,10 @@ def conv_forward(x, w, geometry, bias=None, out=None, *, slope=1.0, work=NOW):
     shape, groups = geometry.y_shape, geometry.groups
     dtype = np.result_type(x.dtype, w.dtype)
     x, taps = nhwc(cast(x, dtype, work), work), _taps(cast(w, dtype, work), groups, (2, 1), work)
-    start = x if bias is None else contiguous(cast(bias, dtype, work), work)
+    bias = None if bias is None else contiguous(cast(bias, dtype, work), work)
     y = target(out, TO_NHWC, x, shape, dtype, work)
-    flags, pixels, depth = (int(bias is not None),), prod(shape) // shape[1], prod(geometry.w_shape[1:])
-    _correlate(FORWARD, (x, taps, start, slope), y, geometry, flags, groups, pixels, depth, work)
+    pixels, depth = prod(shape) // shape[1], prod(geometry.w_shape[1:])
+    _correlate(FORWARD, x, taps, bias, None, slope, y, geometry, groups, pixels, depth, work)
     return deliver(y.transpose(TO_NCHW), out, work)
 
 
@@ -126,15 +129,14 @@ def conv_input(g, w, geometry, bias=None, out=None, *, mask=None, slope=1.0, wor
     shape, groups = geometry.x_shape, geometry.groups
     dtype = np.result_type(g.dtype, w.dtype)
     g, taps = nhwc(cast(g, dtype, work), work), _taps(cast(w, dtype, work), groups, (1, 2), work)
-    start = g if bias is None else contiguous(cast(bias, dtype, work), work)
-    gate = g if mask is None else nhwc(cast(mask, dtype, work), work)
+    bias = None if bias is None else contiguous(cast(bias, dtype, work), work)
+    mask = None if mask is None else nhwc(cast(mask, dtype, work), work)
     dx = target(out, TO_NHWC, g, shape, dtype, work)
-    flags = (int(bias is not None), int(mask is not None))
     outs, _, *size = geometry.w_shape
     met = [-(-k * gcd(s, d) // s) for k, s, d in zip(size, geometry.stride, geometry.dilation, strict=True)]
     pixels = shape[0] * prod(-(-n // s) for n, s in zip(shape[2:], geometry.stride, strict=True))
-    arrays, classes, depth = (g, taps, start, gate, slope), groups * prod(geometry.stride), outs // groups * prod(met)
-    _correlate(INPUT, arrays, dx, geometry, flags, classes, pixels, depth, work)
+    classes, depth = groups * prod(geometry.stride), outs // groups * prod(met)
+    _correlate(INPUT, g, taps, bias, mask, slope, dx, geometry, classes, pixels, depth, work)
     return deliver(dx.transpose(TO_NCHW), out, work)
 
 

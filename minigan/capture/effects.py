@@ -18,9 +18,9 @@ from collections import deque
 import numpy as np
 
 from ..autograd import Tensor
-from .names import GETTERS, Names, is_numpy, names_of
+from .names import GETTERS, Names, names_of
 from .reach import Reach
-from .refusal import is_own_code, refusal
+from .refusal import is_array_code, is_own_code, refusal
 
 # fmt: off
 FUNCTIONS = {
@@ -116,6 +116,6 @@ def _is_quiet(frame: types.FrameType) -> bool:
     code = frame.f_code
     if names_of(code) is not None or is_own_code(code.co_filename):
         return True
-    if is_numpy(code.co_filename):
+    if is_array_code(code.co_filename):
         return code.co_name in NUMPY
     return str(frame.f_globals.get("__name__", "")).partition(".")[0] in MODULES

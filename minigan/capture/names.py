@@ -12,14 +12,13 @@ import types
 from pathlib import Path
 from typing import NamedTuple
 
-from .refusal import NUMPY, PACKAGE, is_own_code
+from .refusal import PACKAGE, is_array_code, is_own_code
 
 READS_AS_PYTHON = tuple(PACKAGE / name for name in ("gan", "nn", "optim"))
 """minigan's own code that keeps settings in objects, as a user's does."""
 OPTIMISERS, STEPS = PACKAGE / "optim", {"optimizer.py", "optimizers.py"}
 """Where the code of optimisers lies, whose numbers a replay reads itself; that of schedules lies beside it."""
 STDLIB, SITE = sysconfig.get_path("stdlib"), "site-packages"
-CUPY = ("cupy", "cupyx")
 CALLS_BY_BIT = sys.version_info >= (3, 12)
 """Whether the lowest bit of LOAD_ATTR says that the attribute is called; before, it is LOAD_METHOD."""
 
@@ -52,7 +51,7 @@ def names_of(code: types.CodeType) -> Names | None:
     if is_own_code(file):
         if not any(Path(file).is_relative_to(place) for place in READS_AS_PYTHON):
             return None
-    elif file.startswith("<frozen") or (file.startswith(STDLIB) and SITE not in file) or is_numpy(file):
+    elif file.startswith("<frozen") or (file.startswith(STDLIB) and SITE not in file) or is_array_code(file):
         return None
     variables, attributes, methods, modules = set(), set(), set(), set()
     for line in dis.get_instructions(code):
@@ -78,16 +77,6 @@ def names_of(code: types.CodeType) -> Names | None:
     variables |= attributes if "globals" in variables else set()
     parts = variables, attributes | methods, methods - attributes, modules
     return Names(*map(frozenset, parts), steps=Path(file).parent == OPTIMISERS and Path(file).name in STEPS)
-
-
-def is_numpy(file: str) -> bool:
-    """Whether a file of code is NumPy's, or CuPy's: what that remembers, compiled functions say, is no state of the
-    caller's."""
-    if file.startswith("<__array_function__") or Path(file).is_relative_to(NUMPY):
-        return True
-    cupy = getattr(sys.modules.get("cupy"), "__file__", None)
-    folders = [Path(cupy).parent.parent / name for name in CUPY] if cupy else []
-    return any(Path(file).is_relative_to(folder) for folder in folders)
 
 
 def with_getters(frame: types.FrameType, names: Names) -> Names:

@@ -44,13 +44,12 @@ from .names import (
     SITE,
     STDLIB,
     Names,
-    is_numpy,
     names_of,
     slots_of,
     with_attributes,
     with_getters,
 )
-from .refusal import CaptureError, is_own_code, refusal
+from .refusal import CaptureError, is_array_code, is_own_code, refusal
 from .settings import RENEWALS, RENEWED, Settings, is_optimiser
 from .world import asked, audited, is_iterator, is_quiet, position
 
@@ -351,7 +350,7 @@ def _is_own(value: object) -> bool:
     if isinstance(value, types.ModuleType):
         file = getattr(value, "__file__", None) or ""
         return value.__name__ not in sys.builtin_module_names and not (
-            is_own_code(file) or file.startswith((STDLIB, "<frozen")) or is_numpy(file) or SITE in file
+            is_own_code(file) or file.startswith((STDLIB, "<frozen")) or is_array_code(file) or SITE in file
         )
     if isinstance(value, type):
         return not _is_engine(value) and value.__module__ != "builtins"

@@ -21,6 +21,7 @@ FOLDERS = (PACKAGE, Path(kernels.__file__).parent)
 EXAMPLES = PACKAGE / "examples"
 """In an installed copy, the examples: a user's code as far as a record is concerned."""
 NUMPY = Path(np.__file__).parent
+CUPY = ("cupy", "cupyx")
 
 
 class CaptureError(RuntimeError):
@@ -34,8 +35,18 @@ def is_own_code(file: str) -> bool:
     return any(path.is_relative_to(folder) for folder in FOLDERS) and not path.is_relative_to(EXAMPLES)
 
 
+def is_array_code(file: str) -> bool:
+    """Whether a file of code is NumPy's, or CuPy's: what that remembers, compiled functions say, is no state of the
+    caller's."""
+    if file.startswith("<__array_function__") or Path(file).is_relative_to(NUMPY):
+        return True
+    cupy = getattr(sys.modules.get("cupy"), "__file__", None)
+    folders = [Path(cupy).parent.parent / name for name in CUPY] if cupy else []
+    return any(Path(file).is_relative_to(folder) for folder in folders)
+
+
 def refusal(reason: str) -> CaptureError:
-    """The error, naming the innermost line that is neither minigan's nor NumPy's."""
+    """The error, naming the innermost line that is neither minigan's nor that of an array module."""
     frame = sys._getframe(1)
     while frame.f_back is not None and _is_inside(frame.f_code.co_filename):
         frame = frame.f_back
@@ -45,7 +56,7 @@ def refusal(reason: str) -> CaptureError:
 
 
 def _is_inside(file: str) -> bool:
-    return is_own_code(file) or file.startswith("<__array_function__") or Path(file).is_relative_to(NUMPY)
+    return is_own_code(file) or is_array_code(file)
 
 
 def array_refusal() -> CaptureError:

@@ -14,10 +14,12 @@ import warnings
 from collections.abc import Iterator
 from contextvars import ContextVar
 
+from .refusal import CUPY
+
 CLOCKS = {time.time, time.time_ns, time.perf_counter, time.perf_counter_ns, time.monotonic, time.process_time}
 SYSTEM = {os.urandom, os.stat, os.getcwd, os.listdir, os.scandir}
 AUDITED = {"open", "os.listdir", "os.scandir", "socket.connect", "subprocess.Popen"}
-QUIET = {"importlib", "linecache", "warnings", "traceback", "logging", "tokenize", "inspect", "cupy", "cupyx"}
+QUIET = {"importlib", "linecache", "warnings", "traceback", "logging", "tokenize", "inspect", *CUPY}
 """What reads files to load code, or to say where something happened: Python's own modules, and CuPy, which keeps on the
 disk what it compiles at first use."""
 

@@ -2,11 +2,14 @@
 (minigan.cudasim.gate)."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from minigan.cudasim import gate, nvrtc
 from minigan.cudasim.nvrtc import NvrtcError, Usage
+from minigan.kernels.cuda import load
 
 pytestmark = pytest.mark.skipif(not nvrtc.available(), reason="NVRTC is not installed: pip install nvidia-cuda-nvrtc")
 HERE = Path(__file__).parent
@@ -34,6 +37,19 @@ def test_the_engine_s_kernels(path, architectures):
     own = {k: v for k, v in expected.items() if k.split()[0] == path.name and k.split()[-1] in architectures}
     wrong = gate.complaints(gate.measure([path], architectures), own if version == nvrtc.version() else None)
     assert not wrong, "\n".join(wrong)
+
+
+def test_the_gate_compiles_what_runs(monkeypatch):
+    """A source is compiled with the definitions that a launch gives it."""
+    compiled, launched = [], []
+    monkeypatch.setattr(gate.nvrtc, "usage", lambda *_: {})
+    monkeypatch.setattr(gate.nvrtc, "compile_source", lambda *args: (compiled.append(args[2]), ""))
+    gate.measure(gate.sources()[:1], ["sm_90"])
+    module = SimpleNamespace(RawModule=lambda code, options, backend: launched.append(options))
+    for dtype in (np.float32, np.float64):
+        load._compiled.__wrapped__(module, "act", np.dtype(dtype))
+    for ours, theirs in zip(compiled, launched, strict=True):
+        assert {o for o in theirs if o.startswith("-D")} - {"-Dreal=float"} == set(ours) - {"-Dreal=float"}
 
 
 def test_the_command_writes_where_the_tests_read():
