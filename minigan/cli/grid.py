@@ -47,7 +47,7 @@ def _shared(function: Callable) -> Callable:
 
 
 @click.option("--quick", "size", flag_value="quick", default=True, help="About a minute a cell (the default).")
-@click.option("--standard", "size", flag_value="standard", help="Overnight on two cores.")
+@click.option("--standard", "size", flag_value="standard", help="An evening on two cores.")
 @click.option("--full", "size", flag_value="full", help="Wide networks, long runs, three seeds.")
 @click.option("--out", type=FOLDER, help="Folder of the cells; grid-SETTING by default.")
 @_shared

@@ -66,10 +66,10 @@ class Setting:
 
 SETTINGS = {
     "quick": Setting((2000, 700), 1 / 8, 1, {"base": 16, "batch_size": 32}, {"dcgan": 1e-3, "wgan-gp": 1e-3}),
-    "standard": Setting((10_000, 3_000), 1 / 4, 1, {"base": 32, "batch_size": 64}),
+    "standard": Setting((4_000, 2_000), 1 / 4, 1, {"base": 32, "batch_size": 32}),
     "full": Setting((100_000, 40_000), 1, 3, {"base": 64, "batch_size": 64}),
 }
-"""quick: about a minute a cell on one thread; standard: overnight on two cores; full: weeks, or a GPU."""
+"""quick: about a minute a cell on one thread; standard: an evening on two cores; full: weeks, or a GPU."""
 
 
 def options(

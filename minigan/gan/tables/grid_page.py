@@ -35,8 +35,8 @@ def run(
     wanted = [
         grid.options(size, row, column, seed, device, steps)
         for seed in chosen
-        for column in grid.COLUMNS
-        for row in grid.ROWS
+        for column in reversed(grid.COLUMNS)  # the longest cells first, so that the processes end together
+        for row in reversed(grid.ROWS)
     ]
     try:
         with cells.side_by_side(out, jobs, show, grid.cell, grid.name_of, _brief) as trained:
