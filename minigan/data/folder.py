@@ -217,11 +217,12 @@ def decode(source: Path | bytes, size: int, fit: str = "crop", grey: bool = Fals
             warnings.simplefilter("ignore")  # Pillow's own remark on large images: the limit here is ours
             with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats()) as file:
                 _require_size(file, len(source) if isinstance(source, bytes) else source.stat().st_size)
-                frames, mode = getattr(file, "n_frames", 1), file.mode
+                frames, mode, cut = getattr(file, "n_frames", 1), file.mode, _cut(file)
                 file.load()
                 scale = _scale(file)
                 ImageOps.exif_transpose(file, in_place=True)
                 image, remarks = _eight_bit(file, mode, scale, grey)
+                remarks += cut
             if fit == "crop":
                 image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
             elif fit == "pad":
@@ -267,6 +268,13 @@ def _formats() -> tuple[str, ...]:
 
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _cut(file: Image) -> list[str]:
+    """A remark where Pillow will keep but the upper half of each level, which is so for 16 bits a channel in colour or
+    with transparency; to be asked before the pixels are read."""
+    deep = file.mode in ("RGB", "RGBA", "LA") and any(";16" in str(tile[3]) for tile in file.tile)
+    return ["16 bits a channel, the upper 8 are used"] if deep else []
 
 
 def _scale(file: Image) -> tuple[int, int] | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .folder import _eight_bit, _formats, _require_size, _scale, _Unusable
+from .folder import _cut, _eight_bit, _formats, _require_size, _scale, _Unusable
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def read_picture(path: Path) -> Picture:
             warnings.simplefilter("ignore")
             with Image.open(path, formats=_formats()) as file:
                 _require_size(file, path.stat().st_size)
-                frames, mode = getattr(file, "n_frames", 1), file.mode
+                frames, mode, cut = getattr(file, "n_frames", 1), file.mode, _cut(file)
                 file.load()
                 scale = _scale(file)
                 ImageOps.exif_transpose(file, in_place=True)
@@ -65,6 +65,7 @@ def read_picture(path: Path) -> Picture:
                         (whole.convert("L"), "L") if mode in ("1", "L", "LA") else (whole.convert("RGB"), "RGB")
                     )
                 eight, remarks = _eight_bit(image, mode, scale, False)
+                remarks += cut
                 colours = np.asarray(eight.convert("L" if eight.mode == "L" else "RGB"), np.uint8)
     except UnidentifiedImageError:
         raise ValueError(f"{path}: not an image that is read ({', '.join(_formats())})") from None

@@ -232,7 +232,7 @@ def _outputs(name: str, value: Any) -> tuple[Tensor, ...]:
 
 
 class CutGraph(TypeError):
-    """An answer that is no Tensor."""
+    """An answer that no gradient can pass: no Tensor, or one of integers or truth values."""
 
 
 def _restorer(value: Any) -> tuple[Callable[[], None], list[str]]:
@@ -357,6 +357,9 @@ def _answers(subject: Subject, inputs: Sequence[Any]) -> tuple[Tensor, ...] | No
             raise
         except Exception:
             continue
+        if case.arrays and outputs and not floating:
+            kinds = ", ".join(dict.fromkeys(str(y.dtype) for y in outputs))
+            raise CutGraph(f"{subject.name} answers numbers of type {kinds}, which have no derivative")
         if case.arrays and any(y.size for y in floating) and all(np.isfinite(y).all() for y in floating):
             return outputs
     return None

@@ -97,6 +97,9 @@ def plot_curves(
     axes = figure.subplots(len(visible), sharex=True, squeeze=False)[:, 0]
     for axis, panel in zip(axes, visible, strict=True):
         _draw_panel(axis, panel, stats, formulas or {}, bands or {})
+    first, last = stats[0]["step"], stats[-1]["step"]
+    if first < last:  # the bands may go on
+        axes[-1].set_xlim(first - 0.01 * (last - first), last + 0.01 * (last - first))
     axes[-1].set_xlabel("generator step", color=INK)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=110)

@@ -2,6 +2,8 @@
 
 import io
 import shutil
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from PIL import Image
 
 from minigan import data
 from minigan.data import folder as data_folder
+from minigan.data.picture import read_picture
 
 RNG = np.random.default_rng(5)
 
@@ -194,3 +197,21 @@ def test_bytes_and_paths_decode_alike(tmp_path):
     (tmp_path / "x.png").write_bytes(picture.getvalue())
     a, b = data_folder.decode(picture.getvalue(), 16), data_folder.decode(tmp_path / "x.png", 16)
     assert (a[0] == b[0]).all() and a[1] == b[1] == []
+
+
+def test_levels_that_lose_their_lower_half_are_said(tmp_path):
+    """A PNG of 16 bits a channel in colour, by the PNG specification: signature, IHDR, IDAT, IEND."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    for name, colours, channels in (("rgb", 2, 3), ("rgba", 6, 4), ("grey-alpha", 4, 2)):
+        rows = b"".join(b"\0" + b"\xab\xcd" * (32 * channels) for _ in range(32))
+        header = struct.pack(">IIBBBBB", 32, 32, 16, colours, 0, 0, 0)
+        parts = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")
+        (tmp_path / f"{name}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+        assert "16 bits a channel, the upper 8 are used" in read_picture(tmp_path / f"{name}.png").remarks
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "plain.png")
+    assert not read_picture(tmp_path / "plain.png").remarks
+    notes = "\n".join(data.load(f"folder:{tmp_path}").notes)
+    assert notes.count("16 bits a channel, the upper 8 are used") == 3

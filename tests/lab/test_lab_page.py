@@ -24,6 +24,7 @@ SET = """(id, value) => {
   field.value = value;
   field.dispatchEvent(new Event("change"));
 }"""
+TITLE = "document.getElementById('tour-title').textContent"
 CLICK = "(id) => document.getElementById(id).click()"
 GO = "(hash) => new Promise((done) => { addEventListener('hashchange', done, { once: true }); location.hash = hash; })"
 PLACE = "(id) => (({ x, y, width }) => [x, y, width])(document.getElementById(id).getBoundingClientRect())"
@@ -68,7 +69,7 @@ def test_every_experiment_runs(lab):
     titles = browser.js("PRESETS.map((preset) => preset.title)")
     for i in range(len(titles)):
         browser.call(SET, "tour-choice", str(i))
-        assert browser.js(NOTICE) == "" and browser.js("document.getElementById('tour-title').textContent") == titles[i]
+        assert browser.js(NOTICE) == "" and browser.js(TITLE) == titles[i]
         if browser.js("Lab.state.settings.view") == "games":
             browser.call(CLICK, "game-step")
             assert browser.js("GamesView.points.length") == 2
@@ -216,7 +217,7 @@ WRONG = {
 
 
 def test_what_is_wrong_in_the_address_is_one_line(lab):
-    """... that says what to do, and the page works on with its usual settings."""
+    """... that says what to do, and the page works on with its first experiment."""
     browser = lab()
     for hash_, words in WRONG.items():
         browser.js("Lab.act('d')")
@@ -225,7 +226,24 @@ def test_what_is_wrong_in_the_address_is_one_line(lab):
         assert words in notice and notice.startswith("The address:") and "\n" not in notice and len(notice) < 400, (
             notice
         )
-        assert browser.js("Lab.state.settings.loss === 'non-saturating' && Lab.state.script.length === 0"), hash_
+        assert browser.js("Lab.state.settings.data === PRESETS[0].set.data && Lab.state.script.length === 0"), hash_
+        assert browser.js(TITLE) == browser.js("PRESETS[0].title")
+
+
+def test_the_heading_is_of_what_is_shown(lab):
+    """A link's settings stand under the experiment that starts from them, or under none."""
+    browser = lab("#loss=hinge")
+    assert browser.js(TITLE) == "From a link" and not browser.js("document.querySelector('.tour-text').hidden")
+    browser.call(CLICK, "tour-next")
+    assert browser.js(TITLE) == browser.js("PRESETS[0].title")
+    for index in range(browser.js("PRESETS.length")):
+        browser.call(SET, "tour-choice", str(index))
+        browser.js("Lab.change('speed', '1')")
+        title, address = browser.js(TITLE), browser.js("location.hash")
+        browser.call(GO, "#loss=hinge&seed=5")
+        assert browser.js(TITLE) == "From a link"
+        browser.call(GO, address)
+        assert browser.js(TITLE) == title == browser.js(f"PRESETS[{index}].title")
 
 
 def test_what_is_wrong_in_a_field_is_one_line(lab):

@@ -209,3 +209,11 @@ def test_on_the_simulated_device():
     assert right.passed and right.device == "cudasim", right.text()
     numpy_only = examine(wrong_ops.Square, inputs=(np.ones(3),), upto=1, device="cudasim")
     assert not numpy_only.passed
+
+
+@pytest.mark.parametrize("kind", ["bool", "int64"])
+def test_an_answer_without_a_derivative_is_named(kind):
+    """Truth values and integers have none, whatever the inputs."""
+    answer = {"bool": lambda x: x > 0, "int64": lambda x: x.argmax()}[kind]
+    report = examine(answer)
+    assert not report.passed and f"answers numbers of type {kind}, which have no derivative" in report.text()

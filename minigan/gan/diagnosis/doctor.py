@@ -98,6 +98,9 @@ def diagnose(target: Any, *args: Any, rounds: int = ROUNDS, **kwargs: Any) -> Re
         report.findings += list(derivatives(trace))
         report.findings += [f for f in unused_averages(module, trace) if f.name not in report.names]
     report.about = _about(trace)
+    if not report.about and not trace.error:
+        evidence = f"no network was called and no optimiser stepped in {trace.rounds} calls"
+        report.findings.append(Finding("no-training", evidence))
     return report
 
 
@@ -121,13 +124,13 @@ def judged(trace: Trace) -> list[Finding]:
 
 
 def _about(trace: Trace) -> list[str]:
-    """A line on what was seen: players, optimisers, how many steps."""
+    """A line on what was seen: players, optimisers, how many steps; none where there was nothing to see."""
     roles = trace.roles
     words = [f"{role} {', '.join(names)}" for role in ("generator", "critic") if (names := trace.named(role))]
     rest = [n for n in trace.networks if not roles[n] and any(c.network == n for c in trace.of(Call))]
     moves = dict.fromkeys(m.optimiser for m in trace.of(Move))
     if not words and not rest and not moves:
-        return ["no network was called and no optimiser stepped: is this a training step?"]
+        return []
     return [f"{trace.rounds} steps: {'; '.join([*words, *rest])}; optimisers {', '.join(moves) or 'none'}"]
 
 

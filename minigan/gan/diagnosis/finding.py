@@ -46,6 +46,8 @@ class Finding:
 
 
 CURES = {
+    "no-training": "name the function that makes one training step: it calls the networks (Modules) and steps their"
+    " optimisers, and only those can be looked at",
     "generator-never-trains": "backward() must reach G's parameters, and their optimiser must step after it, before"
     " zero_grad()",
     "critic-never-trains": "backward() must reach D's parameters (unfreeze them after G's step), and their optimiser"

@@ -181,7 +181,9 @@ class TextTrainer(Trainer):
     def observe(self, count: int, random: Generator, details: bool = False) -> Observation:
         """How many claims of captions of held-out images the samples meet by the judge, and whether they look real, for
         captions of seen and of unseen combinations, beside real images and null models. Raises ValueError where there
-        is no judge, and where no held-out image is of an unseen combination."""
+        is no judge, where no held-out image is of an unseen combination, and for fewer than 10 samples."""
+        if count < 10:
+            raise ValueError(f"{count} samples are too few to judge: take 10 or more")
         model, record = attributes.load_for(self.dataset)
         yardstick = claims.Yardstick(model, self.yardstick, self.options.size)
         tables, lines = {}, []

@@ -214,7 +214,7 @@ const Lab = (() => {
     const { settings } = state;
     Controls.show(settings);
     for (const view of Object.keys(Settings.VIEWS)) get(view).hidden = settings.view !== view;
-    const preset = PRESETS[Number(get("tour-choice").value)];
+    const preset = PRESETS[get("tour-choice").selectedIndex];
     document.querySelector(".tour-text").hidden = preset && (preset.set.view ?? "points") !== settings.view;
     for (const button of document.querySelectorAll("[data-view]"))
       button.setAttribute("aria-pressed", String(button.dataset.view === settings.view));
@@ -264,13 +264,33 @@ const Lab = (() => {
 
   /* --- the tour and the buttons */
 
-  function tour(index, fromUser = true) {
-    const preset = PRESETS[index];
-    get("tour-choice").value = String(index);
-    get("tour-title").textContent = preset.title;
-    get("tour-see").textContent = preset.see;
-    get("tour-do").replaceChildren(Controls.element("b", {}, "Try: "), preset.todo);
-    if (fromUser) load({ ...Settings.initial(), ...structuredClone(preset.set) });
+  const LINK = {
+    title: "From a link",
+    see: "These settings are those of a link, not of one of the experiments.",
+    todo: "Press Run, or choose an experiment.",
+  };
+  const ofPreset = (preset) => ({ ...Settings.initial(), ...structuredClone(preset.set) });
+
+  /* The text of an experiment, or of a link where the index is -1. */
+  function heading(index) {
+    const { title, see, todo } = PRESETS[index] ?? LINK;
+    get("tour-choice").selectedIndex = index;
+    get("tour-title").textContent = title;
+    get("tour-see").textContent = see;
+    get("tour-do").replaceChildren(Controls.element("b", {}, "Try: "), todo);
+  }
+
+  function tour(index) {
+    heading(index);
+    load(ofPreset(PRESETS[index]));
+  }
+
+  /* Which experiment starts from these settings, looks aside; -1 for none. */
+  function experimentOf(settings) {
+    const telling = settings.view === "games" ? ["view", "game"] : Object.keys(Settings.TABLE);
+    const names = telling.filter((name) => name === "view" || name === "game" || !Settings.LOOKS.includes(name));
+    const start = (s) => names.map((name) => Settings.write(name, s[name])).join();
+    return PRESETS.findIndex((preset) => start(ofPreset(preset)) === start(settings));
   }
 
   function buttons() {
@@ -287,10 +307,13 @@ const Lab = (() => {
     PRESETS.forEach((preset, i) =>
       get("tour-choice").append(Controls.element("option", { value: i }, `${i + 1}. ${preset.title}`)),
     );
-    const move = (by) => () => tour((Number(get("tour-choice").value) + by + PRESETS.length) % PRESETS.length);
+    const move = (by) => () => {
+      const at = get("tour-choice").selectedIndex;
+      tour(at < 0 ? 0 : (at + by + PRESETS.length) % PRESETS.length);
+    };
     on("tour-back", move(-1));
     on("tour-next", move(1));
-    on("tour-choice", () => tour(Number(get("tour-choice").value)), "change");
+    on("tour-choice", () => tour(get("tour-choice").selectedIndex), "change");
     on("theme", () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
     window.addEventListener("resize", () => (OwnPoints.drawing ? OwnPoints.paint() : paint(), GamesView.draw()));
     window.addEventListener("hashchange", () => address());
@@ -306,10 +329,12 @@ const Lab = (() => {
 
   function address() {
     try {
-      load(...Settings.fromHash(location.hash));
+      const [settings, script, own] = Settings.fromHash(location.hash);
+      heading(experimentOf(settings));
+      load(settings, script, own);
     } catch (error) {
-      load(Settings.initial());
-      say(`The address: ${error.message.replace(/[^?]$/, "$&.")} The page starts with its usual settings.`);
+      tour(0);
+      say(`The address: ${error.message.replace(/[^?]$/, "$&.")} The page starts with its first experiment.`);
     }
   }
 
@@ -323,7 +348,6 @@ const Lab = (() => {
     get("show").append(...Controls.boxes("show", change, Settings.LAYERS));
     GamesView.start(state.settings, (x, y) => (change("x", String(x)), change("y", String(y))));
     buttons();
-    tour(0, false);
     if (location.hash.length > 1) address();
     else tour(0);
     requestAnimationFrame(frame);

@@ -187,6 +187,13 @@ def test_what_cannot_be_looked_at_is_refused(words, message, tmp_path):
     assert result.exit_code == 2 and message in result.output, result.output
 
 
+def test_a_function_that_trains_nothing_is_not_called_right(tmp_path):
+    (tmp_path / "step.py").write_text("def step():\n    pass\n")
+    report = diagnose(f"{tmp_path / 'step.py'}:step")
+    assert report.names == ["no-training"] and not report.passed
+    assert "nothing found wrong" not in report.text() and "in 4 calls" in report.text()
+
+
 def rows(**columns):
     return [{"step": 25 * (k + 1), **{name: values[k] for name, values in columns.items()}} for k in range(8)]
 

@@ -314,3 +314,8 @@ def test_draw_takes_runs_that_read_captions(tmp_path):
         result.exit_code == 2
         and "a run of dcgan, which reads no captions; draw takes runs of text2image" in result.output
     )
+
+
+def test_two_samples_are_too_few_to_judge():
+    with pytest.raises(ValueError, match="2 samples are too few to judge: take 10 or more"):
+        world().observe(2, Generator(0, 6))
