@@ -19,7 +19,7 @@ from minigan.gan.theory.games import dirac, trajectory
 def main(steps: int, h: float, out: str) -> None:
     """Print each game's final radius and the eigenvalues of -J at the equilibrium; draw the simultaneous paths."""
     games = dirac()
-    figure, axes = panels(len(games), 3.4, 3.8)
+    figure, axes = panels(len(games), 3.6, 3.8, rows=2)
     print(f"{'game':15} {'simultaneous':>12} {'alternating':>12}   eigenvalues at (0, 0)")
     for axis, (name, game) in zip(axes, games.items(), strict=True):
         path = trajectory(game, "simultaneous", h, steps)

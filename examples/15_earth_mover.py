@@ -46,7 +46,8 @@ def main(out: str) -> None:
     piles.set_ylabel("earth")
     piles.legend()
     piles.set_title("piles")
-    plan.imshow(transport.plan, cmap="Blues")
+    plan.imshow(transport.plan, cmap="Blues", vmax=2 * transport.plan.max())
+    plan.set(xticks=x, yticks=x)
     for (i, j), mass in np.ndenumerate(transport.plan):
         if mass:
             plan.text(j, i, f"{mass:g}", ha="center", va="center", color="crimson")

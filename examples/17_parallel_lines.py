@@ -22,7 +22,11 @@ def main(out: str) -> None:
         print(f"theta {thetas[t]:5.2f}   " + "   ".join(f"{k} {v:.4f}" for k, v in rows[t].items()))
     figure, (axis,) = panels(1, 6)
     for key in ("w", "js", "tv"):
-        axis.plot(thetas, [row[key] for row in rows], "o-", label=key.upper())
+        values = np.array([row[key] for row in rows])
+        (points,) = axis.plot(thetas, values, "o", label=key.upper())
+        jumps = values[11] > 0.2  # a tenth away from 0 already
+        for part in (slice(0, 10), slice(11, 21)) if jumps else (slice(0, 21),):
+            axis.plot(thetas[part], values[part], color=points.get_color())
     axis.set_xlabel("θ, the distance between the lines (KL is infinite but at 0)")
     axis.set_ylabel("distance of the two lines")
     axis.legend()

@@ -27,13 +27,19 @@ def main(out: str) -> None:
     rho = radius(update_eigenvalues(BILINEAR, "simultaneous", eta))
     print(f"|lambda| = {rho:.6f} > 1 for every eta > 0")
     print("verdict: the slide's steps 2 and 3 are slips, and the spiral never closes into a circle")
-    figure, (axis,) = panels(1)
-    axis.plot(*path.T)
-    axis.plot(*np.array([slide[2], slide[3]]).T, "rx", label="the slide's steps 2, 3")
-    axis.set_xlabel("x, which minimises")
-    axis.set_ylabel("y, which maximises")
-    axis.legend()
-    axis.set_aspect("equal")
+    figure, (whole, start) = panels(2)
+    whole.plot(*path.T)
+    whole.set_title("400 steps")
+    whole.set_aspect("equal")
+    start.plot(*path[:5].T, "o-", label="computed")
+    for k in range(5):
+        start.annotate(f"{k}", path[k], xytext=(6, 6), textcoords="offset points")
+    start.plot(*np.array([slide[2], slide[3]]).T, "rx", markersize=9, label="the slide's steps 2, 3")
+    start.set_title("the first steps")
+    start.legend()
+    for axis in (whole, start):
+        axis.set_xlabel("x, which minimises")
+        axis.set_ylabel("y, which maximises")
     save(figure, out)
 
 

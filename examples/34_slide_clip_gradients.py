@@ -48,6 +48,7 @@ def main(steps: int, device: str, out: str) -> None:
     print("verdict: weights are clipped; and a penalty at reals alone misses slopes where the fakes have to travel")
     right.plot(x, f(mg.tensor(x[:, None])).numpy())
     right.set_title("a critic that is steep only in between")
+    right.set_xticks([-1, -0.5, 0, 0.5, 1])
     right.set_xlabel("x: fakes at −1, reals at 1")
     right.set_ylabel("f(x)")
     save(figure, out)

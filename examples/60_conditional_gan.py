@@ -1,4 +1,4 @@
-"""A conditional GAN writes the digit it is wishes for: both networks see the label (Mirza & Osindero 2014).
+"""A conditional GAN writes the digit it is asked for: both networks see the label (Mirza & Osindero 2014).
 
     D: minimise  -ln D(x, y) - ln(1 - D(G(z, y), y))          G: minimise  -ln D(G(z, y), y)
 

@@ -20,12 +20,13 @@ def device_option(command):
     return click.option("--device", default="cpu", show_default=True, callback=use, help="Where to compute.")(command)
 
 
-def panels(count: int, width: float = 4.6, height: float = 4.2):
-    """(figure, axes): `count` panels side by side."""
+def panels(count: int, width: float = 4.6, height: float = 4.2, rows: int = 1):
+    """(figure, axes): `count` panels side by side, or in so many rows."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width * count, height), layout="constrained")
-    axes = figure.subplots(1, count, squeeze=False)[0]
+    columns = -(-count // rows)
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()[:count]
     for axis in axes:
         axis.grid(color="#e6e6ea", linewidth=0.8)
         axis.set_axisbelow(True)

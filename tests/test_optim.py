@@ -317,3 +317,34 @@ def test_a_state_is_loaded_in_its_parameter_s_dtype():
     optimisers[1].step()
     state = optimisers[1].state_dict()["state"][0]
     assert state["exp_avg"].dtype == np.float32 and state["step"] == 2
+
+
+@pytest.mark.parametrize("amsgrad", [False, True])
+def test_a_state_of_torchs_says_how_weights_decay(amsgrad, torch):
+    """Its Adam has a setting for what AdamW does; the state carries it over."""
+    start = np.random.default_rng(9).normal(size=(3, 4))
+    x, y = mg.tensor(start, requires_grad=True), torch.tensor(start.copy(), requires_grad=True)
+    settings = {"lr": 0.1, "weight_decay": 0.5, "amsgrad": amsgrad}
+    theirs, ours = torch.optim.Adam([y], decoupled_weight_decay=True, **settings), optim.Adam([x], lr=0.2)
+    for t in range(5):
+        y.grad = torch.tensor(_slopes(t))
+        theirs.step()
+        if t == 1:
+            x.assign(y.detach().numpy())
+            ours.load_state_dict(theirs.state_dict())
+        elif t > 1:
+            x.grad = mg.tensor(_slopes(t))
+            ours.step()
+    np.testing.assert_allclose(x.detach().numpy(), y.detach().numpy(), rtol=1e-12)
+
+
+def test_a_module_is_no_list_of_parameters():
+    with pytest.raises(TypeError, match=r"Adam: params are tensors, not a Module; write module.parameters\(\)"):
+        optim.Adam(nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize(("rule", "name"), [("Adam", "eps"), ("AdamW", "weight_decay"), ("SGD", "momentum")])
+@pytest.mark.parametrize("value", [-0.1, float("nan")])
+def test_negative_settings_are_refused(rule, name, value):
+    with pytest.raises(ValueError, match=f"{rule}: {name} must not be negative, got {value}"):
+        getattr(optim, rule)([mg.zeros(2, requires_grad=True)], **{name: value})

@@ -68,8 +68,8 @@ def grid(size, out, seeds, jobs, steps, device) -> dict:
 @click.option("--samples", default=25_600, show_default=True, type=click.IntRange(1000, 100_000), help="To be judged.")
 @_shared
 def modes(out, samples, seeds, jobs, steps, device) -> dict:
-    """How many of the 1,000 modes of stacked digits each method holds, with a critic of a quarter of the generator's
-    size (Lin et al. 2018), beside published figures. Call it again to go on with an interrupted one."""
+    """How many of the 1,000 modes of stacked digits each method holds, with a critic of a quarter of the published
+    one's filters (Lin et al. 2018), beside published figures. Call it again to go on with an interrupted one."""
     from .. import backend
     from ..gan.tables import thousand
 

@@ -28,7 +28,8 @@ def register(main: click.Group, command: Callable) -> None:
 @click.option("--data", "place", help=DATA)
 @click.option("--device", default="cpu", show_default=True, help="Where to compute.")
 def interpolate(run, out, rows, columns, seed, scale, place, device) -> dict:
-    """Draw the way between pairs of latents, a row a pair: the latents move on a great circle, codes and labels stay.
+    """Draw the way between pairs of latents, a row a pair: the latents move on a great circle (uniform ones on a
+    straight line), codes and labels stay.
     RUN is a run folder, a checkpoint file, or latest."""
     from .. import backend, viz
     from ..autograd import Tensor
@@ -39,7 +40,7 @@ def interpolate(run, out, rows, columns, seed, scale, place, device) -> dict:
     options = trainer.options
     latents.require_latents(trainer)
     inputs = trainer.inputs(2 * rows, backend.Generator(seed, SAMPLE_STREAM))
-    points = latents.between(backend.host(inputs.data), options.latent, columns)
+    points = latents.between(backend.host(inputs.data), options.latent, columns, latents.law_of(trainer))
     images = trainer.sample(Tensor(points))
     out = out or free(checkpoint.path.parent, "interpolate.png")
     viz.save_grid(out, images, columns=columns, scale=scale)

@@ -75,7 +75,8 @@ def _several(options: list, jobs: int, out: Path) -> dict:
     make_folder(out)
     with cells.side_by_side(out, jobs, lambda line: click.echo(line, err=True), cells.cell) as run:
         rows = run(options)
-    means = {name: cells.interval([row[name] for row in rows]) for name in ("modes", "high_quality")}
+    names = [name for name in ("modes", "high_quality", "w1") if all(name in row for row in rows)]
+    means = {name: cells.interval([row[name] for row in rows]) for name in names}
     for name, (mean, half) in means.items():
         click.echo(f"{name}: {mean:.4g}" + ("" if half is None else f" +- {half:.2g}"))
     click.echo(f"written: {out}")

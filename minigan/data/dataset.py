@@ -205,9 +205,13 @@ def split(count: int, held_out: int, labels: np.ndarray | None = None) -> tuple[
     if not 1 <= held_out <= count:
         raise ValueError(f"split: of {count} images, 1 to {count} can be held out, got {held_out}")
     order = np.arange(count) if labels is None else np.argsort(labels, kind="stable")
-    every = count // held_out
-    indices = np.sort(order[every - 1 :: every][:held_out])
+    indices = np.sort(order[(np.arange(held_out) + 1) * count // held_out - 1])
     return np.setdiff1d(np.arange(count), indices), indices
+
+
+def evenly_spaced(rows: np.ndarray, count: int) -> np.ndarray:
+    """At most `count` of the rows, evenly from first to last: of a file in the order of its classes, some of each."""
+    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)]
 
 
 def to_unit(images: np.ndarray) -> np.ndarray:
@@ -361,6 +365,11 @@ def _checked(images: np.ndarray, targets: np.ndarray | None) -> tuple[np.ndarray
         raise ValueError(
             "Loader: expects images as uint8 (N, H, W, C) or float (N, C, H, W) in [-1, 1], got "
             f"{images.dtype} {images.shape}"
+        )
+    if images.dtype == np.uint8 and images.shape[3] > 4 >= images.shape[1]:
+        raise ValueError(
+            f"Loader: uint8 images are (N, H, W, C), got {images.shape}, which has its channels first; pass"
+            " images.transpose(0, 2, 3, 1)"
         )
     if images.size == 0:
         raise ValueError(f"Loader: there are no images (shape {images.shape})")

@@ -273,7 +273,7 @@ def _formats() -> tuple[str, ...]:
 def _cut(file: Image) -> list[str]:
     """A remark where Pillow will keep but the upper half of each level, which is so for 16 bits a channel in colour or
     with transparency; to be asked before the pixels are read."""
-    deep = file.mode in ("RGB", "RGBA", "LA") and any(";16" in str(tile[3]) for tile in file.tile)
+    deep = file.mode in ("RGB", "RGBA", "LA") and any(";16" in str(tile[3]) for tile in getattr(file, "tile", ()))
     return ["16 bits a channel, the upper 8 are used"] if deep else []
 
 

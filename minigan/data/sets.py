@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -302,5 +303,7 @@ EMBEDDED = ("digits", "avatars", "emoji", "glyphs", "stacked")
 def unknown(name: object) -> ValueError:
     """The error for a name that is no data set; it names the known sets and the nearest match."""
     near = difflib.get_close_matches(str(name), DATASETS, n=1, cutoff=0.5)
+    if isinstance(name, str) and Path(name).is_dir():
+        near = [f"folder:{name}"]
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return ValueError(f"unknown data set {name!r}{hint} (known sets: {', '.join(DATASETS)}, or folder:PATH)")

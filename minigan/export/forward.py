@@ -20,12 +20,14 @@ ROWS = (2, 3)
 
 @dataclass(frozen=True)
 class Call:
-    """One op. inputs, outputs: pairs of arrays, of the run with two rows and of that with three."""
+    """One op. inputs, outputs: pairs of arrays, of the run with two rows and of that with three. layer: the module that
+    it ran in; module_call: which call of a module that was, of all so far."""
 
     op: Op
     inputs: tuple[tuple[np.ndarray, np.ndarray], ...]
     outputs: tuple[tuple[np.ndarray, np.ndarray], ...]
     layer: str
+    module_call: int
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,20 @@ class _Calls(Tape):
 
     def __init__(self) -> None:
         super().__init__()
-        self.calls: list[tuple[Op, list, list, str]] = []
+        self.calls: list[tuple[Op, list, list, str, int]] = []
+        self._module_calls = 0
+
+    def module_called(self, module: nn.Module) -> None:
+        """Count it."""
+        self._module_calls += 1
+        super().module_called(module)
 
     def op_called(self, op: Op, inputs: Sequence[Tensor]):
         """Run it and keep it."""
         result = super().op_called(op, inputs)
         tensors = result if type(result) is tuple else (result,)
-        self.calls.append((op, [array_of(x) for x in inputs], [array_of(y) for y in tensors], self.rows[-1].layer))
+        arrays = [[array_of(x) for x in some] for some in (inputs, tensors)]
+        self.calls.append((op, *arrays, self.rows[-1].layer, self._module_calls))
         return result
 
 
@@ -63,11 +72,11 @@ def forward(network: nn.Module, inputs: Sequence[np.ndarray]) -> Forward:
         raise ValueError("export: the network runs other ops for another number of rows")
     moving = {id(x) for x in arguments}
     calls = []
-    for (op, xs, ys, layer), (_, twin_xs, twin_ys, _) in zip(tape.calls, twin.calls, strict=True):
+    for (op, xs, ys, *where), (_, twin_xs, twin_ys, *_) in zip(tape.calls, twin.calls, strict=True):
         if moving.isdisjoint(map(id, xs)):
             continue
         moving.update(map(id, ys))
-        calls.append(Call(op, tuple(zip(xs, twin_xs, strict=True)), tuple(zip(ys, twin_ys, strict=True)), layer))
+        calls.append(Call(op, tuple(zip(xs, twin_xs, strict=True)), tuple(zip(ys, twin_ys, strict=True)), *where))
     weights = {id(array_of(p)): name for name, p in network.named_parameters()}
     return Forward(
         calls,

@@ -6,7 +6,7 @@ The lines are written from a forward pass: a layer that PyTorch has is that laye
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,34 @@ def rebuilt(network: nn.Module, inputs: Sequence[np.ndarray], names: Sequence[st
     return Rebuilt("\n".join(lines) + "\n", writer.state)
 
 
+def _is_layer(module: nn.Module, names: set[str]) -> bool:
+    """Whether it is minigan's own layer of one of these names, and not a user's of the same name."""
+    kind = type(module)
+    return kind.__name__ in names and kind is getattr(nn, kind.__name__)
+
+
+def _parts(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """All modules inside by their paths, one that is there twice by both."""
+    for name, child in module.named_children():
+        below = f"{path}.{name}".lstrip(".")
+        yield below, child
+        yield from _parts(child, below)
+
+
+def _output_size(module: nn.Module, before: Sequence[int], after: Sequence[int]) -> str:
+    """The argument with which a transposed convolution was told the size of its result, if it was."""
+    if not isinstance(module, nn.ConvTranspose2d):
+        return ""
+    settings = zip(
+        *(module.stride, module.padding, module.dilation, module.kernel_size, module.output_padding), strict=True
+    )
+    usual = [
+        (n - 1) * stride - 2 * padding + dilation * (kernel - 1) + more + 1
+        for n, (stride, padding, dilation, kernel, more) in zip(before[2:], settings, strict=True)
+    ]
+    return "" if usual == list(after[2:]) else f", output_size={list(after[2:])}"
+
+
 def _is_counted(children: dict[str, nn.Module]) -> bool:
     return list(children) == [str(k) for k in range(len(children))]
 
@@ -112,15 +140,17 @@ class _Writer:
     """Lines of a forward method. `place(pair)` is the expression of a pair of arrays."""
 
     def __init__(self, network: nn.Module, passed: Forward, names: Sequence[str]) -> None:
-        self.network, self.layer, self.count, self.rows = network, "", 0, f"{names[0]}.shape[0]"
+        self.network, self.count, self.rows = network, 0, f"{names[0]}.shape[0]"
+        self.layer_call = 0  # of a layer whose line was the last one
         self.places = {id(two): name for (two, _), name in zip(passed.inputs, names, strict=True)}
         self.names = passed.names
         self.lines: list[str] = []
         self.buffers: list[str] = []
         self.ranks: dict[str, int] = {}
         self.modules = {f"{type(network).__name__}.{path}": path for path, _ in network.named_modules() if path}
-        layers = {path for path, module in network.named_modules() if type(module).__name__ in LAYERS | WRITTEN_OUT}
-        weights = dict(network.named_parameters())
+        parts = [("", network), *_parts(network)]
+        layers = {path for path, module in parts if path and _is_layer(module, LAYERS | WRITTEN_OUT)}
+        weights = {f"{path}.{name}".lstrip(".") for path, module in parts for name in _own_weights(module)}
         self.state = {
             name: np.ascontiguousarray(host(value))
             for name, value in network.state_dict().items()
@@ -135,16 +165,17 @@ class _Writer:
         """The line of a call; a layer of PyTorch's is one line for all its calls."""
         path = self.modules.get(call.layer, "")
         module = self.network.get_submodule(path) if path else None
-        if module is not None and type(module).__name__ in LAYERS:
-            if path == self.layer:  # a further op of the layer: it computes what the line before is called
+        if module is not None and _is_layer(module, LAYERS):
+            if call.module_call == self.layer_call:  # a further op of the layer: the line before computes it, too
                 self._name(call)
                 return
-            self.layer = path
+            self.layer_call = call.module_call
             x = next(pair for pair in call.inputs if id(pair[0]) in self.places)
             self.ranks[path] = x[0].ndim
-            expression = f"{_attribute(self.network, path)}({self.place(x)})"
+            size = _output_size(module, x[0].shape, call.outputs[0][0].shape)
+            expression = f"{_attribute(self.network, path)}({self.place(x)}{size})"
         else:
-            self.layer, expression = "", self.expression(call)
+            self.layer_call, expression = 0, self.expression(call)
         self.count += 1
         self.lines.append(f"x{self.count} = {expression}")
         self._name(call)
@@ -206,8 +237,8 @@ class _Writer:
     def constructor(self, module: nn.Module, path: str, indent: int) -> str:
         """The expression that makes a module of PyTorch with the same names inside. A part without weights that is no
         layer of PyTorch's is left to the lines of `forward`."""
-        kind, children = type(module).__name__, dict(module.named_children())
-        if kind in LAYERS | WRITTEN_OUT:
+        children = dict(module.named_children())
+        if _is_layer(module, LAYERS | WRITTEN_OUT):
             expression = repr(module)
             if self.ranks.get(path) == 2:
                 expression = expression.replace("BatchNorm2d", "BatchNorm1d")

@@ -148,7 +148,7 @@ def null_scores(name: str, count: int = SAMPLES, seed: int = 0) -> dict[str, dic
     """Name -> figures: of as many real images, and of each null model that knows nothing."""
     dataset = data.load(name)
     train, random = prepared(dataset, dataset.train), np.random.default_rng(seed)
-    samples = {REALS: prepared(dataset, dataset.half("test").held_out)[:count]}
+    samples = {REALS: prepared(dataset, data.evenly_spaced(dataset.half("test").held_out, count))}
     samples |= {
         row.name: row.draw(train, count, random).astype(np.float32)
         for row in null_models.SAMPLES

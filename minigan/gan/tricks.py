@@ -178,17 +178,21 @@ class VirtualBatchNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The normalised x. Raises RuntimeError if no reference batch has been shown."""
         inner = tuple(range(2, x.ndim))
-        first = mean(x, inner, keepdim=True) if inner else x
-        second = mean(square(x), inner, keepdim=True) if inner else square(x)
+        own = mean(x, inner, keepdim=True) if inner else x
         if self.collecting:
-            self.reference = (mean(first, 0, keepdim=True), mean(second, 0, keepdim=True), x.shape[0])
+            mean_r = mean(own, 0, keepdim=True)
+            self.reference = (mean_r, mean(square(x - mean_r), (0, *inner), keepdim=True), x.shape[0])
         if self.reference is None:
             raise RuntimeError("VirtualBatchNorm: no reference batch yet; wrap the network in VirtualReference")
-        mean_r, square_r, n = self.reference
-        centre, moment = (mean_r * n + first) / (n + 1), (square_r * n + second) / (n + 1)
+        mean_r, variance_r, n = self.reference
+        apart = own - mean_r
+        # Of both together: the variance inside each, and between their means. Differences of squares would cancel.
+        variance = variance_r * (n / (n + 1)) + square(apart) * (n / (n + 1) ** 2)
+        if inner:
+            variance = variance + mean(square(x - own), inner, keepdim=True) / (n + 1)
         shape = (1, -1) + (1,) * len(inner)
-        scale = self.weight.reshape(shape) / sqrt(moment - square(centre) + self.eps)
-        return (x - centre) * scale + self.bias.reshape(shape)
+        scale = self.weight.reshape(shape) / sqrt(variance + self.eps)
+        return (x - mean_r - apart / (n + 1)) * scale + self.bias.reshape(shape)
 
 
 class VirtualReference(nn.Module):

@@ -42,6 +42,8 @@ class Optimizer:
         self._flats: dict[Hashable, Flat] = {}
         if isinstance(params, Tensor):
             raise TypeError(f"{type(self).__name__}: params are tensors in a list, not one tensor; write [x]")
+        if hasattr(params, "parameters"):
+            raise TypeError(f"{type(self).__name__}: params are tensors, not a Module; write module.parameters()")
         entries: list[Any] = list(params)
         if not entries:
             raise ValueError(f"{type(self).__name__}: got no parameters")
@@ -62,6 +64,9 @@ class Optimizer:
                 raise ValueError(f"{kind}: a parameter of shape {p.shape} repeats its numbers in memory; clone() it")
         if not group["lr"] >= 0:
             raise ValueError(f"{kind}: the learning rate must not be negative, got {group['lr']}")
+        for name in ("eps", "weight_decay", "momentum", "alpha"):
+            if not group.get(name, 0) >= 0:
+                raise ValueError(f"{kind}: {name} must not be negative, got {group[name]}")
         everything = [id(p) for p in (*self._params(), *params)]
         if len(set(everything)) < len(everything):
             raise ValueError(f"{kind}: a parameter is given twice")

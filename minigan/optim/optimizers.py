@@ -181,12 +181,16 @@ class Adam(Optimizer):
             for p, g, m, v, top in zip(flat.params, grads, *flat.states, strict=True):
                 self._amsgrad(p, g, m, v, top, kind, group)
             return
-        flat.adam(grads, group["lr"], beta1, beta2, group["eps"], kind, group["weight_decay"], self.decoupled)
+        flat.adam(grads, group["lr"], beta1, beta2, group["eps"], kind, group["weight_decay"], self._decoupled(group))
+
+    def _decoupled(self, group: dict[str, Any]) -> bool:
+        """As a state of PyTorch's says, whose Adam has a setting for it, else as the class does."""
+        return group.get("decoupled_weight_decay", self.decoupled)
 
     def _amsgrad(self, p: Array, g: Array, m: Array, v: Array, top: Array, step: int, group: dict[str, Any]) -> None:
         """The step of one parameter, without a kernel of its own."""
         xp, (beta1, beta2), decay = namespace(p), group["betas"], group["weight_decay"]
-        if self.decoupled:
+        if self._decoupled(group):
             p *= 1 - group["lr"] * decay
         else:
             g = g + decay * p

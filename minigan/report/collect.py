@@ -14,6 +14,7 @@ from .. import viz
 from ..autograd import Tensor, no_grad
 from ..backend import Generator, host
 from ..checkpoint import Checkpoint
+from ..data import evenly_spaced
 from ..export import controls, program
 from ..export.parts import Part, parts
 from ..gan import bands
@@ -112,7 +113,7 @@ def _samples(trainer: Trainer, table: dict[str, Part]) -> dict:
 
 def _reals(trainer: Trainer, count: int) -> np.ndarray:
     """Held-out images (count, C, S, S)."""
-    rows = trainer.dataset.held_out[:count]
+    rows = evenly_spaced(trainer.dataset.held_out, count)
     return classifier.prepared(trainer.dataset, rows, trainer.options.size)
 
 

@@ -65,7 +65,7 @@ def draw(path: str | os.PathLike, folders: Sequence[Path]) -> None:
         for k, folder in enumerate(folders):
             _curve(axis, stats[folder], key, k)
         also = ", with all terms" if key.endswith("_objective") else ""
-        axis.set_title(f"{panel.title}: {label}{also}", loc="left", fontsize=10, color=INK)
+        axis.set_title(f"{panel.title} ({label}{also})", loc="left", fontsize=10, color=INK)
         axis.set_ylabel(panel.ylabel, color=INK)
         axis.grid(color="#e6e6ea", linewidth=0.8)
         axis.spines[["top", "right"]].set_visible(False)

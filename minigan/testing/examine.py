@@ -278,17 +278,22 @@ def _inputs(case: Problem, dtype) -> list[Any]:
 
 
 def _leave_out(calls: list[Call], cases: Sequence[Problem]) -> None:
-    """Calls that the author did not mean: drawn by us, refused by vjp, where others pass. A gradient larger than its
-    input is no such thing: a sum over what was broadcast is forgotten."""
-    if not any(call.fault is None for call in calls):
+    """Calls that the author did not mean: drawn by us, refused by vjp, where others pass, and not of single numbers
+    alone. A gradient of another shape than the only input, an array, is no such thing, since forward took it; nor is one that is
+    larger than its input: a sum over what was broadcast is forgotten."""
+    fair = [case for call, case in zip(calls, cases, strict=True) if call.fault is None]
+    if not any(np.prod(shape) > 1 for case in fair for shape in case.shapes):
         return
     for call, case in zip(calls, cases, strict=True):
         if not (case.automatic and call.fault and call.side == "vjp, and the shapes that it answers"):
             continue
         shapes = [tuple(map(int, re.findall(r"\d+", s))) for s in re.findall(r"\(([\d, ]*)\)", call.fault)[:2]]
-        if "gradient of shape" in call.fault and len(shapes) == 2 and shapes[0] == _broadcast(case.shapes) != shapes[1]:
-            call.side = "vjp: after broadcasting, sum the gradient back to the input's shape (sum_to)"
-            continue
+        if "gradient of shape" in call.fault:
+            if len(shapes) == 2 and shapes[0] == _broadcast(case.shapes) != shapes[1]:
+                call.side = "vjp: after broadcasting, sum the gradient back to the input's shape (sum_to)"
+                continue
+            if len(case.shapes) == 1 and case.shapes[0]:
+                continue
         call.left_out, call.fault = f"vjp does not take these shapes ({call.fault})", None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 from . import table_activations as optable_activations
 from . import table_conv as optable_conv
 from . import table_elementwise as optable_elementwise
@@ -32,5 +34,6 @@ def cases(op: str | None = None) -> list[OpCase]:
     unknown name."""
     rows = [case for case in TABLE.values() if op in (None, case.name, case.op)]
     if not rows:
-        raise ValueError(f"unknown op {op!r}; known: {', '.join(sorted({c.op for c in TABLE.values()}))}")
+        nearest = get_close_matches(str(op), [*TABLE, *(c.op for c in TABLE.values())], 1, 0)
+        raise ValueError(f"unknown op {op!r}; the nearest is {nearest[0]!r}, and `minigan ops` lists all")
     return rows

@@ -276,8 +276,8 @@ def problems(subject: Subject, seed: int = 0, shapes: Sequence[tuple] | None = N
         yield candidate
     if not count:
         raise ValueError(
-            f"{subject.name}: none of the usual inputs fits; name shapes, --shape 4,3 for each input, or put"
-            f" {subject.name}_inputs = lambda: (array, ...) beside it"
+            f"{subject.name}: none of the usual inputs fits, it {_refusal(subject, [(3, 4)], seed)}; name shapes,"
+            f" --shape 4,3 for each input, or put {subject.name}_inputs = lambda: (array, ...) beside it"
         )
 
 

@@ -100,7 +100,7 @@ def plot_curves(
     first, last = stats[0]["step"], stats[-1]["step"]
     if first < last:  # the bands may go on
         axes[-1].set_xlim(first - 0.01 * (last - first), last + 0.01 * (last - first))
-    axes[-1].set_xlabel("generator step", color=INK)
+    axes[-1].set_xlabel("generator step (pale: as measured; bold: running mean)", color=INK)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=110)
     atomic_write(path, file.getvalue())

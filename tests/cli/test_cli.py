@@ -114,7 +114,9 @@ def test_list_sample_eval(there, tmp_path):
     assert (sheets[0] == sheets[1]).all() and (sheets[0] == sheets[2]).all()
     result = run("eval", "latest", "-n", "50", "--json")
     lines = result.stdout.splitlines()  # two values of one figure stand with the number of samples of each
-    assert "of 50 samples confident" in lines[1] and "Frechet distance of 50 " in lines[1]
+    assert (
+        "of 50 samples confident" in lines[1] and "Frechet distance " in lines[1] and "(50 samples; real " in lines[1]
+    )
     assert lines[0].endswith("by the test half of the held-out images:")
     (head,) = (line for line in lines if line.startswith("50 samples, 50 held-out images; "))
     assert lines.index(head) < lines.index(next(line for line in lines if line.startswith("Frechet distance ↓")))

@@ -147,6 +147,11 @@ def test_split_property(labels, draw):
     train, rest = data.split(len(labels), held_out, np.array(labels))
     assert len(rest) == held_out
     assert sorted([*train, *rest]) == list(range(len(labels)))
+    given, taken = (np.bincount(np.array(labels)[rows], minlength=4) for rows in (range(len(labels)), rest))
+    assert (abs(taken - given * held_out / len(labels)) < 1 + 1e-9).all()  # to within one image
+    _, alike = data.split(len(labels), held_out)  # without labels: evenly over the file, its end too
+    gaps = np.diff([-1, *alike])
+    assert gaps.max() - gaps.min() <= 1 and alike[-1] == len(labels) - 1
 
 
 @pytest.mark.parametrize(

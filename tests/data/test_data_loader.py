@@ -90,3 +90,11 @@ def test_what_cannot_be_batched_is_refused():
     ):
         with pytest.raises((TypeError, ValueError), match=words):
             call()
+
+
+def test_channels_first_in_bytes_are_refused():
+    """Floats are (N, C, H, W), bytes (N, H, W, C); the other way round they would be read as 3 x 32 pixels."""
+    with pytest.raises(ValueError, match=r"channels first; pass images.transpose\(0, 2, 3, 1\)"):
+        data.Loader(np.zeros((8, 3, 32, 32), np.uint8), 4, 0)
+    assert data.Loader(np.zeros((8, 32, 32, 3), np.uint8), 4, 0).batch(0)[0].shape == (4, 3, 32, 32)
+    assert data.Loader(np.zeros((8, 4, 4, 4), np.uint8), 4, 0).batch(0)[0].shape == (4, 4, 4, 4)

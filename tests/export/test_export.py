@@ -47,6 +47,79 @@ def test_every_part_agrees_with_other_tools(system):
             np.testing.assert_allclose(b.numpy(), a, rtol=0, atol=1e-5 * np.abs(a).max(), err_msg=name)
 
 
+class ReLU(nn.Module):
+    """A user's own, of a name that PyTorch has."""
+
+    def forward(self, x):
+        return mg.relu(x) * 1.5
+
+
+class LeakyReLU(nn.LeakyReLU):
+    """The same, by inheritance."""
+
+    def forward(self, x):
+        return super().forward(x) * 1.5
+
+
+class Linear(nn.Linear):
+    """With weights."""
+
+    def forward(self, x):
+        return super().forward(x) * 2
+
+
+class Of(nn.Module):
+    """A network of a function of its parts."""
+
+    def __init__(self, function, *parts):
+        super().__init__()
+        self.function = function
+        for name, part in zip("ab", parts, strict=False):
+            setattr(self, name, part)
+
+    def forward(self, x):
+        return self.function(self, x)
+
+
+def _shared():
+    layer = nn.Linear(4, 4)
+    return nn.Sequential(layer, nn.Tanh(), layer)
+
+
+NETWORKS = {
+    "a layer twice in a row": lambda: Of(lambda n, x: n.a(n.a(x)), nn.Linear(4, 4)),
+    "thrice": lambda: Of(lambda n, x: n.a(n.a(n.a(x))), nn.LeakyReLU(0.2)),
+    "batch norm twice": lambda: Of(lambda n, x: n.a(n.a(x)), nn.BatchNorm1d(4)),
+    "a user's ReLU": lambda: Of(lambda n, x: n.b(n.a(x)), nn.Linear(4, 4), ReLU()),
+    "a user's LeakyReLU": lambda: Of(lambda n, x: n.b(n.a(x)), nn.Linear(4, 4), LeakyReLU(0.2)),
+    "a user's Linear": lambda: Of(lambda n, x: n.a(x), Linear(4, 4)),
+    "one layer": lambda: nn.Linear(4, 3),
+    "one part by two names": _shared,
+    "two names": lambda: Of(lambda n, x: n.b(n.a(x)), *([nn.Linear(4, 4)] * 2)),
+    "a size that is asked for": lambda: Of(
+        lambda n, x: n.a(x.reshape(-1, 1, 2, 2), output_size=(4, 4)), nn.ConvTranspose2d(1, 2, 3, 2, 1)
+    ),
+    "the usual size": lambda: Of(lambda n, x: n.a(x.reshape(-1, 1, 2, 2)), nn.ConvTranspose2d(1, 2, 3, 2, 1)),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_of_a_user(name):
+    """Calls are told apart, and classes by what they are, not by their names."""
+    torch = pytest.importorskip("torch")
+    mg.manual_seed(0)
+    network = NETWORKS[name]().eval()
+    x = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)
+    result, space = lines.rebuilt(network, [x], ["x"]), {}
+    exec(result.code, space)
+    twin = space["Network"]()
+    twin.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in result.weights.items()})
+    with torch.no_grad():
+        answer = twin.eval()(torch.from_numpy(x)).numpy()
+    expected = network(mg.tensor(x)).detach().numpy()
+    np.testing.assert_allclose(answer, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize("name", FORMULAS)
 def test_formulas(name):
     """What a network may do between its layers."""

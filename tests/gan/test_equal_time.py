@@ -132,3 +132,19 @@ def test_the_default_data_sets_have_their_judges_in_the_package(tmp_path, monkey
 def test_options_that_would_do_nothing_are_refused(words):
     result = CliRunner().invoke(main, ["scoreboard", *words])
     assert result.exit_code == 2 and "--" in result.output.splitlines()[-1]
+
+
+def test_a_cell_of_a_folder_is_of_its_images(tmp_path, monkeypatch):
+    """They may change under their name."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    monkeypatch.setattr(
+        equal_time, "_figures", lambda one, out: {"level": float(equal_time.data.load(one.data, size=32).images.mean())}
+    )
+    one = equal_time.Cell("dcgan", f"folder:{folder}", 11, 1.0)
+    for level in (0, 255):
+        for k in range(4):
+            Image.new("RGB", (32, 32), (level, level, level - level // 255 * k)).save(folder / f"{k}.png")
+        for _ in range(2):
+            assert equal_time.cell(one, tmp_path)["level"] == pytest.approx(level, abs=2)
+    assert len(list(tmp_path.glob("*.json"))) == 2

@@ -6,14 +6,29 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from worlds import trainer
 
 from minigan import data
+from minigan.backend import Generator
 from minigan.cli import main
 from minigan.gan import latents as paths
 from minigan.gan.run import Run
 from minigan.gan.systems import SYSTEMS, options_for
 
 RNG = np.random.default_rng(8)
+
+
+def test_uniform_latents_stay_in_their_cube():
+    """Straight lines between them: the generator has seen no others. In a walk each row ends at a latent of its own."""
+    pairs = np.concatenate([RNG.random((40, 6)), RNG.standard_normal((40, 2))], 1)
+    made = paths.between(pairs, 6, 5, "uniform").reshape(20, 5, 8)
+    assert made[..., :6].min() >= 0 and made[..., :6].max() <= 1
+    np.testing.assert_allclose(made[:, 2, :6], (pairs[::2, :6] + pairs[1::2, :6]) / 2)
+    t = trainer("dcgan", latent=5, base=1, latents="uniform")
+    (walk,) = paths.walks(t, 3, 4, Generator(0, 10))
+    grid = walk.inputs.reshape(3, 4, 5)
+    assert grid.min() >= 0 and grid.max() <= 1 and "straight" in walk.title
+    assert (grid[:, 0] == grid[0, 0]).all() and len(np.unique(grid[:, -1], axis=0)) == 3
 
 
 def test_paths_begin_and_end_at_the_pair_and_keep_their_norm():

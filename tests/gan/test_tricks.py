@@ -248,6 +248,19 @@ def test_virtual_batch_norm_knows_no_batch_mates(inner, rng):
         tricks.VirtualBatchNorm(4)(mg.ones(2, 4))
 
 
+@pytest.mark.parametrize("inner", [(), (3, 3)])
+@pytest.mark.parametrize("centre", [1e2, 1e4])
+def test_virtual_batch_norm_far_from_zero(centre, inner, rng):
+    """float32 numbers with a spread of a thousandth of their mean: as exact as float64 on the same numbers."""
+    arrays = [(centre * (1 + 1e-3 * rng.normal(size=(n, 4, *inner)))).astype("f") for n in (10, 3)]
+    results = []
+    for dtype in ("float32", "float64"):
+        reference, x = (mg.tensor(a.astype(dtype)) for a in arrays)
+        net = tricks.VirtualReference(nn.Sequential(tricks.VirtualBatchNorm(4)), reference)
+        results.append((net.double() if dtype == "float64" else net)(x).detach().numpy())
+    np.testing.assert_allclose(*results, atol=2e-3)
+
+
 def test_a_penalty_goes_through_virtual_batch_norm(rng):
     """Each sample's slope is its own: penalising the batch is the mean of penalising each sample, unlike batch norm."""
 

@@ -217,3 +217,45 @@ def test_an_answer_without_a_derivative_is_named(kind):
     answer = {"bool": lambda x: x > 0, "int64": lambda x: x.argmax()}[kind]
     report = examine(answer)
     assert not report.passed and f"answers numbers of type {kind}, which have no derivative" in report.text()
+
+
+class Average(mg.Op):
+    """The mean, whose gradient was not spread over the input."""
+
+    def forward(self, x):
+        return np.asarray(x.mean())
+
+    def vjp(self, node, need, g):
+        (x,) = node.inputs
+        return (g / x.numel(),)
+
+
+class Cube(mg.Op):
+    """x^3, whose gradient was summed."""
+
+    def forward(self, x):
+        return x**3
+
+    def vjp(self, node, need, g):
+        (x,) = node.inputs
+        return ((g * 3 * x**2).sum(),)
+
+
+class Vjp(mg.Op):
+    """No forward."""
+
+    def vjp(self, node, need, g):
+        return (g,)
+
+
+@pytest.mark.parametrize("op", [Average, Cube])
+def test_a_gradient_of_another_shape_is_wrong_also_where_one_number_passes(op):
+    report = examine(op())
+    assert not report.passed and "WRONG" in report.text() and "gradient of shape ()" in report.text()
+
+
+def test_what_is_missing_is_said():
+    with pytest.raises(
+        ValueError, match=r"none of the usual inputs fits, it refuses .*Vjp has no forward; name shapes"
+    ):
+        examine(Vjp())

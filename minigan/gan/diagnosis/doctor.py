@@ -120,6 +120,8 @@ def judged(trace: Trace) -> list[Finding]:
             findings += list(rule(trace))
     if any(f.name == "not-finite" for f in findings):  # what follows from it is no news
         findings = [f for f in findings if f.name in ("stopped", "not-finite", "data-range")]
+    if any(f.name == "wrong-parameters" for f in findings):  # whose passes are of use is told by it
+        findings = [f for f in findings if f.name != "fake-not-detached"]
     return sorted(findings, key=lambda f: (f.level != FAULT, ORDER.index(f.name) if f.name in ORDER else len(ORDER)))
 
 

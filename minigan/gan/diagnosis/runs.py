@@ -58,9 +58,11 @@ def of_course(rows: list[dict], penalty: str = "two-sided") -> Iterator[Finding]
         if len(norms) and norms.max() < 1e-9:
             yield Finding(name, f"the gradient of {player}'s weights is {norms.max():.2g} up to step {step}")
         elif len(norms) and (norms.max() > 1e5 or (len(rows) >= FEW and norms[-1] > 1e3 * max(column(key)[0], 1.0))):
-            evidence = (
-                f"the gradient of {player}'s weights grew from {column(key)[0]:.3g} to {norms[-1]:.3g} at step {step}"
-            )
+            steps = [int(r["step"]) for r in last if key in r]
+            peak = int(norms.argmax())
+            evidence = f"the gradient of {player}'s weights is {norms[peak]:.3g} at step {steps[peak]}"
+            if norms[-1] > column(key)[0]:
+                evidence = f"{evidence}; it grew from {column(key)[0]:.3g} to {norms[-1]:.3g} at step {steps[-1]}"
             yield Finding("exploding", evidence)
     if len(rows) < FEW:
         return
@@ -93,12 +95,13 @@ def _raised(folder: Path) -> Iterator[Finding]:
 
 
 def _samples(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    from ...data import evenly_spaced
     from ..metrics.classifier import prepared
     from ..run import load_trainer
 
     trainer, _ = load_trainer(str(folder))
     fakes = np.asarray(trainer.draw(SAMPLES, Generator(trainer.options.seed, 6)))
-    reals = prepared(trainer.dataset, trainer.dataset.train[:SAMPLES], trainer.options.size)
+    reals = prepared(trainer.dataset, evenly_spaced(trainer.dataset.train, SAMPLES), trainer.options.size)
     return np.asarray(reals), fakes
 
 

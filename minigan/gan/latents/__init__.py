@@ -16,11 +16,11 @@ from .ascent import ascend, random_search
 from .edit import Paint, read_paint
 from .factors import factors_of
 from .search import chain, denoiser
-from .space import Space, space_of
+from .space import Space, law_of, space_of
 from .standing import Scale
 from .targets import Reader, Target, target
 from .walks import Walk, between, largest_step, require_latents, traverse, walks
 
 __all__ = ["Paint", "Reader", "Scale", "Space", "Target", "Walk", "ascend", "between", "chain", "denoiser"]
 __all__ += ["expression", "factors_of", "largest_step", "random_search", "read_paint", "require_latents"]
-__all__ += ["space_of", "target", "traverse", "walks"]
+__all__ += ["law_of", "space_of", "target", "traverse", "walks"]

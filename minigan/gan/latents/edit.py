@@ -9,7 +9,7 @@ from its code where the system has an encoder, else from the nearest of some dra
 One z in some twenty is caught on its way, so each edit begins twice, from z and from the best of as many draws, and
 the better end counts. It counts by its error inside the paint, beside that of pasting (0, and nothing else fits it) and
 of the image as it was; by how much changed outside; and by whether the result is still near real images. Null model:
-random search, the best of those draws.
+random search, the best of as many draws as the edit looks at images, three times its steps.
 """
 
 from __future__ import annotations
@@ -206,12 +206,14 @@ def study(
     score = paint.score(originals, strength, keep)
     best = random_search(space, start, score, lambda n: draws(trainer, n, random), steps)
     ends = [ascend(space, x, score, steps, rate, weight) for x in (start, best)]
+    evaluations = 3 * steps  # of the draws and both ascents
+    searched = random_search(space, start, score, lambda n: draws(trainer, n, random), evaluations)
     with no_grad():
         scores = [score(space.generator(Tensor(x))).data for x in ends]
     edits = np.where((scores[0] >= scores[1])[:, None], *ends)
     images = {
         "edit": trainer.sample(Tensor(edits)),
-        "random search": trainer.sample(Tensor(best)),
+        "random search": trainer.sample(Tensor(searched)),
         "pasted": paint.pasted(originals),
         "as it was": originals,
     }
@@ -224,7 +226,7 @@ def study(
         "as it was": "as it was",
         "pasted": "the paint over it",
         "edit": "the sample that follows the paint",
-        "random search": f"the best of {steps} draws",
+        "random search": f"the best of {evaluations} draws",
     }
     grids = {title: images[name][None, :show] for name, title in titles.items()}
     return EditStudy(images["edit"], rows, grids, scale.line.replace(" and coverage", ""))

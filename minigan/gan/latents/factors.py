@@ -24,6 +24,7 @@ import numpy as np
 from ..._files import atomic_write
 from ...autograd import Tensor
 from ...backend import Generator
+from ...data import evenly_spaced
 from ...viz import BLUE, FAINT, INK, ORANGE, picture_format
 from ..metrics.classifier import prepared
 from ..metrics.entanglement import Entanglement, entanglement, of_ends, rotated
@@ -94,9 +95,8 @@ def seen_by(reader: Reader, size: int) -> tuple[list[str], Callable[[np.ndarray]
     if len(names) > 1:
         return names, lambda images: np.stack(list(reader.read(images, names).values()), 1)
     ground = dataset.info.background / 127.5 - 1
-    edges = np.quantile(
-        measured(prepared(dataset, dataset.train[:1000], size), ground), np.arange(1, BINS) / BINS, axis=0
-    )
+    some = prepared(dataset, evenly_spaced(dataset.train, 1000), size)
+    edges = np.quantile(measured(some, ground), np.arange(1, BINS) / BINS, axis=0)
 
     def values(images: np.ndarray) -> np.ndarray:
         columns = [np.searchsorted(e, m) for e, m in zip(edges.T, measured(images, ground).T, strict=True)]

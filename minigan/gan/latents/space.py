@@ -63,7 +63,12 @@ def space_of(trainer: Trainer) -> Space:
     options = trainer.options
     if "latent" not in system(options.system).takes or hasattr(trainer, "translate_as"):
         raise ValueError(f"{options.system} has no latents to search: it makes images of images; take a run of another")
-    return Space(trainer.average.module.eval(), options.latent, getattr(options, "latents", "normal"))
+    return Space(trainer.average.module.eval(), options.latent, law_of(trainer))
+
+
+def law_of(trainer: Trainer) -> str:
+    """The law by which a system draws its latents."""
+    return getattr(trainer.options, "latents", "normal")
 
 
 def draws(trainer: Trainer, count: int, random: Generator) -> np.ndarray:

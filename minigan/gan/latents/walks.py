@@ -1,11 +1,13 @@
 """What a generator eats, (N, width): `latent` normal numbers and, behind them, whatever codes or labels the system has.
 
 Paths between two latents: the point moves along the great circle from the first to the last (White 2016;
-`tricks.slerp`), so that every point on it is as likely in norm as its ends; the codes stay those of the first.
+`tricks.slerp`), so that every point on it is as likely in norm as its ends; the codes stay those of the first. Where
+latents are uniform in a cube, it moves along the straight line, which does not leave the cube.
 
 Walks along codes, classes, or directions of the latents:
 
-    any latents     z turns on its sphere towards a random u of the same norm, at right angles:  cos(t) z + sin(t) u
+    any latents     z turns on its sphere towards a random u of the same norm, at right angles:  cos(t) z + sin(t) u;
+                    uniform ones go straight to another
     cgan, acgan     each row one latent, each column one class
     text2image      each row one caption, each column one latent
     infogan         each row one latent, each column one category; then each row one category, each column one value of
@@ -34,10 +36,16 @@ from ..systems.table import system
 from ..systems.text2image import SHOWN, TextTrainer
 from ..train import TRAVERSE_STREAM, Trainer
 from ..tricks import slerp
+from .space import law_of
 
 
-def between(pairs: np.ndarray, latent: int, columns: int) -> np.ndarray:
+NAMES = 60
+"""Characters of class names, parted by commas, that a title has room for."""
+
+
+def between(pairs: np.ndarray, latent: int, columns: int, law: str = "normal") -> np.ndarray:
     """Inputs (R * columns, width) for R rows of `columns` points from pairs (2 R, width): row r from 2 r to 2 r + 1.
+    law: of the latents, as `Space` has it.
 
     Raises ValueError for an odd number of inputs, fewer than two columns, or inputs narrower than the latents.
     """
@@ -50,9 +58,14 @@ def between(pairs: np.ndarray, latent: int, columns: int) -> np.ndarray:
         raise ValueError(f"between: {latent} latent numbers do not fit into inputs of width {pairs.shape[1]}")
     inputs = np.repeat(pairs[::2], columns, axis=0)
     for row, (a, b) in enumerate(zip(pairs[::2, :latent], pairs[1::2, :latent], strict=True)):
-        points = [slerp(a.astype(np.float64), b.astype(np.float64), t) for t in np.linspace(0, 1, columns)]
+        way = _straight if law == "uniform" else slerp
+        points = [way(a.astype(np.float64), b.astype(np.float64), t) for t in np.linspace(0, 1, columns)]
         inputs[row * columns : (row + 1) * columns, :latent] = points
     return inputs
+
+
+def _straight(a: np.ndarray, b: np.ndarray, t: float) -> np.ndarray:
+    return (1 - t) * a + t * b
 
 
 def largest_step(images: np.ndarray, columns: int) -> np.ndarray:
@@ -79,6 +92,10 @@ def walks(trainer: Trainer, rows: int, columns: int, random: Generator) -> list[
     """The walks of a system. rows, columns: of each grid, where the system leaves them free; at least 1 and 2."""
     ends = trainer.inputs(rows + 1, random).numpy()
     start, towards = ends[:1], ends[1:]
+    if (law := law_of(trainer)) == "uniform":
+        pairs = np.stack([np.broadcast_to(start, towards.shape), towards], 1).reshape(2 * rows, -1)
+        points = between(pairs, trainer.options.latent, columns, law)
+        return [Walk("straight from one latent to another, each row to one of its own", points, columns)]
     towards = towards - (towards @ start.T) * start / np.maximum((start * start).sum(), 1e-12)
     towards = towards * np.linalg.norm(start) / np.maximum(np.linalg.norm(towards, axis=1, keepdims=True), 1e-12)
     angles = np.linspace(-math.pi / 2, math.pi / 2, columns)[:, None]
@@ -91,7 +108,9 @@ def _(trainer: ConditionalTrainer, rows: int, columns: int, random: Generator) -
     each = np.eye(trainer.classes)
     inputs = trainer.inputs(rows, random).numpy().repeat(trainer.classes, 0)
     inputs[:, -trainer.classes :] = np.tile(each, (rows, 1))
-    return [Walk("each column one class, each row one latent", inputs, trainer.classes)]
+    names = ", ".join(trainer.info.class_names)
+    columns_are = f"each column one class ({names})" if len(names) <= NAMES else "each column one class"
+    return [Walk(f"{columns_are}, each row one latent", inputs, trainer.classes)]
 
 
 @walks.register

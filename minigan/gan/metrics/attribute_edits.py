@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from ...data import Dataset
+from ...data import Dataset, evenly_spaced
 from . import attributes, classifier, spoilt
 from .distances import density_coverage, frechet_distance, precision_recall
 from .null_models import nearest_of, pasted_noise
@@ -91,7 +91,7 @@ class Yardstick:
         self.rows = [slice(int(rows.argmax()), size - int(rows[::-1].argmax())) for rows in places]
 
     def _features(self, images: np.ndarray) -> np.ndarray:
-        return np.concatenate([features for features, _ in classifier.judge(self.model, classifier.shrunk(images))])
+        return classifier.features(self.model, images)
 
     def standing(self, images: np.ndarray, name: str, value: int, truth: np.ndarray) -> Standing:
         """Of images that should have the value, where before they had the attributes `truth` (N, A)."""
@@ -126,7 +126,7 @@ class Yardstick:
         real = classifier.prepared(self.dataset, rows, self.size)
         sets = {
             OURS: (translations, truth),
-            REAL: (real[: len(images)], self.dataset.attributes[rows][: len(images)]),
+            REAL: (evenly_spaced(real, len(images)), evenly_spaced(self.dataset.attributes[rows], len(images))),
             "the image as it is": (images, truth),
             "noise pasted": (pasted_noise(images, self.rows[column], np.random.default_rng(seed)), truth),
             "nearest real image": (nearest_of(images, real), truth),

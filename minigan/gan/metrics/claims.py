@@ -142,7 +142,7 @@ class Yardstick:
         return classifier.prepared(self.dataset, rows, self.size)
 
     def _features(self, images: np.ndarray) -> np.ndarray:
-        return np.concatenate([features for features, _ in classifier.judge(self.model, classifier.shrunk(images))])
+        return classifier.features(self.model, images)
 
 
 def winners(seen: dict[str, Standing], unseen: dict[str, Standing]) -> list[str]:

@@ -172,6 +172,11 @@ def judge(model: Classifier, images: np.ndarray, batch: int = 250) -> Iterator[t
             yield features.data, model.last(features).softmax(1).data
 
 
+def features(model: Classifier, images: np.ndarray) -> np.ndarray:
+    """The judge's features (N, F) of images (N, C, S, S) in [-1, 1], S a multiple of 32 or 32 of it."""
+    return np.concatenate([part for part, _ in judge(model, shrunk(images))])
+
+
 def classes(model: Classifier, images: np.ndarray) -> np.ndarray:
     """The most likely class (N,) of images (N, C, S, S) in [-1, 1], S a multiple of 32."""
     return np.concatenate([p.argmax(1) for _, p in judge(model, shrunk(images))])

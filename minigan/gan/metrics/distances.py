@@ -169,7 +169,7 @@ def radii(x: np.ndarray, k: int) -> np.ndarray:
 def precision_recall(fake: np.ndarray, real: np.ndarray, k: int = 3) -> tuple[float, float]:
     """(precision, recall): the share of fakes inside the union of real rows' k-th-neighbour balls, and the reverse."""
     fake, real = _pair("precision_recall", fake, real, k + 1)
-    real_radii, fake_radii = radii(real, k), radii(fake, k)
+    real_radii, fake_radii = (radii(x, k) + _least(real) ** 2 for x in (real, fake))
     inside, covered = 0, np.zeros(len(real), bool)
     for i in range(0, len(fake), CHUNK):
         d = squared_distances(fake[i : i + CHUNK], real)
@@ -187,7 +187,7 @@ def density_coverage(fake: np.ndarray, real: np.ndarray, k: int = 5) -> tuple[fl
 def densities_coverage(fake: np.ndarray, real: np.ndarray, k: int = 5) -> tuple[np.ndarray, np.ndarray]:
     """Of each fake row the number of balls that hold it, over k (N,); of each real row whether its ball holds one."""
     fake, real = _pair("density_coverage", fake, real, k + 1)
-    balls, hits, covered = radii(real, k), np.empty(len(fake)), np.zeros(len(real), bool)
+    balls, hits, covered = radii(real, k) + _least(real) ** 2, np.empty(len(fake)), np.zeros(len(real), bool)
     for i in range(0, len(fake), CHUNK):
         inside = squared_distances(fake[i : i + CHUNK], real) < balls
         hits[i : i + CHUNK] = inside.sum(1)
@@ -219,13 +219,18 @@ def nearest_training(fake: np.ndarray, train: np.ndarray, held_out: np.ndarray) 
     """Nearest training row of each fake row, against the same for held-out rows. Rows are features or flat pixels."""
     fake, train = _pair("nearest_training", fake, train, 1)
     held_out, _ = _pair("nearest_training", held_out, train, 1)
-    least = max(ROUNDING * float(np.sqrt(np.square(train).sum(1).mean())), np.finfo(float).tiny)
+    least = _least(train)
     (distance, index), (usual, _) = _nearest(fake, train), _nearest(held_out, train)
     if np.median(usual) <= least:
         distance, usual = np.maximum(distance, least), np.maximum(usual, least)
     middle = float(np.median(usual))
     copies = float((distance <= max(np.quantile(usual, 0.01), least)).mean())
     return Nearest(distance, index, float(np.median(distance)) / middle, copies, middle)
+
+
+def _least(rows: np.ndarray) -> float:
+    """The distance within which rows are one: ROUNDING of their length."""
+    return max(ROUNDING * float(np.sqrt(np.square(rows).sum(1).mean())), np.finfo(float).tiny)
 
 
 def _nearest(x: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

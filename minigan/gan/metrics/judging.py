@@ -95,7 +95,7 @@ def observe_classes(
     if details and min(len(images), len(dataset.held_out)) < 10:
         observation.lines.append(
             f"{len(images)} samples and {len(dataset.held_out)} held-out images are too few for distances and null"
-            " models: take 10 or more"
+            " models, which need 10 of each"
         )
     elif details:
         standing = report.examine(images, judge.model, dataset, seed, None, null_models.SAMPLES, train)

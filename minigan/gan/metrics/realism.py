@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...data import Dataset
+from ...data import Dataset, evenly_spaced
 from . import null_models
-from .classifier import Classifier, judge, prepared, shrunk
+from .classifier import Classifier, features, prepared, shrunk
 from .distances import Interval, density_coverage, precision_recall, share_interval
 
 FEW = 10
@@ -46,7 +46,7 @@ def realistic(sets: dict[str, np.ndarray], model: Classifier, dataset: Dataset, 
         "noise": null_models.noise(train, count, random),
         "mean_image": null_models.mean_image(train, k + 1, random).astype(train.dtype),
     }
-    real = directions(_spread(train, count), model)
+    real = directions(evenly_spaced(train, count), model)
     return {name: precision_recall(directions(x[:count], model), real, k)[0] for name, x in (sets | beside).items()}
 
 
@@ -128,12 +128,12 @@ def realistic_class(
         samples, whole = shrunk(images[labels == number][:count]), prepared(dataset, train)
         sets = {
             "samples": samples,
-            "held_out": prepared(dataset, held_out[:count]),
+            "held_out": prepared(dataset, evenly_spaced(held_out, count)),
             "copies": null_models.nearest_of(samples, whole),
             "class_mean": null_models.mean_image(whole, FEW, np.random.default_rng(0)).astype(whole.dtype),
-            "another_class": prepared(dataset, _spread(others, count)),
+            "another_class": prepared(dataset, evenly_spaced(others, count)),
         }
-        real = directions(_spread(whole, count), model)
+        real = directions(evenly_spaced(whole, count), model)
         for name, x in sets.items():
             fake = directions(x, model)
             shares = precision_recall(fake, real, k)[0], density_coverage(fake, real)[1]
@@ -147,15 +147,10 @@ def realistic_class(
     )
 
 
-def _spread(rows: np.ndarray, count: int) -> np.ndarray:
-    """At most `count` rows, evenly from first to last."""
-    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)]
-
-
 def directions(images: np.ndarray, model: Classifier) -> np.ndarray:
     """The judge's features (N, F) of images (N, C, S, S), each divided by its length; zeros stay."""
-    features = np.concatenate([part for part, _ in judge(model, shrunk(images))]).astype(np.float64)
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    rows = features(model, images).astype(np.float64)
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
 def gradient_energy(images: np.ndarray) -> float:

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from ...data import Dataset
+from ...data import Dataset, evenly_spaced
 from .classifier import Classifier, judge, prepared, shrunk
 from .disguises import directions_of, disguised
 from .distances import (
@@ -74,7 +74,7 @@ class Report:
             f"{self.present} of {self.classes} classes present, the largest {self.largest_class:.1%};"
             f" {self.confident:.1%} of {self.samples} samples confident (real {self.real_confident:.1%}{typical});"
             f" score {self.score:.2f} (real {self.real_score:.2f});"
-            f" Frechet distance of {self.frechet_samples} {self.frechet:.1f} (real {self.real_frechet:.1f})"
+            f" Frechet distance {self.frechet:.1f} ({self.frechet_samples} samples; real {self.real_frechet:.1f})"
         )
 
     def as_dict(self) -> dict:
@@ -125,7 +125,7 @@ def evaluate(
         frechet_samples=count,
         real_confident=_confident(held_probabilities),
         real_score=classifier_score(held_probabilities),
-        real_frechet=frechet_distance(held_features[:count], train_features),
+        real_frechet=frechet_distance(evenly_spaced(held_features, count), train_features),
     )
 
 
@@ -154,8 +154,8 @@ def examine(
             f"examine: need at least 10 samples, held-out and training images, got {len(fakes)}, {len(held_out)} and"
             f" {len(train)}"
         )
-    some = np.linspace(0, len(train) - 1, count).round().astype(int)  # as many training images, from all of the file
-    sets = {"samples": fakes[:count], "real": held_out[:count]}
+    some = evenly_spaced(np.arange(len(train)), count)  # as many training images
+    sets = {"samples": fakes[:count], "real": evenly_spaced(held_out, count)}
     for row in null_models:
         sets[row.name] = row.draw(train, count, np.random.default_rng(seed)).astype(np.float32)
     features = _judged(model, train)[0] if train_features is None else train_features
@@ -179,7 +179,7 @@ def examine(
     }
     inside = {}
     if columns is None and dataset.labels is not None:
-        labels = dataset.labels[dataset.held_out[:count]]
+        labels = dataset.labels[evenly_spaced(dataset.held_out, count)]
         inside = inside_classes(outputs["samples"], (usual, labels), (features, dataset.labels[dataset.train]), dataset)
     return Examination(tables.pop("samples"), tables.pop("real"), tables, inside)
 
@@ -253,7 +253,7 @@ def inside_classes(
         count = min(map(len, sets))
         if count < 10:
             continue
-        fake, real, target = (x[:count] for x in sets)
+        fake, real, target = (evenly_spaced(x, count) for x in sets)
         reach = [(precision_recall(x, target)[1], density_coverage(x, target)[1]) for x in (fake, real)]
         table[name] = Inside(count, *reach[0], *reach[1])
     return table

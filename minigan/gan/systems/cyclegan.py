@@ -28,7 +28,7 @@ from ... import nn
 from ...autograd import Tensor, in_place, no_grad
 from ...backend import Generator, host
 from ...creation import zeros
-from ...data import Info, Loader, resize
+from ...data import Info, Loader, evenly_spaced, resize
 from ...functional import l1_loss
 from ...ops.basic import where
 from ...ops.index import index_select
@@ -197,11 +197,12 @@ class CycleGAN(TranslationTrainer):
             order.step = self.random["pool"].step
             place = host(order.permutation(len(self.memory[f"pool_{k}"])))[own]
             self.random["pool"].step += 1
-            filling = entered + whole <= options.pool
-            if filling:
-                place = entered + own
-            self.batch[f"traded_{k}"].assign((coin & (not filling and options.pool > 0)).astype(np.float32))
-            self.batch[f"enters_{k}"].assign((coin & (options.pool > 0) | filling).astype(np.float32))
+            if filling := entered < options.pool:
+                place = (entered + own) % len(self.memory[f"pool_{k}"])
+            enters = (entered + own if filling else place) < options.pool  # a pool may be smaller than a batch
+            enters &= filling | coin.ravel()
+            self.batch[f"traded_{k}"].assign((enters & (not filling)).reshape(coin.shape).astype(np.float32))
+            self.batch[f"enters_{k}"].assign(enters.reshape(coin.shape).astype(np.float32))
             self.batch[f"place_{k}"].assign(place)
 
     def pooled(self, k: str, fake: Tensor) -> Tensor:
@@ -278,7 +279,7 @@ class CycleGAN(TranslationTrainer):
         names, half = self.domains(), self.yardstick.held_out
         pairs, trial = self.pairs(self.split), self.pairs("test" if self.split == "validation" else "validation")
         columns = [np.intersect1d(self.rows(n, "held_out"), half) for n in names] if pairs is None else list(pairs.T)
-        index = [column[:count] for column in columns]
+        index = [evenly_spaced(column, count) for column in columns]
         real, figures, lines = [self._real(rows) for rows in index], {"images": len(index[0])}, []
         model = self._judge() if details and pairs is not None else None
         for k, name in enumerate(names):

@@ -24,6 +24,7 @@ import numpy as np
 from ... import nn
 from ...autograd import Tensor, no_grad
 from ...backend import Generator, host
+from ...data import evenly_spaced
 from ...functional import normalize
 from ...nn import init
 from ...ops.elementary import square
@@ -107,7 +108,8 @@ def pulling_away(codes: Tensor) -> Tensor:
     if codes.ndim != 2 or n < 2:
         raise ValueError(f"pulling_away: needs codes (N, F) of at least 2 samples, got {codes.shape}")
     unit = normalize(codes)
-    return (sum(square(matmul(unit, unit.transpose(0, 1)))) - n) / (n * (n - 1))
+    own = sum(square(sum(square(unit), 1)))  # n, but for codes of zeros
+    return (sum(square(matmul(unit, unit.transpose(0, 1)))) - own) / (n * (n - 1))
 
 
 def autoencoder_init_(module: nn.Module, generator: Generator) -> nn.Module:
@@ -192,7 +194,8 @@ class EnergyTrainer(Trainer):
         """How energies separate samples from held-out images; and what the plain system shows, if there is a judge."""
         images, size = self.draw(count, Generator(random.seed, random.stream)), self.options.size
         held_out, train = (
-            prepared(self.dataset, index[:count], size) for index in (self.yardstick.held_out, self.dataset.train)
+            prepared(self.dataset, evenly_spaced(index, count), size)
+            for index in (self.yardstick.held_out, self.dataset.train)
         )
         energy = {name: self.energies(x) for name, x in (("held_out", held_out), ("train", train), ("fake", images))}
         apart = separation(energy["held_out"], energy["fake"])

@@ -63,9 +63,9 @@ class FrameOptions(CommonOptions):
 
     def idle(self) -> dict[str, str]:
         if self.objective == "adversarial":
-            return {}
+            return super().idle()
         alone = dict.fromkeys(("n_critic", "n_generator"), "there is no critic")
-        return alone | {"adversarial": "the objective is the squared error alone"}
+        return super().idle() | alone | {"adversarial": "the objective is the squared error alone"}
 
 
 class FrameTrainer(TranslationTrainer):

@@ -26,9 +26,9 @@ from ...creation import randn, zeros
 from ...data import Dataset, Loader
 from ..augment import AUGMENTATIONS, augmentations, augmented
 from ..losses import nearest
-from ..metrics import attributes
-from ..metrics.classifier import prepared
-from ..metrics.judging import judge_of
+from ..metrics.classifier import features, prepared
+from ..metrics.distances import frechet_distance
+from ..metrics.judging import reader_of
 from ..metrics.memorisation import memorisation
 from ..options import NETWORKS, OBJECTIVE, OPTIMISATION, RUN, option
 from ..penalties import penalty
@@ -108,10 +108,7 @@ class TrickTrainer(SwitchTrainer):
                 f" has {few}; take more images, or no stop rule"
             )
         try:
-            if self.dataset.labels is None and self.dataset.attributes is not None:
-                attributes.load_for(self.dataset)
-            else:
-                judge_of(self.options.data, self.info)
+            reader_of(self.options.data, self.dataset)
         except ValueError as error:
             raise ValueError(f"stop_when: {error}") from error
 
@@ -125,11 +122,12 @@ class TrickTrainer(SwitchTrainer):
         """For a stop rule (gan/stopping.py): the Frechet distance of `count` samples to the validation half of the
         held-out images, and the share of samples that are nearer to a training image than to one of these. Raises
         ValueError where there is no judge for the data set."""
-        distance = self.observe_on("validation", count, Generator(self.options.seed, METRIC_STREAM), False).figures
         images = self.draw(count, Generator(self.options.seed, METRIC_STREAM))
         half, part, size = self.dataset.half("validation"), self.part, self.options.size
+        model = reader_of(self.options.data, self.dataset).model
+        sets = (features(model, x) for x in (images, prepared(half, half.held_out)))
         near = memorisation(images, prepared(part, part.train, size), prepared(half, half.held_out, size))
-        return {"frechet": distance["frechet"], "memorised": near.share}
+        return {"frechet": frechet_distance(*sets), "memorised": near.share}
 
     def build(self) -> tuple[nn.Module, nn.Module]:
         options = self.options

@@ -25,7 +25,7 @@ from ... import nn
 from ...autograd import Tensor, no_grad
 from ...backend import Generator, host
 from ...creation import zeros
-from ...data import Dataset, to_uint8, to_unit
+from ...data import Dataset, evenly_spaced, to_uint8, to_unit
 from ...data.picture import Picture
 from ...functional import avg_pool2d, conv2d, leaky_relu, mse_loss
 from ..losses import nearest
@@ -82,7 +82,7 @@ class UpscaleOptions(CommonOptions):
         reasons = {} if self.critic else dict.fromkeys(("n_critic", "n_generator"), "there is no critic")
         if self.objective == "mse":
             reasons |= dict.fromkeys(("content", "adversarial"), "the objective is the squared error alone")
-        return reasons
+        return super().idle() | reasons
 
 
 class UpscaleTrainer(TranslationTrainer):
@@ -217,7 +217,7 @@ class UpscaleTrainer(TranslationTrainer):
         """Held-out images of `split`, at most `count`, made small and large again: distances to the true ones and
         looks, beside the null models; with a judge's precision, and how often it sees the true image's class, if
         `details`."""
-        rows = self.yardstick.held_out[:count]
+        rows = evenly_spaced(self.yardstick.held_out, count)
         small, true = self.pairs(rows)
         sets = {"network": self.upscale(small), **{k: enlarged(small, self.options.scale, k) for k in KERNELS}}
         table = {name: figures(images, true) for name, images in sets.items()}

@@ -1,4 +1,4 @@
-"""StarGAN (Choi et al. 2018): one translator that sets several attributes of an image, one critic that also names them.
+"""StarGAN (Choi et al. 2018): one translator that sets several attributes of an image, one critic that is told them.
 
     x a real image, c its attributes; x' another of the batch, c' its attributes; z noise
     F = G(x, c' - c, z)  the translation, told what is to change (RelGAN, Wu et al. 2019)
@@ -39,7 +39,7 @@ import numpy as np
 from ...autograd import Tensor, no_grad
 from ...backend import Generator, host
 from ...creation import randn, zeros
-from ...data import Loader
+from ...data import Loader, evenly_spaced
 from ...functional import binary_cross_entropy_with_logits, l1_loss
 from ...nn import Module
 from ...ops.index import cat
@@ -95,7 +95,7 @@ class StarOptions(CommonOptions):
             reasons["mismatch_weight"] = "the critic is told no attributes (projection is off)"
         if not self.colours:
             reasons["own"] = "colours is 0"
-        return reasons
+        return super().idle() | reasons
 
 
 class StarGAN(TranslationTrainer):
@@ -250,7 +250,7 @@ class StarGAN(TranslationTrainer):
         share kept is low also for a perfect translator."""
         judge, record = attributes.load_for(self.dataset)
         dataset, mine, accuracy = self.yardstick, list(self.columns()), record["held_out_accuracy"]
-        rows = dataset.held_out[:count]
+        rows = evenly_spaced(dataset.held_out, count)
         truth, (images, values) = dataset.attributes[rows], self._held_out(rows)
         yardstick = attribute_edits.Yardstick(judge, dataset, mine, self.options.size)
         figures, lines, errors = {"images": len(rows), "judge": accuracy, "attributes": {}}, [], []
@@ -357,7 +357,7 @@ STARGAN = System(
         size=16,
         steps=8000,
     ),
-    "one translator sets several attributes, one critic also names them",
+    "one translator sets several attributes, one critic is told them",
     "Choi et al. 2018",
     StarGAN,
     results=(

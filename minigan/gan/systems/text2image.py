@@ -76,7 +76,7 @@ class TextOptions(CommonOptions):
         penalty(self.penalty)
 
     def idle(self) -> dict[str, str]:
-        return {} if self.gp_weight else {"penalty": "gp_weight is 0"}
+        return super().idle() | ({} if self.gp_weight else {"penalty": "gp_weight is 0"})
 
 
 class TextTrainer(Trainer):

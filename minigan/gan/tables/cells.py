@@ -52,18 +52,22 @@ def find(records: Sequence[Mapping], options: Any) -> dict | None:
     return next((record["figures"] for record in reversed(records) if same(record["options"], options)), None)
 
 
-def from_file(folder: Path, name: str, options: Any, figures_of: Callable[[Any], dict]) -> dict:
+def from_file(folder: Path, name: str, options: Any, figures_of: Callable[[Any], dict], data_digest: str = "") -> dict:
     """The figures of a run of these options, a dataclass, from its file in the folder, whose name begins with `name`
-    and which holds all that it depends on; or those of figures_of(options), and then the file is written whole."""
+    and which holds all that it depends on; or those of figures_of(options), and then the file is written whole.
+    data_digest: of data that the options only name by a path."""
     for path in sorted(folder.glob(f"{escape(name)}-*.json")):
         with suppress(OSError, ValueError, KeyError, TypeError):  # no cell of ours, or damaged: run it again
             saved = parse_json(path.read_text())
-            if same(saved["options"], options) and saved["sha256"] == digest(saved["figures"]):
+            of_these = same(saved["options"], options) and saved.get("data_digest", "") == data_digest
+            if of_these and saved["sha256"] == digest(saved["figures"]):
                 return saved["figures"]
-    record, figures = asdict(options), figures_of(options)
-    key = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
-    path = folder / f"{name}-{key[:10]}.json"
-    atomic_write(path, json.dumps({"options": record, "figures": figures, "sha256": digest(figures)}, indent=1))
+    figures = figures_of(options)
+    record = {"options": asdict(options), "figures": figures, "sha256": digest(figures)}
+    if data_digest:
+        record["data_digest"] = data_digest
+    key = hashlib.sha256(json.dumps([record["options"], data_digest], sort_keys=True).encode()).hexdigest()
+    atomic_write(folder / f"{name}-{key[:10]}.json", json.dumps(record, indent=1))
     return figures
 
 

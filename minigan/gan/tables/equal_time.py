@@ -61,7 +61,9 @@ class Cell:
 
 def cell(one: Cell, folder: Path) -> dict:
     """The figures of one cell, from its file or by running it."""
-    return cells.from_file(folder, one.name, one, lambda cell: _figures(cell, folder))
+    known = one.data == data.slug(one.data)  # else a folder's images, which may change
+    digest = "" if known else data.load(one.data, size=one.size).digest()
+    return cells.from_file(folder, one.name, one, lambda cell: _figures(cell, folder), digest)
 
 
 def steps_within(trainer: Trainer, seconds: float) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -12,6 +13,7 @@ import numpy as np
 from ..tables import cells
 from ..tables.cells import difference, digest, from_file, interval
 from ..train import TrainingError
+from .data import BUILDERS
 from .options import ToyOptions
 from .trainer import ToyTrainer
 
@@ -21,7 +23,11 @@ __all__ = ["cell", "difference", "digest", "interval", "side_by_side"]
 def cell(options: ToyOptions, folder: Path) -> dict:
     """The figures of one run, from its file or by running it. A run that diverges is a result too: `diverged` says
     where."""
-    return from_file(folder, f"{options.data}-{options.loss}-{options.trick}-{options.seed}", options, _figures)
+    name, file_digest = options.data, ""
+    if name not in BUILDERS:  # a file of points, which may change
+        path = Path(name)
+        name, file_digest = path.stem, hashlib.sha256(path.read_bytes()).hexdigest()
+    return from_file(folder, f"{name}-{options.loss}-{options.trick}-{options.seed}", options, _figures, file_digest)
 
 
 def _figures(options: ToyOptions) -> dict:
@@ -33,7 +39,7 @@ def _figures(options: ToyOptions) -> dict:
     except TrainingError as error:
         diverged = str(error)
     figures = trainer.figures() | {"diverged": diverged, "seconds": round(time.perf_counter() - start, 2)}
-    if not np.isfinite(figures["reverse_kl"]):
+    if not np.isfinite(figures.get("reverse_kl", 0)):
         figures["reverse_kl"] = None
     return figures
 
@@ -50,4 +56,6 @@ def _named(options: ToyOptions) -> str:
 
 
 def _brief(figures: dict) -> str:
+    if "modes" not in figures:
+        return f"W1 {figures['w1']:.3f}" if "w1" in figures else "samples are not finite"
     return f"{figures['modes']} modes, {figures['high_quality']:.1%} high quality"

@@ -143,7 +143,7 @@ def table(out: Path, seeds: Sequence[int] = SEEDS, steps: int = STEPS, device: s
             still = [name_of(o) for o, figures in zip(wanted, done, strict=True) if figures is None]
             row["open"] = {name: _reached(out / name) for name in still}
             values = {key: [f[key] for f in runs if f.get(key) is not None] for key in FIGURES}
-            row |= {key: interval(some) if some else None for key, some in values.items()}
+            row |= {key: interval(some) if runs and len(some) == len(runs) else None for key, some in values.items()}
             row["values"], row["diverged"] = values, sum(f["diverged"] is not None for f in runs)
             row["ms_per_step"] = interval([f["ms_per_step"] for f in runs])[0] if runs else None
             rows.append(row)

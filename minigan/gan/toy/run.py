@@ -37,7 +37,8 @@ FRAMES, LOOKS = 40, 400
 def run(options: ToyOptions, out: str | os.PathLike | None = None, quiet: bool = False) -> dict:
     """Train to the end and write the folder; the figures. Progress goes to stderr unless quiet.
 
-    Raises ValueError where `out` holds something else than an earlier run, TrainingError when training diverges.
+    Raises ValueError where `out` holds something else than an earlier run of the same options, TrainingError when
+    training diverges.
     """
     from safetensors.numpy import save
 
@@ -141,10 +142,13 @@ def line(figures: dict) -> str:
 def _folder(options: ToyOptions, out: str | os.PathLike | None) -> Path:
     if out is not None:
         folder = Path(out)
-        if folder.exists() and (
-            not folder.is_dir() or (any(folder.iterdir()) and not (folder / "figures.json").exists())
-        ):
-            raise ValueError(f"{folder} already holds something that is no toy run; name another folder")
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            try:
+                earlier = parse_json((folder / "figures.json").read_text())["options"]
+            except (OSError, ValueError, LookupError, TypeError):
+                raise ValueError(f"{folder} already holds something that is no toy run; name another folder") from None
+            if earlier != asdict(options):
+                raise ValueError(f"{folder} already holds a toy run of other options; name another folder")
         make_folder(folder)
         return folder
     root = Path("toy")

@@ -135,7 +135,7 @@ def _rows(data: str, pairs: Sequence[tuple[str, str]], setting: Setting, cells: 
         if row["refused"] is None:
             figures = [next(results) for _ in range(setting.seeds)]
             row["values"] = {name: [f[name] for f in figures if f.get(name) is not None] for name in FIGURES}
-            row |= {name: interval(values) if values else None for name, values in row["values"].items()}
+            row |= {name: interval(v) if len(v) == _seeds(row) else None for name, v in row["values"].items()}
             row["diverged"] = [f["diverged"] for f in figures if f["diverged"]]
             row["seconds"] = round(sum(f["seconds"] for f in figures), 2)
     return rows
@@ -160,7 +160,7 @@ def orderings(rows: list[dict]) -> list[dict]:
         for losses, trick, other, figure, better, source in CLAIMS:
             for loss in losses:
                 pair = [by_name.get((data, loss, name)) for name in (trick, other)]
-                if None in pair or min(len(r["values"][figure]) for r in pair) < 2:
+                if None in pair or any(len(r["values"][figure]) < max(2, _seeds(r)) for r in pair):
                     continue
                 low, high = difference(*(np.asarray(r["values"][figure], float) for r in pair))
                 verdict = "not separated" if low <= 0 <= high else "reproduced" if better * low > 0 else "reversed"
@@ -168,6 +168,11 @@ def orderings(rows: list[dict]) -> list[dict]:
                 verdicts.append({"data": data, "loss": loss, "claim": claim, "source": source, "verdict": verdict,
                               "difference": [round(low, 5), round(high, 5)]})  # fmt: skip
     return verdicts
+
+
+def _seeds(row: dict) -> int:
+    """How many runs a row is of; a figure that is infinite in one of them has fewer values."""
+    return max(map(len, row["values"].values()))
 
 
 def text(figures: dict) -> str:

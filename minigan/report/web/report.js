@@ -26,13 +26,16 @@ function wholeTicks(low, high) {
 }
 
 // A chart of curves: {name: [[x, y], ...]}, with both axes named; behind a curve the band of normal runs,
-// {name: [[x, low, high], ...]}, as far as it lies inside the chart. A curve of one point is a dot.
+// {name: [[x, low, high], ...]}, where the curve is. A curve of one point is a dot.
 function chart(curves, x, y, bands = {}) {
   const W = Math.max(300, Math.min(680, document.documentElement.clientWidth - 56)); // a phone's text is as large as any
   const H = 210, L = 84, B = 34, points = Object.values(curves).flat();
   if (!points.length) return make("p", {}, "nothing was recorded");
-  const xs = points.map(p => p[0]), ys = points.map(p => p[1]);
-  let [x0, x1, y0, y1] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+  const xs = points.map(p => p[0]);
+  let [x0, x1] = [Math.min(...xs), Math.max(...xs)];
+  const near = Object.keys(curves).flatMap(name => bands[name] || []).filter(row => row[0] >= x0 && row[0] <= x1);
+  const ys = [...points.map(p => p[1]), ...near.flatMap(row => row.slice(1))].filter(Number.isFinite);
+  let [y0, y1] = [Math.min(...ys), Math.max(...ys)];
   const steps = wholeTicks(x0, x1);
   if (x0 === x1) { x0 -= 1; x1 += 1; }
   if (y0 === y1) { y0 -= 1; y1 += 1; }
@@ -81,7 +84,7 @@ function showTime() {
   const keys = [...new Set(T.stats.flatMap(row => Object.keys(row)))].filter(k => k !== "step" && k !== "seconds");
   const curve = key => T.stats.filter(row => Number.isFinite(row[key])).map(row => [row.step, row[key]]);
   const label = key => T.formulas[key] ? `${key}: ${T.formulas[key]}` : key;
-  const groups = [["loss", /loss|objective/], ["norm of the weights' gradient", /weight_gradient/], ["slope, penalty", /norm|gradient|penalty/], ["figure", /./]]
+  const groups = [["loss", /loss|objective/], ["norm of the weights' gradient", /weight_gradient/], ["slope, penalty", /norm|gradient|penalty/], ["estimate, mean D and the like", /./]]
     .map(([y, pattern], k, all) => [y, keys.filter(key => pattern.test(key) && !all.slice(0, k).some(([, earlier]) => earlier.test(key)))]);
   const named = (keys, value) => Object.fromEntries(keys.map(k => [label(k), value(k)]));
   for (const [y, group] of groups)

@@ -194,6 +194,39 @@ def test_a_function_that_trains_nothing_is_not_called_right(tmp_path):
     assert "nothing found wrong" not in report.text() and "in 4 calls" in report.text()
 
 
+def test_a_gradient_that_fell_is_not_said_to_have_grown():
+    norms = [3.9e5, 2e5, 900.0, 90.0, 50.0, 3.9e5, 30.0, 17.7]
+    (found,) = (f for f in of_course(rows(**GOOD | {"g_weight_gradient": norms})) if f.name == "exploding")
+    assert "grew" not in found.evidence and "3.9e+05 at step 150" in found.evidence
+    (found,) = (f for f in of_course(rows(**GOOD | {"g_weight_gradient": norms[::-1]})) if f.name == "exploding")
+    assert "grew from 17.7 to 3.9e+05 at step 200" in found.evidence
+
+
+SWAPPED = """
+import minigan as mg
+from minigan import nn, optim
+
+G, D = nn.Linear(2, 2), nn.Linear(2, 1)
+adam_g, adam_d = optim.Adam(D.parameters(), 1e-3), optim.Adam(D.parameters(), 1e-3)
+
+
+def step():
+    real, fake = mg.randn(8, 2), G(mg.randn(8, 2))
+    adam_d.zero_grad()
+    (mg.softplus(-D(real)) + mg.softplus(D(fake.detach()))).mean().backward()
+    adam_d.step()
+    adam_g.zero_grad()
+    mg.softplus(-D(G(mg.randn(8, 2)))).mean().backward()
+    adam_g.step()
+"""
+
+
+def test_an_optimiser_of_the_wrong_network_is_not_called_a_missing_detach(tmp_path):
+    (tmp_path / "swapped.py").write_text(SWAPPED)
+    names = diagnose(f"{tmp_path / 'swapped.py'}:step").names
+    assert "wrong-parameters" in names and "fake-not-detached" not in names
+
+
 def rows(**columns):
     return [{"step": 25 * (k + 1), **{name: values[k] for name, values in columns.items()}} for k in range(8)]
 

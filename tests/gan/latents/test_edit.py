@@ -10,7 +10,7 @@ from PIL import Image
 import minigan as mg
 from minigan.autograd import Tensor
 from minigan.backend import Generator
-from minigan.gan.latents import Paint, read_paint
+from minigan.gan.latents import Paint, random_search, read_paint
 from minigan.gan.latents.edit import inverted, study
 
 
@@ -99,8 +99,26 @@ def test_the_better_end_counts(monkeypatch):
     """Where nothing climbs, the ends are where it began and the best draw, and the edit is the latter."""
     monkeypatch.setattr(sys.modules[study.__module__], "ascend", lambda space, x, *rest: x)
     t, signs = world()
-    rows = study(t, block(1.0), count=6, steps=50, weight=0.0, reader=signs).rows
-    assert rows["edit"].inside.value == rows["random search"].inside.value < rows["as it was"].inside.value
+    draws, search = [], random_search
+    monkeypatch.setattr(
+        sys.modules[study.__module__], "random_search", lambda *args: draws.append(search(*args)) or draws[-1]
+    )
+    result = study(t, block(1.0), count=6, steps=50, weight=0.0, reader=signs)
+    assert result.rows["edit"].inside.value < result.rows["as it was"].inside.value
+    np.testing.assert_array_equal(result.images, t.sample(mg.tensor(draws[0])))
+
+
+def test_random_search_is_given_as_many_images_as_the_edit_looks_at(monkeypatch):
+    """Draws to begin from, and two ascents: an ascent looks once a step."""
+    module, looks = sys.modules[study.__module__], {"search": [], "ascend": []}
+    monkeypatch.setattr(module, "ascend", lambda space, x, score, steps, *rest: looks["ascend"].append(steps) or x)
+    monkeypatch.setattr(
+        module, "random_search", lambda space, x, score, draw, steps: looks["search"].append(steps) or x
+    )
+    t, signs = world()
+    study(t, block(1.0), count=6, steps=50, weight=0.0, reader=signs)
+    start, null = looks["search"]
+    assert null == start + sum(looks["ascend"]) == 150
 
 
 def test_photos_are_found_among_the_samples():

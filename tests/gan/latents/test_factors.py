@@ -11,6 +11,7 @@ from worlds import FACES, WORLD, trainer
 import minigan as mg
 from minigan.gan.latents import Reader, factors_of
 from minigan.gan.latents.factors import codes, draw, measured, seen_by
+from minigan.gan.metrics.classifier import prepared
 
 
 def test_a_latent_of_its_own_moves_one_factor_and_a_rotated_one_more():
@@ -84,6 +85,20 @@ def test_a_class_alone_is_measured_beside():
     images = np.random.default_rng(0).uniform(-1, 1, (50, 1, 8, 8)).astype(np.float32)
     seen = values(images)
     assert seen.shape == (50, 5) and seen.min() >= 0 and seen.max() <= 4
+
+
+def test_the_steps_are_filled_alike_where_images_are_in_the_order_of_their_classes():
+    images = np.zeros((3000, 8, 8, 1), np.uint8)
+    images[:, :4, :4, 0] = np.linspace(1, 255, 3000).round()[:, None, None]
+    world = replace(WORLD, images=images, labels=np.repeat([0, 1], 1500), train=np.arange(3000))
+
+    class Dark(Reader):
+        def read(self, images, factors):
+            return {name: np.zeros(len(images), int) for name in factors}
+
+    _, values = seen_by(Dark(world), 8)
+    shares = np.bincount(values(prepared(world, world.train, 8))[:, 1], minlength=5) / 3000
+    np.testing.assert_allclose(shares, 0.2, atol=0.02)
 
 
 def test_the_picture_of_several_runs(tmp_path):

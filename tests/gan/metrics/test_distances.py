@@ -179,3 +179,13 @@ def test_intervals_cover():
 def test_bad_input_is_named(call, told):
     with pytest.raises(ValueError, match=told):
         call()
+
+
+@pytest.mark.parametrize("times", [4, 8])
+def test_equal_rows_are_in_each_other_s_balls(times, rng):
+    """Their balls have no extent; what rounding makes of a distance of 0 depends on the order of rows."""
+    rows = np.repeat(rng.normal(3, 1, (20, 6)), times, 0)
+    for _ in range(3):
+        assert distances.precision_recall(rng.permutation(rows), rows) == (1, 1)
+        assert distances.density_coverage(rng.permutation(rows), rows, 3)[1] == 1
+        assert distances.precision_recall(rows + 0.5, rows) == (0, 0)

@@ -17,8 +17,7 @@ def test_short_features_are_near_to_nothing_real(monkeypatch):
     real = RNG.standard_normal((40, 1, 1, 4)) + 4
     real[:20] *= RNG.uniform(0.001, 0.02, (20, 1, 1, 1))
     monkeypatch.setattr(realism, "prepared", lambda dataset, rows: real[rows])
-    monkeypatch.setattr(realism, "shrunk", lambda images: images)
-    monkeypatch.setattr(realism, "judge", lambda _, images: [(images.reshape(len(images), 4), None)])
+    monkeypatch.setattr(realism, "features", lambda _, images: images.reshape(len(images), 4))
     world = SimpleNamespace(train=np.arange(0, 40, 2), held_out=np.arange(1, 40, 2))
     blank = np.broadcast_to(np.array([0.001, -0.001, 0.001, -0.001]).reshape(1, 1, 1, 4), (30, 1, 1, 4))
     shares = realism.realistic({"blank": blank, "copies": 7 * real[world.train]}, None, world)
@@ -40,7 +39,7 @@ def shades(monkeypatch):
     """The data set of these images, half of them held out, and a judge that sees the pixels."""
     monkeypatch.setattr(realism, "prepared", lambda dataset, rows: SHADES[rows])
     monkeypatch.setattr(realism, "shrunk", lambda images: images)
-    monkeypatch.setattr(realism, "judge", lambda _, images: [(images.reshape(len(images), 4), None)])
+    monkeypatch.setattr(realism, "features", lambda _, images: images.reshape(len(images), 4))
     return SimpleNamespace(train=np.arange(60), held_out=np.arange(60, 120), labels=CLASSES)
 
 
@@ -65,7 +64,7 @@ def test_samples_are_compared_with_the_class_that_was_asked_for(monkeypatch):
         near = SHADES[train][np.square(asked[:, None] - SHADES[train][None]).sum((2, 3, 4)).argmin(1)]
         mean = np.repeat(SHADES[train].mean(0, keepdims=True), 10, 0)
         away = SHADES[other[np.linspace(0, 39, count).round().astype(int)]]
-        sets = (asked, SHADES[held][:count], near, mean, away)
+        sets = (asked, SHADES[held][some], near, mean, away)
         table.append([count * np.array(shares(x, SHADES[train][some])) for x in sets])
     samples, *others = np.sum(table, 0) / 35
     assert seen.count == 35 and (seen.realistic.value, seen.covered.value) == pytest.approx(tuple(samples))

@@ -110,6 +110,20 @@ def test_the_distances():
     assert seen.null_models == {} and "winners" not in seen.as_dict()
 
 
+def test_fewer_samples_are_beside_held_out_images_of_the_whole_file():
+    """Of a set in the order of its classes, the first rows are of one class."""
+    samples, dataset, judged, features, _ = world()
+    some = np.linspace(0, 29, 12).round().astype(int)
+    quick, whole = (of(f, samples[:12], dataset, judged) for f in (report.evaluate, report.examine))
+    assert quick.real_frechet == pytest.approx(distances.frechet_distance(features["held"][some], features["train"]))
+    assert whole.real.frechet == report.frechet_interval(features["held"][some], features["train"], seed=0)
+    dataset = replace(dataset, labels=np.repeat([0, 1, 0, 1], 15))
+    with patch.object(report, "inside_classes", lambda samples, held_out, *rest: {"seen": held_out}):
+        usual, labels = of(report.examine, samples[:12], dataset, judged).inside["seen"]
+    np.testing.assert_array_equal(usual, features["held"][some])
+    np.testing.assert_array_equal(labels, dataset.labels[30:][some])
+
+
 def test_inside_the_classes():
     samples, dataset, judged, features, p = world()
     seen = of(report.examine, samples, dataset, judged)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from minigan.data import evenly_spaced
 from minigan.gan.metrics import distances, null_models, report
 from minigan.gan.metrics.distances import Interval
 from minigan.gan.metrics.standing import FIGURES, Details, Examination, Inside
@@ -169,10 +170,10 @@ def test_recall_inside_a_class_is_of_its_own_images():
     labels = np.repeat([0, 1], [30, 30]), np.repeat([0, 1], [40, 40])
     table = report.inside_classes((samples, probabilities), (held_out, labels[0]), (train, labels[1]), Named())
     assert list(table) == ["a", "b"] and (table["a"].images, table["b"].images) == (25, 30)
-    assert table["a"].recall == distances.precision_recall(samples[:25], train[:25])[1] > 0.6
+    assert table["a"].recall == distances.precision_recall(samples[:25], evenly_spaced(train[:40], 25))[1] > 0.6
     assert table["b"].recall == 0 and table["b"].coverage < 0.5 < table["b"].real_coverage
-    assert table["b"].real_recall == distances.precision_recall(held_out[30:60], train[40:70])[1] > 0.6
-    assert table["a"].coverage == distances.density_coverage(samples[:25], train[:25])[1]
+    assert table["b"].real_recall == distances.precision_recall(held_out[30:], evenly_spaced(train[40:], 30))[1] > 0.6
+    assert table["a"].coverage == distances.density_coverage(samples[:25], evenly_spaced(train[:40], 25))[1]
 
 
 def measured(random: np.random.Generator) -> tuple[Details, int]:

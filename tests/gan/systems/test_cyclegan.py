@@ -82,6 +82,21 @@ def test_the_pool_fills_and_then_trades():
     assert after.max() >= 6 and traded is not None
 
 
+@pytest.mark.parametrize("pool", [1, 2, 4, 5, 7])
+def test_critics_are_shown_nothing_but_translations(pool):
+    """Also where the batch, of three, does not divide the pool or is larger than it."""
+    trainer, seen = small(pool=pool), 0
+    for _ in range(30):
+        trainer.feed()
+        fake = mg.tensor(np.arange(seen + 1, seen + 4, dtype="f").reshape(3, 1, 1, 1) * np.ones((3, 3, 32, 32), "f"))
+        seen += 3
+        shown = trainer.pooled("a", fake).data[:, 0, 0, 0]
+        assert (shown > 0).all() and len(set(shown)) == 3
+        kept = np.unique(trainer.memory["pool_a"].data[:, 0, 0, 0])
+        assert np.count_nonzero(kept) == min(pool, seen)
+    assert min(kept[kept > 0]) > 3 or pool > 4
+
+
 def test_without_a_pool_every_translation_is_judged_itself():
     trainer = small(pool=0)
     for _ in range(3):

@@ -331,3 +331,16 @@ def test_a_data_set_that_was_tuned_for_has_its_own_defaults():
     for row in SYSTEMS.values():
         for name, changes in row.presets.items():
             assert row.takes.issuperset(changes) and options_for(row.name, data=name, **changes).data == name
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_synchronised_norms_of_one_part_mean_nothing(system):
+    with pytest.raises(ValueError, match="option 'sync_norm' means nothing here: parts is 1"):
+        options_for(system, sync_norm=True)
+
+
+def test_codes_of_zeros_pull_nowhere():
+    """The mean over pairs of different codes; a code of zeros is at no angle to itself either."""
+    assert pulling_away(mg.zeros(4, 3)).item() == 0
+    codes = mg.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 0.0], [0.0, 2.0]])
+    assert pulling_away(codes).item() == pytest.approx(2 / 12)

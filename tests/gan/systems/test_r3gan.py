@@ -10,13 +10,14 @@ import pytest
 from worlds import FACES, WORLD, Formula, close, gradient_of, stream, trainer
 
 import minigan as mg
-from minigan import nn
+from minigan import data, nn
 from minigan.backend import Generator
 from minigan.gan import augment, run
+from minigan.gan.metrics.classifier import prepared
 from minigan.gan.networks.r3gan import R3Critic, R3Generator, r3gan_init_
 from minigan.gan.penalties import PENALTIES, penalty
 from minigan.gan.stopping import is_time
-from minigan.gan.systems import options_for
+from minigan.gan.systems import options_for, plain, trainer_for
 from minigan.gan.systems.plain import TrickTrainer, some_of
 from minigan.gan.systems.r3gan import along_cosine
 
@@ -326,6 +327,27 @@ def test_a_look_tells_copies(monkeypatch):
     """Samples that are the training images lie nearer to those, all of them."""
     t = trainer("dcgan", share=0.5)
     copies = t.loader.batch(0)[0]
-    monkeypatch.setattr(type(t), "observe_on", lambda self, *rest: SimpleNamespace(figures={"frechet": 7.0}))
+    monkeypatch.setattr(plain, "reader_of", lambda data, dataset: SimpleNamespace(model=None))
+    monkeypatch.setattr(plain, "features", lambda model, images: images.reshape(len(images), -1)[:, :2])
     monkeypatch.setattr(type(t), "draw", lambda self, count, random: copies)
-    assert t.look(3) == {"frechet": 7.0, "memorised": 1.0}
+    assert t.look(3)["memorised"] == 1.0
+
+
+@pytest.mark.parametrize("name", ["digits", "avatars"])
+def test_a_look_is_at_the_held_out_images(name, monkeypatch):
+    """The distance is to the validation half: 0 for samples that are those, and another where they are others; by the
+    judge of classes or of attributes."""
+    options = options_for("dcgan", data=name, base=2, batch_size=4, stop_when=1, size=32)
+    t = trainer_for(options, data.load(name, size=32))
+    half = t.dataset.half("validation")
+    rows = half.held_out[:200]
+    t.dataset = replace(t.dataset, held_out=np.sort(np.concatenate([rows, t.dataset.half("test").held_out[:200]])))
+    held_out = t.dataset.half("validation").held_out
+    monkeypatch.setattr(type(t), "draw", lambda self, count, random: prepared(t.dataset, held_out, 32))
+    assert t.look()["frechet"] == pytest.approx(0, abs=1e-3)
+    images = t.dataset.images.copy()
+    images[held_out] = 255 - images[held_out]
+    real = prepared(t.dataset, held_out, 32)
+    monkeypatch.setattr(type(t), "draw", lambda self, count, random: real)
+    t.dataset = replace(t.dataset, images=images)
+    assert t.look()["frechet"] > 10

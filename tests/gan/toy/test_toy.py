@@ -173,6 +173,18 @@ def test_bad_input(args, match, tmp_path, monkeypatch):
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "taken", "text.csv"]
 
 
+def test_an_earlier_run_is_not_lost(tmp_path, monkeypatch):
+    """Another run does not take its folder; the same one writes the same again."""
+    monkeypatch.setattr(toydata, "W1_SAMPLES", 50)
+    words = ["toy", "ring", "--steps", "1", "--batch-size", "8", "--out", str(tmp_path / "run")]
+    assert run(*words).exit_code == 0
+    before = (tmp_path / "run" / "generator.safetensors").read_bytes()
+    refused = run(*words[:1], "moons", *words[2:])
+    assert refused.exit_code == 2 and "already holds a toy run of other options" in refused.output
+    assert (tmp_path / "run" / "generator.safetensors").read_bytes() == before
+    assert run(*words).exit_code == 0 and (tmp_path / "run" / "generator.safetensors").read_bytes() == before
+
+
 def test_the_scoreboard_resumes(tmp_path, monkeypatch):
     """Cells that are there are not run again; a damaged one and a missing one are; the table is the same."""
     monkeypatch.setattr(toydata, "W1_SAMPLES", 100)  # of 1,000: cells cost little else here
@@ -252,6 +264,9 @@ def test_orderings_are_judged_by_the_interval_of_the_difference():
     assert judged([7, 7, 7], [8, 8, 8])["verdict"] == "reproduced"
     assert judged([8, 8, 8], [8, 8, 8])["verdict"] == "not separated"
     assert not scoreboard.orderings([row("plain", [7]), row("packing", [8])])
+    plain, packing = row("plain", [6, 7, 8, 8]), row("packing", [8, 8, 9, 9])
+    plain["values"]["reverse_kl"], packing["values"]["reverse_kl"] = [0.30, 0.31], [0.50, 0.52, 0.55, 0.50]
+    assert len(scoreboard.orderings([plain, packing])) == 1  # two of plain's runs have none: it is infinite
 
 
 @pytest.mark.slow
@@ -279,3 +294,26 @@ def test_an_option_that_the_trick_does_not_read_is_refused(words, idle, tmp_path
     result = CliRunner().invoke(main, ["toy", "ring", "--steps", "1", *words, "--out", str(tmp_path / "toy")])
     assert result.exit_code == 2 and f"option '{idle}' means nothing with trick" in result.output
     assert not (tmp_path / "toy").exists()
+
+
+def test_a_mean_is_of_all_runs_or_there_is_none():
+    """Reverse KL is infinite where no sample is good; the other seeds' mean would be no mean of the row."""
+    figures = [{"modes": 8, "reverse_kl": kl, "diverged": None, "seconds": 1.0} for kl in (0.1, None, 0.3)]
+    rows = scoreboard._rows("ring", [("minimax", "plain")], scoreboard.Setting((), 3, 1, 1, {}), lambda runs: figures)
+    assert rows[0]["reverse_kl"] is None and rows[0]["modes"] == (8.0, 0.0)
+
+
+@pytest.mark.parametrize("name", ["moons", "file"])
+def test_several_runs_of_points_without_modes(name, tmp_path, monkeypatch):
+    """W1 is their figure; a file by any path, and trained anew where its points have changed."""
+    monkeypatch.setattr(toydata, "W1_SAMPLES", 50)
+    points = np.random.default_rng(0).normal(size=(60, 2))
+    path = tmp_path / "mine.csv"
+    np.savetxt(path, points, delimiter=",")
+    words = [str(path) if name == "file" else name, "--seeds", "1,2", "--steps", "2", "--batch-size", "8"]
+    words = ["toy", *words, "--jobs", "1", "--out", str(tmp_path / "out"), "--json"]
+    first, again = (json.loads(run(*words).stdout.splitlines()[-1]) for _ in range(2))
+    assert list(first["means"]) == ["w1"] and len(first["runs"]) == 2 and first == again
+    if name == "file":
+        np.savetxt(path, 3 * points, delimiter=",")
+        assert json.loads(run(*words).stdout.splitlines()[-1])["runs"] != first["runs"]

@@ -247,9 +247,9 @@ def test_the_protocol_s_lines_and_table(tmp_path, monkeypatch):
 
     monkeypatch.setattr(toydata, "W1_SAMPLES", 50)
 
-    def line(seed, modes, spoil=False):
-        figures = {"modes": modes, "held": modes, "high_quality": 0.9, "coverage": 0.8, "reverse_kl": 0.1, "w1": 0.2,
-                   "diverged": None, "ms_per_step": 20.0}  # fmt: skip
+    def line(seed, modes, spoil=False, reverse_kl=0.1):
+        figures = {"modes": modes, "held": modes, "high_quality": 0.9, "coverage": 0.8, "reverse_kl": reverse_kl,
+                   "w1": 0.2, "diverged": None, "ms_per_step": 20.0}  # fmt: skip
         options = asdict(protocol.options("ring", "GAN", seed))
         return json.dumps({"options": options, "figures": figures, "sha256": cells.digest(figures) + "x" * spoil})
 
@@ -262,6 +262,9 @@ def test_the_protocol_s_lines_and_table(tmp_path, monkeypatch):
     assert "2 of 30 cells are done" in page and "| ring | GAN | 2 of 3 | 7.0+-" in page
     assert "| ring | GAN, published | 10 | 6.3+-0.5 |" in page and "| grid | uniform | 1 | 25.0 |" in page
     assert protocol.cell(protocol.options("ring", "GAN", 12), tmp_path)["modes"] == 8
+    (tmp_path / "cells.jsonl").write_text("\n".join([line(11, 6), line(12, 8), line(13, 0, reverse_kl=None)]))
+    row = protocol.table(tmp_path)["rows"][0]  # infinite in one seed, so there is no mean
+    assert row["done"] == 3 and row["reverse_kl"] is None and row["w1"] == (0.2, 0.0)
 
 
 def test_a_formless_blob_holds_nothing(monkeypatch):
