@@ -279,8 +279,8 @@ def _inputs(case: Problem, dtype) -> list[Any]:
 
 def _leave_out(calls: list[Call], cases: Sequence[Problem]) -> None:
     """Calls that the author did not mean: drawn by us, refused by vjp, where others pass, and not of single numbers
-    alone. A gradient of another shape than the only input, an array, is no such thing, since forward took it; nor is one that is
-    larger than its input: a sum over what was broadcast is forgotten."""
+    alone. A gradient of another shape than the only input, an array, is no such thing, since forward took it; nor is
+    one that is larger than its input: a sum over what was broadcast is forgotten."""
     fair = [case for call, case in zip(calls, cases, strict=True) if call.fault is None]
     if not any(np.prod(shape) > 1 for case in fair for shape in case.shapes):
         return

@@ -38,7 +38,6 @@ from ..train import TRAVERSE_STREAM, Trainer
 from ..tricks import slerp
 from .space import law_of
 
-
 NAMES = 60
 """Characters of class names, parted by commas, that a title has room for."""
 
