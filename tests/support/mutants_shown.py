@@ -170,7 +170,7 @@ ROWS = (
      "../report/test_run_page::test_a_norms_middle_is_its_median", "np.median", "np.mean"),
     ("a report's reals are training images", "report.collect:_reals",
      "../report/test_run_page::test_reals_are_held_out_and_neighbours_training_images",
-     "trainer.dataset.held_out[:count]", "trainer.dataset.train[:count]"),
+     "evenly_spaced(trainer.dataset.held_out, count)", "evenly_spaced(trainer.dataset.train, count)"),
     ("a neighbour's distance is over the images, not the pixels", "report.collect:_neighbours",
      "../report/test_run_page::test_reals_are_held_out_and_neighbours_training_images", "/ flat.shape[1]",
      "/ len(flat)"),
