@@ -23,7 +23,7 @@ def main(out: str) -> None:
         z = mg.randn(4000, d)
         norms = np.linalg.norm(z.data, axis=1)
         print(f"d {d:3}: |z| {norms.mean():.3f} +- {norms.std():.3f}, sqrt(d) {np.sqrt(d):.3f},"
-              f" on the sphere {np.linalg.norm(spherical(z).data, axis=1).std():.1e}")  # fmt: skip
+              f" spread on the sphere {np.linalg.norm(spherical(z).data, axis=1).std():.1e}")  # fmt: skip
         left.hist(norms, 60, density=True, histtype="step", label=f"d = {d}")
     a, b = spherical(z).data[:2].astype(float)
     t = np.linspace(0, 1, 41)

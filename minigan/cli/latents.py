@@ -222,5 +222,5 @@ def entanglement(runs, count, reach, out, seed, place) -> dict:
         figures[name] = {"step": checkpoint.step, **names[name].as_dict()}
     out = out or free(folder, "entanglement.png")
     draw(out, names)
-    echo(f"{len(names)} runs: {out}")
+    echo(f"{len(names)} run{'s' * (len(names) > 1)}: {out}")
     return {"out": str(out), "runs": figures}

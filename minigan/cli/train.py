@@ -21,7 +21,7 @@ DEFAULT = "wgan-gp"
 def register(main: click.Group, command: Callable) -> None:
     """Add the commands; `command` makes a sub-command as minigan/cli/main.py does."""
     command(main, "train", "Train a GAN: wgan-gp, or SYSTEM of `minigan systems`.", TrainCommand)(train)
-    command(main, "systems", "List the systems: defaults, data sets, options they take.")(systems)
+    command(main, "systems", "List the systems: what each does, its paper and data set.")(systems)
 
 
 def _declaration(name: str, kind: str) -> str:
@@ -232,7 +232,8 @@ REPORTED = 200
 
 
 def systems() -> list:
-    """List the systems that `minigan train` knows, with their default data sets and the options they take."""
+    """List the systems that `minigan train` knows, with their papers and default data sets; with
+    --json also the options that each takes. `minigan train NAME --help` explains those."""
     for row in SYSTEMS.values():
         click.echo(f"{row.name:<10} {row.what} ({row.paper}); data {row.options.data}")
     return [

@@ -258,7 +258,7 @@ def sphere() -> Law:
         mean = np.sqrt(2) * (gamma((d + 1) / 2) / gamma(d / 2))
         spread = np.sqrt(d - mean**2)
         rows.append(
-            (f"d {d}: |z| {{}} +- {{}}, sqrt(d) {{}}, on the sphere {{}}",
+            (f"d {d}: |z| {{}} +- {{}}, sqrt(d) {{}}, spread on the sphere {{}}",
              near(mean, 4 * spread / 4000**0.5), near(spread, 0.04), np.sqrt(d), between(0, 1e-5))
         )  # fmt: skip
     middle = near(np.sqrt(50), 1.2)  # a . b has a deviation of 10: three of them

@@ -192,7 +192,7 @@ def failures() -> Law:
     rows = [
         ("D too strong: D's loss {} -> {}; |grad G| of minimax {}, {} at most, {} at last; of non-saturating {}, {} at"
          " most, {} at last", "d", "d", *("first", "most", "last") * 2),
-        ("D's weaknesses: against a D that stands still G has {} of its samples near {} of 8 modes",
+        ("D's weaknesses: against a D that stands still {} of G's samples are near a mode, {} of 8 modes",
          between(0, 25), between(0, 3)),
         ("rates too high: at eta 1 the radius is {} after 40 steps, 2^20 = {}", 2**20, 2**20),
     ]  # fmt: skip
