@@ -84,7 +84,8 @@ def main(steps: int, device: str, out: str) -> None:
     points = g(mg.randn(1000, 2, generator=random)).detach().numpy()
     near = np.linalg.norm(points[:, None] - CENTRES, axis=2) < 0.3
     modes, share = (near.mean(0) > 0.02).sum(), near.any(1).mean()
-    print(f"D's weaknesses: against a D that stands still {share:.0%} of G's samples are near a mode, {modes} of 8 modes")
+    print(f"D's weaknesses: against a D that stands still {share:.0%} of G's samples are near a mode,"
+          f" {modes} of 8 modes")  # fmt: skip
     middle.scatter(*CENTRES.T, label="modes")
     middle.scatter(*points.T, s=4, label="samples")
     middle.set_title(f"G trained alone finds D's weak spots, {modes} of 8 modes")

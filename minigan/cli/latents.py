@@ -174,7 +174,7 @@ def edit(run, image, mask, count, out, seed, scale, split, judge, place, steps, 
     import numpy as np
 
     from ..data import to_unit
-    from ..data.folder import decode
+    from ..data.pixels import decode
     from ..gan.latents.edit import read_paint, study
 
     trainer, checkpoint, _, other = opened(run, split, judge, place)

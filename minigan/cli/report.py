@@ -35,7 +35,7 @@ def written(trainer, checkpoint, out: Path, images: tuple[Path, ...] = ()) -> di
     """Write the page and say so. Raises ValueError for an image that cannot be read, and what `page` raises."""
     from .._files import atomic_write
     from ..data import to_unit
-    from ..data.folder import decode
+    from ..data.pixels import decode
     from ..report import collect, page
 
     start, grey = time.perf_counter(), trainer.info.shape[-1] == 1

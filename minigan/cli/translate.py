@@ -85,7 +85,7 @@ def _settings(texts: tuple[str, ...]) -> dict[str, str]:
 
 def _read(paths: tuple[Path, ...], size: int, fit: str, grey: bool):
     """(paths that can be used, their pixels (S, S, C), path -> why it is skipped); says what is skipped or changed."""
-    from ..data.folder import decode
+    from ..data.pixels import decode
 
     usable, pixels, refusals = [], [], {}
     for path in paths:

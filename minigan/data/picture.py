@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .folder import _cut, _eight_bit, _formats, _require_size, _scale, _Unusable
+from .pixels import Unusable, cut_levels, eight_bit, ends_of, formats, require_size
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ def read_picture(path: Path) -> Picture:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=_formats()) as file:
-                _require_size(file, path.stat().st_size)
-                frames, mode, cut = getattr(file, "n_frames", 1), file.mode, _cut(file)
+            with Image.open(path, formats=formats()) as file:
+                require_size(file, path.stat().st_size)
+                frames, mode, cut = getattr(file, "n_frames", 1), file.mode, cut_levels(file)
                 file.load()
-                scale = _scale(file)
+                scale = ends_of(file)
                 ImageOps.exif_transpose(file, in_place=True)
                 alpha = None
                 image: Image.Image = file
@@ -64,14 +64,14 @@ def read_picture(path: Path) -> Picture:
                     image, mode = (
                         (whole.convert("L"), "L") if mode in ("1", "L", "LA") else (whole.convert("RGB"), "RGB")
                     )
-                eight, remarks = _eight_bit(image, mode, scale, False)
+                eight, remarks = eight_bit(image, mode, scale, False)
                 remarks += cut
                 colours = np.asarray(eight.convert("L" if eight.mode == "L" else "RGB"), np.uint8)
     except UnidentifiedImageError:
-        raise ValueError(f"{path}: not an image that is read ({', '.join(_formats())})") from None
+        raise ValueError(f"{path}: not an image that is read ({', '.join(formats())})") from None
     except Image.DecompressionBombError as error:
         raise ValueError(f"{path}: too large to decode: {error}") from error
-    except _Unusable as error:
+    except Unusable as error:
         raise ValueError(f"{path}: {error}") from error
     except OSError as error:
         if error.errno is not None:

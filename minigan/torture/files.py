@@ -16,7 +16,7 @@ import numpy as np
 from ..checkpoint import CheckpointError
 from ..checkpoint import load as load_checkpoint
 from ..data import archives
-from ..data.folder import decode
+from ..data.pixels import decode
 from ..gan.records import list_runs, read_looks, read_norms, read_stats
 from ..gan.status import read_status
 from ..gan.toy import data as toydata

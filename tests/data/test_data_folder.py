@@ -11,6 +11,7 @@ from PIL import Image
 
 from minigan import data
 from minigan.data import folder as data_folder
+from minigan.data import pixels
 from minigan.data.picture import read_picture
 
 RNG = np.random.default_rng(5)
@@ -112,7 +113,7 @@ def test_useless_files_are_skipped_by_name(tmp_path, monkeypatch):
     Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
     Image.fromarray(np.ones((8, 8), np.float32)).save(tmp_path / "float.tiff")
     Image.new("1", (700, 700)).save(tmp_path / "huge.png")
-    monkeypatch.setattr(data_folder, "MOST_PIXELS", 600 * 600)
+    monkeypatch.setattr(pixels, "MOST_PIXELS", 600 * 600)
     dataset = data.load(f"folder:{tmp_path}")
     notes = {n.partition(":")[0]: n for n in dataset.notes}
     assert len(dataset.images) == 3
@@ -195,7 +196,7 @@ def test_bytes_and_paths_decode_alike(tmp_path):
     picture = io.BytesIO()
     Image.fromarray(noise(40, 50, 3)).save(picture, "PNG")
     (tmp_path / "x.png").write_bytes(picture.getvalue())
-    a, b = data_folder.decode(picture.getvalue(), 16), data_folder.decode(tmp_path / "x.png", 16)
+    a, b = pixels.decode(picture.getvalue(), 16), pixels.decode(tmp_path / "x.png", 16)
     assert (a[0] == b[0]).all() and a[1] == b[1] == []
 
 

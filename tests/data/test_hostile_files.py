@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from minigan.data import archives
-from minigan.data.folder import FORMATS, decode
+from minigan.data.pixels import FORMATS, decode
 from minigan.gan.toy import data as toydata
 from minigan.torture.files import npy, png, zip_of
 
@@ -39,7 +39,7 @@ import sys
 from pathlib import Path
 from PIL import Image
 from minigan.data import archives
-from minigan.data.folder import decode
+from minigan.data.pixels import decode
 from minigan.gan.toy import data as toydata
 import csv, io
 Image.init()

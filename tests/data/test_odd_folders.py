@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minigan.data import folder
-from minigan.data.folder import Spec, decode, read_folder
+from minigan.data import pixels as data_pixels
+from minigan.data.folder import Spec, read_folder
+from minigan.data.pixels import decode
 
 
 def images(folder, count=4):
@@ -175,7 +176,7 @@ def test_bands_change_nothing(tmp_path, monkeypatch, mode, fit):
     MODES[mode](pixels).save(tmp_path / "x.png", exif=exif)
     results = []
     for band in (1, 61 * 5, 1 << 20):
-        monkeypatch.setattr(folder, "BAND", band)
+        monkeypatch.setattr(data_pixels, "BAND", band)
         results.append([decode(tmp_path / "x.png", 16, fit, grey)[0] for grey in (False, True)])
     assert results[0][0].shape == (16, 16, 3) and results[0][1].shape == (16, 16, 1)
     for other in results[1:]:
@@ -189,11 +190,11 @@ def test_memory_is_a_small_multiple_of_an_image(tmp_path, mode):
     side = 4096
     Image.new(mode, (side, side), 7 if mode != "RGBA" else (1, 2, 3, 4)).save(tmp_path / "big.png", compress_level=1)
     code = (
-        "import re, sys, pathlib; from minigan.data.folder import decode; from PIL import Image, ImageOps\n"
+        "import re, sys, pathlib; from minigan.data.pixels import decode; from PIL import Image, ImageOps\n"
         "peak = lambda: int(re.search(r'VmHWM:\\s*(\\d+)', open('/proc/self/status').read())[1]) / 1024\n"
         "before = peak(); decode(pathlib.Path(sys.argv[1]), 32); print(peak() - before)"
     )
-    root = Path(folder.__file__).parents[2]
+    root = Path(data_pixels.__file__).parents[2]
     process = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "big.png")],
         capture_output=True,
