@@ -13,6 +13,7 @@ from pictures import named_axes
 from PIL import Image, ImageDraw
 
 from minigan import data, viz
+from minigan.gan.penalties import PENALTIES
 
 
 def pixels(*shape: int) -> np.ndarray:
@@ -151,7 +152,7 @@ def test_every_picture_names_its_axes(tmp_path):
     with named_axes() as figures:
         viz.plot_curves(tmp_path / "curves.png", wgan_rows(9), {"d_loss": "a", "g_loss": "b"}, "a run")
         rows = [{"step": k, "high_quality": 0.5, "mode_share": 0.5, "d_loss": 1.0, "g_loss": 1.0} for k in range(4)]
-        toyviz.save_curves(tmp_path / "toy.png", rows, "points", {})
+        toyviz.save_curves(tmp_path / "toy.png", rows, "points", {}, "two-sided")
         for trick in ("plain", "minibatch"):
             trainer = ToyTrainer(options_for("ring", "gan", trick, width=4, depth=1, batch_size=4))
             toyviz.save_picture(tmp_path / f"{trick}.png", trainer, trainer.sample(9), "samples")
@@ -230,10 +231,10 @@ def test_wgan_curves_name_their_signs(tmp_path, drawn):
     (figure,) = drawn
     estimate, norm, losses = figure.axes
     assert "E[D(real)] − E[D(fake)]" in words(estimate) and "Wasserstein" in words(estimate)
-    assert "‖∇D(x̂)‖" in words(norm) and "target" in words(norm)
+    assert "‖∇D‖" in words(norm) and "where the penalty looks" in words(norm)
     assert "D minimises E[D(fake)] − E[D(real)]" in words(losses)
     assert "G minimises −E[D(fake)]" in words(losses)
-    assert losses.get_xlabel() == "generator step"
+    assert losses.get_xlabel().startswith("generator step")
     assert figure.get_suptitle() == "wgan-gp on digits"
     with Image.open(tmp_path / "curves.png") as picture:
         assert picture.format == "PNG" and picture.width > 800
@@ -408,3 +409,27 @@ def test_sheet_of_avatars_shows_each_attribute():
         expected = [1] * 16 if many == 2 else np.arange(16) * many // 16
         assert values.tolist() == list(expected) and len(set(index)) == 16
     assert viz.data_sheet(avatars, columns=16).shape[2] == 3
+
+
+def test_the_panel_of_slopes_says_where_and_to_what(monkeypatch, tmp_path):
+    """By the penalty of the run; the others pull to 0, at the real images or at the samples."""
+    legends = []
+    monkeypatch.setattr(
+        Figure,
+        "savefig",
+        lambda self, *_, **__: legends.extend([t.get_text() for t in a.get_legend().get_texts()] for a in self.axes),
+    )
+    rows = [{"step": step, "gradient_norm": 0.5} for step in (25, 50)]
+    for row in PENALTIES.values():
+        panels = viz.with_target(viz.PANELS, "gradient_norm", row.place, row.target)
+        viz.plot_curves(tmp_path / "curves.png", rows, panels=panels)
+    viz.plot_curves(tmp_path / "curves.png", rows)
+    assert legends == [
+        ["between reals and fakes", "target 1"],
+        ["between reals and fakes", "target 1"],
+        ["between reals and fakes", "target 0"],
+        ["at reals", "target 0"],
+        ["at fakes", "target 0"],
+        ["at reals and at fakes", "target 0"],
+        ["where the penalty looks"],
+    ]

@@ -55,8 +55,10 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: Generator | 
             sizes[i % len(sizes)] += 1
     else:
         sizes = [int(n) for n in lengths]
-    if sum(sizes) != count:
-        raise ValueError(f"random_split: lengths {list(lengths)} do not add up to the {count} samples")
+    if sum(sizes) != count or min(sizes, default=0) < 0 or (sum(lengths) != 1 and sizes != list(lengths)):
+        raise ValueError(
+            f"random_split: lengths {list(lengths)} are not whole numbers that add up to the {count} samples"
+        )
     order = randperm(count, generator=generator).tolist()
     ends = np.cumsum(sizes).tolist()
     return [Subset(dataset, order[end - size : end]) for size, end in zip(sizes, ends, strict=True)]
@@ -73,7 +75,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
     if isinstance(first, bool):
         return tensor(np.array(batch))
     if isinstance(first, (int, float)):
-        return tensor(np.array(batch, int64 if isinstance(first, int) else float64))
+        return tensor(np.array(batch, int64 if all(isinstance(x, int) for x in batch) else float64))
     if isinstance(first, (str, bytes)):
         return list(batch)
     if isinstance(first, Mapping):

@@ -10,6 +10,7 @@ import numpy as np
 from ..autograd import Tensor, no_grad
 from ..backend import Generator, host
 from ..data import captions
+from ..gan.latents import law_of
 from ..gan.systems.conditional import ConditionalTrainer
 from ..gan.systems.infogan import InfoTrainer
 from ..gan.systems.lapgan import PyramidTrainer
@@ -63,12 +64,13 @@ def _drawn(trainer: Trainer) -> np.ndarray:
     return host(trainer.inputs(1, Generator(trainer.options.seed, PREVIEW_STREAM)).data)
 
 
-def strongest(network: Module, start: np.ndarray, latent: int, count: int) -> list[int]:
+def strongest(network: Module, start: np.ndarray, latent: int, count: int, law: str = "normal") -> list[int]:
     """The `count` of the first `latent` numbers of a row (1, width) that move a network's images most, between -1.5 and
-    1.5 with all others as in `start`; the strongest first."""
+    1.5, uniform ones between 0 and 1, with all others as in `start`; the strongest first."""
     probes = np.repeat(start, 2 * latent, 0)
-    probes[np.arange(latent), np.arange(latent)] = -1.5
-    probes[latent + np.arange(latent), np.arange(latent)] = 1.5
+    low, high = (0, 1) if law == "uniform" else (-1.5, 1.5)
+    probes[np.arange(latent), np.arange(latent)] = low
+    probes[latent + np.arange(latent), np.arange(latent)] = high
     with no_grad():
         images = host(network(Tensor(probes)).data)
     moved = np.abs(images[:latent] - images[latent:]).reshape(latent, -1).mean(1)
@@ -82,9 +84,9 @@ def _latents(trainer: Trainer, part: Part, x: np.ndarray) -> list[dict[str, Any]
     first = {
         "kind": "latents",
         "count": count,
-        "law": getattr(trainer.options, "latents", "normal"),
+        "law": law_of(trainer),
         "stream": PREVIEW_STREAM,
-        "sliders": strongest(part.network, part.inputs[0][:1], probed, SLIDERS),
+        "sliders": strongest(part.network, part.inputs[0][:1], probed, SLIDERS, law_of(trainer)),
     }
     return [first, *behind]
 

@@ -13,7 +13,9 @@ from ..autograd import array_of
 from ..backend import Generator, host
 from ..data import Dataset
 from ..gan.metrics import attributes, classifier
+from ..gan.networks.encoders import Codec
 from ..gan.systems.lapgan import PyramidTrainer
+from ..gan.systems.stylegan import StyleTrainer
 from ..gan.train import PREVIEW_STREAM, Trainer
 
 COUNT = 3
@@ -40,19 +42,18 @@ def parts(trainer: Trainer, count: int = COUNT) -> dict[str, Part]:
                 for path, module in _outer(name, network.eval()):
                     stack.callback(module.register_forward_pre_hook(_noting(calls, path)).remove)
         _run(trainer)
-    if isinstance(trainer, PyramidTrainer):  # whose levels are trained apart, and drawn with as one
-        inputs = trainer.inputs(count, Generator(trainer.options.seed, PREVIEW_STREAM))
-        calls = {"generator": (np.array(array_of(inputs)),), **calls}
+    drawn = host(trainer.inputs(count, Generator(trainer.options.seed, PREVIEW_STREAM)).data)
+    if isinstance(trainer, PyramidTrainer) or isinstance(trainer.generator, Codec):
+        calls = {"generator": (drawn,), **calls}  # its parts are trained apart, and drawn with as one
     table = {}
     for path, arguments in calls.items():
         root, *rest = path.split(".")
         network = trainer.average.module if root == "generator" else trainer.networks()[root]
         network = network.get_submodule(".".join(rest)) if rest else network
         names = _names(path, arguments)
-        if names == ("latents",):
-            drawn = host(trainer.inputs(count, Generator(trainer.options.seed, PREVIEW_STREAM)).data)
-            if drawn.shape[1:] == arguments[0].shape[1:]:  # as samples have them
-                arguments = (drawn,)
+        takes_drawn = names == ("latents",) and drawn.shape[1:] == arguments[0].shape[1:]
+        if takes_drawn or (path == "generator" and isinstance(trainer, StyleTrainer)):
+            arguments = (drawn,)  # as samples have them, not as a batch of training does
         table[path] = Part(network.eval(), tuple(x[:count] for x in arguments), names)
     if (judge := _judge(trainer)) is not None:
         shape = (count, trainer.info.shape[-1], classifier.SIZE, classifier.SIZE)

@@ -5,8 +5,9 @@
 
 A point of a curve is a row of stats.jsonl, a mean of 25 steps. Its band is Student's prediction interval of 99 % for
 one run more: mean ± t s sqrt(1 + 1 / n), the spread s pooled over the point and its neighbours (Hahn & Meeker 1991).
-Curves that are positive in all runs are compared by their logarithms, since norms and losses vary by factors. One point
-in a hundred of a normal run lies outside by chance; a run has left a band where three in a row do, on one side.
+Curves that are positive in all runs are compared by their logarithms, since norms and losses vary by factors. At most
+one point in a hundred of a normal run lies outside by chance; a run has left a band where three in a row do, on one
+side.
 """
 
 from __future__ import annotations

@@ -160,11 +160,16 @@ class Parts:
             t.assign(Tensor(array.reshape(t.shape).astype(t.dtype)))
         for t, was, change in zip(pools, old, arrays[len(slopes) + len(buffers) :], strict=True):
             t.assign(Tensor((was + self.count * change.reshape(t.shape)).astype(t.dtype)))
+        figures = dict(zip(figures, values.tolist(), strict=True))
+        moved = [p for p in params if p.grad is not None]
+        squares = {id(p): float(xp.sum(xp.square(a))) for p, a in zip(moved, arrays, strict=False)}
+        for name, key in (("critic", "d_weight_gradient"), ("generator", "g_weight_gradient")):
+            if key in figures:  # the length of the sum of the parts' gradients, not the mean of their lengths
+                own = trainer.players[name].params
+                figures[key] = float(np.sqrt(sum(squares.get(id(p), 0.0) for p in own)))
         for player in half_step.player.players:
             trainer.correct(player.params)
-        length = float(np.sqrt(sum(float(xp.sum(xp.square(a))) for a in arrays[: len(slopes)])))
-        figures = dict(zip(figures, values.tolist(), strict=True))
-        return figures | {name: length for name in figures if name.endswith("_weight_gradient")}
+        return figures
 
     def culprit(self, trainer: Any, half_step: HalfStep) -> str:
         """Run a half-step again, op by op, on the unchanged weights, random numbers and data: the first op that leaves

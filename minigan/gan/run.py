@@ -35,6 +35,7 @@ from .metrics.classifier import prepared
 from .metrics.judging import Observation
 from .options import CommonOptions
 from .parts import RankFailure
+from .penalties import PENALTIES
 from .records import LOOKS, TICK, RunFolder, list_runs, norms_of, read_stats
 from .restart import (
     clock,
@@ -363,7 +364,10 @@ class Run:
     def _draw_curves(self, stats: list[dict]) -> None:
         title = f"{self.options.system} on {self.options.data}"
         normal = {key: (band.steps, band.low, band.high) for key, band in bands.of(self.options)[0].items()}
-        viz.plot_curves(self.folder / "curves.png", stats, self.trainer.formulas(), title, bands=normal)
+        row, panels = PENALTIES.get(getattr(self.options, "penalty", "")), viz.PANELS
+        if row is not None:
+            panels = viz.with_target(panels, "gradient_norm", row.place, row.target)
+        viz.plot_curves(self.folder / "curves.png", stats, self.trainer.formulas(), title, panels, normal)
 
     def _close(self) -> dict:
         self.writer.patient = True

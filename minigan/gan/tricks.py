@@ -226,9 +226,10 @@ class VirtualReference(nn.Module):
 
 
 def spectral_norm_(network: nn.Module, generator: Generator | None = None) -> nn.Module:
-    """Spectral norm on every linear and convolutional layer (Miyato et al. 2018): the critic's Lipschitz constant is
-    then at most 1 times those of its nonlinearities. The power iterations start from `generator`'s numbers. Returns the
-    network."""
+    """Spectral norm on every linear and convolutional layer (Miyato et al. 2018): each weight, as a matrix of outputs
+    by inputs, stretches nothing. So a linear layer's Lipschitz constant is at most 1; a convolution's may be larger, by
+    the root of how many windows an input stands in at most (4 x 4 with stride 2: by 2), which bounds the critic's slope
+    all the same. The power iterations start from `generator`'s numbers. Returns the network."""
     for layer in list(network.modules()):
         if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
             nn.spectral_norm(layer, generator=generator)

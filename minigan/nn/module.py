@@ -7,7 +7,7 @@ arrays under PyTorch's names, so the same file loads into the equivalent torch.n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -41,6 +41,13 @@ def clear_grads(parameters: Iterable[Tensor], set_to_none: bool) -> None:
             p.grad = None
         elif p.grad is not None:
             p.grad.zero_()
+
+
+class IncompatibleKeys(NamedTuple):
+    """Names of a network that a state lacks, and of the state that the network lacks."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
 
 
 class Module:
@@ -255,8 +262,9 @@ class Module:
         tensors = ((full, table[name]) for full, table, name in self._places())
         return {full: t._host_data().copy() for full, t in tensors if t is not None}
 
-    def load_state_dict(self, state_dict: Mapping[str, np.ndarray], strict: bool = True) -> None:
+    def load_state_dict(self, state_dict: Mapping[str, np.ndarray], strict: bool = True) -> IncompatibleKeys:
         """Copy arrays (or Tensors) into the parameters and buffers of the same names, a shared one's by any of them.
+        Returns the names that found none.
 
         Nothing is changed unless everything fits: raises KeyError for missing or unexpected names (unless strict is
         False) and ValueError for a wrong shape, or for different arrays in the place of a shared tensor.
@@ -285,6 +293,7 @@ class Module:
                 raise ValueError(f"load_state_dict: {first} and {name} are one tensor, and their arrays differ")
         for name in firsts.values():
             own[name].assign(arrays[name])
+        return IncompatibleKeys(sorted(missing), sorted(unexpected))
 
     def train(self, mode: bool = True) -> Self:
         """Set training mode (batch statistics, dropout) here and inside; returns self."""
@@ -367,8 +376,8 @@ class Module:
         return head + ("\n" + "\n".join(inner) + "\n)" if inner else ")")
 
     def _repr_html_(self) -> str:
-        """Its layers, their weights and how many numbers they train, as a table for notebooks; `nn.summary` shows the
-        shapes of their outputs, too."""
+        """Its layers, their weights and how many numbers they train, as a table for notebooks; `nn.summary.summary`
+        shows the shapes of their outputs, too."""
         rows = []
         for name, module in self.named_modules():
             own = {key: p for key, p in module._parameters.items() if p is not None}

@@ -43,13 +43,18 @@ def of(op: Op, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> t
     """(FLOPs, bytes) of an op on these arrays."""
     if op.alias:
         return 0, 0
-    moved = sum(x.nbytes for x in (*inputs, *outputs))
+    moved = sum(map(_memory, (*inputs, *outputs)))
     if isinstance(op, ConvOp):
         geometry = op.geometry
         return 2 * prod(geometry.y_shape) * prod(geometry.w_shape[1:]), moved
     if isinstance(op, MatMul):
         return 2 * outputs[0].size * (inputs[0].shape[-1] if inputs[0].ndim else 1), moved
     return max((x.size for x in (*inputs, *outputs)), default=0), moved
+
+
+def _memory(x: np.ndarray) -> int:
+    """The bytes that an array's numbers stand in; what is broadcast stands there once."""
+    return x.itemsize * prod(n for n, stride in zip(x.shape, x.strides, strict=True) if stride or not n)
 
 
 class Listing(Now):

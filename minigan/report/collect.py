@@ -18,6 +18,7 @@ from ..data import evenly_spaced
 from ..export import controls, program
 from ..export.parts import Part, parts
 from ..gan import bands
+from ..gan.latents import law_of
 from ..gan.metrics import classifier
 from ..gan.metrics.distances import squared_distances
 from ..gan.records import read_norms, read_stats
@@ -228,15 +229,16 @@ def _neighbours(trainer: Trainer, images: np.ndarray) -> list[dict]:
 
 
 def _sweep(trainer: Trainer, samples: dict) -> dict | None:
-    """A grid of samples over the two latents that move the images most, from -2 to 2; the others as in sample 1."""
+    """A grid of samples over the two latents that move the images most, from -2 to 2 or over the whole of uniform ones;
+    the others as in sample 1."""
     inputs = samples["inputs"]
     if len(inputs) != 1 or inputs[0].ndim != 2 or "latent" not in system(trainer.options.system).takes:
         return None
     start, count = inputs[0][:1], min(trainer.options.latent, inputs[0].shape[1])
     if count < 2:
         return None
-    a, b = controls.strongest(samples["part"].network, start, count, 2)
-    values = np.linspace(-2, 2, SIDE)
+    a, b = controls.strongest(samples["part"].network, start, count, 2, law_of(trainer))
+    values = np.linspace(*(-2, 2) if law_of(trainer) != "uniform" else (0, 1), SIDE)
     points = np.repeat(start, SIDE * SIDE, 0)
     points[:, a], points[:, b] = np.tile(values, SIDE), np.repeat(values, SIDE)
     sheet = viz.image_grid(trainer.sample(Tensor(points)), columns=SIDE, padding=0)

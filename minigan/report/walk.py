@@ -117,11 +117,15 @@ def signed(sheet: np.ndarray, reach: float = 0.0) -> np.ndarray:
 
 def weights(network: nn.Module) -> list[Weight]:
     """The weights of a network that have at least two axes."""
-    return [_weight(name, host(array_of(p))) for name, p in network.named_parameters() if p.ndim >= 2]
+    turned = {f"{path}.weight".lstrip(".") for path, m in network.named_modules() if isinstance(m, nn.ConvTranspose2d)}
+    rows = [(name, host(array_of(p))) for name, p in network.named_parameters() if p.ndim >= 2]
+    return [_weight(name, array, name in turned) for name, array in rows]
 
 
-def _weight(name: str, array: np.ndarray) -> Weight:
-    singular = np.linalg.svd(array.reshape(len(array), -1).astype(np.float64), compute_uv=False)
+def _weight(name: str, array: np.ndarray, inputs_first: bool) -> Weight:
+    outputs_first = array.swapaxes(0, 1) if inputs_first else array
+    matrix = outputs_first.reshape(len(outputs_first), -1).astype(np.float64)
+    singular = np.linalg.svd(matrix, compute_uv=False)
     kernels = array.reshape(-1, *array.shape[2:])[:MOST] if array.ndim == 4 and min(array.shape[2:]) > 1 else None
     picture = None if kernels is None else signed(tiles(kernels))
     return Weight(name, array.shape, float(np.linalg.norm(array)), tuple(map(float, singular)), picture)

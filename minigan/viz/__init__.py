@@ -1,6 +1,6 @@
 """Pictures of a run: its images (pictures.py) and its curves (curves.py). Every file is written atomically."""
 
-from .curves import BLUE, FAINT, INK, LOSSES, ORANGE, PANELS, Panel, plot_curves, running_mean
+from .curves import BLUE, FAINT, INK, LOSSES, ORANGE, PANELS, Panel, plot_curves, running_mean, with_target
 from .pictures import (
     FORMATS,
     ROUNDS,
@@ -42,4 +42,5 @@ __all__ = [
     "save_grids",
     "strip_rows",
     "to_picture",
+    "with_target",
 ]

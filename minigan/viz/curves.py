@@ -6,7 +6,7 @@ import io
 import os
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,10 +55,9 @@ PANELS = (
         (0.5, "cannot tell"),
     ),
     Panel(
-        "Norm of the critic's input gradient: the penalty pulls it to its target",
-        "mean ‖∇D(x̂)‖",
-        (("gradient_norm", "between reals and fakes", BLUE),),
-        (1.0, "target"),
+        "Norm of the critic's input gradient",
+        "mean ‖∇D‖",
+        (("gradient_norm", "where the penalty looks", BLUE),),
     ),
     Panel(
         "Norm of the gradient of each network's weights: a vanishing one trains nothing",
@@ -67,6 +66,17 @@ PANELS = (
     ),
     LOSSES,
 )
+
+
+def with_target(panels: Sequence[Panel], key: str, place: str, level: float) -> tuple[Panel, ...]:
+    """The panels, that of the curve `key` with the place where it is measured and the level that it is pulled to."""
+    changed = []
+    for panel in panels:
+        if any(name == key for name, _, _ in panel.curves):
+            curves = tuple((name, place if name == key else label, colour) for name, label, colour in panel.curves)
+            panel = replace(panel, curves=curves, target=(level, f"target {level:g}"))
+        changed.append(panel)
+    return tuple(changed)
 
 
 def plot_curves(

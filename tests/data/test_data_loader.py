@@ -72,7 +72,7 @@ def test_tensors_subsets_and_splits():
     assert sorted(p[i][1].item() for p in parts for i in range(len(p))) == list(range(10))
     assert len(list(DataLoader(parts[0], 2))) == 4
     assert [b.shape for b in DataLoader(mg.randn(5, 2), 2)] == [(2, 2), (2, 2), (1, 2)]
-    with pytest.raises(ValueError, match="do not add up to the 10 samples"):
+    with pytest.raises(ValueError, match="add up to the 10 samples"):
         data.random_split(rows, [4, 4])
 
 
@@ -98,3 +98,16 @@ def test_channels_first_in_bytes_are_refused():
         data.Loader(np.zeros((8, 3, 32, 32), np.uint8), 4, 0)
     assert data.Loader(np.zeros((8, 32, 32, 3), np.uint8), 4, 0).batch(0)[0].shape == (4, 3, 32, 32)
     assert data.Loader(np.zeros((8, 4, 4, 4), np.uint8), 4, 0).batch(0)[0].shape == (4, 4, 4, 4)
+
+
+def test_one_float_makes_floats_whatever_comes_first():
+    for batch in ([0, 0.5, 1], [0.5, 1, 0]):
+        together = data.default_collate(batch)
+        assert together.dtype == np.float64 and together.tolist() == batch
+    assert data.default_collate([0, 1]).dtype == np.int64 and data.default_collate([True, False]).dtype == np.bool_
+
+
+@pytest.mark.parametrize("lengths", [[12, -2], [7.9, 3.0]])
+def test_lengths_that_are_none_are_refused(lengths):
+    with pytest.raises(ValueError, match="are not whole numbers that add up to the 10 samples"):
+        data.random_split(list(range(10)), lengths)

@@ -225,3 +225,15 @@ def test_what_a_page_refuses(run, monkeypatch):
     monkeypatch.setattr(page, "LIMIT", 1000)
     with pytest.raises(ValueError, match="more than 0: the network is too large"):
         page.page(run.trainer, *controls.generator_of(run.trainer), "x")
+
+
+@pytest.mark.parametrize("system", ["vae", "ae", "stylegan", "lapgan"])
+def test_a_page_draws_what_the_run_draws(system):
+    """From latents as the run draws them: not what stands before the last tanh, nor the mixed styles of training."""
+    t = trainer(system)
+    name, part = controls.generator_of(t)
+    inputs = t.inputs(5, Generator(0, 6)).numpy()
+    assert name == "generator" and part.inputs[0].shape[1:] == inputs.shape[1:]
+    np.testing.assert_allclose(own(part.network, [inputs])[0], t.sample(mg.tensor(inputs)), atol=1e-5)
+    kinds = [field["kind"] for row in controls.controls(t, part) for field in row["fields"]]
+    assert kinds[0] == "latents"

@@ -149,7 +149,7 @@ OTHER_WAYS = {
     "sum-to": ("size == 1 and x.shape[lead + i] != 1", "size == 1"),
     "cross-entropy": ("np.log(total[:, 0]) - z[rows, labels]", "-np.log(np.exp(z) / total)[rows, labels]"),
     "batch-norm": ("x.var(0)", "((x - x.mean(0)) ** 2).mean(0)"),
-    "r1": ("(slope**2).sum() / (2 * len(real))", "(slope**2).sum(1).mean() / 2"),
+    "r1": ("(slope**2).sum() / (2 * len(real))", "slope.flatten(1).square().sum(1).mean() / 2"),
     "warp-sum": ("k > 0; k /= 2", "k > 0; k >>= 1"),
     "silence": (
         "        for _ in range(N_CRITIC):",

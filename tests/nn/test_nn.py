@@ -360,3 +360,11 @@ def test_what_a_layer_prints_builds_it_again(line):
     other = eval(f"nn.{layer!r}", {"nn": torch.nn}).state_dict()
     assert {k: v.shape for k, v in layer.state_dict().items()} == {k: tuple(v.shape) for k, v in other.items()}
     assert vars(eval(f"nn.{layer!r}")).keys() == vars(layer).keys()
+
+
+def test_names_that_found_no_place_are_returned():
+    """As in PyTorch, where not strict: a state whose names all begin with "module." loads nothing."""
+    net = nn.Linear(2, 2)
+    found = net.load_state_dict({f"module.{name}": value for name, value in net.state_dict().items()}, strict=False)
+    assert found == (["bias", "weight"], ["module.bias", "module.weight"])
+    assert net.load_state_dict(net.state_dict()).missing_keys == []

@@ -168,3 +168,13 @@ def test_parts_that_do_not_fit_are_refused(settings, says):
 def test_ranks_that_cannot_share_are_refused():
     refusals = Threads(3).run(lambda r: Parts(4).share(r))
     assert {str(e).split(";")[0] for e in refusals} == {"3 ranks cannot share 4 parts equally"}
+
+
+@pytest.mark.parametrize("trick", ["simultaneous", "consensus=0.1", ""])
+def test_each_player_has_the_length_of_its_own_gradient(trick):
+    """Also where both step together: a G whose gradient vanishes is seen beside D's."""
+    whole, parted = (trainer(trick=trick, parts=parts, critic_norm=False) for parts in (1, 2))
+    one, two = whole.step(), parted.step()
+    for name in ("d_weight_gradient", "g_weight_gradient"):
+        assert two[name] == pytest.approx(one[name], rel=0.6), name  # batch norm is of each part
+    assert one["d_weight_gradient"] > 3 * one["g_weight_gradient"]

@@ -161,3 +161,12 @@ def test_the_environment_switches_it_on(level, said):
         text=True,
     )
     assert said in done.stderr
+
+
+def test_what_is_broadcast_is_in_memory_once():
+    x, s = mg.ones(256, 256), mg.ones(1)
+    with Tape() as tape:
+        x * s
+        x * s.broadcast_to((256, 256))
+    first, *_, last = (row.nbytes for row in tape.rows if row.op == "mul")
+    assert first == last == 2 * 4 * 256 * 256 + 4

@@ -101,7 +101,9 @@ def test_a_norms_middle_is_its_median():
 def test_reals_are_held_out_and_neighbours_training_images(monkeypatch):
     """An image of level 0.3 is nearest to the training image of level 0.5, at 0.2 a pixel."""
     images = np.array([-1.0, 0.5, 0.7], np.float32)[:, None, None, None] * np.ones((1, 1, 8, 8), np.float32)
-    trainer = SimpleNamespace(dataset=SimpleNamespace(train=[0, 1], held_out=[2, 2]), options=SimpleNamespace(size=8))
+    trainer = SimpleNamespace(
+        dataset=SimpleNamespace(train=[0, 1], held_out=np.array([2, 2])), options=SimpleNamespace(size=8)
+    )
     monkeypatch.setattr(collect.classifier, "prepared", lambda dataset, rows, size: images[rows])
     np.testing.assert_array_equal(collect._reals(trainer, 1), images[2:])
     (near,) = collect._neighbours(trainer, 0.6 * images[1:2])
@@ -178,7 +180,8 @@ def test_the_page_of_a_run(run):
 
 
 def test_bands_of_normal_runs_lie_behind_the_curves(run, browser):
-    """At the height of the values they hold, within the chart, to the end of the run; and the page says what left."""
+    """At the height of the values they hold, all of them in the chart, to the end of the run; and the page says what
+    left."""
     CliRunner().invoke(main, ["report", str(run / "wgan-gp"), "-o", str(run / "bands.html")])
     t = table(run / "bands.html")
     shipped = bands.shipped()["wgan-gp"]
@@ -191,9 +194,9 @@ def test_bands_of_normal_runs_lie_behind_the_curves(run, browser):
     browser.open((run / "bands.html").as_uri())
     points = "[...document.querySelector('#curves {}').points].map(p => [p.x, p.y])"
     (zero, one, four), band = browser.js(points.format("polyline")), browser.js(points.format("polygon"))
-    two = (zero[1] + four[1]) / 2
-    want = [(zero[0], one[1]), (one[0], two), four, (four[0], (four[1] + two) / 2), one, zero]
-    np.testing.assert_allclose(band, want, atol=0.11)
+    height = lambda value: zero[1] + (four[1] - zero[1]) * value / 4  # noqa: E731
+    corners = [(zero, 1), (one, 2), (four, 9), (four, 3), (one, 1), (zero, -5)]
+    np.testing.assert_allclose(band, [(point[0], height(value)) for point, value in corners], atol=0.3)
     assert browser.js("document.getElementById('normal').lastChild.textContent") == "d_loss left"
 
 
@@ -338,3 +341,19 @@ def test_in_a_browser(run, browser, width):
     assert browser.js("document.getElementById('place').textContent") != before
     assert browser.console == [] and all(url.startswith(("file:", "data:", "about:")) for url in browser.requests)
     browser.size(1440, 900)
+
+
+def test_singular_values_of_a_transposed_convolution_are_of_outputs_by_inputs():
+    layer = nn.ConvTranspose2d(3, 2, 2, 2, bias=False)
+    layer.weight.assign(np.arange(24).reshape(3, 2, 2, 2))
+    (weight,) = walk.weights(layer)
+    expected = np.linalg.svd(layer.weight.data.transpose(1, 0, 2, 3).reshape(2, -1).astype(float), compute_uv=False)
+    np.testing.assert_allclose(weight.singular, expected)
+    inside = walk.weights(nn.Sequential(nn.Conv2d(1, 3, 1), layer))
+    np.testing.assert_allclose(inside[1].singular, expected)
+
+
+def test_the_sweep_of_uniform_latents_stays_in_their_cube():
+    t = trainer_for(options_for("dcgan", size=16, base=1, batch_size=3, latent=3, latents="uniform"), WORLD)
+    sweep = _sweep(t, _samples(t, parts(t)))
+    assert (min(sweep["values"]), max(sweep["values"])) == (0, 1)

@@ -144,7 +144,8 @@ def earth_mover(p: np.ndarray, q: np.ndarray, x: np.ndarray, y: np.ndarray | Non
     """The cheapest way to turn masses p (n,) at points x into masses q (m,) at y (x itself if None), and its dual, each
     as a linear programme of its own (scipy's HiGHS).
 
-    x, y: (n,) or (n, d), distances are Euclidean. Masses need not sum to 1 but must agree: ValueError otherwise.
+    x, y: (n,) or (n, d), distances are Euclidean. Masses need not sum to 1 but must agree: ValueError otherwise. What
+    is less than 1e-7 of all mass may be lost.
     """
     from scipy.optimize import linprog
 
@@ -153,8 +154,9 @@ def earth_mover(p: np.ndarray, q: np.ndarray, x: np.ndarray, y: np.ndarray | Non
     y = x if y is None else np.asarray(y, float).reshape(len(q), -1)
     if len(p) != len(x) or len(q) != len(y):
         raise ValueError(f"earth_mover: {len(p)} and {len(q)} masses do not fit {len(x)} and {len(y)} points")
-    if (p < 0).any() or (q < 0).any() or abs(p.sum() - q.sum()) > 1e-9 * max(p.sum(), 1e-300):
-        raise ValueError(f"earth_mover: masses must not be negative and must agree, got {p.sum():g} and {q.sum():g}")
+    _require_masses("earth_mover", p, q)
+    total = max(p.sum(), 1e-300)
+    p, q = p / total, q / total  # the solver's tolerances are absolute
     n, m = len(p), len(q)
     distance = np.linalg.norm(x[:, None] - y[None], axis=2)
     rows = np.vstack([np.kron(np.eye(n), np.ones(m)), np.kron(np.ones(n), np.eye(m))])
@@ -170,13 +172,24 @@ def earth_mover(p: np.ndarray, q: np.ndarray, x: np.ndarray, y: np.ndarray | Non
     dual = linprog(-gain, A_ub=slopes, b_ub=limits, bounds=bounds, method="highs")
     if not (primal.success and dual.success):
         raise RuntimeError(f"earth_mover: no solution found: {primal.message} {dual.message}")
-    return Transport(float(primal.fun), primal.x.reshape(n, m), float(-dual.fun), dual.x)
+    plan = np.maximum(total * primal.x.reshape(n, m), 0)
+    return Transport(float((plan * distance).sum()), plan, float(-total * dual.fun), dual.x)
+
+
+def _require_masses(what: str, p: np.ndarray, q: np.ndarray) -> None:
+    if not (np.isfinite(p).all() and np.isfinite(q).all()):
+        raise ValueError(f"{what}: masses must be finite")
+    if (p < 0).any() or (q < 0).any() or abs(p.sum() - q.sum()) > 1e-9 * max(p.sum(), 1e-300):
+        raise ValueError(f"{what}: masses must not be negative and must agree, got {p.sum():g} and {q.sum():g}")
 
 
 def earth_mover_1d(p: np.ndarray, q: np.ndarray, x: np.ndarray) -> float:
     """The closed form on a line: the integral of |F_P - F_Q|, for masses at points x (n,) in any order."""
-    order = np.argsort(x)
-    gap = np.cumsum((np.asarray(p, float) - np.asarray(q, float))[order])
+    p, q, order = np.asarray(p, float), np.asarray(q, float), np.argsort(x)
+    if not len(p) == len(q) == len(order):
+        raise ValueError(f"earth_mover_1d: {len(p)} and {len(q)} masses do not fit {len(order)} points")
+    _require_masses("earth_mover_1d", p, q)
+    gap = np.cumsum((p - q)[order])
     return float((np.abs(gap[:-1]) * np.diff(np.asarray(x, float)[order])).sum())
 
 

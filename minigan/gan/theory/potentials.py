@@ -78,10 +78,12 @@ def penalised_estimate(p: np.ndarray, q: np.ndarray, between: np.ndarray, x: np.
 
 
 def clipped_estimate(p: np.ndarray, q: np.ndarray, x: np.ndarray, units: int, bound: float) -> float:
-    """E_P f - E_Q f of the best critic with one hidden layer of ReLUs, every weight and bias in [-c, c], where P lies
-    to the right of Q (H >= 0): n c^2 times the integral of H over x > -1, or over x < 1 where that is more.
+    """E_P f - E_Q f of the best critic with one hidden layer of ReLUs, every weight in {-c, c} and bias in [-c, c],
+    where P lies to the right of Q (H >= 0): n c^2 times the integral of H over x > -1, or over x < 1 where that is
+    more.
 
-    A unit's corner is at -b / w: with w at +-c, biases of at most c put it no farther out than 1.
+    A unit's corner is at -b / w: with w at +-c, biases of at most c put it no farther out than 1. A smaller w would put
+    it farther out, and pays with its slope: it is better only where most of what is to be gained lies beyond.
     """
     gap, dx = _distribution_gap(p * (x[1] - x[0]), q * (x[1] - x[0]), x, "clipped_estimate")
     if (gap < -1e-6).any():

@@ -83,7 +83,7 @@ def run(options: ToyOptions, out: str | os.PathLike | None = None, quiet: bool =
     toyviz.save_picture(folder / "samples.png", trainer, samples, f"{title}: {line(figures)}")
     d_formula, _, g_formula = row.formula.partition(";")
     formulas = {"d_loss": d_formula.removeprefix("D: "), "g_loss": g_formula.strip().removeprefix("G: ")}
-    toyviz.save_curves(folder / "curves.png", history, title, formulas)
+    toyviz.save_curves(folder / "curves.png", history, title, formulas, trainer.trick.penalty)
     viz.save_gif(folder / "training.gif", frames)
     weights = save(trainer.average.module.state_dict())
     record = {"options": asdict(options), "figures": figures, "generator_sha256": sha256(weights).hexdigest()}

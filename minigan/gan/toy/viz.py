@@ -14,7 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..._files import atomic_write
-from ...viz import BLUE, INK, LOSSES, ORANGE, Panel, plot_curves
+from ...viz import BLUE, INK, LOSSES, ORANGE, Panel, plot_curves, with_target
+from ..penalties import PENALTIES
 from .trainer import ToyTrainer
 
 FINE, COARSE, FRAME = 120, 22, 320
@@ -91,17 +92,21 @@ SCORES = (
     ),
     LOSSES,
     Panel(
-        "Norm of the critic's input gradient: the penalty pulls it to 1",
+        "Norm of the critic's input gradient",
         "mean norm",
-        (("gradient_norm", "between reals and fakes", BLUE),),
-        (1.0, "target"),
+        (("gradient_norm", "where the penalty looks", BLUE),),
     ),
 )
 
 
-def save_curves(path: str | os.PathLike, history: Sequence[dict], title: str, formulas: dict[str, str]) -> None:
-    """A PNG of what `ToyTrainer.train` reported, and of the scores along the way."""
-    plot_curves(path, history, formulas, title, SCORES)
+def save_curves(
+    path: str | os.PathLike, history: Sequence[dict], title: str, formulas: dict[str, str], penalty: str
+) -> None:
+    """A PNG of what `ToyTrainer.train` reported, and of the scores along the way. penalty: the run's row of
+    PENALTIES."""
+    row = PENALTIES.get(penalty)
+    panels = SCORES if row is None else with_target(SCORES, "gradient_norm", row.place, row.target)
+    plot_curves(path, history, formulas, title, panels)
 
 
 def frame(trainer: ToyTrainer, samples: np.ndarray, real: np.ndarray, caption: str) -> np.ndarray:

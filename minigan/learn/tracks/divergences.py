@@ -33,7 +33,11 @@ def optimal(m: Any) -> Iterator[str]:
 
 
 def matching(m: Any) -> Iterator[str]:
-    real, fake = numbers(7, 3), numbers(5, 3, seed=1)
+    for width in (3, 4):
+        yield from _matching(m, numbers(7, width), numbers(5, width, seed=1))
+
+
+def _matching(m: Any, real: np.ndarray, fake: np.ndarray) -> Iterator[str]:
     a, b = leaf(real), leaf(fake)
     value = m.feature_matching(a, b)
     yield from equal("the distance of the means", value, ((real.mean(0) - fake.mean(0)) ** 2).sum())

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import numbers
+from ..checks import numbers, true
 from ..exercise import Exercise
 from ..watched import loops
 
@@ -50,6 +50,13 @@ def blocked_sum(m: Any) -> Iterator[str]:
     answer = float(m.total(big))
     if abs(answer - exact) > 1e-4 * exact:
         yield f"total of 200,000 times 0.1 in float32: {answer:.6g}, expected {exact:.6g}; one long sum loses digits"
+    some = numbers(6400).astype(np.float32)
+    blocks = np.cumsum(some.reshape(100, 64), axis=1, dtype=np.float32)[:, -1]  # one number after the other
+    expected = np.cumsum(blocks, dtype=np.float32)[-1]
+    yield from true(
+        np.float32(m.total(some)) == expected,
+        "total of 6,400 normal numbers differs in its last digits from blocks of 64 in float32: keep both totals so",
+    )
 
 
 def histogram(m: Any) -> Iterator[str]:

@@ -109,10 +109,24 @@ def smoothing(m: Any) -> Iterator[str]:
     t = leaf([np.log(9.0)])
     (g,) = grad(m.smoothed(t, leaf([0.0]), 0.9), t)
     yield from equal("the slope at D = 0.9", g, [0.0], "there a real with the label 0.9 asks for nothing more")
+    a, b = leaf(real), leaf(fake)
+    slopes = grad(m.smoothed(a, b, 0.7), (a, b), allow_unused=True)
+    sigmoid = 1 / (1 + np.exp(-np.stack([real, fake])))
+    for name, slope, expected in zip(("reals'", "fakes'"), slopes, (sigmoid - [[0.7], [0]]) / 6, strict=True):
+        slope = 0 * real if slope is None else slope
+        yield from equal(f"the slope of D's loss by the {name} outputs, the label being 0.7,", slope, expected)
 
 
 def relativistic(m: Any) -> Iterator[str]:
     real, fake = numbers(6), numbers(6, seed=1)
+    a, b = leaf(real), leaf(fake)
+    slopes = grad(m.discriminator(a, b), (a, b), allow_unused=True)
+    share = 1 / (1 + np.exp(real - fake)) / 6
+    for name, slope, expected in zip(("reals'", "fakes'"), slopes, (-share, share), strict=True):
+        slope = 0 * real if slope is None else slope
+        yield from equal(f"the slope of D's loss by the {name} outputs", slope, expected, "D learns from both")
+    for far in (m.discriminator(leaf([-400.0]), leaf([400.0])), m.generator(leaf([-400.0]), leaf([400.0]))):
+        yield from equal("the loss of a pair 800 apart, on the wrong side,", far, 800.0, "softplus does not overflow")
     yield from equal(
         "D's loss", m.discriminator(leaf(real), leaf(fake)), softplus(fake - real).mean(), "-ln sigmoid(f(x) - f(Gz))"
     )

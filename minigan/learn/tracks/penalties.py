@@ -55,6 +55,10 @@ def gradient_norm(m: Any) -> Iterator[str]:
         yield from equal("the gradient of the squared norms by the critic's weights", g, 2 * a)
         (g,) = grad(m.gradient_norm(lambda t: (t.reshape(4, 6) * rows).sum(1), leaf(x)).sum(), rows)
         yield from true(np.isfinite(g.data).all(), "where the slope is 0 the norm's gradient is not finite: safe_norm")
+    images = numbers(3, 2, 2, 2)
+    got = m.gradient_norm(lambda t: (t**3).flatten(1).sum(1), leaf(images))
+    expected = np.linalg.norm(3 * images.reshape(3, -1) ** 2, axis=1)
+    yield from equal("the norms for images (3, 2, 2, 2)", got, expected, "over all axes but the first, however many")
     flat = m.gradient_norm(lambda t: leaf(np.ones(4)), leaf(x))
     yield from equal("the norms of a critic that ignores its input", flat, np.zeros(4))
 
@@ -96,6 +100,10 @@ def r1(m: Any) -> Iterator[str]:
         (g,) = grad(value, a)
         expected = differences(lambda b: float(((2 * x @ b @ b.T) ** 2).sum(1).mean() / 2), a.data)
         yield from equal("its gradient by the weights", g, expected, "", 1e-5)
+    images = numbers(3, 2, 2, 2)
+    value = m.r1(lambda t: (t**3).flatten(1).sum(1), tensor(images))
+    expected = (9 * images**4).reshape(3, -1).sum(1).mean() / 2
+    yield from equal("R1 of images (3, 2, 2, 2)", value, expected, "the squares of all axes but the first are summed")
 
 
 def mixed(m: Any) -> Iterator[str]:
@@ -126,11 +134,12 @@ def interpolate(m: Any) -> Iterator[str]:
         x.requires_grad and x.is_leaf,
         "the points are no leaf that asks for a gradient: detach them from G, then requires_grad_()",
     )
-    eps = m.epsilon(leaf(real))
-    yield from true(
-        eps.shape == (4, 1, 1),
-        f"eps has shape {eps.shape}, expected (4, 1, 1): one number a sample, for any number of axes",
-    )
+    for ones in ((1,), (1, 1, 1), (1, 1)):
+        eps = m.epsilon(leaf(numbers(4, *(2 for _ in ones))))
+        yield from true(
+            eps.shape == (4, *ones),
+            f"eps has shape {eps.shape}, expected {(4, *ones)}: one number a sample, for any number of axes",
+        )
     yield from true(len(set(eps.data.ravel().tolist())) == 4, "all samples get one eps")
     many = np.concatenate([m.epsilon(leaf(numbers(500, 1))).data.ravel() for _ in range(2)])
     yield from true(
@@ -141,7 +150,7 @@ def interpolate(m: Any) -> Iterator[str]:
 
 def gradient_penalty(m: Any) -> Iterator[str]:
     a = numbers(3, seed=2) * 2
-    real, fake, eps = numbers(4, 3), numbers(4, 3, seed=1), numbers(4, 1) * 0 + 0.5
+    real, fake, eps = numbers(4, 3), numbers(4, 3, seed=1), np.array([[0.1], [0.3], [0.8], [1.0]])
     w = leaf(a)
     value, norm = m.gradient_penalty(lambda t: (t * w).sum(1), tensor(real), tensor(fake), tensor(eps))
     yield from equal(
@@ -149,7 +158,7 @@ def gradient_penalty(m: Any) -> Iterator[str]:
     )
     yield from equal("the mean norm", norm, np.linalg.norm(a))
     yield from true(value.requires_grad, "the penalty has no graph")
-    points = (real + fake) / 2
+    points = eps * real + (1 - eps) * fake
     norms = np.linalg.norm(2 * points, axis=1)
     value, norm = m.gradient_penalty(lambda t: (t * t).sum(1) + (w * 0).sum(), tensor(real), tensor(fake), tensor(eps))
     yield from equal(

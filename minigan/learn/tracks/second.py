@@ -101,7 +101,12 @@ def hessian_product(m: Any) -> Iterator[str]:
 
 
 def through_a_step(m: Any) -> Iterator[str]:
-    w, lr = numbers(3), 0.1
+    for lr in (0.1, 0.3):
+        yield from _through_a_step(m, lr)
+
+
+def _through_a_step(m: Any, lr: float) -> Iterator[str]:
+    w = numbers(3)
     a = numbers(3, 3, seed=1)
     h = a @ a.T
 

@@ -15,16 +15,17 @@ track = partial(Exercise, track="steps")
 
 
 def momentum(m: Any) -> Iterator[str]:
-    p, b = numbers(3), np.zeros(3)
-    expected_p, expected_b = p.copy(), np.zeros(3)
-    for step in range(1, 5):
-        g = numbers(3, seed=step)
-        m.step(p, g, b, 0.1, 0.9)
-        expected_b = 0.9 * expected_b + g
-        expected_p = expected_p - 0.1 * expected_b
-        yield from equal(
-            f"the weights after step {step}", p, expected_p, "b <- 0.9 b + g, p <- p - lr b, both in place"
-        )
+    for lr, mu in ((0.1, 0.9), (0.3, 0.5)):
+        p, b = numbers(3), np.zeros(3)
+        expected_p, expected_b = p.copy(), np.zeros(3)
+        for step in range(1, 5):
+            g = numbers(3, seed=step)
+            m.step(p, g, b, lr, mu)
+            expected_b = mu * expected_b + g
+            expected_p = expected_p - lr * expected_b
+            yield from equal(
+                f"the weights after step {step}, mu {mu}", p, expected_p, "b <- mu b + g, p <- p - lr b, both in place"
+            )
 
 
 def adam(m: Any) -> Iterator[str]:

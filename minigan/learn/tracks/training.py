@@ -53,8 +53,13 @@ def critic_step(m: Any) -> Iterator[str]:
 
 
 def generator_step(m: Any) -> Iterator[str]:
+    for count in (4, 3):
+        yield from _generator_step(m, count)
+
+
+def _generator_step(m: Any, count: int) -> Iterator[str]:
     g, f = players()
-    z = tensor(numbers(4, 2, seed=5))
+    z = tensor(numbers(count, 2, seed=5))
     before, old = f.weight.data.copy(), g.weight.data.copy()
     g.weight.grad = leaf(np.ones((3, 2))).detach()
     m.generator_step(f, g, optimisers.SGD(g.parameters(), lr=0.1), z)
@@ -81,37 +86,32 @@ def schedule(m: Any) -> Iterator[str]:
         def generator(self) -> None:
             self.append(("generator", None))
 
-    log, batches = Log(), iter(range(100))
-    m.train(2, 3, batches, log.critic, log.generator)
-    expected = [
-        ("critic", 0),
-        ("critic", 1),
-        ("critic", 2),
-        ("generator", None),
-        ("critic", 3),
-        ("critic", 4),
-        ("critic", 5),
-        ("generator", None),
-    ]
-    calls = " ".join(f"{name}({'' if b is None else b})" for name, b in log)
-    yield from true(
-        log == expected,
-        f"2 steps of 3 critic steps call: {calls or 'nothing'}; expected three critic steps, each on a new batch,"
-        " before each generator step",
-    )
-    yield from true(next(batches) == 6, "more batches are taken than used")
+    for steps, count in ((2, 3), (3, 1)):
+        log, batches = Log(), iter(range(100))
+        m.train(steps, count, batches, log.critic, log.generator)
+        expected = []
+        for step in range(steps):
+            expected += [*(("critic", count * step + k) for k in range(count)), ("generator", None)]
+        calls = " ".join(f"{name}({'' if b is None else b})" for name, b in log)
+        yield from true(
+            log == expected,
+            f"{steps} steps of {count} critic steps call: {calls or 'nothing'}; expected {count} of these, each on a"
+            " new batch, before each generator step",
+        )
+        yield from true(next(batches) == steps * count, "more batches are taken than used")
 
 
 def epochs(m: Any) -> Iterator[str]:
-    for count in (11, 9):
-        data = np.arange(count)
-        stream = m.batches(data, 3, np.random.default_rng(0))
-        orders = [np.concatenate([np.atleast_1d(next(stream)) for _ in range(3)]).tolist() for _ in range(2)]
+    for count, size, batches in ((11, 3, 3), (9, 3, 3), (14, 4, 3)):
+        data, used = np.arange(count), size * batches
+        stream = m.batches(data, size, np.random.default_rng(0))
+        orders = [np.concatenate([np.atleast_1d(next(stream)) for _ in range(batches)]).tolist() for _ in range(2)]
         for name, order in zip(("first", "second"), orders, strict=True):
-            whole = len(order) == 9 == len(set(order))
+            whole = len(order) == used == len(set(order))
             yield from true(
                 whole,
-                f"{count} samples in threes: the {name} three batches are {order}; expected nine samples, none twice",
+                f"{count} samples by {size}: the {name} {batches} batches are {order}; expected {used} samples, none"
+                " twice",
             )
         yield from true(orders[0] != orders[1], "both epochs have one order: draw a new one for each")
         yield from true(sorted(orders[0]) != orders[0], "the samples come in their own order: shuffle them")
@@ -119,13 +119,18 @@ def epochs(m: Any) -> Iterator[str]:
 
 
 def weight_average(m: Any) -> Iterator[str]:
+    for decay in (0.9, 0.6):
+        yield from _weight_average(m, decay)
+
+
+def _weight_average(m: Any, decay: float) -> Iterator[str]:
     net = linear(2, 2, 0)
-    average = m.WeightAverage(net, 0.9)
+    average = m.WeightAverage(net, decay)
     expected = net.weight.data.copy()
     for step in range(1, 25):
         net.weight.data[...] = numbers(2, 2, seed=step)
         average.update(net)
-        factor = min(0.9, (1 + step) / (10 + step))
+        factor = min(decay, (1 + step) / (10 + step))
         expected = factor * expected + (1 - factor) * net.weight.data
         yield from equal(
             f"the average after update {step}",
@@ -140,7 +145,7 @@ def running(m: Any) -> Iterator[str]:
     mean, var = np.zeros(3), np.ones(3)
     expected = [mean.copy(), var.copy()]
     for step in range(3):
-        x = numbers(8, 3, seed=step) * 2 + 1
+        x = numbers(8 - step, 3, seed=step) * 2 + 1
         y = m.batch_norm(x, mean, var, training=True)
         yield from equal(
             "y in training",
@@ -165,15 +170,15 @@ def running(m: Any) -> Iterator[str]:
 def frozen_penalty(m: Any) -> Iterator[str]:
     f = linear(3, 1, 2)
     real, fake = numbers(4, 3), numbers(4, 3, seed=1)
-    loss = m.critic_loss(f, tensor(real), tensor(fake), tensor(numbers(4, 1) * 0 + 0.5), 10.0)
-    w = f.weight.data
-    expected = (fake @ w.T).mean() - (real @ w.T).mean() + 10 * (np.linalg.norm(w) - 1) ** 2
-    yield from equal("the loss", loss, expected, "E f(fake) - E f(real) + 10 times the mean of (|slope| - 1)^2")
-    (g,) = grad(loss, f.weight)
-    norm = np.linalg.norm(w)
-    yield from equal(
-        "its gradient by the weights", g, fake.mean(0) - real.mean(0) + 20 * (norm - 1) * w / norm, "", 1e-8
-    )
+    for weight in (10.0, 2.5):
+        loss = m.critic_loss(f, tensor(real), tensor(fake), tensor(numbers(4, 1) * 0 + 0.5), weight)
+        w = f.weight.data
+        expected = (fake @ w.T).mean() - (real @ w.T).mean() + weight * (np.linalg.norm(w) - 1) ** 2
+        yield from equal("the loss", loss, expected, "E f(fake) - E f(real) + weight times the mean of (|slope| - 1)^2")
+        (g,) = grad(loss, f.weight)
+        norm = np.linalg.norm(w)
+        slope = fake.mean(0) - real.mean(0) + 2 * weight * (norm - 1) * w / norm
+        yield from equal("its gradient by the weights", g, slope, "", 1e-8)
 
 
 EXERCISES = [

@@ -181,3 +181,18 @@ def test_training_moves_towards_the_optimum():
     """A hundred steps of reverse KL come nearer to its exact optimum than the start."""
     start = fgan.divergence("reverse-kl", 0.0, np.exp(0.7))
     assert fgan.train("reverse-kl", steps=100, batch=128, n_critic=2).row["reverse-kl"] < 0.8 * start
+
+
+def test_small_masses_and_what_is_no_mass():
+    """The solver's tolerances are absolute; a cost is never below 0."""
+    assert dv.earth_mover([1e-8, 0], [0, 1e-8], [0, 1]).cost == pytest.approx(1e-8)
+    assert dv.earth_mover([1e-8, 0], [0, 1e-8], [0, 1]).dual == pytest.approx(1e-8)
+    assert dv.earth_mover([3e9, 0], [0, 3e9], [0, 1]).cost == pytest.approx(3e9)
+    assert dv.earth_mover([1 - 1e-8, 1e-8], [1, 0], [0, 1]).cost >= 0
+    for mover in (dv.earth_mover, dv.earth_mover_1d):
+        with pytest.raises(ValueError, match="masses must not be negative and must agree"):
+            mover([1.0, 0], [0, 0.5], [0, 1])
+        with pytest.raises(ValueError, match="masses must be finite"):
+            mover([np.nan, 0], [0, 0.5], [0, 1])
+    with pytest.raises(ValueError, match="1 and 2 masses do not fit 2 points"):
+        dv.earth_mover_1d([1], [0, 1], [0, 1])

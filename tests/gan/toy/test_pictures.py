@@ -45,7 +45,9 @@ def finished(monkeypatch, tmp_path):
     monkeypatch.setattr(toyrun.toyviz, "frame", lambda *_: None)
     monkeypatch.setattr(toyrun.viz, "save_gif", lambda *_: None)
     monkeypatch.setattr(
-        toyrun.toyviz, "save_curves", lambda path, rows, title, formulas: curves.update(rows=rows, formulas=formulas)
+        toyrun.toyviz,
+        "save_curves",
+        lambda path, rows, title, formulas, penalty: curves.update(rows=rows, formulas=formulas),
     )
     monkeypatch.setattr(toyrun.toydata, "mode_scores", lambda *_: {"modes": 4, "high_quality": 0.5})
     monkeypatch.setattr(
