@@ -108,7 +108,7 @@ def test_figures_are_of_the_samples_beside_the_test_half(monkeypatch):
 
 def test_the_judge_compares_with_the_test_half(monkeypatch):
     """Samples, and the real images of the table: as many as there are samples."""
-    halves = {part: SimpleNamespace(held_out=[part] * 9, info=None) for part in ("validation", "test")}
+    halves = {part: SimpleNamespace(held_out=np.array([part] * 9), info=None) for part in ("validation", "test")}
     dataset = SimpleNamespace(train=["train"] * 9, held_out=["all"] * 9, half=halves.get)
     monkeypatch.setattr(compare.data, "load", lambda name: dataset)
     monkeypatch.setattr(compare, "judge_of", lambda name, info: SimpleNamespace(model="judge"))

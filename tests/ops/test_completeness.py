@@ -270,5 +270,5 @@ def test_cases_finds_rows_by_op_and_by_name():
     assert {c.name for c in cases("batch_norm")} == {"batch_norm.train", "batch_norm.eval", "batch_norm.frozen"}
     assert [c.name for c in cases("pow.cube")] == ["pow.cube"]
     assert len(cases()) == len(TABLE)
-    with pytest.raises(ValueError, match="unknown op 'convolve'; known: "):
-        cases("convolve")
+    with pytest.raises(ValueError, match="unknown op 'con2d'; the nearest is 'conv2d'"):
+        cases("con2d")

@@ -85,7 +85,7 @@ def shut(trainer):
 def test_the_identity_turns_nothing_over_and_keeps_everything(monkeypatch):
     trainer = shut(heart(monkeypatch))
     seen = trainer.observe(30, Generator(0, 7), details=True)
-    held = trainer.dataset.half("test").held_out[:30]
+    held = data.evenly_spaced(trainer.dataset.half("test").held_out, 30)
     for name, row in seen.figures["attributes"].items():
         assert row["present"] == 0 and set(row["kept"].values()) == {1.0} and name not in row["kept"]
         column = list(trainer.info.attributes).index(name)
@@ -130,7 +130,7 @@ def test_the_least_share_kept_is_of_the_set_attributes_and_the_worst_change(chos
     attributes that are set, a skin never, and no attribute counts for its own change."""
     trainer = shut(small(attributes=chosen))
     trainer.dataset = replace(trainer.dataset, train=trainer.dataset.train[:50])
-    held, names = trainer.dataset.half("test").held_out[:30], list(trainer.info.attributes)
+    held, names = data.evenly_spaced(trainer.dataset.half("test").held_out, 30), list(trainer.info.attributes)
     by_heart, fifth = looked_up(trainer.dataset), classifier.prepared(trainer.dataset, held)[::5]
 
     def judge(model, images, dataset):
