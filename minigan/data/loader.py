@@ -49,13 +49,14 @@ class Subset:
 def random_split(dataset: Any, lengths: Sequence[float], generator: Generator | None = None) -> list[Subset]:
     """Subsets of these lengths, or of these shares of the whole, in random order and without overlap."""
     count = len(dataset)
-    if abs(sum(lengths) - 1) < 1e-9 and any(isinstance(n, float) for n in lengths):
+    shares = abs(sum(lengths) - 1) < 1e-9 and any(isinstance(n, float) for n in lengths)
+    if shares:
         sizes = [math.floor(count * share) for share in lengths]
         for i in range(count - sum(sizes)):
             sizes[i % len(sizes)] += 1
     else:
         sizes = [int(n) for n in lengths]
-    if sum(sizes) != count or min(sizes, default=0) < 0 or (sum(lengths) != 1 and sizes != list(lengths)):
+    if sum(sizes) != count or min(lengths, default=0) < 0 or not (shares or sizes == list(lengths)):
         raise ValueError(
             f"random_split: lengths {list(lengths)} are not whole numbers that add up to the {count} samples"
         )

@@ -107,7 +107,11 @@ def test_one_float_makes_floats_whatever_comes_first():
     assert data.default_collate([0, 1]).dtype == np.int64 and data.default_collate([True, False]).dtype == np.bool_
 
 
-@pytest.mark.parametrize("lengths", [[12, -2], [7.9, 3.0]])
+def test_shares_whose_sum_is_rounded():
+    assert [len(p) for p in data.random_split(list(range(20)), [0.1] * 10)] == [2] * 10
+
+
+@pytest.mark.parametrize("lengths", [[12, -2], [7.9, 3.0], [1.5, -0.5]])
 def test_lengths_that_are_none_are_refused(lengths):
     with pytest.raises(ValueError, match="are not whole numbers that add up to the 10 samples"):
         data.random_split(list(range(10)), lengths)
