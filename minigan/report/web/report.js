@@ -84,7 +84,7 @@ function showTime() {
   const keys = [...new Set(T.stats.flatMap(row => Object.keys(row)))].filter(k => k !== "step" && k !== "seconds");
   const curve = key => T.stats.filter(row => Number.isFinite(row[key])).map(row => [row.step, row[key]]);
   const label = key => T.formulas[key] ? `${key}: ${T.formulas[key]}` : key;
-  const groups = [["loss", /loss|objective/], ["norm of the weights' gradient", /weight_gradient/], ["slope, penalty", /norm|gradient|penalty/], ["estimate, mean D and the like", /./]]
+  const groups = [["loss", /loss|objective/], ["norm of the weights' gradient", /weight_gradient/], ["slope, penalty", /norm|gradient|penalty/], ["value", /./]]
     .map(([y, pattern], k, all) => [y, keys.filter(key => pattern.test(key) && !all.slice(0, k).some(([, earlier]) => earlier.test(key)))]);
   const named = (keys, value) => Object.fromEntries(keys.map(k => [label(k), value(k)]));
   for (const [y, group] of groups)
