@@ -8,7 +8,8 @@
 A scheduler states the rate as a function of the number t of its steps so far, from the rate r that the group began
 with; it keeps nothing but t. Where the rate has been set since, by hand or by another scheduler, a step multiplies it
 by the ratio of the function's values, so that two schedulers of one optimiser multiply; LambdaLR and SequentialLR set
-theirs all the same, as in PyTorch. A captured step reads the rate at every replay.
+theirs all the same, as PyTorch's LambdaLR does, and its SequentialLR at a milestone. A captured step reads the rate at
+every replay.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ A run on p machines fails p times as often as one.
 
 from __future__ import annotations
 
-from math import exp, expm1, sqrt
+from math import exp, expm1, log1p, sqrt
 
 
 def young(cost: float, between: float) -> float:
@@ -36,7 +36,7 @@ def best(cost: float, between: float) -> float:
     low, high = 0.0, between
 
     def rises(t: float) -> bool:
-        return exp((t + cost) / between) * (1 - t / between) < 1
+        return t >= between or (t + cost) / between + log1p(-t / between) < 0
 
     for _ in range(200):
         middle = (low + high) / 2

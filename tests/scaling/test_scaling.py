@@ -237,3 +237,8 @@ def test_wrong_words_are_refused(words, says, tmp_path):
     (tmp_path / "t.json").write_text("{}")
     result = run(*(str(tmp_path / "t.json") if word == "{}" else word for word in words))
     assert result.exit_code in (1, 2) and says in result.output.splitlines()[-1]
+
+
+def test_checkpoints_that_cost_more_than_a_failure_s_interval():
+    """The interval goes to the mean time between failures, and nothing overflows."""
+    assert 0.99 < faults.best(1000.0, 1.0) <= 1.0 and faults.best(5.0, 1.0) < faults.best(50.0, 1.0)
