@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
 PLACES = {"minigan": ROOT / "minigan", "minigan.kernels": ROOT / "kernels", "minigan.examples": ROOT / "examples"}
-NOT_SHIPPED = {"minigan.kernels": ["README.md"], "minigan.examples": ["*.md", "protocol.jsonl", "pictures/*"]}
+NOT_SHIPPED = {"minigan.kernels": ["README.md"], "minigan.examples": ["*.md", "*.jsonl", "pictures/*"]}
 
 
 def packages() -> dict[str, Path]:
