@@ -130,7 +130,6 @@ class Penalty:
 
     points(real, fake, eps): where the slope is taken, a new leaf (N, ...), (2N, ...) at reals and samples both.
     of: what is penalised at each point, given the squared norms of the slopes there. weight: the usual lambda.
-    target: the slope that it pulls to, or below.
     shared: "real", "fake": of which batches the points are the images themselves, in this order, so that the loss's own
         outputs there serve the penalty too (`of_outputs`); none for points between them.
     """
@@ -142,7 +141,11 @@ class Penalty:
     formula: str
     paper: str
     shared: tuple[str, ...] = ()
-    target: float = 0.0
+
+    @property
+    def target(self) -> float:
+        """The slope that it pulls to, or below."""
+        return float(self.of in (_from_one, _above_one))
 
     @property
     def place(self) -> str:
@@ -190,22 +193,10 @@ PENALTIES: dict[str, Penalty] = {
     row.name: row
     for row in (
         Penalty(
-            "two-sided",
-            interpolate,
-            _from_one,
-            10.0,
-            "E (||grad f(x_hat)|| - 1)^2",
-            "Gulrajani et al. 2017, eq. 3",
-            target=1.0,
+            "two-sided", interpolate, _from_one, 10.0, "E (||grad f(x_hat)|| - 1)^2", "Gulrajani et al. 2017, eq. 3"
         ),
         Penalty(
-            "one-sided",
-            interpolate,
-            _above_one,
-            10.0,
-            "E max(0, ||grad f(x_hat)|| - 1)^2",
-            "Petzka et al. 2018, eq. 8",
-            target=1.0,
+            "one-sided", interpolate, _above_one, 10.0, "E max(0, ||grad f(x_hat)|| - 1)^2", "Petzka et al. 2018, eq. 8"
         ),
         Penalty("zero-centred", interpolate, identity, 10.0, "E ||grad f(x_hat)||^2", "Thanh-Tung et al. 2019, eq. 7"),
         Penalty("r1", at_reals, _half, 10.0, "1/2 E ||grad f(x)||^2", "Mescheder et al. 2018, eq. 9", ("real",)),
