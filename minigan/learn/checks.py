@@ -76,6 +76,18 @@ def only_needed(what: str, op: Any, *inputs: Any, zero: tuple[int, ...] = ()) ->
                 return
 
 
+def output_alone(what: str, op: Any, x: np.ndarray) -> Iterator[str]:
+    """The vjp of an op of one input reads its output: an input that is overwritten later changes no gradient."""
+    gradients = []
+    for later in (x, x + 1):
+        t = leaf(x)
+        y = op(t)
+        t.data[...] = later
+        gradients.append(op.vjp(y.node, (True,), leaf(np.ones(y.shape)))[0])
+    thought = "saves_input is False, so the input may be overwritten before the way back: read node.output()"
+    yield from equal(f"the gradient of {what} after its input was overwritten", *gradients[::-1], thought)
+
+
 def true(condition: Any, finding: str) -> Iterator[str]:
     """The finding, where the condition does not hold."""
     if not condition:

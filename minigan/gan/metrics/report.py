@@ -159,51 +159,50 @@ def examine(
     for row in null_models:
         sets[row.name] = row.draw(train, count, np.random.default_rng(seed)).astype(np.float32)
     features = _judged(model, train)[0] if train_features is None else train_features
-    outputs = {name: _judged(model, x) for name, x in sets.items()}
-    usual = outputs["real"][0]
+    directions = directions_of(train)
+    views = {name: _View(*_judged(model, x), spectra(x), disguised(x, train, directions)) for name, x in sets.items()}
     columns = None if groups is None else list(groups)
-    spectrum_of_some, directions = spectrum(train[some]), directions_of(train)
-    tables = {
-        name: _measured(
-            *outputs[name],
-            spectra(x),
-            features,
-            features[some],
-            usual,
-            spectrum_of_some,
-            disguised(x, train, directions),
-            seed,
-            columns,
-        )
-        for name, x in sets.items()
-    }
+    target = _Target(features, features[some], spectrum(train[some]), views["real"].features)
+    tables = {name: _measured(view, target, seed, columns) for name, view in views.items()}
     inside = {}
     if columns is None and dataset.labels is not None:
         labels = dataset.labels[evenly_spaced(dataset.held_out, count)]
-        inside = inside_classes(outputs["samples"], (usual, labels), (features, dataset.labels[dataset.train]), dataset)
+        samples = (views["samples"].features, views["samples"].probabilities)
+        real = (views["real"].features, labels)
+        inside = inside_classes(samples, real, (features, dataset.labels[dataset.train]), dataset)
     return Examination(tables.pop("samples"), tables.pop("real"), tables, inside)
 
 
-def _measured(
-    features: np.ndarray,
-    probabilities: np.ndarray,
-    power: np.ndarray,
-    train: np.ndarray,
-    some: np.ndarray,
-    usual: np.ndarray,
-    power_of_some: np.ndarray,
-    in_disguise: np.ndarray,
-    seed: int,
-    groups: list[slice] | None,
-) -> Details:
-    """The figures of one set of images, by the judge's outputs for them and their spectra (N, R); of the training
-    images `some` are as many. usual: the features of held-out images. in_disguise: which of the images are training
-    images in disguise."""
+@dataclass(frozen=True)
+class _View:
+    """N images as a judge sees them: features (N, F), probabilities (N, K), spectra (N, R), and which are training
+    images in disguise (N,)."""
+
+    features: np.ndarray
+    probabilities: np.ndarray
+    spectra: np.ndarray
+    in_disguise: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What images are compared with: the features of all training images, those and the mean spectrum of `some`, as
+    many as there are images, and the features of held-out ones."""
+
+    train: np.ndarray
+    some: np.ndarray
+    spectrum: np.ndarray
+    held_out: np.ndarray
+
+
+def _measured(view: _View, target: _Target, seed: int, groups: list[slice] | None) -> Details:
+    """The figures of one set of images."""
+    features, probabilities = view.features, view.probabilities
     count = len(features)
     sure = np.min([_within(probabilities[:, part]) for part in groups or [slice(None)]], 0)
-    precision, recall = precision_recall(features, some)
-    densities, covered = densities_coverage(features, some)
-    near = nearest_training(features, train, usual)
+    precision, recall = precision_recall(features, target.some)
+    densities, covered = densities_coverage(features, target.some)
+    near = nearest_training(features, target.train, target.held_out)
     classes = {}
     if groups is None:
         score = bootstrap(
@@ -215,8 +214,8 @@ def _measured(
         samples=count,
         features=features.shape[1],
         confident=share_interval(int((sure > CONFIDENT).sum()), count),
-        frechet=frechet_interval(features, train, seed=seed),
-        kernel=kernel_distance(features, train, subsets=50, subset_size=min(1000, count // 2), seed=seed),
+        frechet=frechet_interval(features, target.train, seed=seed),
+        kernel=kernel_distance(features, target.train, subsets=50, subset_size=min(1000, count // 2), seed=seed),
         precision=share_interval(round(precision * count), count),
         recall=share_interval(round(recall * count), count),
         density=mean_interval(densities),
@@ -228,11 +227,11 @@ def _measured(
             seed=seed,
         ),
         copies=share_interval(round(near.copies * count), count),
-        disguised=share_interval(int(in_disguise.sum()), count),
+        disguised=share_interval(int(view.in_disguise.sum()), count),
         spectral=bootstrap(
-            lambda rows: decibels(power[rows].mean(0), power_of_some),
+            lambda rows: decibels(view.spectra[rows].mean(0), target.spectrum),
             count,
-            decibels(power.mean(0), power_of_some),
+            decibels(view.spectra.mean(0), target.spectrum),
             seed=seed,
         ),
         **classes,

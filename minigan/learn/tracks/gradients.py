@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ... import functional as F
-from ..checks import as_torch, derivatives, equal, leaf, numbers, only_needed
+from ..checks import as_torch, derivatives, equal, leaf, numbers, only_needed, output_alone
 from ..exercise import Exercise
 from ..sources import source
 
@@ -106,6 +106,8 @@ def op_of(name: str, make: Any, reference: Any, *inputs: Any, upto: int = 3, tor
         yield from derivatives(name, make(m), *inputs, upto=upto, reference=reference)
         if len(inputs) > 1:
             yield from only_needed(name, make(m), *inputs)
+        if not make(m).saves_input:
+            yield from output_alone(name, make(m), *inputs)
         if torch is not None:
             yield from as_torch(name, make(m), torch, *inputs)
 
@@ -332,6 +334,7 @@ class Tanh(Op):
             ("the cotangent is forgotten", "g * (1 - y * y)", "1 - y * y + 0 * g"),
             ("y once", "y * y", "y"),
             ("y is a constant", "y = node.output()", "y = node.output().detach()"),
+            ("y is computed again", "y = node.output()", "y = self(node.inputs[0])"),
         ),
     ),
     track(
@@ -349,6 +352,7 @@ is written so that nothing overflows. Write the vjp from the output.""",
             ("1 + y", "(1 - y)", "(1 + y)"),
             ("tanh's rule", "y * (1 - y)", "1 - y * y"),
             ("the slope is a constant", "y = node.output()", "y = node.output().detach()"),
+            ("y is computed again", "y = node.output()", "y = self(node.inputs[0])"),
         ),
     ),
 ]
