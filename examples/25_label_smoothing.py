@@ -1,6 +1,6 @@
 """Label smoothing: what the best D becomes with labels 0.9 and 0, and what goes wrong with 0.9 and 0.1.
 
-    D* = (a p + b q) / (p + q) for labels a (real) and b (fake): with b > 0, D* depends on q where there are no data
+    D* = (a p + b q) / (p + q) for labels a (real) and b (fake): with b > 0, D* is flat at b where there are no data
 
 Run it:  python -m minigan.examples.25_label_smoothing --steps 300
 """

@@ -129,6 +129,12 @@ def block(x: Array, axes: Sequence[int]) -> Array | None:
     return lying.reshape(prod(shape[: places[0]]), -1, prod(shape[places[-1] + 1 :]))
 
 
+def unblock(block: Array, like: Array) -> Array:
+    """A new block (A, K, B) of an array that lies as `like`, in its shape."""
+    order = memory_order(like)
+    return untransposed(block.reshape([like.shape[axis] for axis in order]), order)
+
+
 def dense(x: Array, order: tuple[int, ...] | None = None, work: Now = NOW) -> Array:
     """x as one flat contiguous line, axes taken in `order` (default: its own memory order)."""
     return contiguous(x.transpose(memory_order(x) if order is None else order), work).reshape(-1)

@@ -149,7 +149,14 @@ def _check(p: Array, array: Array) -> None:
 
 class Steps:
     """The three steps: what each multiplies by, worked out in float64. `_step(name, gradients, number of states,
-    *scalars)` runs the loop of that name, on the CPU or on a device."""
+    *scalars)` runs the loop of that name, on the CPU or on a device, once `require` has counted the states."""
+
+    states: tuple[tuple[Array, ...], ...]
+
+    def require(self, name: str, count: int) -> None:
+        """Raises ValueError where there are fewer kinds of state than a step reads."""
+        if len(self.states) < count:
+            raise ValueError(f"optim: {name} reads {count} state arrays of each parameter, there are {len(self.states)}")
 
     def sgd(
         self,
@@ -169,6 +176,7 @@ class Steps:
         if momentum == 0:
             self._step("sgd", grads, 0, lr, weight_decay, 0, 0, 0, 0)
             return
+        self.require("sgd", 1)
         if first:
             for buf in self.states[0]:
                 buf.fill(0)
@@ -274,6 +282,7 @@ class Flat(Steps):
 
     def _step(self, name: str, grads: Sequence[Array], states: int, *scalars: float) -> None:
         """Runs a loop of LOOPS over the table, of whose states it uses the first few."""
+        self.require(name, states)
         if len(grads) != len(self.grads) or not all(ref() is g for ref, g in zip(self.grads, grads, strict=True)):
             self._find(grads)
         for block, i in self.copies:

@@ -112,6 +112,7 @@ class ArrayHolder:
             array = array._data
         if type(array) not in device_modules and not isinstance(array, np.ndarray):
             raise TypeError(f"data: the array of a tensor is a NumPy array, or one of its device, not {array!r}")
+        dtype_of(array.dtype, "data")
         self._data = array.view(np.ndarray) if isinstance(array, Values) else array
         if type(self.version) is Seal:
             self.version.lent = None
@@ -301,11 +302,21 @@ def new_array(data: ArrayLike | ArrayHolder, dtype: DTypeLike | None = None, dev
     return array if where == "cpu" else to_device(array, where)
 
 
+def plain(data: Any) -> np.ndarray:
+    """An array of NumPy's or of a device as a tensor holds it. Raises TypeError for what is none."""
+    if isinstance(data, Values):
+        return data.view(np.ndarray)
+    if not isinstance(data, np.ndarray) and type(data) not in device_modules:
+        raise TypeError(f"Tensor: it holds an array, not a {type(data).__name__}; minigan.tensor(...) makes one")
+    return data
+
+
 def shared_array(data: ArrayLike) -> np.ndarray:
     """What np.asarray makes of `data`: itself, not a copy, if it is an array of any device. Raises ValueError for
-    another machine's byte order."""
+    another machine's byte order, TypeError for a dtype that tensors have not."""
     array = _entering(data)
     array = array if type(array) in device_modules else np.asarray(array)
+    dtype_of(array.dtype, "tensor")
     if not array.dtype.isnative:
         raise ValueError(
             f"an array of dtype {array.dtype.str} has the byte order of other machines, so its memory cannot be shared;"

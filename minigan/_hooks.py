@@ -49,6 +49,8 @@ def register_hook(self: Tensor, hook: Hook) -> HookHandle:
 
     Returns a handle: call it (or its `.remove()`) to remove the hook.
     """
+    if not callable(hook):
+        raise TypeError(f"register_hook: expected a function of the gradient, got {type(hook).__name__}")
     if not self.requires_grad:
         raise TensorError("register_hook: this tensor does not require a gradient, so its hook would never run")
     if self.node is None:

@@ -2,8 +2,8 @@
 
     h = minigan.recompute(block, x)         # block(x): same value, same gradients, less memory, one more forward pass
 
-The whole call is one node of the graph. It keeps the inputs, and the leaves that the function reached by itself (a
-module's weights); its vjp runs the function again, on the random numbers and buffers of the first time.
+The whole call is one node of the graph. It keeps the inputs, and the tensors of before that the function reached by
+itself (a module's weights); its vjp runs the function again, on the random numbers and buffers of the first time.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from . import _modes
 from ._array import lend
 from ._modes import changes
 from .autograd import Op, Tensor, array_of, enable_grad, grad, is_grad_enabled
+from .autograd import _numbers as numbers
 from .backend import default_generator
 
 Changes = dict[int, tuple[Tensor, np.ndarray]]
@@ -39,13 +40,14 @@ class Recompute(Op):
         return self.function(*(next(place) if isinstance(a, Tensor) else a for a in self.args))
 
     def vjp(self, node, need, *cotangents):
-        onward, inputs, leaves = is_grad_enabled(), node.inputs[: self.count], node.inputs[self.count :]
+        onward, inputs, reached = is_grad_enabled(), node.inputs[: self.count], node.inputs[self.count :]
         with enable_grad(), _as_before(self.random, self.before):
             ends = [(x._alias() if onward else x.detach().requires_grad_()) if x.requires_grad else x for x in inputs]
             outputs = _outputs(self.called(ends))
-        targets = [t for t, n in zip((*ends, *leaves), need, strict=True) if n]
+        targets = [t for t, n in zip((*ends, *reached), need, strict=True) if n]
         seeds = [(y, g) for y, g in zip(outputs, cotangents, strict=True) if g is not None and y.requires_grad]
-        slopes = grad([y for y, _ in seeds], targets, [g for _, g in seeds], create_graph=onward, allow_unused=True)
+        with _at_rest(reached):
+            slopes = grad([y for y, _ in seeds], targets, [g for _, g in seeds], create_graph=onward, allow_unused=True)
         entries = iter(slopes)
         return tuple(next(entries) if n else None for n in need)
 
@@ -62,7 +64,7 @@ def recompute(function: Callable, *args: Any) -> Any:
         raise TypeError(f"recompute: expected a function of Tensors, not {type(function).__name__}")
     if not is_grad_enabled() or _modes.current_recorder() is not None:
         return function(*args)
-    random, before = default_generator.state_dict(), Changes()
+    random, before, start = default_generator.state_dict(), Changes(), next(numbers)
     inputs = tuple(a for a in args if isinstance(a, Tensor))
     op = Recompute(function, args, len(inputs), random, before)
     ends = [x.detach().requires_grad_() if x.requires_grad else x for x in inputs]
@@ -75,11 +77,11 @@ def recompute(function: Callable, *args: Any) -> Any:
         for key, note in before.items():
             outer.setdefault(key, note)
     outputs = _outputs(answer)
-    leaves = _leaves(outputs, ends)
-    if not leaves and not any(x.requires_grad for x in inputs):
+    reached = _reached(outputs, ends, start)
+    if not reached and not any(x.requires_grad for x in inputs):
         return answer
     arrays = tuple(map(array_of, outputs))
-    tensors = op.wrap((*inputs, *leaves), arrays if isinstance(answer, tuple) else arrays[0], True)
+    tensors = op.wrap((*inputs, *reached), arrays if isinstance(answer, tuple) else arrays[0], True)
     return tensors
 
 
@@ -90,19 +92,36 @@ def _outputs(answer: Any) -> tuple[Tensor, ...]:
     return outputs
 
 
-def _leaves(outputs: Sequence[Tensor], ends: Sequence[Tensor]) -> list[Tensor]:
-    """The leaves that require a gradient and that the outputs depend on, without `ends`."""
-    known, leaves = {id(x) for x in ends}, {}
+def _reached(outputs: Sequence[Tensor], ends: Sequence[Tensor], start: int) -> list[Tensor]:
+    """What the outputs depend on, without `ends`: leaves that require a gradient, and what nodes older than number
+    `start` computed."""
+    known, reached = {id(x) for x in ends}, dict[Any, Tensor]()
     stack, nodes = list(outputs), set()
     while stack:
         x = stack.pop()
         if x.node is None:
             if x.requires_grad and id(x) not in known:
-                leaves[id(x)] = x
+                reached[id(x)] = x
+        elif x.node.number < start:
+            reached[x.node, x.index] = x
         elif x.node not in nodes:
             nodes.add(x.node)
             stack.extend(x.node.inputs)
-    return list(leaves.values())
+    return list(reached.values())
+
+
+@contextmanager
+def _at_rest(tensors: Sequence[Tensor]) -> Iterator[None]:
+    """Within it their hooks rest: these see whole gradients, once, and a call's own gradient is a part."""
+    owners = list({id(owner): owner for owner in (x if x.node is None else x.node for x in tensors)}.values())
+    hooks = [owner.hooks for owner in owners]
+    try:
+        for owner in owners:
+            owner.hooks = None
+        yield
+    finally:
+        for owner, own in zip(owners, hooks, strict=True):
+            owner.hooks = own  # type: ignore[assignment]
 
 
 @contextmanager

@@ -52,7 +52,7 @@ class Tensor(ArrayHolder, Methods):
     hooks: list[Hook] | None
 
     def __init__(self, data: np.ndarray, node: Node | None = None, index: int = 0) -> None:
-        self._data, self.node, self.index = data if type(data) is not Values else data.view(np.ndarray), node, index
+        self._data, self.node, self.index = data if type(data) is np.ndarray else _array.plain(data), node, index
         self._leaf_grad, self._grad = False, None
         self.hooks, self.version = None, [0]
         if _modes.watchers and (recorder := _modes.recorder.get()) is not None:
@@ -107,7 +107,7 @@ class Tensor(ArrayHolder, Methods):
     def backward(
         self,
         gradient: Tensor | None = None,
-        inputs: Sequence[Tensor] | None = None,
+        inputs: Tensor | Iterable[Tensor] | None = None,
         *,
         retain_graph: bool | None = None,
         create_graph: bool = False,
@@ -318,12 +318,7 @@ def grad(
     graph lives while something refers to it. Raises TensorError (a ValueError and a RuntimeError) where nothing is to
     be differentiated, ValueError for a cotangent that is missing or of the wrong shape.
     """
-    outputs, inputs = _sequence(outputs), _sequence(inputs)
-    for position, x in enumerate(inputs):
-        if not isinstance(x, Tensor) or not x.requires_grad:
-            raise TensorError(
-                f"grad: inputs[{position}] does not require a gradient; call requires_grad_() on it before it is used"
-            )
+    outputs, inputs = _outputs("grad", outputs), _inputs("grad", inputs)
     if not (allow_unused or materialize_grads or _any_graph(outputs)):
         raise _errors.graphless("grad")
     seeds = _seeds(outputs, grad_outputs)
@@ -342,7 +337,7 @@ def grad(
 def backward(
     outputs: Tensor | Iterable[Tensor],
     grad_outputs: Tensor | Iterable[Tensor | None] | None = None,
-    inputs: Sequence[Tensor] | None = None,
+    inputs: Tensor | Iterable[Tensor] | None = None,
     *,
     retain_graph: bool | None = None,
     create_graph: bool = False,
@@ -359,14 +354,16 @@ def backward(
             "backward: .grad never carries history (x -> x.grad -> graph -> x would be a leak); use"
             " minigan.grad(output, inputs, create_graph=True)"
         )
-    outputs = _sequence(outputs)
+    outputs = _outputs("backward", outputs)
     if not _any_graph(outputs):
         raise _errors.graphless("backward")
     seeds = _seeds(outputs, grad_outputs)
+    if inputs is not None:
+        inputs = _inputs("backward", inputs)
     nodes = _walk(outputs, inputs or ())
     if inputs is None:
         tensors = (*(x for node in nodes for x in node.inputs), *outputs)
-        inputs = list({id(x): x for x in tensors if x._leaf_grad and x.node is None}.values())
+        inputs = tuple({id(x): x for x in tensors if x._leaf_grad and x.node is None}.values())
     table = _propagate(outputs, seeds, {_slot(x) for x in inputs}, nodes, create_graph=False)
     owners = {id(_array.owner(array_of(g))) for g in seeds if g is not None}
     for x in inputs:
@@ -378,6 +375,26 @@ def backward(
                 x.grad = x.grad + g
             else:  # two leaves may receive one array (both ends of an addition do): each .grad must be its own
                 x.grad = g.detach() if _array.claim(array_of(g), owners) else g._copy()
+
+
+def _outputs(name: str, outputs: Tensor | Iterable[Tensor]) -> tuple[Tensor, ...]:
+    """What is differentiated. Raises TypeError, naming the function, for what is no Tensor."""
+    outputs = _sequence(outputs)
+    for position, y in enumerate(outputs):
+        if y is not None and not isinstance(y, Tensor):
+            raise TypeError(f"{name}: outputs[{position}] is a {type(y).__name__}, not a Tensor")
+    return outputs
+
+
+def _inputs(name: str, inputs: Tensor | Iterable[Tensor]) -> tuple[Tensor, ...]:
+    """What the gradient is taken by. Raises TensorError, naming the function, for what requires none."""
+    inputs = _sequence(inputs)
+    for position, x in enumerate(inputs):
+        if not isinstance(x, Tensor) or not x.requires_grad:
+            raise TensorError(
+                f"{name}: inputs[{position}] does not require a gradient; call requires_grad_() on it before it is used"
+            )
+    return inputs
 
 
 def _any_graph(outputs: Sequence[Tensor]) -> bool:

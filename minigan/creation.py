@@ -14,7 +14,18 @@ from minigan.kernels.work import poisoned
 
 from ._array import dtype_of, shared_array
 from .autograd import Op, Tensor, array_of, tensor
-from .backend import Generator, default_device, default_generator, device, float32, float64, int64, namespace, to_device
+from .backend import (
+    FLOATS,
+    Generator,
+    default_device,
+    default_generator,
+    device,
+    float32,
+    float64,
+    int64,
+    namespace,
+    to_device,
+)
 from .backend import device as check_device
 from .ops.basic import cast
 from .ops.shape import sizes_of
@@ -94,6 +105,23 @@ def _sizes(op: str, *size: int | Sequence[int]) -> tuple[int, ...]:
     return sizes
 
 
+def _fitting(op: str, value: float, dtype: DTypeLike) -> np.dtype:
+    """The dtype, if it has the value. Raises ValueError, naming the op, where it has not, TypeError for a dtype that
+    tensors have not."""
+    known = dtype_of(dtype, op)
+    if known.kind in "iu" and not np.iinfo(known).min <= value <= np.iinfo(known).max:
+        raise ValueError(f"{op}: {value} does not fit {known}; name another dtype")
+    return known
+
+
+def _random(op: str, dtype: DTypeLike) -> np.dtype:
+    """A dtype of random numbers. Raises TypeError, naming the op, unless it is a float."""
+    known = dtype_of(dtype, op)
+    if known not in FLOATS:
+        raise TypeError(f"{op}: random numbers are float32 or float64, not {known}")
+    return known
+
+
 def zeros(
     *size: int | Sequence[int], dtype: DTypeLike = float32, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
@@ -118,7 +146,7 @@ def full(
     """A tensor of shape `size` filled with one value: float32 for a float, int64 for an int, bool for a bool."""
     if dtype is None:
         dtype = np.bool_ if isinstance(fill_value, bool) else int64 if isinstance(fill_value, int) else float32
-    return _leaf(np.full(_sizes("full", size), fill_value, dtype_of(dtype, "full")), device, requires_grad)
+    return _leaf(np.full(_sizes("full", size), fill_value, _fitting("full", fill_value, dtype)), device, requires_grad)
 
 
 def empty(
@@ -136,7 +164,7 @@ def full_like(
     requires_grad: bool = False,
 ) -> Tensor:
     """One value in the shape, dtype and layout of `input`, or in another dtype."""
-    out = Fill(fill_value, dtype)(input)
+    out = Fill(fill_value, _fitting("full_like", fill_value, dtype or input.dtype))(input)
     if device is not None and out.device != check_device(device):
         out = Tensor(to_device(array_of(out), check_device(device)))
     return out.requires_grad_(requires_grad)
@@ -167,7 +195,7 @@ def rand_like(
     input: Tensor, generator: Generator | None = None, dtype: DTypeLike | None = None, requires_grad: bool = False
 ) -> Tensor:
     """Numbers uniform on [0, 1) in the shape and dtype of `input`, on its device."""
-    draw = Draw(generator, "uniform", input.shape, dtype or input.dtype, where=input.device)
+    draw = Draw(generator, "uniform", input.shape, _random("rand_like", dtype or input.dtype), where=input.device)
     return draw().requires_grad_(requires_grad)
 
 
@@ -175,7 +203,7 @@ def randn_like(
     input: Tensor, generator: Generator | None = None, dtype: DTypeLike | None = None, requires_grad: bool = False
 ) -> Tensor:
     """Standard normal numbers in the shape and dtype of `input`, on its device."""
-    draw = Draw(generator, "normal", input.shape, dtype or input.dtype, where=input.device)
+    draw = Draw(generator, "normal", input.shape, _random("randn_like", dtype or input.dtype), where=input.device)
     return draw().requires_grad_(requires_grad)
 
 
@@ -190,7 +218,8 @@ def eye(
     n: int, m: int | None = None, dtype: DTypeLike = float32, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
     """The (n, m) matrix with ones on its diagonal."""
-    return _leaf(np.eye(n, m, dtype=dtype), device, requires_grad)
+    sizes = _sizes("eye", n, n if m is None else m)
+    return _leaf(np.eye(*sizes, dtype=dtype_of(dtype, "eye")), device, requires_grad)
 
 
 def arange(
@@ -203,13 +232,16 @@ def arange(
 ) -> Tensor:
     """start, start + step, ... below end; arange(end) counts from 0. int64 for integers, else float32.
 
-    Raises ValueError for a step of 0.
+    Raises ValueError for a step of 0, and for numbers that are not finite.
     """
     start, end = (0, start) if end is None else (start, end)
     if not step:
         raise ValueError(f"arange: the step must not be 0, from {start} to {end}")
+    if not np.isfinite([start, end, step]).all():
+        raise ValueError(f"arange: expected finite numbers, got {start} to {end} by {step}")
     whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
-    return _leaf(np.arange(start, end, step, dtype=dtype or (int64 if whole else float32)), device, requires_grad)
+    known = dtype_of(dtype or (int64 if whole else float32), "arange")
+    return _leaf(np.arange(start, end, step, dtype=known), device, requires_grad)
 
 
 def linspace(
@@ -221,7 +253,9 @@ def linspace(
     requires_grad: bool = False,
 ) -> Tensor:
     """`steps` equally spaced values from start to end, both included."""
-    return _leaf(np.linspace(start, end, steps, dtype=float64).astype(dtype), device, requires_grad)
+    (count,) = _sizes("linspace", steps)
+    values = np.linspace(start, end, count, dtype=float64).astype(dtype_of(dtype, "linspace"))
+    return _leaf(values, device, requires_grad)
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
@@ -238,7 +272,7 @@ def randn(
     requires_grad: bool = False,
 ) -> Tensor:
     """Standard normal numbers of shape `size` from `generator` (the default one if None)."""
-    return Draw(generator, "normal", _sizes("randn", *size), dtype)().requires_grad_(requires_grad)
+    return Draw(generator, "normal", _sizes("randn", *size), _random("randn", dtype))().requires_grad_(requires_grad)
 
 
 def rand(
@@ -248,7 +282,7 @@ def rand(
     requires_grad: bool = False,
 ) -> Tensor:
     """Numbers uniform on [0, 1) of shape `size`."""
-    return Draw(generator, "uniform", _sizes("rand", *size), dtype)().requires_grad_(requires_grad)
+    return Draw(generator, "uniform", _sizes("rand", *size), _random("rand", dtype))().requires_grad_(requires_grad)
 
 
 def randint(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan.autograd import Node
+from minigan.autograd import Node, TensorError
 from minigan.ops.copy import alias
 
 
@@ -463,3 +463,74 @@ def test_a_gradient_of_the_wrong_shape_names_its_input():
         mg.grad(Wrong()(a, b).sum(), [a, b])
     with pytest.raises(ValueError, match=r"Wrong: .*shape \(\) for input 1 of \(3,\)"):
         mg.grad(Wrong()(a, b).sum(), a)
+
+
+def test_backward_takes_any_iterable_of_inputs_and_one_tensor():
+    x, w = mg.tensor([1.0], requires_grad=True), mg.tensor([2.0, 3.0], requires_grad=True)
+    (x * w).sum().backward(inputs=(t for t in (x, w)))
+    assert x.grad.tolist() == [5] and w.grad.tolist() == [1, 1]
+    (x * w).sum().backward(inputs=x)
+    assert x.grad.tolist() == [10] and w.grad.tolist() == [1, 1]
+    (x * w).sum().backward(inputs=w)
+    assert x.grad.tolist() == [10] and w.grad.tolist() == [2, 2]
+    (x * w).sum().backward(inputs=[])
+    assert x.grad.tolist() == [10]
+    with pytest.raises(TensorError, match=r"backward: inputs\[1\] does not require a gradient"):
+        (x * w).sum().backward(inputs=[x, mg.ones(1)])
+
+
+def test_what_is_no_tensor_is_named():
+    x = mg.tensor([1.0], requires_grad=True)
+    with pytest.raises(TypeError, match=r"grad: outputs\[0\] is a float"):
+        mg.grad([1.0], [x])
+    with pytest.raises(TypeError, match="holds an array, not a list"):
+        mg.Tensor([1.0])
+    with pytest.raises(TypeError, match="register_hook: expected a function"):
+        x.register_hook(3)
+
+
+@pytest.mark.parametrize("array", [np.array([1j]), np.array([None]), np.array(["1"]), np.ones(1, np.float16)])
+def test_no_way_in_for_what_is_not_made_of_numbers(array):
+    x = mg.zeros(1)
+    for enter in (mg.from_numpy, x.assign, mg.tensor, lambda a: setattr(x, "data", a)):
+        with pytest.raises(TypeError, match="is not supported"):
+            enter(array)
+    assert x.tolist() == [0] and x.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "match"),
+    [
+        (lambda: mg.randn(2, dtype=mg.int64), TypeError, "randn: random numbers are float32 or float64, not int64"),
+        (lambda: mg.rand(2, dtype=bool), TypeError, "rand: random"),
+        (lambda: mg.randn_like(mg.zeros(2, dtype=mg.int64)), TypeError, "randn_like: random"),
+        (lambda: mg.rand_like(mg.zeros(2, dtype=mg.int64)), TypeError, "rand_like: random"),
+        (lambda: mg.arange(3, dtype="float16"), TypeError, "arange: dtype float16"),
+        (lambda: mg.eye(2, dtype=complex), TypeError, "eye: dtype complex128"),
+        (lambda: mg.linspace(0, 1, 2, dtype=complex), TypeError, "linspace: dtype"),
+        (lambda: mg.zeros_like(mg.zeros(2), dtype="float16"), TypeError, "full_like: dtype float16"),
+        (lambda: mg.full_like(mg.zeros(2, dtype=mg.int64), np.nan), ValueError, "full_like: nan does not fit int64"),
+        (lambda: mg.full((2,), 300, dtype=np.uint8), ValueError, "full: 300 does not fit uint8"),
+        (lambda: mg.linspace(0, 1, -1), ValueError, "linspace: sizes must not be negative"),
+        (lambda: mg.eye(-2), ValueError, "eye: sizes must not be negative"),
+        (lambda: mg.arange(np.inf), ValueError, "arange: expected finite numbers"),
+    ],
+)
+def test_tensors_that_cannot_be_made(make, error, match):
+    with pytest.raises(error, match=match):
+        make()
+
+
+def test_the_slope_of_a_power_at_infinite_exponents():
+    """2^x has the slope 2^x ln 2: 0 at -inf, infinite at inf; 1^x has none anywhere."""
+    x = mg.tensor([-np.inf, 0.0, np.inf], requires_grad=True)
+    np.testing.assert_allclose(mg.grad((2.0**x).sum(), x)[0].numpy(), [0, np.log(2), np.inf], 1e-6)
+    assert mg.grad((1.0**x).sum(), x)[0].tolist() == [0, 0, 0]
+    (g,) = mg.grad((2.0**x).sum(), x, create_graph=True)
+    np.testing.assert_allclose(mg.grad(g.sum(), x)[0].numpy(), [0, np.log(2) ** 2, np.inf], 1e-6)
+
+
+def test_a_product_of_nothing_has_a_gradient():
+    x = mg.zeros(2, 0, requires_grad=True)
+    y = x.prod(1)
+    assert y.tolist() == [1, 1] and mg.grad(y.sum(), x)[0].shape == (2, 0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan import nn, optim
+from minigan import kernels, nn, optim
 
 RNG = np.random.default_rng(1)
 
@@ -348,3 +348,90 @@ def test_a_module_is_no_list_of_parameters():
 def test_negative_settings_are_refused(rule, name, value):
     with pytest.raises(ValueError, match=f"{rule}: {name} must not be negative, got {value}"):
         getattr(optim, rule)([mg.zeros(2, requires_grad=True)], **{name: value})
+
+
+@pytest.mark.parametrize("name", ["SGD", "RMSprop", "Adam", "AdamW"])
+def test_a_state_of_torchs_of_a_single_number(name, torch):
+    """A moment of a 0-d parameter is no step: it stays what it is."""
+    settings = {"lr": 0.1} | ({"momentum": 0.9} if name in ("SGD", "RMSprop") else {})
+    y = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
+    theirs = getattr(torch.optim, name)([y], **settings)
+    y.grad = torch.tensor(0.3, dtype=torch.float64)
+    theirs.step()
+    x = mg.tensor(np.float64(y.item()), requires_grad=True)
+    ours = getattr(optim, name)([x], **settings)
+    ours.load_state_dict(theirs.state_dict())
+    x.grad, y.grad = mg.tensor(np.float64(0.5)), torch.tensor(0.5, dtype=torch.float64)
+    ours.step()
+    theirs.step()
+    assert x.item() == pytest.approx(y.item(), rel=1e-12)
+
+
+def _saved(kind, **entry):
+    return {"state": {0: entry}, "param_groups": [{**kind([mg.ones(2)], lr=0.1).param_groups[0], "params": [0]}]}
+
+
+TWO = np.ones(2, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("kind", "saved", "match"),
+    [
+        (optim.Adam, _saved(optim.Adam, step=3), "has no exp_avg, exp_avg_sq"),
+        (optim.Adam, _saved(optim.Adam, momentum_buffer=TWO), "has no step"),
+        (optim.Adam, _saved(optim.Adam, step=3, exp_avg=TWO, exp_avg_sq=TWO, grad_avg=TWO), "is not Adam's"),
+        (optim.Adam, _saved(optim.Adam, step=3, exp_avg=TWO[0], exp_avg_sq=TWO), r"exp_avg \(\) does not fit"),
+        (optim.RMSprop, _saved(optim.RMSprop, momentum_buffer=TWO), "has no square_avg"),
+        (optim.SGD, {}, "no param_groups and no state"),
+        (optim.SGD, _saved(optim.SGD) | {"state": {1: {}}}, "parameter 1, there are 1"),
+    ],
+)
+def test_a_state_that_is_not_whole_is_refused(kind, saved, match):
+    p = mg.ones(2, requires_grad=True)
+    rule = kind([p], lr=0.1)
+    p.grad = mg.ones(2)
+    rule.step()
+    before = rule.state_dict()
+    with pytest.raises(ValueError, match=match):
+        rule.load_state_dict(saved)
+    assert repr(rule.state_dict()) == repr(before)
+
+
+def test_what_a_state_leaves_out_is_left_out():
+    p = mg.ones(2, requires_grad=True)
+    rule = optim.SGD([p], lr=0.5, momentum=0.5)
+    rule.load_state_dict(_saved(optim.SGD, momentum_buffer=None))
+    rule.param_groups[0]["momentum"] = 0.5
+    for _ in range(2):
+        p.grad = mg.ones(2)
+        rule.step()
+    np.testing.assert_allclose(p.detach().numpy(), 1 - 0.1 - 0.15, 1e-6)
+
+
+@pytest.mark.parametrize("centered", [False, True])
+def test_momentum_may_begin_later(centered):
+    """RMSprop whose momentum is set after some steps has a buffer of zeros from there on."""
+    p = mg.ones(4, requires_grad=True)
+    rule = optim.RMSprop([p], lr=0.1, centered=centered)
+    value, square, mean, buffer = 1.0, 0.0, 0.0, 0.0
+    for i in range(6):
+        if i == 3:
+            rule.param_groups[0]["momentum"] = 0.9
+        g = np.float32(0.1 * (i + 1))
+        p.grad = mg.full((4,), float(g))
+        rule.step()
+        square, mean = 0.99 * square + 0.01 * g * g, 0.99 * mean + 0.01 * g
+        move = g / (np.sqrt(square - mean * mean * centered) + 1e-8)
+        buffer = 0.9 * buffer * (i > 2) + move
+        value -= 0.1 * (buffer if i > 2 else move)
+        np.testing.assert_allclose(p.detach().numpy(), value, 1e-4)
+        buffer *= i > 2
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"), [("sgd", (0.1, 0.9, 0, 0, False, True)), ("adam", (0.1,) * 4 + (1, 0, False))]
+)
+def test_a_step_counts_the_states_that_it_reads(name, settings):
+    flat = kernels.optim.Flat([np.ones(2, np.float32)])
+    with pytest.raises(ValueError, match=f"{name} reads . state arrays of each parameter, there are 0"):
+        getattr(flat, name)([np.ones(2, np.float32)], *settings)

@@ -116,3 +116,19 @@ def test_without_a_gradient_and_in_a_captured_step():
     step = mg.capture(lambda: mg.grad(mg.recompute(lambda t: t.exp().sin(), v).sum(), v))
     for _ in range(2):
         np.testing.assert_allclose(step()[0].numpy(), np.cos(np.exp(X)) * np.exp(X), rtol=1e-4, atol=1e-5)
+
+
+def test_a_computed_tensor_that_the_function_closes_over():
+    """It has its gradient as in the plain call, to second order, and its hooks, like a weight's, see it whole and
+    once."""
+    for call in (lambda f, x: f(x), mg.recompute):
+        x, w = (mg.tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
+        h, seen = x * 2, []
+        h.register_hook(lambda g, seen=seen: seen.append(("h", g.tolist())))
+        w.register_hook(lambda g, seen=seen: seen.append(("w", g.tolist())))
+        y = call(lambda z, h=h, w=w: z * h * w, x)
+        (g,) = mg.grad(y.sum(), [h], create_graph=True)
+        assert g.tolist() == [1, 4] and mg.grad(g.sum(), [x], allow_unused=True)[0].tolist() == [1, 2]
+        seen.clear()
+        (y.sum() + h.sum() + w.sum()).backward()
+        assert sorted(seen) == [("h", [2, 5]), ("w", [3, 9])] and x.grad.tolist() == [6, 18]

@@ -130,3 +130,15 @@ def test_a_plateau_is_not_left_by_nan():
     for figure in (math.nan, math.nan):
         scheduler.step(figure)
     assert scheduler.get_last_lr() == [0.1]
+
+
+def test_milestones_of_torchs_state(torch):
+    """PyTorch saves how often each milestone is there."""
+    theirs = torch.optim.lr_scheduler.MultiStepLR(torch.optim.SGD([torch.ones(1)], lr=1.0), [2, 4, 4])
+    ours = lr_scheduler.MultiStepLR(optim.SGD([mg.ones(1)], lr=1.0), [1])
+    ours.load_state_dict(theirs.state_dict())
+    rates = []
+    for _ in range(5):
+        ours.step()
+        rates += ours.get_last_lr()
+    np.testing.assert_allclose(rates, [1, 0.1, 0.1, 1e-3, 1e-3])

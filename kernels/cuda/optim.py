@@ -67,6 +67,7 @@ class Flat(Steps):
         self.table[:, column] = addresses[self.owner] + self.offset
 
     def _step(self, name: str, grads: Sequence, states: int, *scalars: float) -> None:
+        self.require(name, states)
         if len(grads) != len(self.grads) or not all(r() is g for r, g in zip(self.grads, grads, strict=True)):
             self.blocks, self.copies = [], []
             for p, g, order in zip(self.params, grads, self.orders, strict=True):

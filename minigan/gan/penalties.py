@@ -13,6 +13,7 @@ the root's derivatives at slope 0 are defined as zero, so the square's curvature
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,10 +30,11 @@ from ..ops.reduce import mean, safe_norm, sum
 from .losses import identity, nearest
 
 
-def interpolate(real: Tensor, fake: Tensor, eps: Tensor | None) -> Tensor:
+def interpolate(real: Tensor, fake: Tensor, eps: Tensor | None, attached: bool = False) -> Tensor:
     """eps x + (1 - eps) G(z), a new leaf that requires a gradient. eps: (N, 1, ...), one number a sample.
 
-    Raises ValueError if the shapes differ or eps is not one number per sample.
+    attached, here and below: on the graph of the samples instead, for a G that looks through D's gradient, whose own
+    gradient passes through the points, too. Raises ValueError if the shapes differ or eps is not one number per sample.
     """
     if eps is None:
         raise ValueError("a penalty taken at interpolates: give eps of shape (N, 1, ...), one number per sample")
@@ -42,9 +44,13 @@ def interpolate(real: Tensor, fake: Tensor, eps: Tensor | None) -> Tensor:
         raise ValueError(
             f"interpolate: eps must have shape {(real.shape[0],) + (1,) * (real.ndim - 1)}, got {eps.shape}"
         )
-    with no_grad():
-        points = Mix()(real, fake, eps)
-    return points.requires_grad_()
+    with nullcontext() if attached else no_grad():
+        return _wanted(Mix()(real, fake, eps))
+
+
+def _wanted(points: Tensor) -> Tensor:
+    """The points, their gradient asked for where no graph asks for it."""
+    return points if points.requires_grad else points.requires_grad_()
 
 
 class Mix(Op):
@@ -107,35 +113,34 @@ def gradient_penalty(
     # learn: gradient-penalty end
 
 
-def at_reals(real: Tensor, fake: Tensor, eps: Tensor | None = None) -> Tensor:
+def at_reals(real: Tensor, fake: Tensor, eps: Tensor | None = None, attached: bool = False) -> Tensor:
     """The reals, a new leaf that requires a gradient."""
     return real.detach().requires_grad_()
 
 
-def at_fakes(real: Tensor, fake: Tensor, eps: Tensor | None = None) -> Tensor:
+def at_fakes(real: Tensor, fake: Tensor, eps: Tensor | None = None, attached: bool = False) -> Tensor:
     """The samples, a new leaf that requires a gradient."""
-    return fake.detach().requires_grad_()
+    return fake if attached and fake.requires_grad else fake.detach().requires_grad_()
 
 
-def at_both(real: Tensor, fake: Tensor, eps: Tensor | None = None) -> Tensor:
+def at_both(real: Tensor, fake: Tensor, eps: Tensor | None = None, attached: bool = False) -> Tensor:
     """The reals and the samples behind them (2N, ...), a new leaf that requires a gradient: one batch, one backward."""
-    with no_grad():
-        points = cat([real, fake])
-    return points.requires_grad_()
+    with nullcontext() if attached else no_grad():
+        return _wanted(cat([real, fake]))
 
 
 @dataclass(frozen=True)
 class Penalty:
     """One row of PENALTIES.
 
-    points(real, fake, eps): where the slope is taken, a new leaf (N, ...), (2N, ...) at reals and samples both.
+    points(real, fake, eps, attached): where the slope is taken (N, ...), (2N, ...) at reals and samples both.
     of: what is penalised at each point, given the squared norms of the slopes there. weight: the usual lambda.
     shared: "real", "fake": of which batches the points are the images themselves, in this order, so that the loss's own
         outputs there serve the penalty too (`of_outputs`); none for points between them.
     """
 
     name: str
-    points: Callable[[Tensor, Tensor, Tensor | None], Tensor]
+    points: Callable[..., Tensor]
     of: Callable[[Tensor], Tensor]
     weight: float
     formula: str
@@ -153,14 +158,19 @@ class Penalty:
         return " and ".join(f"at {kind}s" for kind in self.shared) or "between reals and fakes"
 
     def __call__(
-        self, critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, eps: Tensor | None = None
+        self,
+        critic: Callable[[Tensor], Tensor],
+        real: Tensor,
+        fake: Tensor,
+        eps: Tensor | None = None,
+        attached: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """(the penalty without its weight, the mean norm of the slope), both scalars.
 
         real, fake: (N, ...) of one shape; eps: (N, 1, ...) uniform on [0, 1), needed at interpolates only, where its
         absence is a ValueError. The critic is asked about N points at a time, so that it may go by a condition of each.
         """
-        x, count = self.points(real, fake, eps), real.shape[0]
+        x, count = self.points(real, fake, eps, attached), real.shape[0]
         outputs = critic(x) if len(x) == count else cat([critic(x[:count]), critic(x[count:])])
         return self.of_outputs(outputs, x)
 

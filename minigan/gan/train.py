@@ -77,12 +77,14 @@ class Trainer:
 
     batch: the tensors that `feed` fills and the losses read. memory: tensors that a system keeps between steps, saved
         with the weights. pools: names of those that a half-step changes, each part of a batch in rows of its own.
-        dtype: of the random numbers. split: the held-out images that `observe` compares with.
+        dtype: of the random numbers. split: the held-out images that `observe` compares with. attached: whether a
+        penalty's points stay on the graph of the samples.
     """
 
     streams: ClassVar[Mapping[str, int]] = STREAMS
     dropout_stream: ClassVar[int] = 8
     split: str = "all"
+    attached: bool = False
     constants: dict[str, Tensor] | None = None
     pools: tuple[str, ...] = ()
     lockstep: Lockstep | None = None
@@ -320,7 +322,7 @@ class Trainer:
         if not options.gp_weight:
             return objective, figures
         eps = rand(real.shape[0], 1, 1, 1, generator=self.random["eps"], dtype=self.dtype)
-        value, norm = penalty(options.penalty)(critic, real, fake, eps)
+        value, norm = penalty(options.penalty)(critic, real, fake, eps, self.attached)
         return objective + options.gp_weight * value, figures | {"penalty": value, "gradient_norm": norm}
 
     def constant(self, name: str, value: Tensor) -> Tensor:

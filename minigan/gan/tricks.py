@@ -162,8 +162,8 @@ class PairwiseDistance(nn.Module):
 
 
 class VirtualBatchNorm(nn.Module):
-    """Normalisation by the statistics of a reference batch together with the sample itself (Salimans et al. 2016,
-    section 3.4), so that a sample's output does not depend on its batch-mates.
+    """Normalisation by the statistics of a reference batch together with the sample itself, and of the reference batch
+    by its own (Salimans et al. 2016, section 3.4), so that a sample's output does not depend on its batch-mates.
 
     Per channel of (N, C) or (N, C, H, W). Lives inside a `VirtualReference`, which shows it the reference batch.
     """
@@ -185,14 +185,16 @@ class VirtualBatchNorm(nn.Module):
         if self.reference is None:
             raise RuntimeError("VirtualBatchNorm: no reference batch yet; wrap the network in VirtualReference")
         mean_r, variance_r, n = self.reference
+        shape = (1, -1) + (1,) * len(inner)
+        weight, bias = self.weight.reshape(shape), self.bias.reshape(shape)
+        if self.collecting:
+            return (x - mean_r) * (weight / sqrt(variance_r + self.eps)) + bias
         apart = own - mean_r
         # Of both together: the variance inside each, and between their means. Differences of squares would cancel.
         variance = variance_r * (n / (n + 1)) + square(apart) * (n / (n + 1) ** 2)
         if inner:
             variance = variance + mean(square(x - own), inner, keepdim=True) / (n + 1)
-        shape = (1, -1) + (1,) * len(inner)
-        scale = self.weight.reshape(shape) / sqrt(variance + self.eps)
-        return (x - mean_r - apart / (n + 1)) * scale + self.bias.reshape(shape)
+        return (x - mean_r - apart / (n + 1)) * (weight / sqrt(variance + self.eps)) + bias
 
 
 class VirtualReference(nn.Module):

@@ -267,8 +267,11 @@ class Module:
         Returns the names that found none.
 
         Nothing is changed unless everything fits: raises KeyError for missing or unexpected names (unless strict is
-        False) and ValueError for a wrong shape, or for different arrays in the place of a shared tensor.
+        False), ValueError for a wrong shape, or for different arrays in the place of a shared tensor, and TypeError for
+        what is not made of numbers.
         """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"load_state_dict: expected names and arrays, got {type(state_dict).__name__}")
         own = {full: table[name] for full, table, name in self._places() if table[name] is not None}
         reached = {id(own[name]) for name in own.keys() & state_dict.keys()}
         missing = {name for name, t in own.items() if id(t) not in reached}
@@ -282,6 +285,8 @@ class Module:
             k: np.asarray(host(v.data) if isinstance(v, Tensor) else v) for k, v in state_dict.items() if k in own
         }
         for name, array in arrays.items():
+            if array.dtype.kind not in "fiub":
+                raise TypeError(f"load_state_dict: {name} has dtype {array.dtype}, numbers are expected")
             if array.shape != own[name].shape:
                 raise ValueError(
                     f"load_state_dict: {name} has shape {array.shape}, the module expects {own[name].shape}"

@@ -249,8 +249,9 @@ class PowSlope(Op):
 
 def _polynomial(p: np.poly1d, x):
     """p(x), by Horner's rule, for an array of any device."""
-    y = namespace(x).zeros_like(x)
-    for coefficient in p.coeffs.tolist():
+    highest, *others = p.coeffs.tolist()
+    y = namespace(x).full_like(x, highest)
+    for coefficient in others:
         y = y * x + coefficient
     return y
 

@@ -68,20 +68,18 @@ class ExtremeShare(Op):
 
     def forward(self, x, y):
         if (block := _float_block(x, self.axes)) is not None:
-            out = np.empty_like(x)
-            kernels.along.extreme_share(block, _results(y, block), layout.block(out, self.axes))
-            return out
+            return layout.unblock(kernels.along.extreme_share(block, _results(y, block)), x)
         extremes = (x == y).astype(x.dtype)
         with np.errstate(invalid="ignore"):
             return namespace(x).asarray(extremes / extremes.sum(self.axes, keepdims=True))
 
     def prepare(self, work, inputs, outputs):
         (x, y), (out,) = inputs, outputs
-        block = _float_block(x, self.axes)
-        if block is None or not y.flags.c_contiguous:
+        block, result = _float_block(x, self.axes), _float_block(out, self.axes)
+        if block is None or result is None or block.shape != result.shape or not y.flags.c_contiguous:
             super().prepare(work, inputs, outputs)
         else:
-            kernels.along.extreme_share(block, _results(y, block), layout.block(out, self.axes), work=work)
+            kernels.along.extreme_share(block, _results(y, block), result, work=work)
 
 
 SHORT = 16

@@ -11,14 +11,14 @@ from typing import NamedTuple, overload
 
 import numpy as np
 
-from ..autograd import Op, Tensor, array_of
-from ..backend import FLOATS, float32, float64, int64, namespace, on
+from ..autograd import Op, Tensor
+from ..backend import FLOATS, float32, float64, int64, namespace
 from .basic import cast, isnan, where, without
 from .copy import clone, owned
 from .elementary import lerp, maximum, minimum
 from .extreme import Extreme
 from .index import Concat, Index, gather_within, stack
-from .reduce import Dim, amax, amin, any, argmax, argmin, axes_of
+from .reduce import Dim, amax, amin, any, argmax, argmin, axes_of, sum
 from .shape import Linear, axis_index, reshape, squeeze
 
 
@@ -274,5 +274,5 @@ def prod(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
             low, high = Index((*lead, slice(0, half)))(y), Index((*lead, slice(half, 2 * half)))(y)
             y = Concat(axis)(low * high, Index((*lead, slice(2 * half, size)))(y)) if size % 2 else low * high
         if size == 0:
-            y = Tensor(on(array_of(y), np.ones(without(y.shape, (axis,), keepdims=True), y.dtype)))
+            y = sum(y, axis, keepdim=True) + 1  # of nothing, which it depends on
     return y if keepdim else reshape(y, tuple(n for i, n in enumerate(input.shape) if i not in axes))

@@ -68,9 +68,7 @@ class Shares(Op):
     def forward(self, x):
         if (block := self.block(x)) is None:
             return self.plain(x)
-        out = np.empty_like(x)
-        kernels.softmax.softmax(block, self.log, self.block(out))
-        return out
+        return layout.unblock(kernels.softmax.softmax(block, self.log), x)
 
 
 class Softmax(Shares):
@@ -333,12 +331,19 @@ def logsumexp(input: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
 
 def softmax(input: Tensor, dim: int) -> Tensor:
     """e^x / sum e^x along axis `dim`."""
-    return Softmax(axis_index(dim, input.ndim, "softmax"))(_floating(input))
+    return _shares(Softmax, input, dim)
 
 
 def log_softmax(input: Tensor, dim: int) -> Tensor:
     """ln softmax(x) along axis `dim`, accurate for large and small x."""
-    return LogSoftmax(axis_index(dim, input.ndim, "log_softmax"))(_floating(input))
+    return _shares(LogSoftmax, input, dim)
+
+
+def _shares(kind: type[Shares], input: Tensor, dim: int) -> Tensor:
+    axis = axis_index(dim, input.ndim, kind.name)
+    if input.ndim:
+        return kind(axis)(_floating(input))
+    return reshape(kind(axis)(reshape(_floating(input), (1,))), ())
 
 
 def _floating(input: Tensor) -> Tensor:

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .optimizer import Optimizer
@@ -115,6 +116,12 @@ class MultiStepLR(LRScheduler):
 
     def rate(self, base: float, t: int, group: int) -> float:
         return base * self.gamma ** bisect_right(self.milestones, t)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from `state_dict()`, or from that of PyTorch's, which counts equal milestones."""
+        super().load_state_dict(state_dict)
+        counts = self.milestones
+        self.milestones = sorted(Counter(counts).elements() if isinstance(counts, Mapping) else counts)
 
 
 class ExponentialLR(LRScheduler):

@@ -36,6 +36,8 @@ class Optimizer:
 
     arrays: tuple[str, ...] = ()
     """The arrays of a parameter's state, in the order in which the kernel takes them."""
+    required: tuple[str, ...] = ()
+    """What a state that is not empty cannot be without."""
 
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         self.defaults, self.param_groups, self.state = defaults, [], {}  # type: ignore[var-annotated]
@@ -62,6 +64,8 @@ class Optimizer:
                 raise ValueError(f"{kind}: can only optimise leaf tensors, got {p!r}")
             if 0 in array_of(p).strides and p.numel() > 1 and not array_of(p).flags.writeable:
                 raise ValueError(f"{kind}: a parameter of shape {p.shape} repeats its numbers in memory; clone() it")
+        if isinstance(group["lr"], (str, bytes)) or group["lr"] is None:
+            raise TypeError(f"{kind}: the learning rate must be a number, got {group['lr']!r}")
         if not group["lr"] >= 0:
             raise ValueError(f"{kind}: the learning rate must not be negative, got {group['lr']}")
         for name in ("eps", "weight_decay", "momentum", "alpha"):
@@ -185,30 +189,38 @@ class Optimizer:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continue from `state_dict()`, or from that of PyTorch's optimiser of the same name. Raises ValueError,
         changing nothing, if it belongs to other parameters."""
+        kind, missing = type(self).__name__, {"state", "param_groups"} - set(state_dict)
+        if missing:
+            raise ValueError(f"{kind}: no {' and no '.join(sorted(missing))} in what state_dict() gives")
         groups = state_dict["param_groups"]
         if [len(g["params"]) for g in groups] != [len(g["params"]) for g in self.param_groups]:
-            raise ValueError(f"{type(self).__name__}: the saved parameter groups have other sizes")
+            raise ValueError(f"{kind}: the saved parameter groups have other sizes")
         params, state = self._params(), {}
         for i, entry in state_dict["state"].items():
+            if not 0 <= int(i) < len(params):
+                raise ValueError(f"{kind}: a saved state of parameter {i}, there are {len(params)}")
             p = params[int(i)]
-            entry = {name: _of_torch(value) for name, value in entry.items()}
+            entry = {name: _of_torch(name, value) for name, value in entry.items() if value is not None}
+            if entry and (absent := [name for name in self.required if name not in entry]):
+                raise ValueError(
+                    f"{kind}: the saved state of parameter {i} has no {', '.join(absent)}: {sorted(entry)}"
+                )
             for name, value in entry.items():
-                if isinstance(value, np.ndarray) and value.ndim and value.shape != p.shape:
-                    raise ValueError(
-                        f"{type(self).__name__}: saved {name} {value.shape} does not fit parameter {i} {p.shape}"
-                    )
+                if isinstance(value, np.ndarray) and name not in self.arrays:
+                    raise ValueError(f"{kind}: the saved state of parameter {i} has {name}, which is not {kind}'s")
+                if isinstance(value, np.ndarray) and value.shape != p.shape:
+                    raise ValueError(f"{kind}: saved {name} {value.shape} does not fit parameter {i} {p.shape}")
             state[id(p)] = {k: _laid_out(v, p) if isinstance(v, np.ndarray) else v for k, v in entry.items()}
         self.state = state
         for group, settings in zip(self.param_groups, groups, strict=True):
             group.update({k: v for k, v in settings.items() if k != "params"})
 
 
-def _of_torch(value: Any) -> Any:
-    """A tensor of PyTorch's as an array, one of a single number (its step) as that number; all else as it is."""
-    if not type(value).__module__.startswith("torch"):
-        return value
-    array = np.asarray(value)
-    return array if array.ndim else int(array)
+def _of_torch(name: str, value: Any) -> Any:
+    """A tensor of PyTorch's, or a number of NumPy's, as an array, its step as a number; all else as it is."""
+    if name == "step" and hasattr(value, "__array__"):
+        return int(np.asarray(value))
+    return np.asarray(value) if type(value).__module__.startswith(("torch", "numpy")) else value
 
 
 def zeros_like(p: np.ndarray) -> np.ndarray:
@@ -218,8 +230,6 @@ def zeros_like(p: np.ndarray) -> np.ndarray:
 
 def _laid_out(value: np.ndarray, p: Tensor) -> np.ndarray:
     """A saved array, where and as p lies, and in its dtype."""
-    if value.shape != p.shape:
-        return on(array_of(p), value.copy())
     array = namespace(array_of(p)).empty_like(gapless(array_of(p)))
     array[...] = on(array_of(p), value)
     return array

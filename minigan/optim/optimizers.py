@@ -71,7 +71,7 @@ class RMSprop(Optimizer):
     centered: v less the square of m = alpha m + (1 - alpha) g (Graves 2013).
     """
 
-    arrays = ("square_avg", "momentum_buffer", "grad_avg")
+    arrays, required = ("square_avg", "momentum_buffer", "grad_avg"), ("square_avg",)
 
     def __init__(
         self,
@@ -102,12 +102,10 @@ class RMSprop(Optimizer):
 
     def begin(self, p: np.ndarray, state: State, group: dict[str, Any]) -> None:
         """All parameters are of one kind."""
-        if "square_avg" not in state:
-            state["square_avg"] = zeros_like(p)
-            if group["momentum"]:
-                state["momentum_buffer"] = zeros_like(p)
-        if group.get("centered") and "grad_avg" not in state:
-            state["grad_avg"] = zeros_like(p)
+        wanted = {"square_avg": True, "momentum_buffer": group["momentum"], "grad_avg": group.get("centered")}
+        for name in self.arrays:
+            if wanted[name] and name not in state:
+                state[name] = zeros_like(p)
 
     def update(self, flat: Flat, grads: Sequence[np.ndarray], kind: Any, group: dict[str, Any]) -> None:
         """One step."""
@@ -135,7 +133,7 @@ class Adam(Optimizer):
     amsgrad: with the largest v so far in the place of v (Reddi et al. 2018).
     """
 
-    arrays = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+    arrays, required = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq"), ("step", "exp_avg", "exp_avg_sq")
     decoupled = False
 
     def __init__(

@@ -368,3 +368,14 @@ def test_names_that_found_no_place_are_returned():
     found = net.load_state_dict({f"module.{name}": value for name, value in net.state_dict().items()}, strict=False)
     assert found == (["bias", "weight"], ["module.bias", "module.weight"])
     assert net.load_state_dict(net.state_dict()).missing_keys == []
+
+
+@pytest.mark.parametrize("array", [np.array([[None]]), np.array([[1j]]), np.array([["1.5"]])])
+def test_what_is_not_made_of_numbers_is_not_loaded(array):
+    layer = nn.Linear(1, 1)
+    before = layer.state_dict()
+    with pytest.raises(TypeError, match="load_state_dict: weight has dtype"):
+        layer.load_state_dict({"weight": array, "bias": np.zeros(1)})
+    with pytest.raises(TypeError, match="expected names and arrays, got list"):
+        layer.load_state_dict([1])
+    assert all(np.array_equal(value, before[name]) for name, value in layer.state_dict().items())

@@ -44,7 +44,7 @@ class TrickOptions(SwitchOptions):
 
     latents: str = option("normal", "Distribution of the latents.", NETWORKS, choices=tuple(LATENTS))
     labels: str = option("exact", "What D is told of reals and samples.", OBJECTIVE, choices=LABELS)
-    noise: float = option(0.0, "Noise on D's inputs at the start, falling to 0 at the last step.", OBJECTIVE, 0)
+    noise: float = option(0.0, "Noise on D's inputs at the first step, falling to 0 after the last.", OBJECTIVE, 0)
     rate_ratio: float = option(1.0, "D's learning rate as a multiple of G's.", OPTIMISATION)
     augment: str = option(
         "", f"Augmentations of all that D sees, parted by commas, of: {', '.join(AUGMENTATIONS)}.", OBJECTIVE
@@ -178,7 +178,7 @@ class TrickTrainer(SwitchTrainer):
         if not (options.gp_weight and self.penalised and row.shared):
             return super().critic_objective(fake)
         batches = {"real": self.batch["real"], "fake": fake}
-        points = row.points(self.packs(batches["real"]), self.packs(fake))
+        points = row.points(self.packs(batches["real"]), self.packs(fake), attached=self.attached)
         at_points = self.critic(self.seen(points.reshape(-1, *fake.shape[1:])))
         count = at_points.shape[0] // len(row.shared)
         shared = () if options.together else row.shared  # whose loss may be differentiated by way of the samples

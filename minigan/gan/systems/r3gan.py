@@ -31,8 +31,8 @@ from .system import CLASSES, Result, System
 class R3Options(TrickOptions):
     """A plain system's options, and how far the rates fall."""
 
-    final_rate: float = option(0.1, "What is left of both learning rates at the last step.", OPTIMISATION, 0, 1)
-    final_weight: float = option(0.1, "What is left of gp_weight at the last step.", OPTIMISATION, 0, 1)
+    final_rate: float = option(0.1, "What is left of both learning rates after the last step.", OPTIMISATION, 0, 1)
+    final_weight: float = option(0.1, "What is left of gp_weight after the last step.", OPTIMISATION, 0, 1)
 
     def idle(self) -> dict[str, str]:
         return super().idle() | ({} if self.gp_weight else {"final_weight": "gp_weight is 0"})

@@ -151,6 +151,7 @@ class SwitchTrainer(Trainer):
 
     def __init__(self, options: SwitchOptions, dataset: Dataset | Info) -> None:
         self.tricks = switches(options.trick)
+        self.attached = bool({"unrolled", "consensus"} & self.tricks.keys())  # G looks through D's gradient
         super().__init__(options, dataset)
         self._tied()
 

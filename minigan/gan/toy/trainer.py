@@ -241,7 +241,7 @@ class ToyTrainer:
 
     def _adversarial(self, outputs_of: Callable[[Tensor], Tensor], fake: Tensor) -> Tensor:
         """The generator's part of the loss; the critic judges the reals, too, where the loss reads them."""
-        d_real = outputs_of(self.packed(self.real)) if self.loss.relativistic else None
+        d_real = outputs_of(self.seen(self.packed(self.real))) if self.loss.relativistic else None
         return self.loss.generator(outputs_of(fake), d_real)
 
     @np.errstate(over="ignore", invalid="ignore")

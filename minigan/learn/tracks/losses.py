@@ -384,8 +384,9 @@ With the label s in place of 1 for reals only (one-sided smoothing, Salimans et 
 
     E  -s ln D(x) - (1 - s) ln(1 - D(x))   +   E -ln(1 - D(Gz)).
 
-D then wants to say s, not 1, and its logits stay small. Fakes keep the label 0: a smoothed fake label would pull D
-towards wherever samples already are. Write it on logits with softplus.""",
+D then wants to say s, not 1, and its logits stay small. Fakes keep the label 0: with a smoothed one, b, the best D
+is flat at b wherever there are samples and no data, and gives them no reason to leave. Write it on logits with
+softplus.""",
         source='''from minigan.functional import softplus
 
 

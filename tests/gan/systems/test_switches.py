@@ -374,3 +374,32 @@ def test_a_dry_run_tells_the_tricks():
     )
     lines = text(options, dry_run(options))
     assert "packing=2,minibatch,simultaneous,feature-matching" in lines and "MinibatchDiscrimination" in lines
+
+
+@pytest.mark.parametrize("penalty", ["two-sided", "r2", "r1+r2"])
+@pytest.mark.parametrize("trick", ["unrolled=2", "consensus=0.5"])
+def test_g_s_gradient_passes_through_the_points_of_a_penalty(trick, penalty):
+    """G who looks through D's gradient moves the points at which D is penalised, too: beside finite differences, by a
+    critic whose slope varies smoothly, as that of leaky-ReLU does not."""
+    t = tricked(trick, "wgan-gp", network="tanh", gp_weight=10.0, penalty=penalty, n_critic=1)
+    for network, factor in ((t.critic, 4.0), (t.generator, 2.0)):
+        network.load_state_dict({name: factor * value for name, value in network.state_dict().items()})
+    counters, bias = t.counters(), list(t.generator.parameters())[-1]
+
+    def objective():
+        t.set_counters(counters)
+        if trick.startswith("unrolled"):
+            return t.generator_loss()[0]
+        figures = t.joint_gradients()
+        return figures["g_loss"] + 0.5 * figures["field"]
+
+    value = objective()
+    slope = mg.grad(value, bias)[0] if trick.startswith("unrolled") else bias.grad
+    step, values = np.float64(1e-6), []
+    for sign in (1, -1):
+        with mg.no_grad():
+            bias.assign(bias + sign * step)
+        values.append(objective().item())
+        with mg.no_grad():
+            bias.assign(bias - sign * step)
+    assert slope.data.reshape(-1)[0] == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-4)
