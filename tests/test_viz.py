@@ -364,6 +364,25 @@ def test_curves_end_where_the_run_ends(tmp_path, monkeypatch):
     assert limits[0] == pytest.approx((24.5, 75.5)) and limits[1][0] < 25 < limits[1][1]
 
 
+def test_a_title_is_no_mathematics(tmp_path):
+    """A folder of the user's may have dollars in its name."""
+    rows = [{"step": 25, "d_loss": 1.0, "g_loss": 0.5}]
+    viz.plot_curves(tmp_path / "curves.png", rows, title="folder:pr$x^$eis, dcgan")
+    assert (tmp_path / "curves.png").exists()
+
+
+def test_few_rows_are_not_smoothed_and_bands_are_named_once(tmp_path, monkeypatch):
+    """The bold curve of a short run is what was measured: the verdict on its bands goes by that."""
+    axes = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, *_, **__: axes.extend(self.axes))
+    rows = [{"step": 25 * k, "d_loss": 1.0 / k, "g_loss": 0.5} for k in range(1, 11)]
+    band = ([25, 50], [0.0, 0.0], [1.0, 1.0])
+    viz.plot_curves(tmp_path / "curves.png", rows, bands={"d_loss": band, "g_loss": band})
+    bold = next(line for line in axes[0].lines if line.get_linewidth() == 1.8)
+    np.testing.assert_allclose(bold.get_ydata(), [1 / k for k in range(1, 11)])
+    assert [text.get_text() for text in axes[0].get_legend().get_texts()].count("normal runs") == 1
+
+
 def _boxes(monkeypatch):
     """The boxes in which the texts of a sheet lie, in order, filled as it is drawn."""
     boxes, draw = [], ImageDraw.ImageDraw.text

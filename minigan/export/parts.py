@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -42,18 +43,22 @@ def parts(trainer: Trainer, count: int = COUNT) -> dict[str, Part]:
                 for path, module in _outer(name, network.eval()):
                     stack.callback(module.register_forward_pre_hook(_noting(calls, path)).remove)
         _run(trainer)
-    drawn = host(trainer.inputs(count, Generator(trainer.options.seed, PREVIEW_STREAM)).data)
+
+    @cache
+    def drawn() -> np.ndarray:  # a translator draws nothing
+        return host(trainer.inputs(count, Generator(trainer.options.seed, PREVIEW_STREAM)).data)
+
     if isinstance(trainer, PyramidTrainer) or isinstance(trainer.generator, Codec):
-        calls = {"generator": (drawn,), **calls}  # its parts are trained apart, and drawn with as one
+        calls = {"generator": (drawn(),), **calls}  # its parts are trained apart, and drawn with as one
     table = {}
     for path, arguments in calls.items():
         root, *rest = path.split(".")
         network = trainer.average.module if root == "generator" else trainer.networks()[root]
         network = network.get_submodule(".".join(rest)) if rest else network
         names = _names(path, arguments)
-        takes_drawn = names == ("latents",) and drawn.shape[1:] == arguments[0].shape[1:]
+        takes_drawn = names == ("latents",) and drawn().shape[1:] == arguments[0].shape[1:]
         if takes_drawn or (path == "generator" and isinstance(trainer, StyleTrainer)):
-            arguments = (drawn,)  # as samples have them, not as a batch of training does
+            arguments = (drawn(),)  # as samples have them, not as a batch of training does
         table[path] = Part(network.eval(), tuple(x[:count] for x in arguments), names)
     if (judge := _judge(trainer)) is not None:
         shape = (count, trainer.info.shape[-1], classifier.SIZE, classifier.SIZE)

@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
 from importlib.resources import files
 
 import numpy as np
 
+from ..functional import sigmoid
+from .losses import loss
 from .options import CommonOptions
 
 CONFIDENCE, NEIGHBOURS, IN_A_ROW = 0.99, 2, 3
@@ -125,7 +127,11 @@ def of(options: CommonOptions) -> tuple[dict[str, Band], list[str]]:
     different = [f"{key} {value}" for key, value in ours.items() if key not in APART and value != theirs[key]]
     if any(ours[key] != theirs[key] for key in ("data", "size")):
         return {}, different
-    return {key: Band(tuple(entry["steps"]), *map(tuple, ends)) for key, ends in entry["curves"].items()}, different
+    bands = {key: Band(tuple(entry["steps"]), *map(tuple, ends)) for key, ends in entry["curves"].items()}
+    if options.loss and loss(options.loss).probability is sigmoid:
+        for key in bands.keys() & {"d_real", "d_fake"}:
+            bands[key] = replace(bands[key], high=tuple(min(1.0, v) for v in bands[key].high))
+    return bands, different
 
 
 def verdict(options: CommonOptions, rows: Sequence[Mapping[str, float]]) -> list[str]:

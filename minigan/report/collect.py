@@ -101,13 +101,14 @@ def _frames(folder: Path) -> list[dict]:
 
 def _samples(trainer: Trainer, table: dict[str, Part]) -> dict:
     """{"part": the first network that makes images, "inputs": what it takes, "images": what it makes of them}."""
+    shape = (trainer.info.shape[-1], trainer.options.size, trainer.options.size)
     for name, part in table.items():
         inputs = [x[:SAMPLES] for x in part.inputs]
         if part.names == ("latents",):
             inputs = [host(trainer.inputs(SAMPLES, Generator(trainer.options.seed, PREVIEW_STREAM)).data)]
         with no_grad():
             images = part.network(*map(Tensor, inputs))
-        if name.split(".")[0] == "generator" and isinstance(images, Tensor) and images.ndim == 4:
+        if name.split(".")[0] == "generator" and isinstance(images, Tensor) and images.shape[1:] == shape:
             return {"part": part, "inputs": inputs, "images": np.clip(host(images.data), -1, 1)}
     raise ValueError(f"report: {trainer.options.system} has no network that makes images of one argument's shape")
 

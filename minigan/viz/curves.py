@@ -103,13 +103,13 @@ def plot_curves(
     if not visible:
         raise ValueError(f"plot_curves: stats has none of the curves, nothing to draw in {path}")
     figure = Figure(figsize=(9, 0.6 + 2.6 * len(visible)), layout="constrained")
-    figure.suptitle(textwrap.fill(title, 70), x=0.01, ha="left", weight="bold", color=INK)
+    figure.suptitle(textwrap.fill(title, 70), x=0.01, ha="left", weight="bold", color=INK, parse_math=False)
     axes = figure.subplots(len(visible), sharex=True, squeeze=False)[:, 0]
     for axis, panel in zip(axes, visible, strict=True):
         _draw_panel(axis, panel, stats, formulas or {}, bands or {})
     first, last = stats[0]["step"], stats[-1]["step"]
-    if first < last:  # the bands may go on
-        axes[-1].set_xlim(first - 0.01 * (last - first), last + 0.01 * (last - first))
+    margin = 0.01 * (last - first) or 1.0
+    axes[-1].set_xlim(first - margin, last + margin)  # the bands may go on
     axes[-1].set_xlabel("generator step (pale: as measured; bold: running mean)", color=INK)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=110)
@@ -124,6 +124,7 @@ def _draw_panel(
     bands: Mapping[str, tuple[Sequence, Sequence, Sequence]],
 ) -> None:
     step = np.array([row["step"] for row in stats], float)
+    band: str | None = "normal runs"  # named once
     for key, label, colour in panel.curves:
         value = np.array([row.get(key, np.nan) for row in stats], float)
         value[~np.isfinite(value)] = np.nan
@@ -136,10 +137,11 @@ def _draw_panel(
             label = f"{label}, without its further terms: {formulas.get(key, '')}".rstrip(": ")
         elif key in formulas:
             label = f"{label} minimises {formulas[key]}"
-        mean = running_mean(value, max(1, len(value) // 40))
+        mean = running_mean(value, len(value) // 40)
         dashes = (0, (1, 1)) if kind == "objective" else "solid"
         if key in bands:
-            axis.fill_between(*bands[key], color=colour, alpha=0.13, linewidth=0, label="normal runs")
+            axis.fill_between(*bands[key], color=colour, alpha=0.13, linewidth=0, label=band)
+            band = None
         axis.plot(step, value, color=colour, alpha=0.25, linewidth=0.8)
         mark = "o" if np.isfinite(value).sum() == 1 else ""  # a line of one point is not seen
         axis.plot(step, mean, marker=mark, color=colour, linewidth=1.8, linestyle=dashes, label=label)

@@ -144,3 +144,11 @@ def test_every_system_has_bands_of_its_defaults():
         for band in normal.values():
             assert len(band.low) == len(band.high) == len(entry["steps"])
             assert np.isfinite([band.low, band.high]).all() and (np.array(band.low) <= band.high).all()
+
+
+@pytest.mark.parametrize(("system", "most"), [("dcgan", 1.0), ("cgan", 1.0), ("lsgan", None)])
+def test_no_normal_run_has_a_probability_above_one(system, most):
+    """A least-squares D says any number."""
+    for key in ("d_real", "d_fake"):
+        high = max(bands.of(options_for(system))[0][key].high)
+        assert high <= most if most else high == max(bands.shipped()[system]["curves"][key][1])

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from minigan.cli import main
 from minigan.gan import compare
+from minigan.gan.metrics import null_models
 from minigan.gan.systems.switches import SWITCHES
 from minigan.gan.systems.table import options_for
 from minigan.gan.toy import TRICKS as TOY
@@ -124,6 +125,13 @@ def test_the_judge_compares_with_the_test_half(monkeypatch):
     monkeypatch.setattr(compare.null_models, "SAMPLES", ())
     monkeypatch.setattr(compare, "judged", lambda images, name: images.tolist())
     assert compare.null_scores("digits", 3) == {REALS: ["test"] * 3}
+    drawn = [
+        null_models.NullModel(name, "", lambda train, count, random: np.array(train[:count]), *criteria)
+        for name, *criteria in (("knows nothing",), ("copies", ("copies",)))
+    ]
+    monkeypatch.setattr(compare.null_models, "SAMPLES", drawn)
+    monkeypatch.setattr(compare, "prepared", lambda dataset, rows: np.zeros(len(rows), np.float32))
+    assert compare.null_scores("digits", 3).keys() == {REALS, "knows nothing"}
 
 
 def test_the_command_runs_it(tmp_path, monkeypatch):

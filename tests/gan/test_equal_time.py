@@ -67,8 +67,8 @@ def test_a_cell_is_run_once(monkeypatch, tmp_path):
 
 def test_a_cell_fills_its_minutes_and_is_judged_by_the_test_half(monkeypatch, tmp_path):
     """A step of a second: two minutes are 120 of them, by a new trainer after the probe's."""
-    seen = {key: {"value": 0.5} for key, *_ in equal_time.FIGURES}
-    figures = {"details": seen | {"real": seen}, "null_models": {"noise": seen}, "winners": ("blob",)}
+    seen, real, noise = ({key: {"value": x} for key, *_ in equal_time.FIGURES} for x in (0.5, 0.9, 0.1))
+    figures = {"details": seen | {"real": real}, "null_models": {"noise": noise}, "winners": ("blob",)}
     trainers = []
 
     class Trainer:
@@ -94,6 +94,7 @@ def test_a_cell_fills_its_minutes_and_is_judged_by_the_test_half(monkeypatch, tm
     outcome = equal_time._figures(equal_time.Cell("gan", "digits", 11, minutes=2.0), tmp_path)
     assert outcome["steps"] == trainers[1].options.steps == 120 and outcome["seconds"] == 120
     assert trainers[1].halves == ["test"] and outcome["frechet"] == 0.5 and outcome["winners"] == ["blob"]
+    assert set(outcome["real"].values()) == {0.9} and set(outcome["noise"].values()) == {0.1}
 
 
 def test_the_matrix_shows_the_first_seed(monkeypatch, tmp_path):

@@ -248,6 +248,22 @@ def test_virtual_batch_norm_knows_no_batch_mates(inner, rng):
         tricks.VirtualBatchNorm(4)(mg.ones(2, 4))
 
 
+def test_the_reference_batch_of_virtual_batch_norm_goes_by_its_own_statistics(rng):
+    """By hand, through two layers: the second's statistics are of what the first makes of the reference alone."""
+    reference, x, w = rng.normal(size=(5, 3)), rng.normal(size=(2, 3)), rng.normal(size=(3, 3))
+    first, second, linear = tricks.VirtualBatchNorm(3).double(), tricks.VirtualBatchNorm(3).double(), nn.Linear(3, 3)
+    linear.double().load_state_dict({"weight": w.T, "bias": np.zeros(3)})
+    net = tricks.VirtualReference(nn.Sequential(first, linear, nn.Tanh(), second), mg.tensor(reference))
+
+    def normal(rows, among):
+        return (rows - among.mean(0)) / np.sqrt(among.var(0) + 1e-5)
+
+    inner = np.tanh(normal(reference, reference) @ w)
+    for row, seen in zip(x, net(mg.tensor(x)).detach().numpy(), strict=True):
+        hidden = np.tanh(normal(row, np.stack([*reference, row])) @ w)
+        np.testing.assert_allclose(seen, normal(hidden, np.stack([*inner, hidden])), rtol=1e-10)
+
+
 @pytest.mark.parametrize("inner", [(), (3, 3)])
 @pytest.mark.parametrize("centre", [1e2, 1e4])
 def test_virtual_batch_norm_far_from_zero(centre, inner, rng):

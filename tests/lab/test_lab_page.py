@@ -321,3 +321,32 @@ def test_a_game_is_started_by_a_click(lab):
     browser.call(SET, "set-method", "optimistic")
     browser.call(CLICK, "game-step")
     assert "below 1: the steps lead to the equilibrium" in browser.js("document.getElementById('verdict').textContent")
+
+
+def test_an_address_keeps_every_change_that_draws_weights(lab):
+    """Of changes of a rate in a row the last one counts; another form of a network is drawn anew each time."""
+    browser = lab()
+    script = "[['10'], ['lr_g~0.01', 'lr_g~0.02'], ['width_g~48', 'width_g~64'], ['tricks~packing', 'tricks~']].flat()"
+    tokens = browser.js(f"{script}.reduce((done, token) => Settings.extend(done, token), [])")
+    assert tokens == ["10", "lr_g~0.02", "width_g~48", "width_g~64", "tricks~packing", "tricks~"]
+    assert browser.js("['10', 1, 1, 'd'].reduce((done, token) => Settings.extend(done, token), [])") == ["12", "d"]
+
+
+@pytest.mark.parametrize("changes", [("width_g", [48, 64]), ("depth_d", [1, 2]), ("tricks", [["packing"], []])])
+def test_an_address_shows_the_same_weights_again(lab, changes):
+    """Of a trainer that was changed twice, and of one that does what the script says."""
+    browser, (name, values) = lab(), changes
+    twice = f"""(() => {{
+      const start = {{ ...Settings.initial(), batch: 8 }}, script = [];
+      const t = new Training.Trainer(start, Data.load(start.data));
+      const change = (t, v) => t.change({{ ...t.settings, {name}: v }});
+      for (const v of {json.dumps(values)}) {{
+        change(t, v);
+        Settings.extend(script, `{name}~${{Settings.write("{name}", v)}}`);
+      }}
+      const again = new Training.Trainer(start, Data.load(start.data));
+      for (const token of script) change(again, Settings.read("{name}", token.split("~")[1]));
+      const sum = t => [...t.critic.parameters(), ...t.generator.parameters()].map(p => [...p.data]).flat();
+      return String(sum(t)) === String(sum(again));
+    }})()"""
+    assert browser.js(twice)

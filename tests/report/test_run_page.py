@@ -7,6 +7,7 @@ import json
 import re
 from types import SimpleNamespace
 
+import exports
 import numpy as np
 import pytest
 from browser import CONTRAST, OUTSIDE
@@ -21,7 +22,7 @@ from minigan.export.parts import parts
 from minigan.gan import bands
 from minigan.gan.records import norms_of, read_norms
 from minigan.gan.run import load_trainer
-from minigan.gan.systems.table import options_for, trainer_for
+from minigan.gan.systems.table import SYSTEMS, options_for, trainer_for
 from minigan.report import page as page_of
 from minigan.report import walk
 from minigan.report.collect import _samples, _sweep
@@ -239,6 +240,16 @@ def test_the_page_of_a_translator(run):
     assert result.exit_code == 0, result.output
     t = table(run / "s.html")
     assert t["sweep"] is None and t["judge"] is None and t["networks"][0]["takes"] == ["images", "condition"]
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_every_system_has_parts_and_images_to_show(system):
+    """What a run's page and its exports begin with; the images are as large as the run's."""
+    t = exports.trainer(system)
+    table = parts(t)
+    assert {name.split(".")[0] for name in table} >= {"generator", *(["critic"] if t.critic is not None else [])}
+    images = _samples(t, table)["images"]
+    assert images.shape[1:] == (t.info.shape[-1], t.options.size, t.options.size) and len(images) > 1
 
 
 @pytest.mark.parametrize("system", ["dcgan", "stylegan", "infogan", "cgan"])

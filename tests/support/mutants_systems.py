@@ -4,6 +4,7 @@ test that must notice them; test_system_mutants.py puts them in.
 
 from mutants_finer import FINER
 from mutants_parts import PARTS
+from mutants_read import READ
 from mutants_scaling import SCALING
 from mutants_shown import SHOWN
 from source_mutants import SourceMutant
@@ -1884,4 +1885,5 @@ MUTANTS = [
     *PARTS,
     *SCALING,
     *SHOWN,
+    *READ,
 ]

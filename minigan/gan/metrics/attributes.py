@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 
@@ -117,7 +118,7 @@ def save(model: AttributeClassifier, dataset: Dataset, folder: Path, epochs: int
         "attributes": {k: list(v) for k, v in dataset.info.attributes.items()},
         "channels": dataset.images.shape[-1],
         "held_out_accuracy": accuracy(model, dataset),
-        "command": f"minigan classifier {dataset.name} --attributes --epochs {epochs}",
+        "command": f"minigan classifier {quote(dataset.name)} --attributes --epochs {epochs}",
     }
     make_folder(folder)
     return checkpoint.save(folder, epochs, model.state_dict(), state)
@@ -133,7 +134,7 @@ def load(folder: Path, dataset: Dataset) -> tuple[AttributeClassifier, dict]:
     if not any(name.startswith("guard.") for name in record.arrays):
         raise ValueError(
             f"{folder} holds a classifier without a guard, which takes noise for attributes; train it again with:"
-            f" minigan classifier {dataset.name} --attributes"
+            f" minigan classifier {quote(dataset.name)} --attributes"
         )
     parts = groups(dataset)
     values = list(parts.values())[-1].stop
@@ -152,6 +153,6 @@ def load_for(dataset: Dataset) -> tuple[AttributeClassifier, dict]:
     if not folder.is_dir():
         raise ValueError(
             f"no classifier of the attributes of {dataset.name!r} is at hand; train one with: minigan classifier"
-            f" {dataset.name} --attributes"
+            f" {quote(dataset.name)} --attributes"
         )
     return load(folder, dataset)

@@ -12,6 +12,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from shlex import quote
 from typing import TypeVar
 
 import numpy as np
@@ -189,7 +190,7 @@ def save(model: Classifier, dataset: Dataset, folder: Path, epochs: int) -> Path
         "classes": list(dataset.class_names),
         "channels": dataset.images.shape[-1],
         "held_out_accuracy": accuracy(model, dataset),
-        "command": f"minigan classifier {dataset.name} --epochs {epochs}",
+        "command": f"minigan classifier {quote(dataset.name)} --epochs {epochs}",
     }
     make_folder(folder)
     return checkpoint.save(folder, epochs, model.state_dict(), state)
@@ -224,7 +225,9 @@ def load(data: str, folder: Path | None = None) -> tuple[Classifier, dict]:
         shipped = ASSETS / f"classifier-{slug(data)}"
         folder = shipped if shipped.is_dir() else kept(data)
     if not folder.is_dir():
-        raise ValueError(f"no classifier is shipped for data set {data!r}; train one with: minigan classifier {data}")
+        raise ValueError(
+            f"no classifier is shipped for data set {data!r}; train one with: minigan classifier {quote(data)}"
+        )
     record = checkpoint.latest(folder)
     if record.state.get("data") != absolute(data):
         raise ValueError(f"{folder} holds a classifier for {record.state.get('data')!r}, not for {data!r}")

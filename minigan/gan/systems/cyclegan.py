@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import permutations
+from shlex import quote
 from typing import ClassVar
 
 import numpy as np
@@ -304,7 +305,7 @@ class CycleGAN(TranslationTrainer):
                 lines += [f"{line}, {text}", *table]
             figures[f"{name}_to_{other}"] = scores
         if details and pairs is not None and model is None:
-            lines.append(f"no judge of classes is at hand; train one with: minigan classifier {self.info.name}")
+            lines.append(f"no judge of classes is at hand; train one with: minigan classifier {quote(self.info.name)}")
         return Observation(figures, lines)
 
     def _judge(self) -> Classifier | None:

@@ -59,7 +59,7 @@ def run(options: ToyOptions, out: str | os.PathLike | None = None, quiet: bool =
             if step // snap > (step - every) // snap or step == options.steps:
                 frames.append(toyviz.frame(trainer, trainer.sample(600, 1), real, f"{points.name}, step {step:,}"))
                 if points.modes is not None:
-                    scores = toydata.mode_scores(trainer.sample(toydata.SAMPLES, 1), points.modes, points.sigma)
+                    scores = toydata.mode_scores(trainer.sample(toydata.SAMPLES), points.modes, points.sigma)
                     shares["high_quality"] = scores["high_quality"]
                     shares["mode_share"] = scores["modes"] / len(points.modes)
                     history[-1] |= shares

@@ -43,7 +43,7 @@ def save_picture(path: str | os.PathLike, trainer: ToyTrainer, samples: np.ndarr
     real = trainer.points.sample(len(samples), 11)
     corners = window(real)
     figure = Figure(figsize=(11, 5.6), layout="constrained")
-    figure.suptitle(textwrap.fill(title, 130), x=0.01, ha="left", color=INK, fontsize=9.5)
+    figure.suptitle(textwrap.fill(title, 130), x=0.01, ha="left", color=INK, fontsize=9.5, parse_math=False)
     left, right = figure.subplots(1, 2)
     left.scatter(*real.T, s=7, color=ORANGE, alpha=0.5, linewidths=0, label="reals")
     left.scatter(*samples.T, s=4, color=BLUE, alpha=0.5, linewidths=0, label="samples")

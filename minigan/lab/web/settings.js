@@ -82,6 +82,7 @@ const Settings = (() => {
   };
   const LOOKS = ["show", "speed", "view", "game", "method", "h", "x", "y"]; // change nothing of the training
   const RESTART = ["data", "seed"];
+  const REBUILD = ["tricks", "pack", "latent", "width_g", "depth_g", "width_d", "depth_d"];
   const LARGEST = 1.2e8; // multiplications a step: about a tenth of a second
 
   const MOST_STEPS = 100000;
@@ -211,15 +212,18 @@ const Settings = (() => {
     return tokens;
   }
 
-  /* The script with one more token; whole steps in a row are one number. */
+  /* The script with one more token; whole steps in a row are one number, and of changes of one setting in a row the
+     last one counts, but for those that draw weights each time. */
   function extend(script, token) {
-    const last = script.at(-1);
+    const last = script.at(-1),
+      name = String(token).split("~")[0];
     if (token === 1 && /^\d+$/.test(last ?? "")) script[script.length - 1] = String(Number(last) + 1);
     else if (
       typeof token === "string" &&
       token.includes("~") &&
-      last?.split("~")[0] === token.split("~")[0] &&
-      last.includes("~")
+      last?.includes("~") &&
+      last.split("~")[0] === name &&
+      !REBUILD.includes(name)
     )
       script[script.length - 1] = token;
     else script.push(String(token));

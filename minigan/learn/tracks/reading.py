@@ -16,7 +16,7 @@ EXERCISES = [
         text="""What is the loss when D cannot tell?
 
 D's outputs are 0 for every image. Predict four numbers to three digits, at_chance = [...]: D's and G's non-saturating
-loss, D's hinge loss, and D's least-squares loss (whose targets are 1 and 0).""",
+loss, D's hinge loss, and D's least-squares loss, 1/2 E (D(x) - 1)^2 + 1/2 E D(Gz)^2.""",
         source=program(
             "loss-at-chance",
             """
@@ -36,7 +36,7 @@ def losses_at_zero():
             "softplus(0) = ln 2.",
             "D's output 0 is a probability of 1/2 for a sigmoid, and the label 0 for least squares.",
         ),
-        grader=predicted("at_chance", lambda m: m.losses_at_zero(), "put 0 into each formula", 2e-3),
+        grader=predicted("at_chance", lambda m: m.losses_at_zero(), "put 0 into each formula", 5e-3),
         mutants=(
             ("one half of D's loss", "1.386", "0.693"),
             ("the hinge", "2.0", "1.0"),

@@ -147,7 +147,7 @@ function showWeights() {
 }
 
 function showJudge() {
-  $("judge-about").textContent = (T.judge ? `A classifier that saw real images only; it is right on ${(100 * T.judge.right).toFixed(1)} % of held-out ones. ` : "There is no judge of classes for this data set. ") + "Beside each image its nearest training image, and how far it is, as a mean difference of pixels in [-1, 1].";
+  $("judge-about").textContent = (T.judge ? `A classifier that saw real images only; it is right on ${(100 * T.judge.right).toFixed(1)} % of held-out ones. ` : "There is no judge of classes for this data set. ") + "Beside each image its nearest training image, and how far it is, as the root of the mean squared difference of pixels in [-1, 1].";
   $("judged").replaceChildren(...T.images.map((image, k) => {
     const near = T.neighbours[k];
     const box = card(make("strong", {}, image.kind), make("div", {}, picture(image.picture, image.kind), " ", picture(near.picture, "Nearest training image")), make("small", {}, `nearest training image: ${number(near.distance)} away`));
@@ -169,11 +169,11 @@ function showSweep() {
   const S = T.sweep;
   if (!S) { $("sweep").hidden = true; return null; }
   const run = T.generator && Forward.load(T.generator), last = S.side - 1, [a, b] = S.latents;
-  $("sweep-about").textContent = `Latents ${a} and ${b}, the two that move the image most, from -2 to 2; the others stay as in sample 1. Move over the square, or use the arrow keys. ` +
+  $("sweep-about").textContent = `Latents ${a} and ${b}, the two that move the image most, from ${S.values[0]} to ${S.values.at(-1)}; the others stay as in sample 1. Move over the square, or use the arrow keys. ` +
     (run ? "The image is made by the generator itself, in this page." : "The images were made beforehand: one for each cell.");
   const sheet = new Image(), pad = $("pad"), context = pad.getContext("2d"), canvas = $("picture"), out = canvas.getContext("2d");
   let at = [last / 2, last / 2]; // in cells, whole numbers where there is no generator
-  const value = k => -2 + 4 * k / last;
+  const value = k => S.values[0] + (S.values.at(-1) - S.values[0]) * k / last;
   const make = () => { // the image at `at`
     const z = Float32Array.from(S.start), [name] = T.generator.inputs.map(input => input.name);
     [z[a], z[b]] = at.map(value);

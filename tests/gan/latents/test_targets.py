@@ -151,6 +151,12 @@ def test_precision_is_among_images_that_meet_the_target(monkeypatch):
     assert "58 held-out real images of any kind" in few("hat=yes").line
 
 
+def test_a_ball_reaches_to_the_third_nearest_and_no_further(monkeypatch):
+    """Hats at 1, 3, ... 119, the ball of the last one of radius 6: 5.9 beyond it is inside, 6.1 is not."""
+    row = scale(monkeypatch, 4 * FEWEST)("hat=yes")
+    assert row.precision(_line([124.9])).value == 1 and row.precision(_line([125.1])).value == 0
+
+
 def test_groups_have_the_coverage_of_each(monkeypatch):
     """Two groups, one near two places, one at one place: the mean of both coverages, not that of all images."""
     of = scale(monkeypatch, 2 * FEWEST)

@@ -75,6 +75,17 @@ def test_samples_are_compared_with_the_class_that_was_asked_for(monkeypatch):
     assert "another class" not in seen.winners and seen.as_dict()["winners"] == seen.winners
 
 
+def test_other_classes_are_all_the_others(monkeypatch):
+    """Also where a data set's held-out images lie in the order of their classes: half of those beside class 0 are 1."""
+    order = np.argsort(CLASSES[60:], kind="stable") + 60
+    world, sets = shades(monkeypatch), []
+    world.held_out = order
+    monkeypatch.setattr(realism, "prepared", lambda dataset, rows: sets.append(np.asarray(rows)) or SHADES[rows])
+    realism.realistic_class(SHADES[60::3], np.zeros(20, int), None, world)
+    others = next(rows for rows in sets if set(CLASSES[rows]) - {0})
+    assert np.bincount(CLASSES[others], minlength=3).tolist() == [0, 10, 10]
+
+
 def test_the_mean_of_a_class_and_another_class_are_no_better_than_themselves(monkeypatch):
     """What was asked for beats both; each null model in its place loses to itself, by the figure that tells it."""
     world, held = shades(monkeypatch), CLASSES[60:]

@@ -293,6 +293,26 @@ def test_what_a_system_with_codes_observes(monkeypatch):
     monkeypatch.setattr(ae, "observe_samples", lambda images, *_: Observation({"seen": images}, ["seen"]))
     monkeypatch.setattr(ae, "compare", compare)
     monkeypatch.setattr(ae, "realistic", realistic)
+
+    def spy(module, name):
+        original = getattr(module, name)
+
+        def watched(*given):
+            called.setdefault(name, []).append(given)
+            return original(*given)
+
+        monkeypatch.setattr(module, name, watched)
+
+    for module, name in (
+        (ae, "prior_test"),
+        (ae, "fitted_codes"),
+        (ae, "gradient_energy"),
+        (vae, "spectral_distance"),
+        (t, "nats"),
+        (t, "encode"),
+        (t, "blind"),
+    ):
+        spy(module, name)
     observation = t.observe(8, Generator(1, 2))
     back, images, train, labels = called["compare"]
     held_out = ae.prepared(t.dataset, t.dataset.held_out, 8)
@@ -306,11 +326,27 @@ def test_what_a_system_with_codes_observes(monkeypatch):
     assert figures["elbo"] == pytest.approx(figures["log_likelihood"] - figures["divergence"])
     assert figures["prior"]["samples"] == 6 and figures["sharpness"] > 0
     assert any("ELBO" in line for line in observation.lines)
+    trained = ae.prepared(t.dataset, t.dataset.train, 8)
+    assert not np.array_equal(trained, held_out)
+    ((codes, _),), ((of_train, count, _),) = called["prior_test"], called["fitted_codes"]
+    drawn_of = [images for images, *random in called["encode"] if random]
+    assert len(drawn_of) == 1 and np.array_equal(drawn_of[0], held_out)
+    means = t.encode(held_out)
+    assert not np.allclose(codes, means) and np.square(codes - means).mean() < 25, "draws about the means"
+    np.testing.assert_allclose(of_train, t.encode(trained), rtol=1e-12)
+    ours, real = (given[0] for given in called["gradient_energy"])
+    assert count == 8 and np.array_equal(ours, sets["random"]) and np.array_equal(real, held_out)
+    ((drawn, beside),), ((judged, _),), ((seen, mean_image),) = (
+        called[name] for name in ("spectral_distance", "nats", "blind")
+    )
+    assert all(np.array_equal(x, held_out) for x in (beside, judged, seen)) and len(drawn) == 6
+    np.testing.assert_allclose(mean_image[0], trained.mean(0), rtol=1e-6)
 
 
 def test_nats_are_the_bound_on_all_images():
     """In parts as at once, by the averaged networks."""
     t = trainer("vae")
+    t.generator.load_state_dict({name: 2 * value for name, value in t.generator.state_dict().items()})
     x = RNG.uniform(-1, 1, (5, 1, 8, 8))
     fits, divergence = t.bound(t.average.module, mg.tensor(x), Generator(2, 3))
     assert t.nats(x, Generator(2, 3)) == pytest.approx((fits.mean().item(), divergence.mean().item()), rel=1e-12)

@@ -292,3 +292,8 @@ def test_a_page_is_of_a_size_that_halves_three_times():
     with pytest.raises(ValueError, match="Transporter: the size must be a multiple of 8, got 20"):
         trainer("nextframe", WORLD, size=20)
     assert nextframe.PAST == 2 and clip(SPOT, 1, 2, 0, 0).frames.shape == (1, 2, 1, 16, 16)
+
+
+@pytest.mark.parametrize(("error", "pixels", "wins"), [(2, 2, False), (1, 2, True), (2, 1, True), (0.9, 0.9, True)])
+def test_a_null_model_wins_by_either_figure(error, pixels, wins):
+    assert nextframe._as_good({"error": error, "pixels": pixels}, {"error": 1, "pixels": 1}) == wins

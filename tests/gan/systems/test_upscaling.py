@@ -220,6 +220,21 @@ def test_pairs_are_block_means_and_observe_sets_them_beside_null_models(monkeypa
     assert seen.figures["psnr"] == pytest.approx(seen.figures["null_models"]["bicubic"]["psnr"])
 
 
+@pytest.mark.parametrize("lost", ["psnr", "ssim", "spectral"])
+def test_who_is_as_good_by_one_figure_wins(lost, monkeypatch):
+    """Higher is better of two, lower of the spectrum; the other two are the network's."""
+    t = trainer("srgan", WORLD, scale=4, size=16, objective="mse", blocks=0)
+    ours, theirs = {"psnr": 9.0, "ssim": 0.9, "spectral": 1.0}, {"psnr": 8.0, "ssim": 0.8, "spectral": 2.0}
+    answers = iter([ours, theirs | {lost: ours[lost]}, theirs, theirs | {lost: ours[lost] * 1.01}])
+    monkeypatch.setattr(srgan, "KERNELS", ("one", "two", "three"))
+    monkeypatch.setattr(srgan, "enlarged", lambda small, scale, kind: small)
+    monkeypatch.setattr(srgan, "figures", lambda images, true: dict(next(answers)))
+    monkeypatch.setattr(srgan, "_line", lambda row: "")
+    t.split = "all"
+    expected = ["one"] if lost == "spectral" else ["one", "three"]
+    assert t.observe(6, Generator(0, 1)).figures["winners"] == expected
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

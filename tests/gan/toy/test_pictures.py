@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 
 from minigan.gan.losses import loss
-from minigan.gan.toy import ToyOptions, nulls, viz
+from minigan.gan.toy import ToyOptions, ToyTrainer, nulls, viz
+from minigan.gan.toy import options_for as toy_options
 from minigan.gan.toy import run as toyrun
 
 ORANGE, BLUE = (217, 114, 30), (42, 111, 187)
@@ -78,3 +79,9 @@ def test_a_page_names_what_wins():
     figures = {"samples": 2500, "coverage": 0.5, "w1": 0.1}
     page = nulls.page(figures, {"blob": {"coverage": 0.485, "w1": 0.2}})
     assert "a null model is no worse: blob in coverage" in page and "blob in W1" not in page
+
+
+def test_a_title_is_no_mathematics(tmp_path):
+    t = ToyTrainer(toy_options("ring", "gan", None, steps=1, batch_size=4, width=3, depth=1))
+    viz.save_picture(tmp_path / "samples.png", t, t.sample(20), "p$x^$.csv")
+    assert (tmp_path / "samples.png").exists()

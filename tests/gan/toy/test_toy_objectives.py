@@ -12,6 +12,7 @@ from minigan.backend import Generator
 from minigan.gan.penalties import gradient_penalty
 from minigan.gan.toy import ToyTrainer, cells, options_for, scoreboard
 from minigan.gan.toy.data import Points
+from minigan.gan.toy.networks import published_generator
 from minigan.gan.toy.trainer import STREAMS
 
 TINY = {"steps": 4, "batch_size": 4, "width": 3, "depth": 2, "seed": 3}
@@ -174,3 +175,28 @@ def test_rows_hold_every_seed_s_own_figures():
     setting = scoreboard.Setting(("gan",), 3, 10, 1, {})
     (row,) = scoreboard._rows("ring", [("minimax", "plain")], setting, figures)
     assert seeds == [0, 1, 2] and row["values"]["modes"] == [0, 1, 2] and row["modes"][0] == 1
+
+
+@pytest.mark.parametrize("loss", ["relativistic", "relativistic-average"])
+@pytest.mark.parametrize("step", ["critic_step", "generator_step", "joint_step"])
+def test_noise_lies_on_all_that_the_critic_sees(loss, step, monkeypatch):
+    """On reals and on samples, in G's step, too, where a relativistic loss asks about reals."""
+    t = fed(trainer(loss, "instance-noise", noise=50.0))
+    t.sigma.assign(np.full(1, 50.0, np.float32))
+    seen, judged = [], t.judged
+    monkeypatch.setattr(t, "judged", lambda x: seen.append(x.detach().numpy()) or judged(x))
+    getattr(t, step)()
+    assert len(seen) >= 2
+    for x in seen:
+        assert np.abs(x[:, None] - t.pool[None, :4]).max(2).min() > 0.01, "clean reals"
+        assert x.std() > 10
+
+
+def test_batch_norm_of_the_published_generator_has_a_long_memory():
+    """A running mean moves by a twentieth of the batch's."""
+    g = published_generator(Generator(0, 1), width=4)
+    norms = [layer for layer in g if isinstance(layer, nn.BatchNorm1d)]
+    g(mg.randn(50, 2, generator=Generator(1, 1)))
+    batch = g[0](mg.randn(50, 2, generator=Generator(1, 1))).detach().numpy()
+    assert len(norms) == 4
+    np.testing.assert_allclose(norms[0].running_mean.numpy(), 0.05 * batch.mean(0), rtol=1e-4)
