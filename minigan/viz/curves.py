@@ -140,7 +140,7 @@ def _draw_panel(
         mean = running_mean(value, len(value) // 40)
         dashes = (0, (1, 1)) if kind == "objective" else "solid"
         if key in bands:
-            axis.fill_between(*bands[key], color=colour, alpha=0.13, linewidth=0, label=band)
+            axis.fill_between(*_as_far(bands[key], step[-1]), color=colour, alpha=0.13, linewidth=0, label=band)
             band = None
         axis.plot(step, value, color=colour, alpha=0.25, linewidth=0.8)
         mark = "o" if np.isfinite(value).sum() == 1 else ""  # a line of one point is not seen
@@ -157,6 +157,13 @@ def _draw_panel(
     axis.tick_params(colors=INK, length=3)
     axis.margins(x=0.01)
     axis.legend(framealpha=0.85, edgecolor="none", fontsize=9, loc="best")
+
+
+def _as_far(band: tuple[Sequence, Sequence, Sequence], last: float) -> tuple[np.ndarray, ...]:
+    """A band up to the run's last step, or to its own second one, so that what comes later stretches no axis."""
+    steps, low, high = map(np.asarray, band)
+    shown = steps <= max(last, steps[:2].max())
+    return steps[shown], low[shown], high[shown]
 
 
 def running_mean(value: np.ndarray, reach: int) -> np.ndarray:
