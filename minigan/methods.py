@@ -186,9 +186,10 @@ def where(self: Tensor, condition: Tensor, other: Tensor | float) -> Tensor:
 
 
 def deepcopy(self: Tensor, memo: dict) -> Tensor:
-    """A leaf of the same kind with an array of its own."""
+    """A leaf of the same kind with an array, and a gradient, of its own."""
     copy = type(self)(self._read().copy())
     copy._leaf_grad = self._leaf_grad
+    copy._grad = None if self._grad is None else deepcopy(self._grad, memo)
     return copy
 
 

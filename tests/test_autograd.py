@@ -1,5 +1,7 @@
 """The engine itself: what is recorded, what is carried back, and every trap that has bitten an engine before."""
 
+import copy
+import pickle
 import subprocess
 import sys
 import threading
@@ -534,3 +536,13 @@ def test_a_product_of_nothing_has_a_gradient():
     x = mg.zeros(2, 0, requires_grad=True)
     y = x.prod(1)
     assert y.tolist() == [1, 1] and mg.grad(y.sum(), x)[0].shape == (2, 0)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["copy", "pickle"])
+def test_a_copy_has_a_gradient_of_its_own(copied):
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    assert copied(x).grad is None
+    (x * x).sum().backward()
+    twin = copied(x)
+    x.grad.data[:] = 0
+    assert twin.grad.tolist() == [2, 4] and twin.requires_grad
