@@ -187,8 +187,9 @@ def measured(random: np.random.Generator) -> tuple[Details, int]:
     probabilities = random.dirichlet(np.ones(4) * 10.0 ** random.integers(-3, 2), count)
     power = random.random((count, 5)) * 10.0 ** random.integers(-3, 4)
     usual = scale * random.standard_normal((count, width))
-    others = power.mean(0) + 1, random.random(count) < 0.1, 0, None
-    return report._measured(features, probabilities, power, train, train[:count], usual, *others), count
+    view = report._View(features, probabilities, power, random.random(count) < 0.1)
+    target = report._Target(train, train[:count], power.mean(0) + 1, usual)
+    return report._measured(view, target, 0, None), count
 
 
 @pytest.mark.parametrize("seed", range(12))
