@@ -156,7 +156,7 @@ class Steps:
     def require(self, name: str, count: int) -> None:
         """Raises ValueError where there are fewer kinds of state than a step reads."""
         if len(self.states) < count:
-            raise ValueError(f"optim: {name} reads {count} state arrays of each parameter, there are {len(self.states)}")
+            raise ValueError(f"optim: {name} reads {count} states of each parameter, there are {len(self.states)}")
 
     def sgd(
         self,

@@ -433,5 +433,5 @@ def test_momentum_may_begin_later(centered):
 )
 def test_a_step_counts_the_states_that_it_reads(name, settings):
     flat = kernels.optim.Flat([np.ones(2, np.float32)])
-    with pytest.raises(ValueError, match=f"{name} reads . state arrays of each parameter, there are 0"):
+    with pytest.raises(ValueError, match=f"{name} reads . states of each parameter, there are 0"):
         getattr(flat, name)([np.ones(2, np.float32)], *settings)
