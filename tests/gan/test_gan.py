@@ -1,5 +1,7 @@
 """The gradient penalty against its definition and PyTorch, networks, metrics."""
 
+import shlex
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -159,3 +161,12 @@ def test_shipped_classifier_and_its_judgement():
         metrics.evaluate(large[:, :, :24, :24], model, dataset)
     with pytest.raises(ValueError, match="no classifier is shipped for data set 'avatars'"):
         classifier.load("avatars")
+
+
+def test_the_command_that_is_named_can_be_pasted(tmp_path, monkeypatch):
+    """A folder's name may have blanks and signs that a shell reads."""
+    monkeypatch.setenv("MINIGAN_CACHE", str(tmp_path))
+    name = "folder:/a b & <c>,size=16"
+    with pytest.raises(ValueError, match="train one with: minigan classifier") as caught:
+        classifier.load(name)
+    assert shlex.split(str(caught.value).partition("train one with: ")[2]) == ["minigan", "classifier", name]

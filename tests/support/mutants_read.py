@@ -67,6 +67,9 @@ ROWS = (
     ("a short run is smoothed", "viz.curves:_draw_panel",
      "../test_viz::test_few_rows_are_not_smoothed_and_bands_are_named_once",
      "len(value) // 40", "max(1, len(value) // 40)"),
+    ("curves score other samples than the verdict", "gan.toy.run:run",
+     "toy/test_pictures::test_the_last_scores_of_the_curves_are_the_verdict_s",
+     "mode_scores(trainer.sample(toydata.SAMPLES), ", "mode_scores(trainer.sample(toydata.SAMPLES, 1), "),
     ("a normal run's D may say more than 1", "gan.bands:of",
      "test_bands::test_no_normal_run_has_a_probability_above_one", "min(1.0, v)", "v"),
 )

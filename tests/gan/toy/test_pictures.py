@@ -85,3 +85,17 @@ def test_a_title_is_no_mathematics(tmp_path):
     t = ToyTrainer(toy_options("ring", "gan", None, steps=1, batch_size=4, width=3, depth=1))
     viz.save_picture(tmp_path / "samples.png", t, t.sample(20), "p$x^$.csv")
     assert (tmp_path / "samples.png").exists()
+
+
+def test_the_last_scores_of_the_curves_are_the_verdict_s(monkeypatch, tmp_path):
+    """Of the same samples: of those of another seed nothing here is good."""
+    points, rows = toyrun.toydata.load("ring"), []
+    good = np.repeat(points.modes, 4, 0)
+    monkeypatch.setattr(ToyTrainer, "sample", lambda self, count, seed=0, average=True: good if seed == 0 else 0 * good)
+    monkeypatch.setattr(toyrun.toyviz, "save_curves", lambda path, history, *_: rows.extend(history))
+    for name in ("save_picture", "frame"):
+        monkeypatch.setattr(toyrun.toyviz, name, lambda *_: None)
+    monkeypatch.setattr(toyrun.viz, "save_gif", lambda *_: None)
+    options = toy_options("ring", "gan", None, steps=2, batch_size=4, width=3, depth=1)
+    figures = toyrun.run(options, tmp_path / "run", quiet=True)
+    assert figures["modes"] == 8 and rows[-1]["mode_share"] == 1 and rows[-1]["high_quality"] == 1
