@@ -195,6 +195,15 @@ def test_a_link_reproduces(lab):
     assert browser.js("Lab.state.trainer.steps") == 0 and "do=" not in browser.js("location.hash")
 
 
+def test_a_link_holds_no_more_than_can_be_done_again(lab):
+    """Beyond 100,000 steps the address holds the settings alone, so it opens."""
+    browser = lab("#loss=hinge")
+    browser.js("(Lab.act(1), Lab.state.script[0] = '100000', Lab.change('speed', '1'))")
+    assert "do=100000" in browser.js("location.hash")
+    browser.js("(Lab.act(1), Lab.change('speed', '2'))")
+    assert browser.js("Lab.state.script") == ["100001"] and browser.js("location.hash") == "#loss=hinge&speed=2"
+
+
 WRONG = {
     "#loss=wasserstien": "did you mean wasserstein?",
     "#los=hinge": "did you mean loss?",

@@ -189,7 +189,7 @@ const Settings = (() => {
       .map((name) => [name, write(name, settings[name])])
       .filter(([name, text]) => text !== write(name, TABLE[name].initial));
     if (own.length && settings.data === "own") parts.push(["own", own.map((p) => p.join("_")).join(";")]);
-    if (script.length) parts.push(["do", script.join("!")]);
+    if (script.length && stepsOf(script) <= MOST_STEPS) parts.push(["do", script.join("!")]);
     const encoded = (text) => encodeURIComponent(text).replaceAll("%2C", ",").replaceAll("%3B", ";");
     return `#${parts.map(([name, text]) => `${name}=${encoded(text)}`).join("&")}`;
   }
@@ -197,20 +197,21 @@ const Settings = (() => {
   /* The tokens of a script: numbers of steps, "d", "g" and "name~value". */
   function parseScript(text) {
     const tokens = text.split("!").filter(Boolean);
-    let steps = 0;
     for (const token of tokens) {
       const [name, value] = token.split("~");
       if (value !== undefined) {
         read(name, value);
         if ([...RESTART, ...LOOKS].includes(name))
           throw Error(`do: ${name} does not change on the way; put ${name}=${value} before`);
-      } else if (/^\d+$/.test(token)) steps += Number(token);
-      else if (token !== "d" && token !== "g")
+      } else if (!/^(\d+|d|g)$/.test(token))
         throw Error(`do: "${token.slice(0, 30)}" is none of: a number of steps, d, g, setting~value`);
     }
+    const steps = stepsOf(tokens);
     if (steps > MOST_STEPS) throw Error(`do: ${steps} steps are too many to do again; at most ${MOST_STEPS}`);
     return tokens;
   }
+
+  const stepsOf = (script) => script.reduce((n, token) => n + (/^\d+$/.test(token) ? Number(token) : 0), 0);
 
   /* The script with one more token; whole steps in a row are one number, and of changes of one setting in a row the
      last one counts, but for those that draw weights each time. */
