@@ -4,12 +4,13 @@
     tanh(x) = y;                                         its vjp: g (1 - y^2).
     sigmoid(x) = 1 / (1 + e^-x);                         exp(x) = e^x.
     erf(x) = 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x.
+    expm1(x) = e^x - 1;  log1p(x) = ln(1 + x);  softplus(x) = ln(1 + e^(beta x)) / beta.
 
 slope = 0 is ReLU, chosen and not multiplied: 0 * -inf would be NaN. As in PyTorch, ReLU of NaN is
 NaN, and its vjp there is g. The operands of one call have one shape and dtype; results have the
 memory order of x. `out` may be x or g itself.
 
-In float64, tanh, exp and sigmoid are NumPy's and erf is SciPy's. In float32 they are computed here, on all threads.
+In float64, erf is SciPy's and the others are NumPy's. In float32 they are computed here, on all threads.
 With n = round(x / log 2), r = x - n log 2 and p = e^r - 1, a polynomial for |r| <= log(2) / 2 (the
 coefficients of Cephes' expf, S. Moshier),
 
@@ -17,8 +18,14 @@ coefficients of Cephes' expf, S. Moshier),
     sigmoid |x| = 1 / (1 + e^-|x|),   sigmoid -|x| = e^-|x| / (1 + e^-|x|),
     erf x = x + x S(x^2) for |x| < 0.95, else erf |x| = 1 - e^-|x| L(|x|), S and L polynomials fitted to SciPy's erf.
 
-Over all float32 x, the error against float64 is at most 1.8e-7 of the value for tanh, sigmoid and erf,
-9e-8 for exp, as long as the value is a normal number.
+With 1 + x = 2^n (1 + f), 1 + f from sqrt(1/2) to sqrt(2), and G a polynomial (the coefficients of Cephes' logf),
+
+    ln(1 + x) = n log 2 + f - f^2 / 2 + f^3 G(f);
+
+to f comes what the sum 1 + x loses in float32. softplus x = max(x, 0) + ln(1 + e^-|x|) for beta = 1.
+
+Over all float32 x, the error against float64 is at most 1.8e-7 of the value for tanh, sigmoid, erf, expm1, log1p and
+softplus, 9e-8 for exp, as long as the value is a normal number.
 """
 
 from collections.abc import Callable
@@ -122,12 +129,19 @@ L0, L1, L2 = np.float32(1.1286656936635842), np.float32(0.6350820338910035), np.
 L3, L4 = np.float32(-0.023859268757374593), np.float32(0.003688106392217264)
 L5, L6 = np.float32(-0.0003339597772426837), np.float32(1.2339400177440174e-05)
 
+# ln(1 + f) = f - f^2 / 2 + f^3 (G0 f^8 + ... + G8)
+G0, G1, G2 = np.float32(7.0376836292e-2), np.float32(-1.1514610310e-1), np.float32(1.1676998740e-1)
+G3, G4, G5 = np.float32(-1.2420140846e-1), np.float32(1.4249322787e-1), np.float32(-1.6668057665e-1)
+G6, G7, G8 = np.float32(2.0000714765e-1), np.float32(-2.4999993993e-1), np.float32(3.3333331174e-1)
+HALF, INFINITE, NAN = np.float32(0.5), np.float32(np.inf), np.float32(np.nan)
+SQRT_HALF_BITS = np.float32(np.sqrt(0.5)).view(np.int32)
+
 ROUND = np.float32(1.5 * 2**23)
 ROUND_BITS = ROUND.view(np.int32)
 """x + ROUND has no bits left for a fraction, and its lowest bits are those of round(x)."""
 
-EXPONENT, BIAS = np.int32(23), np.int32(127)
-"""Where the exponent of a float32 lies, and what is added to it."""
+EXPONENT, BIAS, LARGEST = np.int32(23), np.int32(127), np.int32(126)
+"""Where the exponent of a float32 lies, what is added to it, and the largest whose reciprocal is normal."""
 
 
 @njit
@@ -153,6 +167,22 @@ def _exp_of(x):
     n, p = _reduced(HIGHEST if x > HIGHEST else x)
     half = n >> np.int32(1)
     return (p + ONE) * _power_of_two(half) * _power_of_two(n - half)
+
+
+@njit(fastmath={"contract"})
+def _log1p_of(x):
+    """ln(1 + x)."""
+    u = np.float32(ONE + x)
+    bits = u.view(np.int32)
+    n = np.int32((bits - SQRT_HALF_BITS) >> EXPONENT)
+    lost = ONE - (u - x) if x > ONE else x - (u - ONE)
+    f = np.int32(bits - (n << EXPONENT)).view(np.float32) - ONE
+    f += lost * _power_of_two(np.int32(-min(n, LARGEST)))
+    g = (((((((G0 * f + G1) * f + G2) * f + G3) * f + G4) * f + G5) * f + G6) * f + G7) * f + G8
+    square, whole = f * f, np.float32(n)
+    value = whole * LOG2_HIGH + (f + (whole * LOG2_LOW + (square * f * g - HALF * square)))
+    edge = -INFINITE if u == ZERO else NAN if u < ZERO else x
+    return np.copysign(value, x) if ZERO < u < INFINITE else edge
 
 
 @njit(fastmath={"contract"})
@@ -195,6 +225,34 @@ def _erf(x, out):
         out[i] = np.copysign(value, x[i])
 
 
+@njit(fastmath={"contract"})
+def _expm1(x, out):
+    """With 2^n in two halves as in `_exp_of`."""
+    x = _apart(x, out)
+    for i in range(x.size):
+        size = LOWEST if x[i] < LOWEST else x[i]
+        n, p = _reduced(HIGHEST if size > HIGHEST else size)
+        half = n >> np.int32(1)
+        rest = _power_of_two(n - half)
+        out[i] = np.copysign(_power_of_two(half) * (rest * p + (rest - _power_of_two(-half))), x[i])
+
+
+@njit(fastmath={"contract"})
+def _log1p(x, out):
+    x = _apart(x, out)
+    for i in range(x.size):
+        out[i] = _log1p_of(x[i])
+
+
+@njit(fastmath={"contract"})
+def _softplus(x, beta, threshold, out):
+    x = _apart(x, out)
+    for i in range(x.size):
+        z = x[i] * beta
+        y = ((z if z > ZERO else ZERO) + _log1p_of(_exp_of(-abs(z)))) / beta
+        out[i] = x[i] if z > threshold else y
+
+
 @njit(parallel=True)
 def _tanh_chunks(x, out):
     for q in prange((x.size + CHUNK - 1) // CHUNK):
@@ -223,6 +281,27 @@ def _erf_chunks(x, out):
         _erf(x[at], out[at])
 
 
+@njit(parallel=True)
+def _expm1_chunks(x, out):
+    for q in prange((x.size + CHUNK - 1) // CHUNK):
+        at = slice(q * CHUNK, (q + 1) * CHUNK)
+        _expm1(x[at], out[at])
+
+
+@njit(parallel=True)
+def _log1p_chunks(x, out):
+    for q in prange((x.size + CHUNK - 1) // CHUNK):
+        at = slice(q * CHUNK, (q + 1) * CHUNK)
+        _log1p(x[at], out[at])
+
+
+@njit(parallel=True)
+def _softplus_chunks(x, beta, threshold, out):
+    for q in prange((x.size + CHUNK - 1) // CHUNK):
+        at = slice(q * CHUNK, (q + 1) * CHUNK)
+        _softplus(x[at], beta, threshold, out[at])
+
+
 def _erf_wide(x: Array, out: Array) -> None:
     """In float64, by SciPy."""
     from scipy.special import erf
@@ -234,6 +313,12 @@ def _sigmoid_wide(x: Array, out: Array) -> None:
     """In float64, by NumPy."""
     e = np.exp(-np.abs(x))
     np.divide(np.where(x < 0, e, 1), 1 + e, out=out)
+
+
+def _softplus_wide(x: Array, beta: float, threshold: float, out: Array) -> None:
+    """In float64, by NumPy."""
+    z = x * beta
+    out[:] = np.where(z > threshold, x, (np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))) / beta)
 
 
 def _curve(loops: tuple[Callable, Callable, Callable], x: Array, out: Array | None, work: Now) -> Array:
@@ -267,6 +352,26 @@ def sigmoid(x: Array, out: Array | None = None, *, work: Now = NOW) -> Array:
 def erf(x: Array, out: Array | None = None, *, work: Now = NOW) -> Array:
     """erf(x), of NumPy's arrays; a device has one of its own."""
     return _curve((_erf, _erf_chunks, _erf_wide), x, out, work)
+
+
+def expm1(x: Array, out: Array | None = None, *, work: Now = NOW) -> Array:
+    """e^x - 1, of NumPy's arrays, as the next two."""
+    return _curve((_expm1, _expm1_chunks, np.expm1), x, out, work)
+
+
+def log1p(x: Array, out: Array | None = None, *, work: Now = NOW) -> Array:
+    """ln(1 + x)."""
+    return _curve((_log1p, _log1p_chunks, np.log1p), x, out, work)
+
+
+def softplus(
+    x: Array, beta: float = 1.0, threshold: float = 20.0, out: Array | None = None, *, work: Now = NOW
+) -> Array:
+    """ln(1 + e^(beta x)) / beta, and x itself where beta x > threshold."""
+    out, line, x_line = elementwise(x, out=out, work=work)
+    kernel = _softplus_wide if x.dtype != np.float32 else _softplus_chunks if x.size > CHUNK else _softplus
+    work.call(kernel, x_line, x.dtype.type(beta), x.dtype.type(threshold), line)
+    return out
 
 
 @njit

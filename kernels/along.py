@@ -1,8 +1,9 @@
-"""Machine room, kernels: sums, extremes and their shares along the middle axis of a block (A, K, B).
+"""Machine room, kernels: sums, running sums, extremes and their shares along the middle axis of a block (A, K, B).
 
 Any reduction over neighbouring axes is one of these: A is what lies before them in memory, B what lies behind.
 
     sum       s_ab = sum_k x_akb                       accumulated in float64
+    running   s_akb = x_a0b + ... + x_akb, or x_akb + ... to the end, as well
     extreme   y_ab = max_k x_akb, or min               NaN where one of them is
     share     p_akb = 1 / n where x_akb = y_ab, else 0       n of them do; NaN where y_ab is
 
@@ -55,6 +56,42 @@ def _all_sums(x, sums, out):
 
 
 @njit
+def _running_block(x, backwards, sums, out):
+    """out (K, B) = the sums of the rows of x (K, B) so far, by way of sums (B,), float64."""
+    sums[:] = 0
+    for j in range(x.shape[0]):
+        k = x.shape[0] - 1 - j if backwards else j
+        for b in range(x.shape[1]):
+            sums[b] += x[k, b]
+            out[k, b] = sums[b]
+
+
+@njit
+def _running_line(x, backwards, out):
+    """The same of a line (K,)."""
+    total = 0.0
+    for j in range(x.size):
+        k = x.size - 1 - j if backwards else j
+        total += x[k]
+        out[k] = total
+
+
+@njit
+def _running(x, backwards, sums, out):
+    for a in range(x.shape[0]):
+        if x.shape[2] == 1:
+            _running_line(x[a, :, 0], backwards, out[a, :, 0])
+        else:
+            _running_block(x[a], backwards, sums[a], out[a])
+
+
+@njit(parallel=True)
+def _all_running(x, backwards, sums, out):
+    for a in prange(x.shape[0]):
+        _running(x[a : a + 1], backwards, sums[a : a + 1], out[a : a + 1])
+
+
+@njit
 def _extreme_block(x, sign, out):
     """out (B,) = sign times the largest of the rows of sign x (K, B). sign: 1 or -1, in the dtype of x."""
     for b in range(x.shape[1]):
@@ -94,6 +131,24 @@ def _share_block(x, y, count, out):
 
 
 @njit
+def _line_shares(x, y, out):
+    """The same of lines (A, K) and their extremes (A,), one line after the other."""
+    for a in range(x.shape[0]):
+        count = 0
+        for k in range(x.shape[1]):
+            count += x[a, k] == y[a]
+        share = 1 / count if count > 0 else np.nan
+        for k in range(x.shape[1]):
+            out[a, k] = (x[a, k] == y[a]) * share
+
+
+@njit(parallel=True)
+def _all_line_shares(x, y, out):
+    for a in prange(x.shape[0]):
+        _line_shares(x[a : a + 1], y[a : a + 1], out[a : a + 1])
+
+
+@njit
 def _shares(x, y, count, out):
     for a in range(x.shape[0]):
         _share_block(x[a], y[a], count[a], out[a])
@@ -120,6 +175,14 @@ def sum_along(x: Array, out: Array | None = None, *, work: Now = NOW) -> Array:
     return out
 
 
+def running_sum(x: Array, backwards: bool = False, out: Array | None = None, *, work: Now = NOW) -> Array:
+    """C-contiguous (A, K, B) -> (A, K, B): the sums over the middle axis up to each place, or from it to the end."""
+    out = poisoned(np.empty(x.shape, x.dtype)) if out is None else out
+    sums = work.empty((x.shape[0], x.shape[2]), np.float64)
+    work.call(_all_running if x.size > WORTH else _running, x, backwards, sums, out)
+    return out
+
+
 def extreme_along(x: Array, largest: bool, out: Array | None = None, *, work: Now = NOW) -> Array:
     """C-contiguous (A, K, B) -> (A, B): the largest over the middle axis, which has elements, or the smallest; NaN
     wins."""
@@ -138,6 +201,9 @@ def extreme_share(x: Array, y: Array, out: Array | None = None, *, work: Now = N
     """C-contiguous x (A, K, B) and its extreme y (A, B) -> (A, K, B): 1 / n at each of the n elements that equal it,
     else 0; NaN where y is."""
     out = poisoned(np.empty(x.shape, x.dtype)) if out is None else out
+    if x.shape[2] == 1 and x.shape[1] >= LONG:
+        work.call(_all_line_shares if x.size > WORTH else _line_shares, x[:, :, 0], y[:, 0], out[:, :, 0])
+        return out
     for block, extreme, result in zip(_strips(x), _results(y), _strips(out), strict=True):
         count = work.empty(extreme.shape, x.dtype)
         work.call(_all_shares if block.size > WORTH else _shares, block, extreme, count, result)

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from minigan import kernels
 
 from ..autograd import Op, Tensor
 from ..backend import FLOATS, float32, namespace
 from .basic import cast, neg, where
-from .elementary import Floating, erf, exp, expm1
+from .elementary import Clip, Floating, erf, exp, expm1
 from .reduce import amax
 from .shape import axis_index, reshape
 
@@ -143,9 +145,18 @@ class Softplus(Op):
         self.beta, self.threshold = beta, threshold
 
     def forward(self, x):
+        if isinstance(x, np.ndarray):
+            return kernels.act.softplus(x, self.beta, self.threshold)
         xp, z = namespace(x), x * self.beta
         y = (xp.maximum(z, 0) + xp.log1p(xp.exp(-xp.abs(z)))) / self.beta
         return xp.where(z > self.threshold, x, y).astype(x.dtype)
+
+    def prepare(self, work, inputs, outputs):
+        (x,), (y,) = inputs, outputs
+        if isinstance(x, np.ndarray):
+            kernels.act.softplus(x, self.beta, self.threshold, y, work=work)
+        else:
+            super().prepare(work, inputs, outputs)
 
     def vjp(self, node, need, g):
         # learn: softplus begin
@@ -188,8 +199,7 @@ def logsigmoid(input: Tensor) -> Tensor:
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where x > 0, else alpha (e^x - 1)."""
     input = _floating(input)
-    curved = input <= 0
-    return where(curved, alpha * expm1(where(curved, input, 0.0)), input)
+    return relu(input) + alpha * expm1(Clip(None, 0.0)(input))
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:

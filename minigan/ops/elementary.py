@@ -22,6 +22,24 @@ class Floating(Elementwise):
         return super().forward(x if x.dtype in FLOATS else x.astype(float32))
 
 
+class Curve(Floating):
+    """One that kernels/act.py has for NumPy's arrays, under the op's name; `elsewhere` is for a device's."""
+
+    def forward(self, x):
+        x = x if x.dtype in FLOATS else x.astype(float32)
+        return getattr(kernels.act, self.name)(x) if isinstance(x, np.ndarray) else self.elsewhere(x)
+
+    def prepare(self, work, inputs, outputs):
+        (x,), (y,) = inputs, outputs
+        if isinstance(x, np.ndarray) and x.dtype in FLOATS:
+            getattr(kernels.act, self.name)(x, y, work=work)
+        else:
+            super().prepare(work, inputs, outputs)
+
+    def elsewhere(self, x):
+        return Elementwise.forward(self, x)
+
+
 class Exp(Floating):
     """y = e^x
     dL/dx = g y"""
@@ -32,7 +50,7 @@ class Exp(Floating):
         return (g * node.output(),)
 
 
-class Expm1(Floating):
+class Expm1(Curve):
     """y = e^x - 1, accurate near 0
     dL/dx = g (y + 1)"""
 
@@ -50,7 +68,7 @@ class Log(Floating):
         return (g / node.inputs[0],)
 
 
-class Log1p(Floating):
+class Log1p(Curve):
     """y = ln(1 + x), accurate near 0
     dL/dx = g / (1 + x)"""
 
@@ -99,19 +117,12 @@ class Cos(Floating):
         return (neg(g * sin(node.inputs[0])),)
 
 
-class Erf(Floating):
+class Erf(Curve):
     """y = 2/sqrt(pi) times the integral of e^(-t^2) from 0 to x
     dL/dx = g 2/sqrt(pi) e^(-x^2)"""
 
-    def forward(self, x):
-        x = x if x.dtype in FLOATS else x.astype(float32)
-        return kernels.act.erf(x) if isinstance(x, np.ndarray) else special(x).erf(x)
-
-    def prepare(self, work, inputs, outputs):
-        if isinstance(inputs[0], np.ndarray) and inputs[0].dtype in FLOATS:
-            kernels.act.erf(inputs[0], outputs[0], work=work)
-        else:
-            Op.prepare(self, work, inputs, outputs)
+    def elsewhere(self, x):
+        return special(x).erf(x)
 
     def vjp(self, node, need, g):
         x = node.inputs[0]

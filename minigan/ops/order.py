@@ -11,6 +11,9 @@ from typing import NamedTuple, overload
 
 import numpy as np
 
+from minigan import kernels
+from minigan.kernels import layout
+
 from ..autograd import Op, Tensor
 from ..backend import FLOATS, float32, float64, int64, namespace
 from .basic import cast, isnan, where, without
@@ -56,9 +59,22 @@ class CumSum(Linear):
         self.axis, self.backwards = axis, backwards
 
     def forward(self, x):
+        if isinstance(x, np.ndarray) and x.dtype in FLOATS and x.size:
+            x = x if self._block(x) is not None else np.ascontiguousarray(x)
+            return layout.unblock(kernels.along.running_sum(self._block(x), self.backwards), x)
         turn = (slice(None),) * self.axis + (slice(None, None, -1 if self.backwards else 1),)
         wide = float64 if x.dtype == float32 else x.dtype
         return namespace(x).cumsum(x[turn], self.axis, dtype=wide)[turn].astype(x.dtype)
+
+    def prepare(self, work, inputs, outputs):
+        block, result = self._block(inputs[0]), self._block(outputs[0])
+        if block is None or result is None or block.shape != result.shape:
+            super().prepare(work, inputs, outputs)
+        else:
+            kernels.along.running_sum(block, self.backwards, result, work=work)
+
+    def _block(self, x):
+        return layout.block(x, (self.axis,)) if isinstance(x, np.ndarray) and x.dtype in FLOATS else None
 
     def vjp(self, node, need, g):
         return (CumSum(self.axis, not self.backwards)(g),)

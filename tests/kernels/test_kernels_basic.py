@@ -121,6 +121,17 @@ ACTIVATIONS = {
     "exp": (1, lambda act: act.exp, np.exp),
     "sigmoid": (1, lambda act: act.sigmoid, lambda x: 1 / (1 + np.exp(-x))),
     "erf": (1, lambda act: act.erf, special.erf),
+    "expm1": (1, lambda act: act.expm1, np.expm1),
+    **{
+        f"softplus {beta} {threshold}": (
+            1,
+            lambda act, beta=beta, threshold=threshold: lambda x, **how: act.softplus(x, beta, threshold, **how),
+            lambda x, beta=beta, threshold=threshold: np.where(
+                x * beta > threshold, x, np.log1p(np.exp(beta * x)) / beta
+            ),
+        )
+        for beta, threshold in ((1.0, 20.0), (2.5, 0.5), (0.5, np.inf))
+    },
     "tanh_grad": (2, lambda act: act.tanh_grad, lambda y, g: g * (1 - y * y)),
     **{
         f"leaky_relu {slope}": (
@@ -222,6 +233,9 @@ CURVES = {
     "exp": (np.exp, 9e-8),
     "sigmoid": (lambda x: np.where(x < 0, np.exp(-abs(x)), 1) / (1 + np.exp(-abs(x))), 1.8e-7),
     "erf": (special.erf, 1.8e-7),
+    "expm1": (np.expm1, 1.8e-7),
+    "log1p": (np.log1p, 1.8e-7),
+    "softplus": (lambda x: np.where(x > 20, x, np.maximum(x, 0) + np.log1p(np.exp(-abs(x)))), 1.8e-7),
 }
 
 
@@ -233,7 +247,7 @@ def test_error_of_the_float32_curves_is_what_the_module_says(name):
     assert f"{bound:.1e}".replace("e-0", "e-").replace(".0e", "e") in kernels.act.__doc__
     for low in range(0, 2**32, 2**28):
         x = np.arange(low, low + 2**28, 97, dtype=np.int64).astype(np.uint32).view(np.float32)
-        x = x[np.isfinite(x)]
+        x = x[np.isfinite(x) & ((x > -1) | (name != "log1p"))]
         with np.errstate(over="ignore"):
             exact = formula(x.astype(np.float64))
         y = getattr(kernels.act, name)(x).astype(np.float64)
@@ -248,12 +262,25 @@ def test_float32_curves_at_the_ends_and_alike_at_every_place(name):
     curve = getattr(kernels.act, name)
     x = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-45, 100, -200], np.float32)
     odd = [np.nan, 1, -1, 0, 0, 1e-45, 1, -1]
-    ends = {"tanh": odd, "erf": odd, "exp": [np.nan, np.inf, 0, 1, 1, 1, np.inf, 0]}
+    ends = {
+        "tanh": odd,
+        "erf": odd,
+        "exp": [np.nan, np.inf, 0, 1, 1, 1, np.inf, 0],
+        "expm1": [np.nan, np.inf, -1, 0, 0, 1e-45, np.inf, -1],
+        "log1p": [np.nan, np.inf, np.nan, 0, 0, 1e-45, np.log1p(100), np.nan],
+        "softplus": [np.nan, np.inf, 0, np.log(2), np.log(2), np.log(2), 100, 0],
+    }
     expected = ends.get(name, [np.nan, 1, 0, 0.5, 0.5, 0.5, 1, 0])
     assert np.array_equal(curve(x), np.array(expected, np.float32), equal_nan=True)
-    assert ends.get(name) is not odd or np.signbit(curve(x)[4])
+    assert np.signbit(curve(x)[4]) == (name in ("tanh", "erf", "expm1", "log1p"))
     x = normal(1000, 0, np.float32)
+    x = abs(x) if name == "log1p" else x
     assert np.array_equal([curve(x[i : i + 1])[0] for i in range(len(x))], curve(x))
+
+
+def test_log1p_where_it_ends():
+    x = np.array([-1, np.nextafter(np.float32(-1), np.float32(0)), -1.5, 3e38], np.float32)
+    np.testing.assert_allclose(kernels.act.log1p(x), [-np.inf, -24 * np.log(2), np.nan, np.log(3e38)], rtol=2e-7)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
