@@ -64,6 +64,8 @@ def atomic_write(path: str | os.PathLike, data: bytes | str) -> None:
             file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())
+        with suppress(OSError):  # a file of one's own stays that
+            os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))
         os.replace(temporary, target)
         sync_folder(target.parent)
     except OSError as error:

@@ -65,6 +65,10 @@ def save(folder: str | os.PathLike, step: int, arrays: Mapping[str, np.ndarray],
     """
     import safetensors.numpy
 
+    if type(step) is not int or step < 0 or type(state) is not dict:
+        raise CheckpointError(
+            f"a checkpoint has a step, 0 or above, and a dict of state; got {step!r} and {state!r:.60}"
+        )
     path = Path(folder) / f"checkpoint-{step:06d}.json"
     tensors = safetensors.numpy.save({name: _storable(name, a) for name, a in arrays.items()})
     record = {
@@ -107,6 +111,8 @@ def load(path: str | os.PathLike) -> Checkpoint:
         )
     path = path.with_suffix(".json")
     record = _record(path)
+    if _NAME.fullmatch(path.name) and step_of(path) != record["step"]:
+        raise CheckpointError(f"{path} is of step {record['step']}; give it the name of its step, or another word")
     data = _arrays(path, record["arrays"])
     try:
         arrays = safetensors.numpy.load(data)
@@ -130,6 +136,8 @@ def latest(folder: str | os.PathLike) -> Checkpoint:
             return load(path)
         except CheckpointError as error:
             warnings.warn(f"{error}; trying the checkpoint before it", stacklevel=2)
+    if candidates and paths(folder) != candidates:  # whoever trains it has written another meanwhile
+        return latest(folder)
     if candidates:
         raise CheckpointError(f"{folder}: none of its {len(candidates)} checkpoints is whole")
     raise CheckpointError(f"{folder}: no checkpoint-NNNNNN.json in it; is this a run folder?")
@@ -172,15 +180,6 @@ def paths(folder: str | os.PathLike) -> list[Path]:
     """The JSON files of a folder's checkpoints, newest step first."""
     files = [path for path in Path(folder).glob("*.json") if _NAME.fullmatch(path.name)]
     return sorted(files, key=step_of, reverse=True)
-
-
-def set_aside(path: Path) -> None:
-    """Move both files of a checkpoint into the sub-folder `superseded`, where `latest` does not look."""
-    aside = path.parent / "superseded"
-    aside.mkdir(exist_ok=True)
-    for file in (path, path.with_suffix(".safetensors")):
-        if file.exists():
-            os.replace(file, aside / file.name)
 
 
 def _first_line(body: bytes) -> bytes:

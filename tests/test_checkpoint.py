@@ -245,6 +245,41 @@ def test_a_damaged_one_is_named_and_the_one_before_it_used(tmp_path, suffix):
         latest(tmp_path)
 
 
+def test_one_that_went_while_it_was_looked_for(tmp_path, monkeypatch):
+    """Who trains with --keep 1 writes a newer one and removes the one that a reader is about to open."""
+    old, load = save_step(tmp_path, 1), checkpoint.load
+
+    def late(path):
+        if path == old and old.exists():
+            save_step(tmp_path, 2)
+            old.unlink()
+        return load(path)
+
+    monkeypatch.setattr(checkpoint, "load", late)
+    with pytest.warns(UserWarning, match="checkpoint-000001"):
+        assert latest(tmp_path).step == 2
+
+
+def test_the_name_is_of_the_step(tmp_path):
+    """A copy under another step's name is refused; under a word of one's own it is read."""
+    path = save_step(tmp_path, 6)
+    for name in ("checkpoint-000099", "best"):
+        for suffix in (".json", ".safetensors"):
+            shutil.copy(path.with_suffix(suffix), tmp_path / (name + suffix))
+    assert load(tmp_path / "best.json").step == 6
+    with pytest.raises(CheckpointError, match="000099[.]json is of step 6"):
+        load(tmp_path / "checkpoint-000099.json")
+    with pytest.warns(UserWarning, match="is of step 6"):
+        assert latest(tmp_path).path == path
+
+
+@pytest.mark.parametrize(("step", "state"), [(-1, {}), (True, {}), (1.5, {}), (1, [])])
+def test_what_is_no_step_and_no_state_is_refused(step, state, tmp_path):
+    with pytest.raises(CheckpointError, match="a step, 0 or above, and a dict"):
+        save(tmp_path, step, {}, state)
+    assert names(tmp_path) == set()
+
+
 def test_resolve(tmp_path):
     runs = tmp_path / "runs"
     for number, run in enumerate(["00000-b", "00001-a", "mine"]):
@@ -377,6 +412,9 @@ def test_atomic_write(tmp_path):
     usual = tmp_path / "usual"
     usual.touch()
     assert path.stat().st_mode == usual.stat().st_mode
+    path.chmod(0o600)
+    atomic_write(path, "a private file stays private")
+    assert path.stat().st_mode & 0o777 == 0o600
     with pytest.raises(OSError, match="cannot write"):
         atomic_write(tmp_path, b"a folder stands there")
     assert names(tmp_path) == {"a.txt", "usual"}

@@ -189,6 +189,10 @@ def train(system, out, resume, dry_run, fast_dev_run, report, log, ranks, fast_s
             return figures
         new_run = partial(Run.create, config, out)
     if ranks in (None, 1):
+        from ..parallel import launch
+
+        if launch.inside() and launch.world() > 1:
+            raise ValueError(f"this is one of {launch.world()} processes that mpiexec or srun started: add --ranks")
         ahead.start()
     run = new_run() if ranks in (None, 1) else _first_of(ranks, fast_sum, new_run)
     if log:

@@ -51,7 +51,17 @@ from .status import Heartbeat, alone_in
 from .stopping import is_time
 from .systems.table import trainer_for
 from .train import METRIC_STREAM, SAMPLE_STREAM, Stopped, Trainer, TrainingError
-from .writing import LOG, STATS_DAMAGED, WAIT, Writer, append_metric, new_folder, settle_looks, settle_stats
+from .writing import (
+    LOG,
+    STATS_DAMAGED,
+    WAIT,
+    Writer,
+    append_metric,
+    leave_aside,
+    new_folder,
+    settle_looks,
+    settle_stats,
+)
 
 __all__ = [
     "SAMPLE_STREAM",
@@ -79,6 +89,7 @@ class Run:
 
     def __init__(self, folder: Path, options: CommonOptions, saved: Checkpoint | None = None) -> None:
         self.folder, self.options = folder, options
+        self.origin = None if saved is None else saved.path
         self.dataset = data.load(options.data, size=options.size) if saved is None else dataset_of(options)
         self.digest = self.dataset.digest() if saved is None else require_same_images(self.dataset, saved)
         self.trainer = trainer_for(options, self.dataset)
@@ -135,9 +146,7 @@ class Run:
         with alone_in(run.folder):
             checkpoint.settle(run.folder)
             remove_leftovers(run.folder)
-            for path in checkpoint.paths(run.folder):  # a run that goes back leaves its later checkpoints aside
-                if checkpoint.step_of(path) > saved.step:
-                    checkpoint.set_aside(path)
+            leave_aside(run.folder, saved.step)
             run._write_json("training_options.json", asdict(run.options))
             run._settle_rows(saved.step)
         return run
@@ -152,7 +161,7 @@ class Run:
             lines = ", ".join(map(str, strange[:9]))
             self.say(f"lines {lines} of stats.jsonl are no rows of a run; see {self.folder / STATS_DAMAGED}")
         if self.patience:
-            self.looks = settle_looks(self.folder, step)
+            self.looks = settle_looks(self.folder, step, SNAP)
             self.done = is_time(self.looks, self.patience)
 
     def train(self) -> dict:
@@ -256,6 +265,8 @@ class Run:
             self.writer.write(LOG, note)
         if self.trainer.steps_done >= options.steps:
             self.say("no step is left to train")
+        elif self.done:
+            self.say(f"the stop rule has ended this run: no smaller held-out distance in {self.patience} looks")
         else:
             steps, shape = options.steps, self.dataset.info.shape
             self.say(

@@ -20,15 +20,16 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from .. import data
+from .. import checkpoint, data
 from .._files import append_line, atomic_write, make_folder, may_pass, remove_leftovers
 from .metrics.judging import Observation
 from .options import CommonOptions
-from .records import LOOKS, OPTIONS, lasting, read_looks, stats_of
+from .records import LOOKS, OPTIONS, lasting, read_looks, read_norms, stats_of
 
 LOG, LOG_BEFORE, LOG_BYTES = "log.txt", "log-before.txt", 4 << 20
 """The log; where it goes, in place of an earlier one, when it has as many bytes."""
 STATS_DAMAGED = "stats-damaged.jsonl"
+FAKES = re.compile(r"fakes(\d+)\.png")
 RETRY, WAIT, OWED = 5.0, 3600.0, 64 << 20
 """Seconds from one try to the next; seconds that a run waits for its disk at its end; bytes that it may owe."""
 
@@ -162,9 +163,29 @@ def settle_stats(folder: Path, step: int) -> list[int]:
     return strange
 
 
-def settle_looks(folder: Path, step: int) -> list[float]:
-    """Keep the rows of held_out.jsonl up to a step; returns their distances."""
-    rows = [row for row in read_looks(folder) if row["step"] <= step]
+def leave_aside(folder: Path, step: int) -> None:
+    """Of a run that goes back to a step, move the later checkpoints and pictures into a sub-folder `superseded`, and
+    take the later rows out of norms.jsonl."""
+    late = [p for p in checkpoint.paths(folder) if checkpoint.step_of(p) > step]
+    late += [q for p in late if (q := p.with_suffix(".safetensors")).exists()]
+    late += [p for p in folder.glob("fakes*.png") if (m := FAKES.fullmatch(p.name)) and int(m[1]) > step]
+    if late:
+        aside, number = folder / "superseded", 1
+        while any((aside / path.name).exists() for path in late):  # from another time
+            number += 1
+            aside = folder / f"superseded-{number}"
+        aside.mkdir(exist_ok=True)
+        for path in late:
+            os.replace(path, aside / path.name)
+    norms = read_norms(folder)
+    if any(row["step"] > step for row in norms):
+        _rewrite(folder / "norms.jsonl", [row for row in norms if row["step"] <= step])
+
+
+def settle_looks(folder: Path, step: int, every: int) -> list[float]:
+    """Keep the rows of held_out.jsonl up to a step, but for a look at the end of a run that was to be shorter, which is
+    not one of `every` so many steps; returns their distances."""
+    rows = [row for row in read_looks(folder) if row["step"] <= step and row["step"] % every == 0]
     _rewrite(folder / LOOKS, rows)
     return [row["frechet"] for row in rows]
 

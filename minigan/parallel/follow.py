@@ -28,9 +28,8 @@ def lead(ranks: MpiRanks, new_run: Callable[[], Run]) -> Run:
                 ranks.tell(RankFailure(str(error)))
         raise
     if ranks.size > 1:
-        saved = checkpoint.paths(run.folder)
         options = run.trainer.state()[1]["options"] | {"steps": run.options.steps}
-        ranks.tell((options, str(saved[0]) if saved else None))
+        ranks.tell((options, None if run.origin is None else str(run.origin)))
         run.trainer.parts.share(over(ranks, run.options.device))
     return run
 

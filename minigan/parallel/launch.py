@@ -16,6 +16,7 @@ from typing import NoReturn
 
 RANK_VARIABLES = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MPI_LOCALRANKID", "SLURM_PROCID")
 """What mpiexec and srun tell a rank."""
+SIZE_VARIABLES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 LOCAL_RANK_VARIABLES = ("MPI_LOCALRANKID", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID")
 NEEDED = '--ranks needs the package mpi4py and an mpiexec: pip install "minigan[mpi]"'
 BANNER = "=" * 20
@@ -25,8 +26,15 @@ KILLED = {signal.SIGILL, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SI
 
 
 def inside() -> bool:
-    """Whether this process was started as a rank, by mpiexec or srun."""
-    return any(name in os.environ for name in RANK_VARIABLES)
+    """Whether this process was started as a rank, by mpiexec or srun. SLURM numbers the one process of a batch script,
+    too, which is no rank."""
+    names = set(RANK_VARIABLES) & os.environ.keys()
+    return bool(names) and (names != {"SLURM_PROCID"} or world() > 1)
+
+
+def world() -> int:
+    """How many processes mpiexec or srun started with this one, as far as they say; 1 elsewhere."""
+    return max((int(n) for name in SIZE_VARIABLES if (n := os.environ.get(name, "")).isdecimal()), default=1)
 
 
 def take_own_gpu() -> None:

@@ -18,7 +18,7 @@ from minigan.kernels.work import Now, aligned
 
 from .. import _array
 from ..autograd import Op
-from ..ops.conv import ConvOp
+from ..ops.conv import Conv, ConvInput, ConvWeight
 from ..ops.matmul import MatMul
 
 WHY = (
@@ -43,8 +43,8 @@ def of(op: Op, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> t
     """(FLOPs, bytes) of an op on these arrays."""
     if op.alias:
         return 0, 0
-    moved = sum(map(_memory, (*inputs, *outputs)))
-    if isinstance(op, ConvOp):
+    moved = sum(map(_memory, {id(x): x for x in (*inputs, *outputs)}.values()))
+    if isinstance(op, Conv | ConvInput | ConvWeight):
         geometry = op.geometry
         return 2 * prod(geometry.y_shape) * prod(geometry.w_shape[1:]), moved
     if isinstance(op, MatMul):

@@ -21,7 +21,7 @@ import numpy as np
 
 from .. import _user_code
 from ..autograd import Tensor, _walk, grad
-from ..capture import Captured, capture
+from ..capture import Captured, CaptureError, capture
 from ..capture.plan import Plan
 from ..data import load
 from ..gan.systems.table import SYSTEMS, options_for, trainer_for
@@ -51,13 +51,17 @@ class Target:
         return not self.until_update
 
     def plan(self) -> Plan:
-        """The plan of the captured step. Raises ValueError where nothing is captured, and what recording raises."""
+        """The plan of the captured step. Raises ValueError where nothing is captured or can be, and what
+        recording raises."""
         captured = self.captured
         if captured is None and self.is_repeatable and self.objective is None:
             captured = capture(self.step)
         if captured is None:
             raise ValueError(f"{self.name}: there is no captured step; a system or a function has one")
-        captured()
+        try:
+            captured()
+        except CaptureError as error:
+            raise ValueError(f"{self.name}: {error}") from error
         plan = captured.plans[-1]
         if not isinstance(plan.arena, np.ndarray):
             raise ValueError(f"{self.name}: its plan lies on a device; one of the CPU can be listed")

@@ -5,10 +5,11 @@ measured.json beside this file holds the times of the page in the docs; `minigan
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from .._files import parse_json
 from . import faults, model, simulate, sums
 from .model import NETWORKS, Machine, Work
 
@@ -17,6 +18,8 @@ SEEN = (16, 32, 128)
 """Batches whose times the constants are fitted to; the others are a test."""
 RANKS = (8, 64, 512, 4096)
 HOUR = 3600.0
+LONGEST = 10
+"""A stretch without a failure, in mean times between failures: one in e^10 is that long."""
 
 
 def fitted(measured: dict) -> tuple[Machine, Work, list[dict]]:
@@ -101,6 +104,11 @@ def checkpoints(
     for count in ranks:
         between = years * 365.25 * 24 * HOUR / count
         daly = faults.daly(cost, between)
+        if restart + cost + daly > LONGEST * between:
+            raise ValueError(
+                f"of {count} machines one fails every {between:.3g} s: a restart of {restart:g} s, or a checkpoint of"
+                f" {cost:g} s, is hardly ever finished; take machines that fail less often (--years)"
+            )
         work, times = failures * between, {}
         for k in range(-4, 5):  # each stretch between two checkpoints is one step
             t = daly * 2 ** (k / 2)
@@ -123,14 +131,14 @@ def checkpoints(
 
 def checkpoint_lines(rows: Sequence[dict]) -> list[str]:
     """The table as text, in minutes."""
-    names = f"{'Young':>11}{'Daly':>11}{'best':>11}{'simulated':>11}{'adds':>8}{'simulated':>11}"
+    names = f"{'Young':>11}{'Daly':>11}{'best':>11}{'simulated':>11}{'adds':>9}{'simulated':>11}"
     lines = [f"{'ranks':>6}{'a failure every':>17}{names}"]
     for row in rows:
         minutes = [f"{row[name] / 60:.1f} min" for name in ("young", "daly", "best", "simulated")]
         lines.append(
             f"{row['ranks']:>6}{row['between'] / HOUR:>15.1f} h"
             + "".join(f"{word:>11}" for word in minutes)
-            + f"{row['added']:>8.1%}{row['added_simulated']:>11.1%}"
+            + f"{row['added']:>9.1%}{row['added_simulated']:>11.1%}"
         )
     return lines
 
@@ -170,11 +178,14 @@ def straggler_lines(rows: Sequence[dict], spread: float = 0.1) -> list[str]:
 def load(path: Path = MEASURED) -> dict:
     """Times that `measure.take` gave. Raises ValueError for another file."""
     try:
-        measured = json.loads(path.read_text())
-        Work(**measured["work"])
-        features = [model.features_of(row, Work(**measured["work"]), measured["cores"]) for row in measured["rows"]]
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        measured = parse_json(path.read_bytes())
+        if type(measured["system"]) is not str or type(measured["load"]) not in (int, float):
+            raise ValueError("its system is no name, or its load no number")
+        if not all(0 < row["seconds"] < math.inf and row["ranks"] >= 1 for row in measured["rows"]):
+            raise ValueError("a time or a number of ranks is not positive")
+        machine = fitted(measured)[0]
+        if not (machine.image and machine.addition):
+            raise ValueError("too few of them: it takes steps and sums of several sizes")
+    except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise ValueError(f"{path} holds no times of minigan scale --measure ({error})") from error
-    if not features:
-        raise ValueError(f"{path} holds no times")
     return measured

@@ -15,8 +15,9 @@ import pytest
 from PIL import Image
 
 import minigan as mg
-from minigan import checkpoint, data, kernels
+from minigan import checkpoint, data, kernels, viz
 from minigan.gan import run as runs
+from minigan.gan.records import read_looks, read_norms
 from minigan.gan.run import Run, list_runs, load_generator, read_stats
 from minigan.gan.systems import SYSTEMS, options_for, trainer_for
 from minigan.gan.train import Trainer, TrainingError
@@ -213,11 +214,37 @@ def test_going_back_sets_later_checkpoints_aside(tmp_path, monkeypatch):
         "checkpoint-000002.json",
     ]
     assert [row["step"] for row in read_stats(out)] == [1, 2]
+    assert list(viz.run_frames(out)) == ["start", "step 1", "step 2"]  # no picture of what was left
+    assert [row["step"] for row in read_norms(out)] == [1, 2]
     Run.resume(str(out), steps=3).train()
     again = checkpoint.latest(out).arrays
     assert all(third[k].tobytes() == again[k].tobytes() for k in third)
     with pytest.raises(ValueError, match="beyond --steps 2"):
         Run.resume(str(out), steps=2)
+    Run.resume(str(out / "checkpoint-000002.json"))  # what was set aside first stays
+    assert [p.name for p in checkpoint.paths(out / "superseded-2")] == ["checkpoint-000003.json"]
+    assert sorted(viz.run_frames(out / "superseded-2")) == ["step 3"]
+
+
+def test_the_last_look_of_a_short_run_is_none_of_a_longer_one(tmp_path, monkeypatch):
+    """With --stop-when, a run that was to be shorter goes on as the one that was long from the start."""
+    monkeypatch.setattr(runs, "SNAP", 3)
+    monkeypatch.setattr(type(trainer_for(small("dcgan"), data.load("digits"))), "look", lambda self: {"frechet": LOOKS[self.steps_done], "memorised": 0.5})
+    options = small("dcgan", base=2, steps=20, stop_when=2)
+    for name, lengths in (("long", [20]), ("short", [7, 20])):
+        for steps in lengths:
+            out = tmp_path / name
+            run = Run.resume(str(out), steps=steps) if out.exists() else Run.create(replace(options, steps=steps), out)
+            run.train()
+    assert [row["step"] for row in read_looks(tmp_path / "short")] == [3, 6, 9, 12, 15]
+    assert read_looks(tmp_path / "long") == read_looks(tmp_path / "short")
+    assert state_of(run.trainer)["rest"] and run.trainer.steps_done == 15
+    Run.resume(str(tmp_path / "long"), steps=30).train()
+    assert "the stop rule has ended this run" in (tmp_path / "long" / "log.txt").read_text()
+
+
+LOOKS = {3: 10.0, 6: 11.0, 7: 12.0, 9: 9.0, 12: 10.0, 15: 10.0}
+"""Step -> held-out distance: the smallest is two looks old at step 15."""
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

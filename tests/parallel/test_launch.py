@@ -106,6 +106,27 @@ def test_only_the_command_itself_leaves(monkeypatch):
     assert CliRunner().invoke(main, ["systems"]).exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("told", "inside", "world"),
+    [
+        ({}, False, 1),
+        ({"PMI_RANK": "0", "PMI_SIZE": "2"}, True, 2),
+        ({"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "4"}, True, 4),
+        ({"SLURM_PROCID": "0", "SLURM_LOCALID": "0"}, False, 1),  # a batch script, no step of srun
+        ({"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "3"}, True, 3),
+    ],
+)
+def test_what_ranks_are_told(told, inside, world, monkeypatch):
+    for name in (*launch.RANK_VARIABLES, *launch.SIZE_VARIABLES):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    assert (launch.inside(), launch.world()) == (inside, world)
+    if world > 1:
+        result = CliRunner().invoke(main, ["train", "dcgan", "--steps", "2"])
+        assert result.exit_code == 2 and f"one of {world} processes" in result.output and "--ranks" in result.output
+
+
 def test_what_mpiexec_says_of_itself_is_left_out():
     lines = ["step 1\n", "[mpiexec@host] Sending Ctrl-C\n", "\n", "step 2\n", "=" * 80 + "\n", "= BAD TERMINATION\n"]
     assert list(launch.of_ranks(iter(lines))) == ["step 1\n", "step 2\n"]

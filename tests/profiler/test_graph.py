@@ -227,6 +227,14 @@ def test_trace_of_a_file(program, tmp_path):
     assert json.loads(captured.output.splitlines()[-1])["instructions"]
 
 
+def test_a_step_that_cannot_be_captured_is_one_line(tmp_path):
+    path = tmp_path / "reads.py"
+    path.write_text("import minigan as mg\nx = mg.ones(2)\n\n\ndef step():\n    return x * (x.sum() * 2).item()\n")
+    result = run("trace", f"{path}:step", "--captured")
+    assert result.exit_code == 2 and result.output.splitlines()[-1].startswith("Error: ")
+    assert "capture: a value is read" in result.output and "Traceback" not in result.output
+
+
 def test_an_example_up_to_its_first_update():
     tape = target("01_gradients").tape()
     assert tape.rows[0].order == 0

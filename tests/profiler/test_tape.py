@@ -101,6 +101,18 @@ def test_flops_by_hand():
     assert next(r.nbytes for r in tape.rows if r.op == "matmul") == 4 * (5 * 6 + 6 * 7 + 5 * 7)
 
 
+def test_one_array_that_is_read_twice_is_moved_once():
+    """And what only moves numbers counts one operation for each that it writes."""
+    x = mg.ones(2, 3, 8, 8)
+    with Tape() as tape:
+        x * x
+        mg.functional.unfold(x, 3)
+    product = next(row for row in tape.rows if row.op == "mul")
+    assert product.nbytes == 4 * 2 * x.data.size
+    columns = max(tape.rows, key=lambda row: row.flops)
+    assert columns.flops == 2 * 27 * 36
+
+
 def test_a_roof_is_the_higher_of_two():
     roof = cost.Roofline(peak=100.0, bandwidth=10.0)
     assert roof.share(200, 10, 4.0) == 0.5

@@ -231,12 +231,37 @@ def test_the_command(tmp_path, monkeypatch):
         (["--years", "0"], "must be positive"),
         (["--times", "{}"], "holds no times of minigan scale --measure"),
         (["--times", "absent"], "absent"),
+        (["--years", "0.001"], "is hardly ever finished; take machines that fail less often"),
+        (["--checkpoint", "1e6"], "a checkpoint of 1e+06 s, is hardly ever finished"),
     ],
 )
 def test_wrong_words_are_refused(words, says, tmp_path):
     (tmp_path / "t.json").write_text("{}")
     result = run(*(str(tmp_path / "t.json") if word == "{}" else word for word in words))
     assert result.exit_code in (1, 2) and says in result.output.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"system": 3}, "its system is no name"),
+        ({"load": "high"}, "its load no number"),
+        ({"rows": []}, "holds no times"),
+        ({"rows": [{"what": "step", "ranks": 0, "batch": 16, "parts": 4, "seconds": 1.0}]}, "is not positive"),
+        ({"rows": [{"what": "step", "ranks": 1, "batch": 16, "parts": 4, "seconds": float("nan")}]}, "is not positive"),
+        ({"rows": [{"what": "step", "ranks": 1, "batch": 16, "parts": 4, "seconds": 1.0}]}, "too few of them"),
+        ({"rows": [{"what": "step", "ranks": 1, "batch": 16, "parts": 4}]}, "seconds"),
+    ],
+)
+def test_times_that_are_none_are_refused(change, says, tmp_path):
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps(json.loads(tables.MEASURED.read_text()) | change))
+    with pytest.raises(ValueError, match=f"holds no times.*{says}" if says != "holds no times" else says):
+        tables.load(path)
+    for raw in (b"\xff\xfe\x00", b"[" * 100_000):
+        path.write_bytes(raw)
+        with pytest.raises(ValueError, match="holds no times"):
+            tables.load(path)
 
 
 def test_checkpoints_that_cost_more_than_a_failure_s_interval():
