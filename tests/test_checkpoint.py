@@ -267,7 +267,7 @@ def test_the_name_is_of_the_step(tmp_path):
         for suffix in (".json", ".safetensors"):
             shutil.copy(path.with_suffix(suffix), tmp_path / (name + suffix))
     assert load(tmp_path / "best.json").step == 6
-    with pytest.raises(CheckpointError, match="000099[.]json is of step 6"):
+    with pytest.raises(CheckpointError, match=r"000099\.json is of step 6"):
         load(tmp_path / "checkpoint-000099.json")
     with pytest.warns(UserWarning, match="is of step 6"):
         assert latest(tmp_path).path == path

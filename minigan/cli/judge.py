@@ -115,7 +115,7 @@ def evaluate(run, count, seed, split, truncation, place, device) -> dict:
     trainer, checkpoint = load_trainer(run, device=where, place=place)
     _truncate(trainer, truncation)
     observation = trainer.observe_on(split, count or 5000, backend.Generator(seed, SAMPLE_STREAM))
-    append_metric(checkpoint.path.parent, checkpoint.step, observation)
+    append_metric(checkpoint.path.parent, checkpoint.step, observation, "eval")
     part = "all held-out images" if split == "all" else f"the {split} half of the held-out images"
     echo(f"step {checkpoint.step} of {checkpoint.path.parent}, by {part}:")
     for line in observation.lines:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from shlex import quote
 
 import click
 
@@ -29,7 +30,7 @@ def strip(run, out, columns, scale) -> dict:
     rows = viz.strip_rows(viz.run_frames(folder))
     if not rows:
         raise ValueError(
-            f"{folder} holds no pictures of samples (fakes*.png); train on: minigan train --resume {folder}"
+            f"{folder} holds no pictures of samples (fakes*.png); train on: minigan train --resume {quote(str(folder))}"
         )
     side = options_of(saved).size
     grids = {caption: viz.grid_cells(path, side)[None, :columns] for caption, path in rows.items()}

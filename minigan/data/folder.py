@@ -179,13 +179,13 @@ def _classes(places: list[tuple[str, ...]], where: object) -> tuple[tuple[str, .
     """(class names, labels or None, held out) from the folders in which the images lie. Raises ValueError."""
     places = _without_common(places)
     held_out, published = np.zeros(len(places), bool), False
-    firsts = {p[0] if p else "" for p in places}
-    if firsts <= {"trainA", "trainB", "testA", "testB"}:
-        held_out = np.array([p[0].startswith("test") for p in places])
+    firsts = {p[0].lower() if p else "" for p in places}
+    if firsts <= {"traina", "trainb", "testa", "testb"}:
+        held_out = np.array([p[0].lower().startswith("test") for p in places])
         published = bool(held_out.any())
-        places = [(p[0][-1],) for p in places]
+        places = [(p[0][-1].upper(),) for p in places]
     elif firsts <= set(SPLITS) and "train" in firsts and len(firsts) > 1:
-        held_out, published = np.array([SPLITS[p[0]] for p in places]), True
+        held_out, published = np.array([SPLITS[p[0].lower()] for p in places]), True
         places = [p[1:] for p in places]
     names = sorted({p[0] for p in places if p})
     if names and not all(places):

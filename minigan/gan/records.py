@@ -156,11 +156,16 @@ def _summary(folder: Path) -> dict:
 
 
 def metrics_of(folder: Path) -> dict[str, float]:
-    """The numbers among the newest figures of metric-classifier.jsonl; none where the run was not judged."""
-    figures: dict[str, float] = {}
+    """The numbers among the figures in metric-classifier.jsonl of the latest step, those of the run's end before those
+    of a later `minigan eval`; none where the run was not judged."""
+    figures, best = {}, (-1, False)
     for line in _lines(folder / "metric-classifier.jsonl"):
         with suppress(ValueError, TypeError, LookupError, AttributeError):  # a line that was cut, or is none of ours
-            figures = {name: value for name, value in parse_json(line)["results"].items() if is_number(value)}
+            row = parse_json(line)
+            place = count_of(row, "step"), row.get("by") != "eval"
+            if place >= best:
+                figures = {name: value for name, value in row["results"].items() if is_number(value)}
+                best = place
     return figures
 
 

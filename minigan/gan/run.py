@@ -19,6 +19,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 
@@ -149,7 +150,13 @@ class Run:
             leave_aside(run.folder, saved.step)
             run._write_json("training_options.json", asdict(run.options))
             run._settle_rows(saved.step)
+            before = options_of(saved).steps
+            if run.trainer.follows_total and run.options.steps != before:
+                run.say(f"the schedule is that of {run.options.steps} steps from here on, no longer of {before}")
         return run
+
+    def _way_on(self) -> str:
+        return f"go on with: minigan train --resume {quote(str(self.folder))}"
 
     def _repr_html_(self) -> str:
         return RunFolder(self.folder)._repr_html_()
@@ -182,7 +189,7 @@ class Run:
         except OSError as error:
             self._beat("failed", str(error))
             if checkpoint.paths(self.folder):
-                raise OSError(f"{error}; then go on with: minigan train --resume {self.folder}") from error
+                raise OSError(f"{error}; then {self._way_on()}") from error
             raise
         except BaseException as error:
             self._beat("stopped" if isinstance(error, Stopped | KeyboardInterrupt) else "failed", str(error))
@@ -197,11 +204,10 @@ class Run:
                 number = self._steps()
             except RankFailure as error:
                 self._save_now()
-                where = f"saved at step {self.trainer.steps_done}; go on with: minigan train --resume {self.folder}"
-                raise TrainingError(f"{error}; {where}") from error
+                raise TrainingError(f"{error}; saved at step {self.trainer.steps_done}; {self._way_on()}") from error
             if number not in (None, ENOUGH):
                 self._save_now()
-                self.say(f"stopped at step {self.trainer.steps_done}; go on with: minigan train --resume {self.folder}")
+                self.say(f"stopped at step {self.trainer.steps_done}; {self._way_on()}")
                 raise Stopped(number)
             return self._close()
 
@@ -255,7 +261,7 @@ class Run:
         self._beat("starting")
         sizes = " and ".join(f"{name} {_count(module):,}" for name, module in self.trainer.trained().items())
         self.say(
-            f"{options.system} on {options.data}: {sizes} parameters,"
+            f"{options.system} on {self.trainer.subject}: {sizes} parameters,"
             f" steps {self.trainer.steps_done} to {options.steps}, in {self.folder}"
         )
         notes = self.dataset.notes

@@ -360,8 +360,8 @@ class Trainer:
     def observe(self, count: int, random: Generator, details: bool = False) -> Observation:
         """What `count` samples for inputs drawn from `random` show, by judges that were trained on real images only;
         with all their distances if `details`. Raises ValueError where there is no judge for the data set."""
-        options = self.options
-        return observe_samples(self.draw(count, random), options.data, self.yardstick, options.seed, details)
+        options, seen = self.options, self.trained_on.train
+        return observe_samples(self.draw(count, random), options.data, self.yardstick, options.seed, details, seen)
 
     def observe_on(self, split: str, count: int, random: Generator, details: bool = True) -> Observation:
         """`observe` with a part of the held-out images for real ones: "validation", "test" or "all"."""
@@ -378,6 +378,21 @@ class Trainer:
         """The data set with the held-out images that `observe` compares with: all of them, or those of the half
         `split`."""
         return self.dataset if self.split == "all" else self.dataset.half(self.split)
+
+    @property
+    def follows_total(self) -> bool:
+        """Whether rates or weights hang on the total number of steps, so that another total is another run."""
+        return False
+
+    @property
+    def subject(self) -> str:
+        """What the first line of a run says it is trained on."""
+        return self.options.data
+
+    @property
+    def trained_on(self) -> Dataset:
+        """The data set with the training images that the networks are shown."""
+        return self.dataset
 
     def double(self) -> Trainer:
         """Weights, data and random numbers in float64 from here on, for comparisons; returns self."""

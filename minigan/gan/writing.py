@@ -17,11 +17,14 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from shlex import quote
 
 from .. import checkpoint, data
-from .._files import append_line, atomic_write, make_folder, may_pass, remove_leftovers
+from .._files import append_line, atomic_write, make_folder, may_pass, parse_json, remove_leftovers
+from ._state import count_of
 from .metrics.judging import Observation
 from .options import CommonOptions
 from .records import LOOKS, OPTIONS, lasting, read_looks, read_norms, stats_of
@@ -29,6 +32,7 @@ from .records import LOOKS, OPTIONS, lasting, read_looks, read_norms, stats_of
 LOG, LOG_BEFORE, LOG_BYTES = "log.txt", "log-before.txt", 4 << 20
 """The log; where it goes, in place of an earlier one, when it has as many bytes."""
 STATS_DAMAGED = "stats-damaged.jsonl"
+METRICS = "metric-classifier.jsonl"
 FAKES = re.compile(r"fakes(\d+)\.png")
 RETRY, WAIT, OWED = 5.0, 3600.0, 64 << 20
 """Seconds from one try to the next; seconds that a run waits for its disk at its end; bytes that it may owe."""
@@ -132,7 +136,8 @@ def new_folder(options: CommonOptions, out: str | os.PathLike | None, root: Path
     if out is not None:
         folder = Path(out)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise ValueError(f"{folder} already holds something; name a new folder, or go on with --resume {folder}")
+            way = f"name a new folder, or go on with --resume {quote(str(folder))}"
+            raise ValueError(f"{folder} already holds something; {way}")
         make_folder(folder)
         return folder
     make_folder(root)
@@ -146,9 +151,9 @@ def new_folder(options: CommonOptions, out: str | os.PathLike | None, root: Path
         return folder
 
 
-def append_metric(folder: Path, step: int, observation: Observation) -> None:
-    """A row of metric-classifier.jsonl."""
-    append_line(folder / "metric-classifier.jsonl", json.dumps({"step": step, "results": observation.figures}))
+def append_metric(folder: Path, step: int, observation: Observation, by: str = "run") -> None:
+    """A row of metric-classifier.jsonl; by: who looked, "run" at its end or "eval"."""
+    append_line(folder / METRICS, json.dumps({"step": step, "by": by, "results": observation.figures}))
 
 
 def settle_stats(folder: Path, step: int) -> list[int]:
@@ -165,7 +170,7 @@ def settle_stats(folder: Path, step: int) -> list[int]:
 
 def leave_aside(folder: Path, step: int) -> None:
     """Of a run that goes back to a step, move the later checkpoints and pictures into a sub-folder `superseded`, and
-    take the later rows out of norms.jsonl."""
+    take the later rows out of norms.jsonl and of the figures."""
     late = [p for p in checkpoint.paths(folder) if checkpoint.step_of(p) > step]
     late += [q for p in late if (q := p.with_suffix(".safetensors")).exists()]
     late += [p for p in folder.glob("fakes*.png") if (m := FAKES.fullmatch(p.name)) and int(m[1]) > step]
@@ -180,6 +185,19 @@ def leave_aside(folder: Path, step: int) -> None:
     norms = read_norms(folder)
     if any(row["step"] > step for row in norms):
         _rewrite(folder / "norms.jsonl", [row for row in norms if row["step"] <= step])
+    with suppress(FileNotFoundError):
+        lines = (folder / METRICS).read_text(encoding="utf-8").splitlines()
+        before = [line for line in lines if not _is_after(line, step)]
+        if len(before) < len(lines):
+            atomic_write(folder / METRICS, "".join(f"{line}\n" for line in before))
+
+
+def _is_after(line: str, step: int) -> bool:
+    """Whether a line is a row of a later step; what is no row stays."""
+    try:
+        return count_of(parse_json(line), "step") > step
+    except (ValueError, LookupError, TypeError):
+        return False
 
 
 def settle_looks(folder: Path, step: int, every: int) -> list[float]:

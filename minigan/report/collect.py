@@ -220,7 +220,7 @@ def _judge(trainer: Trainer, images: np.ndarray) -> dict | None:
 
 def _neighbours(trainer: Trainer, images: np.ndarray) -> list[dict]:
     """Each image's nearest training image, and how far it is: the root of the mean squared difference of pixels."""
-    train = classifier.prepared(trainer.dataset, trainer.dataset.train, trainer.options.size)
+    train = classifier.prepared(trainer.dataset, trainer.trained_on.train, trainer.options.size)
     flat = train.reshape(len(train), -1)
     distances = squared_distances(images.reshape(len(images), -1).astype(np.float64), flat.astype(np.float64))
     return [

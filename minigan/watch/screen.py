@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from textwrap import wrap
 
 import numpy as np
@@ -148,7 +149,8 @@ def _trouble(run: Snapshot, width: int) -> list[str]:
         lines += wrap(printable(f"trouble: {status.trouble}"), width, break_on_hyphens=False)
     over = status is not None and (status.gone or status.phase in ("stopped", "failed"))
     if over and checkpoint.paths(run.folder):
-        lines += wrap(printable(f"go on with: minigan train --resume {run.folder}"), width, break_on_hyphens=False)
+        command = f"minigan train --resume {quote(str(run.folder))}"
+        lines += wrap(printable(f"go on with: {command}"), width, break_on_hyphens=False)
     return lines
 
 

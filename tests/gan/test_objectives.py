@@ -14,6 +14,7 @@ from minigan.gan.metrics import classifier
 from minigan.gan.metrics.judging import Judge, Observation
 from minigan.gan.steps import by_way_of_samples
 from minigan.gan.systems import conditional, infogan
+from minigan.gan.systems.plain import some_of
 from minigan.gan.train import STREAMS, Trainer, generate
 
 LATENTS = (3, 2)
@@ -234,6 +235,17 @@ def test_observing_on_a_part_leaves_training_as_it_was(split, count):
     with pytest.raises(ValueError, match="no judge"):
         t.observe_on(split, 0, random)
     assert t.yardstick is WORLD
+
+
+def test_a_run_with_a_share_of_the_images_is_judged_by_those(monkeypatch):
+    """What it copies is what it saw: the same rows as it trains on."""
+    rows = []
+    monkeypatch.setattr(train, "observe_samples", lambda *arguments: rows.append(arguments[5]) or Observation({}, []))
+    for share in (1.0, 0.25):
+        t = trainer("dcgan", share=share)
+        t.observe(2, Generator(0, 7))
+        assert np.array_equal(rows[-1], some_of(WORLD, share).train) and np.array_equal(rows[-1], t.trained_on.train)
+    assert len(rows[1]) < len(rows[0]) == len(WORLD.train)
 
 
 @pytest.mark.parametrize(

@@ -19,3 +19,14 @@ def test_a_run_stands_where_its_newest_files_say(tmp_path):
     (row,) = list_runs(tmp_path)
     assert (row["steps_done"], row["steps"], row["confident"]) == (20, 30, 0.5)
     assert metrics_of(folder) == {"confident": 0.5}
+
+
+def test_the_figures_are_those_of_the_run_s_end(tmp_path):
+    """A later look at an older checkpoint, or at few samples, replaces nothing; where a run never ended, the newest
+    look counts."""
+    path = tmp_path / "metric-classifier.jsonl"
+    rows = [(20, "run", 0.5), (10, "eval", 0.1), (20, "eval", 0.2)]
+    path.write_text("".join(json.dumps({"step": n, "by": by, "results": {"x": x}}) + "\n" for n, by, x in rows))
+    assert metrics_of(tmp_path) == {"x": 0.5}
+    path.write_text("".join(json.dumps({"step": n, "by": by, "results": {"x": x}}) + "\n" for n, by, x in rows[1:]))
+    assert metrics_of(tmp_path) == {"x": 0.2}

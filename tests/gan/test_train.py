@@ -206,6 +206,8 @@ def test_going_back_sets_later_checkpoints_aside(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "TICK", 1)
     out = tmp_path / "run"
     Run.create(small(steps=3), out).train()
+    with (out / "metric-classifier.jsonl").open("a") as file:
+        file.write('{"step": 1, "by": "eval", "results": {"confident": 0.25}}\n')
     third = checkpoint.load(out / "checkpoint-000003.json").arrays
     Run.resume(str(out / "checkpoint-000001.json"), steps=2).train()
     assert [p.name for p in checkpoint.paths(out)] == ["checkpoint-000002.json", "checkpoint-000001.json"]
@@ -216,6 +218,8 @@ def test_going_back_sets_later_checkpoints_aside(tmp_path, monkeypatch):
     assert [row["step"] for row in read_stats(out)] == [1, 2]
     assert list(viz.run_frames(out)) == ["start", "step 1", "step 2"]  # no picture of what was left
     assert [row["step"] for row in read_norms(out)] == [1, 2]
+    figures = [json.loads(line)["step"] for line in (out / "metric-classifier.jsonl").read_text().splitlines()]
+    assert figures == [1, 2]
     Run.resume(str(out), steps=3).train()
     again = checkpoint.latest(out).arrays
     assert all(third[k].tobytes() == again[k].tobytes() for k in third)
@@ -229,7 +233,8 @@ def test_going_back_sets_later_checkpoints_aside(tmp_path, monkeypatch):
 def test_the_last_look_of_a_short_run_is_none_of_a_longer_one(tmp_path, monkeypatch):
     """With --stop-when, a run that was to be shorter goes on as the one that was long from the start."""
     monkeypatch.setattr(runs, "SNAP", 3)
-    monkeypatch.setattr(type(trainer_for(small("dcgan"), data.load("digits"))), "look", lambda self: {"frechet": LOOKS[self.steps_done], "memorised": 0.5})
+    row = SYSTEMS["dcgan"]
+    monkeypatch.setattr(row.trainer, "look", lambda self: {"frechet": LOOKS[self.steps_done], "memorised": 0.5})
     options = small("dcgan", base=2, steps=20, stop_when=2)
     for name, lengths in (("long", [20]), ("short", [7, 20])):
         for steps in lengths:
@@ -241,6 +246,42 @@ def test_the_last_look_of_a_short_run_is_none_of_a_longer_one(tmp_path, monkeypa
     assert state_of(run.trainer)["rest"] and run.trainer.steps_done == 15
     Run.resume(str(tmp_path / "long"), steps=30).train()
     assert "the stop rule has ended this run" in (tmp_path / "long" / "log.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("system", "changes", "says"),
+    [
+        ("r3gan", {}, True),
+        ("r3gan", {"final_rate": 1.0, "final_weight": 1.0}, False),
+        ("dcgan", {"noise": 0.1}, True),
+        ("dcgan", {}, False),
+    ],
+)
+def test_another_total_is_another_schedule(system, changes, says, tmp_path, monkeypatch):
+    """Where rates, weights or noise fall until the last step, a run that is made longer says that they rise again."""
+    monkeypatch.setattr(runs, "SNAP", 1)
+    out = tmp_path / "my run"
+    Run.create(small(system, steps=1, **changes), out).train()
+    run = Run.resume(str(out), steps=2)
+    assert ("the schedule is that of 2 steps from here on" in (out / "log.txt").read_text()) == says
+    if says:
+        steps = run.trainer.options.steps
+        rates = []
+        for total in (1, steps):
+            run.trainer.options = replace(run.trainer.options, steps=total)
+            run.trainer.anneal()
+            noise = getattr(run.trainer, "sigma", None)
+            rates.append([run.trainer.optim_g.param_groups[0]["lr"], None if noise is None else noise.numpy().tolist()])
+        assert rates[0] != rates[1]
+
+
+def test_a_command_to_go_on_with_can_be_pasted(tmp_path, capsys):
+    out = tmp_path / "my run"
+    run = Run.create(small(steps=3), out)
+    run._steps = lambda: signal.SIGINT
+    with pytest.raises(runs.Stopped):
+        run.train()
+    assert f"--resume '{out}'" in capsys.readouterr().out
 
 
 LOOKS = {3: 10.0, 6: 11.0, 7: 12.0, 9: 9.0, 12: 10.0, 15: 10.0}

@@ -102,8 +102,9 @@ def test_a_norms_middle_is_its_median():
 def test_reals_are_held_out_and_neighbours_training_images(monkeypatch):
     """An image of level 0.3 is nearest to the training image of level 0.5, at 0.2 a pixel."""
     images = np.array([-1.0, 0.5, 0.7], np.float32)[:, None, None, None] * np.ones((1, 1, 8, 8), np.float32)
+    dataset = SimpleNamespace(train=[2, 2], held_out=np.array([2, 2]))  # it was shown a share of its images
     trainer = SimpleNamespace(
-        dataset=SimpleNamespace(train=[0, 1], held_out=np.array([2, 2])), options=SimpleNamespace(size=8)
+        dataset=dataset, trained_on=SimpleNamespace(train=[0, 1]), options=SimpleNamespace(size=8)
     )
     monkeypatch.setattr(collect.classifier, "prepared", lambda dataset, rows, size: images[rows])
     np.testing.assert_array_equal(collect._reals(trainer, 1), images[2:])

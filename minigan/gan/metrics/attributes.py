@@ -24,7 +24,7 @@ from ...autograd import Tensor, no_grad, tensor
 from ...data import ASSETS, Dataset, Loader, slug
 from ...functional import binary_cross_entropy_with_logits, cross_entropy
 from . import spoilt
-from .classifier import SIZE, STREAM, Classifier, judged_side, kept, prepared, restored, shrunk
+from .classifier import SIZE, STREAM, Classifier, judged_side, kept, prepared, restored, shrunk, turn
 
 UNREADABLE = -1
 """What `judge` says of an attribute whose place is like no real image's: no value equals it."""
@@ -121,7 +121,7 @@ def save(model: AttributeClassifier, dataset: Dataset, folder: Path, epochs: int
         "command": f"minigan classifier {quote(dataset.name)} --attributes --epochs {epochs}",
     }
     make_folder(folder)
-    return checkpoint.save(folder, epochs, model.state_dict(), state)
+    return checkpoint.save(folder, turn(folder, epochs), model.state_dict(), state)
 
 
 def load(folder: Path, dataset: Dataset) -> tuple[AttributeClassifier, dict]:

@@ -193,7 +193,13 @@ def save(model: Classifier, dataset: Dataset, folder: Path, epochs: int) -> Path
         "command": f"minigan classifier {quote(dataset.name)} --epochs {epochs}",
     }
     make_folder(folder)
-    return checkpoint.save(folder, epochs, model.state_dict(), state)
+    return checkpoint.save(folder, turn(folder, epochs), model.state_dict(), state)
+
+
+def turn(folder: Path, epochs: int) -> int:
+    """The number under which a classifier is saved: its epochs, or one more than those of all that were saved before,
+    since the highest counts."""
+    return max([epochs, *(1 + checkpoint.step_of(path) for path in checkpoint.paths(folder))])
 
 
 def kept(data: str) -> Path:

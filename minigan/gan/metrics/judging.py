@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...data import Dataset, Info
+from ...data.folder import PREFIX
 from . import attributes, classifier, modes, null_models, report
 
 
@@ -66,16 +67,26 @@ def reader_of(data: str, dataset: Dataset) -> Reader:
     return Reader(judge.model, dataset.labels[:, None], lambda images: classifier.classes(judge.model, images)[:, None])
 
 
-def observe_samples(images: np.ndarray, data: str, dataset: Dataset, seed: int, details: bool = False) -> Observation:
+def observe_samples(
+    images: np.ndarray, data: str, dataset: Dataset, seed: int, details: bool = False, seen: np.ndarray | None = None
+) -> Observation:
     """How the judge of classes of the data set that option `data` names finds images (N, C, size, size), or the one of
-    attributes where it has no classes. Raises ValueError where there is neither."""
+    attributes where it has no classes. seen: as in `report.examine`. Raises ValueError where there is neither."""
     if _attributes_alone(dataset):
-        return observe_attributes(images, dataset, seed, details)
-    return observe_classes(images, judge_of(data, dataset.info), dataset, seed, details)
+        return observe_attributes(images, dataset, seed, details, seen)
+    judge = judge_of(data, dataset.info)
+    if data.startswith(PREFIX):  # a folder's images may have changed since its judge was trained
+        judge = judge._replace(accuracy=classifier.accuracy(judge.model, dataset))
+    return observe_classes(images, judge, dataset, seed, details, seen)
 
 
 def observe_classes(
-    images: np.ndarray, judge: Judge, dataset: Dataset, seed: int, details: bool = False
+    images: np.ndarray,
+    judge: Judge,
+    dataset: Dataset,
+    seed: int,
+    details: bool = False,
+    seen: np.ndarray | None = None,
 ) -> Observation:
     """How the judge of classes finds images (N, C, size, size) in [-1, 1]; with all distances, beside null models, if
     `details`. seed: of the intervals and the null models."""
@@ -98,13 +109,15 @@ def observe_classes(
             " models, which need 10 of each"
         )
     elif details:
-        standing = report.examine(images, judge.model, dataset, seed, None, null_models.SAMPLES, train)
+        standing = report.examine(images, judge.model, dataset, seed, None, null_models.SAMPLES, train, seen)
         observation.lines.extend(standing.lines())
         observation.figures.update(standing.as_dict())
     return observation
 
 
-def observe_attributes(images: np.ndarray, dataset: Dataset, seed: int, details: bool = False) -> Observation:
+def observe_attributes(
+    images: np.ndarray, dataset: Dataset, seed: int, details: bool = False, seen: np.ndarray | None = None
+) -> Observation:
     """All distances of images (N, C, size, size) from a data set without classes, on the features of its classifier of
     attributes; beside null models if `details`. Raises ValueError where there is no classifier."""
     if min(len(images), len(dataset.held_out)) < 10:
@@ -113,7 +126,8 @@ def observe_attributes(images: np.ndarray, dataset: Dataset, seed: int, details:
         )
     model, record = attributes.load_for(dataset)
     groups = attributes.groups(dataset).values()
-    standing = report.examine(images, model, dataset, seed, groups, null_models.SAMPLES if details else ())
+    nulls = null_models.SAMPLES if details else ()
+    standing = report.examine(images, model, dataset, seed, groups, nulls, seen=seen)
     accuracy = float(np.mean(list(record["held_out_accuracy"].values())))
     ours = standing.samples
     figures = {"held_out_accuracy": accuracy, "precision": ours.precision.value, "recall": ours.recall.value}

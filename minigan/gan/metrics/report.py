@@ -137,18 +137,21 @@ def examine(
     groups: Iterable[slice] | None = None,
     null_models: Iterable[NullModel] = (),
     train_features: np.ndarray | None = None,
+    seen: np.ndarray | None = None,
 ) -> Examination:
     """All figures of images (N, C, S, S) in [-1, 1], of held-out images of `dataset` and of null models. S is a
     multiple of 32, or 32 of it.
 
     groups: the columns of each attribute for a classifier of attributes (`attributes.groups`); a sample is confident
     where every attribute is. All sets are cut to the same number, since most figures depend on it. seed: of the
-    intervals and the null models. train_features: as for `evaluate`. Raises ValueError for fewer than 10, or where
-    one is not finite.
+    intervals and the null models. train_features: as for `evaluate`. seen: the rows of `dataset.train` that a generator
+    was shown, where those are not all: copies are of these, and null models draw from them. Raises ValueError for fewer
+    than 10, or where one is not finite.
     """
     _require_finite("examine", images)
     fakes, held_out, train = shrunk(images), prepared(dataset, dataset.held_out), prepared(dataset, dataset.train)
-    count = min(len(fakes), len(held_out), len(train))
+    shown = slice(None) if seen is None else np.isin(dataset.train, seen)
+    own, count = train[shown], min(len(fakes), len(held_out), len(train))
     if count < 10:
         raise ValueError(
             f"examine: need at least 10 samples, held-out and training images, got {len(fakes)}, {len(held_out)} and"
@@ -157,12 +160,12 @@ def examine(
     some = evenly_spaced(np.arange(len(train)), count)  # as many training images
     sets = {"samples": fakes[:count], "real": evenly_spaced(held_out, count)}
     for row in null_models:
-        sets[row.name] = row.draw(train, count, np.random.default_rng(seed)).astype(np.float32)
+        sets[row.name] = row.draw(own, count, np.random.default_rng(seed)).astype(np.float32)
     features = _judged(model, train)[0] if train_features is None else train_features
-    directions = directions_of(train)
-    views = {name: _View(*_judged(model, x), spectra(x), disguised(x, train, directions)) for name, x in sets.items()}
+    directions = directions_of(own)
+    views = {name: _View(*_judged(model, x), spectra(x), disguised(x, own, directions)) for name, x in sets.items()}
     columns = None if groups is None else list(groups)
-    target = _Target(features, features[some], spectrum(train[some]), views["real"].features)
+    target = _Target(features, features[shown], features[some], spectrum(train[some]), views["real"].features)
     tables = {name: _measured(view, target, seed, columns) for name, view in views.items()}
     inside = {}
     if columns is None and dataset.labels is not None:
@@ -186,10 +189,11 @@ class _View:
 
 @dataclass(frozen=True)
 class _Target:
-    """What images are compared with: the features of all training images, those and the mean spectrum of `some`, as
-    many as there are images, and the features of held-out ones."""
+    """What images are compared with: the features of all training images, and of those that a generator was shown;
+    those and the mean spectrum of `some`, as many as there are images; and the features of held-out ones."""
 
     train: np.ndarray
+    shown: np.ndarray
     some: np.ndarray
     spectrum: np.ndarray
     held_out: np.ndarray
@@ -202,7 +206,7 @@ def _measured(view: _View, target: _Target, seed: int, groups: list[slice] | Non
     sure = np.min([_within(probabilities[:, part]) for part in groups or [slice(None)]], 0)
     precision, recall = precision_recall(features, target.some)
     densities, covered = densities_coverage(features, target.some)
-    near = nearest_training(features, target.train, target.held_out)
+    near = nearest_training(features, target.shown, target.held_out)
     classes = {}
     if groups is None:
         score = bootstrap(

@@ -133,6 +133,10 @@ class CycleGAN(TranslationTrainer):
             raise ValueError(f"cyclegan: source and target are both {a!r}; name two of: {', '.join(classes)}")
         return a, b
 
+    @property
+    def subject(self) -> str:
+        return f"{' and '.join(self.domains())} of {self.options.data}"
+
     def rows(self, domain: str, part: str = "train") -> np.ndarray:
         """The indices of a domain's images in a part of the data set."""
         values = _values(domain, self.info)

@@ -97,7 +97,7 @@ class TrickTrainer(SwitchTrainer):
         options = self.options
         if options.stop_when:
             self.require_judge()
-        return Loader(self.part, options.batch_size, options.seed, size=options.size)
+        return Loader(self.trained_on, options.batch_size, options.seed, size=options.size)
 
     def require_judge(self) -> None:
         """Raises ValueError where `look` would find no judge, or too few images."""
@@ -113,8 +113,8 @@ class TrickTrainer(SwitchTrainer):
             raise ValueError(f"stop_when: {error}") from error
 
     @property
-    def part(self) -> Dataset:
-        """The data set with the training images that are trained on."""
+    def trained_on(self) -> Dataset:
+        """The data set with its share of the training images."""
         share = self.options.share
         return self.dataset if share == 1 else some_of(self.dataset, share)
 
@@ -123,7 +123,7 @@ class TrickTrainer(SwitchTrainer):
         held-out images, and the share of samples that are nearer to a training image than to one of these. Raises
         ValueError where there is no judge for the data set."""
         images = self.draw(count, Generator(self.options.seed, METRIC_STREAM))
-        half, part, size = self.dataset.half("validation"), self.part, self.options.size
+        half, part, size = self.dataset.half("validation"), self.trained_on, self.options.size
         model = reader_of(self.options.data, self.dataset).model
         sets = (features(model, x) for x in (images, prepared(half, half.held_out)))
         near = memorisation(images, prepared(part, part.train, size), prepared(half, half.held_out, size))
@@ -147,6 +147,10 @@ class TrickTrainer(SwitchTrainer):
         if params[0] is next(self.critic.parameters()):
             optimiser.param_groups[0]["lr"] *= self.options.rate_ratio
         return optimiser
+
+    @property
+    def follows_total(self) -> bool:
+        return self.options.noise > 0
 
     def anneal(self) -> None:
         if self.options.noise:

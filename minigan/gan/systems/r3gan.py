@@ -50,6 +50,11 @@ class R3Trainer(TrickTrainer):
         self.gamma = zeros(())
         return super().build()
 
+    @property
+    def follows_total(self) -> bool:
+        options = self.options
+        return super().follows_total or options.final_rate != 1 or (options.gp_weight > 0 and options.final_weight != 1)
+
     def anneal(self) -> None:
         super().anneal()
         options, done = self.options, self.steps_done

@@ -105,6 +105,10 @@ class TextTrainer(Trainer):
         critic = CaptionCritic(of_d, channels, options.size, 2 * options.base)
         return start_(generator, random), start_(critic, random)
 
+    @property
+    def follows_total(self) -> bool:
+        return True
+
     def anneal(self) -> None:
         left = 1 - self.steps_done / max(self.options.steps, 1)
         for optimiser in (self.optim_g, self.optim_d):

@@ -18,6 +18,10 @@ class TranslationTrainer(Trainer):
     split = "test"
     usage = "minigan translate RUN IMAGE..."
 
+    @property
+    def follows_total(self) -> bool:
+        return True
+
     def anneal(self) -> None:
         left = 1 - self.steps_done / max(self.options.steps, 1)
         for player in self.players.values():

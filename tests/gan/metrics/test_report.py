@@ -11,6 +11,7 @@ import minigan as mg
 from minigan.data import Dataset, Info
 from minigan.gan.metrics import classifier, distances, judging, realism, report
 from minigan.gan.metrics.disguises import disguised
+from minigan.gan.metrics.null_models import NullModel
 from tests.support.worlds import FACES, WORLD
 
 INFO = Info("judged", "rows of features", "none", 60, (32, 32, 1), 30, 0, class_names=("a", "b", "c"))
@@ -108,6 +109,25 @@ def test_the_distances():
     ours, real = seen.samples, seen.real
     assert ours.precision != ours.recall and ours.spectral.value > real.spectral.value > 0
     assert seen.null_models == {} and "winners" not in seen.as_dict()
+
+
+def test_copies_are_of_the_images_that_a_generator_was_shown():
+    """With a share of the training images, an image of the rest is no copy; distances are to all of them as before."""
+    samples, dataset, judged, features, _ = world()
+    shown = np.array([3, 4, 8, 15, 16, 23, 1, 2, 5, 6])
+    drawn = []
+    null = NullModel("copies", "", lambda train, count, random: drawn.append(train) or numbered(dataset, [3]), ())
+    usual = of(report.examine, samples, dataset, judged)
+    seen = of(report.examine, samples, dataset, judged, seen=shown, null_models=(null,))
+    near = distances.nearest_training(features["fake"][:30], features["train"][np.sort(shown)], features["held"])
+    assert (seen.samples.nearest_ratio.value, seen.samples.copies.value) == (near.ratio, near.copies)
+    assert seen.samples.nearest_ratio.value > usual.samples.nearest_ratio.value
+    assert seen.samples.frechet == usual.samples.frechet and seen.samples.coverage == usual.samples.coverage
+    np.testing.assert_array_equal(drawn[0], numbered(dataset, np.sort(shown)))
+    rest = numbered(dataset, [k for k in range(30) if k not in shown])  # training images that it never saw
+    assert of(report.examine, rest, dataset, judged).samples.disguised.value == 1
+    assert of(report.examine, rest, dataset, judged, seen=shown).samples.disguised.value == 0
+    assert of(report.examine, numbered(dataset, shown), dataset, judged, seen=shown).samples.disguised.value == 1
 
 
 def test_fewer_samples_are_beside_held_out_images_of_the_whole_file():
