@@ -176,6 +176,17 @@ def test_a_given_split_is_kept(tmp_path):
         data.load(f"folder:{tmp_path / 'split'}")
 
 
+def test_a_split_in_capitals_is_one(tmp_path):
+    for name, count in {"Train/cat": 6, "Train/dog": 6, "Test/cat": 2, "Test/dog": 3}.items():
+        fill(tmp_path / "split" / name, count)
+    dataset = data.load(f"folder:{tmp_path / 'split'}")
+    assert dataset.class_names == ("cat", "dog") and (len(dataset.train), len(dataset.held_out)) == (12, 5)
+    for name, count in {"TrainA": 4, "trainB": 5, "TestA": 2, "testb": 1}.items():
+        fill(tmp_path / "cyc" / name, count)
+    dataset = data.load(f"folder:{tmp_path / 'cyc'}")
+    assert dataset.class_names == ("A", "B") and len(dataset.rows("held_out", label="A")) == 2
+
+
 def test_two_domains_without_test_folders_are_split_as_classes_are(tmp_path):
     for name, count in {"trainA": 4, "trainB": 20}.items():
         fill(tmp_path / name, count)

@@ -241,7 +241,7 @@ def test_a_run_with_a_share_of_the_images_is_judged_by_those(monkeypatch):
     """What it copies is what it saw: the same rows as it trains on."""
     rows = []
     monkeypatch.setattr(train, "observe_samples", lambda *arguments: rows.append(arguments[5]) or Observation({}, []))
-    for share in (1.0, 0.25):
+    for share in (1.0, 0.5):
         t = trainer("dcgan", share=share)
         t.observe(2, Generator(0, 7))
         assert np.array_equal(rows[-1], some_of(WORLD, share).train) and np.array_equal(rows[-1], t.trained_on.train)

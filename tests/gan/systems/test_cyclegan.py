@@ -239,6 +239,7 @@ def test_domains_by_attributes():
     trainer = small(data="glyphs")
     dataset = trainer.dataset
     assert trainer.domains() == ("bold=no", "bold=yes") and not trainer.options.mirror
+    assert trainer.subject == "bold=no and bold=yes of glyphs"  # what the run says at its start
     bold = dataset.attributes[:, list(dataset.info.attributes).index("bold")]
     for loader, value in ((trainer.loader.a, 0), (trainer.loader.b, 1)):
         assert np.array_equal(loader.images, dataset.images[dataset.train[bold[dataset.train] == value]])
