@@ -7,6 +7,7 @@ from mutants_parts import PARTS
 from mutants_read import READ
 from mutants_scaling import SCALING
 from mutants_shown import SHOWN
+from mutants_told import TOLD
 from source_mutants import SourceMutant
 
 # fmt: off
@@ -1895,4 +1896,5 @@ MUTANTS = [
     *SCALING,
     *SHOWN,
     *READ,
+    *TOLD,
 ]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import worlds
 from click.testing import CliRunner
+from traces import traced
 
 import minigan as mg
 from minigan import nn, optim
@@ -16,7 +17,7 @@ from minigan.gan.diagnosis.doctor import diagnose
 from minigan.gan.diagnosis.finding import CURES
 from minigan.gan.diagnosis.players import _slope_at, directions
 from minigan.gan.diagnosis.runs import of_course, of_samples
-from minigan.gan.diagnosis.trace import NOWHERE, Call, Move, Network, Pass, Trace
+from minigan.gan.diagnosis.trace import Network, Trace
 from minigan.gan.systems import SYSTEMS
 
 sys.path.insert(0, str(Path(worlds.__file__).parent / "faults"))
@@ -290,20 +291,6 @@ def test_a_slope_is_carried_beyond_the_outputs_only_along_an_exact_line():
     assert _slope_at(near, -1 / near, 0.34) == pytest.approx((-1 / near).mean())
     wide = np.linspace(0.2, 0.6, 9)
     assert _slope_at(wide, -1 / wide, 0.3) == pytest.approx(-1 / 0.3, rel=0.15)
-
-
-def traced(player: str, **slopes: np.ndarray) -> list:
-    """The rows of one player's pass and move: D's outputs 0.998 on reals and 0.002 on fakes, with these slopes of the
-    loss there."""
-    offset = 10 if player == "G" else 0
-    outputs = {"real": np.full((4, 1), 0.998), "fake": np.full((4, 1), 0.002)}
-    calls = [
-        Call(offset + k, "D", "", NOWHERE, True, True, [], outputs[side], np.full(4, side == "fake"), frozenset())
-        for k, side in enumerate(slopes)
-    ]
-    event = Pass(offset + 5, NOWHERE, 0.0, slopes=dict(zip((c.number for c in calls), slopes.values(), strict=True)))
-    move = Move(offset + 6, NOWHERE, f"opt{player}", "Adam", 1e-3, {player: 1.0}, 0, passes={player: {event.number}})
-    return [*calls, event, move]
 
 
 def test_the_slopes_of_g_do_not_blur_those_of_d():

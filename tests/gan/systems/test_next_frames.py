@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from spots import BACK, SPOT, clips
 from worlds import WORLD, Formula, close, gradient_of, stream, trainer
 
 import minigan as mg
 from minigan.backend import Generator
 from minigan.cli import main
-from minigan.data.moving import VELOCITIES, Clip, clip
+from minigan.data.moving import VELOCITIES, clip
 from minigan.functional import softplus
 from minigan.gan.metrics import futures
 from minigan.gan.networks.motion import NOISE, Transporter, displacements, moved
@@ -18,7 +19,6 @@ from minigan.gan.systems import nextframe, options_for
 from minigan.gan.train import STREAMS
 
 RNG = np.random.default_rng(6)
-BACK = -1.0
 
 
 def small(**changes):
@@ -110,17 +110,6 @@ def test_images_move_at_half_the_page():
 
 
 # The figures.
-
-SPOT = np.full((1, 1, 8, 8), BACK, np.float32)
-SPOT[0, 0, 3:5, 3:5] = 1
-
-
-def clips(place, velocity, count=1):
-    """Clips of two frames of the spot, which came to `place` by `velocity`, and a third that nobody looks at."""
-    n = int(np.flatnonzero((velocity == VELOCITIES).all(1))[0])
-    places = np.array([[np.subtract(place, velocity)], [place], [place]])[None].repeat(count, 0)
-    frames = futures.drawn(SPOT, np.zeros((count, 1), int), places, BACK)
-    return Clip(frames, np.zeros((count, 1), int), places, np.full((count, 3, 1), n))
 
 
 def scores(predicted, c):
