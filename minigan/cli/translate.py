@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ..data.folder import FITS
+from ..data.folder import FITS, parse
 from .options import DATA, PICTURE, SCALE, Picture, echo, free
 
 
@@ -26,7 +26,7 @@ def register(main: click.Group, command: Callable) -> None:
 )
 @click.option("--to", help="Of cyclegan: the domain to translate to; by default the run's target.")
 @click.option("--set", "settings", multiple=True, metavar="ATTRIBUTE=VALUE", help="Of stargan; repeatable.")
-@click.option("--fit", default="pad", show_default=True, type=click.Choice(FITS), help="How to make squares.")
+@click.option("--fit", type=click.Choice(FITS), help="How to make squares; by default as the run's folder, else pad.")
 @click.option("--only", is_flag=True, help="The translations alone, without the images above them.")
 @click.option("--scale", default=4, show_default=True, type=SCALE, help="Pixels per pixel.")
 @click.option("--data", "place", help=DATA)
@@ -41,7 +41,8 @@ def translate(run, images, out, to, settings, fit, only, scale, place, device) -
     from ..data import to_unit
 
     trainer, checkpoint = _trainer(run, backend.device(device), place)
-    changes = _settings(settings)
+    changes, spec = _settings(settings), parse(trainer.options.data)
+    fit = fit or ("pad" if spec is None else spec.fit)
     usable, pixels, refusals = _read(images, trainer.options.size, fit, trainer.info.shape[-1] == 1)
     if not usable:
         raise OSError("none of the images can be used")
@@ -50,7 +51,8 @@ def translate(run, images, out, to, settings, fit, only, scale, place, device) -
     rows = [translations] if only else [real, translations]
     out = out or free(checkpoint.path.parent, "translated.png")
     viz.save_grid(out, np.concatenate(rows), columns=len(usable), scale=scale)
-    echo(f"{len(usable)} images {what}, by step {checkpoint.step} of {checkpoint.path.parent}, in {out}")
+    count = "1 image" if len(usable) == 1 else f"{len(usable)} images"
+    echo(f"{count} {what}, by step {checkpoint.step} of {checkpoint.path.parent}, in {out}")
     return {
         "out": str(out),
         "step": checkpoint.step,

@@ -67,8 +67,9 @@ class CumSum(Linear):
         return namespace(x).cumsum(x[turn], self.axis, dtype=wide)[turn].astype(x.dtype)
 
     def prepare(self, work, inputs, outputs):
-        block, result = self._block(inputs[0]), self._block(outputs[0])
-        if block is None or result is None or block.shape != result.shape:
+        (x,), (y,) = inputs, outputs
+        block, result = self._block(x), self._block(y)
+        if block is None or result is None or layout.memory_order(x) != layout.memory_order(y):
             super().prepare(work, inputs, outputs)
         else:
             kernels.along.running_sum(block, self.backwards, result, work=work)

@@ -2,13 +2,14 @@
 
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from minigan.cli import main
+from minigan.cli import main, translate
 
 SMALL = ["--steps", "2", "--batch-size", "4", "--base", "2", "--blocks", "1"]
 
@@ -72,6 +73,30 @@ def test_translations_are_written_and_bad_images_named(wish, there):
     size = 4 * (16 if name == "star" else 32)
     with Image.open(there / "out.png") as sheet:
         assert sheet.size == (4 * (size + 2) + 2, 2 * (size + 2) + 2)
+
+
+@pytest.mark.parametrize(
+    ("data", "words", "fit"),
+    [
+        (None, [], "pad"),
+        ("folder:/pictures", [], "crop"),
+        ("folder:/pictures,size=32,fit=stretch", [], "stretch"),
+        ("folder:/pictures,fit=stretch", ["--fit", "pad"], "pad"),
+    ],
+)
+def test_squares_are_made_as_the_run_s_folder_made_them(data, words, fit, there, monkeypatch):
+    fits, trainer, read = [], translate._trainer, translate._read
+
+    def of(*arguments):
+        found = trainer(*arguments)
+        if data is not None:
+            found[0].options = replace(found[0].options, data=data)
+        return found
+
+    monkeypatch.setattr(translate, "_trainer", of)
+    monkeypatch.setattr(translate, "_read", lambda *a: fits.append(a[2]) or read(*a))
+    result = run("translate", "cyc", "good.png", *words, "-o", f"{fit}.png")
+    assert fits == [fit] and result.output.startswith("1 image ")
 
 
 def test_only_the_translation(there):
