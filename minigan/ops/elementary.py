@@ -23,20 +23,25 @@ class Floating(Elementwise):
 
 
 class Curve(Floating):
-    """One that kernels/act.py has for NumPy's arrays, under the op's name; `elsewhere` is for a device's."""
+    """One whose kernel is for NumPy's arrays: `host`; `elsewhere` is for a device's."""
 
     def forward(self, x):
         x = x if x.dtype in FLOATS else x.astype(float32)
-        return getattr(kernels.act, self.name)(x) if isinstance(x, np.ndarray) else self.elsewhere(x)
+        return self.host(x) if isinstance(x, np.ndarray) else self.elsewhere(x)
 
     def prepare(self, work, inputs, outputs):
         (x,), (y,) = inputs, outputs
         if isinstance(x, np.ndarray) and x.dtype in FLOATS:
-            getattr(kernels.act, self.name)(x, y, work=work)
+            self.host(x, y, work=work)
         else:
             super().prepare(work, inputs, outputs)
 
+    def host(self, x, out=None, **work):
+        """The kernel."""
+        raise NotImplementedError
+
     def elsewhere(self, x):
+        """The device's own function."""
         return Elementwise.forward(self, x)
 
 
@@ -56,6 +61,9 @@ class Expm1(Curve):
 
     saves_input, saves_output = False, True
 
+    def host(self, x, out=None, **work):
+        return kernels.act.expm1(x, out, **work)
+
     def vjp(self, node, need, g):
         return (g * (node.output() + 1),)
 
@@ -71,6 +79,9 @@ class Log(Floating):
 class Log1p(Curve):
     """y = ln(1 + x), accurate near 0
     dL/dx = g / (1 + x)"""
+
+    def host(self, x, out=None, **work):
+        return kernels.act.log1p(x, out, **work)
 
     def vjp(self, node, need, g):
         return (g / (node.inputs[0] + 1),)
@@ -120,6 +131,9 @@ class Cos(Floating):
 class Erf(Curve):
     """y = 2/sqrt(pi) times the integral of e^(-t^2) from 0 to x
     dL/dx = g 2/sqrt(pi) e^(-x^2)"""
+
+    def host(self, x, out=None, **work):
+        return kernels.act.erf(x, out, **work)
 
     def elsewhere(self, x):
         return special(x).erf(x)

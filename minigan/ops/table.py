@@ -25,7 +25,7 @@ from ..autograd import Op
 
 PACKAGE = __name__.partition(".")[0]
 ROOT = Path(sys.modules[PACKAGE].__file__).parent.parent
-FORWARD, OTHER = {"forward", "prepare"}, {"reference", "__init__"}
+FORWARD, OTHER = {"forward", "prepare", "host", "elsewhere"}, {"reference", "__init__"}
 """Methods that compute values, and methods that say nothing about kernels; all others belong to the derivative."""
 
 

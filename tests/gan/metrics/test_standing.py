@@ -188,7 +188,7 @@ def measured(random: np.random.Generator) -> tuple[Details, int]:
     power = random.random((count, 5)) * 10.0 ** random.integers(-3, 4)
     usual = scale * random.standard_normal((count, width))
     view = report._View(features, probabilities, power, random.random(count) < 0.1)
-    target = report._Target(train, train[:count], power.mean(0) + 1, usual)
+    target = report._Target(train, train, train[:count], power.mean(0) + 1, usual)
     return report._measured(view, target, 0, None), count
 
 
