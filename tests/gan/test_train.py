@@ -251,7 +251,8 @@ def test_the_last_look_of_a_short_run_is_none_of_a_longer_one(tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("system", "changes", "says"),
     [
-        ("r3gan", {}, True),
+        ("r3gan", {"final_rate": 1.0}, True),
+        ("r3gan", {"final_weight": 1.0}, True),
         ("r3gan", {"final_rate": 1.0, "final_weight": 1.0}, False),
         ("dcgan", {"noise": 0.1}, True),
         ("dcgan", {}, False),
@@ -270,8 +271,10 @@ def test_another_total_is_another_schedule(system, changes, says, tmp_path, monk
         for total in (1, steps):
             run.trainer.options = replace(run.trainer.options, steps=total)
             run.trainer.anneal()
-            noise = getattr(run.trainer, "sigma", None)
-            rates.append([run.trainer.optim_g.param_groups[0]["lr"], None if noise is None else noise.numpy().tolist()])
+            weights = [
+                getattr(run.trainer, name).numpy().copy() for name in ("sigma", "gamma") if hasattr(run.trainer, name)
+            ]
+            rates.append([run.trainer.optim_g.param_groups[0]["lr"], *(w.tolist() for w in weights)])
         assert rates[0] != rates[1]
 
 
